@@ -27,8 +27,14 @@ export async function clusterOwner(directory: string): Promise<Owner | undefined
     const { uid, gid } = await stat(dataDirectoryIn(directory));
     return { uid, gid };
   } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code !== 'EACCES') throw error;
+    throw new Error(
+      `The Postgres in ${directory} was made by another user (root?). Start as that user, remove the directory, or set ` +
+        'DATA_DIR to another one.',
+      { cause: error },
+    );
   }
 }
 
@@ -76,7 +82,9 @@ export async function createCluster(
 
 async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (name.startsWith(UNFINISHED_PREFIX)) await rm(join(directory, name), { recursive: true, force: true });
+    if (!name.startsWith(UNFINISHED_PREFIX)) continue;
+    // The initdb of a service that was killed a moment ago may still be writing its last file.
+    await rm(join(directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }
 
@@ -95,8 +103,4 @@ async function runInitdb(initdb: string, launcher: Launcher, args: readonly stri
   if (code !== 0) {
     throw new Error(`initdb failed (${signal ?? `exit code ${code}`}):\n${output}${complaints}`.trimEnd());
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }

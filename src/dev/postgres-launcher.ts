@@ -36,25 +36,27 @@ export async function chooseLauncher(
 ): Promise<Launcher> {
   const isRoot = process.geteuid?.() === 0;
   const owner = isRoot ? (existingOwner ?? (await unprivilegedUser())) : undefined;
-  for (const launcher of isRoot ? waysForRoot(owner) : waysForUser()) {
+  for (const launcher of owner === undefined ? waysForUser() : waysForRoot(owner)) {
     if (await canUse(launcher, postgres, directory)) return launcher;
   }
   throw new Error(
-    isRoot
-      ? `Postgres must not run as root, and the user with uid ${owner?.uid} cannot reach ${postgres} or ${directory} ` +
-          '(setpriv of util-linux, which could let it, is missing or not permitted). Set DATABASE_URL to use a ' +
-          'Postgres of your own, or set DATA_DIR to a directory that every user can reach, or do not run as root.'
-      : `Cannot run ${postgres} in ${directory}: check that the file is executable and the directory yours, or set ` +
-          'DATABASE_URL to use a Postgres of your own.',
+    owner === undefined
+      ? `Cannot run ${postgres} in ${directory}: check that the file is executable and the directory yours, or set ` +
+          'DATABASE_URL to use a Postgres of your own.'
+      : `Postgres must not run as root, and the user with uid ${owner.uid} cannot reach ${postgres} or ${directory} ` +
+          `(setpriv of util-linux, which could let it, is missing or not permitted). ${WAYS_OUT}`,
   );
 }
+
+const WAYS_OUT =
+  'Set DATABASE_URL to use a Postgres of your own, or clone the project and set DATA_DIR where every user can go, ' +
+  'or do not run as root.';
 
 function waysForUser(): Launcher[] {
   return [throughSetpriv(undefined, []), directly(undefined)];
 }
 
-function waysForRoot(owner: Owner | undefined): Launcher[] {
-  if (owner === undefined) return [];
+function waysForRoot(owner: Owner): Launcher[] {
   const asOwner = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
   const reachingAllFiles = [
     '--inh-caps=+dac_override',
@@ -113,11 +115,14 @@ function canUse(launcher: Launcher, postgres: string, directory: string): Promis
   });
 }
 
-/** No user is created: `nobody` is on every Linux and macOS, and initdb needs no more than a name for its uid. */
-async function unprivilegedUser(): Promise<Owner | undefined> {
+/** No user is created: `nobody` is on every Linux, and initdb needs no more than a name for its uid. */
+async function unprivilegedUser(): Promise<Owner> {
   const passwd = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
-  const entry =
-    passwd.find(([name]) => name === 'postgres') ?? passwd.find(([name]) => name === 'nobody') ?? [];
-  const [uid, gid] = [Number(entry[2]), Number(entry[3])];
-  return uid > 0 ? { uid, gid } : undefined;
+  for (const wanted of ['postgres', 'nobody']) {
+    const [, , uid, gid] = passwd.find(([name]) => name === wanted) ?? [];
+    if (Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error(
+    `Postgres must not run as root, and there is no user postgres or nobody to run it as. ${WAYS_OUT}`,
+  );
 }

@@ -1,0 +1,11 @@
+// A process of its own for tests that kill it: locks the directory, starts Postgres there, tells its address, stays.
+import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
+import { startPostgres } from '../../src/dev/postgres.ts';
+
+const directory = process.argv[2];
+if (directory === undefined) throw new Error('usage: start-postgres.ts <directory>');
+process.on('SIGINT', () => {}); // as a service that is still draining
+await lockDataDirectory(directory);
+const { url, pid } = await startPostgres({ directory });
+process.stdout.write(`${JSON.stringify({ url, pid })}\n`);
+setInterval(() => {}, 60_000);
