@@ -1,0 +1,28 @@
+import { fileNotFound } from './file-error.ts';
+import type { Deadline, FileStore, Journal, ObjectStore } from './ports.ts';
+import { parseS3Key } from './s3-key.ts';
+
+interface Ports {
+  store: Pick<FileStore, 'markDeleted'>;
+  objects: Pick<ObjectStore, 'remove'>;
+  journal: Journal;
+}
+
+/**
+ * The committed tombstone is the acknowledgement. The object is removed at once
+ * where S3 answers in time; the sweeper does it again in any case, until no URL
+ * can bring it back.
+ *
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, DATABASE_UNAVAILABLE
+ */
+export function deleteFile(ports: Ports) {
+  return async (userId: string, s3Key: string, deadline: Deadline): Promise<void> => {
+    const ref = { userId, s3Key: parseS3Key(s3Key) };
+    if (!(await ports.store.markDeleted(ref))) throw fileNotFound(s3Key);
+    try {
+      await ports.objects.remove(s3Key, deadline);
+    } catch (fault) {
+      ports.journal.storageFailed('remove a deleted object', fault);
+    }
+  };
+}

@@ -1,0 +1,39 @@
+import type { ReadyFile, UserFile } from './file.ts';
+import { contentMismatch, fileNotFound } from './file-error.ts';
+import { type LookPorts, look } from './look.ts';
+import type { Deadline, FileRef, FileStore } from './ports.ts';
+import { parseS3Key } from './s3-key.ts';
+
+export interface GetFilePorts extends LookPorts {
+  store: Pick<FileStore, 'find'> & LookPorts['store'];
+}
+
+/**
+ * One file as it is now: a pending upload is looked for in S3, a READY file when
+ * its last look is older than the trust window.
+ *
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE
+ */
+export function getFile(ports: GetFilePorts) {
+  return async (userId: string, s3Key: string, deadline: Deadline): Promise<UserFile> => {
+    const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
+    const file = await ports.store.find(ref);
+    if (file === undefined) throw fileNotFound(s3Key);
+    if (file.state === 'ready' && file.trusted) return file;
+    return seenOrPending(ports, file, deadline);
+  };
+}
+
+async function seenOrPending(
+  ports: LookPorts,
+  file: UserFile,
+  deadline: Deadline,
+): Promise<ReadyFile | UserFile> {
+  const seen = await look(ports, file, deadline);
+  if (seen.found === 'bytes') return seen.file;
+  if (seen.found === 'other bytes') throw contentMismatch(file.s3Key);
+  // Bytes that were there and are gone will not come by waiting.
+  const awaited = seen.found === 'nothing' && file.state === 'pending' && !file.lost;
+  if (!awaited) throw fileNotFound(file.s3Key);
+  return file;
+}

@@ -1,0 +1,43 @@
+import type { ReadyFile, StoredObject, UserFile } from './file.ts';
+import type { Deadline, FileStore, Journal, ObjectStore } from './ports.ts';
+
+export interface LookPorts {
+  store: Pick<FileStore, 'markReady' | 'markLost'>;
+  objects: Pick<ObjectStore, 'head'>;
+  journal: Journal;
+}
+
+export type Look =
+  | { found: 'bytes'; file: ReadyFile }
+  /** S3 has no such object. */
+  | { found: 'nothing' }
+  /** S3 has an object, and it is not this file. Never READY. */
+  | { found: 'other bytes' }
+  /** The file was deleted while S3 was asked. */
+  | { found: 'deleted' };
+
+/**
+ * Asks S3 whether it holds a file's bytes, and writes down what it says. The
+ * only way by which a file becomes READY.
+ *
+ * @throws FileError STORAGE_UNAVAILABLE, DATABASE_UNAVAILABLE; the row is then as it was
+ */
+export async function look(ports: LookPorts, file: UserFile, deadline: Deadline): Promise<Look> {
+  const object = await ports.objects.head(file.s3Key, deadline);
+  if (object !== undefined && holdsBytesOf(file, object)) {
+    const ready = await ports.store.markReady(file, object);
+    return ready === undefined ? { found: 'deleted' } : { found: 'bytes', file: ready };
+  }
+  if (object !== undefined) ports.journal.contentMismatch(file, object);
+  if (file.state === 'ready') await ports.store.markLost(file);
+  return { found: object === undefined ? 'nothing' : 'other bytes' };
+}
+
+/**
+ * Only URLs that bind the MD5 can write to a key, so what is there is right; an
+ * MD5 or a size that says otherwise means that somebody else wrote into the bucket.
+ */
+export function holdsBytesOf(file: UserFile, object: StoredObject): boolean {
+  if (object.md5 !== undefined) return object.md5 === file.md5;
+  return file.size === undefined || file.size === object.size;
+}

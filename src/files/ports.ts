@@ -1,0 +1,154 @@
+import type { PendingFile, ReadyFile, StoredObject, UserFile } from './file.ts';
+import type { Md5 } from './md5.ts';
+import type { PagePosition } from './page-token.ts';
+
+/** When a call must have its answer: milliseconds since the epoch. */
+export type Deadline = number;
+
+/** One file of one user. Every method of the store is scoped by both. */
+export interface FileRef {
+  userId: string;
+  s3Key: string;
+}
+
+export interface UploadIntent extends FileRef {
+  filename: string;
+  mimeType: string;
+  md5: Md5;
+  size: number | undefined;
+}
+
+export interface ListQuery {
+  userId: string;
+  filenamePrefix: string;
+  after: PagePosition | undefined;
+  limit: number;
+}
+
+/** A row whose time has come, as the sweeper claims it. */
+export type DueFile =
+  | { state: 'pending'; file: PendingFile; settled: boolean }
+  | { state: 'deleted'; ref: FileRef; settled: boolean };
+
+/**
+ * Where the intent is kept. Each method is one atomic transition, one SQL
+ * statement with its guard; the store's clock is the only clock for rows.
+ *
+ * - A method that finds its row in another state changes nothing and answers
+ *   `undefined` (or `false`): somebody else was first, so read again.
+ * - Every method is safe to repeat.
+ * - None waits for S3, and none holds a lock when it has returned.
+ * - @throws FileError DATABASE_UNAVAILABLE when the database does not answer. A
+ *   write may then have happened or not; repeating the operation settles it.
+ *
+ * A row is *settled* when its last URL expired longer ago than the longest
+ * upload takes: from then on nothing that the service handed out can write to
+ * its key.
+ */
+export interface FileStore {
+  /**
+   * The live file of this user and content. There is at most one, however many
+   * ask at once. Where there is none, a PENDING one is made under `intent.s3Key`;
+   * a PENDING one takes over the intent's name, type and size, and its URL's
+   * life starts anew; a READY one is left as it is, unwritten.
+   *
+   * `created` says that the file was made by this very call, so that no URL of
+   * it can be out and S3 need not be asked.
+   *
+   * `undefined`: the key is taken (by other content, or by a tombstone), or a
+   * competing create of the same content was not visible yet. Try again with
+   * another key; whichever of the two it was, that finds its end.
+   */
+  reserve(intent: UploadIntent): Promise<{ file: UserFile; created: boolean } | undefined>;
+
+  /** The file, unless it is deleted or another user's. */
+  find(ref: FileRef): Promise<UserFile | undefined>;
+
+  /**
+   * READY files, newest first by (lastModified, s3Key), strictly behind `after`.
+   * The first page also brings the newest PENDING files that match, at most
+   * `pendingLimit`, in the same round trip.
+   */
+  list(query: ListQuery, pendingLimit: number): Promise<{ ready: ReadyFile[]; pending: PendingFile[] }>;
+
+  /**
+   * S3 was seen to hold the right bytes: PENDING becomes READY with what S3
+   * said; a READY one is trusted anew and keeps its time, by which pages are
+   * ordered. `undefined` when it was deleted meanwhile.
+   */
+  markReady(ref: FileRef, seen: StoredObject): Promise<ReadyFile | undefined>;
+
+  /**
+   * S3 no longer holds what it was seen to hold: READY becomes PENDING and
+   * `lost`, under the same key, until it is uploaded again or swept.
+   * Changes nothing when a look younger than `file`'s has found it.
+   */
+  markLost(file: ReadyFile): Promise<void>;
+
+  /**
+   * The file is gone for its user from here on, whatever happens next; its
+   * tombstone keeps the key until it is settled. `false`: there is no such file.
+   */
+  markDeleted(ref: FileRef): Promise<boolean>;
+
+  /**
+   * Up to `limit` rows of any user whose time has come, none of which another
+   * sweeper gets before `leaseSeconds` have passed. Whoever dies with a claim
+   * loses nothing: the rows come due again.
+   */
+  claimDue(limit: number, leaseSeconds: number): Promise<DueFile[]>;
+
+  /** There is nothing to do yet: the row comes due again after a pause that grows, and at the latest when it settles. */
+  postpone(ref: FileRef): Promise<void>;
+
+  /** Forgets a settled PENDING or DELETED row; `false` when it is neither, or is not settled (any more). */
+  forget(ref: FileRef): Promise<boolean>;
+
+  /** Seconds by which the oldest due row is late; 0 when none is. */
+  oldestOverdueSeconds(): Promise<number>;
+}
+
+/**
+ * Where the bytes are. @throws FileError STORAGE_UNAVAILABLE when S3 does not
+ * answer by the deadline, or answers with anything that is not about the object.
+ */
+export interface ObjectStore {
+  /** What S3 says of the object; `undefined` when there is none. */
+  head(s3Key: string, deadline: Deadline): Promise<StoredObject | undefined>;
+
+  /** Removes the object. Removing one that is not there is a success. */
+  remove(s3Key: string, deadline: Deadline): Promise<void>;
+}
+
+export interface PresignedUpload {
+  url: string;
+  requiredHeaders: Record<string, string>;
+  expireTime: Date;
+}
+
+export interface PresignedDownload {
+  url: string;
+  expireTime: Date;
+}
+
+/** Makes URLs. Pure computation, but for credentials that may have to be fetched. */
+export interface Presigner {
+  /** A PUT that S3 accepts for these very bytes alone: their MD5 is signed, the type too, and the size where it is known. */
+  presignUpload(upload: {
+    s3Key: string;
+    mimeType: string;
+    md5: Md5;
+    size: number | undefined;
+  }): Promise<PresignedUpload>;
+
+  /** A GET that answers as an attachment with this name. */
+  presignDownload(download: { s3Key: string; filename: string }): Promise<PresignedDownload>;
+}
+
+/** What the operations tell of things that no caller is told. */
+export interface Journal {
+  /** Somebody else wrote into the bucket: the object is not what was announced. */
+  contentMismatch(ref: FileRef, seen: StoredObject): void;
+  /** S3 failed where the call could go on without it. */
+  storageFailed(step: string, fault: unknown): void;
+}

@@ -1,0 +1,37 @@
+import { type LookPorts, look } from './look.ts';
+import type { Deadline, DueFile, FileStore, ObjectStore } from './ports.ts';
+
+export interface SweepPorts extends LookPorts {
+  store: Pick<FileStore, 'postpone' | 'forget'> & LookPorts['store'];
+  objects: Pick<ObjectStore, 'head' | 'remove'>;
+}
+
+export type Swept = 'confirmed' | 'postponed' | 'retired' | 'forgotten';
+
+/**
+ * Brings one due row a step further. Every step can be repeated and can be cut
+ * short anywhere: the claim has moved the row's time ahead, so it comes due again.
+ * A READY file is never touched.
+ *
+ * @throws FileError *_UNAVAILABLE; the row stays and comes due again
+ */
+export function sweepOne(ports: SweepPorts) {
+  return async (due: DueFile, deadline: Deadline): Promise<Swept> => {
+    if (due.state === 'deleted') {
+      // Repeated until no URL can write any more: a replayed one may have.
+      await ports.objects.remove(due.ref.s3Key, deadline);
+      return due.settled && (await ports.store.forget(due.ref)) ? 'forgotten' : postpone(due.ref);
+    }
+    const seen = await look(ports, due.file, deadline);
+    if (seen.found === 'bytes') return 'confirmed';
+    // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse.
+    const gone = seen.found === 'nothing' || seen.found === 'deleted';
+    if (gone && due.settled && (await ports.store.forget(due.file))) return 'retired';
+    return postpone(due.file);
+  };
+
+  async function postpone(ref: Parameters<FileStore['postpone']>[0]): Promise<Swept> {
+    await ports.store.postpone(ref);
+    return 'postponed';
+  }
+}

@@ -1,0 +1,41 @@
+import { type Kysely, sql } from 'kysely';
+
+export async function up(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create table files (
+      user_id text collate "C" not null,
+      s3_key text collate "C" not null,
+      state text not null check (state in ('pending', 'ready', 'deleted')),
+      filename text collate "C" not null,
+      mime_type text not null,
+      fingerprint bytea not null,
+      size bigint check (size >= 0),
+      etag text,
+      last_modified timestamptz(3),
+      create_time timestamptz(3) not null default now(),
+      seen_at timestamptz(3),
+      url_expire_at timestamptz(3) not null,
+      lost boolean not null default false,
+      due_at timestamptz(3),
+      looks smallint not null default 0,
+      primary key (user_id, s3_key),
+      check ((state = 'ready') = (due_at is null)),
+      check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and seen_at is not null))
+    )`.execute(db);
+
+  // One live file per user and content: however many ask at once, they get the same one.
+  await sql`
+    create unique index files_content on files (user_id, fingerprint) where state <> 'deleted'`.execute(db);
+
+  // Pages of READY files; the row comparison of the cursor walks it backwards.
+  await sql`
+    create index files_ready on files (user_id, last_modified, s3_key) where state = 'ready'`.execute(db);
+
+  // What a first page looks for; empty for most users, and then free.
+  await sql`
+    create index files_pending on files (user_id, create_time) where state = 'pending'`.execute(db);
+
+  // The sweeper's queue. READY rows, nearly all of the table, are not in it.
+  await sql`
+    create index files_due on files (due_at) where due_at is not null`.execute(db);
+}

@@ -1,0 +1,38 @@
+import type { Generated } from 'kysely';
+
+/** The tables as Kysely sees them; the migrations make them. */
+export interface Schema {
+  files: FilesTable;
+}
+
+/**
+ * One row per upload that was asked for, until it is settled.
+ *
+ * Times are `timestamptz(3)`: Postgres rounds to the milliseconds that a
+ * JavaScript Date can hold, so that a page's position loses nothing.
+ */
+interface FilesTable {
+  user_id: string;
+  s3_key: string;
+  state: 'pending' | 'ready' | 'deleted';
+  filename: string;
+  mime_type: string;
+  /** The 16 bytes of the MD5. */
+  fingerprint: Buffer;
+  /** int8 arrives as text; as announced while pending, as S3 says when ready. */
+  size: string | null;
+  etag: string | null;
+  /** By S3's clock, when the bytes were first seen. Pages are ordered by it, so it stays. */
+  last_modified: Date | null;
+  create_time: Generated<Date>;
+  /** When S3 was last seen to hold the bytes. */
+  seen_at: Date | null;
+  /** The end of the last URL's life, or later. */
+  url_expire_at: Date;
+  /** The object of a READY file was found gone. */
+  lost: Generated<boolean>;
+  /** When the sweeper is to look; null for READY, which it never touches. */
+  due_at: Date | null;
+  /** How often the sweeper has looked in vain; the pauses grow with it. */
+  looks: Generated<number>;
+}
