@@ -1,0 +1,46 @@
+import { S3Client } from '@aws-sdk/client-s3';
+
+export interface BucketOptions {
+  bucket: string;
+  region: string;
+  /** Another server than Amazon's. */
+  endpoint: string | undefined;
+  /** The bucket in the path and not in the host name. */
+  forcePathStyle: boolean;
+  /** Unset: the SDK's own chain (environment, files, web identity, instance). */
+  credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
+}
+
+/** Loopback and a region's own network answer in milliseconds; what takes longer is not there. */
+const CONNECT_TIMEOUT_MS = 1_000;
+
+/** A HEAD or a DELETE that takes longer is tried anew, or left to the sweeper. */
+const REQUEST_TIMEOUT_MS = 2_500;
+
+/** As many looks as a first page takes at once, for two pages, before requests queue for a socket. */
+const SOCKETS_MAX = 64;
+
+/** The first try and one retry: whoever calls has a deadline, and the sweeper comes again. */
+const ATTEMPTS_MAX = 2;
+
+export function createClient(options: BucketOptions): S3Client {
+  const agent = { keepAlive: true, maxSockets: SOCKETS_MAX };
+  return new S3Client({
+    region: options.region,
+    ...(options.endpoint && { endpoint: options.endpoint }),
+    ...(options.credentials && { credentials: options.credentials }),
+    forcePathStyle: options.forcePathStyle,
+    maxAttempts: ATTEMPTS_MAX,
+    // By default the SDK adds a CRC32 of its own to what it sends and signs, and
+    // expects one in what it gets; not every S3 has them.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+  });
+}
