@@ -1,7 +1,8 @@
+import type { Deadline } from './deadline.ts';
 import type { ReadyFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import { type GetFilePorts, getFile } from './get-file.ts';
-import type { Deadline, PresignedDownload, Presigner } from './ports.ts';
+import type { PresignedDownload, Presigner } from './ports.ts';
 
 interface Ports extends GetFilePorts {
   presigner: Pick<Presigner, 'presignDownload'>;

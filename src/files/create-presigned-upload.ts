@@ -1,10 +1,11 @@
+import type { Deadline } from './deadline.ts';
 import type { UserFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import { parseFilename } from './filename.ts';
 import { type LookPorts, look } from './look.ts';
 import { type Md5, parseMd5 } from './md5.ts';
 import { parseMimeType } from './mime-type.ts';
-import type { Deadline, FileStore, PresignedUpload, Presigner } from './ports.ts';
+import type { FileStore, PresignedUpload, Presigner } from './ports.ts';
 import { randomSuffix, s3Key } from './s3-key.ts';
 import { parseUploadSize } from './upload-size.ts';
 
@@ -12,7 +13,8 @@ interface Request {
   filename: string;
   mimeType: string;
   md5: string;
-  size: bigint | undefined;
+  /** Bytes, where the caller tells. */
+  size?: bigint | undefined;
 }
 
 export type UploadAnswer =

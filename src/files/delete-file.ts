@@ -1,5 +1,6 @@
+import { type Deadline, partOf } from './deadline.ts';
 import { fileNotFound } from './file-error.ts';
-import type { Deadline, FileStore, Journal, ObjectStore } from './ports.ts';
+import type { FileStore, Journal, ObjectStore } from './ports.ts';
 import { parseS3Key } from './s3-key.ts';
 
 interface Ports {
@@ -7,6 +8,9 @@ interface Ports {
   objects: Pick<ObjectStore, 'remove'>;
   journal: Journal;
 }
+
+/** Of the time left after the commit. A deleted file is deleted, however long S3 takes. */
+const REMOVE_SHARE = 0.5;
 
 /**
  * The committed tombstone is the acknowledgement. The object is removed at once
@@ -20,7 +24,7 @@ export function deleteFile(ports: Ports) {
     const ref = { userId, s3Key: parseS3Key(s3Key) };
     if (!(await ports.store.markDeleted(ref))) throw fileNotFound(s3Key);
     try {
-      await ports.objects.remove(s3Key, deadline);
+      await ports.objects.remove(s3Key, partOf(deadline, REMOVE_SHARE));
     } catch (fault) {
       ports.journal.storageFailed('remove a deleted object', fault);
     }

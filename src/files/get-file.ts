@@ -1,7 +1,8 @@
+import type { Deadline } from './deadline.ts';
 import type { ReadyFile, UserFile } from './file.ts';
 import { contentMismatch, fileNotFound } from './file-error.ts';
 import { type LookPorts, look } from './look.ts';
-import type { Deadline, FileRef, FileStore } from './ports.ts';
+import type { FileRef, FileStore } from './ports.ts';
 import { parseS3Key } from './s3-key.ts';
 
 export interface GetFilePorts extends LookPorts {

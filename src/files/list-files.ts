@@ -1,9 +1,10 @@
+import { type Deadline, partOf } from './deadline.ts';
 import type { PendingFile, ReadyFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import { parseFilenamePrefix } from './filename.ts';
 import { type LookPorts, look } from './look.ts';
 import { type PageScope, pageToken, parsePageToken } from './page-token.ts';
-import type { Deadline, FileStore } from './ports.ts';
+import type { FileStore } from './ports.ts';
 
 interface Request {
   pageSize: number;
@@ -29,8 +30,8 @@ const PENDING_LOOKS_MAX = 300;
 /** At once, against S3: 300 looks of 20 ms each then take 0.2 s. More would only queue behind the client's sockets. */
 const PENDING_LOOKS_AT_ONCE = 32;
 
-/** What is kept back from the deadline for reading the page after the looks. */
-const READ_RESERVE_MS = 500;
+/** Of the time left; the rest is for reading the page once more. */
+const LOOKS_SHARE = 0.6;
 
 /**
  * A page of READY files. The first page looks for the caller's pending uploads,
@@ -49,7 +50,7 @@ export function listFiles(ports: Ports) {
     const query = { ...scope, after, limit: pageSize + 1 };
 
     let { ready, pending } = await ports.store.list(query, PENDING_LOOKS_MAX);
-    if (pending.length > 0 && (await anyHasArrived(ports, pending, deadline - READ_RESERVE_MS))) {
+    if (pending.length > 0 && (await anyHasArrived(ports, pending, partOf(deadline, LOOKS_SHARE)))) {
       ({ ready } = await ports.store.list(query, 0));
     }
     return toPage(ready, pageSize, scope);

@@ -1,5 +1,6 @@
+import type { Deadline } from './deadline.ts';
 import type { ReadyFile, StoredObject, UserFile } from './file.ts';
-import type { Deadline, FileStore, Journal, ObjectStore } from './ports.ts';
+import type { FileStore, Journal, ObjectStore } from './ports.ts';
 
 export interface LookPorts {
   store: Pick<FileStore, 'markReady' | 'markLost'>;

@@ -1,9 +1,7 @@
+import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, StoredObject, UserFile } from './file.ts';
 import type { Md5 } from './md5.ts';
 import type { PagePosition } from './page-token.ts';
-
-/** When a call must have its answer: milliseconds since the epoch. */
-export type Deadline = number;
 
 /** One file of one user. Every method of the store is scoped by both. */
 export interface FileRef {

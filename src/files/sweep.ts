@@ -1,5 +1,6 @@
+import type { Deadline } from './deadline.ts';
 import { type LookPorts, look } from './look.ts';
-import type { Deadline, DueFile, FileStore, ObjectStore } from './ports.ts';
+import type { DueFile, FileStore, ObjectStore } from './ports.ts';
 
 export interface SweepPorts extends LookPorts {
   store: Pick<FileStore, 'postpone' | 'forget'> & LookPorts['store'];

@@ -1,0 +1,121 @@
+import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import type { Deadline } from '../files/deadline.ts';
+
+import { toConnectError } from './errors.ts';
+
+/** What a method knows of the call that it answers. */
+export interface Call {
+  userId: string;
+  deadline: Deadline;
+}
+
+/** A service's methods, without anything that all of them have in common. */
+export type Methods<Service extends DescService> = {
+  [Name in keyof Service['method']]: Service['method'][Name] extends DescMethodUnary<infer In, infer Out>
+    ? (request: MessageShape<In>, call: Call) => Promise<MessageInitShape<Out>>
+    : never;
+};
+
+/** How one call ended. */
+export interface CallOutcome {
+  method: string;
+  /** `undefined` for success. */
+  code: Code | undefined;
+  reason: string | undefined;
+  seconds: number;
+  userId: string | undefined;
+  /** The fault behind an error that is not the caller's. Never sent. */
+  fault: unknown;
+}
+
+export interface CallPolicy {
+  /** @throws FileError UNAUTHENTICATED */
+  identify: (headers: Headers) => string;
+  /** Wraps a call, so that what it does is traced as part of it. */
+  trace: <Result>(method: string, headers: Headers, run: () => Promise<Result>) => Promise<Result>;
+  onEnd: (outcome: CallOutcome) => void;
+  /** For a call that names none. */
+  defaultTimeoutMs: number;
+  /** A caller may ask for more; it is clamped, not refused. */
+  maxTimeoutMs: number;
+}
+
+type Run = (request: never, call: Call) => Promise<never>;
+
+/**
+ * The implementation that both wires serve. Identity, deadline, errors, traces
+ * and the record of each call are here once, so the wires cannot differ in them.
+ */
+export function implement<Service extends DescService>(
+  service: Service,
+  methods: Methods<Service>,
+  policy: CallPolicy,
+): ServiceImpl<Service> {
+  const implementation: Record<string, unknown> = {};
+  for (const { localName, name } of service.methods) {
+    const run = methods[localName as keyof typeof methods] as unknown as Run;
+    implementation[localName] = (request: never, context: HandlerContext) =>
+      answer(name, run, request, context, policy);
+  }
+  return implementation as ServiceImpl<Service>;
+}
+
+async function answer(
+  method: string,
+  run: Run,
+  request: never,
+  context: HandlerContext,
+  policy: CallPolicy,
+): Promise<never> {
+  const startMs = performance.now();
+  let userId: string | undefined;
+  try {
+    const headers = context.requestHeader;
+    const user = policy.identify(headers);
+    userId = user;
+    const timeoutMs = Math.min(context.timeoutMs() ?? policy.defaultTimeoutMs, policy.maxTimeoutMs);
+    // A call whose time is spent does nothing at all.
+    if (timeoutMs <= 0) throw deadlineExceeded();
+    const call = { userId, deadline: Date.now() + timeoutMs };
+    const response = await policy.trace(method, headers, () => within(timeoutMs, run(request, call)));
+    policy.onEnd(outcome(undefined, undefined));
+    return response;
+  } catch (error) {
+    const connectError = toConnectError(error);
+    policy.onEnd(outcome(connectError, error));
+    throw connectError;
+  }
+
+  function outcome(connectError: ConnectError | undefined, fault: unknown): CallOutcome {
+    return {
+      method,
+      code: connectError?.code,
+      reason: reasonOf(fault),
+      seconds: (performance.now() - startMs) / 1_000,
+      userId,
+      fault,
+    };
+  }
+}
+
+/** The caller gets its answer in time. What has been begun goes on by itself and comes to a state that others can finish. */
+async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const expiry = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(deadlineExceeded()), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, expiry]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function deadlineExceeded(): ConnectError {
+  return new ConnectError('the deadline has passed', Code.DeadlineExceeded);
+}
+
+function reasonOf(fault: unknown): string | undefined {
+  return fault instanceof Error && 'reason' in fault ? String(fault.reason) : undefined;
+}

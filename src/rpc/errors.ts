@@ -1,0 +1,63 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { FileError, type Reason } from '../files/file-error.ts';
+
+/** `google.rpc.ErrorInfo.domain` of every error. */
+export const ERROR_DOMAIN = 'files.v1';
+
+/** What a caller is to do is the code's meaning; why is the reason's. */
+const CODES = {
+  USER_ID_MISSING: Code.Unauthenticated,
+  USER_ID_INVALID: Code.Unauthenticated,
+  GATEWAY_UNTRUSTED: Code.Unauthenticated,
+  INVALID_FILENAME: Code.InvalidArgument,
+  INVALID_MIME_TYPE: Code.InvalidArgument,
+  INVALID_MD5: Code.InvalidArgument,
+  INVALID_SIZE: Code.InvalidArgument,
+  FILE_TOO_LARGE: Code.InvalidArgument,
+  INVALID_PAGE_SIZE: Code.InvalidArgument,
+  INVALID_PAGE_TOKEN: Code.InvalidArgument,
+  INVALID_S3_KEY: Code.InvalidArgument,
+  INVALID_PARTS: Code.InvalidArgument,
+  FILE_NOT_FOUND: Code.NotFound,
+  UPLOAD_INCOMPLETE: Code.FailedPrecondition,
+  CONTENT_MISMATCH: Code.FailedPrecondition,
+  TOO_MANY_PENDING_UPLOADS: Code.ResourceExhausted,
+  QUOTA_EXCEEDED: Code.ResourceExhausted,
+  OVERLOADED: Code.ResourceExhausted,
+  DATABASE_UNAVAILABLE: Code.Unavailable,
+  STORAGE_UNAVAILABLE: Code.Unavailable,
+} as const satisfies Record<Reason, Code> & Record<Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>, Code>;
+
+/**
+ * The one mapping out. A FileError's message goes to the caller as it is; an
+ * error that is none of ours says nothing of itself.
+ */
+export function toConnectError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (!(error instanceof FileError)) return new ConnectError('internal error', Code.Internal);
+
+  const { reason, message, metadata, field, retryAfterMs } = error;
+  const connectError = new ConnectError(message, CODES[reason]);
+  connectError.details.push({
+    desc: ErrorInfoSchema,
+    value: create(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata }),
+  });
+  if (field !== undefined) {
+    const fieldViolations = [{ field, description: message, reason }];
+    connectError.details.push({
+      desc: BadRequestSchema,
+      value: create(BadRequestSchema, { fieldViolations }),
+    });
+  }
+  if (retryAfterMs !== undefined) {
+    const retryDelay = {
+      seconds: BigInt(Math.floor(retryAfterMs / 1_000)),
+      nanos: (retryAfterMs % 1_000) * 1_000_000,
+    };
+    connectError.details.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
+  }
+  return connectError;
+}

@@ -1,0 +1,60 @@
+import { type FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import type { createPresignedDownload } from '../files/create-presigned-download.ts';
+import type { createPresignedUpload } from '../files/create-presigned-upload.ts';
+import type { deleteFile } from '../files/delete-file.ts';
+import type { getFile } from '../files/get-file.ts';
+import type { listFiles } from '../files/list-files.ts';
+import type { Methods } from './calls.ts';
+import { renderFile, renderTime } from './render.ts';
+
+/** The operations behind the contract, one per method. */
+export interface FileOperations {
+  createPresignedUpload: ReturnType<typeof createPresignedUpload>;
+  listFiles: ReturnType<typeof listFiles>;
+  getFile: ReturnType<typeof getFile>;
+  deleteFile: ReturnType<typeof deleteFile>;
+  createPresignedDownload: ReturnType<typeof createPresignedDownload>;
+}
+
+/** Takes messages apart and puts them together; everything else is decided behind it. */
+export function fileServiceMethods(files: FileOperations): Methods<typeof FileService> {
+  return {
+    async createPresignedUpload(request, { userId, deadline }) {
+      const answer = await files.createPresignedUpload(userId, request, deadline);
+      const { s3Key, md5 } = answer;
+      if (answer.type === 'existing') return { type: UploadType.EXISTING, s3Key, md5 };
+      const { url, requiredHeaders, expireTime } = answer.upload;
+      return {
+        type: UploadType.NEW,
+        s3Key,
+        md5,
+        presignedUrl: url,
+        requiredHeaders,
+        expireTime: renderTime(expireTime),
+      };
+    },
+
+    async listFiles(request, { userId, deadline }) {
+      const { files: page, nextPageToken } = await files.listFiles(userId, request, deadline);
+      return { files: page.map(renderFile), nextPageToken };
+    },
+
+    async getFile({ s3Key }, { userId, deadline }) {
+      return { file: renderFile(await files.getFile(userId, s3Key, deadline)) };
+    },
+
+    async deleteFile({ s3Key }, { userId, deadline }) {
+      await files.deleteFile(userId, s3Key, deadline);
+      return {};
+    },
+
+    async createPresignedDownload({ s3Key }, { userId, deadline }) {
+      const { file, download } = await files.createPresignedDownload(userId, s3Key, deadline);
+      return {
+        presignedUrl: download.url,
+        expireTime: renderTime(download.expireTime),
+        file: renderFile(file),
+      };
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import type { DescMethod } from '@bufbuild/protobuf';
+import { type ContextValues, createContextValues, type HandlerContext } from '@connectrpc/connect';
+import type { Metadata } from '@grpc/grpc-js';
+
+/** The part that grpc-js's calls of all four kinds have, and that is read here. */
+export interface GrpcCall {
+  readonly cancelled: boolean;
+  readonly metadata: Metadata;
+  /** Infinity where the caller named none. */
+  getDeadline(): Date | number;
+  getPath(): string;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/**
+ * What an implementation may ask of its call. Most ask for the headers and the
+ * deadline alone, so everything is made when it is first asked for.
+ */
+export function grpcCallContext(method: DescMethod, call: GrpcCall): HandlerContext {
+  let requestHeader: Headers | undefined;
+  let responseHeader: Headers | undefined;
+  let responseTrailer: Headers | undefined;
+  let values: ContextValues | undefined;
+  let signal: AbortSignal | undefined;
+  return {
+    method,
+    service: method.parent,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    get url() {
+      return call.getPath();
+    },
+    get requestHeader() {
+      requestHeader ??= toHeaders(call.metadata);
+      return requestHeader;
+    },
+    // No implementation here sends metadata of its own, so nobody reads these two.
+    get responseHeader() {
+      responseHeader ??= new Headers();
+      return responseHeader;
+    },
+    get responseTrailer() {
+      responseTrailer ??= new Headers();
+      return responseTrailer;
+    },
+    get values() {
+      values ??= createContextValues();
+      return values;
+    },
+    get signal() {
+      signal ??= cancellation(call);
+      return signal;
+    },
+    timeoutMs: () => {
+      const deadline = call.getDeadline();
+      if (deadline === Number.POSITIVE_INFINITY) return undefined;
+      return Number(deadline) - Date.now();
+    },
+  };
+}
+
+function toHeaders(metadata: Metadata): Headers {
+  const headers = new Headers();
+  for (const [key, values] of Object.entries(metadata.toJSON())) {
+    // Binary metadata is nothing that this service reads.
+    for (const value of values) if (typeof value === 'string') headers.append(key, value);
+  }
+  return headers;
+}
+
+function cancellation(call: GrpcCall): AbortSignal {
+  const controller = new AbortController();
+  if (call.cancelled) controller.abort();
+  call.on('cancelled', () => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,103 @@
+import {
+  createRegistry,
+  type DescFile,
+  type DescService,
+  type MessageInitShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { Code, type ServiceImpl } from '@connectrpc/connect';
+import type {
+  ServerReflectionRequest as RequestV1,
+  ServerReflectionResponseSchema as ResponseV1Schema,
+  ServerReflection as ServerReflectionV1,
+} from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import type { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+
+type Question = RequestV1['messageRequest'];
+type Answer = NonNullable<MessageInitShape<typeof ResponseV1Schema>['messageResponse']>;
+
+/**
+ * Server reflection from protobuf-es's own descriptors, for grpcurl and buf curl.
+ * The package @grpc/reflection makes descriptors anew, and buf curl finds no
+ * service in those.
+ *
+ * @param services what the server offers
+ * @param files what else can be asked for by name
+ */
+export function createReflection(
+  services: readonly DescService[],
+  files: readonly DescFile[],
+): { v1: ServiceImpl<typeof ServerReflectionV1>; v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha> } {
+  const allFiles = withDependencies([...services.map((service) => service.file), ...files]);
+  const filesByName = new Map(allFiles.map((file) => [file.proto.name, file]));
+  const registry = createRegistry(...allFiles);
+
+  function answer(question: Question): Answer {
+    switch (question.case) {
+      case 'listServices':
+        return {
+          case: 'listServicesResponse',
+          value: { service: services.map(({ typeName }) => ({ name: typeName })) },
+        };
+      case 'fileByFilename':
+        return descriptors(filesByName.get(question.value), question.value);
+      case 'fileContainingSymbol':
+        return descriptors(fileOf(question.value), question.value);
+      case 'fileContainingExtension':
+        // The contracts here extend nothing.
+        return notFound(question.value.containingType);
+      case 'allExtensionNumbersOfType':
+        return registry.getMessage(question.value) === undefined
+          ? notFound(question.value)
+          : { case: 'allExtensionNumbersResponse', value: { baseTypeName: question.value } };
+      case undefined:
+        return {
+          case: 'errorResponse',
+          value: { errorCode: Code.InvalidArgument, errorMessage: 'message_request is required' },
+        };
+    }
+  }
+
+  /** A symbol is a type, or a field, value or method of one. */
+  function fileOf(symbol: string): DescFile | undefined {
+    const name = symbol.replace(/^\./, '');
+    return (registry.get(name) ?? registry.get(name.slice(0, Math.max(0, name.lastIndexOf('.')))))?.file;
+  }
+
+  const v1: ServiceImpl<typeof ServerReflectionV1> = {
+    async *serverReflectionInfo(requests) {
+      for await (const request of requests) {
+        yield {
+          validHost: request.host,
+          originalRequest: request,
+          messageResponse: answer(request.messageRequest),
+        };
+      }
+    },
+  };
+  // Only the package's name tells them apart, and only in TypeScript's eyes: a
+  // message is encoded by its schema.
+  return { v1, v1alpha: v1 as unknown as ServiceImpl<typeof ServerReflectionV1Alpha> };
+}
+
+/** Each file once, behind those that it imports. */
+function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()): DescFile[] {
+  return files.flatMap((file) => {
+    if (seen.has(file)) return [];
+    seen.add(file);
+    return [...withDependencies(file.dependencies, seen), file];
+  });
+}
+
+function descriptors(file: DescFile | undefined, name: string): Answer {
+  if (file === undefined) return notFound(name);
+  const fileDescriptorProto = withDependencies([file]).map(({ proto }) =>
+    toBinary(FileDescriptorProtoSchema, proto),
+  );
+  return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
+}
+
+function notFound(name: string): Answer {
+  return { case: 'errorResponse', value: { errorCode: Code.NotFound, errorMessage: `not found: ${name}` } };
+}
