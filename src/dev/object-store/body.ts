@@ -1,0 +1,107 @@
+/** A request's body: announced length, framing, digests. Whoever receives it has either all of it, right, or an error. */
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Authenticated } from './authenticate.ts';
+import { chunkedForm, decodeChunked, incompleteBody } from './aws-chunked.ts';
+import { S3Error } from './errors.ts';
+import { badMd5, checksumCheck, contentMd5 } from './integrity.ts';
+import type { S3Request } from './request.ts';
+
+/** S3's limit on a single PUT or part. */
+const maxPutBytes = 5 * 1024 ** 3;
+
+/** DeleteObjects with 1,000 keys of 1,024 bytes, each byte an entity of six, fits; so do 10,000 parts. */
+const maxXmlBytes = 8 * 1024 ** 2;
+
+export interface Received {
+  readonly sizeBytes: number;
+  readonly md5: Buffer;
+}
+
+export interface Body {
+  /** Hands over every byte in order. Rejects, after some bytes were handed over, when they are not what was announced. */
+  receive(take: (bytes: Buffer) => Promise<void>): Promise<Received>;
+  /** For the operations whose body is an XML document. */
+  text(): Promise<string>;
+}
+
+export function bodyOf(
+  request: S3Request,
+  authenticated: Authenticated,
+  message: IncomingMessage,
+  response: ServerResponse,
+): Body {
+  const receive = async (
+    take: (bytes: Buffer) => Promise<void>,
+    maxBytes = maxPutBytes,
+  ): Promise<Received> => {
+    // Everything that can be refused without the bytes is refused here, before a waiting client is told to send them.
+    const form = chunkedForm(authenticated.payloadHash);
+    const expectedBytes = announcedBytes(request, form !== undefined);
+    if (expectedBytes > maxBytes) {
+      const message = 'Your proposed upload exceeds the maximum allowed size';
+      throw new S3Error('EntityTooLarge', message, {
+        ProposedSize: `${expectedBytes}`,
+        MaxSizeAllowed: `${maxBytes}`,
+      });
+    }
+    const expectedMd5 = contentMd5(request);
+    const checksums = checksumCheck(request);
+    const expectedSha256 = form === undefined ? signedSha256(authenticated.payloadHash) : undefined;
+    if (/^100-continue$/i.test(request.headers.get('expect') ?? '')) response.writeContinue();
+
+    const md5 = createHash('md5');
+    const sha256 = createHash('sha256');
+    const trailers = new Map<string, string>();
+    // Not destroyed on an early end, for that would close the socket before the client has read why.
+    const raw: AsyncIterable<Buffer> = message.iterator({ destroyOnReturn: false });
+    let sizeBytes = 0;
+    for await (const bytes of form === undefined ? raw : decodeChunked(raw, form, authenticated, trailers)) {
+      sizeBytes += bytes.length;
+      if (sizeBytes > expectedBytes) throw incompleteBody();
+      md5.update(bytes);
+      if (expectedSha256 !== undefined) sha256.update(bytes);
+      checksums.update(bytes);
+      await take(bytes);
+    }
+    if (sizeBytes !== expectedBytes) throw incompleteBody();
+    if (expectedSha256 !== undefined && sha256.digest('hex') !== expectedSha256) {
+      const message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+      throw new S3Error('XAmzContentSHA256Mismatch', message);
+    }
+    checksums.assertRight(trailers);
+    const actualMd5 = md5.digest();
+    if (expectedMd5 !== undefined && !expectedMd5.equals(actualMd5)) throw badMd5();
+    return { sizeBytes, md5: actualMd5 };
+  };
+
+  const text = async (): Promise<string> => {
+    const chunks: Buffer[] = [];
+    await receive(async (bytes) => void chunks.push(bytes), maxXmlBytes);
+    return Buffer.concat(chunks).toString('utf8');
+  };
+
+  return { receive: (take) => receive(take), text };
+}
+
+function announcedBytes({ headers }: S3Request, isChunked: boolean): number {
+  const announced = headers.get(isChunked ? 'x-amz-decoded-content-length' : 'content-length');
+  if (announced === undefined && headers.has('transfer-encoding')) {
+    const message = 'A header you provided implies functionality that is not implemented';
+    throw new S3Error('NotImplemented', message, { Header: 'Transfer-Encoding' });
+  }
+  if (announced === undefined || !/^[0-9]{1,15}$/.test(announced)) {
+    throw new S3Error('MissingContentLength', 'You must provide the Content-Length HTTP header.');
+  }
+  return Number(announced);
+}
+
+function signedSha256(payloadHash: string): string | undefined {
+  if (payloadHash === 'UNSIGNED-PAYLOAD') return undefined;
+  if (/^[0-9a-f]{64}$/.test(payloadHash)) return payloadHash;
+  throw new S3Error(
+    'InvalidArgument',
+    'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, ' +
+      'STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.',
+  );
+}

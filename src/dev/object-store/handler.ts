@@ -1,0 +1,117 @@
+/** One request from its first header to the last byte of its answer. Never rejects: whatever happens is an answer. */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type Authority, authenticate } from './authenticate.ts';
+import { bodyOf } from './body.ts';
+import { corsHeaders, preflightHeaders } from './cors.ts';
+import { S3Error } from './errors.ts';
+import type { Objects } from './objects.ts';
+import type { Answer } from './operation.ts';
+import { parseRequest } from './request.ts';
+import { route } from './route.ts';
+import type { Uploads } from './uploads.ts';
+import { xmlErrorDocument } from './xml.ts';
+
+export interface HandlerParts {
+  readonly authority: Authority;
+  readonly objects: Objects;
+  readonly uploads: Uploads;
+  readonly minPartBytes: number;
+}
+
+/** How long a refused client may go on sending before its connection is cut: enough for it to read the refusal. */
+const drainMs = 5000;
+
+export function createHandler(parts: HandlerParts) {
+  return async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // A socket that dies is seen by whoever reads or writes it; without a listener it would end the process.
+    message.on('error', () => {});
+    response.on('error', () => {});
+    const requestId = randomBytes(8).toString('hex').toUpperCase();
+    const answer = await answerTo(message, response, parts).catch((error: unknown) =>
+      refusal(error, message, requestId),
+    );
+    try {
+      await send(answer, message, response, requestId);
+    } catch {
+      // The client went away, or the object's file could not be read to its end: either way the answer is cut short.
+      response.destroy();
+    }
+    drain(message);
+  };
+}
+
+async function answerTo(
+  message: IncomingMessage,
+  response: ServerResponse,
+  parts: HandlerParts,
+): Promise<Answer> {
+  if (message.method === 'OPTIONS') return preflight(message);
+  const request = parseRequest(message);
+  const authenticated = authenticate(request, parts.authority);
+  return route({ ...parts, request, body: bodyOf(request, authenticated, message, response) });
+}
+
+/** Browsers send preflights without a signature, and S3 answers them so. */
+function preflight({ headers }: IncomingMessage): Answer {
+  const allowed = preflightHeaders(
+    headers.origin,
+    headers['access-control-request-method'],
+    headers['access-control-request-headers'],
+  );
+  if (allowed === undefined)
+    throw new S3Error('AccessForbidden', 'CORSResponse: This CORS request is not allowed.');
+  return { status: 200, headers: { ...allowed, 'content-length': '0' } };
+}
+
+function refusal(error: unknown, message: IncomingMessage, requestId: string): Answer {
+  const known =
+    error instanceof S3Error
+      ? error
+      : new S3Error('InternalError', 'We encountered an internal error. Please try again.', {
+          // Named, since the reader of this error is the developer whose disk it is.
+          Cause: error instanceof Error ? error.message : String(error),
+        });
+  const { code, message: text, details, status } = known;
+  const resource = message.url?.split('?')[0];
+  return {
+    status,
+    headers: { 'content-type': 'application/xml' },
+    body: xmlErrorDocument({
+      Code: code,
+      Message: text,
+      ...details,
+      Resource: resource,
+      RequestId: requestId,
+    }),
+  };
+}
+
+async function send(
+  { status, headers, body }: Answer,
+  message: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+): Promise<void> {
+  const all = { ...corsHeaders(message.headers.origin), ...headers, 'x-amz-request-id': requestId };
+  for (const [name, value] of Object.entries(all)) response.setHeader(name, value);
+  response.statusCode = status;
+  if (body === undefined || message.method === 'HEAD') {
+    (body as Readable | undefined)?.destroy?.();
+    response.end();
+  } else if (typeof body === 'string') {
+    response.end(body);
+  } else {
+    await pipeline(body, response);
+  }
+}
+
+/** The rest of a refused body is read and dropped: closing under a client that still sends would show it a reset. */
+function drain(message: IncomingMessage): void {
+  if (message.complete) return;
+  message.resume();
+  const impatience = setTimeout(() => message.destroy(), drainMs);
+  message.once('close', () => clearTimeout(impatience));
+}

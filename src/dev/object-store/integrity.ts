@@ -1,0 +1,117 @@
+/** What a client says about the bytes it sends, Content-MD5 and `x-amz-checksum-*`, and whether they are so. */
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { S3Error } from './errors.ts';
+import type { S3Request } from './request.ts';
+
+/** A digest that takes the bytes as they pass. */
+export interface Digest {
+  update(bytes: Buffer): unknown;
+  digest(): Buffer;
+}
+
+const checksumPrefix = 'x-amz-checksum-';
+
+/** The checksums that Node computes; S3's CRC32C and CRC64NVME are refused, since ignoring one would be a false yes. */
+const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
+  crc32: { bytes: 4, start: crc32Digest },
+  sha1: { bytes: 20, start: () => createHash('sha1') },
+  sha256: { bytes: 32, start: () => createHash('sha256') },
+};
+
+/** `x-amz-checksum-…` headers that describe a checksum without being one. */
+const descriptions = new Set(['algorithm', 'mode', 'type']);
+
+/** The MD5 that the client promised, `undefined` if none. A promise that cannot be kept is refused at once. */
+export function contentMd5(request: S3Request): Buffer | undefined {
+  const text = request.headers.get('content-md5');
+  if (text === undefined) return undefined;
+  const md5 = decodeBase64(text, 16);
+  if (md5 === undefined) throw new S3Error('InvalidDigest', 'The Content-MD5 you specified was invalid.');
+  return md5;
+}
+
+export function badMd5(): S3Error {
+  return new S3Error('BadDigest', 'The Content-MD5 you specified did not match what we received.');
+}
+
+export interface ChecksumCheck {
+  update(bytes: Buffer): void;
+  /** Throws unless every promised checksum is right. `trailers` are the headers that followed the body. */
+  assertRight(trailers: ReadonlyMap<string, string>): void;
+}
+
+export function checksumCheck(request: S3Request): ChecksumCheck {
+  const trailing = (request.headers.get('x-amz-trailer') ?? '')
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== '');
+  const promised = [...request.amz.keys()]
+    .filter((name) => name.startsWith(checksumPrefix) && !descriptions.has(name.slice(checksumPrefix.length)))
+    .map((name) => ({ name, trails: false }))
+    .concat(trailing.map((name) => ({ name, trails: true })))
+    .map(({ name, trails }) => {
+      const { bytes, start } = checksumOf(name);
+      // In a header it can be refused before the body is read.
+      const early = trails ? undefined : decodeChecksum(name, request.amz.get(name), bytes);
+      const expected = (trailers: ReadonlyMap<string, string>): Buffer =>
+        early ?? decodeChecksum(name, trailers.get(name), bytes);
+      return { name, expected, digest: start() };
+    });
+  return {
+    update: (chunk) => {
+      for (const { digest } of promised) digest.update(chunk);
+    },
+    assertRight: (trailers) => {
+      for (const { name, expected, digest } of promised) {
+        if (!expected(trailers).equals(digest.digest())) {
+          const algorithm = name.slice(checksumPrefix.length).toUpperCase();
+          throw new S3Error(
+            'BadDigest',
+            `The ${algorithm} you specified did not match the calculated checksum.`,
+          );
+        }
+      }
+    },
+  };
+}
+
+function checksumOf(name: string): { bytes: number; start: () => Digest } {
+  const algorithm = name.startsWith(checksumPrefix) ? name.slice(checksumPrefix.length) : '';
+  const checksum = Object.hasOwn(checksums, algorithm) ? checksums[algorithm] : undefined;
+  if (checksum === undefined) {
+    throw new S3Error(
+      'NotImplemented',
+      `This development store does not verify ${name}; use CRC32, SHA1 or SHA256.`,
+    );
+  }
+  return checksum;
+}
+
+function decodeChecksum(name: string, text: string | undefined, bytes: number): Buffer {
+  if (text === undefined)
+    throw new S3Error('MalformedTrailerError', `The trailing header ${name} did not come.`);
+  const checksum = decodeBase64(text, bytes);
+  if (checksum === undefined) throw new S3Error('InvalidRequest', `Value for ${name} header is invalid.`);
+  return checksum;
+}
+
+/** Canonical base64 of exactly so many bytes; Node's own decoder takes almost anything. */
+function decodeBase64(text: string, bytes: number): Buffer | undefined {
+  const decoded = Buffer.from(text, 'base64');
+  return decoded.length === bytes && decoded.toString('base64') === text ? decoded : undefined;
+}
+
+function crc32Digest(): Digest {
+  let sum = 0;
+  return {
+    update: (chunk) => {
+      sum = crc32(chunk, sum);
+    },
+    digest: () => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(sum);
+      return bytes;
+    },
+  };
+}

@@ -1,0 +1,47 @@
+/** The shape of every S3 operation: a call in, an answer out. */
+import type { Readable } from 'node:stream';
+import type { Body } from './body.ts';
+import { S3Error } from './errors.ts';
+import type { Objects } from './objects.ts';
+import type { S3Request } from './request.ts';
+import type { Uploads } from './uploads.ts';
+
+export interface Call {
+  readonly request: S3Request;
+  readonly body: Body;
+  readonly objects: Objects;
+  readonly uploads: Uploads;
+  /** The smallest part that may stand before the last one, in bytes. */
+  readonly minPartBytes: number;
+}
+
+export interface BucketCall extends Call {
+  readonly bucket: string;
+}
+
+export interface ObjectCall extends BucketCall {
+  readonly key: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** XML as text, or an object's bytes, of which `content-length` then tells the number. */
+  readonly body?: string | Readable;
+}
+
+export function xmlAnswer(document: string): Answer {
+  return { status: 200, headers: { 'content-type': 'application/xml' }, body: document };
+}
+
+export function noSuchKey(key: string): S3Error {
+  return new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: key });
+}
+
+/** A whole number in the query, within S3's own bounds; what is above the greatest is taken as the greatest. */
+export function countOf(name: string, text: string | undefined, greatest: number): number {
+  if (text === undefined) return greatest;
+  if (!/^[0-9]{1,10}$/.test(text))
+    throw new S3Error('InvalidArgument', `Argument ${name} must be a whole number`);
+  return Math.min(Number(text), greatest);
+}

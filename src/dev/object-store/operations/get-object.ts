@@ -1,0 +1,101 @@
+import { S3Error } from '../errors.ts';
+import type { ObjectRecord } from '../objects.ts';
+import { type Answer, noSuchKey, type ObjectCall } from '../operation.ts';
+import { queryValue, type S3Request } from '../request.ts';
+
+/** GET and HEAD are one operation; the server leaves a HEAD's body out. */
+export async function getObject({ request, objects, bucket, key }: ObjectCall): Promise<Answer> {
+  const record = objects.find(bucket, key);
+  if (record === undefined) throw noSuchKey(key);
+  const notModified = conditions(request, record);
+  if (notModified) return { status: 304, headers: identity(record) };
+
+  const { sizeBytes } = record;
+  const range = readRange(request, record);
+  const [first, last] = range ?? [0, sizeBytes - 1];
+  const headers = {
+    ...record.headers,
+    ...overrides(request),
+    ...identity(record),
+    'accept-ranges': 'bytes',
+    'content-length': `${last - first + 1}`,
+    ...(range === undefined ? {} : { 'content-range': `bytes ${first}-${last}/${sizeBytes}` }),
+  };
+  const status = range === undefined ? 200 : 206;
+  if (request.method === 'HEAD' || sizeBytes === 0) return { status, headers };
+  return { status, headers, body: objects.read(bucket, key, first, last) };
+}
+
+function identity({ etag, lastModified }: ObjectRecord): Record<string, string> {
+  return { etag, 'last-modified': new Date(lastModified).toUTCString() };
+}
+
+/** True for 304, throws for 412; in the order of RFC 9110 §13.2.2. */
+function conditions({ headers }: S3Request, { etag, lastModified }: ObjectRecord): boolean {
+  const modifiedMs = Date.parse(lastModified);
+  const ifMatch = headers.get('if-match');
+  const ifUnmodifiedSince = Date.parse(headers.get('if-unmodified-since') ?? '');
+  if (ifMatch === undefined ? modifiedMs > ifUnmodifiedSince : !matches(ifMatch, etag)) {
+    throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold');
+  }
+  const ifNoneMatch = headers.get('if-none-match');
+  if (ifNoneMatch !== undefined) return matches(ifNoneMatch, etag);
+  return modifiedMs <= Date.parse(headers.get('if-modified-since') ?? '');
+}
+
+function matches(list: string, etag: string): boolean {
+  return list
+    .split(',')
+    .map((each) => each.trim().replace(/^W\//, ''))
+    .some((each) => each === '*' || each === etag || `"${each}"` === etag);
+}
+
+/** `undefined` for the whole object: also for what is not one plain byte range, which S3 ignores as HTTP says. */
+function readRange({ headers }: S3Request, record: ObjectRecord): [first: number, last: number] | undefined {
+  const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(headers.get('range') ?? '');
+  if (match === null) return undefined;
+  const ifRange = headers.get('if-range');
+  if (
+    ifRange !== undefined &&
+    ifRange !== record.etag &&
+    Date.parse(ifRange) !== Date.parse(record.lastModified)
+  ) {
+    return undefined;
+  }
+  const [, from = '', to = ''] = match;
+  const { sizeBytes } = record;
+  const isSuffix = from === '';
+  if (isSuffix ? to === '' : to !== '' && Number(to) < Number(from)) return undefined;
+  const first = isSuffix ? Math.max(sizeBytes - Number(to), 0) : Number(from);
+  const last = isSuffix || to === '' ? sizeBytes - 1 : Math.min(Number(to), sizeBytes - 1);
+  if (first > last) {
+    throw new S3Error('InvalidRange', 'The requested range is not satisfiable', {
+      ActualObjectSize: `${sizeBytes}`,
+    });
+  }
+  return [first, last];
+}
+
+const overridable = [
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-type',
+  'expires',
+];
+
+/** `response-content-disposition=…` and the like: signed as everything here is, so the caller may choose the answer's. */
+function overrides(request: S3Request): Record<string, string> {
+  const chosen: Record<string, string> = {};
+  for (const name of overridable) {
+    const value = queryValue(request, `response-${name}`);
+    if (value === undefined) continue;
+    if (!/^[\t\x20-\x7e\xa0-\xff]*$/.test(value)) {
+      const message = `Header value cannot be represented using ISO-8859-1.: response-${name}`;
+      throw new S3Error('InvalidArgument', message);
+    }
+    chosen[name] = value;
+  }
+  return chosen;
+}

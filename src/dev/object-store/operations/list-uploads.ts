@@ -1,0 +1,95 @@
+import { S3Error } from '../errors.ts';
+import { utf8Form } from '../key-index.ts';
+import { type Answer, type BucketCall, countOf, type ObjectCall, xmlAnswer } from '../operation.ts';
+import { queryValue } from '../request.ts';
+import { xmlDocument } from '../xml.ts';
+import { keyEncoding } from './list-objects.ts';
+import { uploadOf } from './multipart.ts';
+
+/** S3's longest page of parts, and of uploads. */
+const maxPage = 1000;
+
+export async function listParts(call: ObjectCall): Promise<Answer> {
+  const { request, bucket, key } = call;
+  const { uploadId, parts } = uploadOf(call);
+  const maxParts = countOf('max-parts', queryValue(request, 'max-parts'), maxPage);
+  const marker = Number(queryValue(request, 'part-number-marker') ?? '0');
+  const following = [...parts.values()]
+    .filter((part) => part.partNumber > marker)
+    .sort((a, b) => a.partNumber - b.partNumber);
+  const page = following.slice(0, maxParts);
+  return xmlAnswer(
+    xmlDocument('ListPartsResult', {
+      Bucket: bucket,
+      Key: keyEncoding(request)(key),
+      UploadId: uploadId,
+      PartNumberMarker: marker,
+      NextPartNumberMarker: page.at(-1)?.partNumber ?? 0,
+      MaxParts: maxParts,
+      IsTruncated: page.length < following.length,
+      StorageClass: 'STANDARD',
+      Part: page.map(({ partNumber, lastModified, etag, sizeBytes }) => ({
+        PartNumber: partNumber,
+        LastModified: lastModified,
+        ETag: etag,
+        Size: sizeBytes,
+      })),
+    }),
+  );
+}
+
+/** By key, and by upload id among the uploads of one key. */
+export async function listMultipartUploads({
+  request,
+  objects,
+  uploads,
+  bucket,
+}: BucketCall): Promise<Answer> {
+  objects.assertBucket(bucket);
+  if (queryValue(request, 'delimiter') !== undefined) {
+    throw new S3Error('NotImplemented', 'This development store lists uploads without a delimiter only');
+  }
+  const prefix = queryValue(request, 'prefix') ?? '';
+  const keyMarker = queryValue(request, 'key-marker') ?? '';
+  const uploadIdMarker = queryValue(request, 'upload-id-marker') ?? '';
+  const maxUploads = countOf('max-uploads', queryValue(request, 'max-uploads'), maxPage);
+  const encode = keyEncoding(request);
+
+  const afterMarker = orderOf(keyMarker, uploadIdMarker);
+  // With a key alone, all uploads of that key are behind us; with an id too, those up to the id.
+  const isBehind = (key: string, uploadId: string): boolean =>
+    uploadIdMarker === '' ? utf8Form(key) <= utf8Form(keyMarker) : orderOf(key, uploadId) <= afterMarker;
+  const following = uploads
+    .list(bucket)
+    .filter(({ key, uploadId }) => key.startsWith(prefix) && !isBehind(key, uploadId))
+    .map((upload) => ({ upload, order: orderOf(upload.key, upload.uploadId) }))
+    .sort((a, b) => (a.order < b.order ? -1 : 1))
+    .map(({ upload }) => upload);
+  const page = following.slice(0, maxUploads);
+  const isTruncated = page.length < following.length;
+  const last = isTruncated ? page.at(-1) : undefined;
+  return xmlAnswer(
+    xmlDocument('ListMultipartUploadsResult', {
+      Bucket: bucket,
+      KeyMarker: encode(keyMarker),
+      UploadIdMarker: uploadIdMarker,
+      NextKeyMarker: last === undefined ? undefined : encode(last.key),
+      NextUploadIdMarker: last?.uploadId,
+      Prefix: encode(prefix),
+      EncodingType: queryValue(request, 'encoding-type'),
+      MaxUploads: maxUploads,
+      IsTruncated: isTruncated,
+      Upload: page.map(({ key, uploadId, initiated }) => ({
+        Key: encode(key),
+        UploadId: uploadId,
+        Initiated: initiated,
+        StorageClass: 'STANDARD',
+      })),
+    }),
+  );
+}
+
+/** Compares as (key, upload id) does: no byte of a key's UTF-8 is below the separator but NUL, which ends nothing here. */
+function orderOf(key: string, uploadId: string): string {
+  return `${utf8Form(key)}\u0000${uploadId}`;
+}

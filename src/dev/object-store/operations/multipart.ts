@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { S3Error } from '../errors.ts';
+import { md5Etag } from '../objects.ts';
+import { type Answer, type ObjectCall, xmlAnswer } from '../operation.ts';
+import { queryValue } from '../request.ts';
+import type { Part, Upload } from '../uploads.ts';
+import { childText, malformed, parseXml, xmlDocument } from '../xml.ts';
+import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
+
+/** S3's limit on the parts of one upload. */
+const maxParts = 10_000;
+
+export async function createMultipartUpload({
+  request,
+  objects,
+  uploads,
+  bucket,
+  key,
+}: ObjectCall): Promise<Answer> {
+  assertNothingUnknownAsked(request);
+  objects.assertBucket(bucket);
+  const { uploadId } = await uploads.create(bucket, key, objectHeaders(request));
+  return xmlAnswer(
+    xmlDocument('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId: uploadId }),
+  );
+}
+
+/** A part sent again takes the place of the one before. */
+export async function uploadPart(call: ObjectCall): Promise<Answer> {
+  const { request, body, uploads } = call;
+  assertNothingUnknownAsked(request);
+  const upload = uploadOf(call);
+  const partNumber = Number(queryValue(request, 'partNumber'));
+  if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > maxParts) {
+    const message = `Part number must be an integer between 1 and ${maxParts}, inclusive`;
+    throw new S3Error('InvalidArgument', message, { ArgumentName: 'partNumber' });
+  }
+  const part = await uploads.putPart(upload, partNumber, async (append) => {
+    const received = await body.receive(append);
+    return { sizeBytes: received.sizeBytes, etag: md5Etag(received) };
+  });
+  return { status: 200, headers: { etag: part.etag } };
+}
+
+export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
+  await call.uploads.forget(uploadOf(call));
+  return { status: 204 };
+}
+
+/** The object appears whole or not at all, and the upload ends with it; an upload refused here can be mended. */
+export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
+  const { request, body, objects, uploads, bucket, key, minPartBytes } = call;
+  const upload = uploadOf(call);
+  const parts = chooseParts(upload, await body.text(), minPartBytes);
+  const record = await objects.put(
+    bucket,
+    key,
+    async (append) => {
+      const md5OfMd5s = createHash('md5');
+      let sizeBytes = 0;
+      for (const part of parts) {
+        md5OfMd5s.update(Buffer.from(part.etag.slice(1, -1), 'hex'));
+        if (part.sizeBytes > 0) for await (const bytes of uploads.readPart(upload, part)) await append(bytes);
+        sizeBytes += part.sizeBytes;
+      }
+      return {
+        sizeBytes,
+        etag: md5Etag({ sizeBytes, md5: md5OfMd5s.digest() }).replace(/"$/, `-${parts.length}"`),
+      };
+    },
+    {
+      headers: upload.headers,
+      onlyIfAbsent: request.headers.get('if-none-match') === '*',
+      // Aborted or completed by someone else while the parts were copied.
+      beforeCommit: () => void uploadOf(call),
+    },
+  );
+  await uploads.forget(upload);
+  return xmlAnswer(
+    xmlDocument('CompleteMultipartUploadResult', {
+      Location: `/${bucket}/${key}`,
+      Bucket: bucket,
+      Key: key,
+      ETag: record.etag,
+    }),
+  );
+}
+
+export function uploadOf({ request, uploads, bucket, key }: ObjectCall): Upload {
+  return uploads.get(bucket, key, queryValue(request, 'uploadId') ?? '');
+}
+
+function chooseParts(upload: Upload, xml: string, minPartBytes: number): Part[] {
+  const asked = parseXml(xml, 'CompleteMultipartUpload').children.map((child) => {
+    const partNumber = childText(child, 'PartNumber') ?? '';
+    const etag = childText(child, 'ETag');
+    if (child.name !== 'Part' || !/^[0-9]{1,5}$/.test(partNumber) || etag === undefined) throw malformed();
+    return { partNumber: Number(partNumber), etag: `"${etag.replace(/^"|"$/g, '')}"` };
+  });
+  if (asked.length === 0 || asked.length > maxParts) throw malformed();
+  for (const [index, { partNumber }] of asked.entries()) {
+    if (partNumber <= (asked[index - 1]?.partNumber ?? 0)) {
+      const message = 'The list of parts was not in ascending order. Parts must be ordered by part number.';
+      throw new S3Error('InvalidPartOrder', message);
+    }
+  }
+  const chosen = asked.map(({ partNumber, etag }) => {
+    const part = upload.parts.get(partNumber);
+    if (part === undefined || part.etag !== etag) {
+      const message =
+        "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
+      throw new S3Error('InvalidPart', message, { PartNumber: `${partNumber}` });
+    }
+    return part;
+  });
+  const tooSmall = chosen.slice(0, -1).find((part) => part.sizeBytes < minPartBytes);
+  if (tooSmall !== undefined) {
+    throw new S3Error('EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size', {
+      ProposedSize: `${tooSmall.sizeBytes}`,
+      MinSizeAllowed: `${minPartBytes}`,
+      PartNumber: `${tooSmall.partNumber}`,
+    });
+  }
+  return chosen;
+}

@@ -1,0 +1,77 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { S3Error } from '../errors.ts';
+import { md5Etag, type ObjectHeaders } from '../objects.ts';
+import type { Answer, ObjectCall } from '../operation.ts';
+import type { S3Request } from '../request.ts';
+
+/** Nothing is stored unless the whole body came and was what its headers and its signature said. */
+export async function putObject({ request, body, objects, bucket, key }: ObjectCall): Promise<Answer> {
+  assertNothingUnknownAsked(request);
+  objects.assertBucket(bucket);
+  const ifNoneMatch = request.headers.get('if-none-match');
+  if (ifNoneMatch !== undefined && ifNoneMatch !== '*') {
+    throw new S3Error('NotImplemented', 'If-None-Match on a PUT may only be *', { Header: 'If-None-Match' });
+  }
+  const record = await objects.put(
+    bucket,
+    key,
+    async (append) => {
+      const received = await body.receive(append);
+      return { sizeBytes: received.sizeBytes, etag: md5Etag(received) };
+    },
+    { headers: objectHeaders(request), onlyIfAbsent: ifNoneMatch === '*' },
+  );
+  return { status: 200, headers: { etag: record.etag } };
+}
+
+const storedHeaders = ['cache-control', 'content-disposition', 'content-language', 'expires'];
+
+/** What a later GET or HEAD gives back, exactly as it was sent. */
+export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
+  const stored: Record<string, string> = {
+    'content-type': headers.get('content-type') ?? 'binary/octet-stream',
+  };
+  for (const name of storedHeaders) {
+    const value = headers.get(name);
+    if (value !== undefined) stored[name] = value;
+  }
+  // `aws-chunked` is how the body travelled, not what the object is.
+  const encodings = (headers.get('content-encoding') ?? '')
+    .split(',')
+    .map((encoding) => encoding.trim())
+    .filter((encoding) => encoding !== '' && encoding !== 'aws-chunked');
+  if (encodings.length > 0) stored['content-encoding'] = encodings.join(',');
+  for (const [name, value] of amz) {
+    if (!name.startsWith('x-amz-meta-')) continue;
+    assertCanBeHeader(name, value);
+    stored[name] = value;
+  }
+  return stored;
+}
+
+/** A presigner may have moved the metadata to the query, where it can hold what no header can give back. */
+function assertCanBeHeader(name: string, value: string): void {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+  } catch {
+    throw new S3Error('InvalidArgument', 'Metadata must be representable as HTTP headers', {
+      ArgumentName: name,
+    });
+  }
+}
+
+/** Asked-for behaviour that is not here is refused: a development store that ignored it would hide a mistake. */
+const unknown =
+  /^x-amz-(copy-source|server-side-encryption|tagging|object-lock|website-redirect|grant|write-offset)/;
+
+export function assertNothingUnknownAsked({ amz, headers }: S3Request): void {
+  const asked = [...amz.keys()].filter((name) => unknown.test(name));
+  if ((amz.get('x-amz-acl') ?? 'private') !== 'private') asked.push('x-amz-acl');
+  if ((amz.get('x-amz-storage-class') ?? 'STANDARD') !== 'STANDARD') asked.push('x-amz-storage-class');
+  if (headers.has('if-match')) asked.push('if-match');
+  if (asked.length > 0) {
+    const message = 'A header you provided implies functionality that is not implemented';
+    throw new S3Error('NotImplemented', message, { Header: asked.join(', ') });
+  }
+}

@@ -1,0 +1,66 @@
+/** Which operation a request asks for, by its method, by what it addresses and by the sub-resource in its query. */
+import { S3Error } from './errors.ts';
+import type { Answer, Call } from './operation.ts';
+import { createBucket, headBucket } from './operations/buckets.ts';
+import { deleteObject, deleteObjects } from './operations/delete-objects.ts';
+import { getObject } from './operations/get-object.ts';
+import { listObjectsV2 } from './operations/list-objects.ts';
+import { listMultipartUploads, listParts } from './operations/list-uploads.ts';
+import {
+  abortMultipartUpload,
+  completeMultipartUpload,
+  createMultipartUpload,
+  uploadPart,
+} from './operations/multipart.ts';
+import { putObject } from './operations/put-object.ts';
+
+const bucketOperations = {
+  'PUT ': createBucket,
+  'HEAD ': headBucket,
+  'GET list-type': listObjectsV2,
+  'GET uploads': listMultipartUploads,
+  'POST delete': deleteObjects,
+} as const;
+
+const objectOperations = {
+  'PUT ': putObject,
+  'HEAD ': getObject,
+  'GET ': getObject,
+  'DELETE ': deleteObject,
+  'POST uploads': createMultipartUpload,
+  'PUT partNumber uploadId': uploadPart,
+  'GET uploadId': listParts,
+  'POST uploadId': completeMultipartUpload,
+  'DELETE uploadId': abortMultipartUpload,
+} as const;
+
+/** What in a query selects an operation. One that is not above is refused: `GET ?acl` must not answer the object. */
+const subresources = new Set(
+  (
+    'accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle ' +
+    'list-type location logging metrics notification object-lock ownershipControls partNumber policy policyStatus ' +
+    'publicAccessBlock renameObject replication requestPayment restore retention select tagging torrent uploadId ' +
+    'uploads versionId versioning versions website'
+  ).split(' '),
+);
+
+export async function route(call: Call): Promise<Answer> {
+  const { method, bucket, key, query } = call.request;
+  const asked = [...new Set(query.map(([name]) => name).filter((name) => subresources.has(name)))].sort();
+  const operation = `${method} ${asked.join(' ')}`;
+  if (bucket !== undefined && key !== undefined && isIn(objectOperations, operation)) {
+    return objectOperations[operation]({ ...call, bucket, key });
+  }
+  if (bucket !== undefined && key === undefined && isIn(bucketOperations, operation)) {
+    return bucketOperations[operation]({ ...call, bucket });
+  }
+  throw new S3Error(
+    'NotImplemented',
+    'This development store does not know that operation; src/dev/object-store/route.ts has those it knows.',
+    { Operation: operation.trim() },
+  );
+}
+
+function isIn<T extends object>(table: T, name: PropertyKey): name is keyof T {
+  return Object.hasOwn(table, name);
+}

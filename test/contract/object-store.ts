@@ -1,0 +1,25 @@
+/**
+ * What the service and its clients rely on in an object store, as tests that hold for the development store and for a
+ * real server alike. Where servers differ and both are right, the test says which does what.
+ */
+import { afterAll, beforeAll, describe } from 'vitest';
+import { type ObjectStoreTarget, type Subject, s3Client } from './object-store-client.ts';
+import { deleteContract } from './object-store-delete.ts';
+import { listContract } from './object-store-list.ts';
+import { multipartContract } from './object-store-multipart.ts';
+import { putContract } from './object-store-put.ts';
+import { readContract } from './object-store-read.ts';
+
+export function objectStoreContract(name: string, start: () => Promise<ObjectStoreTarget>): void {
+  describe(name, () => {
+    let subject: Subject;
+    beforeAll(async () => {
+      const target = await start();
+      subject = { target, client: s3Client(target) };
+    });
+    afterAll(() => subject.client.destroy());
+    for (const contract of [putContract, readContract, deleteContract, listContract, multipartContract]) {
+      contract(() => subject);
+    }
+  });
+}

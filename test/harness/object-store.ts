@@ -1,0 +1,46 @@
+/** A development object store of a test's own: any free port, a directory that goes with it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ObjectStoreOptions, startObjectStore } from '../../src/dev/object-store/server.ts';
+
+export const testRegion = 'eu-central-1';
+export const testBucket = 'files';
+export const testCredentials = { accessKeyId: 'development', secretAccessKey: 'development-secret' };
+
+export interface TestObjectStore {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly bucket: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly forcePathStyle: true;
+  readonly directory: string;
+  /** Stops the store, and removes its directory unless it was given one. */
+  stop(): Promise<void>;
+}
+
+export async function startTestObjectStore(
+  options: Partial<ObjectStoreOptions> = {},
+): Promise<TestObjectStore> {
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'object-store-')));
+  const store = await startObjectStore({
+    port: 0,
+    buckets: [testBucket],
+    credentials: [testCredentials],
+    region: testRegion,
+    ...options,
+    directory,
+  });
+  return {
+    endpoint: store.endpoint,
+    region: testRegion,
+    bucket: testBucket,
+    credentials: testCredentials,
+    forcePathStyle: true,
+    directory,
+    async stop() {
+      await store.stop();
+      if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
