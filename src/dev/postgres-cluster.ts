@@ -101,6 +101,8 @@ async function runInitdb(initdb: string, launcher: Launcher, args: readonly stri
     once(child, 'exit'),
   ]);
   if (code !== 0) {
-    throw new Error(`initdb failed (${signal ?? `exit code ${code}`}):\n${output}${complaints}`.trimEnd());
+    throw new Error(
+      `initdb failed (${signal ?? `exit code ${code}`}); set DATABASE_URL to do without it.\n${output}${complaints}`,
+    );
   }
 }

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
 import { startPostgres } from '../../src/dev/postgres.ts';
 
 declare module 'vitest' {
@@ -11,6 +12,10 @@ declare module 'vitest' {
   }
 }
 
+const DIRECTORY_PREFIX = 'file-service-test-postgres-';
+/** A directory this young may belong to a run that has not locked it yet. */
+const ABANDONED_AFTER_MS = 60_000;
+
 /** One Postgres for the whole run, in a directory of its own, or the server that TEST_DATABASE_URL names. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env.TEST_DATABASE_URL;
@@ -18,7 +23,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('postgresUrl', given);
     return async () => {};
   }
-  const directory = await mkdtemp(join(tmpdir(), 'file-service-test-postgres-'));
+  await removeAbandoned();
+  const directory = await mkdtemp(join(tmpdir(), DIRECTORY_PREFIX));
+  const lock = await lockDataDirectory(directory);
   const postgres = await startPostgres({
     directory,
     settings: {
@@ -34,5 +41,23 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     await postgres.stop();
     await rm(directory, { recursive: true, force: true });
+    await lock.release();
   };
+}
+
+/** A run that was killed leaves no process, but it does leave its directory: 40 MB, which no living run has locked. */
+async function removeAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(DIRECTORY_PREFIX)) continue;
+    const directory = join(tmpdir(), name);
+    try {
+      const { mtimeMs } = await stat(directory);
+      if (Date.now() - mtimeMs < ABANDONED_AFTER_MS) continue;
+      const lock = await lockDataDirectory(directory);
+      await rm(directory, { recursive: true, force: true });
+      await lock.release();
+    } catch {
+      // In use, another user's, or gone meanwhile: none of it concerns this run.
+    }
+  }
 }
