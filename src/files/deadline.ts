@@ -7,5 +7,5 @@ export type Deadline = number;
  */
 export function partOf(deadline: Deadline, fraction: number): Deadline {
   const now = Date.now();
-  return now + Math.max(0, deadline - now) * fraction;
+  return now + Math.floor(Math.max(0, deadline - now) * fraction);
 }

@@ -150,3 +150,6 @@ export interface Journal {
   /** S3 failed where the call could go on without it. */
   storageFailed(step: string, fault: unknown): void;
 }
+
+/** Wraps one step against Postgres or S3, by its name, for metrics and traces. It changes nothing of what the step gives or throws. */
+export type Observe = <Result>(step: string, run: () => Promise<Result>) => Promise<Result>;

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { FileError } from '../files/file-error.ts';
+import type { Observe } from '../files/ports.ts';
 import type { Prepared } from './prepared.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
@@ -40,12 +41,13 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
-export function createDatabase(pool: pg.Pool): Database {
+export function createDatabase(pool: pg.Pool, observe: Observe): Database {
   return {
     async run<Params, Row>(statement: Prepared<Params, Row>, params: Params): Promise<Row[]> {
       try {
         const { name, text } = statement;
-        const result = await pool.query({ name, text, values: statement.values(params) });
+        const values = statement.values(params);
+        const result = await observe(name, () => pool.query({ name, text, values }));
         return result.rows as Row[];
       } catch (error) {
         throw isUnavailable(error) ? unavailable(error) : error;

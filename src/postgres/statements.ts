@@ -316,3 +316,8 @@ export const oldestOverdue = prepare<Record<never, never>>()('oldest_overdue', (
     .select(sql<number>`greatest(extract(epoch from now() - min(due_at)), 0)::double precision`.as('seconds'))
     .where('due_at', 'is not', null),
 );
+
+/** Answers nothing; fails where there is no database, or no schema in it. */
+export const schemaCheck = prepare<Record<never, never>>()('schema_check', (db) =>
+  db.selectFrom('files').select('due_at').limit(0),
+);

@@ -1,7 +1,9 @@
 import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { status } from '@grpc/grpc-js';
 import type { Deadline } from '../files/deadline.ts';
 
+import { FileError } from '../files/file-error.ts';
 import { toConnectError } from './errors.ts';
 
 /** What a method knows of the call that it answers. */
@@ -20,9 +22,10 @@ export type Methods<Service extends DescService> = {
 /** How one call ended. */
 export interface CallOutcome {
   method: string;
-  /** `undefined` for success. */
-  code: Code | undefined;
-  reason: string | undefined;
+  /** As gRPC spells it: `OK`, `NOT_FOUND`… */
+  code: string;
+  /** Empty for success, and for what has none. */
+  reason: string;
   seconds: number;
   userId: string | undefined;
   /** The fault behind an error that is not the caller's. Never sent. */
@@ -49,8 +52,8 @@ type Run = (request: never, call: Call) => Promise<never>;
  */
 export function implement<Service extends DescService>(
   service: Service,
-  methods: Methods<Service>,
   policy: CallPolicy,
+  methods: Methods<Service>,
 ): ServiceImpl<Service> {
   const implementation: Record<string, unknown> = {};
   for (const { localName, name } of service.methods) {
@@ -79,23 +82,17 @@ async function answer(
     if (timeoutMs <= 0) throw deadlineExceeded();
     const call = { userId, deadline: Date.now() + timeoutMs };
     const response = await policy.trace(method, headers, () => within(timeoutMs, run(request, call)));
-    policy.onEnd(outcome(undefined, undefined));
+    policy.onEnd(outcome('OK'));
     return response;
   } catch (error) {
     const connectError = toConnectError(error);
-    policy.onEnd(outcome(connectError, error));
+    policy.onEnd(outcome(status[connectError.code] ?? 'UNKNOWN', error));
     throw connectError;
   }
 
-  function outcome(connectError: ConnectError | undefined, fault: unknown): CallOutcome {
-    return {
-      method,
-      code: connectError?.code,
-      reason: reasonOf(fault),
-      seconds: (performance.now() - startMs) / 1_000,
-      userId,
-      fault,
-    };
+  function outcome(code: string, fault?: unknown): CallOutcome {
+    const reason = fault instanceof FileError ? fault.reason : '';
+    return { method, code, reason, seconds: (performance.now() - startMs) / 1_000, userId, fault };
   }
 }
 
@@ -114,8 +111,4 @@ async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise
 
 function deadlineExceeded(): ConnectError {
   return new ConnectError('the deadline has passed', Code.DeadlineExceeded);
-}
-
-function reasonOf(fault: unknown): string | undefined {
-  return fault instanceof Error && 'reason' in fault ? String(fault.reason) : undefined;
 }

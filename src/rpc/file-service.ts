@@ -1,10 +1,11 @@
-import { type FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import type { createPresignedDownload } from '../files/create-presigned-download.ts';
 import type { createPresignedUpload } from '../files/create-presigned-upload.ts';
 import type { deleteFile } from '../files/delete-file.ts';
 import type { getFile } from '../files/get-file.ts';
 import type { listFiles } from '../files/list-files.ts';
-import type { Methods } from './calls.ts';
+import { type CallPolicy, implement } from './calls.ts';
 import { renderFile, renderTime } from './render.ts';
 
 /** The operations behind the contract, one per method. */
@@ -17,8 +18,11 @@ export interface FileOperations {
 }
 
 /** Takes messages apart and puts them together; everything else is decided behind it. */
-export function fileServiceMethods(files: FileOperations): Methods<typeof FileService> {
-  return {
+export function createFileService(
+  files: FileOperations,
+  policy: CallPolicy,
+): ServiceImpl<typeof FileService> {
+  return implement(FileService, policy, {
     async createPresignedUpload(request, { userId, deadline }) {
       const answer = await files.createPresignedUpload(userId, request, deadline);
       const { s3Key, md5 } = answer;
@@ -56,5 +60,5 @@ export function fileServiceMethods(files: FileOperations): Methods<typeof FileSe
         file: renderFile(file),
       };
     },
-  };
+  });
 }

@@ -1,15 +1,12 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { file_files_v1_error_reason } from '../../gen/files/v1/error_reason_pb.ts';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
-import { Health as HealthService } from '../../gen/health/v1/health_pb.ts';
 import { addService } from './grpc-bridge.ts';
 import type { Health } from './health.ts';
-import { MESSAGE_MAX_BYTES } from './limits.ts';
-import { createReflection } from './reflection.ts';
+import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
+import type { Reflection } from './reflection.ts';
 
 export interface GrpcServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -18,21 +15,16 @@ export interface GrpcServer {
   stop(graceMs: number): Promise<void>;
 }
 
-/**
- * How many calls one connection may have at once. A gateway multiplexes all its
- * users over few connections; node's own limit is 2^32 - 1, which lets one
- * connection ask for all memory there is.
- */
-const STREAMS_PER_CONNECTION_MAX = 1_000;
-
 /** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
-export function createGrpcServer(fileService: ServiceImpl<typeof FileService>, health: Health): GrpcServer {
+export function createGrpcServer(
+  fileService: ServiceImpl<typeof FileService>,
+  reflection: Reflection,
+  health: Health,
+): GrpcServer {
   const server = new Server({
     'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
     'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
   });
-  const offered = [FileService, HealthService, ServerReflectionV1, ServerReflectionV1Alpha];
-  const reflection = createReflection(offered, [file_files_v1_error_reason, file_google_rpc_error_details]);
   addService(server, FileService, fileService);
   addService(server, ServerReflectionV1, reflection.v1);
   addService(server, ServerReflectionV1Alpha, reflection.v1alpha);

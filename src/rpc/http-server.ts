@@ -1,10 +1,15 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { MESSAGE_MAX_BYTES } from './limits.ts';
+import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
+import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
+import type { Reflection } from './reflection.ts';
 
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -19,24 +24,32 @@ export type Page = () => Promise<{ status: number; contentType: string; body: st
 /** A request's headers are a user id, a token and what proxies add. Node's own default is 16 KiB too. */
 const HEADERS_MAX_BYTES = 16 * 1024;
 
-/** Connect (JSON and binary) and gRPC-Web over HTTP/1.1, and the pages. */
+/** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
 export function createHttpServer(
   fileService: ServiceImpl<typeof FileService>,
+  reflection: Reflection,
   pages: Record<string, Page>,
 ): HttpServer {
   const connect = connectNodeAdapter({
-    routes: (router) => router.service(FileService, fileService),
-    // gRPC proper has a port of its own, and needs HTTP/2.
-    grpc: false,
+    routes: (router) => {
+      router.service(FileService, fileService);
+      router.service(ServerReflectionV1, reflection.v1);
+      router.service(ServerReflectionV1Alpha, reflection.v1alpha);
+    },
     readMaxBytes: MESSAGE_MAX_BYTES,
+    // Also of HTTP/2, whose compatibility layer is the same but for its types.
     fallback: (request, response) =>
       void servePage(pages, request as IncomingMessage, response as ServerResponse),
   });
 
-  const server = createServer({ maxHeaderSize: HEADERS_MAX_BYTES }, (request, response) => {
-    // connect-node builds a URL from the authority outside of any handler: one
+  const limits = {
+    headersMaxBytes: HEADERS_MAX_BYTES,
+    streamsPerConnectionMax: STREAMS_PER_CONNECTION_MAX,
+  };
+  const { server, closeHttp2, destroyHttp2 } = createHttp1AndHttp2Server(limits, (request, response) => {
+    // connect-node makes a URL of the authority outside of any handler: one
     // request with the Host `a:99999` would end the process.
-    if (!URL.canParse(request.url ?? '', `http://${request.headers.host}`)) {
+    if (!URL.canParse(request.url ?? '', `http://${authorityOf(request)}`)) {
       response.writeHead(400, { 'content-type': 'text/plain' }).end('malformed Host or path\n');
       return;
     }
@@ -55,11 +68,19 @@ export function createHttpServer(
       const closed = once(server, 'close');
       server.close();
       server.closeIdleConnections();
-      const force = setTimeout(() => server.closeAllConnections(), graceMs);
+      closeHttp2();
+      const force = setTimeout(() => {
+        server.closeAllConnections();
+        destroyHttp2();
+      }, graceMs);
       await closed;
       clearTimeout(force);
     },
   };
+}
+
+function authorityOf(request: IncomingMessage | Http2ServerRequest): string | undefined {
+  return 'authority' in request ? request.authority : request.headers.host;
 }
 
 async function servePage(

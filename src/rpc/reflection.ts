@@ -7,29 +7,37 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ServiceImpl } from '@connectrpc/connect';
-import type {
-  ServerReflectionRequest as RequestV1,
-  ServerReflectionResponseSchema as ResponseV1Schema,
+import { file_files_v1_error_reason } from '../../gen/files/v1/error_reason_pb.ts';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
+import {
+  type ServerReflectionRequest as RequestV1,
+  type ServerReflectionResponseSchema as ResponseV1Schema,
   ServerReflection as ServerReflectionV1,
 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import type { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health } from '../../gen/health/v1/health_pb.ts';
 
 type Question = RequestV1['messageRequest'];
 type Answer = NonNullable<MessageInitShape<typeof ResponseV1Schema>['messageResponse']>;
+
+export interface Reflection {
+  v1: ServiceImpl<typeof ServerReflectionV1>;
+  v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha>;
+}
+
+const OFFERED: readonly DescService[] = [FileService, Health, ServerReflectionV1, ServerReflectionV1Alpha];
+
+/** What can be asked for beside what the services need: the reasons, and what errors carry. */
+const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details];
 
 /**
  * Server reflection from protobuf-es's own descriptors, for grpcurl and buf curl.
  * The package @grpc/reflection makes descriptors anew, and buf curl finds no
  * service in those.
- *
- * @param services what the server offers
- * @param files what else can be asked for by name
  */
-export function createReflection(
-  services: readonly DescService[],
-  files: readonly DescFile[],
-): { v1: ServiceImpl<typeof ServerReflectionV1>; v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha> } {
-  const allFiles = withDependencies([...services.map((service) => service.file), ...files]);
+export function createReflection(): Reflection {
+  const allFiles = withDependencies([...OFFERED.map((service) => service.file), ...FURTHER_FILES]);
   const filesByName = new Map(allFiles.map((file) => [file.proto.name, file]));
   const registry = createRegistry(...allFiles);
 
@@ -38,7 +46,7 @@ export function createReflection(
       case 'listServices':
         return {
           case: 'listServicesResponse',
-          value: { service: services.map(({ typeName }) => ({ name: typeName })) },
+          value: { service: OFFERED.map(({ typeName }) => ({ name: typeName })) },
         };
       case 'fileByFilename':
         return descriptors(filesByName.get(question.value), question.value);

@@ -6,13 +6,11 @@ import {
   NotFound,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import type { Deadline } from '../files/deadline.ts';
 import type { StoredObject } from '../files/file.ts';
 import { FileError } from '../files/file-error.ts';
 import { parseMd5 } from '../files/md5.ts';
-import type { Deadline, ObjectStore } from '../files/ports.ts';
-
-/** Wraps every call to S3: for metrics and traces. */
-export type Observe = <Result>(operation: string, call: () => Promise<Result>) => Promise<Result>;
+import type { ObjectStore, Observe } from '../files/ports.ts';
 
 const RETRY_AFTER_MS = 1_000;
 
@@ -27,8 +25,8 @@ export function createObjectStore(
     deadline: Deadline,
     call: (options: { abortSignal: AbortSignal }) => Promise<Result>,
   ): Promise<Result> => {
+    const abortSignal = AbortSignal.timeout(Math.max(1, deadline - Date.now()));
     try {
-      const abortSignal = AbortSignal.timeout(Math.max(1, deadline - Date.now()));
       return await observe(operation, () => call({ abortSignal }));
     } catch (error) {
       throw new FileError('STORAGE_UNAVAILABLE', 'the object storage does not answer; retry', {

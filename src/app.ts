@@ -1,0 +1,227 @@
+import type { Logger } from 'pino';
+import type { Backing, Config } from './config.ts';
+import { createPresignedDownload } from './files/create-presigned-download.ts';
+import { createPresignedUpload } from './files/create-presigned-upload.ts';
+import { deleteFile } from './files/delete-file.ts';
+import { getFile } from './files/get-file.ts';
+import { listFiles } from './files/list-files.ts';
+import type { Journal, Observe } from './files/ports.ts';
+import { sweepOne } from './files/sweep.ts';
+import { createDatabase, createPool } from './postgres/database.ts';
+import { createFileStore } from './postgres/file-store.ts';
+import { migrate } from './postgres/migrate.ts';
+import { schemaCheck } from './postgres/statements.ts';
+import { createReadiness } from './readiness.ts';
+import type { CallOutcome } from './rpc/calls.ts';
+import { createFileService } from './rpc/file-service.ts';
+import { createGrpcServer } from './rpc/grpc-server.ts';
+import { createHealth } from './rpc/health.ts';
+import { createHttpServer, type Page } from './rpc/http-server.ts';
+import { createIdentify } from './rpc/identity.ts';
+import { createReflection } from './rpc/reflection.ts';
+
+import { createClient } from './s3/client.ts';
+import { createObjectStore } from './s3/objects.ts';
+import { createPresigner } from './s3/presign.ts';
+import { createSweeper, type Sweeper } from './sweeper.ts';
+import { createMetrics, type Metrics, traceCall, traceStep } from './telemetry.ts';
+
+export interface App {
+  grpcPort: number;
+  httpPort: number;
+  sweeper: Sweeper;
+  /** Takes no new calls, finishes those under way, and leaves nothing running. */
+  stop(): Promise<void>;
+}
+
+/** For a call that names no deadline: what a user in front of a screen waits for. */
+const DEFAULT_TIMEOUT_MS = 3_000;
+
+/** The longest that a caller may ask for. */
+const MAX_TIMEOUT_MS = 30_000;
+
+/** For a free connection, a new one included. */
+const CONNECT_TIMEOUT_MS = 2_000;
+
+/** Statements take a millisecond; one that takes this long waits for something that does not come. */
+const STATEMENT_TIMEOUT_MS = 2_500;
+
+/** For a look at the bucket as a whole. */
+const BUCKET_CHECK_TIMEOUT_MS = 1_000;
+
+/** What calls under way may still take when the service stops; orchestrators kill after ten seconds or more. */
+const STOP_GRACE_MS = 8_000;
+
+/** A call that took this long is worth a line. */
+const SLOW_CALL_SECONDS = 1;
+
+/** The composition root: the one place that sees everything. It puts together and decides nothing. */
+export async function startApp(config: Config, log: Logger): Promise<App> {
+  const { windows, region, publicEndpoint } = config;
+  const metrics = createMetrics();
+  const servers = await openBacking(config.backing, region, log);
+
+  const pool = createPool({
+    url: servers.databaseUrl,
+    maxConnections: config.databasePoolSize,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
+  });
+  metrics.watchPool(pool);
+  const database = createDatabase(pool, traceStep);
+  const store = createFileStore(database, windows);
+
+  const client = createClient({ region, ...servers });
+  const objects = createObjectStore(client, servers.bucket, observeStorage(metrics));
+  const presigner = createPresigner(client, {
+    region,
+    publicEndpoint: publicEndpoint ?? servers.endpoint,
+    bucket: servers.bucket,
+    forcePathStyle: servers.forcePathStyle,
+    uploadSeconds: windows.urlSeconds,
+    downloadSeconds: windows.downloadSeconds,
+  });
+
+  const ports = { store, objects, presigner, journal: createJournal(log, metrics) };
+  const operations = {
+    createPresignedUpload: createPresignedUpload(ports),
+    listFiles: listFiles(ports),
+    getFile: getFile(ports),
+    deleteFile: deleteFile(ports),
+    createPresignedDownload: createPresignedDownload(ports),
+  };
+  const fileService = createFileService(operations, {
+    identify: createIdentify({ userIdHeader: config.userIdHeader, proof: config.gateway }),
+    trace: traceCall,
+    onEnd: recordCall(log, metrics),
+    defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+  });
+
+  const health = createHealth();
+  const readiness = createReadiness({
+    checkDatabase: async () => void (await database.run(schemaCheck, {})),
+    checkStorage: () => objects.check(Date.now() + BUCKET_CHECK_TIMEOUT_MS),
+    onChange: (now, fault) => {
+      // Without S3, lists and deletes still work: that is no reason to leave the load balancer.
+      health.set(now.database);
+      metrics.serving.set(now.database ? 1 : 0);
+      if (fault === undefined) log.info(now, 'ready');
+      else log.error({ ...now, err: fault }, 'not everything that the service needs answers');
+    },
+  });
+  const sweeper = createSweeper({
+    store,
+    sweepOne: sweepOne(ports),
+    intervalSeconds: config.sweepIntervalSeconds,
+    onSwept: (outcome) => metrics.swept.inc({ outcome }),
+    onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
+    onFault: (fault) => log.warn({ err: fault }, 'the sweeper could not finish a step; it comes again'),
+  });
+  const reflection = createReflection();
+  const grpc = createGrpcServer(fileService, reflection, health);
+  const http = createHttpServer(fileService, reflection, pages(metrics, readiness));
+
+  const stop = async () => {
+    health.set(false);
+    readiness.stop();
+    await Promise.all([grpc.stop(STOP_GRACE_MS), http.stop(STOP_GRACE_MS), sweeper.stop()]);
+    await pool.end();
+    client.destroy();
+    await servers.stop();
+  };
+  try {
+    if (config.migrateOnStart) await migrate(pool);
+    await readiness.start();
+    const grpcPort = await grpc.listen(config.host, config.grpcPort);
+    const httpPort = await http.listen(config.host, config.httpPort);
+    sweeper.start();
+    return { grpcPort, httpPort, sweeper, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Where rows and bytes are kept, whoever runs it. */
+interface Servers {
+  databaseUrl: string;
+  bucket: string;
+  endpoint: string | undefined;
+  forcePathStyle: boolean;
+  credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
+  stop(): Promise<void>;
+}
+
+async function openBacking(backing: Backing, region: string, log: Logger): Promise<Servers> {
+  if (backing.kind === 'external') {
+    return { ...backing, credentials: undefined, stop: async () => undefined };
+  }
+  // Only here, so that a production install needs neither of them.
+  const { startEmbedded } = await import('./dev/embedded.ts');
+  const { dataDirectory } = backing;
+  const embedded = await startEmbedded({ dataDirectory, region, log: (line) => log.warn(line) });
+  return { ...embedded, forcePathStyle: true };
+}
+
+function observeStorage(metrics: Metrics): Observe {
+  return async (operation, run) => {
+    const stopTimer = metrics.storageSeconds.startTimer({ operation });
+    let outcome = 'failed';
+    try {
+      const result = await traceStep(`s3 ${operation}`, run);
+      outcome = 'answered';
+      return result;
+    } finally {
+      stopTimer();
+      metrics.storageCalls.inc({ operation, outcome });
+    }
+  };
+}
+
+function createJournal(log: Logger, metrics: Metrics): Journal {
+  return {
+    contentMismatch({ s3Key }, { etag, size }) {
+      metrics.contentMismatches.inc();
+      log.error(
+        { s3Key, etag, size },
+        'the bucket holds other bytes than were announced: who else writes to it?',
+      );
+    },
+    storageFailed(step, fault) {
+      log.warn({ step, err: fault }, 'S3 did not answer; the call went on without it');
+    },
+  };
+}
+
+/** The caller's own faults are its own business; ours are logged with what is behind them. */
+const OUR_FAULTS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+
+function recordCall(log: Logger, metrics: Metrics) {
+  return ({ fault, ...call }: CallOutcome): void => {
+    const { method, code, reason, seconds } = call;
+    metrics.calls.inc({ method, code, reason });
+    metrics.callSeconds.observe({ method }, seconds);
+    if (OUR_FAULTS.has(code)) log.error({ ...call, err: fault }, 'call failed');
+    else if (seconds > SLOW_CALL_SECONDS) log.warn(call, 'slow call');
+    // A line per call costs 85 µs (design, §6): as much as everything else in this file.
+    else log.debug(call, 'call');
+  };
+}
+
+function pages(metrics: Metrics, readiness: ReturnType<typeof createReadiness>): Record<string, Page> {
+  return {
+    '/livez': async () => ({ status: 200, contentType: 'text/plain', body: 'ok\n' }),
+    '/readyz': async () => ({
+      status: readiness.current.database ? 200 : 503,
+      contentType: 'application/json',
+      body: `${JSON.stringify(readiness.current)}\n`,
+    }),
+    '/metrics': async () => ({
+      status: 200,
+      contentType: metrics.registry.contentType,
+      body: await metrics.registry.metrics(),
+    }),
+  };
+}

@@ -1,0 +1,271 @@
+import { isIP } from 'node:net';
+import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } from 'envalid';
+import type { GatewayProof } from './rpc/identity.ts';
+
+/** Everything that can be set, read once. */
+export interface Config {
+  host: string;
+  /** 0: any free one. */
+  grpcPort: number;
+  httpPort: number;
+  backing: Backing;
+  region: string;
+  /** Where clients reach S3, if by another name than this service. */
+  publicEndpoint: string | undefined;
+  migrateOnStart: boolean;
+  databasePoolSize: number;
+  userIdHeader: string;
+  gateway: GatewayProof;
+  windows: {
+    urlSeconds: number;
+    downloadSeconds: number;
+    trustSeconds: number;
+    longestUploadSeconds: number;
+  };
+  sweepIntervalSeconds: number;
+  logLevel: LogLevel;
+}
+
+/** What keeps rows and bytes: servers of others, or those that the service brings for development. */
+export type Backing =
+  | { kind: 'embedded'; dataDirectory: string }
+  | {
+      kind: 'external';
+      databaseUrl: string;
+      bucket: string;
+      endpoint: string | undefined;
+      forcePathStyle: boolean;
+    };
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Seven days, what a SigV4 URL may live at most (Amazon S3 User Guide, "Presigned URLs"). */
+const PRESIGN_TTL_MAX_SECONDS = 604_800;
+
+/** A token of fewer characters can be guessed. */
+const TOKEN_MIN_CHARACTERS = 16;
+
+const DAY_SECONDS = 86_400;
+
+const wholeNumber = (min: number, max: number) =>
+  makeValidator<number>((text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new EnvError(`must be a whole number from ${min} to ${max}`);
+  });
+
+const oneOf = <Choice extends string>(choices: readonly Choice[]) =>
+  makeValidator<Choice>((text) => {
+    const choice = choices.find((candidate) => candidate === text);
+    if (choice !== undefined) return choice;
+    throw new EnvError(`must be one of ${choices.join(', ')}`);
+  });
+
+/** The value is not repeated in the message: it may hold a password. */
+const urlOf = (protocols: readonly string[]) =>
+  makeValidator<string>((text) => {
+    if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;
+    throw new EnvError(`must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+  });
+
+const matching = (pattern: RegExp, rule: string) =>
+  makeValidator<string>((text) => {
+    if (pattern.test(text)) return text;
+    throw new EnvError(rule);
+  });
+
+const tokens = makeValidator<string[]>((text) => {
+  const list = text.split(',').map((token) => token.trim());
+  if (list.every((token) => token.length >= TOKEN_MIN_CHARACTERS && /^[\x21-\x7e]+$/.test(token)))
+    return list;
+  throw new EnvError(
+    `must be tokens of at least ${TOKEN_MIN_CHARACTERS} visible ASCII characters, separated by commas`,
+  );
+});
+
+const port = wholeNumber(0, 65_535);
+const flag = oneOf(['true', 'false']);
+const httpUrl = urlOf(['http:', 'https:']);
+const text = matching(/\S/, 'must not be blank');
+
+/** The one table: a row per variable. The README's is made from it, and a test holds them together. */
+export const VARIABLES = {
+  HOST: text({ default: '127.0.0.1', desc: 'The address to listen on.' }),
+  GRPC_PORT: port({ default: 50_051, desc: 'gRPC, with reflection and health. 0: any free port.' }),
+  HTTP_PORT: port({
+    default: 8_080,
+    desc: 'Connect, gRPC-Web, `/livez`, `/readyz`, `/metrics`. 0: any free port.',
+  }),
+  DATABASE_URL: urlOf(['postgres:', 'postgresql:'])({
+    default: undefined,
+    desc: 'Postgres. Unset, with S3_BUCKET unset too: the service brings its own.',
+  }),
+  DATABASE_POOL_SIZE: wholeNumber(
+    1,
+    1_000,
+  )({
+    default: 10,
+    desc: 'Connections to Postgres of this instance.',
+  }),
+  MIGRATE_ON_START: flag({
+    default: undefined,
+    desc: 'Bring the schema up to date at the start. Default: `true` with the embedded Postgres, else `false`.',
+  }),
+  S3_BUCKET: matching(
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+    'must be the name of a bucket',
+  )({
+    default: undefined,
+    desc: 'The bucket; it is the service’s alone.',
+  }),
+  S3_REGION: text({ default: undefined, desc: 'Default: `AWS_REGION`, else `us-east-1`.' }),
+  AWS_REGION: text({ default: 'us-east-1', desc: 'See S3_REGION.' }),
+  S3_ENDPOINT: httpUrl({ default: undefined, desc: 'Another S3 than Amazon’s.' }),
+  S3_PUBLIC_ENDPOINT: httpUrl({
+    default: undefined,
+    desc: 'The endpoint in URLs, where clients reach S3 by another name than this service.',
+  }),
+  S3_FORCE_PATH_STYLE: flag({
+    default: 'false',
+    desc: 'The bucket in the path and not in the host name, as most other servers than Amazon’s want it.',
+  }),
+  USER_ID_HEADER: matching(
+    /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/,
+    'must be a lower-case metadata key that does not end in -bin',
+  )({ default: 'x-user-id', desc: 'The metadata key in which the gateway names the user.' }),
+  GATEWAY_AUTH: oneOf(['none', 'token'])({
+    default: 'none',
+    desc: 'How the gateway proves itself: `none` (on loopback only), or `token`.',
+  }),
+  GATEWAY_TOKENS: tokens({
+    default: undefined,
+    desc: 'With `token`: the values of `x-gateway-token` that are taken, separated by commas; several during a rotation.',
+  }),
+  PRESIGN_TTL_SECONDS: wholeNumber(
+    1,
+    PRESIGN_TTL_MAX_SECONDS,
+  )({
+    default: 3_600,
+    desc: 'How long an upload URL lives.',
+  }),
+  DOWNLOAD_TTL_SECONDS: wholeNumber(
+    1,
+    PRESIGN_TTL_MAX_SECONDS,
+  )({
+    default: 300,
+    desc: 'How long a download URL lives.',
+  }),
+  TRUST_WINDOW_SECONDS: wholeNumber(
+    0,
+    DAY_SECONDS,
+  )({
+    default: 900,
+    desc: 'How long a look at S3 is believed before EXISTING, GetFile and downloads look again.',
+  }),
+  LONGEST_UPLOAD_SECONDS: wholeNumber(
+    0,
+    7 * DAY_SECONDS,
+  )({
+    default: DAY_SECONDS,
+    desc: 'How long a PUT that began in time may take. Nothing is forgotten before.',
+  }),
+  SWEEP_INTERVAL_SECONDS: wholeNumber(
+    1,
+    3_600,
+  )({
+    default: 5,
+    desc: 'The sweeper’s pause when nothing is due.',
+  }),
+  DATA_DIR: text({ default: '.data', desc: 'Where the embedded Postgres and object store keep everything.' }),
+  LOG_LEVEL: oneOf(LOG_LEVELS)({
+    default: 'info',
+    desc: 'Calls are logged at `debug`, slow and failed ones always.',
+  }),
+};
+
+/** What is wrong with the environment, all of it at once. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`the configuration is wrong:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+/**
+ * Pure: reads nothing but its argument. An empty value counts as unset.
+ *
+ * @throws ConfigError that names every fault
+ */
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const faults: string[] = [];
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const env = cleanEnv(given, VARIABLES, {
+    reporter: ({ errors }) => {
+      for (const [name, error] of Object.entries(errors)) {
+        faults.push(`${name} ${error instanceof EnvMissingError ? 'is required' : error?.message}`);
+      }
+    },
+  });
+  // Rules across variables speak of values that are good in themselves.
+  if (faults.length === 0) faults.push(...crossFaults(env));
+  if (faults.length > 0) throw new ConfigError(faults);
+
+  const { DATABASE_URL: databaseUrl, S3_BUCKET: bucket } = env;
+  const embedded = databaseUrl === undefined || bucket === undefined;
+  return {
+    host: env.HOST,
+    grpcPort: env.GRPC_PORT,
+    httpPort: env.HTTP_PORT,
+    backing: embedded
+      ? { kind: 'embedded', dataDirectory: env.DATA_DIR }
+      : {
+          kind: 'external',
+          databaseUrl,
+          bucket,
+          endpoint: env.S3_ENDPOINT,
+          forcePathStyle: env.S3_FORCE_PATH_STYLE === 'true',
+        },
+    region: env.S3_REGION ?? env.AWS_REGION,
+    publicEndpoint: env.S3_PUBLIC_ENDPOINT,
+    migrateOnStart: env.MIGRATE_ON_START === undefined ? embedded : env.MIGRATE_ON_START === 'true',
+    databasePoolSize: env.DATABASE_POOL_SIZE,
+    userIdHeader: env.USER_ID_HEADER,
+    gateway:
+      env.GATEWAY_AUTH === 'token' ? { kind: 'token', tokens: env.GATEWAY_TOKENS ?? [] } : { kind: 'none' },
+    windows: {
+      urlSeconds: env.PRESIGN_TTL_SECONDS,
+      downloadSeconds: env.DOWNLOAD_TTL_SECONDS,
+      trustSeconds: env.TRUST_WINDOW_SECONDS,
+      longestUploadSeconds: env.LONGEST_UPLOAD_SECONDS,
+    },
+    sweepIntervalSeconds: env.SWEEP_INTERVAL_SECONDS,
+    logLevel: env.LOG_LEVEL,
+  };
+}
+
+type Env = CleanedEnv<typeof VARIABLES>;
+
+function* crossFaults(env: Env): Generator<string> {
+  if (env.DATABASE_URL !== undefined && env.S3_BUCKET === undefined) {
+    yield 'S3_BUCKET is required with DATABASE_URL (or unset both, and the service brings its own)';
+  }
+  if (env.S3_BUCKET !== undefined && env.DATABASE_URL === undefined) {
+    yield 'DATABASE_URL is required with S3_BUCKET (or unset both, and the service brings its own)';
+  }
+  if (env.GATEWAY_AUTH === 'token' && env.GATEWAY_TOKENS === undefined) {
+    yield 'GATEWAY_TOKENS is required with GATEWAY_AUTH=token';
+  }
+  if (env.GATEWAY_AUTH === 'none' && !isLoopback(env.HOST)) {
+    yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${env.HOST}: whoever reaches the service could speak for any user (set GATEWAY_AUTH=token)`;
+  }
+}
+
+/** 127.0.0.0/8, ::1, and the one name that RFC 6761 keeps for them. */
+function isLoopback(host: string): boolean {
+  if (isIP(host) === 4) return host.startsWith('127.');
+  return host === '::1' || host === 'localhost';
+}

@@ -1,0 +1,107 @@
+import { ConfigError, readConfig, VARIABLES } from './config.ts';
+import { createLogger, redact } from './telemetry.ts';
+
+/**
+ * The one file that knows of a process: its arguments, its environment, its
+ * signals and its end. What each verb needs is imported when it is asked for.
+ */
+
+const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
+  serve: { summary: 'run the service', run: serve },
+  migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
+  config: { summary: 'print every variable, its default and its meaning', run: printVariables },
+};
+
+/**
+ * Ctrl-C reaches a service under npm twice: from the terminal, and passed on by
+ * npm. Only what comes later than this is somebody who does not want to wait.
+ */
+const REPEATED_SIGNAL_MS = 1_000;
+
+async function serve(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger(config.logLevel);
+  const { startApp } = await import('./app.ts');
+
+  const starting = startApp(config, log);
+  onStopSignal(async (signal) => {
+    log.info({ signal }, 'stopping');
+    const app = await starting;
+    await app.stop();
+    log.info('stopped');
+  });
+
+  const { grpcPort, httpPort } = await starting;
+  log.info({ host: config.host, grpcPort, httpPort }, 'serving');
+  if (config.backing.kind === 'embedded') {
+    const { welcome } = await import('./dev/welcome.ts');
+    process.stdout.write(welcome({ ...config, grpcPort, httpPort }));
+  }
+}
+
+async function migrate(): Promise<void> {
+  const { backing } = readConfig(process.env);
+  if (backing.kind === 'embedded') {
+    throw new ConfigError(['DATABASE_URL is required: the embedded Postgres is migrated at each start']);
+  }
+  const [{ createPool }, migrations] = await Promise.all([
+    import('./postgres/database.ts'),
+    import('./postgres/migrate.ts'),
+  ]);
+  const pool = createPool({
+    url: backing.databaseUrl,
+    maxConnections: 2,
+    connectTimeoutMs: 10_000,
+    // Building an index on a large table takes its time.
+    statementTimeoutMs: 3_600_000,
+    onIdleError: () => undefined,
+  });
+  try {
+    const done = await migrations.migrate(pool);
+    for (const { migrationName, status } of done) print(`${migrationName}: ${status}`);
+    print(done.length === 0 ? 'the schema is up to date' : 'done');
+  } finally {
+    await pool.end();
+  }
+}
+
+async function printVariables(): Promise<void> {
+  for (const [name, { default: fallback, desc }] of Object.entries(VARIABLES)) {
+    print(`${name.padEnd(24)} ${String(fallback ?? '').padEnd(12)} ${desc}`);
+  }
+}
+
+/** The first signal stops in order, a second one at once. */
+function onStopSignal(stop: (signal: string) => Promise<void>): void {
+  let firstMs: number | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (firstMs === undefined) {
+        firstMs = performance.now();
+        stop(signal).then(() => process.exit(0), fail);
+      } else if (performance.now() - firstMs > REPEATED_SIGNAL_MS) {
+        process.exit(1);
+      }
+    });
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** What is wrong with the configuration is told in its own words; anything else with where it came from. */
+function fail(error: unknown): void {
+  const text = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : error;
+  process.stderr.write(`${redact(String(text))}\n`);
+  process.exit(1);
+}
+
+const verb = process.argv[2] ?? 'serve';
+const chosen = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
+if (chosen === undefined) {
+  const list = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
+  process.stderr.write(`usage: node src/main.ts VERB\n\n${list.join('\n')}\n`);
+  process.exit(2);
+}
+chosen.run().catch(fail);

@@ -1,0 +1,99 @@
+import type { Deadline } from './files/deadline.ts';
+import type { DueFile, FileStore } from './files/ports.ts';
+import type { Swept } from './files/sweep.ts';
+
+export interface SweeperOptions {
+  store: Pick<FileStore, 'claimDue' | 'postpone' | 'oldestOverdueSeconds'>;
+  sweepOne: (due: DueFile, deadline: Deadline) => Promise<Swept>;
+  /** The pause when nothing is due. */
+  intervalSeconds: number;
+  onSwept: (outcome: Swept | 'failed') => void;
+  onOverdue: (seconds: number) => void;
+  onFault: (fault: unknown) => void;
+}
+
+export interface Sweeper {
+  start(): void;
+  /** Ends between two steps; what is claimed comes due again. */
+  stop(): Promise<void>;
+  /** One round now: everything that is due, of any user. */
+  sweep(): Promise<number>;
+}
+
+/** Rows a round claims at once: few enough to finish well within the lease. */
+const BATCH_ROWS = 50;
+
+/** At once against S3; the calls of users go before. */
+const STEPS_AT_ONCE = 8;
+
+/** How long a claim keeps other sweepers away: many times what a batch needs. */
+const LEASE_SECONDS = 60;
+
+/** For one row's step. */
+const STEP_TIMEOUT_MS = 5_000;
+
+/**
+ * Runs in every instance at once; `claimDue` gives each its own rows. Its pauses
+ * are drawn at random around the interval, so that instances started together
+ * do not ask together.
+ */
+export function createSweeper(options: SweeperOptions): Sweeper {
+  const { store, sweepOne, intervalSeconds, onSwept, onOverdue, onFault } = options;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<unknown> = Promise.resolve();
+  let stopped = false;
+
+  async function sweep(): Promise<number> {
+    let swept = 0;
+    while (!stopped) {
+      const batch = await store.claimDue(BATCH_ROWS, LEASE_SECONDS);
+      const queue = batch.values();
+      await Promise.all(Array.from({ length: STEPS_AT_ONCE }, () => lane(queue)));
+      swept += batch.length;
+      if (batch.length < BATCH_ROWS) break;
+    }
+    return swept;
+  }
+
+  async function lane(queue: Iterator<DueFile> & Iterable<DueFile>): Promise<void> {
+    for (const due of queue) {
+      if (stopped) return;
+      try {
+        onSwept(await sweepOne(due, Date.now() + STEP_TIMEOUT_MS));
+      } catch (fault) {
+        onSwept('failed');
+        onFault(fault);
+        // The pause grows as if nothing had been found; without it the lease has to pass.
+        await store.postpone(due.state === 'deleted' ? due.ref : due.file).catch(onFault);
+      }
+    }
+  }
+
+  async function round(): Promise<void> {
+    try {
+      onOverdue(await store.oldestOverdueSeconds());
+      await sweep();
+    } catch (fault) {
+      onFault(fault);
+    }
+    schedule();
+  }
+
+  function schedule(): void {
+    if (stopped) return;
+    const pauseMs = intervalSeconds * 1_000 * (0.5 + Math.random());
+    timer = setTimeout(() => {
+      running = round();
+    }, pauseMs);
+  }
+
+  return {
+    start: schedule,
+    sweep,
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
