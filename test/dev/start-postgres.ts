@@ -7,5 +7,6 @@ if (directory === undefined) throw new Error('usage: start-postgres.ts <director
 process.on('SIGINT', () => {}); // as a service that is still draining
 await lockDataDirectory(directory);
 const { url, pid } = await startPostgres({ directory });
-process.stdout.write(`${JSON.stringify({ url, pid })}\n`);
+const signalHandlers = { SIGTERM: process.listenerCount('SIGTERM'), SIGHUP: process.listenerCount('SIGHUP') };
+process.stdout.write(`${JSON.stringify({ url, pid, signalHandlers })}\n`);
 setInterval(() => {}, 60_000);
