@@ -13,7 +13,8 @@ export interface PostgresBinaries {
  * Only the package's choice of platform is used, never its main module: importing that one registers handlers of
  * async-exit-hook for SIGINT, SIGTERM and SIGHUP, which call `process.exit` as soon as the package has nothing left to
  * stop, and so cut the service's own draining short. (Tried: a process that drains for 500 ms on SIGTERM ended at once,
- * with code 143; and a vitest run with failed tests exited with 0.) The test "leaves the signals of the process alone" fails when they come back.
+ * with code 143; and a vitest run with failed tests exited with 0.) The test "leaves the signals of the process alone"
+ * fails when they come back.
  */
 export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   if (process.platform === 'win32') {
