@@ -23,7 +23,7 @@ export interface S3Request {
 /** S3's limit on a key, in bytes of UTF-8. */
 const maxKeyBytes = 1024;
 
-export function parseRequest(message: IncomingMessage): S3Request {
+export function parseRequest(message: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>): S3Request {
   const target = message.url ?? '';
   // A proxy's absolute form, or `*`: S3 is never addressed so.
   if (!target.startsWith('/')) throw invalidUri();

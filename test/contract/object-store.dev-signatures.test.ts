@@ -1,0 +1,409 @@
+/** Signatures, as AWS documents them, where a Ceph RGW is more lenient or cannot be told the time. */
+import { createHash, createHmac } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { authenticate } from '../../src/dev/object-store/authenticate.ts';
+import { chunkedForm, decodeChunked } from '../../src/dev/object-store/aws-chunked.ts';
+import { parseRequest } from '../../src/dev/object-store/request.ts';
+import { startTestObjectStore, type TestObjectStore, testCredentials } from '../harness/object-store.ts';
+import { type Answered, md5Base64, type ObjectStoreTarget, presign, send } from './object-store-client.ts';
+
+const bytes = Buffer.from('bytes');
+const headers = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(bytes) };
+const temporary = {
+  accessKeyId: 'TEMPORARY',
+  secretAccessKey: 'temporary-secret',
+  sessionToken: 'a/session+token=',
+};
+
+let store: TestObjectStore;
+let clock: Date;
+beforeAll(async () => {
+  store = await startTestObjectStore({ now: () => clock, credentials: [testCredentials, temporary] });
+});
+afterAll(() => store.stop());
+beforeEach(() => {
+  clock = new Date();
+});
+
+async function expectNothingStored(key: string): Promise<void> {
+  const answer = await send(await presign(store, { method: 'GET', key }));
+  expect(answer.code).toBe('NoSuchKey');
+}
+
+async function put(url: string, more: Record<string, string> = {}): Promise<Answered> {
+  return send(url, { method: 'PUT', headers: { ...headers, ...more }, body: bytes });
+}
+
+describe('a presigned URL', () => {
+  const signedAt = new Date('2026-03-01T12:00:00Z');
+  const at = (seconds: number) => new Date(signedAt.getTime() + seconds * 1000);
+
+  test.each([
+    [-15 * 60 - 1, 403],
+    [-15 * 60, 200],
+    [0, 200],
+    [59, 200],
+    [60, 403],
+  ])('that lives for 60 s answers %i s after it was signed with %i', async (seconds, status) => {
+    const url = await presign(store, {
+      method: 'PUT',
+      key: `life/${seconds}`,
+      headers,
+      signingDate: signedAt,
+    });
+    clock = at(seconds);
+    const answer = await put(url);
+    expect([answer.status, answer.code]).toEqual([status, status === 200 ? undefined : 'AccessDenied']);
+  });
+
+  test.each(['0', '-1', '604801', '1.5', 'abc', ''])('cannot live for %j seconds', async (expires) => {
+    const url = await presign(store, { method: 'PUT', key: 'life/bounds', headers });
+    const answer = await put(url.replace('X-Amz-Expires=60', `X-Amz-Expires=${expires}`));
+    expect([answer.status, answer.code]).toEqual([400, 'AuthorizationQueryParametersError']);
+  });
+
+  test('may live for seven days', async () => {
+    const week = 604_800;
+    const url = await presign(store, {
+      method: 'PUT',
+      key: 'life/week',
+      headers,
+      expiresIn: week,
+      signingDate: signedAt,
+    });
+    clock = at(week - 1);
+    expect((await put(url)).status).toBe(200);
+  });
+
+  test.each([
+    'X-Amz-Algorithm',
+    'X-Amz-Credential',
+    'X-Amz-Date',
+    'X-Amz-Expires',
+    'X-Amz-SignedHeaders',
+    'X-Amz-Signature',
+  ])('needs %s, once', async (name) => {
+    const url = await presign(store, { method: 'PUT', key: 'life/once', headers });
+    const [pair = ''] = new RegExp(`${name}=[^&]*`).exec(url) ?? [];
+    expect((await put(url.replace(pair, ''))).status).toBe(400);
+    expect((await put(`${url}&${pair}`)).status).toBe(400);
+    await expectNothingStored('life/once');
+  });
+
+  test('is for one region and one service', async () => {
+    const elsewhere = await presign(
+      { ...store, region: 'us-west-2' },
+      { method: 'PUT', key: 'scope', headers },
+    );
+    const answer = await put(elsewhere);
+    expect([answer.status, answer.code]).toEqual([400, 'AuthorizationQueryParametersError']);
+    expect(answer.body.toString()).toContain('<Region>eu-central-1</Region>');
+    const url = await presign(store, { method: 'PUT', key: 'scope', headers });
+    expect((await put(url.replace('%2Fs3%2F', '%2Fsts%2F'))).code).toBe('AuthorizationQueryParametersError');
+    const date = /X-Amz-Credential=development%2F(\d{8})/.exec(url)?.[1] ?? '';
+    expect((await put(url.replace(`%2F${date}`, '%2F20200101'))).code).toBe(
+      'AuthorizationQueryParametersError',
+    );
+    await expectNothingStored('scope');
+  });
+
+  test.each([
+    ['x-amz-acl', 'private'],
+    ['x-amz-meta-injected', 'by the uploader'],
+    ['x-amz-storage-class', 'STANDARD'],
+  ])('does not cover an %s header that the signer never saw', async (name, value) => {
+    const answer = await put(await presign(store, { method: 'PUT', key: 'unsigned', headers }), {
+      [name]: value,
+    });
+    expect([answer.status, answer.code]).toEqual([403, 'AccessDenied']);
+    expect(answer.body.toString()).toContain(`<HeadersNotSigned>${name}</HeadersNotSigned>`);
+    await expectNothingStored('unsigned');
+  });
+
+  test('with a header signed as empty does not pass without it', async () => {
+    const signed = { ...headers, 'x-amz-meta-note': '' };
+    const url = await presign(store, { method: 'PUT', key: 'empty-header', headers: signed });
+    expect((await put(url)).code).toBe('SignatureDoesNotMatch');
+    await expectNothingStored('empty-header');
+  });
+
+  test('whose repeated header says two things is refused', async () => {
+    const url = await presign(store, { method: 'PUT', key: 'repeated', headers });
+    const twice = { ...headers, 'Content-Type': ['text/plain', 'text/html'] as unknown as string };
+    expect((await send(url, { method: 'PUT', headers: twice, body: bytes })).code).toBe(
+      'SignatureDoesNotMatch',
+    );
+  });
+
+  test('made with temporary credentials carries their token', async () => {
+    const url = await presign({ ...store, credentials: temporary }, { method: 'PUT', key: 'token', headers });
+    const { accessKeyId, secretAccessKey } = temporary;
+    expect((await put(url)).status).toBe(200);
+    const without = { ...store, credentials: { accessKeyId, secretAccessKey } };
+    expect((await put(await presign(without, { method: 'PUT', key: 't', headers }))).code).toBe(
+      'InvalidToken',
+    );
+    const wrong = { ...store, credentials: { ...temporary, sessionToken: 'another' } };
+    expect((await put(await presign(wrong, { method: 'PUT', key: 't', headers }))).code).toBe('InvalidToken');
+    const needless = { ...store, credentials: { ...testCredentials, sessionToken: 'another' } };
+    expect((await put(await presign(needless, { method: 'PUT', key: 't', headers }))).code).toBe(
+      'InvalidToken',
+    );
+    await expectNothingStored('t');
+  });
+
+  // The SDK's default: it signs the CRC32 of an empty body into the URL, and no real upload passes.
+  test('with the checksum of no bytes in its query refuses every other body', async () => {
+    const client = new S3Client(store);
+    const command = new PutObjectCommand({ Bucket: store.bucket, Key: 'crc32', ContentType: 'text/plain' });
+    const url = await getSignedUrl(client, command);
+    client.destroy();
+    expect(url).toContain('x-amz-checksum-crc32=AAAAAA');
+    const answer = await send(url, { method: 'PUT', headers: { 'Content-Type': 'text/plain' }, body: bytes });
+    expect([answer.status, answer.code]).toEqual([400, 'BadDigest']);
+    await expectNothingStored('crc32');
+  });
+});
+
+describe('a request without a usable signature', () => {
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'POST'])('%s is refused', async (method) => {
+    for (const path of [
+      '',
+      'files',
+      'files/a',
+      'files?list-type=2',
+      'files?delete',
+      'files/a?uploads',
+      'nowhere/a',
+    ]) {
+      const answer = await send(`${store.endpoint}/${path}`, {
+        method,
+        ...(method === 'PUT' ? { body: bytes } : {}),
+      });
+      expect([path, answer.status, answer.code]).toEqual([
+        path,
+        403,
+        method === 'HEAD' ? undefined : 'AccessDenied',
+      ]);
+    }
+  });
+
+  test.each([
+    ['AWS development:c2lnbmF0dXJl', 'InvalidRequest'],
+    ['Basic ZGV2ZWxvcG1lbnQ6c2VjcmV0', 'InvalidArgument'],
+    ['AWS4-HMAC-SHA256 Signature=a', 'InvalidRequest'],
+    ['AWS4-HMAC-SHA256 Credential=a/b', 'InvalidRequest'],
+  ])('Authorization: %s', async (Authorization, code) => {
+    const answer = await send(`${store.endpoint}/files/a`, { headers: { Authorization } });
+    expect([answer.status, answer.code]).toEqual([400, code]);
+  });
+
+  test('with signatures in the header and in the query', async () => {
+    const url = await presign(store, { method: 'GET', key: 'a' });
+    expect((await send(url, { headers: { Authorization: 'AWS4-HMAC-SHA256 x' } })).code).toBe(
+      'InvalidArgument',
+    );
+  });
+});
+
+describe('a signed header', () => {
+  test('is for one region and one secret', async () => {
+    const list = async (target: ObjectStoreTarget) => {
+      // Only once: the SDK corrects its region, and its clock, by what a refusal tells it.
+      const client = new S3Client({ ...target, maxAttempts: 1 });
+      return client.send(new ListObjectsV2Command({ Bucket: store.bucket })).finally(() => client.destroy());
+    };
+    expect((await list(store)).$metadata.httpStatusCode).toBe(200);
+    const elsewhere = { ...store, region: 'us-west-2' };
+    await expect(list(elsewhere)).rejects.toMatchObject({ name: 'AuthorizationHeaderMalformed' });
+    const guessed = { ...store, credentials: { ...testCredentials, secretAccessKey: 'guessed' } };
+    await expect(list(guessed)).rejects.toMatchObject({ name: 'SignatureDoesNotMatch' });
+  });
+
+  test.each([
+    [-16, 'RequestTimeTooSkewed'],
+    [-14, 'NoSuchKey'],
+    [14, 'NoSuchKey'],
+    [16, 'RequestTimeTooSkewed'],
+  ])('made on a clock that differs by %i minutes: %s', async (minutes, code) => {
+    const signed = signHeaders('GET', '/files/clock', 'UNSIGNED-PAYLOAD');
+    clock = new Date(Date.now() + minutes * 60_000);
+    expect((await send(`${store.endpoint}/files/clock`, { headers: signed })).code).toBe(code);
+  });
+
+  test('covers the body by its SHA-256', async () => {
+    const url = `${store.endpoint}/files/sha256`;
+    const signed = signHeaders('PUT', '/files/sha256', createHash('sha256').update(bytes).digest('hex'));
+    const other = await send(url, { method: 'PUT', headers: signed, body: Buffer.from('other') });
+    expect([other.status, other.code]).toEqual([400, 'XAmzContentSHA256Mismatch']);
+    await expectNothingStored('sha256');
+    expect((await send(url, { method: 'PUT', headers: signed, body: bytes })).status).toBe(200);
+  });
+
+  function signHeaders(method: string, path: string, sha256: string): Record<string, string> {
+    const timestamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+    const host = store.endpoint.slice('http://'.length);
+    const scope = `${timestamp.slice(0, 8)}/${store.region}/s3/aws4_request`;
+    const names = 'host;x-amz-content-sha256;x-amz-date';
+    const canonical = `${method}\n${path}\n\nhost:${host}\nx-amz-content-sha256:${sha256}\nx-amz-date:${timestamp}\n\n${names}\n${sha256}`;
+    const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+    const key = scope.split('/').reduce<string | Buffer>(hmac, `AWS4${testCredentials.secretAccessKey}`);
+    const hashed = createHash('sha256').update(canonical).digest('hex');
+    const signature = hmac(key, `AWS4-HMAC-SHA256\n${timestamp}\n${scope}\n${hashed}`).toString('hex');
+    const credential = `${testCredentials.accessKeyId}/${scope}`;
+    return {
+      'x-amz-date': timestamp,
+      'x-amz-content-sha256': sha256,
+      Authorization: `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names}, Signature=${signature}`,
+    };
+  }
+});
+
+describe('the SDK as it comes', () => {
+  test.each(['CRC32', 'SHA1', 'SHA256'] as const)(
+    'sends a %s after the bytes of a stream',
+    async (ChecksumAlgorithm) => {
+      const client = new S3Client(store);
+      const large = Buffer.alloc(1_000_000, 'streamed ');
+      const object = { Bucket: store.bucket, Key: `sdk/${ChecksumAlgorithm}` };
+      const Body = Readable.from([large.subarray(0, 10), large.subarray(10)]);
+      await client.send(
+        new PutObjectCommand({ ...object, Body, ContentLength: large.length, ChecksumAlgorithm }),
+      );
+      const head = await client.send(new HeadObjectCommand(object));
+      expect(head).toMatchObject({
+        ContentLength: large.length,
+        ETag: `"${createHash('md5').update(large).digest('hex')}"`,
+      });
+      expect(head.ContentEncoding).toBeUndefined();
+      client.destroy();
+    },
+  );
+
+  test('sends a checksum that this store cannot verify, and is told so', async () => {
+    const client = new S3Client(store);
+    const asked = { Bucket: store.bucket, Key: 'crc32c', Body: bytes, ChecksumCRC32C: 'AAAAAA==' };
+    await expect(client.send(new PutObjectCommand(asked))).rejects.toMatchObject({ name: 'NotImplemented' });
+    await expectNothingStored('crc32c');
+    client.destroy();
+  });
+});
+
+// https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, sigv4-query-string-auth.html and
+// sigv4-streaming.html: the examples that AWS publishes, with their signatures.
+describe("AWS's own examples", () => {
+  const authority = {
+    credentials: [
+      { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' },
+    ],
+    region: 'us-east-1',
+    now: () => new Date('2013-05-24T00:00:00Z'),
+  };
+  const emptySha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+  const credential = 'Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request';
+
+  function example(
+    method: string,
+    url: string,
+    host: string,
+    more: Record<string, string>,
+    signature: string,
+  ) {
+    const all: Record<string, string> = { host, 'x-amz-date': '20130524T000000Z', ...more };
+    const names = Object.keys(all).sort().join(';');
+    all.Authorization = `AWS4-HMAC-SHA256 ${credential},SignedHeaders=${names},Signature=${signature}`;
+    return authenticate(parseRequest({ method, url, rawHeaders: Object.entries(all).flat() }), authority);
+  }
+
+  test.each([
+    ['/test.txt', { range: 'bytes=0-9' }, 'f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41'],
+    ['/?lifecycle', {}, 'fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543'],
+    ['/?max-keys=2&prefix=J', {}, '34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7'],
+  ])('GET %s', (url, more, signature) => {
+    const sent = { 'x-amz-content-sha256': emptySha256, ...more };
+    expect(example('GET', url, 'examplebucket.s3.amazonaws.com', sent, signature)).toMatchObject({
+      signature,
+    });
+  });
+
+  test('a presigned GET', () => {
+    const signature = 'aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404';
+    const url =
+      '/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request' +
+      `&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=${signature}`;
+    const request = parseRequest({
+      method: 'GET',
+      url,
+      rawHeaders: ['Host', 'examplebucket.s3.amazonaws.com'],
+    });
+    expect(authenticate(request, authority)).toMatchObject({ signature, payloadHash: 'UNSIGNED-PAYLOAD' });
+  });
+
+  describe('a stream of signed chunks', () => {
+    const payloadHash = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD';
+    const chunk = (size: number, signature: string) =>
+      `${size.toString(16)};chunk-signature=${signature}\r\n${'a'.repeat(size)}\r\n`;
+    const body =
+      chunk(65_536, 'ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648') +
+      chunk(1024, '0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497') +
+      chunk(0, 'b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9');
+
+    async function decode(text: string): Promise<Buffer> {
+      const authenticated = example(
+        'PUT',
+        '/examplebucket/chunkObject.txt',
+        's3.amazonaws.com',
+        {
+          'content-encoding': 'aws-chunked',
+          'content-length': '66824',
+          'x-amz-content-sha256': payloadHash,
+          'x-amz-decoded-content-length': '66560',
+          'x-amz-storage-class': 'REDUCED_REDUNDANCY',
+        },
+        '4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9',
+      );
+      const form = chunkedForm(payloadHash);
+      if (form === undefined) throw new Error('not a chunked form');
+      // Cut anywhere: the network does.
+      const cut = Array.from({ length: Math.ceil(text.length / 997) }, (_, i) =>
+        Buffer.from(text.slice(i * 997, (i + 1) * 997)),
+      );
+      const decoded: Buffer[] = [];
+      for await (const part of decodeChunked(Readable.from(cut), form, authenticated, new Map()))
+        decoded.push(part);
+      return Buffer.concat(decoded);
+    }
+
+    test('is decoded', async () => {
+      expect((await decode(body)).equals(Buffer.alloc(66_560, 'a'))).toBe(true);
+    });
+
+    const refused: [what: string, text: string, code: string][] = [
+      ['with another byte', body.replace('aaa', 'aba'), 'SignatureDoesNotMatch'],
+      ['with another signature', body.replace('ad80', 'ad81'), 'SignatureDoesNotMatch'],
+      ['without signatures', body.replaceAll(/;chunk-signature=[0-9a-f]+/g, ''), 'SignatureDoesNotMatch'],
+      [
+        'without its second chunk',
+        body.replace(/400;chunk-signature=\w+\r\na+\r\n/, ''),
+        'SignatureDoesNotMatch',
+      ],
+      ['cut short', body.slice(0, 66_000), 'IncompleteBody'],
+      ['without its end', body.slice(0, -100), 'IncompleteBody'],
+      ['with more after its end', `${body}x`, 'InvalidRequest'],
+      ['with a chunk longer than it says', body.replace('400;', '3ff;'), 'SignatureDoesNotMatch'],
+      [
+        'with trailers of its own',
+        `${body.slice(0, -2)}x-amz-checksum-crc32:AAAAAA==\r\n\r\n`,
+        'InvalidRequest',
+      ],
+      ['with a size that is none', body.replace('10000;', '-1;'), 'InvalidRequest'],
+      ['with a line without end', 'f'.repeat(10_000), 'InvalidRequest'],
+    ];
+    test.each(refused)('%s is refused', async (_, text, code) => {
+      await expect(decode(text)).rejects.toMatchObject({ code });
+    });
+  });
+});
