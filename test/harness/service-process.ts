@@ -1,0 +1,207 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { processesOf, stillRunning } from './processes.ts';
+
+export const PROJECT = join(import.meta.dirname, '../..');
+
+/** First start of all on a busy machine: initdb, and Node reading every package. */
+const START_TIMEOUT_MS = 50_000;
+
+/** Twice what a stop may take (calls under way get 8 s). Too long to be right, long enough to tell why. */
+const STOP_TIMEOUT_MS = 20_000;
+
+const POLL_MS = 10;
+
+export interface LaunchOptions {
+  /** Beside PATH and HOME; nothing else of this process's environment is passed on. Ports: any free ones, if unset. */
+  environment?: Record<string, string>;
+  /** Default: this Node and `src/main.ts serve`. */
+  command?: readonly [string, ...string[]];
+  /** Where it runs; default: the project. */
+  directory?: string;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** The service as an operator starts it: a process of its own, in a process group of its own. */
+export interface LaunchedService extends AsyncDisposable {
+  readonly pid: number;
+  readonly exit: Promise<Exit>;
+  /** Everything it has printed so far, on either stream. */
+  readonly printed: { stdout: string; stderr: string };
+  /** The lines of its log, as objects. */
+  log(): LogLine[];
+  /** Resolves with the first line of this message. @throws when the process ends before */
+  logged(message: string, timeoutMs?: number): Promise<LogLine>;
+  /** To the process alone. */
+  kill(signal: NodeJS.Signals): void;
+  /** To its whole group, as a terminal does it. */
+  killGroup(signal: NodeJS.Signals): void;
+  /** Resolves when it and everything that it started is gone. @throws when something stays */
+  untilGone(): Promise<Exit>;
+}
+
+export interface LogLine extends Record<string, unknown> {
+  msg: string;
+}
+
+export interface ServiceProcess extends LaunchedService {
+  /** `127.0.0.1:<port>` */
+  readonly grpc: string;
+  /** `http://127.0.0.1:<port>` */
+  readonly http: string;
+  /** Calls it over Connect, with these headers; `x-user-id` is the least of them. */
+  client(headers: Record<string, string>): Client<typeof FileService>;
+  /** SIGTERM, and waits. @throws unless it ends with code 0 and leaves no process */
+  stop(): Promise<void>;
+}
+
+/** Starts it and waits for nothing. */
+export function launchService(options: LaunchOptions = {}): LaunchedService {
+  const { environment = {}, directory = PROJECT } = options;
+  const [program, ...args] = options.command ?? [process.execPath, join(directory, 'src/main.ts'), 'serve'];
+  const { PATH, HOME } = process.env;
+  const child = spawn(program, args, {
+    cwd: directory,
+    env: { PATH, HOME, GRPC_PORT: '0', HTTP_PORT: '0', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  return follow(child, environment.DATA_DIR);
+}
+
+/** Starts it and waits until it serves. */
+export async function startService(options: LaunchOptions = {}): Promise<ServiceProcess> {
+  const service = launchService(options);
+  try {
+    const { grpcPort, httpPort } = await service.logged('serving', START_TIMEOUT_MS);
+    const http = `http://127.0.0.1:${httpPort}`;
+    return Object.assign(service, {
+      grpc: `127.0.0.1:${grpcPort}`,
+      http,
+      client: (headers: Record<string, string>) => createFileClient(http, headers),
+      async stop() {
+        service.kill('SIGTERM');
+        const { code, signal } = await service.untilGone();
+        if (code !== 0) throw new Error(`the service ended with ${signal ?? code}${told(service)}`);
+      },
+    });
+  } catch (error) {
+    await service[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function follow(child: ChildProcess, dataDirectory: string | undefined): LaunchedService {
+  const { pid } = child;
+  if (pid === undefined) throw new Error('the service could not be started');
+  const printed = { stdout: '', stderr: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    printed.stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    printed.stderr += text;
+  });
+  // Seen at any time, so that also those are waited for whose parent has gone first.
+  const seen = new Set<number>([pid]);
+  const look = async () => {
+    for (const one of await processesOf(pid, dataDirectory)) seen.add(one);
+  };
+  const exit = new Promise<Exit>((resolve) => {
+    // 'close' and not 'exit': all that was printed is here then.
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  const send = (target: number, signal: NodeJS.Signals) => {
+    try {
+      process.kill(target, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  };
+
+  const service: LaunchedService = {
+    pid,
+    exit,
+    printed,
+    log: () =>
+      printed.stdout
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map(parse),
+    async logged(message, timeoutMs = STOP_TIMEOUT_MS) {
+      const deadline = Date.now() + timeoutMs;
+      let ended: Exit | undefined;
+      void exit.then((how) => {
+        ended = how;
+      });
+      for (;;) {
+        const line = service.log().find(({ msg }) => msg === message);
+        if (line !== undefined) {
+          await look();
+          return line;
+        }
+        if (ended !== undefined) {
+          throw new Error(`ended with ${ended.signal ?? ended.code} before "${message}"${told(service)}`);
+        }
+        if (Date.now() > deadline) throw new Error(`no "${message}" in ${timeoutMs} ms${told(service)}`);
+        await sleep(POLL_MS);
+      }
+    },
+    kill: (signal) => send(pid, signal),
+    killGroup: (signal) => send(-pid, signal),
+    async untilGone() {
+      const deadline = Date.now() + STOP_TIMEOUT_MS;
+      await look();
+      for (;;) {
+        const rest = await stillRunning(seen);
+        if (rest.length === 0) return exit;
+        if (Date.now() > deadline) throw new Error(`still running: ${rest.join(', ')}${told(service)}`);
+        await sleep(POLL_MS);
+        await look();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await look();
+      service.killGroup('SIGKILL');
+      service.kill('SIGKILL');
+      try {
+        await service.untilGone();
+      } catch (error) {
+        for (const rest of await stillRunning(seen)) send(rest, 'SIGKILL');
+        throw error;
+      }
+    },
+  };
+  return service;
+}
+
+/** A line may be there in part as yet. */
+function parse(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return { msg: '' };
+  }
+}
+
+function told({ printed }: LaunchedService): string {
+  return `\n${printed.stdout}${printed.stderr}`;
+}
+
+function createFileClient(baseUrl: string, headers: Record<string, string>): Client<typeof FileService> {
+  const identify: Interceptor = (next) => (request) => {
+    for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
+    return next(request);
+  };
+  return createClient(
+    FileService,
+    createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [identify] }),
+  );
+}
