@@ -22,13 +22,9 @@ export type UploadAnswer =
   | { type: 'existing'; s3Key: string; md5: Md5 };
 
 interface Ports extends LookPorts {
-  store: Pick<FileStore, 'reserve'> & LookPorts['store'];
+  store: Pick<FileStore, 'reserve' | 'renew'> & LookPorts['store'];
   presigner: Pick<Presigner, 'presignUpload'>;
 }
-
-// The first try is the plain key, each later one has 40 random bits: more than a
-// few mean that others create and delete this very content all the while.
-const RESERVE_TRIES = 8;
 
 /**
  * Where to put a file: a URL, or the word that it is already there.
@@ -48,7 +44,9 @@ export function createPresignedUpload(ports: Ports) {
       size: parseUploadSize(request.size),
     };
     let suffix = '';
-    for (let tries = 0; tries < RESERVE_TRIES; tries++) {
+    // A second round is rare. More of them mean that others delete this very
+    // content as fast as it is asked for, and that ends when they do.
+    while (Date.now() < deadline) {
       const reserved = await ports.store.reserve({
         ...intent,
         s3Key: s3Key(userId, intent.filename, suffix),
@@ -58,12 +56,15 @@ export function createPresignedUpload(ports: Ports) {
         continue;
       }
       const { file, created } = reserved;
-      const verdict = created ? 'upload' : await settle(ports, file, deadline);
-      if (verdict === 'existing') return { type: 'existing', s3Key: file.s3Key, md5: file.md5 };
-      if (verdict === 'upload') {
-        const upload = await ports.presigner.presignUpload({ ...intent, s3Key: file.s3Key });
+      if (!created && (await isThere(ports, file, deadline))) {
+        return { type: 'existing', s3Key: file.s3Key, md5: file.md5 };
+      }
+      const agreed = { ...intent, s3Key: file.s3Key };
+      if (created || (await ports.store.renew(agreed))) {
+        const upload = await ports.presigner.presignUpload(agreed);
         return { type: 'new', s3Key: file.s3Key, md5: file.md5, upload };
       }
+      // It was deleted, or uploaded, since it was found.
     }
     throw new FileError('OVERLOADED', 'this file is created and deleted by others all the while; retry', {
       retryAfterMs: 1_000,
@@ -71,16 +72,8 @@ export function createPresignedUpload(ports: Ports) {
   };
 }
 
-/** What a file that was there before means for the caller; `reserve again` where its row has changed since. */
-async function settle(
-  ports: LookPorts,
-  file: UserFile,
-  deadline: Deadline,
-): Promise<'existing' | 'upload' | 'reserve again'> {
-  if (file.state === 'ready' && file.trusted) return 'existing';
-  const seen = await look(ports, file, deadline);
-  if (seen.found === 'bytes') return 'existing';
-  // A pending row was renewed by the reservation and can be signed for. One
-  // that was READY until this look, or is deleted by now, has no URL's life yet.
-  return seen.found !== 'deleted' && file.state === 'pending' ? 'upload' : 'reserve again';
+/** EXISTING is only ever said of bytes that S3 was seen to hold within the trust window. */
+async function isThere(ports: LookPorts, file: UserFile, deadline: Deadline): Promise<boolean> {
+  if (file.state === 'ready' && file.trusted) return true;
+  return (await look(ports, file, deadline)).found === 'bytes';
 }

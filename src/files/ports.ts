@@ -46,9 +46,8 @@ export type DueFile =
 export interface FileStore {
   /**
    * The live file of this user and content. There is at most one, however many
-   * ask at once. Where there is none, a PENDING one is made under `intent.s3Key`;
-   * a PENDING one takes over the intent's name, type and size, and its URL's
-   * life starts anew; a READY one is left as it is, unwritten.
+   * ask at once. Where there is none, a PENDING one is made of the intent; one
+   * that is there is left as it is, unwritten.
    *
    * `created` says that the file was made by this very call, so that no URL of
    * it can be out and S3 need not be asked.
@@ -58,6 +57,13 @@ export interface FileStore {
    * another key; whichever of the two it was, that finds its end.
    */
   reserve(intent: UploadIntent): Promise<{ file: UserFile; created: boolean } | undefined>;
+
+  /**
+   * A PENDING file takes over the intent's name, type and size, and the life of
+   * its URLs starts anew. To be called before each further URL is made. `false`:
+   * it is not pending (any more).
+   */
+  renew(intent: UploadIntent): Promise<boolean>;
 
   /** The file, unless it is deleted or another user's. */
   find(ref: FileRef): Promise<UserFile | undefined>;

@@ -26,6 +26,11 @@ export function createFileStore(database: Database, windows: StoreWindows): File
       return row && { file: toFile(row), created: row.created };
     },
 
+    async renew({ md5: _, size, ...intent }) {
+      const rows = await database.run(statements.renew, { ...intent, ...windows, size: size ?? null });
+      return rows.length === 1;
+    },
+
     async find(ref) {
       const [row] = await database.run(statements.find, { ...ref, ...windows });
       return row && toFile(row);

@@ -44,7 +44,7 @@ export interface LaunchedService extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void;
   /** To its whole group, as a terminal does it. */
   killGroup(signal: NodeJS.Signals): void;
-  /** Resolves when it and everything that it started is gone. @throws when something stays */
+  /** Resolves when it and everything that it started is gone. @throws when something stays, which it kills then */
   untilGone(): Promise<Exit>;
 }
 
@@ -162,7 +162,10 @@ function follow(child: ChildProcess, dataDirectory: string | undefined): Launche
       for (;;) {
         const rest = await stillRunning(seen);
         if (rest.length === 0) return exit;
-        if (Date.now() > deadline) throw new Error(`still running: ${rest.join(', ')}${told(service)}`);
+        if (Date.now() > deadline) {
+          for (const one of rest) send(one, 'SIGKILL');
+          throw new Error(`still running: ${rest.join(', ')}${told(service)}`);
+        }
         await sleep(POLL_MS);
         await look();
       }
@@ -171,12 +174,7 @@ function follow(child: ChildProcess, dataDirectory: string | undefined): Launche
       await look();
       service.killGroup('SIGKILL');
       service.kill('SIGKILL');
-      try {
-        await service.untilGone();
-      } catch (error) {
-        for (const rest of await stillRunning(seen)) send(rest, 'SIGKILL');
-        throw error;
-      }
+      await service.untilGone();
     },
   };
   return service;

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { startTestObjectStore } from './object-store.ts';
+
+/** A bucket of a test's own, and a way round the service to look into it. */
+export interface TestBucket {
+  endpoint: string;
+  region: string;
+  bucket: string;
+  credentials: { accessKeyId: string; secretAccessKey: string };
+  keys(): Promise<string[]>;
+  /** What nobody but the bucket's owner does: behind the service's back. */
+  remove(key: string): Promise<void>;
+  write(key: string, bytes: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * On the development object store, or on the real server that TEST_S3_ENDPOINT
+ * names: the same tests hold for both.
+ */
+export async function openTestBucket(): Promise<TestBucket> {
+  const server = realServer() ?? (await startTestObjectStore());
+  const bucket = `test-${randomBytes(8).toString('hex')}`;
+  const { endpoint, region, credentials } = server;
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  return {
+    endpoint,
+    region,
+    bucket,
+    credentials,
+    async keys() {
+      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
+      return Contents.map(({ Key = '' }) => Key);
+    },
+    async remove(key) {
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+    },
+    async write(key, bytes) {
+      await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes }));
+    },
+    async stop() {
+      client.destroy();
+      await server.stop();
+    },
+  };
+}
+
+function realServer() {
+  const { TEST_S3_ENDPOINT: endpoint, TEST_S3_REGION: region = 'us-east-1' } = process.env;
+  if (!endpoint) return undefined;
+  const credentials = {
+    accessKeyId: process.env.TEST_S3_ACCESS_KEY_ID ?? '',
+    secretAccessKey: process.env.TEST_S3_SECRET_ACCESS_KEY ?? '',
+  };
+  return { endpoint, region, credentials, stop: async () => undefined };
+}

@@ -1,0 +1,36 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+
+/** All that a caller can see of a failure. */
+export interface Failure {
+  code: string;
+  message: string;
+  reason: string | undefined;
+  domain: string | undefined;
+  metadata: Record<string, string> | undefined;
+  fields: string[];
+  retries: boolean;
+}
+
+/** The failure of a call that must fail. */
+export async function failureOf(call: Promise<unknown>): Promise<Failure> {
+  const error = await call.then(
+    (answer) => {
+      throw new Error(
+        `the call succeeded: ${JSON.stringify(answer, (_, v) => (typeof v === 'bigint' ? `${v}` : v))}`,
+      );
+    },
+    (fault: unknown) => ConnectError.from(fault),
+  );
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const [bad] = error.findDetails(BadRequestSchema);
+  return {
+    code: Code[error.code],
+    message: error.rawMessage,
+    reason: info?.reason,
+    domain: info?.domain,
+    metadata: info?.metadata,
+    fields: bad?.fieldViolations.map(({ field }) => field) ?? [],
+    retries: error.findDetails(RetryInfoSchema).length > 0,
+  };
+}
