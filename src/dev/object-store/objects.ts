@@ -33,8 +33,8 @@ export interface PutOptions {
   readonly headers: ObjectHeaders;
   /** `If-None-Match: *`: refuse when the key is taken, decided at the moment the object would appear. */
   readonly onlyIfAbsent: boolean;
-  /** Called in the very step in which the object appears; throws to refuse it. */
-  readonly beforeCommit?: () => void;
+  /** Calls `appear`, with whatever else belongs into the one step in which the object appears; throws to refuse it. */
+  readonly commit?: (appear: () => void) => void;
 }
 
 export type Fill = (
@@ -99,7 +99,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
       return createReadStream('', { fd, start, end });
     },
     keysFrom: (name, after, inclusive) => bucketOf(name).keys.from(after, inclusive),
-    async put(name, key, fill, { headers, onlyIfAbsent, beforeCommit }) {
+    async put(name, key, fill, { headers, onlyIfAbsent, commit = (appear) => appear() }) {
       const bucket = bucketOf(name);
       if (onlyIfAbsent) assertAbsent(bucket, key);
       const temporaryPath = join(temporary, randomUUID());
@@ -109,15 +109,16 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
       });
       try {
         if (onlyIfAbsent) assertAbsent(bucket, key);
-        beforeCommit?.();
         // Disk and index change in one step of the event loop, so no request sees one without the other.
-        renameSync(temporaryPath, join(bucket.directory, fileName(key)));
+        commit(() => {
+          renameSync(temporaryPath, join(bucket.directory, fileName(key)));
+          bucket.records.set(key, record);
+          bucket.keys.add(key);
+        });
       } catch (error) {
         await rm(temporaryPath, { force: true });
         throw error;
       }
-      bucket.records.set(key, record);
-      bucket.keys.add(key);
       await syncDirectory(bucket.directory);
       return record;
     },

@@ -37,7 +37,7 @@ export interface Uploads {
   putPart(upload: Upload, partNumber: number, fill: Fill): Promise<Part>;
   /** The bytes of one part, to be copied into the object. */
   readPart(upload: Upload, part: Part): AsyncIterable<Buffer>;
-  /** Ends an upload, completed or aborted: gone at once for every other request, its files soon after. */
+  /** Ends an upload, completed or aborted: gone before this call returns, its files by the time it resolves. */
   forget(upload: Upload): Promise<void>;
 }
 
@@ -48,10 +48,7 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
   mkdirSync(directory, { recursive: true });
   for (const uploadId of readdirSync(directory)) {
     const path = join(directory, uploadId);
-    const files = readdirSync(path);
-    // Killed between making the directory and putting the upload into it: nobody was told of this upload.
-    if (!files.includes(uploadFile)) continue;
-    const parts = files
+    const parts = readdirSync(path)
       .filter((file) => /^[0-9]+$/.test(file))
       .map((file) => readRecord<Part>(join(path, file)))
       .map((part) => [part.partNumber, part] as const);
@@ -66,15 +63,14 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
   return {
     async create(bucket, key, headers) {
       const uploadId = randomBytes(24).toString('base64url');
-      const path = join(directory, uploadId);
       const temporaryPath = join(temporary, randomUUID());
       const initiated = wholeSeconds(now());
-      const record = await seal(temporaryPath, async (): Promise<UploadRecord> => {
+      await mkdir(temporaryPath);
+      const record = await seal(join(temporaryPath, uploadFile), async (): Promise<UploadRecord> => {
         return { bucket, key, headers, initiated, sizeBytes: 0 };
       });
-      await mkdir(path);
-      renameSync(temporaryPath, join(path, uploadFile));
-      await syncDirectory(path);
+      await syncDirectory(temporaryPath);
+      renameSync(temporaryPath, join(directory, uploadId));
       await syncDirectory(directory);
       const upload = { ...record, uploadId, parts: new Map<number, Part>() };
       uploads.set(uploadId, upload);

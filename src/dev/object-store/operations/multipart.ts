@@ -52,6 +52,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
   const { request, body, objects, uploads, bucket, key, minPartBytes } = call;
   const upload = uploadOf(call);
   const parts = chooseParts(upload, await body.text(), minPartBytes);
+  let ended: Promise<void> | undefined;
   const record = await objects.put(
     bucket,
     key,
@@ -59,23 +60,24 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       const md5OfMd5s = createHash('md5');
       let sizeBytes = 0;
       for (const part of parts) {
+        await copyPart(call, upload, part, append);
         md5OfMd5s.update(Buffer.from(part.etag.slice(1, -1), 'hex'));
-        if (part.sizeBytes > 0) for await (const bytes of uploads.readPart(upload, part)) await append(bytes);
         sizeBytes += part.sizeBytes;
       }
-      return {
-        sizeBytes,
-        etag: md5Etag({ sizeBytes, md5: md5OfMd5s.digest() }).replace(/"$/, `-${parts.length}"`),
-      };
+      return { sizeBytes, etag: `"${md5OfMd5s.digest('hex')}-${parts.length}"` };
     },
     {
       headers: upload.headers,
       onlyIfAbsent: request.headers.get('if-none-match') === '*',
-      // Aborted or completed by someone else while the parts were copied.
-      beforeCommit: () => void uploadOf(call),
+      commit: (appear) => {
+        // Aborted, or completed by another request, while the parts were copied: then this one comes too late.
+        uploadOf(call);
+        appear();
+        ended = uploads.forget(upload);
+      },
     },
   );
-  await uploads.forget(upload);
+  await ended;
   return xmlAnswer(
     xmlDocument('CompleteMultipartUploadResult', {
       Location: `/${bucket}/${key}`,
@@ -84,6 +86,22 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       ETag: record.etag,
     }),
   );
+}
+
+async function copyPart(
+  call: ObjectCall,
+  upload: Upload,
+  part: Part,
+  append: (bytes: Buffer) => Promise<void>,
+): Promise<void> {
+  if (part.sizeBytes === 0) return;
+  try {
+    for await (const bytes of call.uploads.readPart(upload, part)) await append(bytes);
+  } catch (error) {
+    // Its file is gone because the upload is: say that.
+    uploadOf(call);
+    throw error;
+  }
 }
 
 export function uploadOf({ request, uploads, bucket, key }: ObjectCall): Upload {

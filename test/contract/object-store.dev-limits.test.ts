@@ -1,0 +1,381 @@
+/** What the development object store refuses beyond the contract, and what it lives through. */
+import { connect } from 'node:net';
+import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { parseXml } from '../../src/dev/object-store/xml.ts';
+import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
+import { md5Base64, md5Hex, presign, s3Client, send } from './object-store-client.ts';
+
+let store: TestObjectStore;
+beforeAll(async () => {
+  store = await startTestObjectStore({ minPartBytes: 4 });
+});
+afterAll(() => store.stop());
+
+const bytes = Buffer.from('bytes');
+
+async function expectAlive(): Promise<void> {
+  const url = await presign(store, { method: 'PUT', key: 'alive' });
+  expect((await send(url, { method: 'PUT', body: bytes })).status).toBe(200);
+}
+
+describe('it lives through', () => {
+  afterEach(expectAlive);
+
+  const requests: [what: string, raw: string][] = [
+    ['a path that is no UTF-8', 'GET /files/%ff HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a path with a bare percent', 'GET /files/%zz% HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a query that is no UTF-8', 'GET /files?prefix=%c3%28 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['an absolute target', 'GET http://a:99999/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a target of *', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a target of an authority', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['an upgrade', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+    ['absurd hosts', 'GET / HTTP/1.1\r\nHost: a[b:99999%\r\n\r\n'],
+    ['no host', 'GET / HTTP/1.1\r\n\r\n'],
+    ['an unknown method', 'PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['an unknown expectation', 'PUT /files/a HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n'],
+    [
+      'a key of 2,000 bytes',
+      `PUT /files/${'a'.repeat(2000)} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`,
+    ],
+    ['30 kB of headers', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(30_000)}\r\n\r\n`],
+    ['two lengths', 'PUT /files/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    [
+      'a length and a chunked body',
+      'PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    ],
+    ['a broken chunk', 'PUT /files/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+    ['bytes that are no HTTP', '\u0016\u0003\u0001\u0002\u0000'],
+    ['nothing', ''],
+  ];
+  test.each(requests)('%s', async (_, raw) => {
+    const answer = await exchange(raw);
+    expect(answer).toMatch(/^$|^HTTP\/1\.1 [45]\d\d /);
+  });
+
+  test('anything, sent raw', async () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        'GET ',
+        'PUT ',
+        'POST ',
+        '/files/',
+        '?uploadId=',
+        '&',
+        '%',
+        '=',
+        ' HTTP/1.1\r\n',
+        '\r\n',
+        '\r\n\r\n',
+      ),
+      fc.constantFrom(
+        'Host: a\r\n',
+        'Authorization: AWS4-HMAC-SHA256 ',
+        'Credential=',
+        'X-Amz-Signature=',
+        'Content-Length: 5\r\n',
+      ),
+      fc.string({ unit: 'binary' }),
+    );
+    const anything = fc.asyncProperty(fc.array(piece, { maxLength: 20 }), async (pieces) => {
+      expect(await exchange(pieces.join(''), 5)).not.toContain('InternalError');
+    });
+    await fc.assert(anything, {
+      interruptAfterTimeLimit: 1000,
+      numRuns: 3000,
+      markInterruptAsFailure: false,
+    });
+  });
+
+  test('signed nonsense: an answer below 500, for whatever was asked', async () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.constantFrom('', '0', '-1', '1e9', '\u0000', '../..', '%'),
+    );
+    const name = fc.constantFrom(
+      'prefix',
+      'delimiter',
+      'max-keys',
+      'continuation-token',
+      'start-after',
+      'encoding-type',
+      'list-type',
+      'uploads',
+      'uploadId',
+      'partNumber',
+      'part-number-marker',
+      'key-marker',
+      'upload-id-marker',
+      'max-uploads',
+      'delete',
+      'acl',
+      'response-content-type',
+      'response-content-disposition',
+      'x-amz-meta-a',
+      'x-amz-meta-ü b',
+      'x-amz-checksum-sha256',
+    );
+    const signed = fc.record({
+      method: fc.constantFrom('GET', 'HEAD', 'PUT', 'POST', 'DELETE'),
+      key: fc.oneof(fc.constant(''), fc.constant('alive'), text),
+      query: fc.dictionary(name, text, { maxKeys: 3 }),
+    });
+    const body = fc.oneof(
+      fc.constant(bytes),
+      fc.string({ unit: 'binary' }).map((each) => Buffer.from(each)),
+    );
+    const property = fc.asyncProperty(signed, body, async (asked, sentBody) => {
+      const url = await presign(store, asked);
+      const { method } = asked;
+      const answer = await send(url, {
+        method,
+        ...(method === 'PUT' || method === 'POST' ? { body: sentBody } : {}),
+      });
+      expect(answer.status === 501 || answer.status < 500).toBe(true);
+    });
+    await fc.assert(property, {
+      interruptAfterTimeLimit: 2000,
+      numRuns: 1000,
+      markInterruptAsFailure: false,
+    });
+  });
+});
+
+describe('it refuses', () => {
+  test('more than 5 GiB, before a byte is sent', async () => {
+    const headers = { 'Content-Length': `${5 * 1024 ** 3 + 1}`, Expect: '100-continue' };
+    const onContinue = () => expect.unreachable();
+    const answer = await send(await presign(store, { method: 'PUT', key: 'huge' }), {
+      method: 'PUT',
+      headers,
+      onContinue,
+    });
+    expect([answer.status, answer.code]).toEqual([400, 'EntityTooLarge']);
+  });
+
+  test('a body of unknown length', async () => {
+    const headers = { 'Transfer-Encoding': 'chunked' };
+    const url = new URL(await presign(store, { method: 'PUT', key: 'unknown' }));
+    const answer = await exchange(
+      `PUT ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nTransfer-Encoding: ${headers['Transfer-Encoding']}\r\n\r\n0\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 501 /);
+  });
+
+  test('a large upload so that its sender can read why', async () => {
+    const url = await presign(store, { method: 'PUT', key: 'readable' });
+    for (let i = 0; i < 5; i += 1) {
+      const body = Buffer.alloc(30 * 1024 ** 2);
+      const answer = await fetch(url.replace(/X-Amz-Signature=...../, 'X-Amz-Signature=00000'), {
+        method: 'PUT',
+        body,
+      });
+      expect([answer.status, await answer.text()]).toEqual([
+        403,
+        expect.stringContaining('SignatureDoesNotMatch'),
+      ]);
+    }
+  });
+
+  test.each([
+    ['x-amz-server-side-encryption', 'aws:kms'],
+    ['x-amz-tagging', 'a=b'],
+    ['x-amz-copy-source', '/files/a'],
+    ['x-amz-acl', 'public-read'],
+    ['x-amz-storage-class', 'GLACIER'],
+    ['x-amz-object-lock-mode', 'GOVERNANCE'],
+  ])('to pretend that it knows %s', async (name, value) => {
+    const headers = { [name]: value };
+    const url = await presign(store, { method: 'PUT', key: 'unknown', headers });
+    const answer = await send(url, { method: 'PUT', headers, body: bytes });
+    expect([answer.status, answer.code]).toEqual([501, 'NotImplemented']);
+  });
+
+  test.each(['acl', 'tagging', 'versionId', 'attributes', 'partNumber'])(
+    'to take GET ?%s for GET',
+    async (name) => {
+      const answer = await send(
+        await presign(store, { method: 'GET', key: 'alive', query: { [name]: '1' } }),
+      );
+      expect([answer.status, answer.code]).toEqual([501, 'NotImplemented']);
+    },
+  );
+
+  test('a disposition that no header can hold', async () => {
+    for (const value of ['attachment; filename="ü🦆"', 'a\r\nSet-Cookie: b']) {
+      const query = { 'response-content-disposition': value };
+      const answer = await send(await presign(store, { method: 'GET', key: 'alive', query }));
+      expect([answer.status, answer.code]).toEqual([400, 'InvalidArgument']);
+    }
+  });
+
+  test('XML that is more than S3 needs', () => {
+    const bad = [
+      '',
+      '<a>',
+      '</a>',
+      '<a></b>',
+      '<a/><a/>',
+      '<a>&x;</a>',
+      '<a>&#0;&#xd800;</a>',
+      '<a>& b</a>',
+      '<a b=c></a>',
+      'x<a/>',
+      '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+      '<a><!-- b --></a>',
+      '<a><![CDATA[b]]></a>',
+      '<b/>',
+      '<a>'.repeat(10_000),
+      `<a>${'<b>'.repeat(20)}${'</b>'.repeat(20)}</a>`,
+    ];
+    for (const source of bad) {
+      expect(() => parseXml(source, 'a'), source.slice(0, 50)).toThrow(
+        expect.objectContaining({ code: 'MalformedXML' }),
+      );
+    }
+    const source = '<?xml version="1.0"?>\n<a xmlns="x">\n <b>1 &lt; 2 &#x1F986; &amp;amp;</b><c/></a>';
+    expect(parseXml(source, 'a').children).toMatchObject([
+      { name: 'b', text: '1 < 2 🦆 &amp;' },
+      { name: 'c', text: '' },
+    ]);
+  });
+});
+
+describe('multipart, as S3 has it and RGW does not', () => {
+  const key = { Key: 'multipart' };
+
+  async function upload(...bodies: string[]): Promise<string> {
+    const client = s3Client(store);
+    const object = { Bucket: store.bucket, ...key };
+    const { UploadId = '' } = await client.send(new CreateMultipartUploadCommand(object));
+    for (const [index, body] of bodies.entries()) {
+      const part = { ...object, UploadId, PartNumber: index + 1, Body: Buffer.from(body) };
+      await client.send(new UploadPartCommand(part));
+    }
+    client.destroy();
+    return UploadId;
+  }
+
+  async function complete(UploadId: string, ...chosen: [PartNumber: number, body: string][]) {
+    const client = s3Client(store);
+    const Parts = chosen.map(([PartNumber, body]) => ({ PartNumber, ETag: md5Hex(Buffer.from(body)) }));
+    const asked = { Bucket: store.bucket, ...key, UploadId, MultipartUpload: { Parts } };
+    return client.send(new CompleteMultipartUploadCommand(asked)).finally(() => client.destroy());
+  }
+
+  test('refuses parts out of order, twice, and smaller than the least', async () => {
+    const uploadId = await upload('abcd', 'efgh', 'ijk', 'l');
+    const wrong: [name: string, chosen: [number, string][]][] = [
+      [
+        'InvalidPartOrder',
+        [
+          [2, 'efgh'],
+          [1, 'abcd'],
+        ],
+      ],
+      [
+        'InvalidPartOrder',
+        [
+          [1, 'abcd'],
+          [1, 'abcd'],
+        ],
+      ],
+      [
+        'EntityTooSmall',
+        [
+          [1, 'abcd'],
+          [3, 'ijk'],
+          [4, 'l'],
+        ],
+      ],
+      [
+        'InvalidPart',
+        [
+          [1, 'abcd'],
+          [9, 'l'],
+        ],
+      ],
+    ];
+    for (const [name, chosen] of wrong) {
+      await expect(complete(uploadId, ...chosen)).rejects.toMatchObject({ name });
+    }
+  });
+
+  test('is completed from some of its parts', async () => {
+    const uploadId = await upload('abcd', 'efgh', 'ijkl');
+    await complete(uploadId, [1, 'abcd'], [3, 'ijkl']);
+    expect(
+      (await send(await presign(store, { method: 'GET', ...{ key: 'multipart' } }))).body.toString(),
+    ).toBe('abcdijkl');
+  });
+
+  test('has parts 1 to 10,000', async () => {
+    const uploadId = await upload();
+    for (const [partNumber, status] of [
+      ['0', 400],
+      ['1', 200],
+      ['10000', 200],
+      ['10001', 400],
+      ['1.5', 400],
+      ['', 400],
+    ] as const) {
+      const url = await presign(store, { method: 'PUT', key: 'multipart', query: { partNumber, uploadId } });
+      expect([partNumber, (await send(url, { method: 'PUT', body: bytes })).status]).toEqual([
+        partNumber,
+        status,
+      ]);
+    }
+  });
+
+  test('completed by two at once is completed once', async () => {
+    const uploadId = await upload('abcd');
+    const answers = await Promise.allSettled([
+      complete(uploadId, [1, 'abcd']),
+      complete(uploadId, [1, 'abcd']),
+    ]);
+    expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+});
+
+test('addressed by host name, a bucket is the same bucket', async () => {
+  const client = s3Client(store);
+  const object = { Bucket: store.bucket, Key: 'by host/ü' };
+  await client.send(new PutObjectCommand({ ...object, Body: bytes }));
+  const { port } = new URL(store.endpoint);
+  const virtual = { ...store, endpoint: `http://localhost:${port}`, forcePathStyle: false };
+  const headers = { 'Content-MD5': md5Base64(bytes) };
+  const put = await presign(virtual, { method: 'PUT', key: 'by host/ä', headers });
+  expect(put).toContain(`http://${store.bucket}.localhost:${port}/by%20host`);
+  const url = (signed: string) => signed.replace(`${store.bucket}.localhost`, '127.0.0.1');
+  const Host = `${store.bucket}.localhost:${port}`;
+  expect((await send(url(put), { method: 'PUT', headers: { ...headers, Host }, body: bytes })).status).toBe(
+    200,
+  );
+  await client.send(new HeadObjectCommand({ ...object, Key: 'by host/ä' }));
+  const get = await presign(virtual, { method: 'GET', key: 'by host/ü' });
+  expect((await send(url(get), { headers: { Host } })).body).toEqual(bytes);
+  // The host is signed: the same path on another name is another request.
+  expect((await send(url(get), { headers: { Host: `other.localhost:${port}` } })).status).toBe(403);
+  client.destroy();
+});
+
+/** Sends raw bytes; resolves with what came back when the server closes, or has been silent for so long. */
+async function exchange(raw: string, silenceMs = 100): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = connect(Number(new URL(store.endpoint).port), '127.0.0.1');
+    socket.setEncoding('latin1').on('data', (text) => {
+      answer += text;
+    });
+    socket.setTimeout(silenceMs, () => socket.destroy());
+    socket.on('error', () => {}).on('close', () => resolve(answer));
+    socket.write(Buffer.from(raw, 'utf8'));
+  });
+}
