@@ -22,7 +22,7 @@ export type UploadAnswer =
   | { type: 'existing'; s3Key: string; md5: Md5 };
 
 interface Ports extends LookPorts {
-  store: Pick<FileStore, 'reserve' | 'renew'> & LookPorts['store'];
+  store: Pick<FileStore, 'reserve' | 'adopt'> & LookPorts['store'];
   presigner: Pick<Presigner, 'presignUpload'>;
 }
 
@@ -44,29 +44,26 @@ export function createPresignedUpload(ports: Ports) {
       size: parseUploadSize(request.size),
     };
     let suffix = '';
-    // A second round is rare. More of them mean that others delete this very
-    // content as fast as it is asked for, and that ends when they do.
     while (Date.now() < deadline) {
-      const reserved = await ports.store.reserve({
-        ...intent,
-        s3Key: s3Key(userId, intent.filename, suffix),
-      });
+      const plan = { ...intent, s3Key: s3Key(userId, intent.filename, suffix) };
+      const reserved = await ports.store.reserve(plan);
       if (reserved === undefined) {
         suffix = randomSuffix();
         continue;
       }
       const { file, created } = reserved;
-      if (!created && (await isThere(ports, file, deadline))) {
-        return { type: 'existing', s3Key: file.s3Key, md5: file.md5 };
-      }
+      const answer = { s3Key: file.s3Key, md5: file.md5 };
+      if (!created && (await isThere(ports, file, deadline))) return { type: 'existing', ...answer };
+      // READY until this look: only now can it be reserved for an upload.
+      if (file.state === 'ready') continue;
+
       const agreed = { ...intent, s3Key: file.s3Key };
-      if (created || (await ports.store.renew(agreed))) {
-        const upload = await ports.presigner.presignUpload(agreed);
-        return { type: 'new', s3Key: file.s3Key, md5: file.md5, upload };
-      }
-      // It was deleted, or uploaded, since it was found.
+      // If it is deleted at this moment, that was after this create: the tombstone
+      // remembers the URL's life, and whatever it writes is removed.
+      if (!created) await ports.store.adopt(agreed);
+      return { type: 'new', ...answer, upload: await ports.presigner.presignUpload(agreed) };
     }
-    throw new FileError('OVERLOADED', 'this file is created and deleted by others all the while; retry', {
+    throw new FileError('OVERLOADED', 'others create and delete this very file all the while; retry', {
       retryAfterMs: 1_000,
     });
   };

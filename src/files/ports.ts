@@ -46,8 +46,9 @@ export type DueFile =
 export interface FileStore {
   /**
    * The live file of this user and content. There is at most one, however many
-   * ask at once. Where there is none, a PENDING one is made of the intent; one
-   * that is there is left as it is, unwritten.
+   * ask at once. Where there is none, a PENDING one is made of the intent. The
+   * life of a PENDING one's URLs starts anew, so that one may be signed; a READY
+   * one is left as it is, unwritten.
    *
    * `created` says that the file was made by this very call, so that no URL of
    * it can be out and S3 need not be asked.
@@ -58,12 +59,8 @@ export interface FileStore {
    */
   reserve(intent: UploadIntent): Promise<{ file: UserFile; created: boolean } | undefined>;
 
-  /**
-   * A PENDING file takes over the intent's name, type and size, and the life of
-   * its URLs starts anew. To be called before each further URL is made. `false`:
-   * it is not pending (any more).
-   */
-  renew(intent: UploadIntent): Promise<boolean>;
+  /** A file that is PENDING, still, takes over the intent's name, type and size. */
+  adopt(intent: UploadIntent): Promise<void>;
 
   /** The file, unless it is deleted or another user's. */
   find(ref: FileRef): Promise<UserFile | undefined>;

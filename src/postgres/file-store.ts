@@ -26,9 +26,8 @@ export function createFileStore(database: Database, windows: StoreWindows): File
       return row && { file: toFile(row), created: row.created };
     },
 
-    async renew({ md5: _, size, ...intent }) {
-      const rows = await database.run(statements.renew, { ...intent, ...windows, size: size ?? null });
-      return rows.length === 1;
+    async adopt({ md5: _, size, ...intent }) {
+      await database.run(statements.adopt, { ...intent, size: size ?? null });
     },
 
     async find(ref) {

@@ -67,6 +67,19 @@ export const reserve = prepare<
         .where('fingerprint', '=', param('fingerprint'))
         .where('state', '<>', 'deleted'),
     )
+    .with('renewed', (qb) =>
+      qb
+        .updateTable('files')
+        .set({
+          url_expire_at: sql`greatest(url_expire_at, ${after(param('urlSeconds'))})`,
+          due_at: firstPause,
+          looks: 0,
+        })
+        .where('user_id', '=', param('userId'))
+        .where('fingerprint', '=', param('fingerprint'))
+        .where('state', '=', 'pending')
+        .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
+    )
     .with('created', (qb) =>
       qb
         .insertInto('files')
@@ -103,28 +116,30 @@ export const reserve = prepare<
     .selectFrom('created')
     .select([...COLUMNS, 'trusted', sql<boolean>`true`.as('created')])
     .unionAll((qb) =>
-      qb.selectFrom('live').select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')]),
+      qb.selectFrom('renewed').select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')]),
+    )
+    .unionAll((qb) =>
+      qb
+        .selectFrom('live')
+        .select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')])
+        .where('state', '=', 'ready'),
     ),
 );
 
-export const renew = prepare<
-  Row & { filename: string; mimeType: string; size: number | null; urlSeconds: number }
->()('renew', (db, param) =>
-  db
-    .updateTable('files')
-    .set({
-      filename: param('filename'),
-      mime_type: param('mimeType'),
-      size: sql`${param('size')}::bigint`,
-      url_expire_at: sql`greatest(url_expire_at, ${after(param('urlSeconds'))})`,
-      lost: false,
-      due_at: firstPause,
-      looks: 0,
-    })
-    .where('user_id', '=', param('userId'))
-    .where('s3_key', '=', param('s3Key'))
-    .where('state', '=', 'pending')
-    .returning('s3_key'),
+export const adopt = prepare<Row & { filename: string; mimeType: string; size: number | null }>()(
+  'adopt',
+  (db, param) =>
+    db
+      .updateTable('files')
+      .set({
+        filename: param('filename'),
+        mime_type: param('mimeType'),
+        size: sql`${param('size')}::bigint`,
+        lost: false,
+      })
+      .where('user_id', '=', param('userId'))
+      .where('s3_key', '=', param('s3Key'))
+      .where('state', '=', 'pending'),
 );
 
 export const find = prepare<Row & Trust>()<FileRow>('find', (db, param) =>

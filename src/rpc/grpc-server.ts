@@ -1,5 +1,5 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ServerCredentials } from '@grpc/grpc-js';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
@@ -7,11 +7,12 @@ import { addService } from './grpc-bridge.ts';
 import type { Health } from './health.ts';
 import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
 import type { Reflection } from './reflection.ts';
+import { StreamEndingServer } from './stream-ending-server.ts';
 
 export interface GrpcServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
   listen(host: string, port: number): Promise<number>;
-  /** Takes no new calls and waits for those under way; ends them after the time given. */
+  /** Takes no new calls, ends streams, and waits for the calls under way; ends those too after the time given. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -21,7 +22,7 @@ export function createGrpcServer(
   reflection: Reflection,
   health: Health,
 ): GrpcServer {
-  const server = new Server({
+  const server = new StreamEndingServer({
     'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
     'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
   });
@@ -45,6 +46,7 @@ export function createGrpcServer(
           clearTimeout(force);
           resolve();
         });
+        server.endStreams();
       }),
   };
 }

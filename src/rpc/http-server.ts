@@ -46,15 +46,23 @@ export function createHttpServer(
     headersMaxBytes: HEADERS_MAX_BYTES,
     streamsPerConnectionMax: STREAMS_PER_CONNECTION_MAX,
   };
-  const { server, closeHttp2, destroyHttp2 } = createHttp1AndHttp2Server(limits, (request, response) => {
-    // connect-node makes a URL of the authority outside of any handler: one
-    // request with the Host `a:99999` would end the process.
-    if (!URL.canParse(request.url ?? '', `http://${authorityOf(request)}`)) {
-      response.writeHead(400, { 'content-type': 'text/plain' }).end('malformed Host or path\n');
-      return;
-    }
-    connect(request, response);
-  });
+  let stopping = false;
+  const { server, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
+    limits,
+    (request, response) => {
+      // Kept alive, its connection would hold up the stop for another five seconds.
+      response.once('close', () => {
+        if (stopping) setImmediate(closeConnections);
+      });
+      // connect-node makes a URL of the authority outside of any handler: one
+      // request with the Host `a:99999` would end the process.
+      if (!URL.canParse(request.url ?? '', `http://${authorityOf(request)}`)) {
+        response.writeHead(400, { 'content-type': 'text/plain' }).end('malformed Host or path\n');
+        return;
+      }
+      connect(request, response);
+    },
+  );
 
   return {
     async listen(host, port) {
@@ -66,13 +74,10 @@ export function createHttpServer(
     async stop(graceMs) {
       if (!server.listening) return;
       const closed = once(server, 'close');
+      stopping = true;
       server.close();
-      server.closeIdleConnections();
-      closeHttp2();
-      const force = setTimeout(() => {
-        server.closeAllConnections();
-        destroyHttp2();
-      }, graceMs);
+      closeConnections();
+      const force = setTimeout(destroyConnections, graceMs);
       await closed;
       clearTimeout(force);
     },

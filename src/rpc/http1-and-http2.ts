@@ -13,6 +13,13 @@ const HTTP2_PREFACE = 'PRI * HTTP/2.0';
 /** A connection that has said nothing by then is closed; Node's own limit for the headers begins after. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
+export interface Http1AndHttp2Server {
+  server: Server;
+  /** Ends the connections that have no call under way, and the others after theirs. */
+  closeConnections(): void;
+  destroyConnections(): void;
+}
+
 /**
  * HTTP/1.1 and HTTP/2 in plain text on one port, told apart by the first bytes,
  * as Go's servers do with h2c. Node does so under TLS only. curl and browsers'
@@ -23,7 +30,7 @@ const FIRST_BYTES_TIMEOUT_MS = 10_000;
 export function createHttp1AndHttp2Server(
   options: Http1AndHttp2Options,
   listener: RequestListener,
-): { server: Server; closeHttp2(): void; destroyHttp2(): void } {
+): Http1AndHttp2Server {
   const server = createServer({ maxHeaderSize: options.headersMaxBytes }, listener);
   const http2 = createHttp2Server({
     maxHeaderListPairs: 100,
@@ -40,13 +47,18 @@ export function createHttp1AndHttp2Server(
     session.once('close', () => sessions.delete(session));
   });
 
+  // Neither server knows of them before their first bytes.
+  const silent = new Set<Socket>();
   const [serveHttp1] = server.listeners('connection');
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
     socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
     // A connection that breaks before it has said anything is nobody's fault.
     socket.once('error', () => socket.destroy());
     socket.once('readable', () => {
+      silent.delete(socket);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout').removeAllListeners('error');
       const first: Buffer | null = socket.read();
@@ -60,10 +72,13 @@ export function createHttp1AndHttp2Server(
 
   return {
     server,
-    closeHttp2: () => {
+    closeConnections() {
+      server.closeIdleConnections();
+      for (const socket of silent) socket.destroy();
       for (const session of sessions) session.close();
     },
-    destroyHttp2: () => {
+    destroyConnections() {
+      server.closeAllConnections();
       for (const session of sessions) session.destroy();
     },
   };

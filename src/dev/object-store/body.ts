@@ -1,6 +1,6 @@
 /** A request's body: announced length, framing, digests. Whoever receives it has either all of it, right, or an error. */
 import { createHash } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Authenticated } from './authenticate.ts';
 import { chunkedForm, decodeChunked, incompleteBody } from './aws-chunked.ts';
 import { S3Error } from './errors.ts';
@@ -29,7 +29,7 @@ export function bodyOf(
   request: S3Request,
   authenticated: Authenticated,
   message: IncomingMessage,
-  response: ServerResponse,
+  tellToContinue: () => void,
 ): Body {
   const receive = async (
     take: (bytes: Buffer) => Promise<void>,
@@ -48,7 +48,7 @@ export function bodyOf(
     const expectedMd5 = contentMd5(request);
     const checksums = checksumCheck(request);
     const expectedSha256 = form === undefined ? signedSha256(authenticated.payloadHash) : undefined;
-    if (/^100-continue$/i.test(request.headers.get('expect') ?? '')) response.writeContinue();
+    tellToContinue();
 
     const md5 = createHash('md5');
     const sha256 = createHash('sha256');

@@ -30,9 +30,16 @@ export function createHandler(parts: HandlerParts) {
     message.on('error', () => {});
     response.on('error', () => {});
     const requestId = randomBytes(8).toString('hex').toUpperCase();
-    const answer = await answerTo(message, response, parts).catch((error: unknown) =>
+    let awaitsContinue = /^100-continue$/i.test(message.headers.expect ?? '');
+    const tellToContinue = (): void => {
+      if (awaitsContinue) response.writeContinue();
+      awaitsContinue = false;
+    };
+    const answer = await answerTo(message, tellToContinue, parts).catch((error: unknown) =>
       refusal(error, message, requestId),
     );
+    // Never told to, the client may send the body all the same, or its next request: nobody can tell which it is.
+    if (awaitsContinue) response.shouldKeepAlive = false;
     try {
       await send(answer, message, response, requestId);
     } catch {
@@ -45,13 +52,13 @@ export function createHandler(parts: HandlerParts) {
 
 async function answerTo(
   message: IncomingMessage,
-  response: ServerResponse,
+  tellToContinue: () => void,
   parts: HandlerParts,
 ): Promise<Answer> {
   if (message.method === 'OPTIONS') return preflight(message);
   const request = parseRequest(message);
   const authenticated = authenticate(request, parts.authority);
-  return route({ ...parts, request, body: bodyOf(request, authenticated, message, response) });
+  return route({ ...parts, request, body: bodyOf(request, authenticated, message, tellToContinue) });
 }
 
 /** Browsers send preflights without a signature, and S3 answers them so. */

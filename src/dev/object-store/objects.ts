@@ -69,7 +69,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
     buckets.set(name, { directory: path, records, keys: createKeyIndex(records.keys()) });
   };
   mkdirSync(directory, { recursive: true });
-  for (const name of readdirSync(directory)) openBucket(name);
+  for (const name of directoriesIn(directory)) openBucket(name);
 
   const bucketOf = (name: string): Bucket => {
     const bucket = buckets.get(name);
@@ -138,6 +138,13 @@ const fileNamePattern = /^[0-9a-f]{64}$/;
 
 function fileName(key: string): string {
   return hash('sha256', key);
+}
+
+/** Desktops put files of their own into any directory that was looked at. */
+export function directoriesIn(path: string): string[] {
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
 }
 
 export function wholeSeconds(date: Date): string {

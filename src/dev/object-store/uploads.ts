@@ -4,7 +4,7 @@ import { createReadStream, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { S3Error } from './errors.ts';
-import { type Fill, type ObjectHeaders, wholeSeconds } from './objects.ts';
+import { directoriesIn, type Fill, type ObjectHeaders, wholeSeconds } from './objects.ts';
 import { readRecord, seal, syncDirectory } from './sealed-file.ts';
 
 /** What CreateMultipartUpload was asked for. */
@@ -46,7 +46,7 @@ const uploadFile = 'upload';
 export function openUploads(directory: string, temporary: string, now: () => Date): Uploads {
   const uploads = new Map<string, UploadRecord & { uploadId: string; parts: Map<number, Part> }>();
   mkdirSync(directory, { recursive: true });
-  for (const uploadId of readdirSync(directory)) {
+  for (const uploadId of directoriesIn(directory)) {
     const path = join(directory, uploadId);
     const parts = readdirSync(path)
       .filter((file) => /^[0-9]+$/.test(file))
