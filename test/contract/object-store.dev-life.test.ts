@@ -1,7 +1,7 @@
 /** Start, stop and kill of the development object store, and what its directory then holds. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { type ClientRequest, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -40,6 +40,10 @@ test('a restart has every object, with its type and its metadata, and every uplo
   const before = await send(await presign(first, { method: 'HEAD', key: object.Key }), { method: 'HEAD' });
   client.destroy();
   await first.stop();
+  // Left by a desktop's file manager.
+  for (const path of ['buckets', `buckets/${testBucket}`, 'uploads', `uploads/${UploadId}`]) {
+    await writeFile(join(directory, path, '.DS_Store'), 'x');
+  }
 
   const second = await startTestObjectStore({ directory });
   const again = s3Client(second);

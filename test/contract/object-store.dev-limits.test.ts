@@ -158,6 +158,8 @@ describe('it refuses', () => {
       onContinue,
     });
     expect([answer.status, answer.code]).toEqual([400, 'EntityTooLarge']);
+    // Whatever follows on this connection could be the body after all.
+    expect(answer.headers.connection).toBe('close');
   });
 
   test('a body of unknown length', async () => {
@@ -167,6 +169,19 @@ describe('it refuses', () => {
       `PUT ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nTransfer-Encoding: ${headers['Transfer-Encoding']}\r\n\r\n0\r\n\r\n`,
     );
     expect(answer).toMatch(/^HTTP\/1.1 501 /);
+  });
+
+  test.each([
+    ['without padding', (md5: string) => md5.slice(0, -2)],
+    ['in hex', () => md5Hex(bytes)],
+    ['with unused bits set', (md5: string) => md5.replace(/g==$/, 'h==')],
+    ['with a blank inside', (md5: string) => `${md5.slice(0, 5)} ${md5.slice(5)}`],
+    ['that is empty', () => ''],
+  ])('a Content-MD5 %s', async (_, spell) => {
+    const headers = { 'Content-MD5': spell(md5Base64(bytes)) };
+    const url = await presign(store, { method: 'PUT', key: 'md5', headers });
+    const answer = await send(url, { method: 'PUT', headers, body: bytes });
+    expect([answer.status, answer.code]).toEqual([400, 'InvalidDigest']);
   });
 
   test('a large upload so that its sender can read why', async () => {

@@ -1,5 +1,7 @@
 /** Signatures, as AWS documents them, where a Ceph RGW is more lenient or cannot be told the time. */
 import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
 import { Readable } from 'node:stream';
 import { HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
@@ -266,6 +268,19 @@ describe('a signed header', () => {
       const answer = await stream(body);
       expect([answer.status, answer.code]).toEqual([400, code]);
       await expectNothingStored('stream');
+    });
+
+    test('more bytes are refused as they come, not at their end', async () => {
+      const signed = signHeaders('PUT', '/files/stream', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', more);
+      const request = httpRequest(`${store.endpoint}/files/stream`, {
+        method: 'PUT',
+        headers: { ...signed, 'Content-Length': '1000000' },
+      });
+      request.on('error', () => {});
+      request.write(`f0000\r\n${'a'.repeat(100)}`);
+      const [response] = await once(request, 'response');
+      expect(response.statusCode).toBe(400);
+      request.destroy();
     });
 
     test('no decoded length is refused', async () => {
