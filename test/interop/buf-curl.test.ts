@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { put } from '../harness/put.ts';
+import { newUser } from '../harness/service.ts';
+import { PROJECT } from '../harness/service-process.ts';
+import { output, run } from './command.ts';
+import { fromBufCurl } from './error-details.ts';
+import { expectFailuresWithDetails, expectWholeJourney, type Tool } from './journey.ts';
+import { type InteropService, startInteropService } from './service.ts';
+
+const BUF = join(PROJECT, 'node_modules/.bin/buf');
+
+const WIRES = {
+  grpc: (service: InteropService) => ({
+    base: `http://${service.grpc}`,
+    flags: ['--protocol', 'grpc', '--http2-prior-knowledge'],
+  }),
+  grpcweb: (service: InteropService) => ({ base: service.http, flags: ['--protocol', 'grpcweb'] }),
+  connect: (service: InteropService) => ({ base: service.http, flags: ['--protocol', 'connect'] }),
+};
+
+const SCHEMAS = {
+  'by reflection': [],
+  'by the protos': ['--schema', join(PROJECT, 'proto')],
+};
+
+let service: InteropService;
+beforeAll(async () => {
+  service = await startInteropService();
+});
+afterAll(() => service.stop());
+
+describe.each(Object.entries(WIRES))('buf curl over %s', (_, wireOf) => {
+  describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {
+    const tool: Tool = {
+      async call(method, request, user) {
+        const { base, flags } = wireOf(service);
+        const { code, stdout, stderr } = await run(BUF, [
+          ...['curl', ...flags, ...schema],
+          ...(user === undefined ? [] : ['-H', `x-user-id: ${user}`]),
+          ...['-d', toJsonString(method.input, create(method.input, request))],
+          `${base}/${method.parent.typeName}/${method.name}`,
+        ]);
+        if (code !== 0) throw fromBufCurl(stderr);
+        return fromJsonString(method.output, stdout);
+      },
+      put: async (answer, bytes) => (await put(answer, bytes)).status,
+      async get(url) {
+        const response = await fetch(url);
+        const disposition = response.headers.get('content-disposition') ?? '';
+        return { status: response.status, disposition, bytes: await response.text() };
+      },
+    };
+
+    test('lists the methods', async () => {
+      const { base, flags } = wireOf(service);
+      const printed = await output(BUF, ['curl', ...flags, ...schema, '--list-methods', base]);
+      const methods = FileService.methods.map(({ name }) => `files.v1.FileService/${name}`);
+      expect(printed.trim().split('\n')).toEqual(expect.arrayContaining(methods));
+    });
+
+    test('a whole journey', () => expectWholeJourney(tool, newUser()));
+    test('failures carry their details', () => expectFailuresWithDetails(tool, newUser()));
+  });
+});

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+)
+
+// failure is all that a program can know of a call that failed.
+type failure struct {
+	Code              string            `json:"code"`
+	Reason            string            `json:"reason"`
+	Domain            string            `json:"domain"`
+	Metadata          map[string]string `json:"metadata"`
+	Fields            []string          `json:"fields"`
+	RetryDelaySeconds float64           `json:"retryDelaySeconds"`
+}
+
+// failureOf takes a status and its typed details out of an error.
+func failureOf(err error) failure {
+	s := status.Convert(err)
+	f := failure{Code: s.Code().String(), Metadata: map[string]string{}, Fields: []string{}}
+	for _, detail := range s.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			f.Reason, f.Domain = d.Reason, d.Domain
+			for name, value := range d.Metadata {
+				f.Metadata[name] = value
+			}
+		case *errdetails.BadRequest:
+			for _, violation := range d.FieldViolations {
+				f.Fields = append(f.Fields, violation.Field)
+			}
+		case *errdetails.RetryInfo:
+			f.RetryDelaySeconds = d.RetryDelay.AsDuration().Seconds()
+		}
+	}
+	return f
+}

@@ -1,0 +1,183 @@
+// Command files-client is a client of the file service as a Go engineer would write it, driven by the service's tests:
+//
+//	files-client journey ADDRESS USER   a file's whole life, what was seen of it as one line of JSON
+//	files-client list ADDRESS USER      one call that fails, and its failure
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"time"
+
+	filesv1 "example.com/files-client/gen/files/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+)
+
+func main() {
+	if len(os.Args) != 4 {
+		log.Fatal("usage: files-client journey|list ADDRESS USER")
+	}
+	verb, address, user := os.Args[1], os.Args[2], os.Args[3]
+
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer connection.Close()
+	files := filesv1.NewFileServiceClient(connection)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+
+	var seen any
+	switch verb {
+	case "journey":
+		seen, err = journey(ctx, files, user)
+	case "list":
+		seen, err = listFailure(asUser(ctx, user), files)
+	default:
+		err = fmt.Errorf("no verb %q", verb)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// asUser does what the gateway does in production.
+func asUser(ctx context.Context, user string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "x-user-id", user)
+}
+
+type journeySeen struct {
+	S3Key           string   `json:"s3Key"`
+	Type            string   `json:"type"`
+	PendingState    string   `json:"pendingState"`
+	OtherBytes      string   `json:"otherBytes"`
+	ListedFilenames []string `json:"listedFilenames"`
+	ListedSize      int64    `json:"listedSize"`
+	AgainType       string   `json:"againType"`
+	AgainS3Key      string   `json:"againS3Key"`
+	State           string   `json:"state"`
+	Downloaded      string   `json:"downloaded"`
+	Disposition     string   `json:"disposition"`
+	LeftAfterDelete int      `json:"leftAfterDelete"`
+	InvalidMd5      failure  `json:"invalidMd5"`
+	NotFound        failure  `json:"notFound"`
+	NoUser          failure  `json:"noUser"`
+}
+
+func journey(withoutUser context.Context, files filesv1.FileServiceClient, user string) (*journeySeen, error) {
+	ctx := asUser(withoutUser, user)
+	seen := &journeySeen{}
+	content := []byte("what a Go client keeps\n")
+
+	pending, err := files.CreatePresignedUpload(ctx, &filesv1.CreatePresignedUploadRequest{
+		Filename: "grüße.txt", MimeType: "text/plain", Md5: "2942bfabb3d05332b66eb128e0842cff",
+	})
+	if err != nil {
+		return nil, err
+	}
+	got, err := files.GetFile(ctx, &filesv1.GetFileRequest{S3Key: pending.S3Key})
+	if err != nil {
+		return nil, err
+	}
+	seen.PendingState = got.File.State.String()
+	refusal := put(ctx, pending, content)
+	if refusal == nil {
+		return nil, errors.New("other bytes than were announced were taken")
+	}
+	seen.OtherBytes = refusal.Error()
+	if _, err := files.DeleteFile(ctx, &filesv1.DeleteFileRequest{S3Key: pending.S3Key}); err != nil {
+		return nil, err
+	}
+
+	uploaded, err := upload(ctx, files, "report.txt", "text/plain", content)
+	if err != nil {
+		return nil, err
+	}
+	seen.S3Key, seen.Type = uploaded.S3Key, uploaded.Type.String()
+
+	list, err := files.ListFiles(ctx, &filesv1.ListFilesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range list.Files {
+		seen.ListedFilenames = append(seen.ListedFilenames, file.Filename)
+		seen.ListedSize += file.Size
+	}
+
+	again, err := upload(ctx, files, "report.txt", "text/plain", content)
+	if err != nil {
+		return nil, err
+	}
+	seen.AgainS3Key, seen.AgainType = again.S3Key, again.Type.String()
+
+	got, err = files.GetFile(ctx, &filesv1.GetFileRequest{S3Key: uploaded.S3Key})
+	if err != nil {
+		return nil, err
+	}
+	seen.State = got.File.State.String()
+
+	download, err := files.CreatePresignedDownload(ctx, &filesv1.CreatePresignedDownloadRequest{S3Key: uploaded.S3Key})
+	if err != nil {
+		return nil, err
+	}
+	if seen.Downloaded, seen.Disposition, err = get(download.PresignedUrl); err != nil {
+		return nil, err
+	}
+
+	if _, err := files.DeleteFile(ctx, &filesv1.DeleteFileRequest{S3Key: uploaded.S3Key}); err != nil {
+		return nil, err
+	}
+	list, err = files.ListFiles(ctx, &filesv1.ListFilesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	seen.LeftAfterDelete = len(list.Files)
+
+	_, err = files.CreatePresignedUpload(ctx, &filesv1.CreatePresignedUploadRequest{
+		Filename: "report.txt", MimeType: "text/plain", Md5: "no md5",
+	})
+	seen.InvalidMd5 = failureOf(err)
+	_, err = files.GetFile(ctx, &filesv1.GetFileRequest{S3Key: uploaded.S3Key})
+	seen.NotFound = failureOf(err)
+	_, err = files.ListFiles(withoutUser, &filesv1.ListFilesRequest{})
+	seen.NoUser = failureOf(err)
+	return seen, nil
+}
+
+func get(url string) (content, disposition string, err error) {
+	response, err := http.Get(url)
+	if err != nil {
+		return "", "", err
+	}
+	defer response.Body.Close()
+	var body bytes.Buffer
+	if _, err := io.Copy(&body, response.Body); err != nil {
+		return "", "", err
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", "", fmt.Errorf("GET: %s: %s", response.Status, &body)
+	}
+	return body.String(), response.Header.Get("Content-Disposition"), nil
+}
+
+func listFailure(ctx context.Context, files filesv1.FileServiceClient) (*failure, error) {
+	_, err := files.ListFiles(ctx, &filesv1.ListFilesRequest{})
+	if err == nil {
+		return nil, errors.New("the call succeeded")
+	}
+	f := failureOf(err)
+	return &f, nil
+}

@@ -1,0 +1,55 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, test } from 'vitest';
+import { newUser } from '../harness/service.ts';
+import { PROJECT } from '../harness/service-process.ts';
+import { expectJourney, expectRetry } from './client-program.ts';
+import { output } from './command.ts';
+import { describeWith } from './describe-with.ts';
+import { type InteropService, startInteropService } from './service.ts';
+import { missingPython, PYTHON, PYTHON_CLIENT } from './toolchain.ts';
+
+/** Of grpc.StatusCode. */
+const CODES = {
+  invalidArgument: 'INVALID_ARGUMENT',
+  notFound: 'NOT_FOUND',
+  unauthenticated: 'UNAUTHENTICATED',
+  unavailable: 'UNAVAILABLE',
+};
+
+describeWith('a client in Python', await missingPython(), () => {
+  let service: InteropService;
+  let generated: string;
+
+  const client = (...words: string[]) =>
+    output(PYTHON, [join(PYTHON_CLIENT, 'client.py'), ...words], {
+      // No compiled files beside the sources.
+      env: { ...process.env, PYTHONPATH: generated, PYTHONDONTWRITEBYTECODE: '1' },
+    });
+
+  beforeAll(async () => {
+    generated = await mkdtemp(join(tmpdir(), 'file-service-python-'));
+    const protos = join(PROJECT, 'proto');
+    const names = (await readdir(protos, { recursive: true })).filter((name) => name.endsWith('.proto'));
+    const to = [`--python_out=${generated}`, `--grpc_python_out=${generated}`];
+    await output(PYTHON, ['-m', 'grpc_tools.protoc', '-I', protos, ...to, ...names]);
+    service = await startInteropService();
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await rm(generated, { recursive: true });
+  });
+
+  test('goes through a whole journey, failures and their details included', async () => {
+    const user = newUser();
+    expectJourney(await client('journey', service.grpc, user), user, 'what a Python client keeps\n', CODES);
+  });
+
+  // The last one: the service does not come back from it.
+  test('is told when to retry', async () => {
+    await service.loseDatabase();
+    expectRetry(await client('list', service.grpc, newUser()), CODES);
+  });
+});

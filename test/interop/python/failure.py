@@ -1,0 +1,30 @@
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+
+def failure_of(call):
+    """All that a program can know of a call that must fail: its status, and the typed details in it."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        failure = {"code": error.code().name, "reason": "", "domain": "", "metadata": {}, "fields": []}
+        failure["retryDelaySeconds"] = 0
+        status = rpc_status.from_call(error)
+        for detail in status.details if status else []:
+            info = unpack(detail, error_details_pb2.ErrorInfo)
+            bad = unpack(detail, error_details_pb2.BadRequest)
+            retry = unpack(detail, error_details_pb2.RetryInfo)
+            if info:
+                failure.update(reason=info.reason, domain=info.domain, metadata=dict(info.metadata))
+            if bad:
+                failure["fields"] += [violation.field for violation in bad.field_violations]
+            if retry:
+                failure["retryDelaySeconds"] = retry.retry_delay.ToTimedelta().total_seconds()
+        return failure
+    raise AssertionError("the call succeeded")
+
+
+def unpack(detail, message_type):
+    message = message_type()
+    return message if detail.Unpack(message) else None
