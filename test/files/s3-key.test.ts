@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseFilename } from '../../src/files/filename.ts';
+import { parseS3Key, randomSuffix, S3_KEY_MAX_BYTES, s3Key } from '../../src/files/s3-key.ts';
+
+const userId = fc.string({
+  unit: fc.constantFrom(
+    ...Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i)).filter((c) => c !== ','),
+  ),
+  minLength: 1,
+  maxLength: 128,
+});
+const filename = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((name) => {
+  try {
+    parseFilename(name);
+    return true;
+  } catch {
+    return false;
+  }
+});
+const userPart = (key: string) => key.slice(0, key.indexOf('_'));
+
+describe('a key', () => {
+  it.each([
+    ['651eb6e11d156e0d7a42c59d', 'document.pdf', '651eb6e11d156e0d7a42c59d_document.pdf'],
+    ['a_b', 'c.txt', 'a.5Fb_c.txt'],
+    ['a', 'b_c.txt', 'a_b_c.txt'],
+    ['a.b', 'c.txt', 'a.2Eb_c.txt'],
+    ['u', 'Übergrößenträger.pdf', 'u_Ubergro_entrager.pdf'],
+    ['u', '日本.txt', 'u_file.txt'],
+    ['u', '日本', 'u_file'],
+    ['u', '.gitignore', 'u_.gitignore'],
+    ['u', 'archive.tar.gz', 'u_archive.tar.gz'],
+    ['u', 'no extension', 'u_no_extension'],
+    ['u', 'trailing.', 'u_trailing'],
+    ['u', 'x.日本', 'u_x'],
+  ])('of %s and %s is %s', (user, name, key) => {
+    expect(s3Key(user, name)).toBe(key);
+  });
+
+  it('has its suffix before the extension', () => {
+    expect(s3Key('u', 'document.pdf', 'abcd1234')).toBe('u_document-abcd1234.pdf');
+    expect(s3Key('u', 'README', 'abcd1234')).toBe('u_README-abcd1234');
+  });
+
+  it('is safe, never empty and at most 512 bytes, whatever the user and the name', () => {
+    fc.assert(
+      fc.property(userId, filename, fc.boolean(), (user, name, suffixed) => {
+        const key = s3Key(user, name, suffixed ? randomSuffix() : '');
+        expect(key).toMatch(/^[A-Za-z0-9.-]+_[A-Za-z0-9._-]+$/);
+        expect(Buffer.byteLength(key)).toBeLessThanOrEqual(S3_KEY_MAX_BYTES);
+        expect(parseS3Key(key)).toBe(key);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('is of one user alone', () => {
+    fc.assert(
+      fc.property(userId, userId, filename, filename, (a, b, nameA, nameB) => {
+        const same = userPart(s3Key(a, nameA)) === userPart(s3Key(b, nameB));
+        expect(same).toBe(a === b);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('tells its user back, so no two users can share one', () => {
+    fc.assert(
+      fc.property(userId, filename, (user, name) => {
+        const decoded = userPart(s3Key(user, name)).replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
+          String.fromCharCode(Number.parseInt(hex, 16)),
+        );
+        expect(decoded).toBe(user);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+describe('a suffix', () => {
+  it('is eight characters that nobody misreads, and new each time', () => {
+    const suffixes = Array.from({ length: 1_000 }, randomSuffix);
+    for (const suffix of suffixes) expect(suffix).toMatch(/^[0-9abcdefghjkmnpqrstvwxyz]{8}$/);
+    expect(new Set(suffixes).size).toBe(1_000);
+  });
+});
+
+describe('a key in a request', () => {
+  it.each(['', 'x'.repeat(513), 'ü'.repeat(257), 'a\0b', 'a\ud800'])('%j is refused', (text) => {
+    expect(() => parseS3Key(text)).toThrow(/s3_key must be 1 to 512 bytes/);
+  });
+
+  it('that could be one is let through', () => {
+    expect(parseS3Key('x'.repeat(512))).toHaveLength(512);
+  });
+});

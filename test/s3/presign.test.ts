@@ -1,0 +1,176 @@
+import { GetObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Md5 } from '../../src/files/md5.ts';
+import { createClient } from '../../src/s3/client.ts';
+import { createPresigner, type PresignOptions } from '../../src/s3/presign.ts';
+
+const MD5 = 'KUK/q7PQUzK2brEo4IQs/w==' as Md5;
+const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' };
+const UPLOAD = { s3Key: 'u_a.txt', mimeType: 'text/plain; charset=utf-8', md5: MD5, size: undefined };
+
+afterEach(() => vi.useRealTimers());
+
+function presigner(options: Partial<PresignOptions> & { credentials?: S3ClientConfig['credentials'] } = {}) {
+  const bucket = {
+    bucket: 'bucket',
+    region: 'eu-west-1',
+    endpoint: undefined,
+    forcePathStyle: false,
+    credentials,
+  };
+  const client = options.credentials
+    ? new S3Client({ region: 'eu-west-1', credentials: options.credentials })
+    : createClient({ ...bucket, forcePathStyle: options.forcePathStyle ?? false });
+  return createPresigner(client, {
+    ...bucket,
+    publicEndpoint: undefined,
+    uploadSeconds: 3_600,
+    downloadSeconds: 300,
+    ...options,
+  });
+}
+
+/** The SDK's own way, without the two parameters that its commands add and S3 ignores. */
+function sdkClient(): S3Client {
+  const client = new S3Client({
+    region: 'eu-west-1',
+    credentials,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { query } = args.request as { query: Record<string, string> };
+      delete query['x-id'];
+      return next(args);
+    },
+    { step: 'build', priority: 'high' },
+  );
+  return client;
+}
+
+const parts = (url: string) => {
+  const { origin, pathname, searchParams } = new URL(url);
+  return { origin, pathname, ...Object.fromEntries(searchParams) } as Record<string, string>;
+};
+
+describe('an upload URL', () => {
+  it('has the very signature that the SDK’s own command stack makes', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00.500Z'), toFake: ['Date'] });
+    const client = sdkClient();
+    const theirs = await getSignedUrl(
+      client,
+      new PutObjectCommand({
+        Bucket: 'bucket',
+        Key: UPLOAD.s3Key,
+        ContentType: UPLOAD.mimeType,
+        ContentMD5: MD5,
+        ContentLength: 5,
+      }),
+      {
+        expiresIn: 3_600,
+        signableHeaders: new Set(['host', 'content-type', 'content-md5', 'content-length']),
+        unhoistableHeaders: new Set(['content-md5']),
+      },
+    );
+    expect(parts((await presigner().presignUpload({ ...UPLOAD, size: 5 })).url)).toEqual(parts(theirs));
+  });
+
+  it('signs the type and the MD5, the length where it is known, and nothing else', async () => {
+    const { url, requiredHeaders } = await presigner().presignUpload(UPLOAD);
+    expect(parts(url)['X-Amz-SignedHeaders']).toBe('content-md5;content-type;host');
+    expect(requiredHeaders).toEqual({ 'Content-Type': UPLOAD.mimeType, 'Content-MD5': MD5 });
+
+    const sized = await presigner().presignUpload({ ...UPLOAD, size: 0 });
+    expect(parts(sized.url)['X-Amz-SignedHeaders']).toBe('content-length;content-md5;content-type;host');
+    expect(sized.requiredHeaders['Content-Length']).toBe('0');
+    expect(Object.keys(parts(url)).filter((name) => /checksum|sdk|x-id/i.test(name))).toEqual([]);
+  });
+
+  it.each<[string, Partial<PresignOptions>, string]>([
+    ['Amazon’s own host', {}, 'https://bucket.s3.eu-west-1.amazonaws.com/u_a.txt'],
+    ['the bucket in the path', { forcePathStyle: true }, 'https://s3.eu-west-1.amazonaws.com/bucket/u_a.txt'],
+    ['China’s partition', { region: 'cn-north-1' }, 'https://bucket.s3.cn-north-1.amazonaws.com.cn/u_a.txt'],
+    ['a bucket with dots', { bucket: 'a.b.c' }, 'https://s3.eu-west-1.amazonaws.com/a.b.c/u_a.txt'],
+    [
+      'the public endpoint',
+      { publicEndpoint: 'https://files.example.com', forcePathStyle: true },
+      'https://files.example.com/bucket/u_a.txt',
+    ],
+    [
+      'the public endpoint’s port and path',
+      { publicEndpoint: 'http://files.example.com:9000/s3/', forcePathStyle: true },
+      'http://files.example.com:9000/s3/bucket/u_a.txt',
+    ],
+    [
+      'the public endpoint, with the bucket in its name',
+      { publicEndpoint: 'https://files.example.com' },
+      'https://bucket.files.example.com/u_a.txt',
+    ],
+  ])('leads to %s', async (_, options, expected) => {
+    const { url } = await presigner(options).presignUpload(UPLOAD);
+    const { origin, pathname } = parts(url);
+    expect(`${origin}${pathname}`).toBe(expected);
+  });
+});
+
+describe('expire_time', () => {
+  it('is the end that the URL itself has, to the second', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00.999Z'), toFake: ['Date'] });
+    const { url, expireTime } = await presigner().presignUpload(UPLOAD);
+    expect(parts(url)).toMatchObject({ 'X-Amz-Date': '20261123T100000Z', 'X-Amz-Expires': '3600' });
+    expect(expireTime).toEqual(new Date('2026-11-23T11:00:00Z'));
+  });
+
+  it('is that of the credentials where they die before', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
+    const expiration = new Date('2026-11-23T10:01:00Z');
+    const dying = presigner({ credentials: { ...credentials, sessionToken: 'token', expiration } });
+    const { url, expireTime } = await dying.presignUpload(UPLOAD);
+    expect(parts(url)).toMatchObject({ 'X-Amz-Expires': '60', 'X-Amz-Security-Token': 'token' });
+    expect(expireTime).toEqual(expiration);
+    expect((await dying.presignDownload({ s3Key: 'k', filename: 'f' })).expireTime).toEqual(expiration);
+  });
+
+  it('takes renewed credentials as soon as the provider has them', async () => {
+    let asked = 0;
+    const provider = async () => {
+      asked++;
+      const lifeMs = asked === 1 ? 60_000 : 6 * 3_600_000;
+      return { ...credentials, expiration: new Date(Date.now() + lifeMs) };
+    };
+    const renewing = presigner({ credentials: provider });
+    await renewing.presignUpload(UPLOAD);
+    const { url } = await renewing.presignUpload(UPLOAD);
+    expect(parts(url)['X-Amz-Expires']).toBe('3600');
+  });
+
+  it('is none for credentials that are dead, or that cannot be had', async () => {
+    const dead = presigner({ credentials: { ...credentials, expiration: new Date(Date.now() - 1_000) } });
+    await expect(dead.presignUpload(UPLOAD)).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
+    const none = presigner({ credentials: () => Promise.reject(new Error('no network')) });
+    await expect(none.presignUpload(UPLOAD)).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
+  });
+});
+
+describe('a download URL', () => {
+  it('has the very signature that the SDK makes, for the name’s own disposition', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
+    const { url } = await presigner().presignDownload({
+      s3Key: 'u_a.txt',
+      filename: `it's (1) "ü" 100%.txt`,
+    });
+    const disposition = parts(url)['response-content-disposition'] ?? '';
+    expect(disposition).toBe(
+      `attachment; filename="it's (1) ___ 100_.txt"; filename*=UTF-8''it%27s%20%281%29%20%22%C3%BC%22%20100%25.txt`,
+    );
+    const client = sdkClient();
+    const theirs = await getSignedUrl(
+      client,
+      new GetObjectCommand({ Bucket: 'bucket', Key: 'u_a.txt', ResponseContentDisposition: disposition }),
+      { expiresIn: 300 },
+    );
+    expect(parts(url)).toEqual(parts(theirs));
+  });
+});

@@ -1,0 +1,65 @@
+import { Writable } from 'node:stream';
+import { expect, it } from 'vitest';
+import { createLogger } from '../src/telemetry.ts';
+
+const SECRETS = {
+  signature: 'deadbeefdeadbeef',
+  credential: 'AKIDEXAMPLE',
+  password: 'hunter2-hunter2',
+  token: 'gateway-token-0123456789',
+};
+const URL_WITH_SECRETS = `https://b.s3.amazonaws.com/k?X-Amz-Credential=${SECRETS.credential}%2F2026&X-Amz-Signature=${SECRETS.signature}`;
+
+function logged(write: (log: ReturnType<typeof createLogger>) => void): string {
+  let text = '';
+  const sink = new Writable({
+    write(chunk, _, done) {
+      text += chunk;
+      done();
+    },
+  });
+  write(createLogger('trace', sink));
+  return text;
+}
+
+it.each<[string, (log: ReturnType<typeof createLogger>) => void]>([
+  ['a URL in an error', (log) => log.error({ err: new Error(`GET ${URL_WITH_SECRETS} failed`) }, 'x')],
+  [
+    'a URL in the cause of an error',
+    (log) => log.error({ err: new Error('outer', { cause: new Error(URL_WITH_SECRETS) }) }, 'x'),
+  ],
+  [
+    'a database’s password in an error',
+    (log) => log.error({ err: new Error(`connect postgres://app:${SECRETS.password}@db/files`) }, 'x'),
+  ],
+  [
+    'what a driver hangs on an error',
+    (log) =>
+      log.error(
+        { err: Object.assign(new Error('x'), { $response: URL_WITH_SECRETS, password: SECRETS.password }) },
+        'x',
+      ),
+  ],
+  [
+    'a URL by its name',
+    (log) => log.info({ presignedUrl: URL_WITH_SECRETS, answer: { presignedUrl: URL_WITH_SECRETS } }, 'x'),
+  ],
+  [
+    'a token among headers',
+    (log) => log.info({ headers: { 'x-gateway-token': SECRETS.token, authorization: SECRETS.token } }, 'x'),
+  ],
+])('a log does not hold %s', (_, write) => {
+  const text = logged(write);
+  expect(text).toContain('"msg":"x"');
+  for (const secret of Object.values(SECRETS)) expect(text).not.toContain(secret);
+});
+
+it('keeps what helps: type, message, code, reason, stack and causes', () => {
+  const cause = Object.assign(new TypeError('inner'), { code: 'ECONNREFUSED' });
+  const text = logged((log) => log.error({ err: new Error('outer', { cause }) }, 'x'));
+  expect(JSON.parse(text).err).toMatchObject({
+    type: 'Error',
+    message: 'outer',
+    cause: { type: 'TypeError', message: 'inner', code: 'ECONNREFUSED' },
+  });
+});
