@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
@@ -40,6 +40,8 @@ export interface LaunchedService extends AsyncDisposable {
   log(): LogLine[];
   /** Resolves with the first line of this message. @throws when the process ends before */
   logged(message: string, timeoutMs?: number): Promise<LogLine>;
+  /** To its standard input. */
+  type(text: string): void;
   /** To the process alone. */
   kill(signal: NodeJS.Signals): void;
   /** To its whole group, as a terminal does it. */
@@ -71,7 +73,7 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
   const child = spawn(program, args, {
     cwd: directory,
     env: { PATH, HOME, GRPC_PORT: '0', HTTP_PORT: '0', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
     detached: true,
   });
   return follow(child, environment.DATA_DIR);
@@ -99,14 +101,14 @@ export async function startService(options: LaunchOptions = {}): Promise<Service
   }
 }
 
-function follow(child: ChildProcess, dataDirectory: string | undefined): LaunchedService {
+function follow(child: ChildProcessWithoutNullStreams, dataDirectory: string | undefined): LaunchedService {
   const { pid } = child;
   if (pid === undefined) throw new Error('the service could not be started');
   const printed = { stdout: '', stderr: '' };
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
     printed.stdout += text;
   });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
     printed.stderr += text;
   });
   // Seen at any time, so that also those are waited for whose parent has gone first.
@@ -154,6 +156,7 @@ function follow(child: ChildProcess, dataDirectory: string | undefined): Launche
         await sleep(POLL_MS);
       }
     },
+    type: (text) => void child.stdin.write(text),
     kill: (signal) => send(pid, signal),
     killGroup: (signal) => send(-pid, signal),
     async untilGone() {

@@ -1,0 +1,111 @@
+import { once } from 'node:events';
+import { Agent, get } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
+import {
+  connectivityState,
+  credentials,
+  makeGenericClientConstructor,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { service as healthService } from 'grpc-health-check';
+import type { ServiceProcess } from '../harness/service-process.ts';
+
+/** A client's connection that stays open until the service closes it. */
+export interface OpenConnection extends Disposable {
+  /** Resolves when the service has ended it. */
+  readonly ended: Promise<unknown>;
+}
+
+type Address = Pick<ServiceProcess, 'grpc' | 'http'>;
+
+export async function idleHttp1({ http }: Address): Promise<OpenConnection> {
+  const agent = new Agent({ keepAlive: true });
+  const request = get(`${http}/livez`, { agent });
+  const [response] = await once(request, 'response');
+  await response.resume().toArray();
+  const { socket } = request;
+  if (socket === null || socket.destroyed) throw new Error('the connection was not kept');
+  return { ended: once(socket, 'close'), [Symbol.dispose]: () => agent.destroy() };
+}
+
+export async function idleHttp2({ http }: Address): Promise<OpenConnection> {
+  const session = connectHttp2(http);
+  const stream = session.request({ ':path': '/livez' });
+  const [headers] = await once(stream, 'response');
+  if (headers[':status'] !== 200) throw new Error(`/livez: ${headers[':status']}`);
+  await stream.resume().toArray();
+  return { ended: once(session, 'close'), [Symbol.dispose]: () => session.destroy() };
+}
+
+/** Connected, and never says anything. */
+export async function silent({ http }: Address): Promise<OpenConnection> {
+  const { hostname, port } = new URL(http);
+  const socket = connectTcp(Number(port), hostname);
+  await once(socket, 'connect');
+  socket.resume();
+  return { ended: once(socket, 'close'), [Symbol.dispose]: () => socket.destroy() };
+}
+
+export interface HeldCall extends OpenConnection {
+  /** Sends what was missing, so that the service can answer. */
+  finish(): void;
+  readonly answer: { text: string };
+}
+
+/** Announces a body and sends only a part of it: a call that is under way until it is finished. */
+export async function heldCall({ http }: Address): Promise<HeldCall> {
+  const { hostname, port } = new URL(http);
+  const socket = connectTcp(Number(port), hostname);
+  await once(socket, 'connect');
+  const answer = { text: '' };
+  socket.setEncoding('utf8').on('data', (text) => {
+    answer.text += text;
+  });
+  socket.write(
+    'POST /files.v1.FileService/ListFiles HTTP/1.1\r\nHost: files\r\nContent-Type: application/json\r\n' +
+      'X-User-Id: ada\r\nContent-Length: 2\r\n\r\n{',
+  );
+  // A connection that is reset is as closed as any.
+  const ended = once(socket, 'close').catch(() => {});
+  return { ended, answer, finish: () => socket.write('}'), [Symbol.dispose]: () => socket.destroy() };
+}
+
+const HealthClient = makeGenericClientConstructor(healthService, 'grpc.health.v1.Health');
+
+export async function idleGrpc({ grpc }: Address): Promise<OpenConnection> {
+  const client = new HealthClient(grpc, credentials.createInsecure());
+  const answer = await new Promise((resolve, reject) => {
+    client.check?.({ service: '' }, (error: ServiceError | null, status: unknown) =>
+      error ? reject(error) : resolve(status),
+    );
+  });
+  if ((answer as { status: string }).status !== 'SERVING')
+    throw new Error(`health: ${JSON.stringify(answer)}`);
+  const ended = new Promise((resolve) => {
+    client.getChannel().watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, resolve);
+  });
+  return { ended, [Symbol.dispose]: () => client.close() };
+}
+
+export interface HealthWatch extends OpenConnection {
+  /** Every status so far. */
+  readonly statuses: string[];
+}
+
+/** As load balancers and Kubernetes' gRPC clients do it: open for as long as the connection. */
+export async function healthWatch({ grpc }: Address): Promise<HealthWatch> {
+  const client = new HealthClient(grpc, credentials.createInsecure());
+  const call = client.watch?.({ service: '' });
+  if (call === undefined) throw new Error('there is no watch');
+  const statuses: string[] = [];
+  call.on('data', ({ status }: { status: string }) => statuses.push(status));
+  const ended = new Promise((resolve) => {
+    call.on('error', (error: ServiceError) => resolve(error.code));
+  });
+  await once(call, 'data');
+  return { statuses, ended, [Symbol.dispose]: () => client.close() };
+}
+
+/** Connected to the gRPC port, and never says anything. */
+export const silentGrpc = ({ grpc }: Address) => silent({ grpc, http: `http://${grpc}` });

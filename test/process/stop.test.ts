@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
+import { expect, test } from 'vitest';
+import { launchService, startService } from '../harness/service-process.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import * as connections from './open-connections.ts';
+
+/** Ten times what a stop takes on an idle machine. Node's keep-alive would be 5 s, the grace of calls is 8 s. */
+const SOON_MS = 3_000;
+
+test('a stop waits for no connection without a call, and tells whoever watches its health', async () => {
+  await using directory = await temporaryDirectory();
+  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  using http1 = await connections.idleHttp1(service);
+  using http2 = await connections.idleHttp2(service);
+  using grpc = await connections.idleGrpc(service);
+  using silent = await connections.silent(service);
+  using silentGrpc = await connections.silentGrpc(service);
+  using watch = await connections.healthWatch(service);
+
+  const startMs = performance.now();
+  const slow: string[] = [];
+  const closed = Object.entries({ http1, http2, grpc, silent, silentGrpc, watch }).map(
+    async ([name, { ended }]) => {
+      await ended;
+      if (performance.now() - startMs > SOON_MS) slow.push(name);
+    },
+  );
+  await service.stop();
+  await Promise.all(closed);
+  expect(slow).toEqual([]);
+  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
+  expect(watch.statuses).toEqual(['SERVING', 'NOT_SERVING']);
+  expect(await watch.ended).toBe(status.UNAVAILABLE);
+});
+
+test('a stop lets a call under way end, and its connection does not hold it up any longer', async () => {
+  await using directory = await temporaryDirectory();
+  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  using call = await connections.heldCall(service);
+  await sleep(200);
+  service.kill('SIGTERM');
+  await service.logged('stopping');
+  await sleep(500);
+  expect(service.log().some(({ msg }) => msg === 'stopped')).toBe(false);
+
+  const finishedMs = performance.now();
+  call.finish();
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+  expect(performance.now() - finishedMs).toBeLessThan(SOON_MS);
+  expect(call.answer.text).toMatch(/^HTTP\/1.1 200 OK/);
+});
+
+test.for(['SIGINT', 'SIGTERM'] as const)(
+  'a second, later %s ends at once, and still leaves no Postgres',
+  async (signal) => {
+    await using directory = await temporaryDirectory();
+    await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+    using _call = await connections.heldCall(service);
+    await sleep(200);
+    service.kill(signal);
+    await service.logged('stopping');
+    await sleep(1_500);
+    const secondMs = performance.now();
+    service.kill(signal);
+    expect(await service.untilGone()).toEqual({ code: 1, signal: null });
+    expect(performance.now() - secondMs).toBeLessThan(SOON_MS);
+  },
+);
+
+test('a call that does not end is ended, within what an orchestrator waits', async () => {
+  await using directory = await temporaryDirectory();
+  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  using _call = await connections.heldCall(service);
+  await sleep(200);
+  const startMs = performance.now();
+  await service.stop();
+  // 8 s of grace; Kubernetes kills after 30 s, Docker after 10 s.
+  expect(performance.now() - startMs).toBeLessThan(9_500);
+});
+
+// script(1) of util-linux; elsewhere it has other options.
+test.runIf(process.platform === 'linux')('Ctrl-C in the terminal of npm start stops in order', async () => {
+  await using directory = await temporaryDirectory();
+  await using service = launchService({
+    command: [
+      'script',
+      '--quiet',
+      '--return',
+      '--command',
+      'exec npm start',
+      join(directory.path, 'typescript'),
+    ],
+    environment: { DATA_DIR: join(directory.path, 'data'), TERM: 'dumb' },
+  });
+  await service.logged('serving', 50_000);
+  service.type('\x03');
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+  expect(service.log().at(-1)).toMatchObject({ msg: 'stopped' });
+});
+
+// Without `exec` in the script, npm's shell takes the signal, dies of it and leaves the service running.
+test('npm start passes SIGTERM on, as supervisors and CI send it', async () => {
+  await using directory = await temporaryDirectory();
+  await using service = launchService({
+    command: ['npm', 'start'],
+    environment: { DATA_DIR: join(directory.path, 'data') },
+  });
+  await service.logged('serving', 50_000);
+  service.kill('SIGTERM');
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+});
