@@ -1,5 +1,8 @@
 /** What the development object store refuses beyond the contract, and what it lives through. */
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -184,9 +187,24 @@ describe('it refuses', () => {
     expect([answer.status, answer.code]).toEqual([400, 'InvalidDigest']);
   });
 
+  test('a key of more than 1,024 bytes', async () => {
+    const url = await presign(store, { method: 'PUT', key: `${'ü'.repeat(512)}a` });
+    const answer = await send(url, { method: 'PUT', body: bytes });
+    expect([answer.status, answer.code]).toEqual([400, 'KeyTooLongError']);
+  });
+
+  test('to delete many objects by a body that nothing vouches for', async () => {
+    await expectAlive();
+    const body = Buffer.from('<Delete><Object><Key>alive</Key></Object></Delete>');
+    const url = await presign(store, { method: 'POST', key: '', query: { delete: '' } });
+    const answer = await send(url, { method: 'POST', body });
+    expect([answer.status, answer.code]).toEqual([400, 'InvalidRequest']);
+    expect((await send(await presign(store, { method: 'GET', key: 'alive' }))).status).toBe(200);
+  });
+
   test('a large upload so that its sender can read why', async () => {
     const url = await presign(store, { method: 'PUT', key: 'readable' });
-    for (let i = 0; i < 5; i += 1) {
+    for (let i = 0; i < 2; i += 1) {
       const body = Buffer.alloc(30 * 1024 ** 2);
       const answer = await fetch(url.replace(/X-Amz-Signature=...../, 'X-Amz-Signature=00000'), {
         method: 'PUT',
@@ -260,6 +278,27 @@ describe('it refuses', () => {
       { name: 'b', text: '1 < 2 🦆 &amp;' },
       { name: 'c', text: '' },
     ]);
+  });
+});
+
+describe('If-None-Match: *', () => {
+  const headers = { 'If-None-Match': '*' };
+
+  test('lets one of many through', async () => {
+    const url = await presign(store, { method: 'PUT', key: 'once', headers });
+    const all = Array.from({ length: 8 }, () => send(url, { method: 'PUT', headers, body: bytes }));
+    const statuses = (await Promise.all(all)).map(({ status }) => status);
+    expect(statuses.sort()).toEqual([200, ...Array(7).fill(412)]);
+  });
+
+  test('is refused before the body is sent', async () => {
+    const url = await presign(store, { method: 'PUT', key: 'alive', headers });
+    const expecting = { ...headers, Expect: '100-continue', 'Content-Length': '5' };
+    const onContinue = () => expect.unreachable();
+    await expectAlive();
+    expect((await send(url, { method: 'PUT', headers: expecting, body: bytes, onContinue })).status).toBe(
+      412,
+    );
   });
 });
 
@@ -347,6 +386,34 @@ describe('multipart, as S3 has it and RGW does not', () => {
         status,
       ]);
     }
+  });
+
+  test('aborted while it is being completed is aborted', async () => {
+    const parts = Array.from({ length: 150 }, (_, index) => `part ${index}`);
+    const uploadId = await upload(...parts);
+    const completing = complete(uploadId, ...parts.map((body, index): [number, string] => [index + 1, body]));
+    await sleep(20);
+    const url = await presign(store, { method: 'DELETE', key: 'multipart', query: { uploadId } });
+    const refused = expect(completing).rejects.toMatchObject({ name: 'NoSuchUpload' });
+    expect((await send(url, { method: 'DELETE' })).status).toBe(204);
+    await refused;
+  });
+
+  test('aborted while a part is on its way is aborted', async () => {
+    const uploadId = await upload();
+    const query = { partNumber: '1', uploadId };
+    const part = httpRequest(await presign(store, { method: 'PUT', key: 'multipart', query }), {
+      method: 'PUT',
+      headers: { 'Content-Length': '5' },
+    });
+    part.write(bytes.subarray(0, 2));
+    await sleep(50);
+    const url = await presign(store, { method: 'DELETE', key: 'multipart', query: { uploadId } });
+    expect((await send(url, { method: 'DELETE' })).status).toBe(204);
+    part.end(bytes.subarray(2));
+    const [response] = await once(part, 'response');
+    expect(response.statusCode).toBe(404);
+    response.resume();
   });
 
   test('completed by two at once is completed once', async () => {

@@ -26,9 +26,6 @@ const drainMs = 5000;
 
 export function createHandler(parts: HandlerParts) {
   return async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // A socket that dies is seen by whoever reads or writes it; without a listener it would end the process.
-    message.on('error', () => {});
-    response.on('error', () => {});
     const requestId = randomBytes(8).toString('hex').toUpperCase();
     let awaitsContinue = /^100-continue$/i.test(message.headers.expect ?? '');
     const tellToContinue = (): void => {
