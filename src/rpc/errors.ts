@@ -8,7 +8,7 @@ import { FileError, type Reason } from '../files/file-error.ts';
 export const ERROR_DOMAIN = 'files.v1';
 
 /** What a caller is to do is the code's meaning; why is the reason's. */
-const CODES = {
+export const CODES = {
   USER_ID_MISSING: Code.Unauthenticated,
   USER_ID_INVALID: Code.Unauthenticated,
   GATEWAY_UNTRUSTED: Code.Unauthenticated,
