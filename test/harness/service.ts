@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -88,13 +87,4 @@ function withHeaders(headers: Record<string, string>): Interceptor {
     for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
     return next(request);
   };
-}
-
-/** Nobody else's. */
-export function newUser(): string {
-  return `user-${randomBytes(6).toString('hex')}`;
-}
-
-export function md5(bytes: string | Uint8Array, encoding: 'hex' | 'base64' = 'base64'): string {
-  return createHash('md5').update(bytes).digest(encoding);
 }

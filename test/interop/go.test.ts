@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
-import { newUser } from '../harness/service.ts';
+import { newUser } from '../harness/made-up.ts';
 import { PROJECT } from '../harness/service-process.ts';
 import { expectJourney, expectRetry } from './client-program.ts';
 import { output } from './command.ts';

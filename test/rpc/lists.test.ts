@@ -2,8 +2,9 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { File } from '../../gen/files/v1/file_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
-import { md5, newUser, startTestService, type TestService } from '../harness/service.ts';
+import { startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;
 beforeAll(async () => {

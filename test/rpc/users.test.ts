@@ -3,8 +3,9 @@ import { credentials, Metadata, makeGenericClientConstructor, type ServiceError 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
-import { md5, newUser, startTestService, type TestService, WIRES } from '../harness/service.ts';
+import { startTestService, type TestService, WIRES } from '../harness/service.ts';
 
 let service: TestService;
 beforeAll(async () => {

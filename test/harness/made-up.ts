@@ -1,0 +1,10 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** Nobody else's. */
+export function newUser(): string {
+  return `user-${randomBytes(6).toString('hex')}`;
+}
+
+export function md5(bytes: string | Uint8Array, encoding: 'hex' | 'base64' = 'base64'): string {
+  return createHash('md5').update(bytes).digest(encoding);
+}
