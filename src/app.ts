@@ -23,6 +23,7 @@ import { createReflection } from './rpc/reflection.ts';
 import { createClient } from './s3/client.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
+import { StartFault } from './start-fault.ts';
 import { createSweeper, type Sweeper } from './sweeper.ts';
 import { createMetrics, type Metrics, traceCall, traceStep } from './telemetry.ts';
 
@@ -134,13 +135,30 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   try {
     if (config.migrateOnStart) await migrate(pool);
     await readiness.start();
-    const grpcPort = await grpc.listen(config.host, config.grpcPort);
-    const httpPort = await http.listen(config.host, config.httpPort);
+    const grpcPort = await listening(grpc, 'GRPC_PORT', config.host, config.grpcPort);
+    const httpPort = await listening(http, 'HTTP_PORT', config.host, config.httpPort);
     sweeper.start();
     return { grpcPort, httpPort, sweeper, stop };
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** A port that is taken, or reserved, or an address that is another machine's: all are for the operator to change. */
+async function listening(
+  server: { listen(host: string, port: number): Promise<number> },
+  variable: string,
+  host: string,
+  port: number,
+): Promise<number> {
+  try {
+    return await server.listen(host, port);
+  } catch (error) {
+    throw new StartFault(
+      `cannot listen on port ${port} of ${host} (set ${variable} or HOST): ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 
@@ -161,8 +179,12 @@ async function openBacking(backing: Backing, region: string, log: Logger): Promi
   // Only here, so that a production install needs neither of them.
   const { startEmbedded } = await import('./dev/embedded.ts');
   const { dataDirectory } = backing;
-  const embedded = await startEmbedded({ dataDirectory, region, log: (line) => log.warn(line) });
-  return { ...embedded, forcePathStyle: true };
+  try {
+    const embedded = await startEmbedded({ dataDirectory, region, log: (line) => log.warn(line) });
+    return { ...embedded, forcePathStyle: true };
+  } catch (error) {
+    throw new StartFault((error as Error).message, { cause: error });
+  }
 }
 
 function observeStorage(metrics: Metrics): Observe {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } from 'envalid';
 import type { GatewayProof } from './rpc/identity.ts';
+import { StartFault } from './start-fault.ts';
 
 /** Everything that can be set, read once. */
 export interface Config {
@@ -185,7 +186,7 @@ export const VARIABLES = {
 };
 
 /** What is wrong with the environment, all of it at once. */
-export class ConfigError extends Error {
+export class ConfigError extends StartFault {
   override readonly name = 'ConfigError';
   readonly faults: readonly string[];
 

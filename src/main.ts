@@ -1,4 +1,5 @@
 import { ConfigError, readConfig, VARIABLES } from './config.ts';
+import { StartFault } from './start-fault.ts';
 import { createLogger, redact } from './telemetry.ts';
 
 /**
@@ -90,9 +91,9 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** What is wrong with the configuration is told in its own words; anything else with where it came from. */
+/** What keeps it from starting is told in its own words; anything else with where it came from. */
 function fail(error: unknown): void {
-  const text = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : error;
+  const text = error instanceof StartFault ? error.message : error instanceof Error ? error.stack : error;
   process.stderr.write(`${redact(String(text))}\n`);
   process.exit(1);
 }

@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import * as connections from './open-connections.ts';
 
+/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+vi.setConfig({ testTimeout: 120_000 });
+
 /** Ten times what a stop takes on an idle machine. Node's keep-alive would be 5 s, the grace of calls is 8 s. */
-const SOON_MS = 3_000;
+const SOON_MS = 4_000;
 
 test('a stop waits for no connection without a call, and tells whoever watches its health', async () => {
   await using directory = await temporaryDirectory();

@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+
+/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+vi.setConfig({ testTimeout: 120_000 });
 
 const run = promisify(execFile);
 

@@ -1,0 +1,26 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { startEmbedded } from '../../src/dev/embedded.ts';
+import { processesOf } from '../harness/processes.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+
+/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+vi.setConfig({ testTimeout: 120_000 });
+
+const NO_PROCESS = -1;
+
+test('when the object store does not start, no Postgres stays, and the directory is free for the next try', async () => {
+  await using directory = await temporaryDirectory();
+  const inTheWay = join(directory.path, 's3', 'buckets');
+  await mkdir(join(directory.path, 's3'));
+  await writeFile(inTheWay, 'a file where a directory is to be');
+  const options = { dataDirectory: directory.path, region: 'us-east-1', log: () => {} };
+  await expect(startEmbedded(options)).rejects.toThrow('EEXIST');
+  expect(await processesOf(NO_PROCESS, directory.path)).toEqual([]);
+
+  await rm(inTheWay);
+  const embedded = await startEmbedded(options);
+  await embedded.stop();
+  expect(await processesOf(NO_PROCESS, directory.path)).toEqual([]);
+});
