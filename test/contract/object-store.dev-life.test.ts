@@ -157,7 +157,9 @@ test.each(['127.0.0.1', 'localhost'])('it listens on %s', async (host) => {
 test('a port that is taken is an error at start', async () => {
   const store = await startTestObjectStore({ directory });
   const port = Number(new URL(store.endpoint).port);
-  await expect(startTestObjectStore({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await expect(startTestObjectStore({ directory: join(directory, 'second'), port })).rejects.toMatchObject({
+    code: 'EADDRINUSE',
+  });
   await store.stop();
 });
 
