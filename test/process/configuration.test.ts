@@ -1,0 +1,68 @@
+import { expect, test, vi } from 'vitest';
+import { VARIABLES } from '../../src/config.ts';
+import { main } from './main.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+test('all that is wrong is told at once, and no value that may be a secret', async () => {
+  const { code, stdout, stderr } = await main('serve', {
+    DATABASE_URL: 'mysql://files:hunter2-hunter2@db/files',
+    GATEWAY_TOKENS: 'short-secret',
+    GRPC_PORT: '70000',
+    S3_BUCKET: 'NOT A BUCKET',
+    S3_ENDPOINT: 'ftp://key:hunter3-hunter3@store',
+    LOG_LEVEL: 'loud',
+  });
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr.split('\n').map((line) => line.trim().split(' ')[0])).toEqual(
+    expect.arrayContaining([
+      'DATABASE_URL',
+      'GATEWAY_TOKENS',
+      'GRPC_PORT',
+      'S3_BUCKET',
+      'S3_ENDPOINT',
+      'LOG_LEVEL',
+    ]),
+  );
+  expect(stderr).not.toMatch(/hunter|short-secret/);
+  expect(stderr, 'no stack').not.toContain('    at ');
+});
+
+test.for<[string, Record<string, string>, RegExp]>([
+  [
+    'whoever reaches it could speak for any user',
+    { GATEWAY_AUTH: 'none', HOST: '0.0.0.0' },
+    /HOST .*loopback.*0\.0\.0\.0.*any user.*GATEWAY_AUTH=token/,
+  ],
+  [
+    'a database has no bucket',
+    { DATABASE_URL: 'postgres://db/files' },
+    /S3_BUCKET is required with DATABASE_URL/,
+  ],
+  ['a bucket has no database', { S3_BUCKET: 'files' }, /DATABASE_URL is required with S3_BUCKET/],
+  ['the gateway has no token', { GATEWAY_AUTH: 'token' }, /GATEWAY_TOKENS is required/],
+])('it refuses to start when %s', async ([, environment, message]) => {
+  const { code, stderr } = await main('serve', environment);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(message);
+});
+
+test('a verb that is none gets the usage, and code 2', async () => {
+  const { code, stdout, stderr } = await main('sevre');
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  for (const verb of ['serve', 'migrate', 'config']) expect(stderr).toMatch(new RegExp(`^ +${verb} `, 'm'));
+});
+
+test('the verb config prints every variable, with its default and its meaning', async () => {
+  const { code, stdout } = await main('config', { GRPC_PORT: 'even when one is wrong' });
+  expect(code).toBe(0);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.map((line) => line.split(' ')[0])).toEqual(Object.keys(VARIABLES));
+  expect(lines.find((line) => line.startsWith('GRPC_PORT '))).toMatch(/ 50051 .*gRPC/);
+});
+
+test('the verb migrate needs a database to migrate', async () => {
+  const { code, stderr } = await main('migrate');
+  expect(code).toBe(1);
+  expect(stderr).toContain('DATABASE_URL is required');
+});

@@ -1,0 +1,57 @@
+import { expect, test, vi } from 'vitest';
+import { anyFreePort } from '../../src/dev/free-port.ts';
+import { startPostgres } from '../../src/dev/postgres.ts';
+import { startService } from '../harness/service-process.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { externalServers } from './external-servers.ts';
+import { main } from './main.ts';
+import { healthWatch } from './open-connections.ts';
+import { upload } from './upload.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+/** The service looks once a second; the rest is for a busy machine. */
+const SOON = { timeout: 6_000, interval: 50 };
+
+test('it starts without its Postgres, serves as soon as that is there, and outlives its loss', async () => {
+  await using directory = await temporaryDirectory();
+  await using servers = await externalServers();
+  const port = await anyFreePort();
+  await using database = await restartable(directory.path, port);
+  const environment = { ...servers.environment, DATABASE_URL: database.url };
+  expect(await main('migrate', environment)).toMatchObject({ code: 0 });
+  await database.stop();
+
+  await using service = await startService({ environment });
+  using watch = await healthWatch(service);
+  expect(watch.statuses).toEqual(['NOT_SERVING']);
+  expect((await fetch(`${service.http}/livez`)).status).toBe(200);
+  expect((await fetch(`${service.http}/readyz`)).status).toBe(503);
+  const client = service.client({ 'x-user-id': 'ada' });
+  await expect(client.listFiles({})).rejects.toThrow('[unavailable] the database does not answer');
+
+  await database.start();
+  await expect.poll(() => watch.statuses, SOON).toEqual(['NOT_SERVING', 'SERVING']);
+  const s3Key = await upload(client, 'a.txt', 'bytes');
+
+  await database.stop();
+  await expect.poll(() => watch.statuses, SOON).toEqual(['NOT_SERVING', 'SERVING', 'NOT_SERVING']);
+  await database.start();
+  await expect.poll(() => watch.statuses.at(-1), SOON).toBe('SERVING');
+  expect((await client.listFiles({})).files).toMatchObject([{ s3Key }]);
+  await service.stop();
+});
+
+async function restartable(directory: string, port: number) {
+  const start = () => startPostgres({ directory, port, settings: { fsync: 'off' } });
+  let postgres = await start();
+  const stop = () => postgres.stop();
+  return {
+    url: postgres.url,
+    stop,
+    async start() {
+      postgres = await start();
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}

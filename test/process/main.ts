@@ -1,0 +1,18 @@
+import { join } from 'node:path';
+import { launchService, PROJECT } from '../harness/service-process.ts';
+
+export interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs `src/main.ts` with a verb to its end. */
+export async function main(verb: string, environment: Record<string, string> = {}): Promise<Result> {
+  await using run = launchService({
+    command: [process.execPath, join(PROJECT, 'src/main.ts'), verb],
+    environment,
+  });
+  const { code } = await run.untilGone();
+  return { code, ...run.printed };
+}
