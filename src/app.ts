@@ -71,7 +71,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
   metrics.watchPool(pool);
   const database = createDatabase(pool, traceStep);
-  const store = createFileStore(database, windows);
+  const store = createFileStore(database, { ...windows, pendingMax: config.pendingUploadsMax });
 
   const client = createClient({ region, ...servers });
   const objects = createObjectStore(client, servers.bucket, observeStorage(metrics));

@@ -23,6 +23,8 @@ export interface Config {
     trustSeconds: number;
     longestUploadSeconds: number;
   };
+  /** Per user, with living URLs. */
+  pendingUploadsMax: number;
   sweepIntervalSeconds: number;
   logLevel: LogLevel;
 }
@@ -171,6 +173,13 @@ export const VARIABLES = {
     default: DAY_SECONDS,
     desc: 'How long a PUT that began in time may take. Nothing is forgotten before.',
   }),
+  MAX_PENDING_UPLOADS: wholeNumber(
+    1,
+    32_767,
+  )({
+    default: 1_000,
+    desc: 'How many uploads one user may have asked for and not made, while their URLs live.',
+  }),
   SWEEP_INTERVAL_SECONDS: wholeNumber(
     1,
     3_600,
@@ -243,6 +252,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       trustSeconds: env.TRUST_WINDOW_SECONDS,
       longestUploadSeconds: env.LONGEST_UPLOAD_SECONDS,
     },
+    pendingUploadsMax: env.MAX_PENDING_UPLOADS,
     sweepIntervalSeconds: env.SWEEP_INTERVAL_SECONDS,
     logLevel: env.LOG_LEVEL,
   };

@@ -47,8 +47,9 @@ export function createPresignedUpload(ports: Ports) {
     while (Date.now() < deadline) {
       const plan = { ...intent, s3Key: s3Key(userId, intent.filename, suffix) };
       const reserved = await ports.store.reserve(plan);
-      if (reserved === undefined) {
-        suffix = randomSuffix();
+      if (reserved.refused !== undefined) {
+        if (reserved.refused === 'too many pending') throw tooManyPending(reserved.limit);
+        if (reserved.refused === 'key taken') suffix = randomSuffix();
         continue;
       }
       const { file, created } = reserved;
@@ -73,4 +74,12 @@ export function createPresignedUpload(ports: Ports) {
 async function isThere(ports: LookPorts, file: UserFile, deadline: Deadline): Promise<boolean> {
   if (file.state === 'ready' && file.trusted) return true;
   return (await look(ports, file, deadline)).found === 'bytes';
+}
+
+function tooManyPending(limit: number): FileError {
+  return new FileError(
+    'TOO_MANY_PENDING_UPLOADS',
+    `${limit} uploads of this user were asked for and not made; upload, or cancel with DeleteFile, or wait until their URLs expire`,
+    { metadata: { limit: String(limit) } },
+  );
 }

@@ -16,6 +16,11 @@ export interface UploadIntent extends FileRef {
   size: number | undefined;
 }
 
+export type Reservation =
+  | { file: UserFile; created: boolean; refused?: never }
+  | { refused: 'key taken' | 'raced' }
+  | { refused: 'too many pending'; limit: number };
+
 export interface ListQuery {
   userId: string;
   filenamePrefix: string;
@@ -53,11 +58,11 @@ export interface FileStore {
    * `created` says that the file was made by this very call, so that no URL of
    * it can be out and S3 need not be asked.
    *
-   * `undefined`: the key is taken (by other content, or by a tombstone), or a
-   * competing create of the same content was not visible yet. Try again with
-   * another key; whichever of the two it was, that finds its end.
+   * A refusal has done nothing. After `key taken` (by other content, or by a
+   * tombstone) another key will do; after `raced`, trying again; `too many
+   * pending` means that the user's other pending uploads are at the cap.
    */
-  reserve(intent: UploadIntent): Promise<{ file: UserFile; created: boolean } | undefined>;
+  reserve(intent: UploadIntent): Promise<Reservation>;
 
   /** A file that is PENDING, still, takes over the intent's name, type and size. */
   adopt(intent: UploadIntent): Promise<void>;

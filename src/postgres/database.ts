@@ -74,3 +74,7 @@ function isUnavailable(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return true;
   return error.code !== undefined && UNAVAILABLE_SQLSTATE.test(error.code);
 }
+
+export function isUniqueViolation(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '23505';
+}

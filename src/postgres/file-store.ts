@@ -1,29 +1,49 @@
-import type { FileStore } from '../files/ports.ts';
-import type { Database } from './database.ts';
+import type { FileStore, UploadIntent } from '../files/ports.ts';
+import { type Database, isUniqueViolation } from './database.ts';
 import { toFile, toPendingFile, toReadyFile } from './file-row.ts';
 import * as statements from './statements.ts';
 
-/** What the protocol's windows are, in seconds. */
-export interface StoreWindows {
+export interface StoreLimits {
   /** An upload URL's life. */
   urlSeconds: number;
   /** How long a look at S3 is believed. */
   trustSeconds: number;
   /** How long after a URL's end a PUT that began in time may still land. */
   longestUploadSeconds: number;
+  /** Pending uploads of one user whose URLs live. */
+  pendingMax: number;
 }
 
-/** The port, one statement per method. What each promises stands on the port. */
-export function createFileStore(database: Database, windows: StoreWindows): FileStore {
-  return {
-    async reserve({ md5, size, ...intent }) {
-      const [row] = await database.run(statements.reserve, {
-        ...intent,
-        ...windows,
-        fingerprint: Buffer.from(md5, 'base64'),
-        size: size ?? null,
-      });
+/** The port, in one statement per transition. What each method promises stands on the port. */
+export function createFileStore(database: Database, limits: StoreLimits): FileStore {
+  async function tryToReserve({ md5, size, ...intent }: UploadIntent, slot: number) {
+    const fingerprint = Buffer.from(md5, 'base64');
+    const params = { ...intent, ...limits, fingerprint, size: size ?? null, slot };
+    try {
+      const [row] = await database.run(statements.reserve, params);
       return row && { file: toFile(row), created: row.created };
+    } catch (error) {
+      // A renewal cannot say `on conflict`: the slot that it was to get is taken.
+      if (isUniqueViolation(error)) return undefined;
+      throw error;
+    }
+  }
+
+  return {
+    async reserve(intent) {
+      const random = 1 + Math.floor(Math.random() * limits.pendingMax);
+      const reserved = await tryToReserve(intent, random);
+      if (reserved !== undefined) return reserved;
+
+      const { userId, s3Key } = intent;
+      const [obstacle] = await database.run(statements.obstacles, {
+        userId,
+        s3Key,
+        slots: limits.pendingMax,
+      });
+      if (obstacle?.key_taken) return { refused: 'key taken' };
+      if (!obstacle?.free_slot) return { refused: 'too many pending', limit: limits.pendingMax };
+      return (await tryToReserve(intent, obstacle.free_slot)) ?? { refused: 'raced' };
     },
 
     async adopt({ md5: _, size, ...intent }) {
@@ -31,17 +51,17 @@ export function createFileStore(database: Database, windows: StoreWindows): File
     },
 
     async find(ref) {
-      const [row] = await database.run(statements.find, { ...ref, ...windows });
+      const [row] = await database.run(statements.find, { ...ref, ...limits });
       return row && toFile(row);
     },
 
     async list({ after, ...query }, pendingLimit) {
       const rows =
         after === undefined
-          ? await database.run(statements.listFirstPage, { ...query, ...windows, pendingLimit })
+          ? await database.run(statements.listFirstPage, { ...query, ...limits, pendingLimit })
           : await database.run(statements.listNextPage, {
               ...query,
-              ...windows,
+              ...limits,
               afterTime: after.lastModified,
               afterKey: after.s3Key,
             });
@@ -57,7 +77,7 @@ export function createFileStore(database: Database, windows: StoreWindows): File
     },
 
     async markLost({ userId, s3Key }) {
-      await database.run(statements.markLost, { userId, s3Key, ...windows });
+      await database.run(statements.markLost, { userId, s3Key, ...limits });
     },
 
     async markDeleted(ref) {
@@ -66,7 +86,7 @@ export function createFileStore(database: Database, windows: StoreWindows): File
     },
 
     async claimDue(limit, leaseSeconds) {
-      const rows = await database.run(statements.claimDue, { limit, leaseSeconds, ...windows });
+      const rows = await database.run(statements.claimDue, { limit, leaseSeconds, ...limits });
       return rows.map((row) =>
         row.state === 'deleted'
           ? { state: 'deleted', ref: { userId: row.user_id, s3Key: row.s3_key }, settled: row.settled }
@@ -75,11 +95,11 @@ export function createFileStore(database: Database, windows: StoreWindows): File
     },
 
     async postpone({ userId, s3Key }) {
-      await database.run(statements.postpone, { userId, s3Key, ...windows });
+      await database.run(statements.postpone, { userId, s3Key, ...limits });
     },
 
     async forget({ userId, s3Key }) {
-      const rows = await database.run(statements.forget, { userId, s3Key, ...windows });
+      const rows = await database.run(statements.forget, { userId, s3Key, ...limits });
       return rows.length === 1;
     },
 

@@ -33,6 +33,12 @@ interface FilesTable {
   lost: Generated<boolean>;
   /** When the sweeper is to look; null for READY, which it never touches. */
   due_at: Date | null;
+  /**
+   * Every pending upload with a living URL holds one of its user's slots, 1 to the
+   * cap, and no two hold the same: the unique index counts them, without a race
+   * and without a counter that every create of a user would wait for.
+   */
+  slot: number | null;
   /** How often the sweeper has looked in vain; the pauses grow with it. */
   looks: Generated<number>;
 }

@@ -56,6 +56,8 @@ export const reserve = prepare<
       mimeType: string;
       size: number | null;
       urlSeconds: number;
+      /** One of the user's, which every pending upload holds one of. */
+      slot: number;
     }
 >()<FileRow & { created: boolean }>('reserve', (db, param) =>
   db
@@ -72,6 +74,8 @@ export const reserve = prepare<
         .updateTable('files')
         .set({
           url_expire_at: sql`greatest(url_expire_at, ${after(param('urlSeconds'))})`,
+          // One that was long without a living URL may have lost its own.
+          slot: sql`coalesce(slot, ${param('slot')}::smallint)`,
           due_at: firstPause,
           looks: 0,
         })
@@ -93,6 +97,7 @@ export const reserve = prepare<
           'size',
           'url_expire_at',
           'due_at',
+          'slot',
         ])
         .expression(
           qb
@@ -106,10 +111,11 @@ export const reserve = prepare<
               sql<string>`${param('size')}::bigint`.as('size'),
               after(param('urlSeconds')).as('url_expire_at'),
               firstPause.as('due_at'),
+              sql<number>`${param('slot')}::smallint`.as('slot'),
             ])
             .where(({ not, exists, selectFrom }) => not(exists(selectFrom('live').select('s3_key')))),
         )
-        // Whichever index objects: the key is taken, or a competitor was first.
+        // Whichever index objects: the key or the slot is taken, or a competitor was first.
         .onConflict((conflict) => conflict.doNothing())
         .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
     )
@@ -124,6 +130,42 @@ export const reserve = prepare<
         .select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')])
         .where('state', '=', 'ready'),
     ),
+);
+
+/**
+ * Why a reservation found nothing and made nothing, and a slot with which the
+ * next try can do better. Slots whose URLs have died are released: only living
+ * ones count.
+ */
+export const obstacles = prepare<Row & { slots: number }>()<{ key_taken: boolean; free_slot: number | null }>(
+  'obstacles',
+  (db, param) =>
+    db
+      .with('released', (qb) =>
+        qb
+          .updateTable('files')
+          .set({ slot: null })
+          .where('user_id', '=', param('userId'))
+          .where('slot', 'is not', null)
+          .where('url_expire_at', '<=', sql<Date>`now()`)
+          .returning('s3_key'),
+      )
+      .selectNoFrom(({ exists, selectFrom }) => [
+        exists(
+          selectFrom('files')
+            .select('s3_key')
+            .where('user_id', '=', param('userId'))
+            .where('s3_key', '=', param('s3Key')),
+        )
+          .$castTo<boolean>()
+          .as('key_taken'),
+        // At random: whoever looks for one at the same time should not find the same.
+        sql<number | null>`(
+          select slot from generate_series(1, ${param('slots')}::int) as slot
+          where not exists (
+            select from files where user_id = ${param('userId')} and files.slot = slot.slot and url_expire_at > now())
+          order by random() limit 1)`.as('free_slot'),
+      ]),
 );
 
 export const adopt = prepare<Row & { filename: string; mimeType: string; size: number | null }>()(
@@ -225,6 +267,7 @@ export const markReady = prepare<
       lost: false,
       due_at: null,
       looks: 0,
+      slot: null,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
@@ -254,7 +297,7 @@ export const markLost = prepare<Row & Trust>()('mark_lost', (db, param) =>
 export const markDeleted = prepare<Row>()('mark_deleted', (db, param) =>
   db
     .updateTable('files')
-    .set({ state: 'deleted', due_at: firstPause, looks: 0 })
+    .set({ state: 'deleted', due_at: firstPause, looks: 0, slot: null })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '<>', 'deleted')

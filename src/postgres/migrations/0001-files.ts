@@ -18,14 +18,20 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       lost boolean not null default false,
       due_at timestamptz(3),
       looks smallint not null default 0,
+      slot smallint,
       primary key (user_id, s3_key),
       check ((state = 'ready') = (due_at is null)),
+      check (slot is null or state = 'pending'),
       check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and seen_at is not null))
     )`.execute(db);
 
   // One live file per user and content: however many ask at once, they get the same one.
   await sql`
     create unique index files_content on files (user_id, fingerprint) where state <> 'deleted'`.execute(db);
+
+  // The cap on a user's pending uploads: each holds a slot of its own.
+  await sql`
+    create unique index files_slot on files (user_id, slot) where slot is not null`.execute(db);
 
   // Pages of READY files; the row comparison of the cursor walks it backwards.
   await sql`
