@@ -1,25 +1,24 @@
 import type { Logger } from 'pino';
-import type { Backing, Config } from './config.ts';
+import { openBacking } from './backing.ts';
+import type { Config } from './config.ts';
 import { createPresignedDownload } from './files/create-presigned-download.ts';
 import { createPresignedUpload } from './files/create-presigned-upload.ts';
 import { deleteFile } from './files/delete-file.ts';
 import { getFile } from './files/get-file.ts';
 import { listFiles } from './files/list-files.ts';
-import type { Journal, Observe } from './files/ports.ts';
 import { sweepOne } from './files/sweep.ts';
 import { createDatabase, createPool } from './postgres/database.ts';
 import { createFileStore } from './postgres/file-store.ts';
 import { migrate } from './postgres/migrate.ts';
 import { schemaCheck } from './postgres/statements.ts';
 import { createReadiness } from './readiness.ts';
-import type { CallOutcome } from './rpc/calls.ts';
+import { createJournal, observeStorage, recordCall } from './record.ts';
 import { createFileService } from './rpc/file-service.ts';
 import { createGrpcServer } from './rpc/grpc-server.ts';
 import { createHealth } from './rpc/health.ts';
 import { createHttpServer, type Page } from './rpc/http-server.ts';
 import { createIdentify } from './rpc/identity.ts';
 import { createReflection } from './rpc/reflection.ts';
-
 import { createClient } from './s3/client.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
@@ -52,9 +51,6 @@ const BUCKET_CHECK_TIMEOUT_MS = 1_000;
 
 /** What calls under way may still take when the service stops; orchestrators kill after ten seconds or more. */
 const STOP_GRACE_MS = 8_000;
-
-/** A call that took this long is worth a line. */
-const SLOW_CALL_SECONDS = 1;
 
 /** The composition root: the one place that sees everything. It puts together and decides nothing. */
 export async function startApp(config: Config, log: Logger): Promise<App> {
@@ -160,76 +156,6 @@ async function listening(
       { cause: error },
     );
   }
-}
-
-/** Where rows and bytes are kept, whoever runs it. */
-interface Servers {
-  databaseUrl: string;
-  bucket: string;
-  endpoint: string | undefined;
-  forcePathStyle: boolean;
-  credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
-  stop(): Promise<void>;
-}
-
-async function openBacking(backing: Backing, region: string, log: Logger): Promise<Servers> {
-  if (backing.kind === 'external') {
-    return { ...backing, credentials: undefined, stop: async () => undefined };
-  }
-  // Only here, so that a production install needs neither of them.
-  const { startEmbedded } = await import('./dev/embedded.ts');
-  const { dataDirectory } = backing;
-  try {
-    const embedded = await startEmbedded({ dataDirectory, region, log: (line) => log.warn(line) });
-    return { ...embedded, forcePathStyle: true };
-  } catch (error) {
-    throw new StartFault((error as Error).message, { cause: error });
-  }
-}
-
-function observeStorage(metrics: Metrics): Observe {
-  return async (operation, run) => {
-    const stopTimer = metrics.storageSeconds.startTimer({ operation });
-    let outcome = 'failed';
-    try {
-      const result = await traceStep(`s3 ${operation}`, run);
-      outcome = 'answered';
-      return result;
-    } finally {
-      stopTimer();
-      metrics.storageCalls.inc({ operation, outcome });
-    }
-  };
-}
-
-function createJournal(log: Logger, metrics: Metrics): Journal {
-  return {
-    contentMismatch({ s3Key }, { etag, size }) {
-      metrics.contentMismatches.inc();
-      log.error(
-        { s3Key, etag, size },
-        'the bucket holds other bytes than were announced: who else writes to it?',
-      );
-    },
-    storageFailed(step, fault) {
-      log.warn({ step, err: fault }, 'S3 did not answer; the call went on without it');
-    },
-  };
-}
-
-/** The caller's own faults are its own business; ours are logged with what is behind them. */
-const OUR_FAULTS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED']);
-
-function recordCall(log: Logger, metrics: Metrics) {
-  return ({ fault, ...call }: CallOutcome): void => {
-    const { method, code, reason, seconds } = call;
-    metrics.calls.inc({ method, code, reason });
-    metrics.callSeconds.observe({ method }, seconds);
-    if (OUR_FAULTS.has(code)) log.error({ ...call, err: fault }, 'call failed');
-    else if (seconds > SLOW_CALL_SECONDS) log.warn(call, 'slow call');
-    // A line per call costs 85 µs (design, §6): as much as everything else in this file.
-    else log.debug(call, 'call');
-  };
 }
 
 function pages(metrics: Metrics, readiness: ReturnType<typeof createReadiness>): Record<string, Page> {

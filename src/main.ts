@@ -10,6 +10,7 @@ import { createLogger, redact } from './telemetry.ts';
 const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
   serve: { summary: 'run the service', run: serve },
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
+  reconcile: { summary: 'compare bucket and table; with --repair, mend them', run: reconcile },
   config: { summary: 'print every variable, its default and its meaning', run: printVariables },
 };
 
@@ -22,17 +23,19 @@ const REPEATED_SIGNAL_MS = 1_000;
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
-  const { startApp } = await import('./app.ts');
-
-  const starting = startApp(config, log);
+  // Before anything is loaded: as process 1 of a container, a process without a handler ignores the signal.
+  let stopping = false;
   onStopSignal(async (signal) => {
+    stopping = true;
     log.info({ signal }, 'stopping');
     const app = await starting;
     await app.stop();
     log.info('stopped');
   });
+  const starting = import('./app.ts').then(({ startApp }) => startApp(config, log));
 
   const { grpcPort, httpPort } = await starting;
+  if (stopping) return;
   log.info({ host: config.host, grpcPort, httpPort }, 'serving');
   if (config.backing.kind === 'embedded') {
     const { welcome } = await import('./dev/welcome.ts');
@@ -64,6 +67,22 @@ async function migrate(): Promise<void> {
   } finally {
     await pool.end();
   }
+}
+
+async function reconcile(): Promise<void> {
+  const config = readConfig(process.env);
+  const { runReconcile } = await import('./reconcile.ts');
+  const { stderr, stdout } = process;
+  const terminal = {
+    print: (text: string) => {
+      if (stderr.isTTY) stderr.write('\r\x1b[K');
+      stdout.write(text);
+    },
+    progress: (line: string) => {
+      if (stderr.isTTY) stderr.write(`\r\x1b[K${line}`);
+    },
+  };
+  process.exitCode = await runReconcile(process.argv.slice(3), config, createLogger('warn'), terminal);
 }
 
 async function printVariables(): Promise<void> {

@@ -1,22 +1,29 @@
 export interface WelcomeOptions {
+  /** Where the service listens. */
+  host: string;
   grpcPort: number;
   httpPort: number;
   userIdHeader: string;
+  gateway: { kind: 'none' | 'token' };
 }
 
 /** What a newcomer sees after `npm start`: the whole flow, ready to paste into another terminal. */
-export function welcome({ grpcPort, httpPort, userIdHeader }: WelcomeOptions): string {
-  const http = `http://127.0.0.1:${httpPort}`;
+export function welcome({ host, grpcPort, httpPort, userIdHeader, gateway }: WelcomeOptions): string {
+  const address = reachable(host);
+  const http = `http://${address}:${httpPort}`;
+  // By its variable: what is on the screen is in recordings and scrollbacks.
+  const token = gateway.kind === 'token' ? ` -H "x-gateway-token: \${GATEWAY_TOKENS%%,*}"` : '';
+  const identity = `-H '${userIdHeader}: 651eb6e11d156e0d7a42c59d'${token}`;
   const call = (method: string, body: string) =>
     `curl -s ${http}/files.v1.FileService/${method} \\
-  -H 'Content-Type: application/json' -H '${userIdHeader}: 651eb6e11d156e0d7a42c59d' \\
+  -H 'Content-Type: application/json' ${identity} \\
   -d ${body}`;
   return `
   The file service is running, with a Postgres and an object store of its own.
-    gRPC               127.0.0.1:${grpcPort}
+    gRPC               ${address}:${grpcPort}
     Connect, gRPC-Web  ${http}
 
-  Upload a file: paste this into another terminal.
+  Upload a file: paste this into another terminal${token && ' that has GATEWAY_TOKENS as here'}.
 
 echo 'hello' > hello.txt
 MD5=$(openssl md5 -binary hello.txt | base64)
@@ -25,8 +32,15 @@ URL=$(${call('CreatePresignedUpload', `"{\\"filename\\": \\"hello.txt\\", \\"mim
 curl -T hello.txt -H 'Content-Type: text/plain' -H "Content-MD5: $MD5" "$URL"
 ${call('ListFiles', `'{}'`)}
 
-  With gRPC:  grpcurl -plaintext -H '${userIdHeader}: 651eb6e11d156e0d7a42c59d' 127.0.0.1:${grpcPort} files.v1.FileService/ListFiles
+  With gRPC:  grpcurl -plaintext ${identity} ${address}:${grpcPort} files.v1.FileService/ListFiles
   The rest is in README.md. Ctrl-C stops everything; the files stay.
 
 `;
+}
+
+/** The host to ask for, in a URL, where a service listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
 }

@@ -151,6 +151,35 @@ export interface Presigner {
   presignDownload(download: { s3Key: string; filename: string }): Promise<PresignedDownload>;
 }
 
+/** A row, as far as it can be held against an object. */
+export interface ListedRow extends FileRef {
+  state: 'ready' | 'pending' | 'deleted';
+  size: number;
+  /** Empty unless READY. */
+  etag: string;
+}
+
+/** The whole table, for an operator's comparison. */
+export interface RowInventory {
+  /** Every row of every user as of one moment, in the order of the keys' bytes, a page at a time. */
+  scan(): AsyncIterable<ListedRow>;
+  /** Whether there is any row of this key, a tombstone included. */
+  has(ref: FileRef): Promise<boolean>;
+}
+
+export interface ListedObject {
+  s3Key: string;
+  size: number;
+  etag: string;
+  lastModified: Date;
+}
+
+/** The whole bucket, for an operator's comparison. */
+export interface BucketInventory {
+  /** Every object in the order of the keys' bytes, a page at a time. @throws FileError STORAGE_UNAVAILABLE */
+  list(): AsyncIterable<ListedObject>;
+}
+
 /** What the operations tell of things that no caller is told. */
 export interface Journal {
   /** Somebody else wrote into the bucket: the object is not what was announced. */

@@ -70,6 +70,15 @@ function encodeUserId(userId: string): string {
   );
 }
 
+/** The user whose key this is; `undefined` for a key that this service never makes. */
+export function ownerOfKey(key: string): string | undefined {
+  const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(key) ?? [];
+  const userId = user.replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return userId !== '' && encodeUserId(userId) === user ? userId : undefined;
+}
+
 function splitExtension(filename: string): { stem: string; extension: string } {
   const dot = filename.lastIndexOf('.');
   // ".gitignore" is all stem.

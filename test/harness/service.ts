@@ -23,6 +23,8 @@ export interface TestService {
   pool: pg.Pool;
   grpcUrl: string;
   httpUrl: string;
+  /** What it was started with. */
+  environment: Record<string, string>;
   /** A client whose calls a gateway sends for this user; `undefined` sends no user. */
   as(userId: string | undefined, wire?: Wire): Client<typeof FileService>;
   transport(wire: Wire, headers: Record<string, string>): Transport;
@@ -35,7 +37,7 @@ export async function startTestService(environment: Record<string, string> = {})
   // By the SDK's own chain, as in production.
   process.env.AWS_ACCESS_KEY_ID = bucket.credentials.accessKeyId;
   process.env.AWS_SECRET_ACCESS_KEY = bucket.credentials.secretAccessKey;
-  const config = readConfig({
+  const settings = {
     GRPC_PORT: '0',
     HTTP_PORT: '0',
     DATABASE_URL: database.url,
@@ -46,7 +48,8 @@ export async function startTestService(environment: Record<string, string> = {})
     S3_FORCE_PATH_STYLE: 'true',
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...environment,
-  });
+  };
+  const config = readConfig(settings);
   const app = await startApp(config, createLogger(config.logLevel));
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => undefined);
@@ -70,6 +73,7 @@ export async function startTestService(environment: Record<string, string> = {})
     pool,
     grpcUrl,
     httpUrl,
+    environment: settings,
     transport,
     as: (userId, wire = 'gRPC') =>
       createClient(FileService, transport(wire, userId === undefined ? {} : { 'x-user-id': userId })),

@@ -1,0 +1,54 @@
+import type { Logger } from 'pino';
+import type { Journal, Observe } from './files/ports.ts';
+import type { CallOutcome } from './rpc/calls.ts';
+import { type Metrics, traceStep } from './telemetry.ts';
+
+/** What is written down of each call, each question to S3 and each finding: in the log, in the metrics, or in both. */
+
+/** A call that took this long is worth a line. */
+const SLOW_CALL_SECONDS = 1;
+
+export function observeStorage(metrics: Metrics): Observe {
+  return async (operation, run) => {
+    const stopTimer = metrics.storageSeconds.startTimer({ operation });
+    let outcome = 'failed';
+    try {
+      const result = await traceStep(`s3 ${operation}`, run);
+      outcome = 'answered';
+      return result;
+    } finally {
+      stopTimer();
+      metrics.storageCalls.inc({ operation, outcome });
+    }
+  };
+}
+
+export function createJournal(log: Logger, metrics: Metrics): Journal {
+  return {
+    contentMismatch({ s3Key }, { etag, size }) {
+      metrics.contentMismatches.inc();
+      log.error(
+        { s3Key, etag, size },
+        'the bucket holds other bytes than were announced: who else writes to it?',
+      );
+    },
+    storageFailed(step, fault) {
+      log.warn({ step, err: fault }, 'S3 did not answer; the call went on without it');
+    },
+  };
+}
+
+/** The caller's own faults are its own business; ours are logged with what is behind them. */
+const OUR_FAULTS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+
+export function recordCall(log: Logger, metrics: Metrics) {
+  return ({ fault, ...call }: CallOutcome): void => {
+    const { method, code, reason, seconds } = call;
+    metrics.calls.inc({ method, code, reason });
+    metrics.callSeconds.observe({ method }, seconds);
+    if (OUR_FAULTS.has(code)) log.error({ ...call, err: fault }, 'call failed');
+    else if (seconds > SLOW_CALL_SECONDS) log.warn(call, 'slow call');
+    // A line per call costs 85 µs (design, §6): as much as everything else in this file.
+    else log.debug(call, 'call');
+  };
+}

@@ -1,0 +1,21 @@
+import { paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
+import type { BucketInventory } from '../files/ports.ts';
+
+/** S3 lists in the order of the keys' bytes, a thousand at a time (API Reference, "ListObjectsV2"). */
+export function createBucketInventory(client: S3Client, bucket: string): BucketInventory {
+  return {
+    async *list() {
+      for await (const page of paginateListObjectsV2({ client }, { Bucket: bucket })) {
+        for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
+          if (Key === undefined || LastModified === undefined) continue;
+          yield {
+            s3Key: Key,
+            size: Size ?? 0,
+            etag: (ETag ?? '').replaceAll('"', ''),
+            lastModified: LastModified,
+          };
+        }
+      }
+    },
+  };
+}
