@@ -34,6 +34,12 @@ test.for<[string, Record<string, string>, RegExp]>([
     { GATEWAY_AUTH: 'none', HOST: '0.0.0.0' },
     /HOST .*loopback.*0\.0\.0\.0.*any user.*GATEWAY_AUTH=token/,
   ],
+  ['the same holds in IPv6', { HOST: '::' }, /HOST .*loopback.*::/],
+  [
+    'it would listen under a name of the machine',
+    { HOST: 'files.internal' },
+    /HOST .*loopback.*files\.internal/,
+  ],
   [
     'a database has no bucket',
     { DATABASE_URL: 'postgres://db/files' },

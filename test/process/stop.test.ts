@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
@@ -81,6 +82,17 @@ test('a call that does not end is ended, within what an orchestrator waits', asy
   await service.stop();
   // 8 s of grace; Kubernetes kills after 30 s, Docker after 10 s.
   expect(performance.now() - startMs).toBeLessThan(9_500);
+});
+
+test('a stop while it starts is one after the start: in order, and without a welcome', async () => {
+  await using directory = await temporaryDirectory();
+  const data = join(directory.path, 'data');
+  await using service = launchService({ environment: { DATA_DIR: data } });
+  await expect.poll(() => existsSync(join(data, 'postgres')), { timeout: 30_000, interval: 5 }).toBe(true);
+  service.kill('SIGTERM');
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+  expect(service.log().map(({ msg }) => msg)).toEqual(['stopping', 'ready', 'stopped']);
+  expect(service.printed.stdout).not.toContain('curl');
 });
 
 // script(1) of util-linux; elsewhere it has other options.

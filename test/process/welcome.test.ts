@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test, vi } from 'vitest';
+import { welcome } from '../../src/dev/welcome.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
@@ -10,16 +11,49 @@ vi.setConfig({ testTimeout: 120_000 });
 
 const run = promisify(execFile);
 
-test('a start with nothing at all ends with commands that upload and list a file when pasted', async () => {
+test.for<[string, Record<string, string>]>([
+  ['nothing at all', {}],
+  [
+    'settings of its own',
+    {
+      GATEWAY_AUTH: 'token',
+      GATEWAY_TOKENS: 'a-token-for-development,x-another-token-too',
+      USER_ID_HEADER: 'x-account',
+    },
+  ],
+])('a start with %s ends with commands that upload and list a file when pasted', async ([, settings]) => {
   await using directory = await temporaryDirectory();
-  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  await using service = await startService({
+    environment: { DATA_DIR: join(directory.path, 'data'), ...settings },
+  });
   await expect.poll(() => service.printed.stdout).toContain('Ctrl-C stops everything');
 
-  const { stdout } = await run('bash', ['-c', pasteable(service.printed.stdout)], { cwd: directory.path });
+  const { stdout } = await run('bash', ['-c', pasteable(service.printed.stdout)], {
+    cwd: directory.path,
+    env: { ...process.env, ...settings },
+  });
   expect(JSON.parse(stdout)).toMatchObject({
     files: [{ s3Key: '651eb6e11d156e0d7a42c59d_hello.txt', filename: 'hello.txt', size: '6' }],
   });
   await service.stop();
+});
+
+test.for([
+  ['127.0.0.1', '127.0.0.1'],
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '[::1]'],
+  ['::1', '[::1]'],
+  ['localhost', 'localhost'],
+])('listening on %s it is to be asked at %s', ([host = '', asked]) => {
+  const text = welcome({
+    host,
+    grpcPort: 1,
+    httpPort: 2,
+    userIdHeader: 'x-user-id',
+    gateway: { kind: 'none' },
+  });
+  expect(text).toContain(`curl -s http://${asked}:2/files.v1.FileService/ListFiles`);
+  expect(text).toContain(` ${asked}:1 files.v1.FileService/ListFiles`);
 });
 
 /** The lines that begin at the margin, with what continues them; prose is indented, the log is JSON. */
