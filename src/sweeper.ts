@@ -16,7 +16,7 @@ export interface Sweeper {
   start(): void;
   /** Ends between two steps; what is claimed comes due again. */
   stop(): Promise<void>;
-  /** One round now: everything that is due, of any user. */
+  /** One round now: everything that is due, of any user. @returns how many rows it brought a step further */
   sweep(): Promise<number>;
 }
 
@@ -48,25 +48,32 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     while (!stopped) {
       const batch = await store.claimDue(BATCH_ROWS, LEASE_SECONDS);
       const queue = batch.values();
-      await Promise.all(Array.from({ length: STEPS_AT_ONCE }, () => lane(queue)));
-      swept += batch.length;
-      if (batch.length < BATCH_ROWS) break;
+      const lanes = Array.from({ length: STEPS_AT_ONCE }, () => lane(queue));
+      const done = (await Promise.all(lanes)).reduce((sum, n) => sum + n, 0);
+      swept += done;
+      // Less than a batch: that was all. And where nothing succeeds, S3 is out: a
+      // backlog is not worn through against it, it waits for the next round.
+      if (batch.length < BATCH_ROWS || done === 0) break;
     }
     return swept;
   }
 
-  async function lane(queue: Iterator<DueFile> & Iterable<DueFile>): Promise<void> {
+  /** @returns how many rows it brought a step further */
+  async function lane(queue: Iterable<DueFile>): Promise<number> {
+    let done = 0;
     for (const due of queue) {
-      if (stopped) return;
+      if (stopped) break;
       try {
         onSwept(await sweepOne(due, Date.now() + STEP_TIMEOUT_MS));
+        done++;
       } catch (fault) {
         onSwept('failed');
         onFault(fault);
-        // The pause grows as if nothing had been found; without it the lease has to pass.
+        // Its pause grows as after a look in vain; without this, the lease has to pass.
         await store.postpone(due.state === 'deleted' ? due.ref : due.file).catch(onFault);
       }
     }
+    return done;
   }
 
   async function round(): Promise<void> {
