@@ -47,13 +47,17 @@ export function createHttpServer(
     streamsPerConnectionMax: STREAMS_PER_CONNECTION_MAX,
   };
   let stopping = false;
+  const underWay = new Map<ServerResponse, IncomingMessage>();
   const { server, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
     limits,
     (request, response) => {
-      // Kept alive, its connection would hold up the stop for another five seconds.
+      underWay.set(response, request);
       response.once('close', () => {
+        underWay.delete(response);
+        // Kept alive, its connection would hold up the stop for another five seconds.
         if (stopping) setImmediate(closeConnections);
       });
+      if (stopping) announceEnd(response, request);
       // connect-node makes a URL of the authority outside of any handler: one
       // request with the Host `a:99999` would end the process.
       if (!URL.canParse(request.url ?? '', `http://${authorityOf(request)}`)) {
@@ -75,6 +79,7 @@ export function createHttpServer(
       if (!server.listening) return;
       const closed = once(server, 'close');
       stopping = true;
+      for (const [response, request] of underWay) announceEnd(response, request);
       server.close();
       closeConnections();
       const force = setTimeout(destroyConnections, graceMs);
@@ -82,6 +87,13 @@ export function createHttpServer(
       clearTimeout(force);
     },
   };
+}
+
+/** So that no client sends its next call into a connection that is being closed. HTTP/2 has GOAWAY for it. */
+function announceEnd(response: ServerResponse, request: IncomingMessage): void {
+  // A reflection stream is open for as long as its client likes. There is nothing in it to be lost.
+  if (request.url?.startsWith('/grpc.reflection.')) response.destroy();
+  else if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
 }
 
 function authorityOf(request: IncomingMessage | Http2ServerRequest): string | undefined {

@@ -71,6 +71,21 @@ export async function heldCall({ http }: Address): Promise<HeldCall> {
   return { ended, answer, finish: () => socket.write('}'), [Symbol.dispose]: () => socket.destroy() };
 }
 
+/** As grpcui and other tools leave it open, here on the HTTP port. */
+export async function reflectionStream({ http }: Address): Promise<OpenConnection> {
+  const session = connectHttp2(http);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  // list_services = ""
+  stream.on('error', () => {}).write(Buffer.from([0, 0, 0, 0, 2, 0x3a, 0]));
+  await once(stream, 'data');
+  return { ended: once(session, 'close'), [Symbol.dispose]: () => session.destroy() };
+}
+
 const HealthClient = makeGenericClientConstructor(healthService, 'grpc.health.v1.Health');
 
 export async function idleGrpc({ grpc }: Address): Promise<OpenConnection> {

@@ -21,11 +21,12 @@ test('a stop waits for no connection without a call, and tells whoever watches i
   using grpc = await connections.idleGrpc(service);
   using silent = await connections.silent(service);
   using silentGrpc = await connections.silentGrpc(service);
+  using reflection = await connections.reflectionStream(service);
   using watch = await connections.healthWatch(service);
 
   const startMs = performance.now();
   const slow: string[] = [];
-  const closed = Object.entries({ http1, http2, grpc, silent, silentGrpc, watch }).map(
+  const closed = Object.entries({ http1, http2, grpc, silent, silentGrpc, reflection, watch }).map(
     async ([name, { ended }]) => {
       await ended;
       if (performance.now() - startMs > SOON_MS) slow.push(name);
@@ -54,6 +55,8 @@ test('a stop lets a call under way end, and its connection does not hold it up a
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
   expect(performance.now() - finishedMs).toBeLessThan(SOON_MS);
   expect(call.answer.text).toMatch(/^HTTP\/1.1 200 OK/);
+  // Else a gateway would send its next call into the closing connection.
+  expect(call.answer.text).toMatch(/^connection: close\r$/im);
 });
 
 test.for(['SIGINT', 'SIGTERM'] as const)(
