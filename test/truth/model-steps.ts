@@ -1,0 +1,108 @@
+/** What may happen, as plain data that fast-check can make, shrink and print. */
+import fc from 'fast-check';
+
+/** The first and the last are one in a key. */
+export const NAMES = ['b_c.txt', 'c.txt', 'b c?.txt'] as const;
+export const NAMES_IN_KEYS = ['b_c.txt', 'c.txt', 'b_c.txt'] as const;
+export const MIME_TYPES = ['text/plain', 'application/pdf'] as const;
+export const CONTENTS = ['A', 'content B', 'the content of C', 'D'] as const;
+/** What nobody ever announced. */
+export const STRANGE = 'a stranger wrote this';
+
+/**
+ * `user_b` with `c.txt` and `user` with `b_c.txt` would meet in one key if users
+ * were put into keys as they are.
+ */
+export const usersOf = (id: string) => [id, `${id}_b`, `${id}-c`] as const;
+export const usersInKeys = (id: string) => [id, `${id}.5Fb`, `${id}-c`] as const;
+
+export interface Asked {
+  user: number;
+  name: number;
+  type: number;
+  content: number;
+  tellsSize: boolean;
+}
+
+/** Indexes count from the newest, so that what has just been made is picked most. */
+export type Step =
+  | (Asked & { do: 'create' })
+  /** A create and, where it says NEW, its PUT. */
+  | (Asked & { do: 'upload' })
+  | { do: 'put'; url: number; how: 'right' | 'other bytes' | 'other digest' | 'other type' }
+  | { do: 'begin'; url: number }
+  | { do: 'land' }
+  | { do: 'list'; user: number; pageSize: number; prefix: string }
+  | { do: 'page'; user: number; pageSize: number }
+  | { do: 'get'; key: number; as: 'owner' | 'other' }
+  | { do: 'download'; key: number; as: 'owner' | 'other' }
+  | { do: 'delete'; key: number; as: 'owner' | 'other' }
+  | { do: 'sweep' }
+  | { do: 'claim and die' }
+  | { do: 'stranger removes'; key: number }
+  /** One content more than there are: a strange one. */
+  | { do: 'stranger writes'; key: number; content: number }
+  | { do: 'jump'; minutes: number };
+
+const user = fc.constantFrom(0, 0, 0, 1, 2);
+const newest = fc.constantFrom(0, 0, 0, 0, 1, 1, 2, 3, 5);
+const as = fc.constantFrom<'owner' | 'other'>('owner', 'owner', 'owner', 'owner', 'other');
+const index = (values: readonly unknown[]) => fc.nat({ max: values.length - 1 });
+
+const asked = {
+  user,
+  name: index(NAMES),
+  type: index(MIME_TYPES),
+  content: fc.constantFrom(0, 0, 0, 1, 1, 2, 3),
+  tellsSize: fc.boolean(),
+};
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 7, arbitrary: fc.record({ do: fc.constant('create'), ...asked }) },
+  { weight: 7, arbitrary: fc.record({ do: fc.constant('upload'), ...asked }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('put'), url: newest, how: fc.constant('right') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('put'),
+      url: newest,
+      how: fc.constantFrom('other bytes', 'other digest', 'other type'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('begin'), url: newest }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('land') }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('list'),
+      user,
+      pageSize: fc.constantFrom(0, 1, 2),
+      prefix: fc.constantFrom('', '', 'b', 'c.txt', 'x'),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('page'), user, pageSize: fc.constantFrom(1, 1, 2) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('get'), key: newest, as }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('download'), key: newest, as }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('delete'), key: newest, as }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('sweep') }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('claim and die') }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('stranger removes'), key: newest }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('stranger writes'),
+      key: newest,
+      content: fc.nat({ max: CONTENTS.length }),
+    }),
+  },
+  {
+    weight: 7,
+    arbitrary: fc.record({
+      do: fc.constant('jump'),
+      // Within the trust window and past it, past a URL's life, past its settling, far.
+      minutes: fc.constantFrom(1, 9, 9, 20, 20, 45, 70, 600, 25.5 * 60, 4 * 1_440),
+    }),
+  },
+) as fc.Arbitrary<Step>;
+
+export const steps = fc.array(step, { minLength: 1, maxLength: 45, size: 'max' });
