@@ -26,11 +26,12 @@ const SCHEMAS = {
   'by the protos': ['--schema', join(PROJECT, 'proto')],
 };
 
+const resources = new AsyncDisposableStack();
 let service: InteropService;
 beforeAll(async () => {
-  service = await startInteropService();
+  service = resources.use(await startInteropService());
 });
-afterAll(() => service.stop());
+afterAll(() => resources.disposeAsync());
 
 describe.each(Object.entries(WIRES))('buf curl over %s', (_, wireOf) => {
   describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {

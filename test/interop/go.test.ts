@@ -1,9 +1,9 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
 import { PROJECT } from '../harness/service-process.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { expectJourney, expectRetry } from './client-program.ts';
 import { output } from './command.ts';
 import { describeWith } from './describe-with.ts';
@@ -22,25 +22,22 @@ const CODES = {
 const BUILD_TIMEOUT_MS = 140_000;
 
 describeWith('a client in Go', await missingGo(), () => {
+  const resources = new AsyncDisposableStack();
   let service: InteropService;
-  let directory: string;
   let client: string;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'file-service-go-'));
+    const { path: directory } = resources.use(await temporaryDirectory());
     await cp(GO_CLIENT, directory, { recursive: true });
     const options = { cwd: directory, env: { ...process.env, ...GO_OFFLINE } };
     await output(join(PROJECT, 'node_modules/.bin/buf'), ['generate', PROJECT], options);
     await output('go', ['vet', '.'], options);
     await output('go', ['build', '-o', 'files-client', '.'], options);
     client = join(directory, 'files-client');
-    service = await startInteropService();
+    service = resources.use(await startInteropService());
   }, BUILD_TIMEOUT_MS);
 
-  afterAll(async () => {
-    await service.stop();
-    await rm(directory, { recursive: true });
-  });
+  afterAll(() => resources.disposeAsync());
 
   test('goes through a whole journey, failures and their details included', async () => {
     const user = newUser();

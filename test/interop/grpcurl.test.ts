@@ -1,10 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { newUser } from '../harness/made-up.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { output, run } from './command.ts';
 import { describeWith } from './describe-with.ts';
 import { fromGrpcurl } from './error-details.ts';
@@ -17,16 +17,14 @@ const EXIT_OF_STATUS = 64;
 const DEADLINE_EXCEEDED = 4;
 
 describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () => {
+  const resources = new AsyncDisposableStack();
   let service: InteropService;
   let directory: string;
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'file-service-grpcurl-'));
-    service = await startInteropService();
+    directory = resources.use(await temporaryDirectory()).path;
+    service = resources.use(await startInteropService());
   });
-  afterAll(async () => {
-    await service.stop();
-    await rm(directory, { recursive: true });
-  });
+  afterAll(() => resources.disposeAsync());
 
   /** What it prints for these words after the address. */
   const grpcurl = (...words: string[]) => output('grpcurl', ['-plaintext', service.grpc, ...words]);

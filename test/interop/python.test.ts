@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
 import { PROJECT } from '../harness/service-process.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { expectJourney, expectRetry } from './client-program.ts';
 import { output } from './command.ts';
 import { describeWith } from './describe-with.ts';
@@ -19,6 +19,7 @@ const CODES = {
 };
 
 describeWith('a client in Python', await missingPython(), () => {
+  const resources = new AsyncDisposableStack();
   let service: InteropService;
   let generated: string;
 
@@ -29,18 +30,15 @@ describeWith('a client in Python', await missingPython(), () => {
     });
 
   beforeAll(async () => {
-    generated = await mkdtemp(join(tmpdir(), 'file-service-python-'));
+    generated = resources.use(await temporaryDirectory()).path;
     const protos = join(PROJECT, 'proto');
     const names = (await readdir(protos, { recursive: true })).filter((name) => name.endsWith('.proto'));
     const to = [`--python_out=${generated}`, `--grpc_python_out=${generated}`];
     await output(PYTHON, ['-m', 'grpc_tools.protoc', '-I', protos, ...to, ...names]);
-    service = await startInteropService();
+    service = resources.use(await startInteropService());
   });
 
-  afterAll(async () => {
-    await service.stop();
-    await rm(generated, { recursive: true });
-  });
+  afterAll(() => resources.disposeAsync());
 
   test('goes through a whole journey, failures and their details included', async () => {
     const user = newUser();

@@ -3,19 +3,20 @@ import { createDatabase } from '../harness/database.ts';
 import { startService } from '../harness/service-process.ts';
 
 /** The service in a process of its own, with a database and a bucket of its own, for clients that are processes too. */
-export interface InteropService {
+export interface InteropService extends AsyncDisposable {
   /** `127.0.0.1:<port>` */
   grpc: string;
   /** `http://127.0.0.1:<port>` */
   http: string;
   /** From now on every call is UNAVAILABLE. */
   loseDatabase(): Promise<void>;
-  stop(): Promise<void>;
 }
 
 /** The bucket is on the real S3 server that TEST_S3_ENDPOINT names, if it is set. */
 export async function startInteropService(): Promise<InteropService> {
-  const [database, bucket] = await Promise.all([createDatabase(), openTestBucket()]);
+  await using starting = new AsyncDisposableStack();
+  const database = starting.adopt(await createDatabase(), ({ drop }) => drop());
+  const bucket = starting.adopt(await openTestBucket(), ({ stop }) => stop());
   const service = await startService({
     environment: {
       DATABASE_URL: database.url,
@@ -28,14 +29,13 @@ export async function startInteropService(): Promise<InteropService> {
       AWS_SECRET_ACCESS_KEY: bucket.credentials.secretAccessKey,
     },
   });
+  // Not its own disposal, which kills: a service that does not end in order is a fault.
+  starting.adopt(service, ({ stop }) => stop());
+  const started = starting.move();
   return {
     grpc: service.grpc,
     http: service.http,
     loseDatabase: database.drop,
-    async stop() {
-      await service.stop();
-      await database.drop();
-      await bucket.stop();
-    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
