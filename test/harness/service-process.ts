@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
@@ -65,10 +65,18 @@ export interface ServiceProcess extends LaunchedService {
   stop(): Promise<void>;
 }
 
+/**
+ * A test run that is killed can dispose of nothing. Where util-linux is, the kernel ends the service with it, and
+ * Postgres with the service.
+ */
+const WITH_US: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
+const canEndWithUs = spawnSync('setpriv', [...WITH_US.slice(1), 'true']).status === 0;
+
 /** Starts it and waits for nothing. */
 export function launchService(options: LaunchOptions = {}): LaunchedService {
   const { environment = {}, directory = PROJECT } = options;
-  const [program, ...args] = options.command ?? [process.execPath, join(directory, 'src/main.ts'), 'serve'];
+  const command = options.command ?? [process.execPath, join(directory, 'src/main.ts'), 'serve'];
+  const [program = '', ...args] = canEndWithUs ? [...WITH_US, ...command] : command;
   const { PATH, HOME } = process.env;
   const child = spawn(program, args, {
     cwd: directory,
