@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { test, vi } from 'vitest';
 import { launchService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 /** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
 vi.setConfig({ testTimeout: 120_000 });
 
-test.for(['GRPC_PORT', 'HTTP_PORT'])(
+test.concurrent.for(['GRPC_PORT', 'HTTP_PORT'])(
   'a taken port is named together with %s, and nothing stays',
-  async (variable) => {
+  async (variable, { expect }) => {
     await using directory = await temporaryDirectory();
     await using owner = createServer().listen(0, '127.0.0.1');
     await once(owner, 'listening');
