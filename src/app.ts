@@ -9,7 +9,7 @@ import { listFiles } from './files/list-files.ts';
 import { sweepOne } from './files/sweep.ts';
 import { createDatabase, createPool } from './postgres/database.ts';
 import { createFileStore } from './postgres/file-store.ts';
-import { migrate } from './postgres/migrate.ts';
+import { migrateAt } from './postgres/migrate.ts';
 import { schemaCheck } from './postgres/statements.ts';
 import { createReadiness } from './readiness.ts';
 import { createJournal, observeStorage, recordCall } from './record.ts';
@@ -60,13 +60,14 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 
   const pool = createPool({
     url: servers.databaseUrl,
+    pooler: config.databasePooler,
     maxConnections: config.databasePoolSize,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   });
   metrics.watchPool(pool);
-  const database = createDatabase(pool, traceStep);
+  const database = createDatabase(pool, traceStep, config.databasePooler);
   const store = createFileStore(database, { ...windows, pendingMax: config.pendingUploadsMax });
 
   const client = createClient({ region, ...servers });
@@ -129,7 +130,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await servers.stop();
   };
   try {
-    if (config.migrateOnStart) await migrate(pool);
+    if (config.migrateOnStart) await migrateAt(servers.databaseUrl, config.databasePooler);
     await readiness.start();
     const grpcPort = await listening(grpc, 'GRPC_PORT', config.host, config.grpcPort);
     const httpPort = await listening(http, 'HTTP_PORT', config.host, config.httpPort);

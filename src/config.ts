@@ -15,6 +15,7 @@ export interface Config {
   publicEndpoint: string | undefined;
   migrateOnStart: boolean;
   databasePoolSize: number;
+  databasePooler: 'none' | 'transaction';
   userIdHeader: string;
   gateway: GatewayProof;
   windows: {
@@ -110,6 +111,10 @@ export const VARIABLES = {
   )({
     default: 10,
     desc: 'Connections to Postgres of this instance.',
+  }),
+  DATABASE_POOLER: oneOf(['none', 'transaction'])({
+    default: 'none',
+    desc: '`transaction` with a pooler in transaction mode in between (pgbouncer): nothing is then kept on a connection.',
   }),
   MIGRATE_ON_START: flag({
     default: undefined,
@@ -243,6 +248,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     publicEndpoint: env.S3_PUBLIC_ENDPOINT,
     migrateOnStart: env.MIGRATE_ON_START === undefined ? embedded : env.MIGRATE_ON_START === 'true',
     databasePoolSize: env.DATABASE_POOL_SIZE,
+    databasePooler: env.DATABASE_POOLER,
     userIdHeader: env.USER_ID_HEADER,
     gateway:
       env.GATEWAY_AUTH === 'token' ? { kind: 'token', tokens: env.GATEWAY_TOKENS ?? [] } : { kind: 'none' },

@@ -44,29 +44,14 @@ async function serve(): Promise<void> {
 }
 
 async function migrate(): Promise<void> {
-  const { backing } = readConfig(process.env);
+  const { backing, databasePooler } = readConfig(process.env);
   if (backing.kind === 'embedded') {
     throw new ConfigError(['DATABASE_URL is required: the embedded Postgres is migrated at each start']);
   }
-  const [{ createPool }, migrations] = await Promise.all([
-    import('./postgres/database.ts'),
-    import('./postgres/migrate.ts'),
-  ]);
-  const pool = createPool({
-    url: backing.databaseUrl,
-    maxConnections: 2,
-    connectTimeoutMs: 10_000,
-    // Building an index on a large table takes its time.
-    statementTimeoutMs: 3_600_000,
-    onIdleError: () => undefined,
-  });
-  try {
-    const done = await migrations.migrate(pool);
-    for (const { migrationName, status } of done) print(`${migrationName}: ${status}`);
-    print(done.length === 0 ? 'the schema is up to date' : 'done');
-  } finally {
-    await pool.end();
-  }
+  const { migrateAt } = await import('./postgres/migrate.ts');
+  const done = await migrateAt(backing.databaseUrl, databasePooler);
+  for (const { migrationName, status } of done) print(`${migrationName}: ${status}`);
+  print(done.length === 0 ? 'the schema is up to date' : 'done');
 }
 
 async function reconcile(): Promise<void> {

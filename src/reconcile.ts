@@ -55,6 +55,7 @@ export async function runReconcile(
   const servers = await openBacking(config.backing, config.region, log);
   const pool = createPool({
     url: servers.databaseUrl,
+    pooler: config.databasePooler,
     maxConnections: 2,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
@@ -62,7 +63,7 @@ export async function runReconcile(
   });
   const client = createClient({ region: config.region, ...servers });
   try {
-    const database = createDatabase(pool, (_, run) => run());
+    const database = createDatabase(pool, (_, run) => run(), config.databasePooler);
     const ports = {
       rows: createRowInventory(pool),
       bucket: createBucketInventory(client, servers.bucket),

@@ -9,13 +9,25 @@ export interface Database {
   run<Params, Row>(statement: Prepared<Params, Row>, params: Params): Promise<Row[]>;
 }
 
+/**
+ * What stands between the service and Postgres. `transaction`: a pooler, such as
+ * pgbouncer in transaction mode, which gives each statement any connection. So
+ * nothing can be kept on one: neither a named statement nor a setting.
+ */
+export type Pooler = 'none' | 'transaction';
+
 export interface PoolOptions {
   url: string;
+  /** Default: `none`. */
+  pooler?: Pooler;
   /** Connections of this instance. */
   maxConnections: number;
   /** A call waits no longer than this for a connection. */
   connectTimeoutMs: number;
-  /** Postgres ends a statement after this; then so does the client. */
+  /**
+   * Postgres ends a statement after this; a little later so does the client. With
+   * a pooler the client alone does, unless the role has a statement_timeout.
+   */
   statementTimeoutMs: number;
   /** An idle connection broke; the pool replaces it. */
   onIdleError: (error: Error) => void;
@@ -31,29 +43,48 @@ export function createPool(options: PoolOptions): pg.Pool {
     connectionString: options.url,
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs,
-    statement_timeout: options.statementTimeoutMs,
+    // pgbouncer refuses a connection that asks for settings which it does not know.
+    ...(options.pooler !== 'transaction' && { statement_timeout: options.statementTimeoutMs }),
     query_timeout: options.statementTimeoutMs + ANSWER_GRACE_MS,
     application_name: 'file-service',
     keepAlive: true,
   });
-  // Without a listener, the loss of an idle connection ends the process.
+  // Without a listener, the loss of a connection ends the process: of an idle one,
+  // and of one in use, whose statement fails and tells it.
   pool.on('error', options.onIdleError);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
-export function createDatabase(pool: pg.Pool, observe: Observe): Database {
+export function createDatabase(pool: pg.Pool, observe: Observe, pooler: Pooler = 'none'): Database {
   return {
     async run<Params, Row>(statement: Prepared<Params, Row>, params: Params): Promise<Row[]> {
+      const { name, text } = statement;
+      const values = statement.values(params);
+      // Without a name Postgres parses and plans it at each call; the text is the same.
+      const query = pooler === 'transaction' ? { text, values } : { name, text, values };
       try {
-        const { name, text } = statement;
-        const values = statement.values(params);
-        const result = await observe(name, () => pool.query({ name, text, values }));
+        const result = await observe(name, () => runOn(pool, query));
         return result.rows as Row[];
       } catch (error) {
         throw isUnavailable(error) ? unavailable(error) : error;
       }
     },
   };
+}
+
+/** `pool.query` would close the connection after any error, also where Postgres only says that a slot is taken. */
+async function runOn(pool: pg.Pool, query: pg.QueryConfig): Promise<pg.QueryResult> {
+  const client = await pool.connect();
+  let broken = false;
+  try {
+    return await client.query(query);
+  } catch (error) {
+    broken = isUnavailable(error);
+    throw error;
+  } finally {
+    client.release(broken);
+  }
 }
 
 function unavailable(cause: unknown): FileError {

@@ -1,10 +1,33 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
+import { createPool, type Pooler } from './database.ts';
 import * as files from './migrations/0001-files.ts';
 
 /** In the order of their names. A migration that has been released is never edited. */
 const MIGRATIONS = { '0001-files': files };
+
+/** For an index on a large table, and for waiting until another instance has built it. */
+const STATEMENT_TIMEOUT_MS = 3_600_000;
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Opens a pool of its own, `migrate`s, and closes it: the timeouts of calls are far too short for it. */
+export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationResult[]> {
+  const pool = createPool({
+    url,
+    pooler,
+    maxConnections: 2,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    onIdleError: () => undefined,
+  });
+  try {
+    return await migrate(pool);
+  } finally {
+    await pool.end();
+  }
+}
 
 /**
  * Brings the schema up to date and tells what was done. Kysely's lock makes
