@@ -31,7 +31,7 @@ const PENDING_LOOKS_MAX = 300;
 const PENDING_LOOKS_AT_ONCE = 32;
 
 /** Of the time left; the rest is for reading the page once more. */
-const LOOKS_SHARE = 0.6;
+const LOOKS_SHARE = 0.8;
 
 /**
  * A page of READY files. The first page looks for the caller's pending uploads,
