@@ -25,9 +25,10 @@ export function sweepOne(ports: SweepPorts) {
     }
     const seen = await look(ports, due.file, deadline);
     if (seen.found === 'bytes') return 'confirmed';
+    // S3 holds bytes, and the row is a tombstone by now. It comes due by itself; forgotten here, it would leave them behind.
+    if (seen.found === 'deleted') return 'postponed';
     // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse.
-    const gone = seen.found === 'nothing' || seen.found === 'deleted';
-    if (gone && due.settled && (await ports.store.forget(due.file))) return 'retired';
+    if (seen.found === 'nothing' && due.settled && (await ports.store.forget(due.file))) return 'retired';
     return postpone(due.file);
   };
 

@@ -1,0 +1,149 @@
+import type pg from 'pg';
+import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedUpload } from '../../src/files/create-presigned-upload.ts';
+import { deleteFile } from '../../src/files/delete-file.ts';
+import { FileError, type Reason } from '../../src/files/file-error.ts';
+import { getFile } from '../../src/files/get-file.ts';
+import { listFiles } from '../../src/files/list-files.ts';
+import type { FileStore, ObjectStore } from '../../src/files/ports.ts';
+import { sweepOne } from '../../src/files/sweep.ts';
+import { createDatabase, createPool, type Database } from '../../src/postgres/database.ts';
+import { createFileStore } from '../../src/postgres/file-store.ts';
+import { createClient } from '../../src/s3/client.ts';
+import { createObjectStore } from '../../src/s3/objects.ts';
+import { createPresigner } from '../../src/s3/presign.ts';
+
+/** Where rows and bytes are kept: outside the process that dies. */
+export interface Servers {
+  databaseUrl: string;
+  endpoint: string;
+  region: string;
+  bucket: string;
+  credentials: { accessKeyId: string; secretAccessKey: string };
+}
+
+/** What a client asks for. */
+export type Ask =
+  | { method: 'create'; content: Content }
+  | { method: 'list' }
+  | { method: 'get' | 'download' | 'delete'; s3Key: string }
+  | { method: 'sweep' };
+
+export interface Content {
+  filename: string;
+  bytes: string;
+  md5: string;
+}
+
+/** What it hears. */
+export type Answer =
+  | { heard: 'NEW'; s3Key: string; url: string; headers: Record<string, string> }
+  | { heard: 'EXISTING'; s3Key: string }
+  | { heard: 'list'; keys: string[] }
+  | { heard: 'file'; state: 'pending' | 'ready' }
+  | { heard: 'OK' }
+  | { heard: Reason };
+
+/** As `app.ts` puts them together, without the wires and the metrics: a child process has to start quickly. */
+export interface Ports {
+  pool: pg.Pool;
+  store: FileStore;
+  objects: ObjectStore;
+  sweepOne: ReturnType<typeof sweepOne>;
+  perform(userId: string, ask: Ask): Promise<Answer>;
+  /** What the journal was told. Where S3 answers, and nobody else writes to the bucket, that is nothing. */
+  journal: string[];
+  close(): Promise<void>;
+}
+
+/** The defaults of the service. */
+export const WINDOWS = { urlSeconds: 3_600, trustSeconds: 900, longestUploadSeconds: 86_400 };
+
+const CALL_TIMEOUT_MS = 20_000;
+
+interface Wrap {
+  database(database: Database): Database;
+  objects(objects: ObjectStore): ObjectStore;
+}
+
+/** @param wrap what comes between the operations and their ports, for those that want to stop there */
+export function openPorts(servers: Servers, wrap?: Wrap): Ports {
+  const pool = createPool({
+    url: servers.databaseUrl,
+    maxConnections: 4,
+    connectTimeoutMs: 10_000,
+    statementTimeoutMs: 10_000,
+    onIdleError: () => undefined,
+  });
+  const { bucket, region } = servers;
+  const client = createClient({ ...servers, forcePathStyle: true });
+  const database = createDatabase(pool, (_, run) => run());
+  const s3 = createObjectStore(client, bucket, (_, run) => run());
+  const store = createFileStore(wrap?.database(database) ?? database, { ...WINDOWS, pendingMax: 1_000 });
+  const objects = wrap?.objects(s3) ?? s3;
+  const presigner = createPresigner(client, {
+    bucket,
+    region,
+    forcePathStyle: true,
+    publicEndpoint: servers.endpoint,
+    uploadSeconds: WINDOWS.urlSeconds,
+    downloadSeconds: 300,
+  });
+  const told: string[] = [];
+  const journal = {
+    contentMismatch: ({ s3Key }: { s3Key: string }) => void told.push(`content mismatch: ${s3Key}`),
+    storageFailed: (step: string, fault: unknown) => void told.push(`${step}: ${String(fault)}`),
+  };
+  const ports = { store, objects, presigner, journal };
+  const create = createPresignedUpload(ports);
+  const list = listFiles(ports);
+  const get = getFile(ports);
+  const download = createPresignedDownload(ports);
+  const remove = deleteFile(ports);
+
+  async function answer(userId: string, ask: Ask): Promise<Answer> {
+    const deadline = Date.now() + CALL_TIMEOUT_MS;
+    switch (ask.method) {
+      case 'create': {
+        const { filename, md5 } = ask.content;
+        const answer = await create(userId, { filename, mimeType: 'text/plain', md5 }, deadline);
+        const { s3Key } = answer;
+        if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
+        return { heard: 'NEW', s3Key, url: answer.upload.url, headers: answer.upload.requiredHeaders };
+      }
+      case 'list': {
+        const page = await list(userId, { pageSize: 1_000, pageToken: '', filenamePrefix: '' }, deadline);
+        return { heard: 'list', keys: page.files.map(({ s3Key }) => s3Key).sort() };
+      }
+      case 'get':
+        return { heard: 'file', state: (await get(userId, ask.s3Key, deadline)).state };
+      case 'download':
+        return { heard: 'file', state: (await download(userId, ask.s3Key, deadline)).file.state };
+      case 'delete':
+        await remove(userId, ask.s3Key, deadline);
+        return { heard: 'OK' };
+      case 'sweep':
+        throw new Error('nobody asks for a sweep');
+    }
+  }
+
+  return {
+    pool,
+    store,
+    objects,
+    sweepOne: sweepOne(ports),
+    async perform(userId, ask) {
+      try {
+        return await answer(userId, ask);
+      } catch (fault) {
+        if (fault instanceof FileError) return { heard: fault.reason };
+        throw fault;
+      }
+    },
+    journal: told,
+    async close() {
+      await pool.end();
+      client.destroy();
+    },
+  };
+}
