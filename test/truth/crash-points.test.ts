@@ -16,8 +16,8 @@ const CHILD = join(import.meta.dirname, 'crash-child.ts');
 const LANES = 2;
 
 /** The long form gives every operation a process of its own to die in, and what happens in the gaps both with and without a retry. */
-const LONG = process.env.TEST_LONG === '1';
-const OPERATIONS_AT_ONCE = LONG ? 1 : 6;
+const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
+const OPERATIONS_AT_ONCE = long ? 1 : 6;
 
 /** A call that is cut off, and what else happens. */
 interface Case {
@@ -141,7 +141,7 @@ function variants(operation: Operation, killAt: number): Variant[] {
   }
   const both = (act: Pick<Case, 'act' | 'actAt'>): Variant[] =>
     [false, true].map((retries) => ({ operation, ...act, retries }));
-  const disturbed = acts.flatMap(both).filter((_, i) => LONG || (i + (i >> 1) + killAt) % 2 === 0);
+  const disturbed = acts.flatMap(both).filter((_, i) => long || (i + (i >> 1) + killAt) % 2 === 0);
   return [...both({ act: undefined, actAt: undefined }), ...disturbed];
 }
 
