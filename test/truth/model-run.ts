@@ -438,10 +438,20 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     return `a stranger writes "${content}" into ${key}`;
   }
 
+  const edgesMs = () => [...model.edgesMs(), ...urls.map(({ endMs }) => endMs)];
+
+  async function jumpToEdge(step: Step & { do: 'jump to an edge' }): Promise<string | undefined> {
+    const ahead = edgesMs()
+      .filter((edge) => edge > world.now() + 2 * MINUTE_MS)
+      .sort((a, b) => a - b);
+    const edge = ahead[step.edge % Math.max(1, ahead.length)];
+    if (edge === undefined) return undefined;
+    return jump((edge - world.now()) / MINUTE_MS + (step.side === 'after' ? 1 : -1));
+  }
+
   async function jump(minutes: number): Promise<string> {
     let untilMs = world.now() + minutes * MINUTE_MS;
-    const edges = [...model.edgesMs(), ...urls.map(({ endMs }) => endMs)];
-    while (edges.some((edge) => Math.abs(edge - untilMs) < EDGE_MS)) untilMs += EDGE_MS;
+    while (edgesMs().some((edge) => Math.abs(edge - untilMs) < EDGE_MS)) untilMs += EDGE_MS;
     // No upload takes longer than the longest.
     for (const late of underWay.filter(
       ({ handed }) => untilMs > handed.endMs + rules.longestUploadSeconds * 1_000 - EDGE_MS,
@@ -484,6 +494,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
         return `a sweeper dies with ${await world.claimAndDie()} rows`;
       case 'jump':
         return jump(step.minutes);
+      case 'jump to an edge':
+        return jumpToEdge(step);
       default:
         return stranger(step);
     }

@@ -42,7 +42,9 @@ export type Step =
   | { do: 'stranger removes'; key: number }
   /** One content more than there are: a strange one. */
   | { do: 'stranger writes'; key: number; content: number }
-  | { do: 'jump'; minutes: number };
+  | { do: 'jump'; minutes: number }
+  /** To a minute before or after the moment at which a URL ends, a look grows old, a row is settled. */
+  | { do: 'jump to an edge'; edge: number; side: 'before' | 'after' };
 
 const user = fc.constantFrom(0, 0, 0, 1, 2);
 const newest = fc.constantFrom(0, 0, 0, 0, 1, 1, 2, 3, 5);
@@ -96,7 +98,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
-    weight: 7,
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('jump to an edge'),
+      edge: fc.nat({ max: 7 }),
+      side: fc.constantFrom('before', 'after'),
+    }),
+  },
+  {
+    weight: 5,
     arbitrary: fc.record({
       do: fc.constant('jump'),
       // Within the trust window and past it, past a URL's life, past its settling, far.

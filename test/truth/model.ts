@@ -24,6 +24,8 @@ export interface ModelFile {
   seenMs: number;
   lastModifiedMs: number;
   urlsEndMs: number;
+  /** When it was last asked for; an answer without a URL may keep the row as long as one with. */
+  askedMs: number;
 }
 
 export interface ModelObject {
@@ -57,7 +59,7 @@ export type Model = ReturnType<typeof createModel>;
 
 export function createModel(rules: Rules) {
   const live = new Set<ModelFile>();
-  const tombstones = new Map<string, { urlsEndMs: number }>();
+  const tombstones = new Map<string, { urlsEndMs: number; keptMs: number }>();
   const bucket = new Map<string, ModelObject>();
 
   const fileOf = (user: string, key: string) =>
@@ -102,6 +104,7 @@ export function createModel(rules: Rules) {
 
     create(user: string, { content, plainKey }: Ask, nowMs: number): CreateRule {
       const file = contentOf(user, content);
+      if (file !== undefined) file.askedMs = nowMs;
       if (file?.state === 'ready' && (trusted(file, nowMs) || look(file, nowMs) === 'bytes')) {
         return { type: 'existing', file };
       }
@@ -121,7 +124,7 @@ export function createModel(rules: Rules) {
       const { filename, mimeType, content } = ask;
       let file = contentOf(user, content);
       if (file === undefined) {
-        const never = { seenMs: Number.NEGATIVE_INFINITY, lastModifiedMs: 0, urlsEndMs: 0 };
+        const never = { seenMs: Number.NEGATIVE_INFINITY, lastModifiedMs: 0, urlsEndMs: 0, askedMs: 0 };
         file = { user, key, content, filename, mimeType, state: 'pending', lost: false, ...never };
         live.add(file);
         // A forgotten tombstone may be found out by its key being given again.
@@ -163,7 +166,8 @@ export function createModel(rules: Rules) {
       const file = fileOf(user, key);
       if (file === undefined) return false;
       live.delete(file);
-      tombstones.set(key, { urlsEndMs: file.urlsEndMs });
+      const { urlsEndMs, askedMs } = file;
+      tombstones.set(key, { urlsEndMs, keptMs: Math.max(urlsEndMs, askedMs + rules.urlSeconds * 1_000) });
       bucket.delete(key);
       return true;
     },
@@ -177,11 +181,11 @@ export function createModel(rules: Rules) {
       };
       if (tombstone !== undefined) {
         bucket.delete(key);
-        const done = settled(tombstone.urlsEndMs, nowMs);
         if (outcome === 'forgotten') {
-          must(done, 'a URL may still write to it');
+          must(settled(tombstone.urlsEndMs, nowMs), 'a URL may still write to it');
           tombstones.delete(key);
-        } else must(outcome === 'postponed' && !done, 'it is a settled tombstone or none');
+        } else
+          must(outcome === 'postponed' && !settled(tombstone.keptMs, nowMs), 'a tombstone is kept for ever');
         return;
       }
       must(file !== undefined, 'there is no such file');
@@ -203,7 +207,10 @@ export function createModel(rules: Rules) {
       const ofUrls = (endMs: number) => [endMs, endMs + rules.longestUploadSeconds * 1_000];
       return [
         ...[...live].flatMap((file) => [...ofUrls(file.urlsEndMs), file.seenMs + rules.trustSeconds * 1_000]),
-        ...[...tombstones.values()].flatMap(({ urlsEndMs }) => ofUrls(urlsEndMs)),
+        ...[...tombstones.values()].flatMap(({ urlsEndMs, keptMs }) => [
+          ...ofUrls(urlsEndMs),
+          ...ofUrls(keptMs),
+        ]),
       ];
     },
   };
