@@ -24,7 +24,9 @@ export interface ReadyFile extends FileFacts {
   size: number;
   etag: string;
   lastModified: Date;
-  /** Whether the last look is younger than the trust window. */
+  /** The last look, by the store's clock. */
+  seenAt: Date;
+  /** Whether it is younger than the trust window. */
   trusted: boolean;
 }
 

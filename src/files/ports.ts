@@ -64,7 +64,7 @@ export interface FileStore {
    */
   reserve(intent: UploadIntent): Promise<Reservation>;
 
-  /** A file that is PENDING, still, takes over the intent's name, type and size. */
+  /** A file that is PENDING, still, takes over the intent's name, type and size, and is no longer `lost`. */
   adopt(intent: UploadIntent): Promise<void>;
 
   /** The file, unless it is deleted or another user's. */
@@ -72,6 +72,8 @@ export interface FileStore {
 
   /**
    * READY files, newest first by (lastModified, s3Key), strictly behind `after`.
+   * The prefix is compared byte by byte, and filters: the rarer its names, the
+   * more of the user's files are walked for a page, in the end all of them.
    * The first page also brings the newest PENDING files that match, at most
    * `pendingLimit`, in the same round trip.
    */
@@ -98,13 +100,17 @@ export interface FileStore {
   markDeleted(ref: FileRef): Promise<boolean>;
 
   /**
-   * Up to `limit` rows of any user whose time has come, none of which another
-   * sweeper gets before `leaseSeconds` have passed. Whoever dies with a claim
-   * loses nothing: the rows come due again.
+   * Up to `limit` rows of any user whose time has come: those that have waited
+   * longest, in no order, but for rows that somebody is writing at this moment.
+   * No other sweeper gets them before `leaseSeconds` have passed. Whoever dies
+   * with a claim loses nothing: the rows come due again.
    */
   claimDue(limit: number, leaseSeconds: number): Promise<DueFile[]>;
 
-  /** There is nothing to do yet: the row comes due again after a pause that grows, and at the latest when it settles. */
+  /**
+   * There is nothing to do yet: the row comes due again after a pause that grows
+   * up to a day, and at the latest when it settles. A READY one stays as it is.
+   */
   postpone(ref: FileRef): Promise<void>;
 
   /** Forgets a settled PENDING or DELETED row; `false` when it is neither, or is not settled (any more). */

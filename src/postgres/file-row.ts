@@ -12,6 +12,7 @@ export interface FileRow {
   size: string | null;
   etag: string | null;
   last_modified: Date | null;
+  seen_at: Date | null;
   create_time: Date;
   lost: boolean;
   trusted: boolean | null;
@@ -31,8 +32,8 @@ export function toPendingFile(row: FileRow): PendingFile {
 }
 
 export function toReadyFile(row: FileRow): ReadyFile {
-  const { size, etag, last_modified } = row;
-  if (size === null || etag === null || last_modified === null) {
+  const { size, etag, last_modified, seen_at } = row;
+  if (size === null || etag === null || last_modified === null || seen_at === null) {
     throw new Error('a READY row lacks what its table constraint demands');
   }
   return {
@@ -41,6 +42,7 @@ export function toReadyFile(row: FileRow): ReadyFile {
     size: Number(size),
     etag,
     lastModified: last_modified,
+    seenAt: seen_at,
     trusted: row.trusted === true,
   };
 }

@@ -35,15 +35,17 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       const reserved = await tryToReserve(intent, random);
       if (reserved !== undefined) return reserved;
 
-      const { userId, s3Key } = intent;
+      const { userId, s3Key, md5 } = intent;
       const [obstacle] = await database.run(statements.obstacles, {
         userId,
         s3Key,
+        fingerprint: Buffer.from(md5, 'base64'),
         slots: limits.pendingMax,
       });
       if (obstacle?.key_taken) return { refused: 'key taken' };
-      if (!obstacle?.free_slot) return { refused: 'too many pending', limit: limits.pendingMax };
-      return (await tryToReserve(intent, obstacle.free_slot)) ?? { refused: 'raced' };
+      const slot = obstacle?.free_slot ?? (obstacle?.made_meanwhile ? random : undefined);
+      if (slot === undefined) return { refused: 'too many pending', limit: limits.pendingMax };
+      return (await tryToReserve(intent, slot)) ?? { refused: 'raced' };
     },
 
     async adopt({ md5: _, size, ...intent }) {
@@ -76,8 +78,8 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       return row && toReadyFile(row);
     },
 
-    async markLost({ userId, s3Key }) {
-      await database.run(statements.markLost, { userId, s3Key, ...limits });
+    async markLost({ userId, s3Key, seenAt }) {
+      await database.run(statements.markLost, { userId, s3Key, seenAt });
     },
 
     async markDeleted(ref) {

@@ -31,6 +31,7 @@ const COLUMNS = [
   'size',
   'etag',
   'last_modified',
+  'seen_at',
   'create_time',
   'lost',
 ] as const;
@@ -137,35 +138,39 @@ export const reserve = prepare<
  * next try can do better. Slots whose URLs have died are released: only living
  * ones count.
  */
-export const obstacles = prepare<Row & { slots: number }>()<{ key_taken: boolean; free_slot: number | null }>(
-  'obstacles',
-  (db, param) =>
-    db
-      .with('released', (qb) =>
-        qb
-          .updateTable('files')
-          .set({ slot: null })
-          .where('user_id', '=', param('userId'))
-          .where('slot', 'is not', null)
-          .where('url_expire_at', '<=', sql<Date>`now()`)
-          .returning('s3_key'),
-      )
-      .selectNoFrom(({ exists, selectFrom }) => [
-        exists(
-          selectFrom('files')
-            .select('s3_key')
-            .where('user_id', '=', param('userId'))
-            .where('s3_key', '=', param('s3Key')),
-        )
-          .$castTo<boolean>()
-          .as('key_taken'),
-        // At random: whoever looks for one at the same time should not find the same.
-        sql<number | null>`(
-          select slot from generate_series(1, ${param('slots')}::int) as slot
-          where not exists (
-            select from files where user_id = ${param('userId')} and files.slot = slot.slot and url_expire_at > now())
-          order by random() limit 1)`.as('free_slot'),
-      ]),
+export const obstacles = prepare<Row & { fingerprint: Buffer; slots: number }>()<{
+  /** By a tombstone, or by other content. */
+  key_taken: boolean;
+  /** A competitor has just made the file, or given it a slot: the next try finds it, and needs none. */
+  made_meanwhile: boolean;
+  free_slot: number | null;
+}>('obstacles', (db, param) =>
+  db
+    .with('released', (qb) =>
+      qb
+        .updateTable('files')
+        .set({ slot: null })
+        .where('user_id', '=', param('userId'))
+        .where('slot', 'is not', null)
+        .where('url_expire_at', '<=', sql<Date>`now()`)
+        .returning('s3_key'),
+    )
+    .selectNoFrom([
+      sql<boolean>`exists (
+        select from files
+        where user_id = ${param('userId')} and s3_key = ${param('s3Key')}
+          and (fingerprint <> ${param('fingerprint')} or state = 'deleted'))`.as('key_taken'),
+      sql<boolean>`exists (
+        select from files
+        where user_id = ${param('userId')} and fingerprint = ${param('fingerprint')} and state <> 'deleted'
+          and (slot is not null or state = 'ready'))`.as('made_meanwhile'),
+      // At random: whoever looks for one at the same time should not find the same.
+      sql<number | null>`(
+        select slot from generate_series(1, ${param('slots')}::int) as slot
+        where not exists (
+          select from files where user_id = ${param('userId')} and files.slot = slot.slot and url_expire_at > now())
+        order by random() limit 1)`.as('free_slot'),
+    ]),
 );
 
 export const adopt = prepare<Row & { filename: string; mimeType: string; size: number | null }>()(
@@ -275,7 +280,7 @@ export const markReady = prepare<
     .returning([...COLUMNS, sql<boolean | null>`true`.as('trusted')]),
 );
 
-export const markLost = prepare<Row & Trust>()('mark_lost', (db, param) =>
+export const markLost = prepare<Row & { seenAt: Date }>()('mark_lost', (db, param) =>
   db
     .updateTable('files')
     .set({
@@ -290,8 +295,8 @@ export const markLost = prepare<Row & Trust>()('mark_lost', (db, param) =>
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '=', 'ready')
-    // Somebody else's younger look has found it.
-    .where(sql<SqlBool>`seen_at <= now() - ${seconds(param('trustSeconds'))}`),
+    // Or somebody else's younger look has found it.
+    .where('seen_at', '<=', param('seenAt')),
 );
 
 export const markDeleted = prepare<Row>()('mark_deleted', (db, param) =>
@@ -347,6 +352,7 @@ export const claimDue = prepare<Settling & { limit: number; leaseSeconds: number
       'size',
       'etag',
       'last_modified',
+      'seen_at',
       'create_time',
       'lost',
       sql<boolean | null>`false`.as('trusted'),
@@ -359,9 +365,10 @@ export const postpone = prepare<Row & Settling>()('postpone', (db, param) =>
     .updateTable('files')
     .set({
       looks: sql`least(looks + 1, 100)`,
+      // least() passes over null: a row that is settled already has only the pause.
       due_at: sql`least(
         now() + least(${sql.lit(FIRST_PAUSE_SECONDS)} * power(${sql.lit(PAUSE_FACTOR)}, least(looks + 1, 20)), ${sql.lit(PAUSE_MAX_SECONDS)}) * interval '1 second',
-        greatest(url_expire_at + ${seconds(param('longestUploadSeconds'))}, now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * interval '1 second'))`,
+        case when not ${settled(param('longestUploadSeconds'))} then url_expire_at + ${seconds(param('longestUploadSeconds'))} end)`,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))

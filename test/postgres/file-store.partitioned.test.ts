@@ -1,0 +1,22 @@
+import type pg from 'pg';
+import { fileStoreContract } from './file-store.ts';
+import { openStore } from './open-store.ts';
+
+const PARTITIONS = 5;
+
+/** The migration's own table, columns, constraints and indexes, but partitioned: so the two cannot drift. */
+async function partition(pool: pg.Pool): Promise<void> {
+  await pool.query(`
+    alter table files rename to files_plain;
+    create table files (like files_plain including all) partition by hash (user_id);
+    drop table files_plain`);
+  for (let i = 0; i < PARTITIONS; i++) {
+    await pool.query(
+      `create table files_${i} partition of files for values with (modulus ${PARTITIONS}, remainder ${i})`,
+    );
+  }
+}
+
+fileStoreContract('the store on a table partitioned by user', (limits) =>
+  openStore(limits, { arrange: partition }),
+);

@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import type { Pooler } from '../../src/postgres/database.ts';
+import { findPgbouncer, startPgbouncer } from '../servers/pgbouncer.ts';
+import { fileStoreContract } from './file-store.ts';
+import { openStore } from './open-store.ts';
+
+const program = await findPgbouncer();
+
+const LIMITS = { urlSeconds: 3_600, trustSeconds: 900, longestUploadSeconds: 86_400, pendingMax: 20 };
+
+function through(pooler: Pooler) {
+  return async (databaseUrl: string) => ({ ...(await startPgbouncer(program ?? '', databaseUrl)), pooler });
+}
+
+if (program === undefined) {
+  describe('the store through pgbouncer', () => {
+    test.skipIf(!process.env.CI)(
+      'not run: pgbouncer is not installed (Debian: apt-get install pgbouncer)',
+      () => {
+        expect.fail('CI has to have pgbouncer');
+      },
+    );
+  });
+} else {
+  fileStoreContract('the store through pgbouncer in transaction mode', (limits) =>
+    openStore(limits, { through: through('transaction') }),
+  );
+
+  test('pgbouncer takes no connection that was not told of it', async () => {
+    const { store, close } = await openStore(LIMITS, { through: through('none') });
+    const lookUp = store.find({ userId: 'ada', s3Key: 'a' });
+    await expect(lookUp).rejects.toMatchObject({
+      reason: 'DATABASE_UNAVAILABLE',
+      cause: { message: expect.stringContaining('unsupported startup parameter: statement_timeout') },
+    });
+    await close();
+  });
+}

@@ -1,0 +1,1033 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
+import { type Md5, parseMd5 } from '../../src/files/md5.ts';
+import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
+import type { StoreLimits } from '../../src/postgres/file-store.ts';
+import { md5 } from '../harness/made-up.ts';
+import type { OpenStore } from './open-store.ts';
+
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
+
+const LIMITS: StoreLimits = {
+  urlSeconds: HOUR,
+  trustSeconds: 900,
+  longestUploadSeconds: DAY,
+  pendingMax: 20,
+};
+
+/** From a reservation until nothing can write to its key. */
+const SETTLING = LIMITS.urlSeconds + LIMITS.longestUploadSeconds;
+
+/** How long the sweeper leaves alone what has just changed. */
+const FIRST_PAUSE = 30;
+
+/** 5 TiB, the largest object of S3: past what 32 bits and a float4 hold. */
+const LARGEST = 5 * 1024 ** 4;
+
+const PAST = new Date('2024-05-06T07:08:09.123Z');
+
+interface Named {
+  userId?: string;
+  /** Default: the key of this name. */
+  s3Key?: string;
+  content?: string;
+  size?: number | undefined;
+  mimeType?: string;
+}
+
+function intent(filename: string, { content = filename, ...over }: Named = {}): UploadIntent {
+  const userId = over.userId ?? 'ada';
+  return {
+    s3Key: `${userId}_${filename}`,
+    filename,
+    mimeType: 'application/pdf',
+    md5: parseMd5(md5(content)),
+    size: 3,
+    ...over,
+    userId,
+  };
+}
+
+const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
+  size: 7,
+  etag: 'etag of S3',
+  md5: undefined,
+  mimeType: 'text/plain',
+  lastModified: PAST,
+  ...over,
+});
+
+/** Every sentence on `FileStore` (src/files/ports.ts), as a test. */
+export function fileStoreContract(name: string, open: (limits: StoreLimits) => Promise<OpenStore>): void {
+  describe(name, () => {
+    let opened: OpenStore;
+    let store: FileStore;
+    beforeAll(async () => {
+      opened = await open(LIMITS);
+      store = opened.store;
+    });
+    afterAll(() => opened.close());
+    beforeEach(async () => {
+      await opened.pool.query('delete from files');
+    });
+    afterEach(async () => {
+      vi.useRealTimers();
+      const { rows } = await opened.pool.query(
+        `select query from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`,
+      );
+      expect(rows, 'a transaction was left open').toEqual([]);
+    });
+
+    /** The row past the store, with its times in seconds from now. */
+    async function row({ userId, s3Key }: FileRef): Promise<Row | undefined> {
+      const { rows } = await opened.pool.query<Row>(
+        `select state, filename, mime_type, size::float8 as size, lost, looks, slot,
+           extract(epoch from due_at - now())::float8 as due,
+           extract(epoch from url_expire_at - now())::float8 as url_end
+         from files where user_id = $1 and s3_key = $2`,
+        [userId, s3Key],
+      );
+      return rows[0];
+    }
+
+    /** Every column of every row, and by which transaction it was written. */
+    async function everything(userId?: string): Promise<unknown[]> {
+      const { rows } = await opened.pool.query(
+        'select *, xmin::text from files where $1::text is null or user_id = $1 order by user_id, s3_key',
+        [userId],
+      );
+      return rows;
+    }
+
+    const liveRows = async () => {
+      const { rows } = await opened.pool.query<{ s3_key: string }>(
+        `select s3_key from files where state <> 'deleted' order by s3_key`,
+      );
+      return rows.map(({ s3_key }) => s3_key);
+    };
+
+    async function pending(filename: string, over?: Named) {
+      const made = await store.reserve(intent(filename, over));
+      if (made.refused !== undefined || made.file.state !== 'pending') {
+        throw new Error(`not PENDING: ${JSON.stringify(made)}`);
+      }
+      return made.file;
+    }
+
+    async function ready(filename: string, over?: Named & { lastModified?: Date }): Promise<ReadyFile> {
+      const { lastModified = PAST, ...named } = over ?? {};
+      const file = await store.markReady(await pending(filename, named), seen({ lastModified }));
+      if (file === undefined) throw new Error('not READY');
+      return file;
+    }
+
+    /** READY, and its last look no longer believed. */
+    async function stale(filename: string, over?: Named): Promise<ReadyFile> {
+      await ready(filename, over);
+      await opened.shiftTime(LIMITS.trustSeconds + 1);
+      const file = await store.find(intent(filename, over));
+      if (file?.state !== 'ready') throw new Error('not READY');
+      return file;
+    }
+
+    async function lost(filename: string, over?: Named) {
+      const file = await stale(filename, over);
+      await store.markLost(file);
+      return file;
+    }
+
+    async function deleted(filename: string, over?: Named) {
+      const file = await pending(filename, over);
+      expect(await store.markDeleted(file)).toBe(true);
+      return file;
+    }
+
+    describe('reserve', () => {
+      it('makes a PENDING file of the intent', async () => {
+        const asked = intent('x.pdf');
+        const { md5, ...named } = asked;
+        expect(await store.reserve(asked)).toEqual({
+          created: true,
+          file: { ...named, md5, state: 'pending', lost: false, createTime: expect.any(Date) },
+        });
+        expect(await row(asked)).toMatchObject({
+          state: 'pending',
+          url_end: about(LIMITS.urlSeconds),
+          due: about(FIRST_PAUSE),
+          looks: 0,
+        });
+      });
+
+      it.each([undefined, 0, 1, 2 ** 31, LARGEST, Number.MAX_SAFE_INTEGER])(
+        'keeps a size of %s',
+        async (size) => {
+          await store.reserve(intent('x.pdf', { size }));
+          expect((await store.find(intent('x.pdf')))?.size).toBe(size);
+        },
+      );
+
+      it.each([`it's "quoted" \\ % _ $1.pdf`, 'naïve 文件 😀.pdf', '{a,b}.pdf', ' ', 'null'])(
+        'keeps the name %s',
+        async (filename) => {
+          await pending(filename, { s3Key: 'key', mimeType: filename });
+          expect(await store.find({ userId: 'ada', s3Key: 'key' })).toMatchObject({
+            filename,
+            mimeType: filename,
+          });
+        },
+      );
+
+      it('answers the live file of this content, under the name and key that it has', async () => {
+        const first = await pending('x.pdf', { content: 'same' });
+        const again = await store.reserve(intent('y.pdf', { content: 'same', size: 9, mimeType: 'a/b' }));
+        expect(again).toEqual({ created: false, file: first });
+        expect(await liveRows()).toEqual(['ada_x.pdf']);
+      });
+
+      it('answers a lost one as lost, so that S3 is asked', async () => {
+        const file = await lost('x.pdf');
+        expect(await store.reserve(intent('x.pdf'))).toMatchObject({
+          created: false,
+          file: { s3Key: file.s3Key, state: 'pending', lost: true },
+        });
+      });
+
+      it('starts the life of a PENDING one’s URLs anew, and its pauses', async () => {
+        const file = await pending('x.pdf');
+        for (let i = 0; i < 3; i++) await store.postpone(file);
+        await opened.shiftTime(3_000);
+        expect(await row(file)).toMatchObject({ url_end: about(600), looks: 3 });
+        await store.reserve(intent('x.pdf'));
+        expect(await row(file)).toMatchObject({
+          url_end: about(LIMITS.urlSeconds),
+          due: about(FIRST_PAUSE),
+          looks: 0,
+        });
+      });
+
+      it('never shortens the life of URLs that are out', async () => {
+        const file = await pending('x.pdf');
+        // A release with longer ones signed them.
+        await opened.shiftTime(-5 * HOUR);
+        await store.reserve(intent('x.pdf'));
+        expect(await row(file)).toMatchObject({ url_end: about(6 * HOUR) });
+      });
+
+      it('leaves a READY one as it is, unwritten, and tells whether it is trusted', async () => {
+        const file = await ready('x.pdf');
+        const before = await everything();
+        expect(await store.reserve(intent('y.pdf', { content: 'x.pdf' }))).toEqual({ created: false, file });
+        expect(file.trusted).toBe(true);
+        expect(await everything()).toEqual(before);
+        await opened.shiftTime(LIMITS.trustSeconds + 1);
+        expect(await store.reserve(intent('x.pdf'))).toMatchObject({
+          created: false,
+          file: { trusted: false, state: 'ready' },
+        });
+      });
+
+      it('is by user: the same key and content are another file of another user', async () => {
+        const mine = await ready('x.pdf', { s3Key: 'key' });
+        const theirs = await store.reserve(intent('x.pdf', { s3Key: 'key', userId: 'bob' }));
+        expect(theirs).toMatchObject({ created: true, file: { userId: 'bob', state: 'pending' } });
+        expect(await store.find(mine)).toEqual(mine);
+      });
+
+      const occupants: [string, (name: string, over: Named) => Promise<FileRef>][] = [
+        ['a PENDING file', pending],
+        ['a READY file', ready],
+        ['a lost file', lost],
+        ['a tombstone', deleted],
+      ];
+      it.each(occupants)('refuses a key that %s of other content has, and does nothing', async (_, make) => {
+        await make('x.pdf', { content: 'one' });
+        const before = await everything();
+        expect(await store.reserve(intent('x.pdf', { content: 'other' }))).toEqual({ refused: 'key taken' });
+        expect(await everything()).toEqual(before);
+        // Another key will do.
+        const other = intent('x.pdf', { content: 'other', s3Key: 'ada_x~1.pdf' });
+        expect(await store.reserve(other)).toMatchObject({ created: true, file: { s3Key: 'ada_x~1.pdf' } });
+      });
+
+      it('gives a deleted content a new key, never the tombstone’s', async () => {
+        await deleted('x.pdf');
+        expect(await store.reserve(intent('x.pdf'))).toEqual({ refused: 'key taken' });
+        expect(await store.reserve(intent('x.pdf', { s3Key: 'ada_x~1.pdf' }))).toMatchObject({
+          created: true,
+          file: { s3Key: 'ada_x~1.pdf' },
+        });
+        // The tombstone is not in the way of a third.
+        expect(await store.reserve(intent('x.pdf'))).toMatchObject({ file: { s3Key: 'ada_x~1.pdf' } });
+      });
+
+      it('makes one file of one content, however many ask at once', async () => {
+        for (let round = 0; round < 5; round++) {
+          const outcomes = await Promise.all(
+            Array.from({ length: 40 }, (_, i) =>
+              store.reserve(intent('x.pdf', { content: `${round}`, s3Key: `ada_${round}_${i}.pdf` })),
+            ),
+          );
+          const keys = new Set(filesOf(outcomes).map(({ s3Key }) => s3Key));
+          expect(keys.size).toBe(1);
+          expect(outcomes.filter((one) => one.refused === undefined && one.created)).toHaveLength(1);
+          // A competitor's row can be waited for and not be seen: then trying again finds it.
+          const refused = new Set(outcomes.flatMap(({ refused = [] }) => refused));
+          expect([...refused].filter((why) => why !== 'raced')).toEqual([]);
+          expect(await liveRows()).toHaveLength(round + 1);
+        }
+      });
+
+      it('gives one key to one content, however many want it at once', async () => {
+        const outcomes = await Promise.all(
+          Array.from({ length: 40 }, (_, i) =>
+            store.reserve(intent('x.pdf', { content: `${i}`, userId: 'ada' })),
+          ),
+        );
+        expect(filesOf(outcomes)).toHaveLength(1);
+        expect(outcomes.filter(({ refused }) => refused === 'key taken')).toHaveLength(39);
+      });
+
+      it('answers a file that is there, or a refusal, while others delete it and make it again', async () => {
+        let key = 0;
+        const creating = async () => {
+          for (let i = 0; i < 30; i++) {
+            const made = await store.reserve(intent('x.pdf', { s3Key: `ada_${key++}` }));
+            if (made.refused === undefined) expect(made.file.md5).toBe(intent('x.pdf').md5);
+            else expect(made).toEqual({ refused: 'raced' });
+          }
+        };
+        const deleting = async () => {
+          for (let i = 0; i < 30; i++) {
+            for (const s3Key of await liveRows()) await store.markDeleted({ userId: 'ada', s3Key });
+          }
+        };
+        await Promise.all([creating(), creating(), creating(), deleting(), deleting()]);
+        expect((await liveRows()).length).toBeLessThanOrEqual(1);
+      });
+    });
+
+    describe('the cap on pending uploads', () => {
+      const CAP = LIMITS.pendingMax;
+      const tooMany = { refused: 'too many pending', limit: CAP };
+      const oneMore = () => store.reserve(intent('one more'));
+
+      async function fillUp(userId = 'ada') {
+        const files = [];
+        for (let i = 0; i < CAP; i++) files.push(await pending(`${i}`, { userId }));
+        return files;
+      }
+      const first = intent('0');
+
+      it('refuses what goes beyond, and has then done nothing', async () => {
+        await fillUp();
+        const before = await everything();
+        expect(await oneMore()).toEqual(tooMany);
+        expect(await everything()).toEqual(before);
+      });
+
+      it('is of one user', async () => {
+        await fillUp();
+        expect(await store.reserve(intent('0', { userId: 'bob' }))).toMatchObject({ created: true });
+      });
+
+      it('does not stand in the way of what is pending already, nor of what is there', async () => {
+        await ready('there');
+        await fillUp();
+        expect(await store.reserve(first)).toMatchObject({ created: false });
+        expect(await store.reserve(intent('there'))).toMatchObject({ created: false });
+        expect(await oneMore()).toEqual(tooMany);
+      });
+
+      it('says of a taken key that it is taken, first of all', async () => {
+        await fillUp();
+        expect(await store.reserve(intent('0', { content: 'other' }))).toEqual({ refused: 'key taken' });
+      });
+
+      it.each<[string, () => Promise<unknown>]>([
+        ['is uploaded', () => store.markReady(first, seen())],
+        ['is deleted', () => store.markDeleted(first)],
+        [
+          'has no living URL any more',
+          () => opened.pool.query(`update files set url_expire_at = now() where filename = '0'`),
+        ],
+      ])('makes room for one when one %s', async (_, free) => {
+        await fillUp();
+        await free();
+        expect(await oneMore()).toMatchObject({ created: true });
+        expect(await store.reserve(intent('and another'))).toEqual(tooMany);
+      });
+
+      it('counts one whose URL had died when it is asked for again, and has to have room for it', async () => {
+        await fillUp();
+        await opened.pool.query(`update files set url_expire_at = now() where filename = '0'`);
+        await oneMore();
+        expect(await store.reserve(first)).toEqual(tooMany);
+        await store.markDeleted(intent('1'));
+        expect(await store.reserve(first)).toMatchObject({ created: false });
+        expect(await store.reserve(intent('and another'))).toEqual(tooMany);
+      });
+
+      it('does not count a lost file until it is asked for', async () => {
+        await lost('lost');
+        await fillUp();
+        expect(await store.reserve(intent('lost'))).toEqual(tooMany);
+        await store.markDeleted(first);
+        expect(await store.reserve(intent('lost'))).toMatchObject({ created: false, file: { lost: true } });
+        expect(await oneMore()).toEqual(tooMany);
+      });
+
+      it('is reached exactly, however many ask at once', async () => {
+        const persist = async (wanted: UploadIntent): Promise<Reservation> => {
+          for (;;) {
+            const outcome = await store.reserve(wanted);
+            if (outcome.refused !== 'raced') return outcome;
+          }
+        };
+        const outcomes = await Promise.all(
+          Array.from({ length: 3 * CAP }, (_, i) => persist(intent(`${i}`))),
+        );
+        expect(filesOf(outcomes)).toHaveLength(CAP);
+        expect(outcomes.filter(({ refused }) => refused === 'too many pending')).toHaveLength(2 * CAP);
+      });
+
+      it('never stands in the way of a file that a competitor has just made, in the last slot', async () => {
+        for (let i = 1; i < CAP; i++) await pending(`${i}`);
+        const outcomes = await Promise.all(
+          Array.from({ length: 30 }, (_, i) => store.reserve(intent('last', { s3Key: `ada_last~${i}` }))),
+        );
+        const refused = outcomes.flatMap(({ refused = [] }) => refused);
+        expect(refused.filter((why) => why !== 'raced')).toEqual([]);
+        expect(await liveRows()).toHaveLength(CAP);
+      });
+
+      it('is kept while files without a slot are asked for again, all at once', async () => {
+        await fillUp();
+        await opened.shiftTime(LIMITS.urlSeconds + 1);
+        for (let i = 0; i < CAP / 2; i++) await pending(`new ${i}`);
+        const renewals = await Promise.all(
+          Array.from({ length: CAP }, (_, i) => store.reserve(intent(`${i}`))),
+        );
+        expect(filesOf(renewals).length).toBeLessThanOrEqual(CAP / 2);
+        const { rowCount } = await opened.pool.query('select from files where url_expire_at > now()');
+        expect(rowCount).toBeLessThanOrEqual(CAP);
+      });
+    });
+
+    describe('adopt', () => {
+      const newer = intent('newer.pdf', { s3Key: 'ada_x.pdf', mimeType: 'image/png', size: LARGEST });
+
+      it('gives a PENDING file the intent’s name, type and size', async () => {
+        const before = await pending('x.pdf');
+        await store.adopt(newer);
+        const { filename, mimeType, size } = newer;
+        expect(await store.find(newer)).toEqual({ ...before, filename, mimeType, size });
+        await store.adopt({ ...newer, size: undefined });
+        expect((await store.find(newer))?.size).toBeUndefined();
+      });
+
+      it('ends that a file is lost: it is waited for again', async () => {
+        await lost('x.pdf');
+        await store.adopt(newer);
+        expect(await store.find(newer)).toMatchObject({ state: 'pending', lost: false });
+      });
+
+      it.each<[string, () => Promise<unknown>]>([
+        ['READY', () => ready('x.pdf')],
+        ['deleted', () => deleted('x.pdf')],
+        ['not there', async () => undefined],
+      ])('changes nothing when it is %s', async (_, make) => {
+        await make();
+        const before = await everything();
+        await store.adopt(newer);
+        expect(await everything()).toEqual(before);
+      });
+    });
+
+    describe('find', () => {
+      it('answers a PENDING file, a READY one, and how far that is trusted', async () => {
+        const waiting = await pending('x.pdf');
+        expect(await store.find(waiting)).toEqual(waiting);
+        const file = await ready('x.pdf');
+        expect(await store.find(file)).toEqual(file);
+        await opened.shiftTime(LIMITS.trustSeconds - 5);
+        expect(await store.find(file)).toMatchObject({ trusted: true });
+        await opened.shiftTime(10);
+        expect(await store.find(file)).toMatchObject({ trusted: false });
+      });
+
+      it('answers nothing for a deleted file, and for none', async () => {
+        expect(await store.find(await deleted('x.pdf'))).toBeUndefined();
+        expect(await store.find({ userId: 'ada', s3Key: 'none' })).toBeUndefined();
+      });
+
+      it('compares users and keys by their bytes', async () => {
+        await pending('x.pdf', { s3Key: 'Key' });
+        for (const s3Key of ['key', 'Key ', 'Ke', 'Key_']) {
+          expect(await store.find({ userId: 'ada', s3Key })).toBeUndefined();
+        }
+        expect(await store.find({ userId: 'Ada', s3Key: 'Key' })).toBeUndefined();
+      });
+    });
+
+    describe('list', () => {
+      const all = { userId: 'ada', filenamePrefix: '', after: undefined, limit: 100 };
+
+      async function pages(
+        limit: number,
+        between: (page: number) => Promise<unknown> = async () => undefined,
+      ) {
+        const listed: string[][] = [];
+        for (let after: ReadyFile | undefined; ; ) {
+          const { ready } = await store.list({ ...all, after, limit }, 0);
+          if (ready.length === 0) return listed;
+          listed.push(ready.map(({ s3Key }) => s3Key));
+          after = ready.at(-1);
+          await between(listed.length);
+        }
+      }
+
+      const at = (ms: number) => new Date(PAST.getTime() + ms);
+
+      it('is newest first, by S3’s time and then by key, byte by byte', async () => {
+        await ready('b', { lastModified: at(0) });
+        await ready('a', { lastModified: at(1) });
+        await ready('B', { lastModified: at(0) });
+        await ready('é', { lastModified: at(0) });
+        await ready('c', { lastModified: at(-1) });
+        expect(await pages(100)).toEqual([['ada_a', 'ada_é', 'ada_b', 'ada_B', 'ada_c']]);
+      });
+
+      it('gives whole READY files', async () => {
+        const file = await ready('x.pdf');
+        await pending('y.pdf');
+        expect(await store.list(all, 0)).toEqual({ ready: [file], pending: [] });
+      });
+
+      it('pages strictly behind a file: none twice, none left out, also of one millisecond', async () => {
+        // In an order that is neither of time nor of key.
+        for (const i of [7, 2, 11, 0, 5, 9, 3, 1, 8, 4, 10, 6]) {
+          await ready(`${i}`, { lastModified: at(Math.floor(i / 5)) });
+        }
+        const [whole = []] = await pages(100);
+        expect(whole).toHaveLength(12);
+        for (const limit of [1, 2, 3, 5, 11, 12]) {
+          const listed = await pages(limit);
+          expect(listed.flat()).toEqual(whole);
+          expect(listed.slice(0, -1).every((page) => page.length === limit)).toBe(true);
+        }
+      });
+
+      it('keeps its place while files come and go between the pages', async () => {
+        for (let i = 0; i < 10; i++) await ready(`${i}`, { lastModified: at(i) });
+        const listed = await pages(2, async (page) => {
+          await ready(`newer ${page}`, { lastModified: at(100 + page) });
+          // The very file behind which the next page begins.
+          await store.markDeleted({ userId: 'ada', s3Key: `ada_${10 - 2 * page}` });
+        });
+        expect(listed.flat()).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((i) => `ada_${i}`));
+      });
+
+      it('begins behind any position, whether a file has it or not', async () => {
+        for (let i = 0; i < 4; i++) await ready(`${i}`, { lastModified: at(i) });
+        const behind = async (lastModified: Date, s3Key: string) =>
+          (await store.list({ ...all, after: { lastModified, s3Key } }, 0)).ready.map(
+            ({ filename }) => filename,
+          );
+        expect(await behind(at(2), '')).toEqual(['1', '0']);
+        expect(await behind(at(2), 'zzz')).toEqual(['2', '1', '0']);
+        expect(await behind(at(-1), 'zzz')).toEqual([]);
+        expect(await behind(new Date(8.64e15), 'zzz')).toEqual(['3', '2', '1', '0']);
+      });
+
+      it('shows no deleted and no lost file, and none of another user', async () => {
+        await store.markDeleted(await ready('x.pdf'));
+        await lost('y.pdf');
+        await ready('z.pdf', { userId: 'bob' });
+        expect((await store.list(all, 0)).ready).toEqual([]);
+      });
+
+      it('takes a prefix as it is, in the pages and of what is pending', async () => {
+        const names = ['a%b', 'a_b', 'aXb', 'a\\b', 'A', 'ä', 'a'];
+        for (const [i, filename] of names.entries()) {
+          await ready(filename, { s3Key: `ada_${i}`, lastModified: at(names.length - i) });
+          await pending(`${filename}?`, { s3Key: `ada_p${i}` });
+        }
+        const matching = async (filenamePrefix: string) => {
+          const { ready, pending } = await store.list({ ...all, filenamePrefix }, 100);
+          const next = await store.list(
+            { ...all, filenamePrefix, after: { lastModified: at(99), s3Key: '' } },
+            0,
+          );
+          expect(next.ready).toEqual(ready);
+          const waiting = pending.map(({ filename }) => filename.slice(0, -1));
+          expect(waiting.sort()).toEqual(ready.map(({ filename }) => filename).sort());
+          return ready.map(({ filename }) => filename);
+        };
+        expect(await matching('a%')).toEqual(['a%b']);
+        expect(await matching('a_')).toEqual(['a_b']);
+        expect(await matching('a\\')).toEqual(['a\\b']);
+        expect(await matching('a')).toEqual(['a%b', 'a_b', 'aXb', 'a\\b', 'a']);
+        expect(await matching('ä')).toEqual(['ä']);
+        expect(await matching('')).toEqual(names);
+        expect(await matching('x')).toEqual([]);
+      });
+
+      it('pages within a prefix', async () => {
+        for (let i = 0; i < 9; i++) await ready(`${i % 2 ? 'odd' : 'even'} ${i}`, { lastModified: at(i) });
+        const query = { ...all, filenamePrefix: 'even', limit: 2 };
+        const first = await store.list(query, 0);
+        const second = await store.list({ ...query, after: first.ready.at(-1) }, 0);
+        expect([...first.ready, ...second.ready].map(({ filename }) => filename)).toEqual([
+          'even 8',
+          'even 6',
+          'even 4',
+          'even 2',
+        ]);
+      });
+
+      it('brings on the first page the newest PENDING files, so many as asked for', async () => {
+        await ready('there');
+        await pending('theirs', { userId: 'bob' });
+        for (let i = 0; i < 4; i++) {
+          await pending(`${i}`);
+          await opened.shiftTime(1);
+        }
+        await deleted('gone');
+        const { ready: there, pending: waiting } = await store.list({ ...all, limit: 1 }, 3);
+        expect(there).toHaveLength(1);
+        expect(waiting.map(({ filename }) => filename)).toEqual(['3', '2', '1']);
+        expect(waiting[0]).toEqual(await store.find(intent('3')));
+        expect((await store.list(all, 0)).pending).toEqual([]);
+        const after = { lastModified: at(99), s3Key: '' };
+        expect((await store.list({ ...all, after }, 3)).pending).toEqual([]);
+      });
+    });
+
+    describe('markReady', () => {
+      it('makes a PENDING file READY, with the size, type and time that S3 says', async () => {
+        const waiting = await pending('x.pdf');
+        const { lastModified, etag, size, mimeType } = seen({ size: LARGEST });
+        const { lost: _, ...facts } = waiting;
+        const file = await store.markReady(waiting, seen({ size: LARGEST }));
+        const expected = { ...facts, state: 'ready', lastModified, etag, size, mimeType, trusted: true };
+        expect(file).toEqual({ ...expected, seenAt: expect.any(Date) });
+        expect(await store.find(waiting)).toEqual(file);
+        expect(await row(waiting)).toMatchObject({ due: null, slot: null });
+      });
+
+      it('trusts a READY file anew and keeps its time', async () => {
+        const before = await stale('x.pdf');
+        expect(before.trusted).toBe(false);
+        const later = seen({ lastModified: new Date(), size: 8, etag: 'another', mimeType: 'b/c' });
+        const file = await store.markReady(before, later);
+        expect(file).toEqual({
+          ...before,
+          size: 8,
+          etag: 'another',
+          mimeType: 'b/c',
+          trusted: true,
+          seenAt: expect.any(Date),
+        });
+        expect(file?.seenAt.getTime()).toBeGreaterThan(before.seenAt.getTime());
+        expect(await store.find(before)).toEqual(file);
+      });
+
+      it('finds a lost file again, with the time that S3 says now', async () => {
+        const before = await lost('x.pdf');
+        const lastModified = new Date('2025-01-01T00:00:00Z');
+        expect(await store.markReady(before, seen({ lastModified }))).toMatchObject({ lastModified });
+        await opened.shiftTime(LIMITS.trustSeconds + 1);
+        await store.markLost((await store.find(before)) as ReadyFile);
+        expect(await store.find(before)).toMatchObject({ state: 'pending', lost: true });
+      });
+
+      it('answers undefined when it was deleted, and leaves it so', async () => {
+        const file = await deleted('x.pdf');
+        const before = await everything();
+        expect(await store.markReady(file, seen())).toBeUndefined();
+        expect(await store.markReady({ userId: 'ada', s3Key: 'none' }, seen())).toBeUndefined();
+        expect(await everything()).toEqual(before);
+      });
+
+      it('against a delete at the same time: deleted in the end, whoever was first', async () => {
+        for (let i = 0; i < 20; i++) {
+          const file = await pending(`${i}`);
+          await Promise.all([store.markReady(file, seen()), store.markDeleted(file)]);
+          expect(await row(file)).toMatchObject({ state: 'deleted', due: about(FIRST_PAUSE) });
+        }
+      });
+    });
+
+    describe('markLost', () => {
+      it('makes a READY file PENDING and lost, under its key, until it is settled', async () => {
+        const before = await stale('x.pdf');
+        await store.markLost(before);
+        const { trusted: _, seenAt: __, lastModified: ___, etag: ____, ...facts } = before;
+        expect(await store.find(before)).toEqual({ ...facts, state: 'pending', lost: true });
+        expect(await row(before)).toMatchObject({ due: about(FIRST_PAUSE), looks: 0 });
+        expect(await store.forget(before)).toBe(false);
+        await opened.shiftTime(SETTLING);
+        expect(await store.forget(before)).toBe(true);
+      });
+
+      it('keeps it as long as an upload asked for just now, however old it is', async () => {
+        await ready('x.pdf');
+        await opened.shiftTime(300 * DAY);
+        const file = (await store.find(intent('x.pdf'))) as ReadyFile;
+        await store.markLost(file);
+        await opened.shiftTime(LIMITS.longestUploadSeconds - 10);
+        expect(await store.forget(file)).toBe(false);
+        await opened.shiftTime(20);
+        expect(await store.forget(file)).toBe(true);
+      });
+
+      it('changes nothing when a younger look has found it', async () => {
+        const before = await stale('x.pdf');
+        const found = await store.markReady(before, seen());
+        await store.markLost(before);
+        expect(await store.find(before)).toEqual(found);
+        // Nor when that look, too, has aged: it was younger all the same.
+        await opened.pool.query('select pg_sleep(0.01)');
+        await store.markLost(before);
+        expect(await store.find(before)).toEqual(found);
+      });
+
+      it('changes nothing that is not READY any more', async () => {
+        const file = await stale('x.pdf');
+        await store.markLost(file);
+        await store.adopt(intent('x.pdf'));
+        const waiting = await everything();
+        await store.markLost(file);
+        expect(await everything()).toEqual(waiting);
+        await store.markDeleted(file);
+        const gone = await everything();
+        await store.markLost(file);
+        expect(await everything()).toEqual(gone);
+      });
+    });
+
+    describe('markDeleted', () => {
+      it.each([
+        ['PENDING', pending],
+        ['READY', ready],
+        ['lost', lost],
+      ])('takes a %s file from its user at once; again, there is no such file', async (_, make) => {
+        const file = await make('x.pdf', {});
+        expect(await store.markDeleted(file)).toBe(true);
+        expect(await store.find(file)).toBeUndefined();
+        const listed = await store.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9);
+        expect(listed).toEqual({ ready: [], pending: [] });
+        expect(await row(file)).toMatchObject({
+          state: 'deleted',
+          due: about(FIRST_PAUSE),
+          slot: null,
+          looks: 0,
+        });
+        const before = await everything();
+        expect(await store.markDeleted(file)).toBe(false);
+        expect(await everything()).toEqual(before);
+      });
+
+      it('is false where there is no file', async () => {
+        expect(await store.markDeleted({ userId: 'ada', s3Key: 'none' })).toBe(false);
+      });
+
+      it('is true for one of many at once', async () => {
+        const file = await ready('x.pdf');
+        const answers = await Promise.all(Array.from({ length: 10 }, () => store.markDeleted(file)));
+        expect(answers.filter(Boolean)).toHaveLength(1);
+      });
+
+      it('leaves a tombstone that keeps the key until it is settled', async () => {
+        const file = await ready('x.pdf');
+        await store.markDeleted(file);
+        await opened.shiftTime(SETTLING - 10);
+        expect(await store.forget(file)).toBe(false);
+        expect(await store.reserve(intent('x.pdf'))).toEqual({ refused: 'key taken' });
+        await opened.shiftTime(20);
+        expect(await store.forget(file)).toBe(true);
+        expect(await store.reserve(intent('x.pdf'))).toMatchObject({ created: true });
+      });
+    });
+
+    describe('claimDue', () => {
+      const names = (due: DueFile[]) =>
+        due.map((one) => (one.state === 'deleted' ? one.ref : one.file).s3Key).sort();
+
+      it('answers rows whose time has come, of any user, and never a READY one', async () => {
+        const waiting = await pending('x.pdf', { size: LARGEST });
+        const gone = await deleted('y.pdf', { userId: 'bob' });
+        await ready('z.pdf');
+        expect(await store.claimDue(10, 60)).toEqual([]);
+        await opened.shiftTime(FIRST_PAUSE + 1);
+        const due = await store.claimDue(10, 60);
+        expect(due).toHaveLength(2);
+        expect(due).toContainEqual({
+          state: 'pending',
+          settled: false,
+          file: { ...waiting, createTime: expect.any(Date) },
+        });
+        const { userId, s3Key } = gone;
+        expect(due).toContainEqual({ state: 'deleted', settled: false, ref: { userId, s3Key } });
+      });
+
+      it('tells a lost file, and what is settled', async () => {
+        await lost('lost.pdf');
+        await pending('x.pdf');
+        await deleted('y.pdf');
+        await opened.shiftTime(SETTLING);
+        await pending('young.pdf');
+        await opened.shiftTime(FIRST_PAUSE + 1);
+        const due = await store.claimDue(10, 60);
+        expect(due).toHaveLength(4);
+        for (const one of due) {
+          const name = one.state === 'pending' ? one.file.filename : 'y.pdf';
+          expect([name, one.settled]).toEqual([name, name !== 'young.pdf']);
+          if (one.state === 'pending') expect(one.file.lost).toBe(name === 'lost.pdf');
+        }
+      });
+
+      it('gives no row out twice before its lease has passed, and then again', async () => {
+        await pending('x.pdf');
+        await opened.shiftTime(FIRST_PAUSE + 1);
+        expect(await store.claimDue(10, 60)).toHaveLength(1);
+        expect(await store.claimDue(10, 60)).toEqual([]);
+        await opened.shiftTime(55);
+        expect(await store.claimDue(10, 60)).toEqual([]);
+        await opened.shiftTime(10);
+        expect(await store.claimDue(10, 60)).toHaveLength(1);
+      });
+
+      it('takes at most `limit`, those first that have waited longest', async () => {
+        for (const name of ['c', 'a', 'd', 'b']) {
+          await pending(name);
+          await opened.shiftTime(1);
+        }
+        await opened.shiftTime(FIRST_PAUSE);
+        expect(names(await store.claimDue(2, 600))).toEqual(['ada_a', 'ada_c']);
+        expect(names(await store.claimDue(1, 600))).toEqual(['ada_d']);
+        expect(names(await store.claimDue(2, 600))).toEqual(['ada_b']);
+      });
+
+      it('passes over a row that another is writing, and does not wait for it', async () => {
+        const busy = await pending('busy');
+        await pending('free');
+        await opened.shiftTime(FIRST_PAUSE + 1);
+        const other = await opened.pool.connect();
+        await other.query('begin');
+        await other.query('update files set looks = 1 where s3_key = $1', [busy.s3Key]);
+        expect(names(await store.claimDue(10, 60))).toEqual(['ada_free']);
+        await other.query('rollback');
+        other.release();
+        expect(names(await store.claimDue(10, 60))).toEqual(['ada_busy']);
+      });
+
+      it('gives each row to one of many sweepers at once', async () => {
+        await opened.pool.query(`
+          insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
+          select 'user ' || i % 7, 'key ' || i, 'pending', i, '', decode(md5(i::text), 'hex'), now(), now() - i * interval '1 s'
+          from generate_series(1, 300) i`);
+        const sweep = async () => {
+          const mine: string[] = [];
+          for (let misses = 0; misses < 2; ) {
+            const due = await store.claimDue(10, 600);
+            mine.push(...names(due));
+            // What the others hold at this moment is passed over: nothing once is not nothing left.
+            if (due.length === 0) misses += 1;
+          }
+          return mine;
+        };
+        const claimed = (await Promise.all(Array.from({ length: 6 }, sweep))).flat();
+        expect(claimed).toHaveLength(300);
+        expect(new Set(claimed).size).toBe(300);
+      });
+    });
+
+    describe('postpone', () => {
+      it('lets a row come due again after a pause that grows, and at the latest when it settles', async () => {
+        const file = await pending('x.pdf');
+        const pauses = [];
+        for (let i = 0; i < 7; i++) {
+          await store.postpone(file);
+          pauses.push(Math.round((await row(file))?.due ?? -1));
+        }
+        expect(pauses).toEqual([120, 480, 1_920, 7_680, 30_720, DAY, DAY].map(about));
+        await opened.shiftTime(SETTLING);
+        const [due] = await store.claimDue(1, 60);
+        expect(due).toMatchObject({ settled: true });
+      });
+
+      it('comes due when it settles to the very moment, so that this look is the last', async () => {
+        const file = await deleted('x.pdf');
+        await opened.shiftTime(SETTLING - 5);
+        for (let i = 0; i < 4; i++) await store.postpone(file);
+        expect(await row(file)).toMatchObject({ due: about(5) });
+        await opened.shiftTime(6);
+        expect(await store.claimDue(1, 60)).toMatchObject([{ settled: true }]);
+      });
+
+      it('lets a settled row, too, wait longer each time, and a day at most', async () => {
+        const file = await pending('x.pdf');
+        await opened.shiftTime(SETTLING + 1);
+        const pauses = [];
+        for (let i = 0; i < 30; i++) {
+          await store.postpone(file);
+          pauses.push(Math.round((await row(file))?.due ?? -1));
+        }
+        expect(pauses.slice(0, 7)).toEqual([120, 480, 1_920, 7_680, 30_720, DAY, DAY].map(about));
+        expect(pauses.at(-1)).toEqual(about(DAY));
+      });
+
+      it('changes nothing where nothing is due: a READY file, or none', async () => {
+        const file = await ready('x.pdf');
+        const before = await everything();
+        await store.postpone(file);
+        await store.postpone({ userId: 'ada', s3Key: 'none' });
+        expect(await everything()).toEqual(before);
+      });
+    });
+
+    describe('forget', () => {
+      it.each([
+        ['PENDING', pending],
+        ['lost', lost],
+        ['DELETED', deleted],
+      ])('forgets a %s row when it is settled, and not before', async (_, make) => {
+        const file = await make('x.pdf', {});
+        await opened.shiftTime(LIMITS.longestUploadSeconds - 10);
+        expect(await store.forget(file)).toBe(false);
+        expect(await row(file)).toBeDefined();
+        await opened.shiftTime(LIMITS.urlSeconds + 20);
+        expect(await store.forget(file)).toBe(true);
+        expect(await row(file)).toBeUndefined();
+        expect(await store.forget(file)).toBe(false);
+      });
+
+      it('leaves what is READY, however old', async () => {
+        const file = await ready('x.pdf');
+        await opened.shiftTime(300 * DAY);
+        expect(await store.forget(file)).toBe(false);
+        expect(await store.find(file)).toBeDefined();
+      });
+
+      it('leaves what was asked for again since it settled', async () => {
+        const file = await pending('x.pdf');
+        await opened.shiftTime(SETTLING + 1);
+        await store.reserve(intent('x.pdf'));
+        expect(await store.forget(file)).toBe(false);
+        expect(await store.find(file)).toBeDefined();
+      });
+    });
+
+    describe('oldestOverdueSeconds', () => {
+      it('is by how much the oldest due row is late, of any user, and 0 when none is', async () => {
+        expect(await store.oldestOverdueSeconds()).toBe(0);
+        await ready('there');
+        await pending('x.pdf', { userId: 'bob' });
+        await opened.shiftTime(20);
+        expect(await store.oldestOverdueSeconds()).toBe(0);
+        await opened.shiftTime(80);
+        await pending('y.pdf');
+        expect(await store.oldestOverdueSeconds()).toEqual(about(70));
+        await store.claimDue(9, 60);
+        expect(await store.oldestOverdueSeconds()).toBe(0);
+      });
+    });
+
+    describe('another user', () => {
+      /** Ada's rows: one in each state, each as open to change as it can be. */
+      async function adasRows() {
+        const files = {
+          pending: await pending('pending'),
+          ready: await ready('ready'),
+          lost: await lost('lost'),
+          deleted: await deleted('deleted'),
+        };
+        await opened.shiftTime(SETTLING + 1);
+        const there = (await store.find(files.ready)) as ReadyFile;
+        return Object.values({ ...files, ready: there });
+      }
+
+      const methods: Record<string, (theirs: FileRef & { filename: string; md5: Md5 }) => Promise<unknown>> =
+        {
+          adopt: (theirs) => store.adopt(intent('new name', theirs)),
+          find: (theirs) => store.find(theirs),
+          markReady: (theirs) => store.markReady(theirs, seen()),
+          markLost: (theirs) => store.markLost({ ...(theirs as ReadyFile), seenAt: new Date(8.64e15) }),
+          markDeleted: (theirs) => store.markDeleted(theirs),
+          postpone: (theirs) => store.postpone(theirs),
+          forget: (theirs) => store.forget(theirs),
+        };
+      it.each(Object.entries(methods))('reaches nothing with %s, whatever key it names', async (_, call) => {
+        const files = await adasRows();
+        const before = await everything('ada');
+        for (const file of files) {
+          expect((await call({ ...file, userId: 'bob' })) || undefined).toBeUndefined();
+          // Nor where it has a row of its own under that key.
+          await store.reserve(intent(file.filename, { s3Key: file.s3Key, userId: 'bob' }));
+          await call({ ...file, userId: 'bob' });
+        }
+        expect(await everything('ada')).toEqual(before);
+      });
+
+      it('reserves its own files, in slots of its own', async () => {
+        await adasRows();
+        const before = await everything('ada');
+        for (const { filename, s3Key } of await adasIntents()) {
+          const made = await store.reserve(intent(filename, { s3Key, userId: 'bob' }));
+          expect(made).toMatchObject({ created: true, file: { userId: 'bob' } });
+        }
+        // Past the cap, where dead slots are released: only the user's own.
+        for (let i = 0; i < LIMITS.pendingMax + 5; i++)
+          await store.reserve(intent(`${i}`, { userId: 'bob' }));
+        expect(await everything('ada')).toEqual(before);
+      });
+      const adasIntents = async () => ['pending', 'ready', 'lost', 'deleted'].map((name) => intent(name));
+
+      it('lists nothing', async () => {
+        await adasRows();
+        for (const after of [undefined, { lastModified: new Date(8.64e15), s3Key: 'zzz' }]) {
+          const listed = await store.list({ userId: 'bob', filenamePrefix: '', after, limit: 100 }, 100);
+          expect(listed).toEqual({ ready: [], pending: [] });
+        }
+      });
+    });
+
+    it('has Postgres’s time in every row, whatever the clock of this machine says', async () => {
+      vi.useFakeTimers({ toFake: ['Date'], now: new Date('2001-01-01T00:00:00Z') });
+      const file = await pending('x.pdf');
+      const { lastModified } = (await store.markReady(file, seen())) ?? {};
+      expect(lastModified).toEqual(PAST);
+      const other = await deleted('y.pdf');
+      const { rows } = await opened.pool.query<{ made: number; looked: number }>(
+        `select extract(epoch from now() - create_time)::float8 as made, extract(epoch from now() - seen_at)::float8 as looked
+         from files where s3_key = $1`,
+        [file.s3Key],
+      );
+      expect(rows).toEqual([{ made: about(0), looked: about(0) }]);
+      expect(await row(other)).toMatchObject({ due: about(FIRST_PAUSE), url_end: about(LIMITS.urlSeconds) });
+      expect(await store.find(file)).toMatchObject({ trusted: true });
+    });
+  });
+}
+
+const filesOf = (outcomes: Reservation[]) =>
+  outcomes.flatMap((outcome) => (outcome.refused === undefined ? outcome.file : []));
+
+interface Row {
+  state: string;
+  filename: string;
+  mime_type: string;
+  size: number | null;
+  lost: boolean;
+  looks: number;
+  slot: number | null;
+  /** Seconds from now. */
+  due: number | null;
+  url_end: number;
+}
+
+/** Seconds, give or take what a busy machine needs. */
+const about = (seconds: number) =>
+  expect.toSatisfy((value: number) => Math.abs(value - seconds) < 4, `about ${seconds}`);

@@ -1,0 +1,61 @@
+import pg from 'pg';
+import type { FileStore } from '../../src/files/ports.ts';
+import { createDatabase, createPool, type Pooler } from '../../src/postgres/database.ts';
+import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { createDatabase as createTestDatabase } from '../harness/database.ts';
+
+export interface OpenStore {
+  store: FileStore;
+  /** Straight to the rows, past any pooler. */
+  pool: pg.Pool;
+  /** Lets time pass for every row. S3's own times stay. */
+  shiftTime(seconds: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Way {
+  /** What was made of the migration's tables. */
+  arrange?: (pool: pg.Pool) => Promise<void>;
+  /** What stands in between. */
+  through?: (databaseUrl: string) => Promise<{ url: string; pooler: Pooler; stop(): Promise<void> }>;
+}
+
+/** A store on a migrated database of its own. */
+export async function openStore(limits: StoreLimits, { arrange, through }: Way = {}): Promise<OpenStore> {
+  const database = await createTestDatabase();
+  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  pool.on('error', () => undefined);
+  await migrate(pool);
+  await arrange?.(pool);
+  const pooler = await through?.(database.url);
+  const storePool = createPool({
+    url: pooler?.url ?? database.url,
+    pooler: pooler?.pooler ?? 'none',
+    maxConnections: 16,
+    connectTimeoutMs: 10_000,
+    statementTimeoutMs: 10_000,
+    onIdleError: () => undefined,
+  });
+  const store = createFileStore(
+    createDatabase(storePool, (_, run) => run(), pooler?.pooler),
+    limits,
+  );
+  return {
+    store,
+    pool,
+    async shiftTime(seconds) {
+      await pool.query(
+        `update files set create_time = create_time - $1 * interval '1 s', seen_at = seen_at - $1 * interval '1 s',
+           url_expire_at = url_expire_at - $1 * interval '1 s', due_at = due_at - $1 * interval '1 s'`,
+        [seconds],
+      );
+    },
+    async close() {
+      await storePool.end();
+      await pooler?.stop();
+      await pool.end();
+      await database.drop();
+    },
+  };
+}

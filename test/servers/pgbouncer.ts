@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { access, chown, constants, readFile, writeFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { anyFreePort } from '../../src/dev/free-port.ts';
+import { chooseLauncher } from '../../src/dev/postgres-launcher.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+
+const START_TIMEOUT_MS = 10_000;
+const POLL_MS = 20;
+
+/** Fewer than the clients that the tests have, so that these really share connections. */
+const SERVER_CONNECTIONS = 3;
+
+export interface Pgbouncer {
+  /** Of the same database. */
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Where the program is, if it is installed. Debian puts it where only root looks. */
+export async function findPgbouncer(): Promise<string | undefined> {
+  for (const directory of [...(process.env.PATH ?? '').split(':'), '/usr/sbin']) {
+    const path = join(directory, 'pgbouncer');
+    const runs = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (directory !== '' && runs) return path;
+  }
+  return undefined;
+}
+
+/**
+ * A pgbouncer in transaction mode, otherwise as it comes, in front of one
+ * database. It lets anybody in: it is on loopback and lives as long as a test.
+ */
+export async function startPgbouncer(program: string, databaseUrl: string): Promise<Pgbouncer> {
+  const directory = await temporaryDirectory();
+  const { path } = directory;
+  // It refuses to run as root, as Postgres does.
+  const launcher = await chooseLauncher(program, path, undefined);
+  const port = await anyFreePort();
+  const config = join(path, 'pgbouncer.ini');
+  await writeFile(config, configuration(new URL(databaseUrl), port, path), { mode: 0o600 });
+  if (launcher.owner !== undefined) {
+    await chown(config, launcher.owner.uid, launcher.owner.gid);
+    await chown(path, launcher.owner.uid, launcher.owner.gid);
+  }
+  const child = launcher.launch(program, [config], { stdio: 'ignore', signalOnOurDeath: 'SIGKILL' });
+  const exit = once(child, 'exit');
+  const url = new URL(databaseUrl);
+  url.host = `127.0.0.1:${port}`;
+  const stop = async () => {
+    child.kill('SIGTERM');
+    if (child.exitCode === null && child.signalCode === null) await exit;
+    await directory[Symbol.asyncDispose]();
+  };
+  for (const deadline = Date.now() + START_TIMEOUT_MS; !(await answers(port)); await sleep(POLL_MS)) {
+    if (child.exitCode === null && Date.now() < deadline) continue;
+    const log = await readFile(join(path, 'log'), 'utf8').catch(() => 'it wrote no log');
+    await stop();
+    throw new Error(`pgbouncer did not start:\n${log}`);
+  }
+  return { url: url.href, stop };
+}
+
+function configuration(
+  { hostname, port, username, password, pathname }: URL,
+  listenPort: number,
+  path: string,
+) {
+  const quoted = (text: string) => `'${decodeURIComponent(text).replaceAll("'", "''")}'`;
+  return `[databases]
+${pathname.slice(1)} = host=${hostname} port=${port || 5432} user=${quoted(username)} password=${quoted(password)}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${listenPort}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = ${SERVER_CONNECTIONS}
+logfile = ${join(path, 'log')}
+`;
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
