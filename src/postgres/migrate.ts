@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely';
 import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
 import { createPool, type Pooler } from './database.ts';
@@ -30,16 +30,39 @@ export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationR
 }
 
 /**
- * Brings the schema up to date and tells what was done. Kysely's lock makes
- * concurrent runs wait for each other, so every instance may do it at its start.
+ * Kysely's own lock belongs to the session, which a pooler shares: through one it
+ * keeps nobody out, and can stay behind for good. `migrate` takes one of the
+ * transaction. file-store.pgbouncer.test.ts fails without it.
+ */
+class WithoutLock extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+class Dialect extends PostgresDialect {
+  override createAdapter(): PostgresAdapter {
+    return new WithoutLock();
+  }
+}
+
+/** Any number that nobody else in this database locks. */
+const LOCK = 7_114_253_886_201;
+
+/**
+ * Brings the schema up to date and tells what was done, in one transaction, under
+ * a lock: concurrent runs wait for each other, so every instance may do it at its
+ * start.
  *
  * Migrations only go forward, and each leaves the release before it working:
  * add in one release, use in the next, remove in the one after.
  */
 export async function migrate(pool: pg.Pool): Promise<MigrationResult[]> {
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
-  const { error, results } = await migrator.migrateToLatest();
-  if (error !== undefined) throw error;
-  return results ?? [];
+  const db = new Kysely<unknown>({ dialect: new Dialect({ pool }) });
+  return db.transaction().execute(async (transaction) => {
+    await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)})`.execute(transaction);
+    const provider = { getMigrations: async () => MIGRATIONS };
+    const { error, results } = await new Migrator({ db: transaction, provider }).migrateToLatest();
+    if (error !== undefined) throw error;
+    return results ?? [];
+  });
 }

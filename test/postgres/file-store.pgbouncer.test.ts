@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Pooler } from '../../src/postgres/database.ts';
+import { migrateAt } from '../../src/postgres/migrate.ts';
+import { createDatabase } from '../harness/database.ts';
 import { findPgbouncer, startPgbouncer } from '../servers/pgbouncer.ts';
 import { fileStoreContract } from './file-store.ts';
 import { openStore } from './open-store.ts';
@@ -25,6 +27,16 @@ if (program === undefined) {
   fileStoreContract('the store through pgbouncer in transaction mode', (limits) =>
     openStore(limits, { through: through('transaction') }),
   );
+
+  test('the schema is brought up to date through pgbouncer, by several at once', async () => {
+    const database = await createDatabase();
+    const { url, stop } = await startPgbouncer(program, database.url);
+    const runs = await Promise.all([1, 2, 3, 4].map(() => migrateAt(url, 'transaction')));
+    expect(runs.flat()).toEqual([expect.objectContaining({ status: 'Success' })]);
+    expect(await migrateAt(url, 'transaction')).toEqual([]);
+    await stop();
+    await database.drop();
+  });
 
   test('pgbouncer takes no connection that was not told of it', async () => {
     const { store, close } = await openStore(LIMITS, { through: through('none') });

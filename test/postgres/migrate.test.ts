@@ -1,0 +1,27 @@
+import pg from 'pg';
+import { expect, it } from 'vitest';
+import { migrateAt } from '../../src/postgres/migrate.ts';
+import { createDatabase } from '../harness/database.ts';
+
+const tables = async (url: string) => {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query(
+    `select indexdef from pg_indexes where tablename = 'files' order by indexname`,
+  );
+  await client.end();
+  return rows;
+};
+
+it('many instances may bring the schema up to date at once: one does, the others wait and find it done', async () => {
+  const database = await createDatabase();
+  const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt(database.url, 'none')));
+  expect(runs.filter((done) => done.length > 0)).toEqual([
+    [expect.objectContaining({ migrationName: '0001-files', status: 'Success' })],
+  ]);
+  const before = await tables(database.url);
+  expect(before.length).toBeGreaterThan(0);
+  expect(await migrateAt(database.url, 'none')).toEqual([]);
+  expect(await tables(database.url)).toEqual(before);
+  await database.drop();
+});
