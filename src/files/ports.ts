@@ -100,10 +100,10 @@ export interface FileStore {
   markDeleted(ref: FileRef): Promise<boolean>;
 
   /**
-   * Up to `limit` rows of any user whose time has come: those that have waited
-   * longest, in no order, but for rows that somebody is writing at this moment.
-   * No other sweeper gets them before `leaseSeconds` have passed. Whoever dies
-   * with a claim loses nothing: the rows come due again.
+   * Up to `limit` rows, and no more than 100, of any user whose time has come:
+   * those that have waited longest, in no order, but for rows that somebody is
+   * writing at this moment. No other sweeper gets them before `leaseSeconds` have
+   * passed. Whoever dies with a claim loses nothing: the rows come due again.
    */
   claimDue(limit: number, leaseSeconds: number): Promise<DueFile[]>;
 

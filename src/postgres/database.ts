@@ -44,7 +44,12 @@ export function createPool(options: PoolOptions): pg.Pool {
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs,
     // pgbouncer refuses a connection that asks for settings which it does not know.
-    ...(options.pooler !== 'transaction' && { statement_timeout: options.statementTimeoutMs }),
+    ...(options.pooler !== 'transaction' && {
+      statement_timeout: options.statementTimeoutMs,
+      // Planned once per connection, and the plans are those that plans.test.ts looks at. Left
+      // to itself, Postgres plans some anew at each call, by values that change nothing.
+      options: '-c plan_cache_mode=force_generic_plan',
+    }),
     query_timeout: options.statementTimeoutMs + ANSWER_GRACE_MS,
     application_name: 'file-service',
     keepAlive: true,

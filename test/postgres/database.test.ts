@@ -1,0 +1,255 @@
+import { Code } from '@connectrpc/connect';
+import { sql } from 'kysely';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { anyFreePort } from '../../src/dev/free-port.ts';
+import {
+  createPool,
+  type Database,
+  createDatabase as databaseOn,
+  type PoolOptions,
+} from '../../src/postgres/database.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { type Prepared, prepare } from '../../src/postgres/prepared.ts';
+import { find, forget } from '../../src/postgres/statements.ts';
+import { toConnectError } from '../../src/rpc/errors.ts';
+import { createDatabase, type TestDatabase } from '../harness/database.ts';
+
+const MAX_CONNECTIONS = 3;
+
+const sleep = prepare<{ seconds: number }>()('sleep', (db, param) =>
+  db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
+);
+const backend = prepare<object>()('backend', (db) =>
+  db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid')]),
+);
+const nobody = { userId: 'nobody', s3Key: 'none', trustSeconds: 0, longestUploadSeconds: 0 };
+const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
+
+let server: TestDatabase;
+let admin: pg.Pool;
+beforeAll(async () => {
+  server = await createDatabase();
+  admin = new pg.Pool({ connectionString: server.url, max: 2 });
+  await migrate(admin);
+});
+afterAll(async () => {
+  await admin.end();
+  await server.drop();
+});
+
+const opened: pg.Pool[] = [];
+afterEach(async () => {
+  for (const pool of opened.splice(0)) {
+    expect({ busy: pool.totalCount - pool.idleCount, waiting: pool.waitingCount }).toEqual({
+      busy: 0,
+      waiting: 0,
+    });
+    await pool.end();
+  }
+});
+
+function open(over: Partial<PoolOptions> = {}): { pool: pg.Pool; database: Database; idleErrors: Error[] } {
+  const idleErrors: Error[] = [];
+  const pool = createPool({
+    url: server.url,
+    maxConnections: MAX_CONNECTIONS,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 5_000,
+    onIdleError: (error) => idleErrors.push(error),
+    ...over,
+  });
+  opened.push(pool);
+  return { pool, database: databaseOn(pool, (_, run) => run(), over.pooler), idleErrors };
+}
+
+const works = (database: Database) => database.run(find, nobody).then((rows) => expect(rows).toEqual([]));
+
+const pidOf = async (database: Database) => (await database.run(backend, {}))[0]?.pid;
+
+function withUrl(change: (url: URL) => void): string {
+  const url = new URL(server.url);
+  change(url);
+  return url.href;
+}
+
+/** Whether that many sessions of the service run this now. */
+const running = async (text: string) => {
+  const { rowCount } = await admin.query(
+    `select from pg_stat_activity where application_name = 'file-service' and state = 'active' and query like $1`,
+    [`%${text}%`],
+  );
+  return rowCount ?? 0;
+};
+
+const killSleepers = () =>
+  admin.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'file-service' and query like '%pg_sleep%'`,
+  );
+
+describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to retry', () => {
+  it('when it ends the connection during a statement; and the next has another', async () => {
+    const { database, pool } = open();
+    const calls = [1, 2, 3, 4].map(() => database.run(sleep, { seconds: 20 }));
+    const outcomes = Promise.allSettled(calls);
+    // As many as there are connections; the fourth call waits for one.
+    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(MAX_CONNECTIONS));
+    await killSleepers();
+    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
+    await killSleepers();
+    expect((await outcomes).map((one) => one.status === 'rejected' && one.reason)).toEqual(
+      [1, 2, 3, 4].map(() => expect.objectContaining(unavailable)),
+    );
+    await Promise.all([1, 2, 3, 4, 5].map(() => works(database)));
+    expect(pool.totalCount).toBeLessThanOrEqual(MAX_CONNECTIONS);
+  });
+
+  it('not even that, when an idle connection ended: it is told, and replaced', async () => {
+    const { database, idleErrors } = open();
+    const pid = await pidOf(database);
+    await admin.query('select pg_terminate_backend($1)', [pid]);
+    await vi.waitFor(() => expect(idleErrors).toHaveLength(1));
+    expect(await pidOf(database)).not.toBe(pid);
+  });
+
+  it('when nobody listens', async () => {
+    const port = await anyFreePort();
+    const { database } = open({ url: withUrl((url) => (url.port = String(port))) });
+    await expect(database.run(find, nobody)).rejects.toMatchObject({
+      ...unavailable,
+      cause: { code: 'ECONNREFUSED' },
+    });
+  });
+
+  it.each<[string, string, (url: URL) => unknown]>([
+    ['has no such database', '3D000', (url) => (url.pathname = '/none')],
+    ['does not take the password', '28P01', (url) => (url.password = 'wrong')],
+  ])('when it %s', async (_, code, change) => {
+    const { database } = open({ url: withUrl(change) });
+    await expect(database.run(find, nobody)).rejects.toMatchObject({ ...unavailable, cause: { code } });
+  });
+
+  it('when a statement takes longer than it may, which Postgres ends', async () => {
+    const { database } = open({ statementTimeoutMs: 200 });
+    const failure = database.run(sleep, { seconds: 20 });
+    await expect(failure).rejects.toMatchObject({ ...unavailable, cause: { code: '57014' } });
+    expect(await running('pg_sleep')).toBe(0);
+    await works(database);
+  });
+
+  it('when Postgres does not end it, as behind a pooler: then the client does, and drops the connection', async () => {
+    const { database, pool } = open({ statementTimeoutMs: 200, pooler: 'transaction' });
+    await expect(database.run(sleep, { seconds: 20 })).rejects.toMatchObject({
+      ...unavailable,
+      cause: { message: 'Query read timeout' },
+    });
+    // The answer may still come, and must not be taken for that of another.
+    expect(pool.totalCount).toBe(0);
+    await works(database);
+    await killSleepers();
+  });
+
+  it('when all connections of this instance are taken for too long', async () => {
+    const { database } = open({ maxConnections: 1, connectTimeoutMs: 200 });
+    const busy = database.run(sleep, { seconds: 1 });
+    await expect(database.run(find, nobody)).rejects.toMatchObject(unavailable);
+    await busy;
+    await works(database);
+  });
+
+  it('when the server has no connection left', async () => {
+    const role = `limited_${process.pid}`;
+    await admin.query(`create role ${role} login password 'secret' connection limit 1`);
+    const url = withUrl((url) => {
+      url.username = role;
+      url.password = 'secret';
+    });
+    const { database } = open({ url });
+    const first = new pg.Client({ connectionString: url });
+    await first.connect();
+    await expect(database.run(backend, {})).rejects.toMatchObject({
+      ...unavailable,
+      cause: { code: '53300' },
+    });
+    await first.end();
+    await vi.waitFor(() => database.run(backend, {}));
+    await opened.pop()?.end();
+    await admin.query(`drop role ${role}`);
+  });
+
+  it('when it is read-only, as a replica is after a failover; reads go on, and writes when it is over', async () => {
+    const name = new URL(server.url).pathname.slice(1);
+    await admin.query(`alter database ${name} set default_transaction_read_only = on`);
+    const { database } = open();
+    await expect(database.run(forget, nobody)).rejects.toMatchObject({
+      ...unavailable,
+      cause: { code: '25006' },
+    });
+    await works(database);
+    await admin.query(`alter database ${name} reset default_transaction_read_only`);
+    // Each refusal cost its connection: the next leads to a server that takes writes.
+    await vi.waitFor(async () => expect(await database.run(forget, nobody)).toEqual([]));
+  });
+});
+
+describe('what Postgres answers', () => {
+  const wrong = prepare<object>()('wrong', (db) => db.selectNoFrom(sql`from from`.as('nothing')));
+  const duplicate = prepare<object>()('duplicate', (db) =>
+    db
+      .insertInto('files')
+      .columns([
+        'user_id',
+        's3_key',
+        'state',
+        'filename',
+        'mime_type',
+        'fingerprint',
+        'url_expire_at',
+        'due_at',
+      ])
+      .expression(
+        sql`select 'a', 'a', 'pending', 'a', 'a', ''::bytea, now(), now() from generate_series(1, 2)`,
+      ),
+  );
+  const missing = prepare<object>()('missing', (db) =>
+    db.selectNoFrom(sql`(select from no_such_table)`.as('x')),
+  );
+
+  it.each<[string, Prepared<object, unknown>, string]>([
+    ['a wrong statement', wrong, '42601'],
+    ['a missing table', missing, '42P01'],
+    ['a row that is there already', duplicate, '23505'],
+  ])('%s is a fault of ours and no reason to retry; its connection stays', async (_, statement, code) => {
+    const { database, pool } = open();
+    const pid = await pidOf(database);
+    const fault = await database.run(statement, {}).catch((error: unknown) => error);
+    expect(fault).toBeInstanceOf(pg.DatabaseError);
+    expect(fault).toMatchObject({ code });
+    expect(toConnectError(fault)).toMatchObject({ code: Code.Internal, rawMessage: 'internal error' });
+    expect(await pidOf(database)).toBe(pid);
+    expect(pool.totalCount).toBe(1);
+  });
+
+  it('a parameter that cannot be sent is a fault of ours, too', async () => {
+    const { database } = open();
+    const broken = { ...find, values: () => [].map.call(undefined, String) };
+    await expect(database.run(broken, nobody)).rejects.toBeInstanceOf(TypeError);
+  });
+});
+
+describe('statements', () => {
+  const kept = async (pool: pg.Pool) =>
+    (await pool.query('select name from pg_prepared_statements order by name')).rows.map(({ name }) => name);
+
+  it('are named, so that a connection prepares each once', async () => {
+    const { database, pool } = open({ maxConnections: 1 });
+    for (let i = 0; i < 3; i++) await works(database);
+    expect(await kept(pool)).toEqual(['find']);
+  });
+
+  it('are not, behind a pooler, where the next use has another connection', async () => {
+    const { database, pool } = open({ maxConnections: 1, pooler: 'transaction' });
+    for (let i = 0; i < 3; i++) await works(database);
+    expect(await kept(pool)).toEqual([]);
+  });
+});

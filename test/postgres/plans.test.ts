@@ -1,0 +1,319 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { listFiles } from '../../src/files/list-files.ts';
+import { createPool, type Database, createDatabase as databaseOn } from '../../src/postgres/database.ts';
+import { createFileStore } from '../../src/postgres/file-store.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import type { Prepared } from '../../src/postgres/prepared.ts';
+import * as statements from '../../src/postgres/statements.ts';
+import { createDatabase, type TestDatabase } from '../harness/database.ts';
+
+const LONG = process.env.TEST_LONG === '1';
+
+/** READY files of one user, who has nothing pending. */
+const BIG = LONG ? 1_000_000 : 20_000;
+/** Of 2,000 other users. */
+const OTHERS_READY = 80_000;
+/** Of 1,000 users, all due, as after an outage. */
+const DUE = 20_000;
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 600_000 });
+
+type Name = keyof typeof statements;
+
+const PREPARED: Record<Name, Prepared<never, unknown>> = { ...statements };
+
+interface Expectation {
+  /** What it may read the table by; nothing else, and never all of it. */
+  indexes: string[];
+  /** Pages of 8 kB, of table and indexes together. */
+  buffersMax: number;
+}
+
+// A depth of three or four per probe of an index, a page per row at worst.
+const PROBE = 5;
+const ROW_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 2 * PROBE };
+/** The row's new version goes into every index that it belongs to. */
+const WRITE_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 12 * PROBE };
+
+/** Every statement that there is: a new one needs a line. */
+const EXPECTED: Record<Name, Expectation> = {
+  reserve: { indexes: ['files_content'], buffersMax: 12 * PROBE },
+  obstacles: { indexes: ['files_pkey', 'files_content', 'files_slot'], buffersMax: 6 * PROBE },
+  adopt: WRITE_BY_KEY,
+  find: ROW_BY_KEY,
+  listFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
+  listNextPage: { indexes: ['files_ready'], buffersMax: 101 + PROBE },
+  markReady: WRITE_BY_KEY,
+  markLost: WRITE_BY_KEY,
+  markDeleted: WRITE_BY_KEY,
+  claimDue: { indexes: ['files_due', 'files_pkey'], buffersMax: 101 * 12 * PROBE },
+  postpone: WRITE_BY_KEY,
+  forget: WRITE_BY_KEY,
+  oldestOverdue: { indexes: ['files_due'], buffersMax: 2 * PROBE },
+  schemaCheck: { indexes: [], buffersMax: 0 },
+};
+
+/** Whoever is asked about has the most files of all. */
+const PARAMS = {
+  userId: 'big',
+  s3Key: 'big_00000777.pdf',
+  fingerprint: Buffer.alloc(16),
+  filename: 'a.pdf',
+  mimeType: 'application/pdf',
+  size: 5,
+  etag: 'etag',
+  slot: 7,
+  slots: 1_000,
+  filenamePrefix: '',
+  limit: 101,
+  pendingLimit: 300,
+  afterTime: new Date(),
+  afterKey: 'z',
+  lastModified: new Date(),
+  seenAt: new Date(),
+  leaseSeconds: 60,
+  urlSeconds: 3_600,
+  trustSeconds: 900,
+  longestUploadSeconds: 86_400,
+};
+
+let database: TestDatabase;
+let pool: pg.Pool;
+beforeAll(async () => {
+  database = await createDatabase();
+  // As the service has it, with one connection: what is prepared stays at hand.
+  pool = createPool({
+    url: database.url,
+    maxConnections: 1,
+    connectTimeoutMs: 10_000,
+    statementTimeoutMs: 600_000,
+    onIdleError: () => undefined,
+  });
+  await migrate(pool);
+  await fill(`'big'`, BIG, 'ready');
+  await fill(`'user ' || i % 2000`, OTHERS_READY, 'ready');
+  await fill(`'waiting ' || i % 1000`, DUE, 'pending');
+  await pool.query('vacuum analyze files');
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+async function fill(user: string, rows: number, state: 'ready' | 'pending'): Promise<void> {
+  const values =
+    state === 'ready'
+      ? `i, md5(i::text), now() - i * interval '1 minute', now(), null, null`
+      : `null, null, null, null, now() - i * interval '1 s', i / 1000 + 1`;
+  await pool.query(`
+    insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, create_time, url_expire_at,
+      size, etag, last_modified, seen_at, due_at, slot)
+    select ${user}, ${user} || '_' || lpad(i::text, 8, '0') || '.pdf', '${state}', 'document ' || i || '.pdf',
+      'application/pdf', decode(md5(i::text), 'hex'), now() - i * interval '1 minute', now(), ${values}
+    from generate_series(1, ${rows}) i`);
+}
+
+interface Node {
+  'Node Type': string;
+  'Index Name'?: string;
+  'Index Cond'?: string;
+  'Rows Removed by Filter'?: number;
+  'Shared Hit Blocks': number;
+  'Shared Read Blocks': number;
+  Plans?: Node[];
+}
+
+interface Plan {
+  root: Node;
+  nodes: Node[];
+  buffers: number;
+}
+
+/** Prepared, as the service has it; EXECUTE then takes the plan that is kept. */
+async function prepareOnce(name: Name, params = PARAMS): Promise<string> {
+  await pool.query('deallocate all');
+  await pool.query(`prepare statement as ${PREPARED[name].text}`);
+  const { values } = PREPARED[name] as Prepared<typeof PARAMS, unknown>;
+  const text = (value: unknown) =>
+    value instanceof Date
+      ? value.toISOString()
+      : Buffer.isBuffer(value)
+        ? `\\x${value.toString('hex')}`
+        : value;
+  return `execute statement (${values(params)
+    .map((value) => pg.escapeLiteral(String(text(value))))
+    .join(', ')})`.replace(' ()', '');
+}
+
+/** Runs it for its plan; what it changed is taken back. */
+async function explain(name: Name, over: Partial<typeof PARAMS> = {}, format = 'json'): Promise<unknown[]> {
+  const execute = await prepareOnce(name, { ...PARAMS, ...over });
+  await pool.query('begin');
+  const { rows } = await pool.query(`explain (analyze, buffers, timing off, format ${format}) ${execute}`);
+  await pool.query('rollback');
+  return rows.map((row) => row['QUERY PLAN']);
+}
+
+async function plan(name: Name, over?: Partial<typeof PARAMS>): Promise<Plan> {
+  const [[{ Plan: root }]] = (await explain(name, over)) as [[{ Plan: Node }]];
+  const flat = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(flat)];
+  return { root, nodes: flat(root), buffers: root['Shared Hit Blocks'] + root['Shared Read Blocks'] };
+}
+
+const scans = ({ nodes }: Plan) =>
+  nodes.filter((node) => node['Node Type'].match(/Index.*Scan|Seq Scan|Bitmap/));
+
+describe('the plan that is kept', () => {
+  it.each(Object.entries(EXPECTED))(
+    'of %s reads by its indexes alone, and little',
+    async (name, expected) => {
+      const found = await plan(name as Name);
+      const types = found.nodes.map((node) => node['Node Type']);
+      expect(types.filter((type) => /Seq Scan|Bitmap/.test(type))).toEqual(
+        name === 'schemaCheck' ? ['Seq Scan'] : [],
+      );
+      expect(new Set(scans(found).flatMap((scan) => scan['Index Name'] ?? []))).toEqual(
+        new Set(expected.indexes),
+      );
+      expect(found.buffers).toBeLessThanOrEqual(expected.buffersMax);
+    },
+  );
+
+  it.each(Object.entries(EXPECTED))(
+    'of %s finds its rows by user, unless it is the sweeper’s',
+    async (name) => {
+      for (const scan of scans(await plan(name as Name))) {
+        if (name === 'schemaCheck' || scan['Index Name'] === 'files_due') continue;
+        expect(scan['Index Cond']).toMatch(/user_id = /);
+      }
+    },
+  );
+
+  it.each(Object.keys(EXPECTED) as Name[])('of %s is made once, and not for each call', async (name) => {
+    const execute = await prepareOnce(name);
+    await pool.query('begin');
+    for (let i = 0; i < 3; i++) await pool.query(execute);
+    await pool.query('rollback');
+    const { rows } = await pool.query(
+      `select generic_plans::int, custom_plans::int from pg_prepared_statements where name = 'statement'`,
+    );
+    expect(rows).toEqual([{ generic_plans: 3, custom_plans: 0 }]);
+  });
+
+  it('knows what type every parameter is of: a mistaken one would do without the index', async () => {
+    const types: Record<string, string> = {};
+    for (const name of Object.keys(EXPECTED) as Name[]) {
+      await prepareOnce(name);
+      const { rows } = await pool.query(
+        `select array_to_string(parameter_types, ' ') as types from pg_prepared_statements where name = 'statement'`,
+      );
+      types[name] = rows[0].types
+        .replaceAll('double precision', 'float8')
+        .replaceAll('timestamp with time zone', 'time');
+    }
+    expect(types).toMatchInlineSnapshot(`
+      {
+        "adopt": "text text bigint text text",
+        "claimDue": "bigint float8 float8",
+        "find": "float8 text text",
+        "forget": "text text float8",
+        "listFirstPage": "float8 text text bigint text text bigint",
+        "listNextPage": "float8 text time text text bigint",
+        "markDeleted": "text text",
+        "markLost": "text text time",
+        "markReady": "bigint text text time text text",
+        "obstacles": "text text text bytea text bytea integer text",
+        "oldestOverdue": "",
+        "postpone": "float8 float8 text text",
+        "reserve": "float8 text bytea float8 smallint text bytea text text bytea text text bigint float8 smallint",
+        "schemaCheck": "",
+      }
+    `);
+  });
+});
+
+describe('a user with very many READY files and none pending', () => {
+  it('pays for the pending half of a first page with one probe of an empty index', async () => {
+    const found = await plan('listFirstPage');
+    const [half] = scans(found).filter((scan) => scan['Index Name'] === 'files_pending');
+    expect((half?.['Shared Hit Blocks'] ?? 0) + (half?.['Shared Read Blocks'] ?? 0)).toBeLessThanOrEqual(
+      PROBE,
+    );
+    expect(found.nodes.map((node) => node['Node Type'])).toEqual([
+      'Append',
+      'Limit',
+      'Index Scan',
+      'Limit',
+      'Index Scan',
+    ]);
+    if (LONG) {
+      const text = (await explain('listFirstPage', {}, 'text')).join('\n');
+      process.stdout.write(`\nA first page of ${BIG} READY files, none pending:\n${text}\n\n`);
+    }
+  });
+
+  it('gets a page with one statement, the first one too, and S3 is not asked', async () => {
+    const run: string[] = [];
+    const inner = databaseOn(pool, (_, step) => step());
+    const counting: Database = {
+      run(statement, params) {
+        run.push(statement.name);
+        return inner.run(statement, params);
+      },
+    };
+    const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000 });
+    const askS3 = () => expect.fail('S3 was asked');
+    const list = listFiles({
+      store,
+      objects: { head: askS3 },
+      journal: { contentMismatch: askS3, storageFailed: askS3 },
+    });
+    const page = async (pageToken: string) =>
+      list('big', { pageSize: 100, pageToken, filenamePrefix: '' }, Date.now() + 10_000);
+    const first = await page('');
+    expect(first.files).toHaveLength(100);
+    expect(run).toEqual(['list_first_page']);
+    const second = await page(first.nextPageToken);
+    expect(second.files).toHaveLength(100);
+    expect(run).toEqual(['list_first_page', 'list_next_page']);
+  });
+
+  it('pays for a page far behind what it pays for the second', async () => {
+    const { rows } = await pool.query(
+      `select last_modified, s3_key from files where user_id = 'big' order by last_modified, s3_key offset 150 limit 1`,
+    );
+    const second = await plan('listNextPage');
+    const last = await plan('listNextPage', { afterTime: rows[0].last_modified, afterKey: rows[0].s3_key });
+    expect(scans(last).map((scan) => scan['Index Cond'])).toEqual(
+      scans(second).map((scan) => scan['Index Cond']),
+    );
+    expect(scans(last)[0]?.['Index Cond']).toContain('ROW(last_modified, s3_key) < ROW(');
+    expect(last.buffers).toBeLessThanOrEqual(2 * second.buffers + PROBE);
+  });
+
+  it('pays little for a prefix that many names have, and for a rare one all its files, but nobody else’s', async () => {
+    expect((await plan('listFirstPage', { filenamePrefix: 'document' })).buffers).toBeLessThanOrEqual(
+      EXPECTED.listFirstPage.buffersMax,
+    );
+    const rare = scans(await plan('listFirstPage', { filenamePrefix: 'rare' }));
+    expect(rare.map((scan) => scan['Index Name'])).toEqual(['files_ready', 'files_pending']);
+    expect(rare[0]?.['Rows Removed by Filter']).toBe(BIG);
+  });
+});
+
+it('there is no index but the sweeper’s that does not lead with the user', async () => {
+  const { rows } = await pool.query<{ name: string; leads: string }>(`
+    select i.indexrelid::regclass::text as name, a.attname as leads
+    from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where i.indrelid = 'files'::regclass`);
+  expect(rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name)).toEqual(['files_due']);
+});
+
+it('READY files, nearly all of the table, are not in the sweeper’s index', async () => {
+  const { rows } = await pool.query(
+    `select reltuples::int as entries from pg_class where relname = 'files_due'`,
+  );
+  // Reckoned from a sample.
+  expect(Math.abs(rows[0].entries - DUE)).toBeLessThan(DUE / 10);
+});
