@@ -18,7 +18,6 @@ import { createGrpcServer } from './rpc/grpc-server.ts';
 import { createHealth } from './rpc/health.ts';
 import { createHttpServer, type Page } from './rpc/http-server.ts';
 import { createIdentify } from './rpc/identity.ts';
-import { createReflection } from './rpc/reflection.ts';
 import { createClient } from './s3/client.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
@@ -117,9 +116,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
     onFault: (fault) => log.warn({ err: fault }, 'the sweeper could not finish a step; it comes again'),
   });
-  const reflection = createReflection();
-  const grpc = createGrpcServer(fileService, reflection, health);
-  const http = createHttpServer(fileService, reflection, pages(metrics, readiness));
+  const grpc = createGrpcServer(fileService, health);
+  const http = createHttpServer(fileService, pages(metrics, readiness));
 
   const stop = async () => {
     health.set(false);

@@ -38,8 +38,12 @@ export function createJournal(log: Logger, metrics: Metrics): Journal {
   };
 }
 
-/** The caller's own faults are its own business; ours are logged with what is behind them. */
-const OUR_FAULTS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+/**
+ * The caller's own faults are its own business; ours are logged with what is
+ * behind them. A deadline may be either: the caller's patience, or a call that
+ * took long, and then it is logged as a slow one.
+ */
+const OUR_FAULTS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE']);
 
 export function recordCall(log: Logger, metrics: Metrics) {
   return ({ fault, ...call }: CallOutcome): void => {

@@ -3,10 +3,11 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health as HealthService } from '../../gen/health/v1/health_pb.ts';
 import { addService } from './grpc-bridge.ts';
 import type { Health } from './health.ts';
 import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
-import type { Reflection } from './reflection.ts';
+import { createReflection } from './reflection.ts';
 import { StreamEndingServer } from './stream-ending-server.ts';
 
 export interface GrpcServer {
@@ -17,16 +18,13 @@ export interface GrpcServer {
 }
 
 /** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
-export function createGrpcServer(
-  fileService: ServiceImpl<typeof FileService>,
-  reflection: Reflection,
-  health: Health,
-): GrpcServer {
+export function createGrpcServer(fileService: ServiceImpl<typeof FileService>, health: Health): GrpcServer {
   const server = new StreamEndingServer({
     'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
     'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
   });
   addService(server, FileService, fileService);
+  const reflection = createReflection([FileService, HealthService]);
   addService(server, ServerReflectionV1, reflection.v1);
   addService(server, ServerReflectionV1Alpha, reflection.v1alpha);
   health.grpc.addToServer(server);

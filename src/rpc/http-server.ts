@@ -9,7 +9,7 @@ import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflectio
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
-import type { Reflection } from './reflection.ts';
+import { createReflection } from './reflection.ts';
 
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -27,9 +27,10 @@ const HEADERS_MAX_BYTES = 16 * 1024;
 /** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
 export function createHttpServer(
   fileService: ServiceImpl<typeof FileService>,
-  reflection: Reflection,
   pages: Record<string, Page>,
 ): HttpServer {
+  // Health is gRPC's; here it is a page.
+  const reflection = createReflection([FileService]);
   const connect = connectNodeAdapter({
     routes: (router) => {
       router.service(FileService, fileService);

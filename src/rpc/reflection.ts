@@ -8,7 +8,6 @@ import {
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ServiceImpl } from '@connectrpc/connect';
 import { file_files_v1_error_reason } from '../../gen/files/v1/error_reason_pb.ts';
-import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import {
   type ServerReflectionRequest as RequestV1,
@@ -16,7 +15,6 @@ import {
   ServerReflection as ServerReflectionV1,
 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
-import { Health } from '../../gen/health/v1/health_pb.ts';
 
 type Question = RequestV1['messageRequest'];
 type Answer = NonNullable<MessageInitShape<typeof ResponseV1Schema>['messageResponse']>;
@@ -26,8 +24,6 @@ export interface Reflection {
   v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha>;
 }
 
-const OFFERED: readonly DescService[] = [FileService, Health, ServerReflectionV1, ServerReflectionV1Alpha];
-
 /** What can be asked for beside what the services need: the reasons, and what errors carry. */
 const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details];
 
@@ -35,9 +31,12 @@ const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details
  * Server reflection from protobuf-es's own descriptors, for grpcurl and buf curl.
  * The package @grpc/reflection makes descriptors anew, and buf curl finds no
  * service in those.
+ *
+ * @param services what the wire offers beside reflection itself
  */
-export function createReflection(): Reflection {
-  const allFiles = withDependencies([...OFFERED.map((service) => service.file), ...FURTHER_FILES]);
+export function createReflection(services: readonly DescService[]): Reflection {
+  const offered = [...services, ServerReflectionV1, ServerReflectionV1Alpha];
+  const allFiles = withDependencies([...offered.map((service) => service.file), ...FURTHER_FILES]);
   const filesByName = new Map(allFiles.map((file) => [file.proto.name, file]));
   const registry = createRegistry(...allFiles);
 
@@ -46,7 +45,7 @@ export function createReflection(): Reflection {
       case 'listServices':
         return {
           case: 'listServicesResponse',
-          value: { service: OFFERED.map(({ typeName }) => ({ name: typeName })) },
+          value: { service: offered.map(({ typeName }) => ({ name: typeName })) },
         };
       case 'fileByFilename':
         return descriptors(filesByName.get(question.value), question.value);

@@ -1,0 +1,104 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type ServerReflectionRequest,
+  type ServerReflectionResponse,
+  ServerReflection as V1,
+} from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as V1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { startTestService, type TestService } from '../harness/service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService();
+});
+afterAll(() => service.stop());
+
+type Question = ServerReflectionRequest['messageRequest'];
+type Answer = ServerReflectionResponse['messageResponse'];
+
+const TRANSPORTS = {
+  gRPC: () => createGrpcTransport({ baseUrl: service.grpcUrl }),
+  Connect: () => createConnectTransport({ baseUrl: service.httpUrl, httpVersion: '2' }),
+};
+
+/** Every question on one stream, as grpcurl asks them. */
+async function ask(
+  wire: keyof typeof TRANSPORTS,
+  version: typeof V1 | typeof V1Alpha,
+  questions: Question[],
+) {
+  const client = createClient(version as typeof V1, TRANSPORTS[wire]());
+  async function* requests() {
+    for (const messageRequest of questions) yield { host: 'h', messageRequest };
+  }
+  const answers: Answer[] = [];
+  for await (const { messageResponse } of client.serverReflectionInfo(requests()))
+    answers.push(messageResponse);
+  return answers;
+}
+
+const filesOf = (answer: Answer | undefined) =>
+  answer?.case === 'fileDescriptorResponse'
+    ? answer.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes).name)
+    : answer;
+
+describe.each([
+  ['gRPC', 'v1', V1],
+  ['gRPC', 'v1alpha', V1Alpha],
+  ['Connect', 'v1', V1],
+  ['Connect', 'v1alpha', V1Alpha],
+] as const)('over %s, %s', (wire, _, version) => {
+  it('lists what this wire serves, and nothing else', async () => {
+    const [answer] = await ask(wire, version, [{ case: 'listServices', value: '' }]);
+    const names = answer?.case === 'listServicesResponse' ? answer.value.service.map(({ name }) => name) : [];
+    expect(names.sort()).toEqual(
+      [
+        'files.v1.FileService',
+        ...(wire === 'gRPC' ? ['grpc.health.v1.Health'] : []),
+        'grpc.reflection.v1.ServerReflection',
+        'grpc.reflection.v1alpha.ServerReflection',
+      ].sort(),
+    );
+  });
+
+  it.each([
+    'files.v1.FileService',
+    'files.v1.FileService.ListFiles',
+    'files.v1.File',
+    'files.v1.File.s3_key',
+    'files.v1.ErrorReason',
+    'google.rpc.ErrorInfo',
+    '.files.v1.File',
+  ])('gives the file of %s with what it imports', async (symbol) => {
+    const [answer] = await ask(wire, version, [{ case: 'fileContainingSymbol', value: symbol }]);
+    const files = filesOf(answer);
+    expect(files).toEqual(expect.arrayContaining([expect.stringMatching(/\.proto$/)]));
+    if (symbol.includes('FileService')) {
+      expect(files).toEqual([
+        'google/protobuf/timestamp.proto',
+        'files/v1/file.proto',
+        'files/v1/file_service.proto',
+      ]);
+    }
+  });
+
+  it('answers several questions on one stream, in order', async () => {
+    const answers = await ask(wire, version, [
+      { case: 'fileByFilename', value: 'files/v1/file.proto' },
+      { case: 'fileContainingSymbol', value: 'no.such.Thing' },
+      { case: 'allExtensionNumbersOfType', value: 'files.v1.File' },
+      { case: 'fileByFilename', value: 'no/such.proto' },
+    ]);
+    expect(answers.map((answer) => answer.case)).toEqual([
+      'fileDescriptorResponse',
+      'errorResponse',
+      'allExtensionNumbersResponse',
+      'errorResponse',
+    ]);
+    expect(answers[1]?.value).toMatchObject({ errorCode: 5, errorMessage: 'not found: no.such.Thing' });
+  });
+});
