@@ -10,7 +10,7 @@ import { sweepOne } from './files/sweep.ts';
 import { createDatabase, createPool } from './postgres/database.ts';
 import { createFileStore } from './postgres/file-store.ts';
 import { migrateAt } from './postgres/migrate.ts';
-import { schemaCheck } from './postgres/statements.ts';
+import { schemaCheck } from './postgres/reads.ts';
 import { createReadiness } from './readiness.ts';
 import { createJournal, observeStorage, recordCall } from './record.ts';
 import { createFileService } from './rpc/file-service.ts';

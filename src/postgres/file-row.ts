@@ -1,22 +1,14 @@
+import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
 import type { Md5 } from '../files/md5.ts';
+import type { COLUMNS } from './expressions.ts';
+import type { Schema } from './schema.ts';
 
 /** The columns that make a `UserFile`, as `pg` returns them. */
-export interface FileRow {
-  user_id: string;
-  s3_key: string;
-  state: 'pending' | 'ready' | 'deleted';
-  filename: string;
-  mime_type: string;
-  fingerprint: Buffer;
-  size: string | null;
-  etag: string | null;
-  last_modified: Date | null;
-  seen_at: Date | null;
-  create_time: Date;
-  lost: boolean;
+export type FileRow = Pick<Selectable<Schema['files']>, (typeof COLUMNS)[number]> & {
+  /** Whether the last look is younger than the trust window; null where there was none. */
   trusted: boolean | null;
-}
+};
 
 export function toFile(row: FileRow): UserFile {
   return row.state === 'ready' ? toReadyFile(row) : toPendingFile(row);

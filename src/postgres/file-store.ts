@@ -1,7 +1,10 @@
 import type { FileStore, UploadIntent } from '../files/ports.ts';
 import { type Database, isUniqueViolation } from './database.ts';
 import { toFile, toPendingFile, toReadyFile } from './file-row.ts';
-import * as statements from './statements.ts';
+import * as reads from './reads.ts';
+import * as reservations from './reservations.ts';
+import * as sweeps from './sweeps.ts';
+import * as transitions from './transitions.ts';
 
 export interface StoreLimits {
   /** An upload URL's life. */
@@ -20,7 +23,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
     const fingerprint = Buffer.from(md5, 'base64');
     const params = { ...intent, ...limits, fingerprint, size: size ?? null, slot };
     try {
-      const [row] = await database.run(statements.reserve, params);
+      const [row] = await database.run(reservations.reserve, params);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
       // A renewal cannot say `on conflict`: the slot that it was to get is taken.
@@ -36,7 +39,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       if (reserved !== undefined) return reserved;
 
       const { userId, s3Key, md5 } = intent;
-      const [obstacle] = await database.run(statements.obstacles, {
+      const [obstacle] = await database.run(reservations.obstacles, {
         userId,
         s3Key,
         fingerprint: Buffer.from(md5, 'base64'),
@@ -49,19 +52,19 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
     },
 
     async adopt({ md5: _, size, ...intent }) {
-      await database.run(statements.adopt, { ...intent, size: size ?? null });
+      await database.run(reservations.adopt, { ...intent, size: size ?? null });
     },
 
     async find(ref) {
-      const [row] = await database.run(statements.find, { ...ref, ...limits });
+      const [row] = await database.run(reads.find, { ...ref, ...limits });
       return row && toFile(row);
     },
 
     async list({ after, ...query }, pendingLimit) {
       const rows =
         after === undefined
-          ? await database.run(statements.listFirstPage, { ...query, ...limits, pendingLimit })
-          : await database.run(statements.listNextPage, {
+          ? await database.run(reads.listFirstPage, { ...query, ...limits, pendingLimit })
+          : await database.run(reads.listNextPage, {
               ...query,
               ...limits,
               afterTime: after.lastModified,
@@ -74,21 +77,21 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
     },
 
     async markReady({ userId, s3Key }, seen) {
-      const [row] = await database.run(statements.markReady, { userId, s3Key, ...seen });
+      const [row] = await database.run(transitions.markReady, { userId, s3Key, ...seen });
       return row && toReadyFile(row);
     },
 
     async markLost({ userId, s3Key, seenAt }) {
-      await database.run(statements.markLost, { userId, s3Key, seenAt });
+      await database.run(transitions.markLost, { userId, s3Key, seenAt });
     },
 
     async markDeleted(ref) {
-      const rows = await database.run(statements.markDeleted, ref);
+      const rows = await database.run(transitions.markDeleted, ref);
       return rows.length === 1;
     },
 
     async claimDue(limit, leaseSeconds) {
-      const rows = await database.run(statements.claimDue, { limit, leaseSeconds, ...limits });
+      const rows = await database.run(sweeps.claimDue, { limit, leaseSeconds, ...limits });
       return rows.map((row) =>
         row.state === 'deleted'
           ? { state: 'deleted', ref: { userId: row.user_id, s3Key: row.s3_key }, settled: row.settled }
@@ -97,16 +100,16 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
     },
 
     async postpone({ userId, s3Key }) {
-      await database.run(statements.postpone, { userId, s3Key, ...limits });
+      await database.run(sweeps.postpone, { userId, s3Key, ...limits });
     },
 
     async forget({ userId, s3Key }) {
-      const rows = await database.run(statements.forget, { userId, s3Key, ...limits });
+      const rows = await database.run(sweeps.forget, { userId, s3Key, ...limits });
       return rows.length === 1;
     },
 
     async oldestOverdueSeconds() {
-      const [row] = await database.run(statements.oldestOverdue, {});
+      const [row] = await database.run(sweeps.oldestOverdue, {});
       return row?.seconds ?? 0;
     },
   };

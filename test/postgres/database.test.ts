@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Code } from '@connectrpc/connect';
 import { sql } from 'kysely';
 import pg from 'pg';
@@ -11,7 +13,8 @@ import {
 } from '../../src/postgres/database.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Prepared, prepare } from '../../src/postgres/prepared.ts';
-import { find, forget } from '../../src/postgres/statements.ts';
+import { find } from '../../src/postgres/reads.ts';
+import { forget } from '../../src/postgres/sweeps.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 
@@ -25,6 +28,33 @@ const backend = prepare<object>()('backend', (db) =>
 );
 const nobody = { userId: 'nobody', s3Key: 'none', trustSeconds: 0, longestUploadSeconds: 0 };
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
+
+/** A loopback port in front of Postgres, whose connections can be reset. */
+async function breakableWire(databaseUrl: string) {
+  const { hostname, port } = new URL(databaseUrl);
+  const sockets = new Set<Socket>();
+  const listener = createServer((client) => {
+    const postgres = connect(Number(port || 5432), hostname);
+    sockets.add(client).add(postgres);
+    for (const socket of [client, postgres]) socket.on('error', () => undefined);
+    client.pipe(postgres).pipe(client);
+  });
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+  const url = new URL(databaseUrl);
+  url.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  const reset = () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+    sockets.clear();
+  };
+  return {
+    url: url.href,
+    break: reset,
+    async [Symbol.asyncDispose]() {
+      // Its connections end with the pool, which the test closes afterwards.
+      listener.close();
+    },
+  };
+}
 
 let server: TestDatabase;
 let admin: pg.Pool;
@@ -84,7 +114,7 @@ const running = async (text: string) => {
 
 const killSleepers = () =>
   admin.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'file-service' and query like '%pg_sleep%'`,
+    `select pid, pg_terminate_backend(pid) from pg_stat_activity where application_name = 'file-service' and query like '%pg_sleep%'`,
   );
 
 describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to retry', () => {
@@ -94,14 +124,28 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     const outcomes = Promise.allSettled(calls);
     // As many as there are connections; the fourth call waits for one.
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(MAX_CONNECTIONS));
-    await killSleepers();
-    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
-    await killSleepers();
+    const ended = await killSleepers();
+    await vi.waitFor(async () => {
+      const { rows } = await killSleepers();
+      expect(rows.filter(({ pid }) => !ended.rows.some((one) => one.pid === pid))).toHaveLength(1);
+    });
     expect((await outcomes).map((one) => one.status === 'rejected' && one.reason)).toEqual(
       [1, 2, 3, 4].map(() => expect.objectContaining(unavailable)),
     );
     await Promise.all([1, 2, 3, 4, 5].map(() => works(database)));
     expect(pool.totalCount).toBeLessThanOrEqual(MAX_CONNECTIONS);
+  });
+
+  it('when the connection breaks during a statement, without a word', async () => {
+    await using wire = await breakableWire(server.url);
+    const { database } = open({ url: wire.url });
+    const call = database.run(sleep, { seconds: 20 });
+    const outcome = expect(call).rejects.toMatchObject({ ...unavailable, cause: { code: 'ECONNRESET' } });
+    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
+    wire.break();
+    await outcome;
+    await works(database);
+    await killSleepers();
   });
 
   it('not even that, when an idle connection ended: it is told, and replaced', async () => {

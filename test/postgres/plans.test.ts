@@ -5,8 +5,13 @@ import { createPool, type Database, createDatabase as databaseOn } from '../../s
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import type { Prepared } from '../../src/postgres/prepared.ts';
-import * as statements from '../../src/postgres/statements.ts';
+import * as reads from '../../src/postgres/reads.ts';
+import * as reservations from '../../src/postgres/reservations.ts';
+import * as sweeps from '../../src/postgres/sweeps.ts';
+import * as transitions from '../../src/postgres/transitions.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
+
+const statements = { ...reservations, ...reads, ...transitions, ...sweeps };
 
 const LONG = process.env.TEST_LONG === '1';
 

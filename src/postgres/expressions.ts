@@ -1,0 +1,49 @@
+import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
+
+/** What several statements are made of: their parameters, the columns of a file, and the protocol's times. */
+
+export interface Trust {
+  trustSeconds: number;
+}
+export interface Settling {
+  longestUploadSeconds: number;
+}
+export interface RowKey {
+  userId: string;
+  s3Key: string;
+}
+
+export const seconds = (value: Expression<number>): RawBuilder<Date> =>
+  sql`(${value}::double precision * interval '1 second')`;
+
+/** `now()` is the only clock for rows. */
+export const after = (value: Expression<number>): RawBuilder<Date> => sql`now() + ${seconds(value)}`;
+
+/** The columns of a `FileRow`. */
+export const COLUMNS = [
+  'user_id',
+  's3_key',
+  'state',
+  'filename',
+  'mime_type',
+  'fingerprint',
+  'size',
+  'etag',
+  'last_modified',
+  'seen_at',
+  'create_time',
+  'lost',
+] as const;
+
+export const trusted = (trustSeconds: Expression<number>) =>
+  sql<boolean | null>`seen_at > now() - ${seconds(trustSeconds)}`.as('trusted');
+
+export const settled = (longestUploadSeconds: Expression<number>): RawBuilder<SqlBool> =>
+  sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
+
+// The sweeper's pauses: 30 s, 2 min, 8 min, 32 min, 2 h, 9 h; the next is past
+// the settling of an ordinary URL (25 h). Seven looks at an upload that never comes.
+export const FIRST_PAUSE_SECONDS = 30;
+export const PAUSE_FACTOR = 4;
+export const PAUSE_MAX_SECONDS = 86_400;
+export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * interval '1 second'`;

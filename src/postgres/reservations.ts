@@ -1,0 +1,146 @@
+import { sql } from 'kysely';
+import { after, COLUMNS, firstPause, type RowKey, type Trust, trusted } from './expressions.ts';
+import type { FileRow } from './file-row.ts';
+import { prepare } from './prepared.ts';
+
+/** Making a file, or finding the one that is there: `reserve` and what it needs when it is refused. */
+
+export const reserve = prepare<
+  RowKey &
+    Trust & {
+      fingerprint: Buffer;
+      filename: string;
+      mimeType: string;
+      size: number | null;
+      urlSeconds: number;
+      /** One of the user's, which every pending upload holds one of. */
+      slot: number;
+    }
+>()<FileRow & { created: boolean }>('reserve', (db, param) =>
+  db
+    .with('live', (qb) =>
+      qb
+        .selectFrom('files')
+        .select([...COLUMNS, trusted(param('trustSeconds'))])
+        .where('user_id', '=', param('userId'))
+        .where('fingerprint', '=', param('fingerprint'))
+        .where('state', '<>', 'deleted'),
+    )
+    .with('renewed', (qb) =>
+      qb
+        .updateTable('files')
+        .set({
+          url_expire_at: sql`greatest(url_expire_at, ${after(param('urlSeconds'))})`,
+          // One that was long without a living URL may have lost its own.
+          slot: sql`coalesce(slot, ${param('slot')}::smallint)`,
+          due_at: firstPause,
+          looks: 0,
+        })
+        .where('user_id', '=', param('userId'))
+        .where('fingerprint', '=', param('fingerprint'))
+        .where('state', '=', 'pending')
+        .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
+    )
+    .with('created', (qb) =>
+      qb
+        .insertInto('files')
+        .columns([
+          'user_id',
+          's3_key',
+          'state',
+          'fingerprint',
+          'filename',
+          'mime_type',
+          'size',
+          'url_expire_at',
+          'due_at',
+          'slot',
+        ])
+        .expression(
+          qb
+            .selectNoFrom([
+              param('userId').as('user_id'),
+              param('s3Key').as('s3_key'),
+              sql<'pending'>`'pending'`.as('state'),
+              sql<Buffer>`${param('fingerprint')}::bytea`.as('fingerprint'),
+              param('filename').as('filename'),
+              param('mimeType').as('mime_type'),
+              sql<string>`${param('size')}::bigint`.as('size'),
+              after(param('urlSeconds')).as('url_expire_at'),
+              firstPause.as('due_at'),
+              sql<number>`${param('slot')}::smallint`.as('slot'),
+            ])
+            .where(({ not, exists, selectFrom }) => not(exists(selectFrom('live').select('s3_key')))),
+        )
+        // Whichever index objects: the key or the slot is taken, or a competitor was first.
+        .onConflict((conflict) => conflict.doNothing())
+        .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
+    )
+    .selectFrom('created')
+    .select([...COLUMNS, 'trusted', sql<boolean>`true`.as('created')])
+    .unionAll((qb) =>
+      qb.selectFrom('renewed').select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')]),
+    )
+    .unionAll((qb) =>
+      qb
+        .selectFrom('live')
+        .select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')])
+        .where('state', '=', 'ready'),
+    ),
+);
+
+/**
+ * Why a reservation found nothing and made nothing, and a slot with which the
+ * next try can do better. Slots whose URLs have died are released: only living
+ * ones count.
+ */
+export const obstacles = prepare<RowKey & { fingerprint: Buffer; slots: number }>()<{
+  /** By a tombstone, or by other content. */
+  key_taken: boolean;
+  /** A competitor has just made the file, or given it a slot: the next try finds it, and needs none. */
+  made_meanwhile: boolean;
+  free_slot: number | null;
+}>('obstacles', (db, param) =>
+  db
+    .with('released', (qb) =>
+      qb
+        .updateTable('files')
+        .set({ slot: null })
+        .where('user_id', '=', param('userId'))
+        .where('slot', 'is not', null)
+        .where('url_expire_at', '<=', sql<Date>`now()`)
+        .returning('s3_key'),
+    )
+    .selectNoFrom([
+      sql<boolean>`exists (
+        select from files
+        where user_id = ${param('userId')} and s3_key = ${param('s3Key')}
+          and (fingerprint <> ${param('fingerprint')} or state = 'deleted'))`.as('key_taken'),
+      sql<boolean>`exists (
+        select from files
+        where user_id = ${param('userId')} and fingerprint = ${param('fingerprint')} and state <> 'deleted'
+          and (slot is not null or state = 'ready'))`.as('made_meanwhile'),
+      // At random: whoever looks for one at the same time should not find the same.
+      sql<number | null>`(
+        select slot from generate_series(1, ${param('slots')}::int) as slot
+        where not exists (
+          select from files where user_id = ${param('userId')} and files.slot = slot.slot and url_expire_at > now())
+        order by random() limit 1)`.as('free_slot'),
+    ]),
+);
+
+export const adopt = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>()(
+  'adopt',
+  (db, param) =>
+    db
+      .updateTable('files')
+      .set({
+        filename: param('filename'),
+        mime_type: param('mimeType'),
+        size: sql`${param('size')}::bigint`,
+        lost: false,
+      })
+      .where('user_id', '=', param('userId'))
+      .where('s3_key', '=', param('s3Key'))
+      .where('state', '=', 'pending'),
+);

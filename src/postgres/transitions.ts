@@ -1,0 +1,59 @@
+import { sql } from 'kysely';
+import { COLUMNS, firstPause, type RowKey } from './expressions.ts';
+import type { FileRow } from './file-row.ts';
+import { prepare } from './prepared.ts';
+
+/** From state to state, each with its guard. */
+
+export const markReady = prepare<
+  RowKey & { size: number; etag: string; mimeType: string; lastModified: Date }
+>()<FileRow>('mark_ready', (db, param) =>
+  db
+    .updateTable('files')
+    .set({
+      state: 'ready',
+      size: sql`${param('size')}::bigint`,
+      etag: param('etag'),
+      mime_type: param('mimeType'),
+      // A READY file keeps its time: pages are ordered by it, and a replayed PUT must not move it.
+      last_modified: sql`case when state = 'ready' then last_modified else ${param('lastModified')}::timestamptz end`,
+      seen_at: sql`now()`,
+      lost: false,
+      due_at: null,
+      looks: 0,
+      slot: null,
+    })
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where('state', '<>', 'deleted')
+    .returning([...COLUMNS, sql<boolean | null>`true`.as('trusted')]),
+);
+
+export const markLost = prepare<RowKey & { seenAt: Date }>()('mark_lost', (db, param) =>
+  db
+    .updateTable('files')
+    .set({
+      state: 'pending',
+      lost: true,
+      // It is kept as long as an upload that was asked for just now: a wrong
+      // bucket name or a late restore must not cost the rows.
+      url_expire_at: sql`greatest(url_expire_at, now())`,
+      due_at: firstPause,
+      looks: 0,
+    })
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where('state', '=', 'ready')
+    // Or somebody else's younger look has found it.
+    .where('seen_at', '<=', param('seenAt')),
+);
+
+export const markDeleted = prepare<RowKey>()('mark_deleted', (db, param) =>
+  db
+    .updateTable('files')
+    .set({ state: 'deleted', due_at: firstPause, looks: 0, slot: null })
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where('state', '<>', 'deleted')
+    .returning('s3_key'),
+);
