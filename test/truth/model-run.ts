@@ -28,6 +28,8 @@ export const counts = {
   runs: 0,
   steps: 0,
   puts: 0,
+  /** Begun before the URL's end, landed after it. */
+  putsLate: 0,
   putsRefused: 0,
   sweeps: 0,
   rowsSwept: 0,
@@ -279,6 +281,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     if (first === undefined) return undefined;
     equal(`${first.handed.key} lands`, await first.upload.finish(), 200);
     landed(first.handed);
+    if (world.now() > first.handed.endMs) counts.putsLate++;
     return `PUT ${first.handed.key} lands`;
   }
 
@@ -446,7 +449,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       .sort((a, b) => a - b);
     const edge = ahead[step.edge % Math.max(1, ahead.length)];
     if (edge === undefined) return undefined;
-    return jump((edge - world.now()) / MINUTE_MS + (step.side === 'after' ? 1 : -1));
+    const told = await jump((edge - world.now()) / MINUTE_MS + (step.side === 'after' ? 1 : -1));
+    return step.andSweep ? `${told}; ${await sweep()}` : told;
   }
 
   async function jump(minutes: number): Promise<string> {

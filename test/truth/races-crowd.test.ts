@@ -85,6 +85,14 @@ async function crowd(): Promise<void> {
   }
 
   async function removeOne(instance: (typeof world.instances)[number], user: string) {
+    const others = [...keys].filter(([, history]) => history.user !== user);
+    if (others.length > 0 && Math.random() < 0.3) {
+      const [key] = any(others);
+      expect(await answered(instance.delete(user, key)), `${user} reached another's row`).toBe(
+        'FILE_NOT_FOUND',
+      );
+      return;
+    }
     const own = [...keys].filter(([, history]) => history.user === user && !history.deleted);
     if (own.length === 0) return;
     const [key, history] = any(own);
