@@ -1,8 +1,11 @@
 import type { Ask } from './crash-ports.ts';
 import { content, type Scene } from './crash-scene.ts';
 
-/** What somebody else does in a gap: a client's PUT, a delete by an instance that dies after its commit, a sweeper. */
-export type Act = 'put' | 'delete' | 'sweep';
+/**
+ * What somebody else does in a gap: a client's PUT, a client that asks for the upload again and makes it when the process
+ * has died, a delete by an instance that dies after its commit, a sweeper.
+ */
+export type Act = 'put' | 'create' | 'delete' | 'sweep';
 
 export interface Operation {
   name: string;
@@ -20,7 +23,7 @@ const first = content('report.pdf', 'the first content');
 const second = content('report.pdf', 'the second content, of the same name');
 const third = content('another.txt', 'the third content');
 
-const create: Ask = { method: 'create', content: first };
+export const create: Ask = { method: 'create', content: first };
 const sweep: Ask = { method: 'sweep' };
 const ALL: Act[] = ['put', 'delete', 'sweep'];
 
@@ -60,7 +63,7 @@ export const OPERATIONS: Operation[] = [
   {
     name: 'create, pending',
     steps: ['reserve', 'HEAD', 'adopt'],
-    acts: ALL,
+    acts: [...ALL, 'create'],
     prepare: async (scene) => ({ key: await scene.announce(first), ask: create }),
   },
   {
@@ -199,7 +202,7 @@ export const OPERATIONS: Operation[] = [
   {
     name: 'sweep, never came',
     steps: ['claim_due', 'HEAD', 'postpone'],
-    acts: ALL,
+    acts: [...ALL, 'create'],
     async prepare(scene) {
       const key = await scene.announce(first);
       await scene.change(due);
@@ -209,7 +212,7 @@ export const OPERATIONS: Operation[] = [
   {
     name: 'sweep, never came, settled',
     steps: ['claim_due', 'HEAD', 'forget'],
-    acts: ['delete', 'sweep'],
+    acts: ['create', 'delete', 'sweep'],
     async prepare(scene) {
       const key = await scene.announce(first);
       await scene.change(`${settled}, ${due}`);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { Plan, Report } from './crash-child.ts';
-import { type Act, OPERATIONS, type Operation } from './crash-operations.ts';
+import { type Act, create, OPERATIONS, type Operation } from './crash-operations.ts';
 import type { Ask } from './crash-ports.ts';
 import { Scene } from './crash-scene.ts';
 import { openWorld, type World } from './crash-world.ts';
@@ -64,7 +64,10 @@ it('killed between any two steps of any operation, table, bucket and all that wa
       kills += killed;
     }
   };
-  await Promise.all(worlds.map(lane));
+  // Both come to their end before their worlds do.
+  for (const ended of await Promise.allSettled(worlds.map(lane))) {
+    if (ended.status === 'rejected') throw ended.reason;
+  }
 
   const total: Count = { points: 0, calls: 0 };
   for (const [{ name, steps }, count] of counts) {
@@ -169,6 +172,11 @@ async function runAndDie(
   let last: Report | undefined;
   // One after the other, in the order of the child's words.
   let acts: Promise<void> = Promise.resolve();
+  const queue = (act: () => Promise<void>) => {
+    acts = acts.then(act);
+    // Nobody would tell the child to go on.
+    acts.catch(() => child.kill('SIGKILL'));
+  };
   child.on('message', (report: Report) => {
     last = report;
     if (report.event === 'dying') return;
@@ -176,15 +184,15 @@ async function runAndDie(
     const cut = cases[call];
     if (cut === undefined) return;
     if (report.event === 'act') {
-      acts = acts.then(async () => {
+      queue(async () => {
         await act(cut);
-        child.send({ proceed: call });
+        child.send({ proceed: call }, () => undefined);
       });
     } else {
       const { answer } = report;
       if (answer.heard === 'NEW') cut.handed = answer.s3Key;
       const beside = cut.act !== undefined && cut.actAt !== 0 ? 'beside others' : 'alone';
-      acts = acts.then(() => cut.scene.hear(cut.ask, answer, beside));
+      queue(() => cut.scene.hear(cut.ask, answer, beside));
     }
   });
   const calls = cases.map(({ scene, ask, actAt }) => ({ user: scene.user, ask, actAt }));
@@ -201,8 +209,14 @@ async function runAndDie(
   return last;
 }
 
-async function act({ act, scene, key }: Case): Promise<void> {
+async function act(cut: Case): Promise<void> {
+  const { act, scene, key } = cut;
   if (act === 'sweep') return scene.sweep();
+  if (act === 'create') {
+    const answer = await scene.ask(create);
+    if (answer.heard === 'NEW') cut.handed = answer.s3Key;
+    return;
+  }
   if (key === undefined) throw new Error('nothing to act on');
   await (act === 'put' ? scene.put(key) : scene.deleteAndDie(key));
 }
