@@ -77,6 +77,8 @@ afterEach(async () => {
     });
     await pool.end();
   }
+  // Postgres does not notice by itself that nobody waits for an answer any more.
+  await vi.waitFor(async () => expect((await killSleepers()).rows).toEqual([]));
 });
 
 function open(over: Partial<PoolOptions> = {}): { pool: pg.Pool; database: Database; idleErrors: Error[] } {
@@ -106,7 +108,7 @@ function withUrl(change: (url: URL) => void): string {
 /** Whether that many sessions of the service run this now. */
 const running = async (text: string) => {
   const { rowCount } = await admin.query(
-    `select from pg_stat_activity where application_name = 'file-service' and state = 'active' and query like $1`,
+    `select from pg_stat_activity where datname = current_database() and application_name = 'file-service' and state = 'active' and query like $1`,
     [`%${text}%`],
   );
   return rowCount ?? 0;
@@ -114,7 +116,7 @@ const running = async (text: string) => {
 
 const killSleepers = () =>
   admin.query(
-    `select pid, pg_terminate_backend(pid) from pg_stat_activity where application_name = 'file-service' and query like '%pg_sleep%'`,
+    `select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'file-service' and query like '%pg_sleep%'`,
   );
 
 describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to retry', () => {
@@ -145,7 +147,6 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     wire.break();
     await outcome;
     await works(database);
-    await killSleepers();
   });
 
   it('not even that, when an idle connection ended: it is told, and replaced', async () => {
@@ -177,7 +178,7 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     const { database } = open({ statementTimeoutMs: 200 });
     const failure = database.run(sleep, { seconds: 20 });
     await expect(failure).rejects.toMatchObject({ ...unavailable, cause: { code: '57014' } });
-    expect(await running('pg_sleep')).toBe(0);
+    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(0));
     await works(database);
   });
 
@@ -190,7 +191,6 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     // The answer may still come, and must not be taken for that of another.
     expect(pool.totalCount).toBe(0);
     await works(database);
-    await killSleepers();
   });
 
   it('when all connections of this instance are taken for too long', async () => {

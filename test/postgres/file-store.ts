@@ -326,9 +326,13 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await everything()).toEqual(before);
       });
 
-      it('is of one user', async () => {
+      it('is of one user: neither slots nor keys nor contents of another count', async () => {
         await fillUp();
-        expect(await store.reserve(intent('0', { userId: 'bob' }))).toMatchObject({ created: true });
+        await pending('theirs', { userId: 'cyd', s3Key: 'key' });
+        await fillUp('bob');
+        for (const content of ['theirs', 'new']) {
+          expect(await store.reserve(intent('x', { userId: 'bob', s3Key: 'key', content }))).toEqual(tooMany);
+        }
       });
 
       it('does not stand in the way of what is pending already, nor of what is there', async () => {
@@ -800,14 +804,17 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
 
       it('takes at most `limit`, those first that have waited longest', async () => {
-        for (const name of ['c', 'a', 'd', 'b']) {
-          await pending(name);
+        const waiting = ['c', 'a', 'd', 'b', 'g', 'e', 'f', 'h'];
+        for (const [i, userId] of waiting.entries()) {
+          await pending(`${i}`, { userId });
           await opened.shiftTime(1);
         }
         await opened.shiftTime(FIRST_PAUSE);
-        expect(names(await store.claimDue(2, 600))).toEqual(['ada_a', 'ada_c']);
-        expect(names(await store.claimDue(1, 600))).toEqual(['ada_d']);
-        expect(names(await store.claimDue(2, 600))).toEqual(['ada_b']);
+        const key = (i: number) => `${waiting[i]}_${i}`;
+        expect(names(await store.claimDue(2, 600))).toEqual([key(1), key(0)]);
+        expect(names(await store.claimDue(1, 600))).toEqual([key(2)]);
+        expect(names(await store.claimDue(3, 600))).toEqual([key(3), key(5), key(4)]);
+        expect(names(await store.claimDue(9, 600))).toEqual([key(6), key(7)]);
       });
 
       it('passes over a row that another is writing, and does not wait for it', async () => {
