@@ -67,7 +67,12 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
   metrics.watchPool(pool);
   const database = createDatabase(pool, traceStep, config.databasePooler);
-  const store = createFileStore(database, { ...windows, pendingMax: config.pendingUploadsMax });
+  const store = createFileStore(database, {
+    ...windows,
+    // The row's idea of a URL's life begins with the reservation, the URL's own up to a call later.
+    urlSeconds: windows.urlSeconds + MAX_TIMEOUT_MS / 1_000,
+    pendingMax: config.pendingUploadsMax,
+  });
 
   const client = createClient({ region, ...servers });
   const objects = createObjectStore(client, servers.bucket, observeStorage(metrics));

@@ -46,9 +46,10 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   async function sweep(): Promise<number> {
     let swept = 0;
     while (!stopped) {
+      const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
       const batch = await store.claimDue(BATCH_ROWS, LEASE_SECONDS);
       const queue = batch.values();
-      const lanes = Array.from({ length: STEPS_AT_ONCE }, () => lane(queue));
+      const lanes = Array.from({ length: STEPS_AT_ONCE }, () => lane(queue, leaseEnd));
       const done = (await Promise.all(lanes)).reduce((sum, n) => sum + n, 0);
       swept += done;
       // Less than a batch: that was all. And where nothing succeeds, S3 is out: a
@@ -59,12 +60,13 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   }
 
   /** @returns how many rows it brought a step further */
-  async function lane(queue: Iterable<DueFile>): Promise<number> {
+  async function lane(queue: Iterable<DueFile>, leaseEnd: Deadline): Promise<number> {
     let done = 0;
     for (const due of queue) {
-      if (stopped) break;
+      // A process that was frozen wakes up with rows that are another's by now.
+      if (stopped || Date.now() >= leaseEnd) break;
       try {
-        onSwept(await sweepOne(due, Date.now() + STEP_TIMEOUT_MS));
+        onSwept(await sweepOne(due, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)));
         done++;
       } catch (fault) {
         onSwept('failed');

@@ -46,7 +46,8 @@ export type DueFile =
  *
  * A row is *settled* when its last URL expired longer ago than the longest
  * upload takes: from then on nothing that the service handed out can write to
- * its key.
+ * its key. For a tombstone the delete counts like a URL that ended then, so that
+ * its key is not given anew while a step of another instance is held up.
  */
 export interface FileStore {
   /**

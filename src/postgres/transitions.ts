@@ -51,7 +51,16 @@ export const markLost = prepare<RowKey & { seenAt: Date }>()('mark_lost', (db, p
 export const markDeleted = prepare<RowKey>()('mark_deleted', (db, param) =>
   db
     .updateTable('files')
-    .set({ state: 'deleted', due_at: firstPause, looks: 0, slot: null })
+    .set({
+      state: 'deleted',
+      // Whoever was about to remove the object, or to write down that it was seen, and is
+      // held up meanwhile, must still find the tombstone: it stays as long as one whose
+      // URL lived until now, however old the file. `crash-stalls.test.ts` fails without it.
+      url_expire_at: sql`greatest(url_expire_at, now())`,
+      due_at: firstPause,
+      looks: 0,
+      slot: null,
+    })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '<>', 'deleted')

@@ -1,38 +1,135 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
-import { openPorts } from './crash-ports.ts';
+import { openPorts, type Ports } from './crash-ports.ts';
 import { content, Scene } from './crash-scene.ts';
 import { openWorld, type World } from './crash-world.ts';
 
+/** A process may also stop for minutes between two steps, and go on: a frozen machine, a moved one. Others have acted meanwhile. */
+
 let world: World;
+let stalls: Stalls;
 beforeAll(async () => {
   world = await openWorld();
+  stalls = openStalling(world);
 });
-afterAll(() => world.close());
+afterAll(async () => {
+  await stalls.ports.close();
+  await world.close();
+});
+beforeEach(async () => {
+  await world.ports.pool.query('delete from files');
+  for (const key of await world.bucket.keys()) await world.bucket.remove(key);
+});
 
-it('a sweeper that sees bytes of a settled upload, deleted at that moment by one that dies, leaves the tombstone to its time', async () => {
+const document = content('report.pdf', 'the report');
+const other = content('report.pdf', 'another of the same name');
+
+/** READY, and its last URL died long ago. */
+async function oldFile(): Promise<{ scene: Scene; key: string }> {
   const scene = new Scene(world, newUser());
-  const key = await scene.announceAndPut(content('report.pdf', 'the report'));
+  const key = await scene.announceAndPut(document);
+  await scene.ask({ method: 'list' });
+  await scene.change(`url_expire_at = now() - interval '30 days', seen_at = now() - interval '30 days'`);
+  return { scene, key };
+}
+
+it.each([
+  ['the same content', document],
+  ['another of the same name', other],
+] as const)(
+  'a delete that stalls before it removes the object takes nothing from %s, uploaded meanwhile',
+  async (_, next) => {
+    const { scene, key } = await oldFile();
+    const stall = stalls.before('DELETE');
+    const deleting = stalls.ports.perform(scene.user, { method: 'delete', s3Key: key });
+    await stall.reached;
+    scene.deleted(key);
+    await world.pass(61);
+    await world.sweep();
+    await scene.announceAndPut(next);
+    await scene.ask({ method: 'list' });
+    stall.end();
+    expect(await deleting).toEqual({ heard: 'OK' });
+    expect(await world.bucket.keys()).toEqual(scene.uploaded());
+    await world.settle();
+    expect([...scene.wrong, ...(await world.differences(scene.uploaded()))]).toEqual([]);
+  },
+);
+
+it('a look that stalls before it writes down what it saw says nothing of another file under that key', async () => {
+  const { scene, key } = await oldFile();
+  const stall = stalls.after('HEAD');
+  const looking = stalls.ports.perform(scene.user, { method: 'get', s3Key: key });
+  await stall.reached;
+  await scene.ask({ method: 'delete', s3Key: key });
+  await world.pass(61);
+  await world.sweep();
+  await scene.announce(other);
+  stall.end();
+  expect(await looking).toEqual({ heard: 'FILE_NOT_FOUND' });
+  expect((await scene.ask({ method: 'create', content: other })).heard).toBe('NEW');
+  await world.settle();
+  expect([...scene.wrong, ...(await world.differences(scene.uploaded()))]).toEqual([]);
+});
+
+it('a sweeper that sees bytes come at the very end, and the file deleted then, leaves the tombstone to its own time', async () => {
+  const scene = new Scene(world, newUser());
+  const key = await scene.announceAndPut(document);
   await scene.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
-  // Beside the living instance, one to which that happens after each of its looks.
-  const sweeper = openPorts(world.servers, {
+  const [due] = await stalls.ports.store.claimDue(1, 60);
+  if (due === undefined) throw new Error('nothing is due');
+  const stall = stalls.after('HEAD');
+  const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);
+  await stall.reached;
+  await scene.deleteAndDie(key);
+  stall.end();
+  await sweeping;
+  await world.settle();
+  expect(await world.differences([])).toEqual([]);
+});
+
+interface Stall {
+  reached: Promise<void>;
+  end(): void;
+}
+
+interface Stalls {
+  ports: Ports;
+  /** The next one of its kind. */
+  before(step: 'DELETE'): Stall;
+  after(step: 'HEAD'): Stall;
+}
+
+/** An instance beside the living one, whose steps to S3 can be held up. */
+function openStalling({ servers }: World): Stalls {
+  const holds = new Map<string, () => Promise<void>>();
+  const ports = openPorts(servers, {
     database: (database) => database,
     objects: (objects) => ({
       async head(s3Key, deadline) {
         const seen = await objects.head(s3Key, deadline);
-        await scene.deleteAndDie(s3Key);
+        await hold('HEAD');
         return seen;
       },
-      remove: objects.remove,
+      async remove(s3Key, deadline) {
+        await hold('DELETE');
+        await objects.remove(s3Key, deadline);
+      },
     }),
   });
-  try {
-    for (const due of await sweeper.store.claimDue(1, 60)) await sweeper.sweepOne(due, Date.now() + 10_000);
-    const { rows } = await world.ports.pool.query('select s3_key, state from files');
-    expect(rows).toEqual([{ s3_key: key, state: 'deleted' }]);
-    await world.settle();
-    expect(await world.differences([])).toEqual([]);
-  } finally {
-    await sweeper.close();
+  async function hold(step: string): Promise<void> {
+    const held = holds.get(step);
+    holds.delete(step);
+    await held?.();
   }
-});
+  const stall = (step: string): Stall => {
+    const reached = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    holds.set(step, () => {
+      reached.resolve();
+      return ended.promise;
+    });
+    return { reached: reached.promise, end: ended.resolve };
+  };
+  return { ports, before: stall, after: stall };
+}

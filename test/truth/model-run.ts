@@ -401,7 +401,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   async function remove(step: Step & { do: 'delete' }): Promise<string | undefined> {
     const of = keyAndUser(step);
     if (of === undefined) return undefined;
-    const known = model.delete(of.user, of.key);
+    const known = model.delete(of.user, of.key, world.now());
     const took = await outcome(world.delete(of.user, of.key));
     const told = `${of.user} deletes ${of.key}`;
     if (!known) equal(told, took, { refused: notFound(of.key) });
@@ -444,7 +444,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   const edgesMs = () => [...model.edgesMs(), ...urls.map(({ endMs }) => endMs)];
 
   async function jumpToEdge(step: Step & { do: 'jump to an edge' }): Promise<string | undefined> {
-    const ahead = edgesMs()
+    const ahead = [...new Set(edgesMs())]
       .filter((edge) => edge > world.now() + 2 * MINUTE_MS)
       .sort((a, b) => a - b);
     const edge = ahead[step.edge % Math.max(1, ahead.length)];

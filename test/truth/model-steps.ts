@@ -138,8 +138,6 @@ export const RARE: Step[][] = [
     { do: 'begin', url: 0 },
     { do: 'jump to an edge', edge: 0, side: 'before', andSweep: true },
     { do: 'delete', key: 0, as: 'owner' },
-    { do: 'jump', minutes: 1 },
-    { do: 'sweep' },
     { do: 'land' },
     { do: 'upload', ...first },
   ],

@@ -162,11 +162,13 @@ export function createModel(rules: Rules) {
       return { found: file };
     },
 
-    delete(user: string, key: string): boolean {
+    delete(user: string, key: string, nowMs: number): boolean {
       const file = fileOf(user, key);
       if (file === undefined) return false;
       live.delete(file);
-      const { urlsEndMs, askedMs } = file;
+      // The delete counts like a URL that ended then.
+      const urlsEndMs = Math.max(file.urlsEndMs, nowMs);
+      const { askedMs } = file;
       tombstones.set(key, { urlsEndMs, keptMs: Math.max(urlsEndMs, askedMs + rules.urlSeconds * 1_000) });
       bucket.delete(key);
       return true;
