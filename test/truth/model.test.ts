@@ -8,7 +8,7 @@ import { openWorld, type World } from './model-world.ts';
 const RULES: Rules = { urlSeconds: 3_600, trustSeconds: 900, longestUploadSeconds: 86_400, pendingMax: 3 };
 
 const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
-const runs = Number(TEST_RUNS || (TEST_LONG ? 3_000 : 250));
+const runs = Number(TEST_RUNS || (TEST_LONG ? 3_000 : 120));
 const seed = Number(TEST_SEED || Math.floor(Math.random() * 2 ** 31));
 
 let world: World;

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import type { ReconcileReport } from '../../src/files/reconcile.ts';
 import { runReconcile } from '../../src/reconcile.ts';
@@ -9,12 +9,18 @@ import { startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;
 let user: string;
-beforeEach(async () => {
-  // Nothing here is younger than the guard, and no sweeper is quicker than the command.
+beforeAll(async () => {
+  // No sweeper is quicker than the command.
   service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+});
+beforeEach(() => {
   user = newUser();
 });
-afterEach(() => service.stop());
+afterEach(async () => {
+  await service.pool.query('truncate files');
+  for (const key of await service.bucket.keys()) await service.bucket.remove(key);
+});
+afterAll(() => service.stop());
 
 async function uploaded(count: number): Promise<string[]> {
   const keys: string[] = [];
