@@ -47,3 +47,11 @@ export const FIRST_PAUSE_SECONDS = 30;
 export const PAUSE_FACTOR = 4;
 export const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * interval '1 second'`;
+
+/**
+ * `state = 'pending'`, by the table's own check, for a statement that wants one
+ * row. In those words the index of a user's pending files would fit, too; where
+ * users have few of them, a kept plan takes it, and reads them all for the user
+ * who has thousands.
+ */
+export const isPending = sql<SqlBool>`(state <> 'deleted' and due_at is not null)`;

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { after, COLUMNS, firstPause, type RowKey, type Trust, trusted } from './expressions.ts';
+import { after, COLUMNS, firstPause, isPending, type RowKey, type Trust, trusted } from './expressions.ts';
 import type { FileRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
 
@@ -38,7 +38,7 @@ export const reserve = prepare<
         })
         .where('user_id', '=', param('userId'))
         .where('fingerprint', '=', param('fingerprint'))
-        .where('state', '=', 'pending')
+        .where(isPending)
         .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
     )
     .with('created', (qb) =>
@@ -142,5 +142,5 @@ export const adopt = prepare<RowKey & { filename: string; mimeType: string; size
       })
       .where('user_id', '=', param('userId'))
       .where('s3_key', '=', param('s3Key'))
-      .where('state', '=', 'pending'),
+      .where(isPending),
 );

@@ -17,9 +17,9 @@ const LONG = process.env.TEST_LONG === '1';
 
 /** READY files of one user, who has nothing pending. */
 const BIG = LONG ? 1_000_000 : 20_000;
-/** Of 2,000 other users. */
+/** Of 8,000 users with ten each: to a kept plan, everybody is one of them. */
 const OTHERS_READY = 80_000;
-/** Of 1,000 users, all due, as after an outage. */
+/** All due, as after an outage. */
 const DUE = 20_000;
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 600_000 });
@@ -85,27 +85,6 @@ const PARAMS = {
 
 let database: TestDatabase;
 let pool: pg.Pool;
-beforeAll(async () => {
-  database = await createDatabase();
-  // As the service has it, with one connection: what is prepared stays at hand.
-  pool = createPool({
-    url: database.url,
-    maxConnections: 1,
-    connectTimeoutMs: 10_000,
-    statementTimeoutMs: 600_000,
-    onIdleError: () => undefined,
-  });
-  await migrate(pool);
-  await fill(`'big'`, BIG, 'ready');
-  await fill(`'user ' || i % 2000`, OTHERS_READY, 'ready');
-  await fill(`'waiting ' || i % 1000`, DUE, 'pending');
-  await pool.query('vacuum analyze files');
-});
-afterAll(async () => {
-  await pool.end();
-  await database.drop();
-});
-
 async function fill(user: string, rows: number, state: 'ready' | 'pending'): Promise<void> {
   const values =
     state === 'ready'
@@ -116,7 +95,7 @@ async function fill(user: string, rows: number, state: 'ready' | 'pending'): Pro
       size, etag, last_modified, seen_at, due_at, slot)
     select ${user}, ${user} || '_' || lpad(i::text, 8, '0') || '.pdf', '${state}', 'document ' || i || '.pdf',
       'application/pdf', decode(md5(i::text), 'hex'), now() - i * interval '1 minute', now(), ${values}
-    from generate_series(1, ${rows}) i`);
+    from generate_series(1, ${rows}) i order by random()`);
 }
 
 interface Node {
@@ -169,55 +148,85 @@ async function plan(name: Name, over?: Partial<typeof PARAMS>): Promise<Plan> {
 const scans = ({ nodes }: Plan) =>
   nodes.filter((node) => node['Node Type'].match(/Index.*Scan|Seq Scan|Bitmap/));
 
-describe('the plan that is kept', () => {
-  it.each(Object.entries(EXPECTED))(
-    'of %s reads by its indexes alone, and little',
-    async (name, expected) => {
-      const found = await plan(name as Name);
-      const types = found.nodes.map((node) => node['Node Type']);
-      expect(types.filter((type) => /Seq Scan|Bitmap/.test(type))).toEqual(
-        name === 'schemaCheck' ? ['Seq Scan'] : [],
-      );
-      expect(new Set(scans(found).flatMap((scan) => scan['Index Name'] ?? []))).toEqual(
-        new Set(expected.indexes),
-      );
-      expect(found.buffers).toBeLessThanOrEqual(expected.buffersMax);
-    },
-  );
+/**
+ * What a kept plan takes a user for is the mean of all: it is made for 13 rows, or
+ * for 7, and has to be good for the one who has most. Each was the worse in
+ * something.
+ */
+describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
+  'with $dueUsers users of pending uploads',
+  ({ dueUsers }) => {
+    beforeAll(async () => {
+      database = await createDatabase();
+      // As the service has it, with one connection: what is prepared stays at hand.
+      pool = createPool({
+        url: database.url,
+        maxConnections: 1,
+        connectTimeoutMs: 10_000,
+        statementTimeoutMs: 600_000,
+        onIdleError: () => undefined,
+      });
+      await migrate(pool);
+      await fill(`'big'`, BIG, 'ready');
+      // Names in no order, as rows come in: a table that is sorted by user makes every plan look good.
+      await fill(`md5((i % 8000)::text)`, OTHERS_READY, 'ready');
+      await fill(`md5('waiting ' || i % ${dueUsers})`, DUE, 'pending');
+      await pool.query('vacuum analyze files');
+    });
+    afterAll(async () => {
+      await pool.end();
+      await database.drop();
+    });
 
-  it.each(Object.entries(EXPECTED))(
-    'of %s finds its rows by user, unless it is the sweeper’s',
-    async (name) => {
-      for (const scan of scans(await plan(name as Name))) {
-        if (name === 'schemaCheck' || scan['Index Name'] === 'files_due') continue;
-        expect(scan['Index Cond']).toMatch(/user_id = /);
-      }
-    },
-  );
-
-  it.each(Object.keys(EXPECTED) as Name[])('of %s is made once, and not for each call', async (name) => {
-    const execute = await prepareOnce(name);
-    await pool.query('begin');
-    for (let i = 0; i < 3; i++) await pool.query(execute);
-    await pool.query('rollback');
-    const { rows } = await pool.query(
-      `select generic_plans::int, custom_plans::int from pg_prepared_statements where name = 'statement'`,
-    );
-    expect(rows).toEqual([{ generic_plans: 3, custom_plans: 0 }]);
-  });
-
-  it('knows what type every parameter is of: a mistaken one would do without the index', async () => {
-    const types: Record<string, string> = {};
-    for (const name of Object.keys(EXPECTED) as Name[]) {
-      await prepareOnce(name);
-      const { rows } = await pool.query(
-        `select array_to_string(parameter_types, ' ') as types from pg_prepared_statements where name = 'statement'`,
+    describe('the plan that is kept', () => {
+      it.each(Object.entries(EXPECTED))(
+        'of %s reads by its indexes alone, and little',
+        async (name, expected) => {
+          const found = await plan(name as Name);
+          const types = found.nodes.map((node) => node['Node Type']);
+          expect(types.filter((type) => /Seq Scan|Bitmap/.test(type))).toEqual(
+            name === 'schemaCheck' ? ['Seq Scan'] : [],
+          );
+          expect(new Set(scans(found).flatMap((scan) => scan['Index Name'] ?? []))).toEqual(
+            new Set(expected.indexes),
+          );
+          expect(found.buffers).toBeLessThanOrEqual(expected.buffersMax);
+        },
       );
-      types[name] = rows[0].types
-        .replaceAll('double precision', 'float8')
-        .replaceAll('timestamp with time zone', 'time');
-    }
-    expect(types).toMatchInlineSnapshot(`
+
+      it.each(Object.entries(EXPECTED))(
+        'of %s finds its rows by user, unless it is the sweeper’s',
+        async (name) => {
+          for (const scan of scans(await plan(name as Name))) {
+            if (name === 'schemaCheck' || scan['Index Name'] === 'files_due') continue;
+            expect(scan['Index Cond']).toMatch(/user_id = /);
+          }
+        },
+      );
+
+      it.each(Object.keys(EXPECTED) as Name[])('of %s is made once, and not for each call', async (name) => {
+        const execute = await prepareOnce(name);
+        await pool.query('begin');
+        for (let i = 0; i < 3; i++) await pool.query(execute);
+        await pool.query('rollback');
+        const { rows } = await pool.query(
+          `select generic_plans::int, custom_plans::int from pg_prepared_statements where name = 'statement'`,
+        );
+        expect(rows).toEqual([{ generic_plans: 3, custom_plans: 0 }]);
+      });
+
+      it('knows what type every parameter is of: a mistaken one would do without the index', async () => {
+        const types: Record<string, string> = {};
+        for (const name of Object.keys(EXPECTED) as Name[]) {
+          await prepareOnce(name);
+          const { rows } = await pool.query(
+            `select array_to_string(parameter_types, ' ') as types from pg_prepared_statements where name = 'statement'`,
+          );
+          types[name] = rows[0].types
+            .replaceAll('double precision', 'float8')
+            .replaceAll('timestamp with time zone', 'time');
+        }
+        expect(types).toMatchInlineSnapshot(`
       {
         "adopt": "text text bigint text text",
         "claimDue": "bigint float8 float8",
@@ -235,90 +244,95 @@ describe('the plan that is kept', () => {
         "schemaCheck": "",
       }
     `);
-  });
-});
-
-describe('a user with very many READY files and none pending', () => {
-  it('pays for the pending half of a first page with one probe of an empty index', async () => {
-    const found = await plan('listFirstPage');
-    const [half] = scans(found).filter((scan) => scan['Index Name'] === 'files_pending');
-    expect((half?.['Shared Hit Blocks'] ?? 0) + (half?.['Shared Read Blocks'] ?? 0)).toBeLessThanOrEqual(
-      PROBE,
-    );
-    expect(found.nodes.map((node) => node['Node Type'])).toEqual([
-      'Append',
-      'Limit',
-      'Index Scan',
-      'Limit',
-      'Index Scan',
-    ]);
-    if (LONG) {
-      const text = (await explain('listFirstPage', {}, 'text')).join('\n');
-      process.stdout.write(`\nA first page of ${BIG} READY files, none pending:\n${text}\n\n`);
-    }
-  });
-
-  it('gets a page with one statement, the first one too, and S3 is not asked', async () => {
-    const run: string[] = [];
-    const inner = databaseOn(pool, (_, step) => step());
-    const counting: Database = {
-      run(statement, params) {
-        run.push(statement.name);
-        return inner.run(statement, params);
-      },
-    };
-    const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000 });
-    const askS3 = () => expect.fail('S3 was asked');
-    const list = listFiles({
-      store,
-      objects: { head: askS3 },
-      journal: { contentMismatch: askS3, storageFailed: askS3 },
+      });
     });
-    const page = async (pageToken: string) =>
-      list('big', { pageSize: 100, pageToken, filenamePrefix: '' }, Date.now() + 10_000);
-    const first = await page('');
-    expect(first.files).toHaveLength(100);
-    expect(run).toEqual(['list_first_page']);
-    const second = await page(first.nextPageToken);
-    expect(second.files).toHaveLength(100);
-    expect(run).toEqual(['list_first_page', 'list_next_page']);
-  });
 
-  it('pays for a page far behind what it pays for the second', async () => {
-    const { rows } = await pool.query(
-      `select last_modified, s3_key from files where user_id = 'big' order by last_modified, s3_key offset 150 limit 1`,
-    );
-    const second = await plan('listNextPage');
-    const last = await plan('listNextPage', { afterTime: rows[0].last_modified, afterKey: rows[0].s3_key });
-    expect(scans(last).map((scan) => scan['Index Cond'])).toEqual(
-      scans(second).map((scan) => scan['Index Cond']),
-    );
-    expect(scans(last)[0]?.['Index Cond']).toContain('ROW(last_modified, s3_key) < ROW(');
-    expect(last.buffers).toBeLessThanOrEqual(2 * second.buffers + PROBE);
-  });
+    describe('a user with very many READY files and none pending', () => {
+      it('pays for the pending half of a first page with one probe of an empty index', async () => {
+        const found = await plan('listFirstPage');
+        const [half] = scans(found).filter((scan) => scan['Index Name'] === 'files_pending');
+        expect((half?.['Shared Hit Blocks'] ?? 0) + (half?.['Shared Read Blocks'] ?? 0)).toBeLessThanOrEqual(
+          PROBE,
+        );
+        expect(found.nodes.map((node) => node['Node Type'])).toEqual([
+          'Append',
+          'Limit',
+          'Index Scan',
+          'Limit',
+          'Index Scan',
+        ]);
+        if (LONG) {
+          const text = (await explain('listFirstPage', {}, 'text')).join('\n');
+          process.stdout.write(`\nA first page of ${BIG} READY files, none pending:\n${text}\n\n`);
+        }
+      });
 
-  it('pays little for a prefix that many names have, and for a rare one all its files, but nobody else’s', async () => {
-    expect((await plan('listFirstPage', { filenamePrefix: 'document' })).buffers).toBeLessThanOrEqual(
-      EXPECTED.listFirstPage.buffersMax,
-    );
-    const rare = scans(await plan('listFirstPage', { filenamePrefix: 'rare' }));
-    expect(rare.map((scan) => scan['Index Name'])).toEqual(['files_ready', 'files_pending']);
-    expect(rare[0]?.['Rows Removed by Filter']).toBe(BIG);
-  });
-});
+      it('gets a page with one statement, the first one too, and S3 is not asked', async () => {
+        const run: string[] = [];
+        const inner = databaseOn(pool, (_, step) => step());
+        const counting: Database = {
+          run(statement, params) {
+            run.push(statement.name);
+            return inner.run(statement, params);
+          },
+        };
+        const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000 });
+        const askS3 = () => expect.fail('S3 was asked');
+        const list = listFiles({
+          store,
+          objects: { head: askS3 },
+          journal: { contentMismatch: askS3, storageFailed: askS3 },
+        });
+        const page = async (pageToken: string) =>
+          list('big', { pageSize: 100, pageToken, filenamePrefix: '' }, Date.now() + 10_000);
+        const first = await page('');
+        expect(first.files).toHaveLength(100);
+        expect(run).toEqual(['list_first_page']);
+        const second = await page(first.nextPageToken);
+        expect(second.files).toHaveLength(100);
+        expect(run).toEqual(['list_first_page', 'list_next_page']);
+      });
 
-it('there is no index but the sweeper’s that does not lead with the user', async () => {
-  const { rows } = await pool.query<{ name: string; leads: string }>(`
+      it('pays for a page far behind what it pays for the second', async () => {
+        const { rows } = await pool.query(
+          `select last_modified, s3_key from files where user_id = 'big' order by last_modified, s3_key offset 150 limit 1`,
+        );
+        const second = await plan('listNextPage');
+        const last = await plan('listNextPage', {
+          afterTime: rows[0].last_modified,
+          afterKey: rows[0].s3_key,
+        });
+        expect(scans(last).map((scan) => scan['Index Cond'])).toEqual(
+          scans(second).map((scan) => scan['Index Cond']),
+        );
+        expect(scans(last)[0]?.['Index Cond']).toContain('ROW(last_modified, s3_key) < ROW(');
+        expect(last.buffers).toBeLessThanOrEqual(2 * second.buffers + PROBE);
+      });
+
+      it('pays little for a prefix that many names have, and for a rare one all its files, but nobody else’s', async () => {
+        expect((await plan('listFirstPage', { filenamePrefix: 'document' })).buffers).toBeLessThanOrEqual(
+          EXPECTED.listFirstPage.buffersMax,
+        );
+        const rare = scans(await plan('listFirstPage', { filenamePrefix: 'rare' }));
+        expect(rare.map((scan) => scan['Index Name'])).toEqual(['files_ready', 'files_pending']);
+        expect(rare[0]?.['Rows Removed by Filter']).toBe(BIG);
+      });
+    });
+
+    it('there is no index but the sweeper’s that does not lead with the user', async () => {
+      const { rows } = await pool.query<{ name: string; leads: string }>(`
     select i.indexrelid::regclass::text as name, a.attname as leads
     from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where i.indrelid = 'files'::regclass`);
-  expect(rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name)).toEqual(['files_due']);
-});
+      expect(rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name)).toEqual(['files_due']);
+    });
 
-it('READY files, nearly all of the table, are not in the sweeper’s index', async () => {
-  const { rows } = await pool.query(
-    `select reltuples::int as entries from pg_class where relname = 'files_due'`,
-  );
-  // Reckoned from a sample.
-  expect(Math.abs(rows[0].entries - DUE)).toBeLessThan(DUE / 10);
-});
+    it('READY files, nearly all of the table, are not in the sweeper’s index', async () => {
+      const { rows } = await pool.query(
+        `select reltuples::int as entries from pg_class where relname = 'files_due'`,
+      );
+      // Reckoned from a sample.
+      expect(Math.abs(rows[0].entries - DUE)).toBeLessThan(DUE / 10);
+    });
+  },
+);
