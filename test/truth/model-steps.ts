@@ -122,12 +122,13 @@ const first = { user: 0, name: 0, type: 0, content: 0, tellsSize: false };
 
 /** Tried before any other: what chance finds once in thousands. Each stands for a fault that only it has found. */
 export const RARE: Step[][] = [
-  // A file found gone, within the life of its URL, is kept until that has died, not until a day after the finding.
+  // A file found gone is not to be waited for; its row is kept until its URL has long died, not until a day after the finding.
   [
     { do: 'upload', ...first },
     { do: 'list', user: 0, pageSize: 0, prefix: '' },
     { do: 'stranger removes', key: 0 },
     { do: 'jump', minutes: 20 },
+    { do: 'get', key: 0, as: 'owner' },
     { do: 'get', key: 0, as: 'owner' },
     { do: 'jump to an edge', edge: 1, side: 'before', andSweep: true },
   ],
