@@ -191,6 +191,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     }
     check(rule.type === 'new', `${told}: NEW`, answer, rule);
     if (rule.type === 'new') expectKey(told, answer.s3Key, rule, ask.plainKey);
+    equal(`${told}: what the PUT must send`, answer.upload.requiredHeaders, {
+      'Content-Type': ask.mimeType,
+      'Content-MD5': md5(content),
+      ...(step.tellsSize && { 'Content-Length': String(content.length) }),
+    });
     handedOut(user, ask, answer);
     return `${told}: NEW ${answer.s3Key}`;
   }
