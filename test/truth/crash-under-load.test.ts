@@ -54,7 +54,7 @@ it('killed at random under load, it loses nothing, shows nothing that is not, an
     await service.exit;
     await untilItsStatementsHaveEnded();
     if (kill === KILLS) load.end();
-    else await timePasses(kill);
+    else await timePasses(kill, clients);
   }
   await Promise.all(working);
 
@@ -112,10 +112,11 @@ async function untilItsStatementsHaveEnded(): Promise<void> {
   }
 }
 
-async function timePasses(kill: number): Promise<void> {
+async function timePasses(kill: number, clients: readonly LoadClient[]): Promise<void> {
   await world.pass(PASSES_SECONDS);
   // Nobody holds a URL to the key of a deleted file any more: tombstones may settle, and their keys be free again.
   if (kill % 2 === 0) {
+    for (const client of clients) client.forgetKeysOfTheDeleted();
     await world.ports.pool.query(
       `update files set url_expire_at = url_expire_at - interval '26 hours', due_at = now() where state = 'deleted'`,
     );
@@ -173,6 +174,8 @@ interface Known {
   key: string;
   /** `either`: a delete was asked for, and nobody has heard what became of it. */
   is: 'there' | 'absent' | 'either';
+  /** Whether the key can only be this file's. */
+  mayDelete: boolean;
 }
 
 /**
@@ -191,11 +194,17 @@ class LoadClient {
       content: content(oneOf(NAMES), `content ${i} of client ${lane} of ${user}`),
       key: '',
       is: 'absent',
+      mayDelete: false,
     }));
   }
 
   known(): Known[] {
     return this.#contents;
+  }
+
+  /** A day after a delete its key may be another file's: whoever deletes by it then, deletes that one. */
+  forgetKeysOfTheDeleted(): void {
+    for (const known of this.#contents) known.mayDelete = known.is === 'there';
   }
 
   async work(): Promise<void> {
@@ -221,7 +230,7 @@ class LoadClient {
     const dice = Math.random();
     try {
       if (dice < 0.2) await this.#list(files);
-      else if (dice < 0.5 && known.key !== '') await this.#delete(files, known);
+      else if (dice < 0.5 && known.mayDelete) await this.#delete(files, known);
       else await this.#create(files, known);
       return true;
     } catch (fault) {
@@ -243,11 +252,13 @@ class LoadClient {
       const seen = await this.#load.world.ports.objects.head(s3Key, Date.now() + 10_000);
       this.#claim(seen?.md5 === md5, `EXISTING: ${s3Key}, and the bucket does not hold it`);
       known.is = 'there';
+      known.mayDelete = true;
       return;
     }
     this.#claim(known.is !== 'there', `NEW: ${s3Key}, and ${known.key} was acknowledged`);
     known.is = 'absent';
     known.key = s3Key;
+    known.mayDelete = true;
     if (Math.random() < 0.1) return;
     const { status } = await putTo(presignedUrl, requiredHeaders, bytes);
     this.#claim(status === 200, `PUT ${s3Key}: ${status}`);
@@ -274,7 +285,10 @@ class LoadClient {
     const keys = new Map(listed.map(({ md5, s3Key }) => [md5, s3Key]));
     for (const known of this.#contents) {
       const key = keys.get(known.content.md5);
-      if (known.is === 'either') known.is = key === undefined ? 'absent' : 'there';
+      if (known.is === 'either') {
+        known.is = key === undefined ? 'absent' : 'there';
+        known.mayDelete ||= known.is === 'there';
+      }
       const expected = known.is === 'there' ? known.key : undefined;
       this.#claim(key === expected, `list: ${key} for ${known.content.md5}, and it is ${expected}`);
     }
