@@ -13,6 +13,7 @@ import { migrateAt } from './postgres/migrate.ts';
 import { schemaCheck } from './postgres/reads.ts';
 import { createReadiness } from './readiness.ts';
 import { createJournal, observeStorage, recordCall } from './record.ts';
+import { createAdmission } from './rpc/admission.ts';
 import { createFileService } from './rpc/file-service.ts';
 import { createGrpcServer } from './rpc/grpc-server.ts';
 import { createHealth } from './rpc/health.ts';
@@ -93,8 +94,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     deleteFile: deleteFile(ports),
     createPresignedDownload: createPresignedDownload(ports),
   };
+  const admission = createAdmission(config.concurrentCallsMax);
+  metrics.watchAdmission(admission);
   const fileService = createFileService(operations, {
     identify: createIdentify({ userIdHeader: config.userIdHeader, proof: config.gateway }),
+    admit: admission.admit,
     trace: traceCall,
     onEnd: recordCall(log, metrics),
     defaultTimeoutMs: DEFAULT_TIMEOUT_MS,

@@ -26,6 +26,8 @@ export interface Config {
   };
   /** Per user, with living URLs. */
   pendingUploadsMax: number;
+  /** At once, of all users. */
+  concurrentCallsMax: number;
   sweepIntervalSeconds: number;
   logLevel: LogLevel;
 }
@@ -185,6 +187,13 @@ export const VARIABLES = {
     default: 1_000,
     desc: 'How many uploads one user may have asked for and not made, while their URLs live.',
   }),
+  MAX_CONCURRENT_CALLS: wholeNumber(
+    2,
+    100_000,
+  )({
+    default: 256,
+    desc: 'How many calls this instance works on at once; a user gets as many as are free, so alone half of them. Others are refused at once, with OVERLOADED.',
+  }),
   SWEEP_INTERVAL_SECONDS: wholeNumber(
     1,
     3_600,
@@ -259,6 +268,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       longestUploadSeconds: env.LONGEST_UPLOAD_SECONDS,
     },
     pendingUploadsMax: env.MAX_PENDING_UPLOADS,
+    concurrentCallsMax: env.MAX_CONCURRENT_CALLS,
     sweepIntervalSeconds: env.SWEEP_INTERVAL_SECONDS,
     logLevel: env.LOG_LEVEL,
   };

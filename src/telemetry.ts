@@ -80,7 +80,7 @@ export function createMetrics() {
     callSeconds: new Histogram({
       name: 'files_call_duration_seconds',
       help: 'Time from the decoded request to the answer.',
-      labelNames: ['method'],
+      labelNames: ['method', 'code'],
       buckets: CALL_BUCKETS_SECONDS,
       registers,
     }),
@@ -114,6 +114,17 @@ export function createMetrics() {
       registers,
     }),
     serving: new Gauge({ name: 'files_serving', help: '1 when ready, else 0.', registers }),
+    /** Read at each scrape. */
+    watchAdmission(admission: { callsUnderWay: number }): void {
+      new Gauge({
+        name: 'files_calls_under_way',
+        help: 'Calls that were let in and have not ended. At MAX_CONCURRENT_CALLS more are refused.',
+        registers,
+        collect() {
+          this.set(admission.callsUnderWay);
+        },
+      });
+    },
     /** Read at each scrape. */
     watchPool(pool: { totalCount: number; idleCount: number; waitingCount: number }): void {
       new Gauge({

@@ -35,6 +35,8 @@ export interface CallOutcome {
 export interface CallPolicy {
   /** @throws FileError UNAUTHENTICATED */
   identify: (headers: Headers) => string;
+  /** Takes a place for a call's work, and gives the way to leave it. @throws FileError OVERLOADED */
+  admit: (userId: string) => () => void;
   /** Wraps a call, so that what it does is traced as part of it. */
   trace: <Result>(method: string, headers: Headers, run: () => Promise<Result>) => Promise<Result>;
   onEnd: (outcome: CallOutcome) => void;
@@ -80,8 +82,11 @@ async function answer(
     const timeoutMs = Math.min(context.timeoutMs() ?? policy.defaultTimeoutMs, policy.maxTimeoutMs);
     // A call whose time is spent does nothing at all.
     if (timeoutMs <= 0) throw deadlineExceeded();
+    const leave = policy.admit(user);
     const call = { userId, deadline: Date.now() + timeoutMs };
-    const response = await policy.trace(method, headers, () => within(timeoutMs, run(request, call)));
+    // The place is its work's, which may end later than the caller's patience.
+    const work = () => run(request, call).finally(leave);
+    const response = await policy.trace(method, headers, () => within(timeoutMs, work()));
     policy.onEnd(outcome('OK'));
     return response;
   } catch (error) {

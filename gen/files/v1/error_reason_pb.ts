@@ -141,7 +141,8 @@ export const ErrorReason = {
 
   /**
    * RESOURCE_EXHAUSTED: too many uploads of this user were asked for and not
-   * made. Metadata: `limit`. Upload, or cancel with DeleteFile, then retry.
+   * made. Metadata: `limit`. Upload, or cancel with DeleteFile, then retry;
+   * without either, it will be the same until their URLs have expired.
    *
    * @generated from enum value: ERROR_REASON_TOO_MANY_PENDING_UPLOADS = 15;
    */
@@ -155,8 +156,10 @@ export const ErrorReason = {
   QUOTA_EXCEEDED: 16,
 
   /**
-   * RESOURCE_EXHAUSTED: the service has more work than it can do. Retry after
-   * the time in RetryInfo.
+   * RESOURCE_EXHAUSTED: this user, or all of them together, have more calls
+   * under way than the service can take. It was refused at once and nothing was
+   * done. Retry after the time in RetryInfo, which differs from answer to
+   * answer, so that not all who were refused come back together.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 17;
    */

@@ -380,11 +380,12 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
  * (`x-user-id` unless configured otherwise), set by the gateway, and acts on
  * that user's files alone: another user's file does not exist.
  *
- * Every method can be repeated safely, so a client may retry UNAVAILABLE,
- * RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED, with a pause (see RetryInfo). All
- * other codes will be the same the next time. Any method may also answer
- * UNAUTHENTICATED, CANCELLED and INTERNAL. See ErrorReason for what each
- * failure carries.
+ * Every method can be repeated safely. Worth a retry are UNAVAILABLE, and
+ * RESOURCE_EXHAUSTED with a RetryInfo (OVERLOADED), both after the time that it
+ * names; and DEADLINE_EXCEEDED. Retry a few times at most, each time after a
+ * longer pause. All other failures will be the same the next time. Any method
+ * may also answer RESOURCE_EXHAUSTED (OVERLOADED), UNAUTHENTICATED, CANCELLED
+ * and INTERNAL. See ErrorReason for what each failure carries.
  *
  * @generated from service files.v1.FileService
  */
