@@ -12,7 +12,7 @@ import { createFileStore } from './postgres/file-store.ts';
 import { migrateAt } from './postgres/migrate.ts';
 import { schemaCheck } from './postgres/reads.ts';
 import { createReadiness } from './readiness.ts';
-import { createJournal, observeStorage, recordCall } from './record.ts';
+import { createJournal, observeStorage, recordCall, recordStrayError } from './record.ts';
 import { createAdmission } from './rpc/admission.ts';
 import { createFileService } from './rpc/file-service.ts';
 import { createGrpcServer } from './rpc/grpc-server.ts';
@@ -30,6 +30,8 @@ export interface App {
   grpcPort: number;
   httpPort: number;
   sweeper: Sweeper;
+  /** Writes down an error that no call has caught. */
+  onStrayError(error: unknown): void;
   /** Takes no new calls, finishes those under way, and leaves nothing running. */
   stop(): Promise<void>;
 }
@@ -142,7 +144,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     const grpcPort = await listening(grpc, 'GRPC_PORT', config.host, config.grpcPort);
     const httpPort = await listening(http, 'HTTP_PORT', config.host, config.httpPort);
     sweeper.start();
-    return { grpcPort, httpPort, sweeper, stop };
+    return { grpcPort, httpPort, sweeper, onStrayError: recordStrayError(log, metrics), stop };
   } catch (error) {
     await stop();
     throw error;

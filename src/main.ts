@@ -34,7 +34,8 @@ async function serve(): Promise<void> {
   });
   const starting = import('./app.ts').then(({ startApp }) => startApp(config, log));
 
-  const { grpcPort, httpPort } = await starting;
+  const { grpcPort, httpPort, onStrayError } = await starting;
+  outliveStrayErrors(onStrayError);
   if (stopping) return;
   log.info({ host: config.host, grpcPort, httpPort }, 'serving');
   if (config.backing.kind === 'embedded') {
@@ -74,6 +75,16 @@ async function printVariables(): Promise<void> {
   for (const [name, { default: fallback, desc }] of Object.entries(VARIABLES)) {
     print(`${name.padEnd(24)} ${String(fallback ?? '').padEnd(12)} ${desc}`);
   }
+}
+
+/**
+ * An error that nobody waits for has ended its own call, at most; all others go on. That is right here: nothing is kept
+ * in the process (the rows are the truth, and each step is one statement), so there is nothing that could be left half
+ * done, while a process that ends breaks every call under way. Until the service serves, such an error ends the start.
+ */
+function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
+  // A rejection that nobody handles is one of these too.
+  process.on('uncaughtException', onStrayError);
 }
 
 /** The first signal stops in order, a second one at once. */

@@ -3,7 +3,7 @@ import type { Journal, Observe } from './files/ports.ts';
 import type { CallOutcome } from './rpc/calls.ts';
 import { type Metrics, traceStep } from './telemetry.ts';
 
-/** What is written down of each call, each question to S3 and each finding: in the log, in the metrics, or in both. */
+/** What is written down of each call, each question to S3, each finding and each stray error: in the log, in the metrics, or in both. */
 
 /** A call that took this long is worth a line. */
 const SLOW_CALL_SECONDS = 1;
@@ -54,5 +54,12 @@ export function recordCall(log: Logger, metrics: Metrics) {
     else if (seconds > SLOW_CALL_SECONDS) log.warn(call, 'slow call');
     // A line per call costs 85 µs (design, §6): as much as everything else in this file.
     else log.debug(call, 'call');
+  };
+}
+
+export function recordStrayError(log: Logger, metrics: Metrics) {
+  return (error: unknown): void => {
+    metrics.strayErrors.inc();
+    log.error({ err: error }, 'an error that nobody caught; the service goes on');
   };
 }

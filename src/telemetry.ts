@@ -113,6 +113,11 @@ export function createMetrics() {
       help: 'Objects that were not what was announced: somebody else wrote into the bucket.',
       registers,
     }),
+    strayErrors: new Counter({
+      name: 'files_stray_errors_total',
+      help: 'Errors that no call has caught. Each is a bug; the service goes on.',
+      registers,
+    }),
     serving: new Gauge({ name: 'files_serving', help: '1 when ready, else 0.', registers }),
     /** Read at each scrape. */
     watchAdmission(admission: { callsUnderWay: number }): void {
