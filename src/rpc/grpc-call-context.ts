@@ -1,13 +1,12 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type ContextValues, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Metadata } from '@grpc/grpc-js';
+import { timeLeft } from './timeout-headers.ts';
 
 /** The part that grpc-js's calls of all four kinds have, and that is read here. */
 export interface GrpcCall {
   readonly cancelled: boolean;
   readonly metadata: Metadata;
-  /** Infinity where the caller named none. */
-  getDeadline(): Date | number;
   getPath(): string;
   on(event: 'cancelled', listener: () => void): unknown;
 }
@@ -51,11 +50,7 @@ export function grpcCallContext(method: DescMethod, call: GrpcCall): HandlerCont
       signal ??= cancellation(call);
       return signal;
     },
-    timeoutMs: () => {
-      const deadline = call.getDeadline();
-      if (deadline === Number.POSITIVE_INFINITY) return undefined;
-      return Number(deadline) - Date.now();
-    },
+    timeoutMs: () => timeLeft(call.metadata),
   };
 }
 

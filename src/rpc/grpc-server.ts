@@ -4,11 +4,22 @@ import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health as HealthService } from '../../gen/health/v1/health_pb.ts';
+import { limitConnections } from './connection-limit.ts';
 import { addService } from './grpc-bridge.ts';
+import { http2Servers, setHttp2Options } from './grpc-http2.ts';
 import type { Health } from './health.ts';
-import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
+import { limitHttp2 } from './http2-limits.ts';
+import {
+  CONNECTIONS_MAX,
+  HTTP2_OPTIONS,
+  IDLE_TIMEOUT_MS,
+  MESSAGE_MAX_BYTES,
+  PING_INTERVAL_MS,
+  PING_TIMEOUT_MS,
+} from './limits.ts';
 import { createReflection } from './reflection.ts';
 import { StreamEndingServer } from './stream-ending-server.ts';
+import { passDeadlines } from './timeout-headers.ts';
 
 export interface GrpcServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -20,9 +31,13 @@ export interface GrpcServer {
 /** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
 export function createGrpcServer(fileService: ServiceImpl<typeof FileService>, health: Health): GrpcServer {
   const server = new StreamEndingServer({
-    'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
     'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
+    'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
+    'grpc.keepalive_time_ms': PING_INTERVAL_MS,
+    'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
+    // No limit of age: gateways spread their calls by themselves, and each closed connection is a risk for a call.
   });
+  setHttp2Options(server, HTTP2_OPTIONS);
   addService(server, FileService, fileService);
   const reflection = createReflection([FileService, HealthService]);
   addService(server, ServerReflectionV1, reflection.v1);
@@ -32,9 +47,14 @@ export function createGrpcServer(fileService: ServiceImpl<typeof FileService>, h
   return {
     listen: (host, port) =>
       new Promise((resolve, reject) => {
-        server.bindAsync(authority(host, port), ServerCredentials.createInsecure(), (error, bound) =>
-          error ? reject(error) : resolve(bound),
-        );
+        server.bindAsync(authority(host, port), ServerCredentials.createInsecure(), (error, bound) => {
+          if (error) return reject(error);
+          for (const http2 of http2Servers(server)) {
+            limitHttp2(http2, limitConnections(http2, CONNECTIONS_MAX));
+            passDeadlines(http2);
+          }
+          resolve(bound);
+        });
       }),
 
     stop: (graceMs) =>

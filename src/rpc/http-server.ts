@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
@@ -8,8 +7,9 @@ import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
-import { MESSAGE_MAX_BYTES, STREAMS_PER_CONNECTION_MAX } from './limits.ts';
+import { HEADERS_MAX_COUNT, MESSAGE_MAX_BYTES } from './limits.ts';
 import { createReflection } from './reflection.ts';
+import { clampTimeouts } from './timeout-headers.ts';
 
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -20,9 +20,6 @@ export interface HttpServer {
 
 /** A plain page beside the calls, as an orchestrator or a scraper asks for it. */
 export type Page = () => Promise<{ status: number; contentType: string; body: string }>;
-
-/** A request's headers are a user id, a token and what proxies add. Node's own default is 16 KiB too. */
-const HEADERS_MAX_BYTES = 16 * 1024;
 
 /** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
 export function createHttpServer(
@@ -43,31 +40,29 @@ export function createHttpServer(
       void servePage(pages, request as IncomingMessage, response as ServerResponse),
   });
 
-  const limits = {
-    headersMaxBytes: HEADERS_MAX_BYTES,
-    streamsPerConnectionMax: STREAMS_PER_CONNECTION_MAX,
-  };
   let stopping = false;
   const underWay = new Map<ServerResponse, IncomingMessage>();
-  const { server, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
-    limits,
-    (request, response) => {
-      underWay.set(response, request);
-      response.once('close', () => {
-        underWay.delete(response);
-        // Kept alive, its connection would hold up the stop for another five seconds.
-        if (stopping) setImmediate(closeConnections);
-      });
-      if (stopping) announceEnd(response, request);
-      // connect-node makes a URL of the authority outside of any handler: one
-      // request with the Host `a:99999` would end the process.
-      if (!URL.canParse(request.url ?? '', `http://${authorityOf(request)}`)) {
-        response.writeHead(400, { 'content-type': 'text/plain' }).end('malformed Host or path\n');
-        return;
-      }
+  const { server, closeConnections, destroyConnections } = createHttp1AndHttp2Server((request, response) => {
+    underWay.set(response, request);
+    response.once('close', () => {
+      underWay.delete(response);
+      // Kept alive, its connection would hold up the stop for another five seconds.
+      if (stopping) setImmediate(closeConnections);
+    });
+    if (stopping) announceEnd(response, request);
+    if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
+      refuse(response, 431, 'too many headers');
+      return;
+    }
+    clampTimeouts(request.headers);
+    try {
       connect(request, response);
-    },
-  );
+    } catch {
+      // connect-node makes a URL of path and authority outside of any handler: one
+      // request with the Host `a:99999` would end the process.
+      refuse(response, 400, 'malformed Host or path');
+    }
+  });
 
   return {
     async listen(host, port) {
@@ -97,8 +92,8 @@ function announceEnd(response: ServerResponse, request: IncomingMessage): void {
   else if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
 }
 
-function authorityOf(request: IncomingMessage | Http2ServerRequest): string | undefined {
-  return 'authority' in request ? request.authority : request.headers.host;
+function refuse(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain' }).end(`${text}\n`);
 }
 
 async function servePage(

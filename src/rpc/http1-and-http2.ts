@@ -1,17 +1,22 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-
-export interface Http1AndHttp2Options {
-  headersMaxBytes: number;
-  streamsPerConnectionMax: number;
-}
+import { limitConnections } from './connection-limit.ts';
+import { limitHttp2 } from './http2-limits.ts';
+import {
+  CONNECTIONS_MAX,
+  HEADERS_MAX_BYTES,
+  HTTP2_OPTIONS,
+  IDLE_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  STALLED_SOCKET_TIMEOUT_MS,
+} from './limits.ts';
 
 /** The first bytes of every HTTP/2 connection (RFC 9113, 3.4); no HTTP/1 request begins so. */
 const HTTP2_PREFACE = 'PRI * HTTP/2.0';
 
-/** A connection that has said nothing by then is closed; Node's own limit for the headers begins after. */
-const FIRST_BYTES_TIMEOUT_MS = 10_000;
+/** How often Node looks for requests that took too long; its own half minute would triple the limit. */
+const REQUEST_CHECK_INTERVAL_MS = 5_000;
 
 export interface Http1AndHttp2Server {
   server: Server;
@@ -27,23 +32,27 @@ export interface Http1AndHttp2Server {
  *
  * The HTTP/1 server listens, so that its own time-outs and bookkeeping hold.
  */
-export function createHttp1AndHttp2Server(
-  options: Http1AndHttp2Options,
-  listener: RequestListener,
-): Http1AndHttp2Server {
-  const server = createServer({ maxHeaderSize: options.headersMaxBytes }, listener);
-  const http2 = createHttp2Server({
-    maxHeaderListPairs: 100,
-    settings: {
-      maxConcurrentStreams: options.streamsPerConnectionMax,
-      maxHeaderListSize: options.headersMaxBytes,
+export function createHttp1AndHttp2Server(listener: RequestListener): Http1AndHttp2Server {
+  const server = createServer(
+    {
+      maxHeaderSize: HEADERS_MAX_BYTES,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: REQUEST_CHECK_INTERVAL_MS,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
     },
-  });
+    listener,
+  );
+  server.setTimeout(STALLED_SOCKET_TIMEOUT_MS);
+  // Whoever counts them has to see all: beyond its own limit Node drops headers, and goes on.
+  server.maxHeadersCount = 0;
+  const http2 = createHttp2Server(HTTP2_OPTIONS);
   // The compatibility layer of http2 gives a handler what http gives it.
   http2.on('request', listener as unknown as Parameters<Http2Server['on']>[1]);
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
+    session.setTimeout(IDLE_TIMEOUT_MS, () => session.close());
     session.once('close', () => sessions.delete(session));
   });
 
@@ -54,7 +63,7 @@ export function createHttp1AndHttp2Server(
   server.on('connection', (socket: Socket) => {
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
-    socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+    socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy());
     // A connection that breaks before it has said anything is nobody's fault.
     socket.once('error', () => socket.destroy());
     socket.once('readable', () => {
@@ -69,6 +78,10 @@ export function createHttp1AndHttp2Server(
       else serveHttp1?.call(server, socket);
     });
   });
+
+  const connections = limitConnections(server, CONNECTIONS_MAX);
+  server.on('request', ({ socket }, response) => response.once('finish', () => connections.answered(socket)));
+  limitHttp2(http2, connections);
 
   return {
     server,

@@ -1,6 +1,13 @@
+import type { ServerOptions } from 'node:http2';
+
 /**
- * The largest message that either wire takes. The largest honest one has the
- * MD5s of 10,000 parts (180 kB); connect-node's own limit is about 4 GiB.
+ * What a peer may take, on either wire. Each limit has room for the most that an
+ * honest gateway needs, and closes what goes beyond: a stream, else its connection.
+ */
+
+/**
+ * The largest message, also after its decompression. The largest honest one has
+ * the MD5s of 10,000 parts (180 kB); connect-node's own limit is about 4 GiB.
  */
 export const MESSAGE_MAX_BYTES = 1024 * 1024;
 
@@ -10,3 +17,59 @@ export const MESSAGE_MAX_BYTES = 1024 * 1024;
  * connection ask for all memory there is.
  */
 export const STREAMS_PER_CONNECTION_MAX = 1_000;
+
+/**
+ * Of each port. Gateways have a handful over HTTP/2, and one for each call under
+ * way over HTTP/1. An idle one costs some 50 kB, so that all together stay below
+ * 100 MB; Node itself sets no limit.
+ */
+export const CONNECTIONS_MAX = 1_000;
+
+/** A user id, a token, a trace, and what proxies add. Node's own default is 16 KiB too. */
+export const HEADERS_MAX_BYTES = 16 * 1024;
+
+/** Proxies add about thirty. Over HTTP/1, Node by itself drops what comes after the 2,000th, silently. */
+export const HEADERS_MAX_COUNT = 100;
+
+/**
+ * By when a request has to be here as a whole, from its first byte to its last;
+ * 1 MiB in this time is a slow telephone line. Also how long a connection may
+ * take until it speaks, and how long an answer may wait for a reader that stands still.
+ */
+export const REQUEST_TIMEOUT_MS = 10_000;
+
+/**
+ * A connection without a call for so long is closed, over HTTP/2 with a GOAWAY.
+ * Longer than gateways keep theirs (nginx and AWS's balancers: 60 s): whoever
+ * closes first must not be the one who cannot know that a call is on its way.
+ */
+export const IDLE_TIMEOUT_MS = 300_000;
+
+/** Without an answer to a ping for so long, a peer is gone: machines that die send no FIN. */
+export const PING_INTERVAL_MS = 60_000;
+export const PING_TIMEOUT_MS = 20_000;
+
+/**
+ * An HTTP/1 socket that moves no byte for so long, with a call under way. Longer
+ * than the longest call (30 s), during which nothing moves.
+ */
+export const STALLED_SOCKET_TIMEOUT_MS = 60_000;
+
+/** The same for the HTTP/2 servers of both ports. */
+export const HTTP2_OPTIONS = {
+  settings: { maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX, maxHeaderListSize: HEADERS_MAX_BYTES },
+  maxHeaderListPairs: HEADERS_MAX_COUNT,
+  /**
+   * MB that one connection may occupy: its streams, and the answers that it has
+   * not read yet. 1,000 lists of 100 files are 30 MB. Beyond that it gets no new
+   * stream; grpc-js would take any number, and Node's default of 10 is 330 lists.
+   */
+  maxSessionMemory: 32,
+  /**
+   * Streams that a client may reset (CVE-2023-44487): so many at once, and so many
+   * a second, then its connection is closed. Node's default of 33 a second is
+   * less than an honest gateway resets when its own deadlines pass in an outage.
+   */
+  streamResetBurst: 2 * STREAMS_PER_CONNECTION_MAX,
+  streamResetRate: 500,
+} satisfies ServerOptions;

@@ -1,0 +1,22 @@
+import type { Http2Server, ServerOptions } from 'node:http2';
+import type { Server } from '@grpc/grpc-js';
+
+/**
+ * grpc-js keeps its HTTP/2 servers to itself, and passes on two of their options.
+ * These fields are private; test/faults/wire.test.ts fails where a release has
+ * them no more.
+ */
+interface Insides {
+  commonServerOptions: ServerOptions;
+  http2Servers: Map<Http2Server, unknown>;
+}
+
+/** Before it listens. */
+export function setHttp2Options(server: Server, options: ServerOptions): void {
+  Object.assign((server as unknown as Insides).commonServerOptions, options);
+}
+
+/** One for each address, once it listens. */
+export function http2Servers(server: Server): Iterable<Http2Server> {
+  return (server as unknown as Insides).http2Servers.keys();
+}
