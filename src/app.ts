@@ -48,8 +48,8 @@ const CONNECT_TIMEOUT_MS = 2_000;
 /** Statements take a millisecond; one that takes this long waits for something that does not come. */
 const STATEMENT_TIMEOUT_MS = 2_500;
 
-/** For a look at the bucket as a whole. */
-const BUCKET_CHECK_TIMEOUT_MS = 1_000;
+/** For a look at whether Postgres or the bucket answers at all. */
+const CHECK_TIMEOUT_MS = 1_000;
 
 /** What calls under way may still take when the service stops; orchestrators kill after ten seconds or more. */
 const STOP_GRACE_MS = 8_000;
@@ -109,8 +109,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 
   const health = createHealth();
   const readiness = createReadiness({
-    checkDatabase: async () => void (await database.run(schemaCheck, {})),
-    checkStorage: () => objects.check(Date.now() + BUCKET_CHECK_TIMEOUT_MS),
+    checkDatabase: async () => void (await database.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS)),
+    checkStorage: () => objects.check(Date.now() + CHECK_TIMEOUT_MS),
     onChange: (now, fault) => {
       // Without S3, lists and deletes still work: that is no reason to leave the load balancer.
       health.set(now.database);

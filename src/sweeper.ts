@@ -29,7 +29,7 @@ const STEPS_AT_ONCE = 8;
 /** How long a claim keeps other sweepers away: many times what a batch needs. */
 const LEASE_SECONDS = 60;
 
-/** For one row's step. */
+/** For a claim, and for one row's step. */
 const STEP_TIMEOUT_MS = 5_000;
 
 /**
@@ -47,7 +47,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     let swept = 0;
     while (!stopped) {
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
-      const batch = await store.claimDue(BATCH_ROWS, LEASE_SECONDS);
+      const batch = await store.claimDue(BATCH_ROWS, LEASE_SECONDS, Date.now() + STEP_TIMEOUT_MS);
       const queue = batch.values();
       const lanes = Array.from({ length: STEPS_AT_ONCE }, () => lane(queue, leaseEnd));
       const done = (await Promise.all(lanes)).reduce((sum, n) => sum + n, 0);
@@ -72,7 +72,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
         onSwept('failed');
         onFault(fault);
         // Its pause grows as after a look in vain; without this, the lease has to pass.
-        await store.postpone(due.state === 'deleted' ? due.ref : due.file).catch(onFault);
+        const ref = due.state === 'deleted' ? due.ref : due.file;
+        await store.postpone(ref, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)).catch(onFault);
       }
     }
     return done;
@@ -80,7 +81,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
   async function round(): Promise<void> {
     try {
-      onOverdue(await store.oldestOverdueSeconds());
+      onOverdue(await store.oldestOverdueSeconds(Date.now() + STEP_TIMEOUT_MS));
       await sweep();
     } catch (fault) {
       onFault(fault);

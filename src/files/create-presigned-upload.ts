@@ -46,7 +46,7 @@ export function createPresignedUpload(ports: Ports) {
     let suffix = '';
     while (Date.now() < deadline) {
       const plan = { ...intent, s3Key: s3Key(userId, intent.filename, suffix) };
-      const reserved = await ports.store.reserve(plan);
+      const reserved = await ports.store.reserve(plan, deadline);
       if (reserved.refused !== undefined) {
         if (reserved.refused === 'too many pending') throw tooManyPending(reserved.limit);
         if (reserved.refused === 'key taken') suffix = randomSuffix();
@@ -61,7 +61,7 @@ export function createPresignedUpload(ports: Ports) {
       const agreed = { ...intent, s3Key: file.s3Key };
       // If it is deleted at this moment, that was after this create: the tombstone
       // remembers the URL's life, and whatever it writes is removed.
-      if (!created) await ports.store.adopt(agreed);
+      if (!created) await ports.store.adopt(agreed, deadline);
       return { type: 'new', ...answer, upload: await ports.presigner.presignUpload(agreed) };
     }
     throw new FileError('OVERLOADED', 'others create and delete this very file all the while; retry', {

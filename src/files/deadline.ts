@@ -9,3 +9,15 @@ export function partOf(deadline: Deadline, fraction: number): Deadline {
   const now = Date.now();
   return now + Math.floor(Math.max(0, deadline - now) * fraction);
 }
+
+/** The time was spent before a step was begun. Nothing has happened in it. */
+export class DeadlineSpent extends Error {
+  override readonly name = 'DeadlineSpent';
+}
+
+/** In milliseconds, for a step that is about to begin. @throws DeadlineSpent when nothing is left: it must not begin then */
+export function timeLeft(deadline: Deadline): number {
+  const leftMs = deadline - Date.now();
+  if (leftMs <= 0) throw new DeadlineSpent('the deadline has passed');
+  return leftMs;
+}

@@ -22,7 +22,7 @@ const REMOVE_SHARE = 0.5;
 export function deleteFile(ports: Ports) {
   return async (userId: string, s3Key: string, deadline: Deadline): Promise<void> => {
     const ref = { userId, s3Key: parseS3Key(s3Key) };
-    if (!(await ports.store.markDeleted(ref))) throw fileNotFound(s3Key);
+    if (!(await ports.store.markDeleted(ref, deadline))) throw fileNotFound(s3Key);
     try {
       await ports.objects.remove(s3Key, partOf(deadline, REMOVE_SHARE));
     } catch (fault) {

@@ -18,7 +18,7 @@ export interface GetFilePorts extends LookPorts {
 export function getFile(ports: GetFilePorts) {
   return async (userId: string, s3Key: string, deadline: Deadline): Promise<UserFile> => {
     const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
-    const file = await ports.store.find(ref);
+    const file = await ports.store.find(ref, deadline);
     if (file === undefined) throw fileNotFound(s3Key);
     if (file.state === 'ready' && file.trusted) return file;
     return seenOrPending(ports, file, deadline);

@@ -49,9 +49,9 @@ export function listFiles(ports: Ports) {
     // One more than asked for tells whether there is a next page.
     const query = { ...scope, after, limit: pageSize + 1 };
 
-    let { ready, pending } = await ports.store.list(query, PENDING_LOOKS_MAX);
+    let { ready, pending } = await ports.store.list(query, PENDING_LOOKS_MAX, deadline);
     if (pending.length > 0 && (await anyHasArrived(ports, pending, partOf(deadline, LOOKS_SHARE)))) {
-      ({ ready } = await ports.store.list(query, 0));
+      ({ ready } = await ports.store.list(query, 0, deadline));
     }
     return toPage(ready, pageSize, scope);
   };

@@ -26,11 +26,11 @@ export type Look =
 export async function look(ports: LookPorts, file: UserFile, deadline: Deadline): Promise<Look> {
   const object = await ports.objects.head(file.s3Key, deadline);
   if (object !== undefined && holdsBytesOf(file, object)) {
-    const ready = await ports.store.markReady(file, object);
+    const ready = await ports.store.markReady(file, object, deadline);
     return ready === undefined ? { found: 'deleted' } : { found: 'bytes', file: ready };
   }
   if (object !== undefined) ports.journal.contentMismatch(file, object);
-  if (file.state === 'ready') await ports.store.markLost(file);
+  if (file.state === 'ready') await ports.store.markLost(file, deadline);
   return { found: object === undefined ? 'nothing' : 'other bytes' };
 }
 

@@ -41,8 +41,9 @@ export type DueFile =
  *   `undefined` (or `false`): somebody else was first, so read again.
  * - Every method is safe to repeat.
  * - None waits for S3, and none holds a lock when it has returned.
- * - @throws FileError DATABASE_UNAVAILABLE when the database does not answer. A
- *   write may then have happened or not; repeating the operation settles it.
+ * - @throws FileError DATABASE_UNAVAILABLE when the database does not answer by the
+ *   deadline. A write may then have happened or not; repeating the operation settles it.
+ * - @throws DeadlineSpent when no time was left to ask it: nothing has happened.
  *
  * A row is *settled* when its last URL expired longer ago than the longest
  * upload takes: from then on nothing that the service handed out can write to
@@ -63,13 +64,13 @@ export interface FileStore {
    * tombstone) another key will do; after `raced`, trying again; `too many
    * pending` means that the user's other pending uploads are at the cap.
    */
-  reserve(intent: UploadIntent): Promise<Reservation>;
+  reserve(intent: UploadIntent, deadline: Deadline): Promise<Reservation>;
 
   /** A file that is PENDING, still, takes over the intent's name, type and size, and is no longer `lost`. */
-  adopt(intent: UploadIntent): Promise<void>;
+  adopt(intent: UploadIntent, deadline: Deadline): Promise<void>;
 
   /** The file, unless it is deleted or another user's. */
-  find(ref: FileRef): Promise<UserFile | undefined>;
+  find(ref: FileRef, deadline: Deadline): Promise<UserFile | undefined>;
 
   /**
    * READY files, newest first by (lastModified, s3Key), strictly behind `after`.
@@ -78,27 +79,31 @@ export interface FileStore {
    * The first page also brings the newest PENDING files that match, at most
    * `pendingLimit`, in the same round trip.
    */
-  list(query: ListQuery, pendingLimit: number): Promise<{ ready: ReadyFile[]; pending: PendingFile[] }>;
+  list(
+    query: ListQuery,
+    pendingLimit: number,
+    deadline: Deadline,
+  ): Promise<{ ready: ReadyFile[]; pending: PendingFile[] }>;
 
   /**
    * S3 was seen to hold the right bytes: PENDING becomes READY with what S3
    * said; a READY one is trusted anew and keeps its time, by which pages are
    * ordered. `undefined` when it was deleted meanwhile.
    */
-  markReady(ref: FileRef, seen: StoredObject): Promise<ReadyFile | undefined>;
+  markReady(ref: FileRef, seen: StoredObject, deadline: Deadline): Promise<ReadyFile | undefined>;
 
   /**
    * S3 no longer holds what it was seen to hold: READY becomes PENDING and
    * `lost`, under the same key, until it is uploaded again or swept.
    * Changes nothing when a look younger than `file`'s has found it.
    */
-  markLost(file: ReadyFile): Promise<void>;
+  markLost(file: ReadyFile, deadline: Deadline): Promise<void>;
 
   /**
    * The file is gone for its user from here on, whatever happens next; its
    * tombstone keeps the key until it is settled. `false`: there is no such file.
    */
-  markDeleted(ref: FileRef): Promise<boolean>;
+  markDeleted(ref: FileRef, deadline: Deadline): Promise<boolean>;
 
   /**
    * Up to `limit` rows, and no more than 100, of any user whose time has come:
@@ -106,24 +111,25 @@ export interface FileStore {
    * writing at this moment. No other sweeper gets them before `leaseSeconds` have
    * passed. Whoever dies with a claim loses nothing: the rows come due again.
    */
-  claimDue(limit: number, leaseSeconds: number): Promise<DueFile[]>;
+  claimDue(limit: number, leaseSeconds: number, deadline: Deadline): Promise<DueFile[]>;
 
   /**
    * There is nothing to do yet: the row comes due again after a pause that grows
    * up to a day, and at the latest when it settles. A READY one stays as it is.
    */
-  postpone(ref: FileRef): Promise<void>;
+  postpone(ref: FileRef, deadline: Deadline): Promise<void>;
 
   /** Forgets a settled PENDING or DELETED row; `false` when it is neither, or is not settled (any more). */
-  forget(ref: FileRef): Promise<boolean>;
+  forget(ref: FileRef, deadline: Deadline): Promise<boolean>;
 
   /** Seconds by which the oldest due row is late; 0 when none is. */
-  oldestOverdueSeconds(): Promise<number>;
+  oldestOverdueSeconds(deadline: Deadline): Promise<number>;
 }
 
 /**
  * Where the bytes are. @throws FileError STORAGE_UNAVAILABLE when S3 does not
  * answer by the deadline, or answers with anything that is not about the object.
+ * @throws DeadlineSpent when no time was left to ask it: nothing has happened.
  */
 export interface ObjectStore {
   /** What S3 says of the object; `undefined` when there is none. */

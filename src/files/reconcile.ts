@@ -100,7 +100,7 @@ type Finder = 'missing' | 'different';
 
 /** What a READY row of the scan is now: its object may have come or gone, or the row itself, since it was read. */
 async function lookAgain(ports: ReconcilePorts, ref: FileRef): Promise<Finder | undefined> {
-  const file = await ports.store.find(ref);
+  const file = await ports.store.find(ref, timeout());
   if (file?.state !== 'ready') return undefined;
   const object = await ports.objects.head(ref.s3Key, timeout());
   if (object === undefined) return 'missing';
@@ -165,7 +165,7 @@ async function removeOrphan(ports: ReconcilePorts, s3Key: string): Promise<numbe
 
 /** The same look as every reader's: it takes the row out of READY when the bytes are not there. */
 async function lookOnce(ports: ReconcilePorts, ref: FileRef): Promise<string | undefined> {
-  const file = await ports.store.find(ref);
+  const file = await ports.store.find(ref, timeout());
   return file?.state === 'ready' ? (await look(ports, file, timeout())).found : undefined;
 }
 

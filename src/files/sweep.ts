@@ -1,6 +1,6 @@
 import type { Deadline } from './deadline.ts';
 import { type LookPorts, look } from './look.ts';
-import type { DueFile, FileStore, ObjectStore } from './ports.ts';
+import type { DueFile, FileRef, FileStore, ObjectStore } from './ports.ts';
 
 export interface SweepPorts extends LookPorts {
   store: Pick<FileStore, 'postpone' | 'forget'> & LookPorts['store'];
@@ -21,19 +21,22 @@ export function sweepOne(ports: SweepPorts) {
     if (due.state === 'deleted') {
       // Repeated until no URL can write any more: a replayed one may have.
       await ports.objects.remove(due.ref.s3Key, deadline);
-      return due.settled && (await ports.store.forget(due.ref)) ? 'forgotten' : postpone(due.ref);
+      return due.settled && (await ports.store.forget(due.ref, deadline))
+        ? 'forgotten'
+        : postpone(due.ref, deadline);
     }
     const seen = await look(ports, due.file, deadline);
     if (seen.found === 'bytes') return 'confirmed';
     // S3 holds bytes, and the row is a tombstone by now. It comes due by itself; forgotten here, it would leave them behind.
     if (seen.found === 'deleted') return 'postponed';
     // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse.
-    if (seen.found === 'nothing' && due.settled && (await ports.store.forget(due.file))) return 'retired';
-    return postpone(due.file);
+    if (seen.found === 'nothing' && due.settled && (await ports.store.forget(due.file, deadline)))
+      return 'retired';
+    return postpone(due.file, deadline);
   };
 
-  async function postpone(ref: Parameters<FileStore['postpone']>[0]): Promise<Swept> {
-    await ports.store.postpone(ref);
+  async function postpone(ref: FileRef, deadline: Deadline): Promise<Swept> {
+    await ports.store.postpone(ref, deadline);
     return 'postponed';
   }
 }

@@ -1,12 +1,17 @@
 import pg from 'pg';
+import { type Deadline, DeadlineSpent, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Observe } from '../files/ports.ts';
 import type { Prepared } from './prepared.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
-  /** @throws FileError DATABASE_UNAVAILABLE; anything else is a fault of ours */
-  run<Params, Row>(statement: Prepared<Params, Row>, params: Params): Promise<Row[]>;
+  /**
+   * @throws FileError DATABASE_UNAVAILABLE when there is no answer by the deadline
+   * @throws DeadlineSpent when it has passed already: nothing is asked
+   * @throws anything else, which is a fault of ours
+   */
+  run<Params, Row>(statement: Prepared<Params, Row>, params: Params, deadline: Deadline): Promise<Row[]>;
 }
 
 /**
@@ -36,6 +41,9 @@ export interface PoolOptions {
 /** How much longer than Postgres the client waits for an answer: Postgres may be frozen, or the network gone. */
 const ANSWER_GRACE_MS = 500;
 
+/** How soon Postgres notices that nobody waits for a statement any more: the deadline's end, or ours. */
+const CLIENT_CHECK_MS = 250;
+
 const RETRY_AFTER_MS = 1_000;
 
 export function createPool(options: PoolOptions): pg.Pool {
@@ -51,6 +59,10 @@ export function createPool(options: PoolOptions): pg.Pool {
       // Without bitmaps, pages come from their index whatever the statistics say: where most
       // users have few files, a kept plan read and sorted all 20,000 of one who has them, 16 ms.
       options: '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off',
+      // A client that gives up closes its connection, and Postgres would not look before it
+      // answers. A server that cannot look (on Windows) goes on until the statement's time is out.
+      onConnect: (client: pg.ClientBase) =>
+        client.query(`set client_connection_check_interval = ${CLIENT_CHECK_MS}`).catch(() => undefined),
     }),
     query_timeout: options.statementTimeoutMs + ANSWER_GRACE_MS,
     application_name: 'file-service',
@@ -65,13 +77,17 @@ export function createPool(options: PoolOptions): pg.Pool {
 
 export function createDatabase(pool: pg.Pool, observe: Observe, pooler: Pooler = 'none'): Database {
   return {
-    async run<Params, Row>(statement: Prepared<Params, Row>, params: Params): Promise<Row[]> {
+    async run<Params, Row>(
+      statement: Prepared<Params, Row>,
+      params: Params,
+      deadline: Deadline,
+    ): Promise<Row[]> {
       const { name, text } = statement;
       const values = statement.values(params);
       // Without a name Postgres parses and plans it at each call; the text is the same.
       const query = pooler === 'transaction' ? { text, values } : { name, text, values };
       try {
-        const result = await observe(name, () => runOn(pool, query));
+        const result = await observe(name, () => runOn(pool, query, deadline));
         return result.rows as Row[];
       } catch (error) {
         throw isUnavailable(error) ? unavailable(error) : error;
@@ -80,18 +96,54 @@ export function createDatabase(pool: pg.Pool, observe: Observe, pooler: Pooler =
   };
 }
 
+/** pg's own per-query limit, which its types leave out. */
+interface TimedQuery extends pg.QueryConfig {
+  query_timeout: number;
+}
+
 /** `pool.query` would close the connection after any error, also where Postgres only says that a slot is taken. */
-async function runOn(pool: pg.Pool, query: pg.QueryConfig): Promise<pg.QueryResult> {
-  const client = await pool.connect();
+async function runOn(pool: pg.Pool, query: pg.QueryConfig, deadline: Deadline): Promise<pg.QueryResult> {
+  const client = await checkOut(pool, deadline);
   let broken = false;
   try {
-    return await client.query(query);
+    const answerTimeoutMs = Math.min(
+      timeLeft(deadline),
+      pool.options.query_timeout ?? Number.POSITIVE_INFINITY,
+    );
+    const timed: TimedQuery = { ...query, query_timeout: answerTimeoutMs };
+    return await client.query(timed);
   } catch (error) {
     broken = isUnavailable(error);
     throw error;
   } finally {
     client.release(broken);
   }
+}
+
+/** A free connection, or a new one. One that comes when the call has given up goes back to the pool. */
+async function checkOut(pool: pg.Pool, deadline: Deadline): Promise<pg.PoolClient> {
+  const leftMs = timeLeft(deadline);
+  const checkedOut = pool.connect();
+  // The pool's own limit comes first.
+  if (leftMs >= (pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY)) return checkedOut;
+  return new Promise((resolve, reject) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(new Error('no connection became free before the deadline'));
+    }, leftMs);
+    checkedOut.then(
+      (client) => {
+        clearTimeout(timer);
+        if (late) client.release();
+        else resolve(client);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
 }
 
 function unavailable(cause: unknown): FileError {
@@ -109,6 +161,7 @@ const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$/;
 
 /** What is no answer of Postgres at all is a broken or missing connection, or a time-out of the client. */
 function isUnavailable(error: unknown): boolean {
+  if (error instanceof DeadlineSpent) return false;
   if (!(error instanceof pg.DatabaseError)) return true;
   return error.code !== undefined && UNAVAILABLE_SQLSTATE.test(error.code);
 }

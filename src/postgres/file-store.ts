@@ -1,3 +1,4 @@
+import type { Deadline } from '../files/deadline.ts';
 import type { FileStore, UploadIntent } from '../files/ports.ts';
 import { type Database, isUniqueViolation } from './database.ts';
 import { toFile, toPendingFile, toReadyFile } from './file-row.ts';
@@ -19,11 +20,11 @@ export interface StoreLimits {
 
 /** The port, in one statement per transition. What each method promises stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
-  async function tryToReserve({ md5, size, ...intent }: UploadIntent, slot: number) {
+  async function tryToReserve({ md5, size, ...intent }: UploadIntent, slot: number, deadline: Deadline) {
     const fingerprint = Buffer.from(md5, 'base64');
     const params = { ...intent, ...limits, fingerprint, size: size ?? null, slot };
     try {
-      const [row] = await database.run(reservations.reserve, params);
+      const [row] = await database.run(reservations.reserve, params, deadline);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
       // A renewal cannot say `on conflict`: the slot that it was to get is taken.
@@ -33,65 +34,61 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
   }
 
   return {
-    async reserve(intent) {
+    async reserve(intent, deadline) {
       const random = 1 + Math.floor(Math.random() * limits.pendingMax);
-      const reserved = await tryToReserve(intent, random);
+      const reserved = await tryToReserve(intent, random, deadline);
       if (reserved !== undefined) return reserved;
 
       const { userId, s3Key, md5 } = intent;
-      const [obstacle] = await database.run(reservations.obstacles, {
-        userId,
-        s3Key,
-        fingerprint: Buffer.from(md5, 'base64'),
-        slots: limits.pendingMax,
-      });
+      const fingerprint = Buffer.from(md5, 'base64');
+      const sought = { userId, s3Key, fingerprint, slots: limits.pendingMax };
+      const [obstacle] = await database.run(reservations.obstacles, sought, deadline);
       if (obstacle?.key_taken) return { refused: 'key taken' };
       const slot = obstacle?.free_slot ?? (obstacle?.made_meanwhile ? random : undefined);
       if (slot === undefined) return { refused: 'too many pending', limit: limits.pendingMax };
-      return (await tryToReserve(intent, slot)) ?? { refused: 'raced' };
+      return (await tryToReserve(intent, slot, deadline)) ?? { refused: 'raced' };
     },
 
-    async adopt({ md5: _, size, ...intent }) {
-      await database.run(reservations.adopt, { ...intent, size: size ?? null });
+    async adopt({ md5: _, size, ...intent }, deadline) {
+      await database.run(reservations.adopt, { ...intent, size: size ?? null }, deadline);
     },
 
-    async find(ref) {
-      const [row] = await database.run(reads.find, { ...ref, ...limits });
+    async find(ref, deadline) {
+      const [row] = await database.run(reads.find, { ...ref, ...limits }, deadline);
       return row && toFile(row);
     },
 
-    async list({ after, ...query }, pendingLimit) {
+    async list({ after, ...query }, pendingLimit, deadline) {
       const rows =
         after === undefined
-          ? await database.run(reads.listFirstPage, { ...query, ...limits, pendingLimit })
-          : await database.run(reads.listNextPage, {
-              ...query,
-              ...limits,
-              afterTime: after.lastModified,
-              afterKey: after.s3Key,
-            });
+          ? await database.run(reads.listFirstPage, { ...query, ...limits, pendingLimit }, deadline)
+          : await database.run(
+              reads.listNextPage,
+              { ...query, ...limits, afterTime: after.lastModified, afterKey: after.s3Key },
+              deadline,
+            );
       return {
         ready: rows.filter((row) => row.state === 'ready').map(toReadyFile),
         pending: rows.filter((row) => row.state === 'pending').map(toPendingFile),
       };
     },
 
-    async markReady({ userId, s3Key }, seen) {
-      const [row] = await database.run(transitions.markReady, { userId, s3Key, ...seen });
+    async markReady({ userId, s3Key }, seen, deadline) {
+      const [row] = await database.run(transitions.markReady, { userId, s3Key, ...seen }, deadline);
       return row && toReadyFile(row);
     },
 
-    async markLost({ userId, s3Key, seenAt }) {
-      await database.run(transitions.markLost, { userId, s3Key, seenAt });
+    async markLost({ userId, s3Key, seenAt }, deadline) {
+      await database.run(transitions.markLost, { userId, s3Key, seenAt }, deadline);
     },
 
-    async markDeleted(ref) {
-      const rows = await database.run(transitions.markDeleted, ref);
+    async markDeleted(ref, deadline) {
+      const rows = await database.run(transitions.markDeleted, ref, deadline);
       return rows.length === 1;
     },
 
-    async claimDue(limit, leaseSeconds) {
-      const rows = await database.run(sweeps.claimDue, { limit, leaseSeconds, ...limits });
+    async claimDue(limit, leaseSeconds, deadline) {
+      const rows = await database.run(sweeps.claimDue, { limit, leaseSeconds, ...limits }, deadline);
       return rows.map((row) =>
         row.state === 'deleted'
           ? { state: 'deleted', ref: { userId: row.user_id, s3Key: row.s3_key }, settled: row.settled }
@@ -99,17 +96,17 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       );
     },
 
-    async postpone({ userId, s3Key }) {
-      await database.run(sweeps.postpone, { userId, s3Key, ...limits });
+    async postpone({ userId, s3Key }, deadline) {
+      await database.run(sweeps.postpone, { userId, s3Key, ...limits }, deadline);
     },
 
-    async forget({ userId, s3Key }) {
-      const rows = await database.run(sweeps.forget, { userId, s3Key, ...limits });
+    async forget({ userId, s3Key }, deadline) {
+      const rows = await database.run(sweeps.forget, { userId, s3Key, ...limits }, deadline);
       return rows.length === 1;
     },
 
-    async oldestOverdueSeconds() {
-      const [row] = await database.run(sweeps.oldestOverdue, {});
+    async oldestOverdueSeconds(deadline) {
+      const [row] = await database.run(sweeps.oldestOverdue, {}, deadline);
       return row?.seconds ?? 0;
     },
   };

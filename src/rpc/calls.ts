@@ -1,8 +1,7 @@
 import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { status } from '@grpc/grpc-js';
-import type { Deadline } from '../files/deadline.ts';
-
+import { type Deadline, DeadlineSpent } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import { toConnectError } from './errors.ts';
 
@@ -81,9 +80,9 @@ async function answer(
     userId = user;
     const timeoutMs = Math.min(context.timeoutMs() ?? policy.defaultTimeoutMs, policy.maxTimeoutMs);
     // A call whose time is spent does nothing at all.
-    if (timeoutMs <= 0) throw deadlineExceeded();
+    if (timeoutMs <= 0) throw new DeadlineSpent('the deadline has passed');
     const leave = policy.admit(user);
-    const call = { userId, deadline: Date.now() + timeoutMs };
+    const call = { userId, deadline: Date.now() + timeoutMs - wayBackMs(timeoutMs) };
     // The place is its work's, which may end later than the caller's patience.
     const work = () => run(request, call).finally(leave);
     const response = await policy.trace(method, headers, () => within(timeoutMs, work()));
@@ -101,19 +100,26 @@ async function answer(
   }
 }
 
+const WAY_BACK_SHARE = 0.1;
+const WAY_BACK_MAX_MS = 300;
+
+/**
+ * What is kept of a call's time for the answer: where Postgres or S3 hangs, the
+ * caller hears who it is and when to retry, and does not run into its own deadline.
+ */
+function wayBackMs(timeoutMs: number): number {
+  return Math.min(timeoutMs * WAY_BACK_SHARE, WAY_BACK_MAX_MS);
+}
+
 /** The caller gets its answer in time. What has been begun goes on by itself and comes to a state that others can finish. */
 async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const expiry = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(deadlineExceeded()), timeoutMs);
+    timer = setTimeout(() => reject(new DeadlineSpent('the deadline has passed')), timeoutMs);
   });
   try {
     return await Promise.race([work, expiry]);
   } finally {
     clearTimeout(timer);
   }
-}
-
-function deadlineExceeded(): ConnectError {
-  return new ConnectError('the deadline has passed', Code.DeadlineExceeded);
 }

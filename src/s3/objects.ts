@@ -6,7 +6,7 @@ import {
   NotFound,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import type { Deadline } from '../files/deadline.ts';
+import { type Deadline, timeLeft } from '../files/deadline.ts';
 import type { StoredObject } from '../files/file.ts';
 import { FileError } from '../files/file-error.ts';
 import { parseMd5 } from '../files/md5.ts';
@@ -25,7 +25,7 @@ export function createObjectStore(
     deadline: Deadline,
     call: (options: { abortSignal: AbortSignal }) => Promise<Result>,
   ): Promise<Result> => {
-    const abortSignal = AbortSignal.timeout(Math.max(1, deadline - Date.now()));
+    const abortSignal = AbortSignal.timeout(timeLeft(deadline));
     try {
       return await observe(operation, () => call({ abortSignal }));
     } catch (error) {

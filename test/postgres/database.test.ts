@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { anyFreePort } from '../../src/dev/free-port.ts';
+import { DeadlineSpent } from '../../src/files/deadline.ts';
 import {
   createPool,
   type Database,
@@ -17,6 +18,7 @@ import { find } from '../../src/postgres/reads.ts';
 import { forget } from '../../src/postgres/sweeps.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
 
 const MAX_CONNECTIONS = 3;
 
@@ -95,9 +97,10 @@ function open(over: Partial<PoolOptions> = {}): { pool: pg.Pool; database: Datab
   return { pool, database: databaseOn(pool, (_, run) => run(), over.pooler), idleErrors };
 }
 
-const works = (database: Database) => database.run(find, nobody).then((rows) => expect(rows).toEqual([]));
+const works = (database: Database) =>
+  database.run(find, nobody, ample()).then((rows) => expect(rows).toEqual([]));
 
-const pidOf = async (database: Database) => (await database.run(backend, {}))[0]?.pid;
+const pidOf = async (database: Database) => (await database.run(backend, {}, ample()))[0]?.pid;
 
 function withUrl(change: (url: URL) => void): string {
   const url = new URL(server.url);
@@ -122,7 +125,7 @@ const killSleepers = () =>
 describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to retry', () => {
   it('when it ends the connection during a statement; and the next has another', async () => {
     const { database, pool } = open();
-    const calls = [1, 2, 3, 4].map(() => database.run(sleep, { seconds: 20 }));
+    const calls = [1, 2, 3, 4].map(() => database.run(sleep, { seconds: 20 }, ample()));
     const outcomes = Promise.allSettled(calls);
     // As many as there are connections; the fourth call waits for one.
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(MAX_CONNECTIONS));
@@ -141,7 +144,7 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
   it('when the connection breaks during a statement, without a word', async () => {
     await using wire = await breakableWire(server.url);
     const { database } = open({ url: wire.url });
-    const call = database.run(sleep, { seconds: 20 });
+    const call = database.run(sleep, { seconds: 20 }, ample());
     const outcome = expect(call).rejects.toMatchObject({ ...unavailable, cause: { code: 'ECONNRESET' } });
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
     wire.break();
@@ -160,7 +163,7 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
   it('when nobody listens', async () => {
     const port = await anyFreePort();
     const { database } = open({ url: withUrl((url) => (url.port = String(port))) });
-    await expect(database.run(find, nobody)).rejects.toMatchObject({
+    await expect(database.run(find, nobody, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code: 'ECONNREFUSED' },
     });
@@ -171,12 +174,15 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     ['does not take the password', '28P01', (url) => (url.password = 'wrong')],
   ])('when it %s', async (_, code, change) => {
     const { database } = open({ url: withUrl(change) });
-    await expect(database.run(find, nobody)).rejects.toMatchObject({ ...unavailable, cause: { code } });
+    await expect(database.run(find, nobody, ample())).rejects.toMatchObject({
+      ...unavailable,
+      cause: { code },
+    });
   });
 
   it('when a statement takes longer than it may, which Postgres ends', async () => {
     const { database } = open({ statementTimeoutMs: 200 });
-    const failure = database.run(sleep, { seconds: 20 });
+    const failure = database.run(sleep, { seconds: 20 }, ample());
     await expect(failure).rejects.toMatchObject({ ...unavailable, cause: { code: '57014' } });
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(0));
     await works(database);
@@ -184,7 +190,7 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
 
   it('when Postgres does not end it, as behind a pooler: then the client does, and drops the connection', async () => {
     const { database, pool } = open({ statementTimeoutMs: 200, pooler: 'transaction' });
-    await expect(database.run(sleep, { seconds: 20 })).rejects.toMatchObject({
+    await expect(database.run(sleep, { seconds: 20 }, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { message: 'Query read timeout' },
     });
@@ -195,9 +201,33 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
 
   it('when all connections of this instance are taken for too long', async () => {
     const { database } = open({ maxConnections: 1, connectTimeoutMs: 200 });
-    const busy = database.run(sleep, { seconds: 1 });
-    await expect(database.run(find, nobody)).rejects.toMatchObject(unavailable);
+    const busy = database.run(sleep, { seconds: 1 }, ample());
+    await expect(database.run(find, nobody, ample())).rejects.toMatchObject(unavailable);
     await busy;
+    await works(database);
+  });
+
+  it('when all are taken until the deadline, which is sooner; the one that then comes free is not lost', async () => {
+    const { database, pool } = open({ maxConnections: 1 });
+    const busy = database.run(sleep, { seconds: 0.5 }, ample());
+    const startMs = performance.now();
+    await expect(database.run(find, nobody, Date.now() + 100)).rejects.toMatchObject(unavailable);
+    expect(performance.now() - startMs).toBeLessThan(400);
+    await busy;
+    await works(database);
+    expect(pool.totalCount).toBe(1);
+  });
+
+  it('when no answer has come by the deadline; Postgres then stops working at it', async () => {
+    const { database } = open();
+    const startMs = performance.now();
+    await expect(database.run(sleep, { seconds: 20 }, Date.now() + 200)).rejects.toMatchObject({
+      ...unavailable,
+      cause: { message: 'Query read timeout' },
+    });
+    expect(performance.now() - startMs).toBeLessThan(1_000);
+    // Twice as often as it looks, so that a busy machine has time.
+    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(0), { timeout: 2_000 });
     await works(database);
   });
 
@@ -211,12 +241,12 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     const { database } = open({ url });
     const first = new pg.Client({ connectionString: url });
     await first.connect();
-    await expect(database.run(backend, {})).rejects.toMatchObject({
+    await expect(database.run(backend, {}, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '53300' },
     });
     await first.end();
-    await vi.waitFor(() => database.run(backend, {}));
+    await vi.waitFor(() => database.run(backend, {}, ample()));
     await opened.pop()?.end();
     await admin.query(`drop role ${role}`);
   });
@@ -225,15 +255,21 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     const name = new URL(server.url).pathname.slice(1);
     await admin.query(`alter database ${name} set default_transaction_read_only = on`);
     const { database } = open();
-    await expect(database.run(forget, nobody)).rejects.toMatchObject({
+    await expect(database.run(forget, nobody, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '25006' },
     });
     await works(database);
     await admin.query(`alter database ${name} reset default_transaction_read_only`);
     // Each refusal cost its connection: the next leads to a server that takes writes.
-    await vi.waitFor(async () => expect(await database.run(forget, nobody)).toEqual([]));
+    await vi.waitFor(async () => expect(await database.run(forget, nobody, ample())).toEqual([]));
   });
+});
+
+it('asks nothing when the deadline has passed, and needs no connection for that', async () => {
+  const { database, pool } = open();
+  await expect(database.run(find, nobody, Date.now())).rejects.toBeInstanceOf(DeadlineSpent);
+  expect(pool.totalCount).toBe(0);
 });
 
 describe('what Postgres answers', () => {
@@ -266,7 +302,7 @@ describe('what Postgres answers', () => {
   ])('%s is a fault of ours and no reason to retry; its connection stays', async (_, statement, code) => {
     const { database, pool } = open();
     const pid = await pidOf(database);
-    const fault = await database.run(statement, {}).catch((error: unknown) => error);
+    const fault = await database.run(statement, {}, ample()).catch((error: unknown) => error);
     expect(fault).toBeInstanceOf(pg.DatabaseError);
     expect(fault).toMatchObject({ code });
     expect(toConnectError(fault)).toMatchObject({ code: Code.Internal, rawMessage: 'internal error' });
@@ -277,7 +313,7 @@ describe('what Postgres answers', () => {
   it('a parameter that cannot be sent is a fault of ours, too', async () => {
     const { database } = open();
     const broken = { ...find, values: () => [].map.call(undefined, String) };
-    await expect(database.run(broken, nobody)).rejects.toBeInstanceOf(TypeError);
+    await expect(database.run(broken, nobody, ample())).rejects.toBeInstanceOf(TypeError);
   });
 });
 

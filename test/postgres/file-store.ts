@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DeadlineSpent } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
 import { type Md5, parseMd5 } from '../../src/files/md5.ts';
 import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
+import type { PatientStore } from '../harness/deadline.ts';
 import { md5 } from '../harness/made-up.ts';
 import type { OpenStore } from './open-store.ts';
 
@@ -62,7 +64,7 @@ const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
 export function fileStoreContract(name: string, open: (limits: StoreLimits) => Promise<OpenStore>): void {
   describe(name, () => {
     let opened: OpenStore;
-    let store: FileStore;
+    let store: PatientStore;
     beforeAll(async () => {
       opened = await open(LIMITS);
       store = opened.store;
@@ -142,6 +144,32 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       expect(await store.markDeleted(file)).toBe(true);
       return file;
     }
+
+    it('does nothing when the deadline has passed, whatever it is asked for', async () => {
+      const { port } = opened;
+      const file = await ready('ready.pdf');
+      const asked = await pending('pending.pdf');
+      await opened.shiftTime(SETTLING + 1);
+      const before = await everything();
+      const spent = Date.now();
+      const calls: Record<keyof FileStore, Promise<unknown>> = {
+        reserve: port.reserve(intent('new.pdf'), spent),
+        adopt: port.adopt(intent('pending.pdf', { size: 9 }), spent),
+        find: port.find(file, spent),
+        list: port.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9, spent),
+        markReady: port.markReady(asked, seen(), spent),
+        markLost: port.markLost(file, spent),
+        markDeleted: port.markDeleted(file, spent),
+        claimDue: port.claimDue(9, 60, spent),
+        postpone: port.postpone(asked, spent),
+        forget: port.forget(asked, spent),
+        oldestOverdueSeconds: port.oldestOverdueSeconds(spent),
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        await expect(call, name).rejects.toBeInstanceOf(DeadlineSpent);
+      }
+      expect(await everything()).toEqual(before);
+    });
 
     describe('reserve', () => {
       it('makes a PENDING file of the intent', async () => {

@@ -4,9 +4,13 @@ import { createDatabase, createPool, type Pooler } from '../../src/postgres/data
 import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase as createTestDatabase } from '../harness/database.ts';
+import { type PatientStore, patient } from '../harness/deadline.ts';
 
 export interface OpenStore {
-  store: FileStore;
+  /** Every call of it has all the time that it needs. */
+  store: PatientStore;
+  /** As the service has it. */
+  port: FileStore;
   /** Straight to the rows, past any pooler. */
   pool: pg.Pool;
   /** Lets time pass for every row. S3's own times stay. */
@@ -37,12 +41,13 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Way =
     statementTimeoutMs: 10_000,
     onIdleError: () => undefined,
   });
-  const store = createFileStore(
+  const port = createFileStore(
     createDatabase(storePool, (_, run) => run(), pooler?.pooler),
     limits,
   );
   return {
-    store,
+    store: patient(port),
+    port,
     pool,
     async shiftTime(seconds) {
       await pool.query(

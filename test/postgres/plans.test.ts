@@ -271,9 +271,9 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         const run: string[] = [];
         const inner = databaseOn(pool, (_, step) => step());
         const counting: Database = {
-          run(statement, params) {
+          run(statement, params, deadline) {
             run.push(statement.name);
-            return inner.run(statement, params);
+            return inner.run(statement, params, deadline);
           },
         };
         const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000 });

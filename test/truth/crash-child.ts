@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DueFile } from '../../src/files/ports.ts';
+import { ample } from '../harness/deadline.ts';
 import { type Answer, type Ask, openPorts, type Ports, type Servers } from './crash-ports.ts';
 
 export interface Plan {
@@ -47,7 +48,8 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
 
   const ports = openPorts(servers, {
     database: (database) => ({
-      run: (statement, params) => step(of(params), statement.name, () => database.run(statement, params)),
+      run: (statement, params, deadline) =>
+        step(of(params), statement.name, () => database.run(statement, params, deadline)),
     }),
     objects: (objects) => ({
       head: (s3Key, deadline) => step(owner(s3Key), 'HEAD', () => objects.head(s3Key, deadline)),
@@ -119,7 +121,7 @@ async function sweepRound(
   calls: Call[],
   answered: (call: Call, answer: Answer) => void,
 ): Promise<void> {
-  const batch = await ports.store.claimDue(calls.length, 60);
+  const batch = await ports.store.claimDue(calls.length, 60, ample());
   const sweep = async (call: Call) => {
     const due = batch.find((row) => userOf(row) === call.user);
     // Not claimed: what others did has put it off.

@@ -1,3 +1,4 @@
+import { ample } from '../harness/deadline.ts';
 import { md5 } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
 import type { Answer, Ask, Content } from './crash-ports.ts';
@@ -68,7 +69,7 @@ export class Scene {
 
   /** A delete of which no more than the commit came about: whoever did it died then. */
   async deleteAndDie(s3Key: string): Promise<void> {
-    if (await this.#world.ports.store.markDeleted({ userId: this.user, s3Key })) this.deleted(s3Key);
+    if (await this.#world.ports.store.markDeleted({ userId: this.user, s3Key }, ample())) this.deleted(s3Key);
   }
 
   deleted(s3Key: string): void {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { ample } from '../harness/deadline.ts';
 import { newUser } from '../harness/made-up.ts';
 import { openPorts, type Ports } from './crash-ports.ts';
 import { content, Scene } from './crash-scene.ts';
@@ -76,7 +77,7 @@ it('a sweeper that sees bytes come at the very end, and the file deleted then, l
   const scene = new Scene(world, newUser());
   const key = await scene.announceAndPut(document);
   await scene.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
-  const [due] = await stalls.ports.store.claimDue(1, 60);
+  const [due] = await stalls.ports.store.claimDue(1, 60, ample());
   if (due === undefined) throw new Error('nothing is due');
   const stall = stalls.after('HEAD');
   const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);

@@ -1,6 +1,7 @@
 import { migrate } from '../../src/postgres/migrate.ts';
 import { openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
 import { openPorts, type Ports, type Servers } from './crash-ports.ts';
 
 /** A database and a bucket that outlive every process that dies, and the instance that is started after it. */
@@ -35,7 +36,7 @@ export async function openWorld(): Promise<World> {
   const sweep = async () => {
     const deadline = Date.now() + 30_000;
     for (;;) {
-      const batch = await ports.store.claimDue(50, 60);
+      const batch = await ports.store.claimDue(50, 60, ample());
       if (batch.length === 0) return;
       await Promise.all(batch.map((due) => ports.sweepOne(due, deadline)));
     }

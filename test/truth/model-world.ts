@@ -17,6 +17,7 @@ import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSweeper } from '../../src/sweeper.ts';
 import { createDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 import type { Rules } from './model.ts';
 
@@ -41,6 +42,8 @@ export async function openWorld(rules: Rules) {
   const [database, server] = await Promise.all([createDatabase(), startTestObjectStore()]);
   const { bucket } = server;
   const pool = new pg.Pool({ connectionString: database.url, max: 8 });
+  // Ended, its connections may still be open when the database is dropped.
+  pool.on('error', () => undefined);
   await migrate(pool);
 
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
@@ -113,7 +116,7 @@ export async function openWorld(rules: Rules) {
 
     /** A sweeper that dies with what it has claimed. */
     async claimAndDie(): Promise<number> {
-      return (await store.claimDue(50, 60)).length;
+      return (await store.claimDue(50, 60, ample())).length;
     },
 
     /** What went wrong where no caller was told. Must be nothing. */

@@ -20,6 +20,7 @@ import { createPresigner } from '../../src/s3/presign.ts';
 import { createSweeper } from '../../src/sweeper.ts';
 import { openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
 import { md5 } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
 
@@ -46,6 +47,8 @@ export const keyOf = (due: DueFile) => (due.state === 'deleted' ? due.ref.s3Key 
 
 function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faults: unknown[]) {
   const pool = new pg.Pool({ connectionString: url, max: INSTANCE_CONNECTIONS });
+  // Ended, its connections may still be open when the database is dropped.
+  pool.on('error', () => undefined);
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
   const store = createFileStore(createRunner(pool, observe), limits);
   const client = createClient({ ...bucket, forcePathStyle: true });
@@ -91,13 +94,13 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
         store: {
           ...store,
           async claimDue(limit, leaseSeconds) {
-            const batch = await store.claimDue(limit, leaseSeconds);
+            const batch = await store.claimDue(limit, leaseSeconds, ample());
             done.claimed.push(...batch.map(keyOf));
             return batch;
           },
         },
-        async sweepOne(due, until) {
-          const outcome = await step(due, until);
+        async sweepOne(due) {
+          const outcome = await step(due, ample());
           done.outcomes.set(keyOf(due), outcome);
           return outcome;
         },
@@ -118,6 +121,8 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
 export async function openRacesWorld(instances: number, limits: Partial<StoreLimits> = {}) {
   const [database, bucket] = await Promise.all([createDatabase(), openTestBucket()]);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  // Ended, its connections may still be open when the database is dropped.
+  pool.on('error', () => undefined);
   await migrate(pool);
   const owner = createClient({ ...bucket, forcePathStyle: true });
   /** What failed where no caller was told; nothing may. */

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ample } from '../harness/deadline.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from './races-world.ts';
 
@@ -225,11 +226,11 @@ describe('two sweepers on the same due rows', () => {
     const user = newUser();
     await times(CAP, (i) => world.instance(i).create(user, `${i}.txt`, `${i}`));
     await world.later(60);
-    const claims = await times(6, (i) => world.instance(i).store.claimDue(3, 60));
+    const claims = await times(6, (i) => world.instance(i).store.claimDue(3, 60, ample()));
     expect(claims.flat()).toHaveLength(CAP);
-    expect(await world.instance(0).store.claimDue(50, 60)).toEqual([]);
+    expect(await world.instance(0).store.claimDue(50, 60, ample())).toEqual([]);
     await world.later(61);
-    expect(await world.instance(1).store.claimDue(50, 60)).toHaveLength(CAP);
+    expect(await world.instance(1).store.claimDue(50, 60, ample())).toHaveLength(CAP);
   });
 });
 
