@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { openBacking } from './backing.ts';
+import { openCertificates } from './certificates.ts';
 import type { Config } from './config.ts';
 import { createPresignedDownload } from './files/create-presigned-download.ts';
 import { createPresignedUpload } from './files/create-presigned-upload.ts';
@@ -58,6 +59,12 @@ const STOP_GRACE_MS = 8_000;
 export async function startApp(config: Config, log: Logger): Promise<App> {
   const { windows, region, publicEndpoint } = config;
   const metrics = createMetrics();
+  const certificates =
+    config.tls &&
+    (await openCertificates(config.tls, {
+      onReloaded: (notAfter) => log.info({ notAfter }, 'new certificates'),
+      onFault: (fault) => log.error({ err: fault }, 'new certificates cannot be used; the old ones stay'),
+    }));
   const servers = await openBacking(config.backing, region, log);
 
   const pool = createPool({
@@ -127,12 +134,13 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
     onFault: (fault) => log.warn({ err: fault }, 'the sweeper could not finish a step; it comes again'),
   });
-  const grpc = createGrpcServer(fileService, health);
-  const http = createHttpServer(fileService, pages(metrics, readiness));
+  const grpc = createGrpcServer(fileService, health, certificates);
+  const http = createHttpServer(fileService, pages(metrics, readiness), certificates);
 
   const stop = async () => {
     health.set(false);
     readiness.stop();
+    certificates?.stop();
     await Promise.all([grpc.stop(STOP_GRACE_MS), http.stop(STOP_GRACE_MS), sweeper.stop()]);
     await pool.end();
     client.destroy();

@@ -18,6 +18,8 @@ export interface Config {
   databasePooler: 'none' | 'transaction';
   userIdHeader: string;
   gateway: GatewayProof;
+  /** Paths. `clientCa` with a gateway that proves itself by its certificate. */
+  tls: { cert: string; key: string; clientCa: string | undefined } | undefined;
   windows: {
     urlSeconds: number;
     downloadSeconds: number;
@@ -51,6 +53,9 @@ const PRESIGN_TTL_MAX_SECONDS = 604_800;
 
 /** A token of fewer characters can be guessed. */
 const TOKEN_MIN_CHARACTERS = 16;
+
+const DNS_NAME = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/;
+const URI_NAME = /^[a-z][a-z0-9+.-]*:\/\/[\x21\x23-\x2b\x2d-\x7e]+$/;
 
 const DAY_SECONDS = 86_400;
 
@@ -88,6 +93,12 @@ const tokens = makeValidator<string[]>((text) => {
   throw new EnvError(
     `must be tokens of at least ${TOKEN_MIN_CHARACTERS} visible ASCII characters, separated by commas`,
   );
+});
+
+const names = makeValidator<string[]>((text) => {
+  const list = text.split(',').map((name) => name.trim());
+  if (list.every((name) => DNS_NAME.test(name) || URI_NAME.test(name))) return list;
+  throw new EnvError('must be lower-case DNS names without a wildcard, or URIs, separated by commas');
 });
 
 const port = wholeNumber(0, 65_535);
@@ -144,13 +155,26 @@ export const VARIABLES = {
     /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/,
     'must be a lower-case metadata key that does not end in -bin',
   )({ default: 'x-user-id', desc: 'The metadata key in which the gateway names the user.' }),
-  GATEWAY_AUTH: oneOf(['none', 'token'])({
+  GATEWAY_AUTH: oneOf(['none', 'token', 'mtls'])({
     default: 'none',
-    desc: 'How the gateway proves itself: `none` (on loopback only), or `token`.',
+    desc: 'How the gateway proves itself: `none` (on loopback only), `token`, or `mtls` (a client certificate).',
   }),
   GATEWAY_TOKENS: tokens({
     default: undefined,
     desc: 'With `token`: the values of `x-gateway-token` that are taken, separated by commas; several during a rotation.',
+  }),
+  TLS_CERT_FILE: text({
+    default: undefined,
+    desc: 'The service’s certificate and its chain, in PEM: both ports are then TLS alone. Read again when it changes, as the next two.',
+  }),
+  TLS_KEY_FILE: text({ default: undefined, desc: 'The private key of TLS_CERT_FILE, in PEM.' }),
+  TLS_CLIENT_CA_FILE: text({
+    default: undefined,
+    desc: 'With `mtls`: the authorities of the gateway’s certificate, in PEM.',
+  }),
+  TLS_ALLOWED_SANS: names({
+    default: undefined,
+    desc: 'With `mtls`: names (DNS, or URI as SPIFFE has them) of which the gateway’s certificate must have one exactly, separated by commas.',
   }),
   PRESIGN_TTL_SECONDS: wholeNumber(
     1,
@@ -259,8 +283,11 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     databasePoolSize: env.DATABASE_POOL_SIZE,
     databasePooler: env.DATABASE_POOLER,
     userIdHeader: env.USER_ID_HEADER,
-    gateway:
-      env.GATEWAY_AUTH === 'token' ? { kind: 'token', tokens: env.GATEWAY_TOKENS ?? [] } : { kind: 'none' },
+    gateway: gatewayProof(env),
+    tls:
+      env.TLS_CERT_FILE === undefined || env.TLS_KEY_FILE === undefined
+        ? undefined
+        : { cert: env.TLS_CERT_FILE, key: env.TLS_KEY_FILE, clientCa: env.TLS_CLIENT_CA_FILE },
     windows: {
       urlSeconds: env.PRESIGN_TTL_SECONDS,
       downloadSeconds: env.DOWNLOAD_TTL_SECONDS,
@@ -276,6 +303,21 @@ export function readConfig(environment: Record<string, string | undefined>): Con
 
 type Env = CleanedEnv<typeof VARIABLES>;
 
+function gatewayProof(env: Env): GatewayProof {
+  switch (env.GATEWAY_AUTH) {
+    case 'none':
+      return { kind: 'none' };
+    case 'token':
+      return { kind: 'token', tokens: env.GATEWAY_TOKENS ?? [] };
+    case 'mtls':
+      return { kind: 'mtls', names: (env.TLS_ALLOWED_SANS ?? []).map(asInCertificate) };
+  }
+}
+
+function asInCertificate(name: string): string {
+  return `${URI_NAME.test(name) ? 'URI' : 'DNS'}:${name}`;
+}
+
 function* crossFaults(env: Env): Generator<string> {
   if (env.DATABASE_URL !== undefined && env.S3_BUCKET === undefined) {
     yield 'S3_BUCKET is required with DATABASE_URL (or unset both, and the service brings its own)';
@@ -286,8 +328,24 @@ function* crossFaults(env: Env): Generator<string> {
   if (env.GATEWAY_AUTH === 'token' && env.GATEWAY_TOKENS === undefined) {
     yield 'GATEWAY_TOKENS is required with GATEWAY_AUTH=token';
   }
+  for (const name of ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'TLS_CLIENT_CA_FILE', 'TLS_ALLOWED_SANS'] as const) {
+    if (env.GATEWAY_AUTH === 'mtls' && env[name] === undefined)
+      yield `${name} is required with GATEWAY_AUTH=mtls`;
+  }
+  if (env.GATEWAY_AUTH !== 'mtls') {
+    if (env.TLS_CERT_FILE === undefined && env.TLS_KEY_FILE !== undefined) {
+      yield 'TLS_CERT_FILE is required with TLS_KEY_FILE';
+    }
+    if (env.TLS_KEY_FILE === undefined && env.TLS_CERT_FILE !== undefined) {
+      yield 'TLS_KEY_FILE is required with TLS_CERT_FILE';
+    }
+    // Whoever sets them believes that certificates are asked for.
+    for (const name of ['TLS_CLIENT_CA_FILE', 'TLS_ALLOWED_SANS'] as const) {
+      if (env[name] !== undefined) yield `${name} does nothing without GATEWAY_AUTH=mtls`;
+    }
+  }
   if (env.GATEWAY_AUTH === 'none' && !isLoopback(env.HOST)) {
-    yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${env.HOST}: whoever reaches the service could speak for any user (set GATEWAY_AUTH=token)`;
+    yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${env.HOST}: whoever reaches the service could speak for any user (set GATEWAY_AUTH to token or mtls)`;
   }
 }
 

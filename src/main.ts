@@ -38,7 +38,8 @@ async function serve(): Promise<void> {
   outliveStrayErrors(onStrayError);
   if (stopping) return;
   log.info({ host: config.host, grpcPort, httpPort }, 'serving');
-  if (config.backing.kind === 'embedded') {
+  // Its commands are in plain text.
+  if (config.backing.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');
     process.stdout.write(welcome({ ...config, grpcPort, httpPort }));
   }

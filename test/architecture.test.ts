@@ -13,6 +13,7 @@ const ARROWS: Record<string, readonly string[]> = {
   main: ['app', 'config', 'dev', 'postgres', 'reconcile', 'start-fault', 'telemetry'],
   app: [
     'backing',
+    'certificates',
     'config',
     'files',
     'postgres',
@@ -26,6 +27,7 @@ const ARROWS: Record<string, readonly string[]> = {
   ],
   reconcile: ['backing', 'config', 'files', 'postgres', 's3'],
   backing: ['config', 'dev', 'start-fault'],
+  certificates: ['config', 'rpc'],
   record: ['files', 'rpc', 'telemetry'],
   config: ['rpc', 'start-fault'],
   'start-fault': [],
@@ -125,10 +127,10 @@ describe('files/, the domain', () => {
   });
 });
 
-it('config and record take types of rpc/ and nothing that runs', () => {
+it('certificates, config and record take types of rpc/ and nothing that runs', () => {
   expect(
     imports
-      .filter(({ from, to }) => (from === 'config' || from === 'record') && to === 'rpc')
+      .filter(({ from, to }) => ['certificates', 'config', 'record'].includes(from) && to === 'rpc')
       .every(({ typeOnly }) => typeOnly),
   ).toBe(true);
 });

@@ -4,7 +4,7 @@ export interface WelcomeOptions {
   grpcPort: number;
   httpPort: number;
   userIdHeader: string;
-  gateway: { kind: 'none' | 'token' };
+  gateway: { kind: string };
 }
 
 /** What a newcomer sees after `npm start`: the whole flow, ready to paste into another terminal. */

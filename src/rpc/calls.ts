@@ -33,7 +33,7 @@ export interface CallOutcome {
 
 export interface CallPolicy {
   /** @throws FileError UNAUTHENTICATED */
-  identify: (headers: Headers) => string;
+  identify: (caller: Pick<HandlerContext, 'requestHeader' | 'values'>) => string;
   /** Takes a place for a call's work, and gives the way to leave it. @throws FileError OVERLOADED */
   admit: (userId: string) => () => void;
   /** Wraps a call, so that what it does is traced as part of it. */
@@ -76,7 +76,7 @@ async function answer(
   let userId: string | undefined;
   try {
     const headers = context.requestHeader;
-    const user = policy.identify(headers);
+    const user = policy.identify(context);
     userId = user;
     const timeoutMs = Math.min(context.timeoutMs() ?? policy.defaultTimeoutMs, policy.maxTimeoutMs);
     // A call whose time is spent does nothing at all.

@@ -1,6 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type ContextValues, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Metadata } from '@grpc/grpc-js';
+import { CONNECTION } from './peer.ts';
 import { timeLeft } from './timeout-headers.ts';
 
 /** The part that grpc-js's calls of all four kinds have, and that is read here. */
@@ -43,7 +44,7 @@ export function grpcCallContext(method: DescMethod, call: GrpcCall): HandlerCont
       return responseTrailer;
     },
     get values() {
-      values ??= createContextValues();
+      values ??= createContextValues().set(CONNECTION, connectionOf(call));
       return values;
     },
     get signal() {
@@ -52,6 +53,16 @@ export function grpcCallContext(method: DescMethod, call: GrpcCall): HandlerCont
     },
     timeoutMs: () => timeLeft(call.metadata),
   };
+}
+
+/**
+ * In public, grpc-js tells of a connection by `getAuthContext` alone, which makes
+ * an object of the whole certificate for each call. Where its inside changes, no
+ * caller is trusted, and test/process/mtls.test.ts fails.
+ */
+function connectionOf(call: GrpcCall): object | undefined {
+  const inside = call as { call?: { stream?: { session?: { socket?: object } } } };
+  return inside.call?.stream?.session?.socket;
 }
 
 function toHeaders(metadata: Metadata): Headers {

@@ -20,6 +20,7 @@ import {
 import { createReflection } from './reflection.ts';
 import { StreamEndingServer } from './stream-ending-server.ts';
 import { passDeadlines } from './timeout-headers.ts';
+import { type Certificates, CurrentCredentials } from './tls.ts';
 
 export interface GrpcServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -29,7 +30,11 @@ export interface GrpcServer {
 }
 
 /** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
-export function createGrpcServer(fileService: ServiceImpl<typeof FileService>, health: Health): GrpcServer {
+export function createGrpcServer(
+  fileService: ServiceImpl<typeof FileService>,
+  health: Health,
+  certificates?: Certificates,
+): GrpcServer {
   const server = new StreamEndingServer({
     'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
     'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
@@ -43,11 +48,14 @@ export function createGrpcServer(fileService: ServiceImpl<typeof FileService>, h
   addService(server, ServerReflectionV1, reflection.v1);
   addService(server, ServerReflectionV1Alpha, reflection.v1alpha);
   health.grpc.addToServer(server);
+  const credentials = certificates
+    ? new CurrentCredentials(certificates)
+    : ServerCredentials.createInsecure();
 
   return {
     listen: (host, port) =>
       new Promise((resolve, reject) => {
-        server.bindAsync(authority(host, port), ServerCredentials.createInsecure(), (error, bound) => {
+        server.bindAsync(authority(host, port), credentials, (error, bound) => {
           if (error) return reject(error);
           for (const http2 of http2Servers(server)) {
             limitHttp2(http2, limitConnections(http2, CONNECTIONS_MAX));

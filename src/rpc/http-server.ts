@@ -1,15 +1,18 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import type { ServiceImpl } from '@connectrpc/connect';
+import { createContextValues, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { HEADERS_MAX_COUNT, MESSAGE_MAX_BYTES } from './limits.ts';
+import { CONNECTION } from './peer.ts';
 import { createReflection } from './reflection.ts';
 import { clampTimeouts } from './timeout-headers.ts';
+import type { Certificates } from './tls.ts';
 
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -25,6 +28,7 @@ export type Page = () => Promise<{ status: number; contentType: string; body: st
 export function createHttpServer(
   fileService: ServiceImpl<typeof FileService>,
   pages: Record<string, Page>,
+  certificates?: Certificates,
 ): HttpServer {
   // Health is gRPC's; here it is a page.
   const reflection = createReflection([FileService]);
@@ -35,6 +39,7 @@ export function createHttpServer(
       router.service(ServerReflectionV1Alpha, reflection.v1alpha);
     },
     readMaxBytes: MESSAGE_MAX_BYTES,
+    contextValues: (request) => createContextValues().set(CONNECTION, connectionOf(request)),
     // Also of HTTP/2, whose compatibility layer is the same but for its types.
     fallback: (request, response) =>
       void servePage(pages, request as IncomingMessage, response as ServerResponse),
@@ -62,7 +67,7 @@ export function createHttpServer(
       // request with the Host `a:99999` would end the process.
       refuse(response, 400, 'malformed Host or path');
     }
-  });
+  }, certificates);
 
   return {
     async listen(host, port) {
@@ -90,6 +95,11 @@ function announceEnd(response: ServerResponse, request: IncomingMessage): void {
   // A reflection stream is open for as long as its client likes. There is nothing in it to be lost.
   if (request.url?.startsWith('/grpc.reflection.')) response.destroy();
   else if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
+}
+
+/** Of HTTP/2, the one that all its calls share. */
+function connectionOf(request: IncomingMessage | Http2ServerRequest): object | undefined {
+  return 'stream' in request ? request.stream.session?.socket : request.socket;
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {

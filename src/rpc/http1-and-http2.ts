@@ -11,6 +11,7 @@ import {
   REQUEST_TIMEOUT_MS,
   STALLED_SOCKET_TIMEOUT_MS,
 } from './limits.ts';
+import { type Certificates, createSecureServer } from './tls.ts';
 
 /** The first bytes of every HTTP/2 connection (RFC 9113, 3.4); no HTTP/1 request begins so. */
 const HTTP2_PREFACE = 'PRI * HTTP/2.0';
@@ -26,23 +27,27 @@ export interface Http1AndHttp2Server {
 }
 
 /**
- * HTTP/1.1 and HTTP/2 in plain text on one port, told apart by the first bytes,
- * as Go's servers do with h2c. Node does so under TLS only. curl and browsers'
- * proxies speak the one, buf curl asks reflection over the other.
+ * HTTP/1.1 and HTTP/2 on one port, told apart by the first bytes, as Go's servers
+ * do with h2c. Node does so under TLS only, where this is the same code with the
+ * same limits. curl and browsers' proxies speak the one, buf curl asks reflection
+ * over the other.
  *
  * The HTTP/1 server listens, so that its own time-outs and bookkeeping hold.
  */
-export function createHttp1AndHttp2Server(listener: RequestListener): Http1AndHttp2Server {
-  const server = createServer(
-    {
-      maxHeaderSize: HEADERS_MAX_BYTES,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: REQUEST_CHECK_INTERVAL_MS,
-      keepAliveTimeout: IDLE_TIMEOUT_MS,
-    },
-    listener,
-  );
+export function createHttp1AndHttp2Server(
+  listener: RequestListener,
+  certificates?: Certificates,
+): Http1AndHttp2Server {
+  const options = {
+    maxHeaderSize: HEADERS_MAX_BYTES,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: REQUEST_CHECK_INTERVAL_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+  };
+  const server = certificates
+    ? createSecureServer(certificates, options, listener)
+    : createServer(options, listener);
   server.setTimeout(STALLED_SOCKET_TIMEOUT_MS);
   // Whoever counts them has to see all: beyond its own limit Node drops headers, and goes on.
   server.maxHeadersCount = 0;
@@ -58,9 +63,10 @@ export function createHttp1AndHttp2Server(listener: RequestListener): Http1AndHt
 
   // Neither server knows of them before their first bytes.
   const silent = new Set<Socket>();
-  const [serveHttp1] = server.listeners('connection');
-  server.removeAllListeners('connection');
-  server.on('connection', (socket: Socket) => {
+  const connected = certificates ? 'secureConnection' : 'connection';
+  const [serveHttp1] = server.listeners(connected);
+  server.removeAllListeners(connected);
+  server.on(connected, (socket: Socket) => {
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
     socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy());

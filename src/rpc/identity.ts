@@ -1,8 +1,17 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { HandlerContext } from '@connectrpc/connect';
 import { FileError } from '../files/file-error.ts';
+import { CONNECTION, peerOf } from './peer.ts';
 
 /** How the gateway proves that it is the gateway. */
-export type GatewayProof = { kind: 'none' } | { kind: 'token'; tokens: readonly string[] };
+export type GatewayProof =
+  | { kind: 'none' }
+  | { kind: 'token'; tokens: readonly string[] }
+  /** Names of a verified client certificate, `DNS:…` or `URI:…`; one of them is enough. */
+  | { kind: 'mtls'; names: readonly string[] };
+
+/** What is read of a call. */
+type Caller = Pick<HandlerContext, 'requestHeader' | 'values'>;
 
 export interface IdentityOptions {
   /** The metadata key that names the user. */
@@ -22,18 +31,12 @@ const USER_ID = /^[\x21-\x2b\x2d-\x7e]{1,128}$/;
  *
  * @throws FileError GATEWAY_UNTRUSTED, USER_ID_MISSING, USER_ID_INVALID
  */
-export function createIdentify({ userIdHeader, proof }: IdentityOptions): (headers: Headers) => string {
-  const accepted = proof.kind === 'token' ? proof.tokens.map(digest) : undefined;
+export function createIdentify({ userIdHeader, proof }: IdentityOptions): (caller: Caller) => string {
+  const assertTrusted = trustBy(proof);
 
-  return (headers) => {
-    if (accepted !== undefined && !isAccepted(headers.get(GATEWAY_TOKEN_HEADER), accepted)) {
-      throw new FileError(
-        'GATEWAY_UNTRUSTED',
-        `the caller is not a trusted gateway: ${GATEWAY_TOKEN_HEADER} is missing or wrong`,
-        { metadata: { header: GATEWAY_TOKEN_HEADER } },
-      );
-    }
-    const userId = headers.get(userIdHeader);
+  return (caller) => {
+    assertTrusted(caller);
+    const userId = caller.requestHeader.get(userIdHeader);
     if (userId === null || userId === '') {
       throw new FileError('USER_ID_MISSING', `the call's metadata names no user in ${userIdHeader}`, {
         metadata: { header: userIdHeader },
@@ -47,6 +50,43 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (heade
       );
     }
     return userId;
+  };
+}
+
+function trustBy(proof: GatewayProof): (caller: Caller) => void {
+  switch (proof.kind) {
+    case 'none':
+      return () => undefined;
+    case 'token':
+      return trustByToken(proof.tokens);
+    case 'mtls':
+      return trustByCertificate(new Set(proof.names));
+  }
+}
+
+function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
+  const accepted = tokens.map(digest);
+  return ({ requestHeader }) => {
+    if (isAccepted(requestHeader.get(GATEWAY_TOKEN_HEADER), accepted)) return;
+    throw new FileError(
+      'GATEWAY_UNTRUSTED',
+      `the caller is not a trusted gateway: ${GATEWAY_TOKEN_HEADER} is missing or wrong`,
+      { metadata: { header: GATEWAY_TOKEN_HEADER } },
+    );
+  };
+}
+
+/** The caller is told of its own certificate only, which it knows. */
+function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => void {
+  return ({ values }) => {
+    const peer = peerOf(values.get(CONNECTION));
+    if ('names' in peer && peer.names.some((name) => allowed.has(name))) return;
+    const fault = 'names' in peer ? 'none of its names is allowed' : peer.fault;
+    throw new FileError(
+      'GATEWAY_UNTRUSTED',
+      `the caller is not a trusted gateway by its client certificate: ${fault}`,
+      { metadata: { certificate: fault } },
+    );
   };
 }
 

@@ -32,7 +32,7 @@ test.for<[string, Record<string, string>, RegExp]>([
   [
     'whoever reaches it could speak for any user',
     { GATEWAY_AUTH: 'none', HOST: '0.0.0.0' },
-    /HOST .*loopback.*0\.0\.0\.0.*any user.*GATEWAY_AUTH=token/,
+    /HOST .*loopback.*0\.0\.0\.0.*any user.*GATEWAY_AUTH to token or mtls/,
   ],
   ['the same holds in IPv6', { HOST: '::' }, /HOST .*loopback.*::/],
   [
@@ -47,6 +47,19 @@ test.for<[string, Record<string, string>, RegExp]>([
   ],
   ['a bucket has no database', { S3_BUCKET: 'files' }, /DATABASE_URL is required with S3_BUCKET/],
   ['the gateway has no token', { GATEWAY_AUTH: 'token' }, /GATEWAY_TOKENS is required/],
+  [
+    'mtls lacks everything',
+    { GATEWAY_AUTH: 'mtls' },
+    /TLS_CERT_FILE is.*\n.*TLS_KEY_FILE is.*\n.*TLS_CLIENT_CA_FILE is.*\n.*TLS_ALLOWED_SANS is/,
+  ],
+  ['a certificate has no key', { TLS_CERT_FILE: 'a' }, /TLS_KEY_FILE is required with TLS_CERT_FILE/],
+  ['a key has no certificate', { TLS_KEY_FILE: 'a' }, /TLS_CERT_FILE is required with TLS_KEY_FILE/],
+  [
+    'somebody believes that certificates are asked for',
+    { TLS_CLIENT_CA_FILE: 'a', TLS_ALLOWED_SANS: 'a' },
+    /TLS_CLIENT_CA_FILE does nothing without.*\n.*TLS_ALLOWED_SANS does nothing without GATEWAY_AUTH=mtls/,
+  ],
+  ['a wildcard is to be allowed', { TLS_ALLOWED_SANS: '*.internal' }, /TLS_ALLOWED_SANS must be .*wildcard/],
 ])('it refuses to start when %s', async ([, environment, message]) => {
   const { code, stderr } = await main('serve', environment);
   expect(code).toBe(1);

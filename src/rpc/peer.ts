@@ -1,0 +1,35 @@
+import { TLSSocket } from 'node:tls';
+import { type ContextKey, createContextKey } from '@connectrpc/connect';
+
+/** The connection that a call came over, as its wire's server knows it; `undefined` when it is gone already. */
+export const CONNECTION: ContextKey<object | undefined> = createContextKey<object | undefined>(undefined);
+
+/** What a connection's certificate says, once it was verified: its names, as `DNS:…` and `URI:…`. */
+export type Peer = { names: readonly string[] } | { fault: string };
+
+const peers = new WeakMap<object, Peer>();
+
+/**
+ * Who is at the other end. Found once for each connection: OpenSSL's answer
+ * costs 3 µs and, as the object that grpc-js makes of it for every call, 40 to 90.
+ */
+export function peerOf(connection: object | undefined): Peer {
+  if (connection === undefined) return { fault: 'the connection is gone' };
+  const known = peers.get(connection);
+  if (known !== undefined) return known;
+  const peer = lookAt(connection);
+  peers.set(connection, peer);
+  return peer;
+}
+
+function lookAt(connection: object): Peer {
+  if (!(connection instanceof TLSSocket)) return { fault: 'not a TLS connection' };
+  const certificate = connection.getPeerX509Certificate();
+  if (certificate === undefined) return { fault: 'no certificate' };
+  // OpenSSL's verdict: chain, validity and purpose. Names are nothing to it.
+  if (!connection.authorized) return { fault: String(connection.authorizationError) };
+  const names = certificate.subjectAltName ?? '';
+  // Node quotes a name that holds what separates names: it may be made to look like two.
+  if (names.includes('"')) return { fault: 'a name that has to be quoted' };
+  return { names: names.split(', ') };
+}
