@@ -75,8 +75,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   });
-  metrics.watchPool(pool);
   const database = createDatabase(pool, traceStep, config.databasePooler);
+  metrics.watchPool(pool, database);
   const store = createFileStore(database, {
     ...windows,
     // The row's idea of a URL's life begins with the reservation, the URL's own up to a call later.

@@ -131,16 +131,16 @@ export function createMetrics() {
       });
     },
     /** Read at each scrape. */
-    watchPool(pool: { totalCount: number; idleCount: number; waitingCount: number }): void {
+    watchPool(pool: { totalCount: number; idleCount: number }, line: { waiting: number }): void {
       new Gauge({
         name: 'files_postgres_connections',
-        help: 'Connections of the pool, by state; `waiting` are calls that wait for one.',
+        help: 'Connections of the pool, by state; `waiting` are statements that wait for one.',
         labelNames: ['state'],
         registers,
         collect() {
           this.set({ state: 'idle' }, pool.idleCount);
           this.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
-          this.set({ state: 'waiting' }, pool.waitingCount);
+          this.set({ state: 'waiting' }, line.waiting);
         },
       });
     },

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { createFairTurns } from '../fair-turns.ts';
 import { type Deadline, DeadlineSpent, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Observe } from '../files/ports.ts';
@@ -44,6 +45,14 @@ const ANSWER_GRACE_MS = 500;
 /** How soon Postgres notices that nobody waits for a statement any more: the deadline's end, or ours. */
 const CLIENT_CHECK_MS = 250;
 
+/**
+ * How much of its time a statement may wait for its turn. When more is asked than
+ * Postgres can do, lines grow until the first in line has waited as long as it
+ * may: all of its time, and nothing that gets a turn is answered in time any more
+ * (seen: a tenth of the answers at twice the load). So half is left to be answered in.
+ */
+const WAIT_SHARE = 0.5;
+
 const RETRY_AFTER_MS = 1_000;
 
 export function createPool(options: PoolOptions): pg.Pool {
@@ -75,8 +84,22 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
-export function createDatabase(pool: pg.Pool, observe: Observe, pooler: Pooler = 'none'): Database {
+/** Where no connection is free, users take turns: one whose statements queue up is not felt by the others. */
+export function createDatabase(
+  pool: pg.Pool,
+  observe: Observe,
+  pooler: Pooler = 'none',
+): Database & {
+  /** Statements that wait for their turn. */
+  readonly waiting: number;
+} {
+  const turns = createFairTurns(pool.options.max);
+  const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
   return {
+    get waiting() {
+      return turns.waiting;
+    },
+
     async run<Params, Row>(
       statement: Prepared<Params, Row>,
       params: Params,
@@ -87,13 +110,21 @@ export function createDatabase(pool: pg.Pool, observe: Observe, pooler: Pooler =
       // Without a name Postgres parses and plans it at each call; the text is the same.
       const query = pooler === 'transaction' ? { text, values } : { name, text, values };
       try {
-        const result = await observe(name, () => runOn(pool, query, deadline));
+        const waitMs = Math.min(timeLeft(deadline) * WAIT_SHARE, waitMaxMs);
+        const result = await observe(name, () =>
+          turns.take(userOf(params), Date.now() + waitMs, () => runOn(pool, query, deadline)),
+        );
         return result.rows as Row[];
       } catch (error) {
         throw isUnavailable(error) ? unavailable(error) : error;
       }
     },
   };
+}
+
+/** Whose turn a statement takes. What is nobody's, such as the sweeper's claim, has turns of its own beside the users'. */
+function userOf(params: unknown): string {
+  return (params as { userId?: string }).userId ?? '';
 }
 
 /** pg's own per-query limit, which its types leave out. */

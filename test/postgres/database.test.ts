@@ -83,7 +83,7 @@ afterEach(async () => {
   await vi.waitFor(async () => expect((await killSleepers()).rows).toEqual([]));
 });
 
-function open(over: Partial<PoolOptions> = {}): { pool: pg.Pool; database: Database; idleErrors: Error[] } {
+function open(over: Partial<PoolOptions> = {}) {
   const idleErrors: Error[] = [];
   const pool = createPool({
     url: server.url,
@@ -270,6 +270,33 @@ it('asks nothing when the deadline has passed, and needs no connection for that'
   const { database, pool } = open();
   await expect(database.run(find, nobody, Date.now())).rejects.toBeInstanceOf(DeadlineSpent);
   expect(pool.totalCount).toBe(0);
+});
+
+describe('where no connection is free', () => {
+  const work = prepare<{ userId: string; seconds: number }>()('work', (db, param) =>
+    db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
+  );
+
+  it('users take turns: one with a hundred statements is not felt by another', async () => {
+    const { database } = open();
+    const order: string[] = [];
+    const run = (userId: string) =>
+      database.run(work, { userId, seconds: 0.02 }, ample()).then(() => order.push(userId));
+    const crowd = Array.from({ length: 100 }, () => run('greedy'));
+    await Promise.all([...crowd, run('modest')]);
+    // After those that ran when it came, and one turn of the other's for each connection.
+    expect(order.indexOf('modest')).toBeLessThanOrEqual(2 * MAX_CONNECTIONS);
+    expect(database.waiting).toBe(0);
+  });
+
+  it('what gets its turn late has half of its time left, else it asks nothing', async () => {
+    const { database } = open({ maxConnections: 1 });
+    const busy = database.run(sleep, { seconds: 1 }, ample());
+    const startMs = performance.now();
+    await expect(database.run(find, nobody, Date.now() + 600)).rejects.toMatchObject(unavailable);
+    expect(performance.now() - startMs).toBeLessThan(550);
+    await busy;
+  });
 });
 
 describe('what Postgres answers', () => {
