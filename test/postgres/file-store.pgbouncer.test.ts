@@ -2,11 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { Pooler } from '../../src/postgres/database.ts';
 import { migrateAt } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';
-import { findPgbouncer, startPgbouncer } from '../servers/pgbouncer.ts';
+import { startPgbouncer } from '../servers/pgbouncer.ts';
+import { findServer } from '../servers/server-program.ts';
 import { fileStoreContract } from './file-store.ts';
 import { openStore } from './open-store.ts';
 
-const program = await findPgbouncer();
+const program = await findServer('pgbouncer');
 
 const LIMITS = { urlSeconds: 3_600, trustSeconds: 900, longestUploadSeconds: 86_400, pendingMax: 20 };
 

@@ -42,7 +42,7 @@ const asAda: Interceptor = (next) => (request) => {
 export const FILES = { cert: 'tls.crt', key: 'tls.key', ca: 'ca.crt' };
 
 export async function serverPair(authority: Authority): Promise<Pair> {
-  return authority.issue({ names: ['127.0.0.1'], use: 'server' });
+  return authority.issue({ names: ['127.0.0.1', 'files.internal'], use: 'server' });
 }
 
 /** The service behind mTLS, with a database and a bucket of its own and its certificates mounted as a secret. */

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { access, chown, constants, readFile, writeFile } from 'node:fs/promises';
-import { createConnection } from 'node:net';
+import { chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyFreePort } from '../../src/dev/free-port.ts';
 import { chooseLauncher } from '../../src/dev/postgres-launcher.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { answers } from './server-program.ts';
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
@@ -17,19 +17,6 @@ export interface Pgbouncer {
   /** Of the same database. */
   url: string;
   stop(): Promise<void>;
-}
-
-/** Where the program is, if it is installed. Debian puts it where only root looks. */
-export async function findPgbouncer(): Promise<string | undefined> {
-  for (const directory of [...(process.env.PATH ?? '').split(':'), '/usr/sbin']) {
-    const path = join(directory, 'pgbouncer');
-    const runs = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (directory !== '' && runs) return path;
-  }
-  return undefined;
 }
 
 /**
@@ -84,15 +71,4 @@ pool_mode = transaction
 default_pool_size = ${SERVER_CONNECTIONS}
 logfile = ${join(path, 'log')}
 `;
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
