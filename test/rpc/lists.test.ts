@@ -28,10 +28,12 @@ async function allPages(
   user: string,
   request: { pageSize: number; filenamePrefix?: string },
 ): Promise<File[][]> {
+  // One client, and so one connection, for all of them.
+  const files = service.as(user);
   const pages: File[][] = [];
   let pageToken = '';
   do {
-    const page = await service.as(user).listFiles({ ...request, pageToken });
+    const page = await files.listFiles({ ...request, pageToken });
     pages.push(page.files);
     pageToken = page.nextPageToken;
   } while (pageToken !== '');
