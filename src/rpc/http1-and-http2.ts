@@ -16,8 +16,8 @@ import { type Certificates, createSecureServer } from './tls.ts';
 /** The first bytes of every HTTP/2 connection (RFC 9113, 3.4); no HTTP/1 request begins so. */
 const HTTP2_PREFACE = 'PRI * HTTP/2.0';
 
-/** How often Node looks for requests that took too long; its own half minute would triple the limit. */
-const REQUEST_CHECK_INTERVAL_MS = 5_000;
+/** How often Node looks for requests that take too long; its own half minute is six times the limit. */
+const REQUEST_CHECK_INTERVAL_MS = 1_000;
 
 export interface Http1AndHttp2Server {
   server: Server;

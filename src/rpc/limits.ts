@@ -32,11 +32,12 @@ export const HEADERS_MAX_BYTES = 16 * 1024;
 export const HEADERS_MAX_COUNT = 100;
 
 /**
- * By when a request has to be here as a whole, from its first byte to its last;
- * 1 MiB in this time is a slow telephone line. Also how long a connection may
- * take until it speaks, and how long an answer may wait for a reader that stands still.
+ * By when a request has to be here as a whole, from its first byte to its last:
+ * a gateway in the same network sends 1 MiB in a hundredth of this. Also how long
+ * a connection may take until it speaks, and how long an answer may wait for a
+ * reader that stands still.
  */
-export const REQUEST_TIMEOUT_MS = 10_000;
+export const REQUEST_TIMEOUT_MS = 5_000;
 
 /**
  * A connection without a call for so long is closed, over HTTP/2 with a GOAWAY.
@@ -67,9 +68,10 @@ export const HTTP2_OPTIONS = {
   maxSessionMemory: 32,
   /**
    * Streams that a client may reset (CVE-2023-44487): so many at once, and so many
-   * a second, then its connection is closed. Node's default of 33 a second is
-   * less than an honest gateway resets when its own deadlines pass in an outage.
+   * a second, then its connection is closed. Node's default of 33 a second is less
+   * than an honest gateway may reset whose own deadlines pass; 1,000 is what a busy
+   * core gets to see of a flood over Connect, so that the limit would never be met.
    */
   streamResetBurst: 2 * STREAMS_PER_CONNECTION_MAX,
-  streamResetRate: 500,
+  streamResetRate: 100,
 } satisfies ServerOptions;

@@ -1,0 +1,100 @@
+import { connect as connectHttp2, constants, type OutgoingHttpHeaders } from 'node:http2';
+import { connect } from 'node:net';
+
+/** What came of a request, as far as anything did. */
+export interface RawAnswer {
+  /** `closed` without one; else HTTP's, and gRPC's behind it where there is one. */
+  outcome: string;
+  text: string;
+}
+
+const PATIENCE_MS = 15_000;
+
+/** Writes this on a connection of its own, and reads until it is closed or an answer is there. */
+export function tell(port: number, bytes: string | Uint8Array): Promise<RawAnswer> {
+  return new Promise((resolve) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    const done = () => {
+      socket.destroy();
+      const status = /^HTTP\/1\.1 (\d+)/.exec(text)?.[1];
+      resolve({ outcome: status ?? 'closed', text });
+    };
+    socket.setEncoding('latin1').on('data', (part) => {
+      text += part;
+      if (text.includes('\r\n\r\n')) done();
+    });
+    socket.setTimeout(PATIENCE_MS, () => resolve({ outcome: 'nothing', text }));
+    socket.on('error', () => {}).once('close', done);
+  });
+}
+
+/** One request over HTTP/2, with whatever headers; the body is sent at once and ended. */
+export function ask(
+  port: number,
+  headers: OutgoingHttpHeaders,
+  body: Uint8Array = new Uint8Array(),
+): Promise<RawAnswer> {
+  return new Promise((resolve) => {
+    const session = connectHttp2(`http://127.0.0.1:${port}`, {
+      settings: { enablePush: false },
+    });
+    let outcome = 'closed';
+    let text = '';
+    const done = () => {
+      session.destroy();
+      resolve({ outcome, text });
+    };
+    session.on('error', () => {}).once('close', done);
+    const stream = session.request({ ':method': 'POST', ...headers }, { endStream: false });
+    const note = (fields: Record<string, unknown>) => {
+      if (fields[':status'] !== undefined) outcome = `${fields[':status']}`;
+      if (fields['grpc-status'] !== undefined) outcome += ` grpc ${fields['grpc-status']}`;
+      if (fields['grpc-message'] !== undefined) text += decodeURIComponent(`${fields['grpc-message']}`);
+    };
+    stream
+      .on('response', note)
+      .on('trailers', note)
+      .on('error', () => {});
+    stream.setEncoding('latin1').on('data', (part: string) => {
+      text += part;
+    });
+    stream.setTimeout(PATIENCE_MS, () => {
+      outcome = 'nothing';
+      done();
+    });
+    stream.once('end', () => {
+      // gRPC-Web has its trailers in the body.
+      const trailer = /grpc-status: ?(\d+)/.exec(text)?.[1];
+      if (trailer !== undefined) outcome += ` grpc ${trailer}`;
+      done();
+    });
+    stream.once('close', () => {
+      const { rstCode } = stream;
+      if (rstCode !== constants.NGHTTP2_NO_ERROR && outcome === 'closed') outcome = `reset ${rstCode}`;
+      done();
+    });
+    stream.end(body);
+  });
+}
+
+/** Headers of a gRPC call over HTTP/2, to either port. */
+export function grpc(method: string, further: OutgoingHttpHeaders = {}): OutgoingHttpHeaders {
+  return {
+    ':path': `/files.v1.FileService/${method}`,
+    te: 'trailers',
+    'content-type': 'application/grpc',
+    'x-user-id': 'ada',
+    ...further,
+  };
+}
+
+/** Headers of a Connect call over HTTP/2. */
+export function json(method: string, further: OutgoingHttpHeaders = {}): OutgoingHttpHeaders {
+  return {
+    ':path': `/files.v1.FileService/${method}`,
+    'content-type': 'application/json',
+    'x-user-id': 'ada',
+    ...further,
+  };
+}

@@ -1,0 +1,9 @@
+import { readFile } from 'node:fs/promises';
+
+const PAGE_BYTES = 4_096;
+
+/** What a process has in memory now, in MB. Linux only. */
+export async function residentMb(pid: number): Promise<number> {
+  const [, resident] = (await readFile(`/proc/${pid}/statm`, 'utf8')).split(' ');
+  return (Number(resident) * PAGE_BYTES) / 1e6;
+}
