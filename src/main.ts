@@ -81,10 +81,10 @@ async function printVariables(): Promise<void> {
 /**
  * An error that nobody waits for has ended its own call, at most; all others go on. That is right here: nothing is kept
  * in the process (the rows are the truth, and each step is one statement), so there is nothing that could be left half
- * done, while a process that ends breaks every call under way. Until the service serves, such an error ends the start.
+ * done, while a process that ends breaks every call under way.
  */
 function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
-  // A rejection that nobody handles is one of these too.
+  process.off('uncaughtException', fail);
   process.on('uncaughtException', onStrayError);
 }
 
@@ -113,6 +113,9 @@ function fail(error: unknown): void {
   process.stderr.write(`${redact(String(text))}\n`);
   process.exit(1);
 }
+
+// Until the service serves, an error that nobody waits for ends it as any other does; a rejection is one of these too.
+process.on('uncaughtException', fail);
 
 const verb = process.argv[2] ?? 'serve';
 const chosen = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;

@@ -67,11 +67,11 @@ export const HTTP2_OPTIONS = {
    */
   maxSessionMemory: 32,
   /**
-   * Streams that a client may reset (CVE-2023-44487): so many at once, and so many
-   * a second, then its connection is closed. Node's default of 33 a second is less
-   * than an honest gateway may reset whose own deadlines pass; 1,000 is what a busy
-   * core gets to see of a flood over Connect, so that the limit would never be met.
+   * Streams that a client may reset (CVE-2023-44487): all that it can have at once,
+   * and then so many a second; beyond that its connection is closed. Node's default
+   * of 33 a second is less than an honest gateway may reset whose own deadlines
+   * pass; 1,000 a second is all that a busy core gets to see of a flood.
    */
-  streamResetBurst: 2 * STREAMS_PER_CONNECTION_MAX,
+  streamResetBurst: STREAMS_PER_CONNECTION_MAX,
   streamResetRate: 100,
 } satisfies ServerOptions;
