@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { openBacking } from './backing.ts';
 import { openCertificates } from './certificates.ts';
@@ -10,14 +11,14 @@ import { listFiles } from './files/list-files.ts';
 import { sweepOne } from './files/sweep.ts';
 import { createDatabase, createPool } from './postgres/database.ts';
 import { createFileStore } from './postgres/file-store.ts';
-import { migrateAt } from './postgres/migrate.ts';
+import { migrateWhenReachable } from './postgres/migrate.ts';
 import { schemaCheck } from './postgres/reads.ts';
 import { createReadiness } from './readiness.ts';
 import { createJournal, observeStorage, recordCall, recordStrayError } from './record.ts';
 import { createAdmission } from './rpc/admission.ts';
 import { createFileService } from './rpc/file-service.ts';
 import { createGrpcServer } from './rpc/grpc-server.ts';
-import { createHealth } from './rpc/health.ts';
+import { createHealth, type Health } from './rpc/health.ts';
 import { createHttpServer, type Page } from './rpc/http-server.ts';
 import { createIdentify } from './rpc/identity.ts';
 import { createClient } from './s3/client.ts';
@@ -33,8 +34,17 @@ export interface App {
   sweeper: Sweeper;
   /** Writes down an error that no call has caught. */
   onStrayError(error: unknown): void;
-  /** Takes no new calls, finishes those under way, and leaves nothing running. */
-  stop(): Promise<void>;
+  /**
+   * Resolves when the schema is up to date, if that was asked for, and Postgres and S3 have been looked at once. Until
+   * then it is not ready. Rejects with a StartFault when the schema cannot be brought up to date.
+   */
+  readonly prepared: Promise<void>;
+  /**
+   * Says that it leaves; after the delay takes no new calls, finishes those under way, and leaves nothing running.
+   *
+   * @param delayMs for load balancers to notice; calls are taken meanwhile. Default: 0
+   */
+  stop(delayMs?: number): Promise<void>;
 }
 
 /** For a call that names no deadline: what a user in front of a screen waits for. */
@@ -52,8 +62,11 @@ const STATEMENT_TIMEOUT_MS = 2_500;
 /** For a look at whether Postgres or the bucket answers at all. */
 const CHECK_TIMEOUT_MS = 1_000;
 
-/** What calls under way may still take when the service stops; orchestrators kill after ten seconds or more. */
-const STOP_GRACE_MS = 8_000;
+/** What calls under way may still take when the service stops: twice what they are given by default. */
+const STOP_GRACE_MS = 6_000;
+
+/** For saying goodbye to Postgres; one that does not answer needs none. */
+const DISCONNECT_TIMEOUT_MS = 1_000;
 
 /** The composition root: the one place that sees everything. It puts together and decides nothing. */
 export async function startApp(config: Config, log: Logger): Promise<App> {
@@ -135,28 +148,53 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     onFault: (fault) => log.warn({ err: fault }, 'the sweeper could not finish a step; it comes again'),
   });
   const grpc = createGrpcServer(fileService, health, certificates);
-  const http = createHttpServer(fileService, pages(metrics, readiness), certificates);
+  const http = createHttpServer(fileService, pages(metrics, readiness, health), certificates);
 
-  const stop = async () => {
-    health.set(false);
+  const stopping = new AbortController();
+  const prepare = async () => {
+    if (config.migrateOnStart) await updateSchema();
+    if (stopping.signal.aborted) return;
+    sweeper.start();
+    await readiness.start();
+  };
+  const updateSchema = async () => {
+    const onWait = (fault: unknown) => log.warn({ err: fault }, 'the schema waits for Postgres');
+    try {
+      await migrateWhenReachable(servers.databaseUrl, config.databasePooler, onWait, stopping.signal);
+    } catch (error) {
+      // A stop takes Postgres away from it, and the transaction with it; the next start begins anew.
+      if (stopping.signal.aborted) return;
+      throw new StartFault(`the schema cannot be brought up to date: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  };
+  const stop = async (delayMs = 0) => {
+    stopping.abort();
     readiness.stop();
+    health.set(false);
+    http.announceStop();
+    const swept = sweeper.stop();
+    await sleep(delayMs);
     certificates?.stop();
-    await Promise.all([grpc.stop(STOP_GRACE_MS), http.stop(STOP_GRACE_MS), sweeper.stop()]);
-    await pool.end();
+    await Promise.all([grpc.stop(STOP_GRACE_MS), http.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, swept)]);
+    await atMost(DISCONNECT_TIMEOUT_MS, pool.end());
     client.destroy();
     await servers.stop();
   };
   try {
-    if (config.migrateOnStart) await migrateAt(servers.databaseUrl, config.databasePooler);
-    await readiness.start();
     const grpcPort = await listening(grpc, 'GRPC_PORT', config.host, config.grpcPort);
     const httpPort = await listening(http, 'HTTP_PORT', config.host, config.httpPort);
-    sweeper.start();
-    return { grpcPort, httpPort, sweeper, onStrayError: recordStrayError(log, metrics), stop };
+    const onStrayError = recordStrayError(log, metrics);
+    return { grpcPort, httpPort, sweeper, onStrayError, prepared: prepare(), stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, sleep(milliseconds, undefined, { ref: false })]);
 }
 
 /** A port that is taken, or reserved, or an address that is another machine's: all are for the operator to change. */
@@ -176,11 +214,15 @@ async function listening(
   }
 }
 
-function pages(metrics: Metrics, readiness: ReturnType<typeof createReadiness>): Record<string, Page> {
+function pages(
+  metrics: Metrics,
+  readiness: ReturnType<typeof createReadiness>,
+  health: Health,
+): Record<string, Page> {
   return {
     '/livez': async () => ({ status: 200, contentType: 'text/plain', body: 'ok\n' }),
     '/readyz': async () => ({
-      status: readiness.current.database ? 200 : 503,
+      status: health.serving ? 200 : 503,
       contentType: 'application/json',
       body: `${JSON.stringify(readiness.current)}\n`,
     }),

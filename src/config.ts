@@ -31,6 +31,8 @@ export interface Config {
   /** At once, of all users. */
   concurrentCallsMax: number;
   sweepIntervalSeconds: number;
+  /** From SIGTERM on, before it takes no new calls. */
+  stopDelaySeconds: number;
   logLevel: LogLevel;
 }
 
@@ -225,6 +227,13 @@ export const VARIABLES = {
     default: 5,
     desc: 'The sweeper’s pause when nothing is due.',
   }),
+  STOP_DELAY_SECONDS: wholeNumber(
+    0,
+    300,
+  )({
+    default: 1,
+    desc: 'How long after SIGTERM it still takes calls while it says that it is not ready: what load balancers need to notice.',
+  }),
   DATA_DIR: text({ default: '.data', desc: 'Where the embedded Postgres and object store keep everything.' }),
   LOG_LEVEL: oneOf(LOG_LEVELS)({
     default: 'info',
@@ -297,6 +306,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     pendingUploadsMax: env.MAX_PENDING_UPLOADS,
     concurrentCallsMax: env.MAX_CONCURRENT_CALLS,
     sweepIntervalSeconds: env.SWEEP_INTERVAL_SECONDS,
+    stopDelaySeconds: env.STOP_DELAY_SECONDS,
     logLevel: env.LOG_LEVEL,
   };
 }

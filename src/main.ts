@@ -20,6 +20,9 @@ const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
  */
 const REPEATED_SIGNAL_MS = 1_000;
 
+/** What a stop takes at most after its delay. With the usual one it is less than the ten seconds after which Docker kills. */
+const STOP_TIMEOUT_MS = 8_500;
+
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
@@ -28,16 +31,21 @@ async function serve(): Promise<void> {
   onStopSignal(async (signal) => {
     stopping = true;
     log.info({ signal }, 'stopping');
+    // Whoever presses Ctrl-C waits for the end, and is no load balancer.
+    const delayMs = signal === 'SIGTERM' ? config.stopDelaySeconds * 1_000 : 0;
+    setTimeout(() => fail(new StartFault('it did not stop in time: ended')), delayMs + STOP_TIMEOUT_MS);
     const app = await starting;
-    await app.stop();
+    await app.stop(delayMs);
     log.info('stopped');
   });
   const starting = import('./app.ts').then(({ startApp }) => startApp(config, log));
 
-  const { grpcPort, httpPort, onStrayError } = await starting;
+  const { grpcPort, httpPort, onStrayError, prepared } = await starting;
   outliveStrayErrors(onStrayError);
   if (stopping) return;
   log.info({ host: config.host, grpcPort, httpPort }, 'serving');
+  await prepared;
+  if (stopping) return;
   // Its commands are in plain text.
   if (config.backing.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');

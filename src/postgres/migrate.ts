@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely';
 import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
@@ -12,9 +13,53 @@ const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
+const RETRY_INTERVAL_MS = 1_000;
+
 /** Opens a pool of its own, `migrate`s, and closes it: the timeouts of calls are far too short for it. */
 export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationResult[]> {
-  const pool = createPool({
+  const pool = openPool(url, pooler);
+  try {
+    return await migrate(pool);
+  } finally {
+    await pool.end();
+  }
+}
+
+/**
+ * As `migrateAt`, but waits while Postgres takes no connection, until the signal.
+ *
+ * @throws what fails once Postgres has taken one: the migration itself is wrong
+ */
+export async function migrateWhenReachable(
+  url: string,
+  pooler: Pooler,
+  onWait: (fault: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const pool = openPool(url, pooler);
+  try {
+    while (!signal.aborted) {
+      const fault = await whyUnreachable(pool);
+      if (fault === undefined) return void (await migrate(pool));
+      onWait(fault);
+      await sleep(RETRY_INTERVAL_MS, undefined, { signal }).catch(() => {});
+    }
+  } finally {
+    await pool.end();
+  }
+}
+
+async function whyUnreachable(pool: pg.Pool): Promise<unknown> {
+  try {
+    (await pool.connect()).release();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+function openPool(url: string, pooler: Pooler): pg.Pool {
+  return createPool({
     url,
     pooler,
     maxConnections: 2,
@@ -22,11 +67,6 @@ export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationR
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: () => undefined,
   });
-  try {
-    return await migrate(pool);
-  } finally {
-    await pool.end();
-  }
 }
 
 /**

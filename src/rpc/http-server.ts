@@ -17,6 +17,8 @@ import type { Certificates } from './tls.ts';
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
   listen(host: string, port: number): Promise<number>;
+  /** Goes on as before, but asks clients of HTTP/1.1 with each answer to make their next call elsewhere. */
+  announceStop(): void;
   /** Takes no new calls and waits for those under way; ends them after the time given. */
   stop(graceMs: number): Promise<void>;
 }
@@ -45,6 +47,7 @@ export function createHttpServer(
       void servePage(pages, request as IncomingMessage, response as ServerResponse),
   });
 
+  let announced = false;
   let stopping = false;
   const underWay = new Map<ServerResponse, IncomingMessage>();
   const { server, closeConnections, destroyConnections } = createHttp1AndHttp2Server((request, response) => {
@@ -54,7 +57,8 @@ export function createHttpServer(
       // Kept alive, its connection would hold up the stop for another five seconds.
       if (stopping) setImmediate(closeConnections);
     });
-    if (stopping) announceEnd(response, request);
+    if (announced) askToClose(response, request);
+    if (stopping) endStream(response, request);
     if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
       refuse(response, 431, 'too many headers');
       return;
@@ -76,11 +80,16 @@ export function createHttpServer(
       return (server.address() as AddressInfo).port;
     },
 
+    announceStop() {
+      announced = true;
+      for (const [response, request] of underWay) askToClose(response, request);
+    },
+
     async stop(graceMs) {
       if (!server.listening) return;
       const closed = once(server, 'close');
       stopping = true;
-      for (const [response, request] of underWay) announceEnd(response, request);
+      for (const [response, request] of underWay) endStream(response, request);
       server.close();
       closeConnections();
       const force = setTimeout(destroyConnections, graceMs);
@@ -91,10 +100,13 @@ export function createHttpServer(
 }
 
 /** So that no client sends its next call into a connection that is being closed. HTTP/2 has GOAWAY for it. */
-function announceEnd(response: ServerResponse, request: IncomingMessage): void {
-  // A reflection stream is open for as long as its client likes. There is nothing in it to be lost.
+function askToClose(response: ServerResponse, request: IncomingMessage): void {
+  if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
+}
+
+/** A reflection stream is open for as long as its client likes. There is nothing in it to be lost. */
+function endStream(response: ServerResponse, request: IncomingMessage): void {
   if (request.url?.startsWith('/grpc.reflection.')) response.destroy();
-  else if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
 }
 
 /** Of HTTP/2, the one that all its calls share. */

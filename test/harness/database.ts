@@ -21,7 +21,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   };
 }
 
-async function execute(url: string, statement: string): Promise<void> {
+export async function execute(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

@@ -17,7 +17,7 @@ const STOP_TIMEOUT_MS = 20_000;
 const POLL_MS = 10;
 
 export interface LaunchOptions {
-  /** Beside PATH and HOME; nothing else of this process's environment is passed on. Ports: any free ones, if unset. */
+  /** Beside PATH and HOME; nothing else of this process's environment is passed on. Unset: any free ports, and no delay of a stop. */
   environment?: Record<string, string>;
   /** Default: this Node and `src/main.ts serve`. */
   command?: readonly [string, ...string[]];
@@ -38,8 +38,8 @@ export interface LaunchedService extends AsyncDisposable {
   readonly printed: { stdout: string; stderr: string };
   /** The lines of its log, as objects. */
   log(): LogLine[];
-  /** Resolves with the first line of this message. @throws when the process ends before */
-  logged(message: string, timeoutMs?: number): Promise<LogLine>;
+  /** Resolves with the first line of this message, or of any of these. @throws when the process ends before */
+  logged(message: string | readonly string[], timeoutMs?: number): Promise<LogLine>;
   /** To its standard input. */
   type(text: string): void;
   /** To the process alone. */
@@ -80,18 +80,22 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
   const { PATH, HOME } = process.env;
   const child = spawn(program, args, {
     cwd: directory,
-    env: { PATH, HOME, GRPC_PORT: '0', HTTP_PORT: '0', ...environment },
+    env: { PATH, HOME, GRPC_PORT: '0', HTTP_PORT: '0', STOP_DELAY_SECONDS: '0', ...environment },
     stdio: 'pipe',
     detached: true,
   });
   return follow(child, environment.DATA_DIR);
 }
 
-/** Starts it and waits until it serves. */
+/** Its first word of Postgres and S3. */
+const LOOKED = ['ready', 'not everything that the service needs answers'];
+
+/** Starts it and waits until it serves, and has looked at Postgres and S3. */
 export async function startService(options: LaunchOptions = {}): Promise<ServiceProcess> {
   const service = launchService(options);
   try {
     const { grpcPort, httpPort } = await service.logged('serving', START_TIMEOUT_MS);
+    await service.logged(LOOKED, START_TIMEOUT_MS);
     const http = `http://127.0.0.1:${httpPort}`;
     return Object.assign(service, {
       grpc: `127.0.0.1:${grpcPort}`,
@@ -146,21 +150,25 @@ function follow(child: ChildProcessWithoutNullStreams, dataDirectory: string | u
         .filter((line) => line.startsWith('{'))
         .map(parse),
     async logged(message, timeoutMs = STOP_TIMEOUT_MS) {
+      const messages = [message].flat();
       const deadline = Date.now() + timeoutMs;
       let ended: Exit | undefined;
       void exit.then((how) => {
         ended = how;
       });
       for (;;) {
-        const line = service.log().find(({ msg }) => msg === message);
+        const line = service.log().find(({ msg }) => messages.includes(msg));
         if (line !== undefined) {
           await look();
           return line;
         }
         if (ended !== undefined) {
-          throw new Error(`ended with ${ended.signal ?? ended.code} before "${message}"${told(service)}`);
+          throw new Error(
+            `ended with ${ended.signal ?? ended.code} before "${messages.join('" or "')}"${told(service)}`,
+          );
         }
-        if (Date.now() > deadline) throw new Error(`no "${message}" in ${timeoutMs} ms${told(service)}`);
+        if (Date.now() > deadline)
+          throw new Error(`no "${messages.join('" or "')}" in ${timeoutMs} ms${told(service)}`);
         await sleep(POLL_MS);
       }
     },

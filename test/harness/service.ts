@@ -51,6 +51,7 @@ export async function startTestService(environment: Record<string, string> = {})
   };
   const config = readConfig(settings);
   const app = await startApp(config, createLogger(config.logLevel));
+  await app.prepared;
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => undefined);
   const grpcUrl = `http://127.0.0.1:${app.grpcPort}`;

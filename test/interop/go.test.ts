@@ -1,14 +1,11 @@
-import { cp } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
-import { PROJECT } from '../harness/service-process.ts';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { expectJourney, expectRetry } from './client-program.ts';
 import { output } from './command.ts';
 import { describeWith } from './describe-with.ts';
+import { buildGoClient, GO_BUILD_TIMEOUT_MS } from './go-client.ts';
 import { type InteropService, startInteropService } from './service.ts';
-import { GO_CLIENT, GO_OFFLINE, missingGo } from './toolchain.ts';
+import { missingGo } from './toolchain.ts';
 
 /** Of google.golang.org/grpc/codes. */
 const CODES = {
@@ -18,24 +15,15 @@ const CODES = {
   unavailable: 'Unavailable',
 };
 
-/** The first build of all compiles grpc-go and both plugins: 15 s on two idle cores, and these are not idle. */
-const BUILD_TIMEOUT_MS = 140_000;
-
 describeWith('a client in Go', await missingGo(), () => {
   const resources = new AsyncDisposableStack();
   let service: InteropService;
   let client: string;
 
   beforeAll(async () => {
-    const { path: directory } = resources.use(await temporaryDirectory());
-    await cp(GO_CLIENT, directory, { recursive: true });
-    const options = { cwd: directory, env: { ...process.env, ...GO_OFFLINE } };
-    await output(join(PROJECT, 'node_modules/.bin/buf'), ['generate', PROJECT], options);
-    await output('go', ['vet', '.'], options);
-    await output('go', ['build', '-o', 'files-client', '.'], options);
-    client = join(directory, 'files-client');
+    client = await buildGoClient(resources);
     service = resources.use(await startInteropService());
-  }, BUILD_TIMEOUT_MS);
+  }, GO_BUILD_TIMEOUT_MS);
 
   afterAll(() => resources.disposeAsync());
 

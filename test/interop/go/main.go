@@ -2,6 +2,7 @@
 //
 //	files-client journey ADDRESS USER   a file's whole life, what was seen of it as one line of JSON
 //	files-client list ADDRESS USER      one call that fails, and its failure
+//	files-client load ADDRESSES USER    calls until its standard input ends, and what became of them
 package main
 
 import (
@@ -14,21 +15,25 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	filesv1 "example.com/files-client/gen/files/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 )
 
 func main() {
 	if len(os.Args) != 4 {
-		log.Fatal("usage: files-client journey|list ADDRESS USER")
+		log.Fatal("usage: files-client journey|list|load ADDRESS[,ADDRESS...] USER")
 	}
 	verb, address, user := os.Args[1], os.Args[2], os.Args[3]
 
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := dial(strings.Split(address, ","))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -41,6 +46,8 @@ func main() {
 	switch verb {
 	case "journey":
 		seen, err = journey(ctx, files, user)
+	case "load":
+		seen = load(files, user)
 	case "list":
 		seen, err = listFailure(asUser(ctx, user), files)
 	default:
@@ -52,6 +59,30 @@ func main() {
 	if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// reconnect is as quick as an instance is back; the default of a second and more is for servers far away.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
+
+// dial balances over all addresses. Its calls wait for a connection, and are given no policy of retries: grpc-go itself
+// sends once more what no server has begun.
+func dial(addresses []string) (*grpc.ClientConn, error) {
+	all := manual.NewBuilderWithScheme("instances")
+	state := resolver.State{}
+	for _, address := range addresses {
+		state.Addresses = append(state.Addresses, resolver.Address{Addr: address})
+	}
+	all.InitialState(state)
+	return grpc.NewClient("instances:///files",
+		grpc.WithResolvers(all),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		grpc.WithConnectParams(reconnect),
+	)
 }
 
 // asUser does what the gateway does in production.
