@@ -15,10 +15,13 @@ const CONNECT_MAX_MS = 2 ** 31 - 1;
 
 const UNITS_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** In ms; NaN where it is none (gRPC over HTTP2, "Timeout"). */
+/**
+ * In whole ms: Go names microseconds, and what comes after takes no fractions of a
+ * millisecond. NaN where it is none (gRPC over HTTP2, "Timeout").
+ */
 function readGrpcTimeout(value: unknown): number {
   const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(value)) ?? [];
-  return Number(digits) * UNITS_MS[unit as keyof typeof UNITS_MS];
+  return Math.floor(Number(digits) * UNITS_MS[unit as keyof typeof UNITS_MS]);
 }
 
 /** So that Connect takes the request, with the longest deadline that it knows. */
