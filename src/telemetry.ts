@@ -10,7 +10,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 /** What must never be in a log: credentials in URLs, signatures, tokens. */
 const SECRETS: readonly [RegExp, string][] = [
-  [/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"']+/gi, '$1[redacted]'],
+  // In a URL, in an Authorization header, as a header of its own, and in JSON of any of them.
+  [/((?:Signature|Credential|Security-Token)["']?\s*[=:]\s*["']?)[^&\s"',<]+/gi, '$1[redacted]'],
   [/((?:postgres|postgresql|http|https):\/\/[^:@/\s]+:)[^@\s]+@/gi, '$1[redacted]@'],
 ];
 

@@ -41,6 +41,18 @@ it.each<[string, (log: ReturnType<typeof createLogger>) => void]>([
       ),
   ],
   [
+    'a signed request in an error',
+    (log) =>
+      log.error(
+        {
+          err: new Error(
+            `Authorization: AWS4-HMAC-SHA256 Credential=${SECRETS.credential}/2026/s3, Signature=${SECRETS.signature}, "x-amz-security-token":"${SECRETS.token}" x-amz-security-token: ${SECRETS.token}`,
+          ),
+        },
+        'x',
+      ),
+  ],
+  [
     'a URL by its name',
     (log) => log.info({ presignedUrl: URL_WITH_SECRETS, answer: { presignedUrl: URL_WITH_SECRETS } }, 'x'),
   ],

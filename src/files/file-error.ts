@@ -54,11 +54,13 @@ export class FileError extends Error {
 
 /**
  * "Not yours" and "does not exist" are one answer, byte for byte: the message
- * repeats nothing but what the caller sent.
+ * repeats nothing but what the caller sent. No key has a query. Who sends one has
+ * taken a URL for its key, and whoever logs the answer is not to have its signature.
  */
 export function fileNotFound(s3Key: string): FileError {
-  return new FileError('FILE_NOT_FOUND', `no file has the key ${JSON.stringify(s3Key)}`, {
-    metadata: { s3_key: s3Key },
+  const named = s3Key.replace(/\?.*/s, '?…');
+  return new FileError('FILE_NOT_FOUND', `no file has the key ${JSON.stringify(named)}`, {
+    metadata: { s3_key: named },
   });
 }
 

@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
 import {
   type Context,
   type ContextManager,
@@ -46,11 +47,19 @@ function startSpan(name: string, options: SpanOptions = {}, outer = context.acti
     traceFlags: 1,
   };
   let status: SpanStatus | undefined;
+  const attributes = { ...options.attributes };
+  const events: unknown[] = [];
   const span: Span = {
     spanContext: () => spanContext,
-    setAttribute: () => span,
-    setAttributes: () => span,
-    addEvent: () => span,
+    setAttribute: (key, value) => span.setAttributes({ [key]: value }),
+    setAttributes: (more) => {
+      Object.assign(attributes, more);
+      return span;
+    },
+    addEvent: (...event) => {
+      events.push(event);
+      return span;
+    },
     addLink: () => span,
     addLinks: () => span,
     setStatus: (given) => {
@@ -59,10 +68,11 @@ function startSpan(name: string, options: SpanOptions = {}, outer = context.acti
     },
     updateName: () => span,
     isRecording: () => true,
-    recordException: () => undefined,
+    recordException: (exception) => void events.push(inspect(exception)),
     end() {
-      const { kind, attributes } = options;
-      const line = { msg: 'span', name, ...spanContext, parent: parent?.spanId, kind, attributes, status };
+      const { kind } = options;
+      const told = { kind, attributes, status, events };
+      const line = { msg: 'span', name, ...spanContext, parent: parent?.spanId, ...told };
       process.stdout.write(`${JSON.stringify(line)}\n`);
     },
   };

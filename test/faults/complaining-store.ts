@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** Stands before an object store, and answers in its place, as S3 does at its worst: with all that it was sent. */
+export interface ComplainingStore extends AsyncDisposable {
+  readonly endpoint: string;
+  /** 0: passes everything on. */
+  complain(status: number): void;
+}
+
+/** @param secrets what the store knows of who asks, beside what is in the request */
+export async function startComplainingStore(
+  target: string,
+  secrets: readonly string[],
+): Promise<ComplainingStore> {
+  let status = 0;
+  const server = createServer((incoming, response) => {
+    if (status === 0) passOn(target, incoming, response);
+    else response.writeHead(status, { 'content-type': 'application/xml' }).end(complaint(incoming, secrets));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    complain: (next) => {
+      status = next;
+    },
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** With its own Host, which is signed. */
+function passOn(target: string, incoming: IncomingMessage, response: ServerResponse): void {
+  const { method, url, headers } = incoming;
+  const outgoing = request(new URL(url ?? '', target), { method, headers }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    answer.pipe(response);
+  });
+  outgoing.on('error', () => response.destroy());
+  incoming.pipe(outgoing);
+}
+
+/** The shape of S3's SignatureDoesNotMatch and InvalidToken (Amazon S3 API Reference, "Error responses"), and more in the message. */
+function complaint({ url, headers }: IncomingMessage, secrets: readonly string[]): string {
+  const { authorization = '', 'x-amz-security-token': token = '' } = headers;
+  const presigned = `https://files.test/k?X-Amz-Credential=AKIDOFACOMPLAINT%2F20261123&X-Amz-Security-Token=${encodeURIComponent(String(token))}&X-Amz-Signature=${'5e'.repeat(32)}`;
+  const asText = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>SignatureDoesNotMatch</Code>
+<Message>${asText(`refused: ${url} Authorization: ${authorization} x-amz-security-token: ${token} ${presigned}`)}</Message>
+<SignatureProvided>${authorization.split('Signature=')[1] ?? ''}</SignatureProvided>
+<Token-0>${token}</Token-0><Known>${asText(secrets.join(' '))}</Known></Error>`;
+}
