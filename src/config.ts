@@ -217,7 +217,7 @@ export const VARIABLES = {
     2,
     100_000,
   )({
-    default: 256,
+    default: 512,
     desc: 'How many calls this instance works on at once; a user gets as many as are free, so alone half of them. Others are refused at once, with OVERLOADED.',
   }),
   SWEEP_INTERVAL_SECONDS: wholeNumber(

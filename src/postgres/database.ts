@@ -48,10 +48,10 @@ const CLIENT_CHECK_MS = 250;
 /**
  * How much of its time a statement may wait for its turn. When more is asked than
  * Postgres can do, lines grow until the first in line has waited as long as it
- * may: all of its time, and nothing that gets a turn is answered in time any more
- * (seen: a tenth of the answers at twice the load). So half is left to be answered in.
+ * may; if that were all of its time, nothing that gets a turn would be answered
+ * in time any more (seen: a tenth of the answers at twice the load).
  */
-const WAIT_SHARE = 0.5;
+const WAIT_SHARE = 2 / 3;
 
 const RETRY_AFTER_MS = 1_000;
 

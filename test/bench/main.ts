@@ -5,7 +5,6 @@
  * servers; this process drives it over real gRPC. The figure that counts is the
  * server's own CPU time per call: the wall clock measures the driver as well.
  */
-import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { type Client, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -14,14 +13,13 @@ import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { cpuMicroseconds } from './cpu.ts';
 
 const CALLS_DEFAULT = 20_000;
 /** Before the first figure, the JIT has to be done with what is measured. */
 const WARM_UP_SHARE = 0.5;
 const CALLS_AT_ONCE = 16;
 const LISTED_FILES = 100;
-/** The unit of /proc/PID/stat: USER_HZ, which is 100 on every Linux. */
-const CPU_TICK_US = 10_000;
 
 const calls = Number(process.argv[2] ?? CALLS_DEFAULT);
 const user = newUser();
@@ -105,13 +103,6 @@ async function run(call: () => Promise<unknown>, count: number): Promise<number[
   };
   await Promise.all(Array.from({ length: CALLS_AT_ONCE }, lane));
   return latencies;
-}
-
-async function cpuMicroseconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The second field is a name that may hold blanks; user and system time are 14 and 15.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_US;
 }
 
 function print(line: string): void {

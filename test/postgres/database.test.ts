@@ -289,7 +289,7 @@ describe('where no connection is free', () => {
     expect(database.waiting).toBe(0);
   });
 
-  it('what gets its turn late has half of its time left, else it asks nothing', async () => {
+  it('what gets its turn late has a third of its time left, else it asks nothing', async () => {
     const { database } = open({ maxConnections: 1 });
     const busy = database.run(sleep, { seconds: 1 }, ample());
     const startMs = performance.now();
