@@ -3,7 +3,10 @@ import type { Logger } from 'pino';
 import { openBacking } from './backing.ts';
 import { openCertificates } from './certificates.ts';
 import type { Config } from './config.ts';
+import { completeMultipartUpload } from './files/complete-multipart-upload.ts';
+import { createMultipartUpload } from './files/create-multipart-upload.ts';
 import { createPresignedDownload } from './files/create-presigned-download.ts';
+import { createPresignedParts } from './files/create-presigned-parts.ts';
 import { createPresignedUpload } from './files/create-presigned-upload.ts';
 import { deleteFile } from './files/delete-file.ts';
 import { getFile } from './files/get-file.ts';
@@ -22,8 +25,10 @@ import { createHealth, type Health } from './rpc/health.ts';
 import { createHttpServer, type Page } from './rpc/http-server.ts';
 import { createIdentify } from './rpc/identity.ts';
 import { createClient } from './s3/client.ts';
+import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
+import { createSend } from './s3/send.ts';
 import { StartFault } from './start-fault.ts';
 import { createSweeper, type Sweeper } from './sweeper.ts';
 import { createMetrics, type Metrics, traceCall, traceStep } from './telemetry.ts';
@@ -94,11 +99,14 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     ...windows,
     // The row's idea of a URL's life begins with the reservation, the URL's own up to a call later.
     urlSeconds: windows.urlSeconds + MAX_TIMEOUT_MS / 1_000,
+    multipartSeconds: config.multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     pendingMax: config.pendingUploadsMax,
   });
 
   const client = createClient({ region, ...servers });
-  const objects = createObjectStore(client, servers.bucket, observeStorage(metrics));
+  const send = createSend(observeStorage(metrics));
+  const objects = createObjectStore(client, servers.bucket, send);
+  const multipart = createMultipartStore(client, servers.bucket, send);
   const presigner = createPresigner(client, {
     region,
     publicEndpoint: publicEndpoint ?? servers.endpoint,
@@ -108,13 +116,16 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     downloadSeconds: windows.downloadSeconds,
   });
 
-  const ports = { store, objects, presigner, journal: createJournal(log, metrics) };
+  const ports = { store, objects, multipart, presigner, journal: createJournal(log, metrics) };
   const operations = {
     createPresignedUpload: createPresignedUpload(ports),
     listFiles: listFiles(ports),
     getFile: getFile(ports),
     deleteFile: deleteFile(ports),
     createPresignedDownload: createPresignedDownload(ports),
+    createMultipartUpload: createMultipartUpload(ports, config.multipart),
+    createPresignedParts: createPresignedParts(ports),
+    completeMultipartUpload: completeMultipartUpload(ports),
   };
   const admission = createAdmission(config.concurrentCallsMax);
   metrics.watchAdmission(admission);

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } from 'envalid';
+import { PART_MAX_BYTES, PART_MIN_BYTES, PART_UNIT_BYTES, PARTS_MAX } from './files/part-plan.ts';
 import type { GatewayProof } from './rpc/identity.ts';
 import { StartFault } from './start-fault.ts';
 
@@ -25,6 +26,14 @@ export interface Config {
     downloadSeconds: number;
     trustSeconds: number;
     longestUploadSeconds: number;
+  };
+  multipart: {
+    /** Part sizes are multiples of it. */
+    unitBytes: number;
+    /** The largest file. */
+    maxBytes: number;
+    /** How long an upload is kept after it was last asked for. */
+    lifeSeconds: number;
   };
   /** Per user, with living URLs. */
   pendingUploadsMax: number;
@@ -206,6 +215,27 @@ export const VARIABLES = {
     default: DAY_SECONDS,
     desc: 'How long a PUT that began in time may take. Nothing is forgotten before.',
   }),
+  MULTIPART_TTL_SECONDS: wholeNumber(
+    3_600,
+    90 * DAY_SECONDS,
+  )({
+    default: 7 * DAY_SECONDS,
+    desc: 'How long an upload in parts can be resumed after it was last asked for; a day or more later its parts are removed.',
+  }),
+  MULTIPART_PART_BYTES: wholeNumber(
+    PART_MIN_BYTES,
+    PART_MAX_BYTES,
+  )({
+    default: PART_UNIT_BYTES,
+    desc: 'Part sizes are multiples of it. It is part of the contract with clients: change it for tests only.',
+  }),
+  MULTIPART_MAX_BYTES: wholeNumber(
+    1,
+    PARTS_MAX * PART_MAX_BYTES,
+  )({
+    default: 5 * 1024 ** 4,
+    desc: 'The largest file. 5 TiB is what every S3 takes; Amazon’s takes more.',
+  }),
   MAX_PENDING_UPLOADS: wholeNumber(
     1,
     32_767,
@@ -303,6 +333,11 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       trustSeconds: env.TRUST_WINDOW_SECONDS,
       longestUploadSeconds: env.LONGEST_UPLOAD_SECONDS,
     },
+    multipart: {
+      unitBytes: env.MULTIPART_PART_BYTES,
+      maxBytes: env.MULTIPART_MAX_BYTES,
+      lifeSeconds: env.MULTIPART_TTL_SECONDS,
+    },
     pendingUploadsMax: env.MAX_PENDING_UPLOADS,
     concurrentCallsMax: env.MAX_CONCURRENT_CALLS,
     sweepIntervalSeconds: env.SWEEP_INTERVAL_SECONDS,
@@ -334,6 +369,11 @@ function* crossFaults(env: Env): Generator<string> {
   }
   if (env.S3_BUCKET !== undefined && env.DATABASE_URL === undefined) {
     yield 'DATABASE_URL is required with S3_BUCKET (or unset both, and the service brings its own)';
+  }
+  const partsEnd =
+    PARTS_MAX * Math.floor(PART_MAX_BYTES / env.MULTIPART_PART_BYTES) * env.MULTIPART_PART_BYTES;
+  if (env.MULTIPART_MAX_BYTES > partsEnd) {
+    yield `MULTIPART_MAX_BYTES must be at most ${partsEnd} with this MULTIPART_PART_BYTES: no part may be above 5 GiB`;
   }
   if (env.GATEWAY_AUTH === 'token' && env.GATEWAY_TOKENS === undefined) {
     yield 'GATEWAY_TOKENS is required with GATEWAY_AUTH=token';

@@ -8,7 +8,9 @@ import { createFileStore } from './postgres/file-store.ts';
 import { createRowInventory } from './postgres/row-inventory.ts';
 import { createBucketInventory } from './s3/bucket-inventory.ts';
 import { createClient } from './s3/client.ts';
+import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
+import { createSend } from './s3/send.ts';
 
 /**
  * The operator's command: what table and bucket say of each other, after a
@@ -17,7 +19,7 @@ import { createObjectStore } from './s3/objects.ts';
 export const RECONCILE_USAGE = `usage: npm run reconcile -- [--repair] [--json] [--min-age-hours N] [--max-repairs N]
 
 Compares bucket and table in both directions and reports. Changes nothing without --repair.
-  --repair           remove objects without rows, take READY rows without objects out of the lists
+  --repair           remove objects without rows, abort uploads without rows, take READY rows without objects out of the lists
   --min-age-hours N  act on objects that are older only (default 48, and no less than a URL and an upload can live)
   --max-repairs N    do nothing of a kind of which there are more (default 1000)
   --json             print the report as JSON
@@ -64,6 +66,7 @@ export async function runReconcile(
   const client = createClient({ region: config.region, ...servers });
   try {
     const database = createDatabase(pool, (_, run) => run(), config.databasePooler);
+    const send = createSend((_, run) => run());
     const ports = {
       rows: createRowInventory(pool),
       bucket: createBucketInventory(client, servers.bucket),
@@ -71,9 +74,11 @@ export async function runReconcile(
       store: createFileStore(database, {
         ...config.windows,
         trustSeconds: 0,
+        multipartSeconds: config.multipart.lifeSeconds,
         pendingMax: config.pendingUploadsMax,
       }),
-      objects: createObjectStore(client, servers.bucket, (_, run) => run()),
+      objects: createObjectStore(client, servers.bucket, send),
+      multipart: createMultipartStore(client, servers.bucket, send),
       journal: { contentMismatch: () => undefined, storageFailed: () => undefined },
     };
     const report = await reconcile(ports, { ...options, onProgress: progressOn(terminal) });
@@ -130,9 +135,10 @@ function progressOn(terminal: Terminal) {
 }
 
 /** Whether nothing is left that a person should look at. What is young or foreign is nobody's fault. */
-function agrees({ orphans, missing, different, repaired }: ReconcileReport): boolean {
+function agrees({ orphans, strayUploads, missing, different, repaired }: ReconcileReport): boolean {
   return (
     orphans.count === repaired.orphans &&
+    strayUploads.count === repaired.strayUploads &&
     missing.count === repaired.missing &&
     different.count === repaired.different
   );
@@ -148,6 +154,7 @@ function describe(report: ReconcileReport, repair: boolean): string {
   return [
     `${rows.ready} READY, ${rows.pending} PENDING, ${rows.deleted} tombstones; ${objects.count} objects, ${objects.bytes} bytes`,
     ...section('objects without a row', report.orphans, repaired.orphans),
+    ...section('uploads in parts without a row', report.strayUploads, repaired.strayUploads),
     ...section('READY rows without their object', report.missing, repaired.missing),
     ...section('READY rows whose object is other bytes', report.different, repaired.different),
     ...section('objects without a row, too young to tell', report.young),

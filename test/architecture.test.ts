@@ -29,7 +29,7 @@ const ARROWS: Record<string, readonly string[]> = {
   backing: ['config', 'dev', 'start-fault'],
   certificates: ['config', 'rpc'],
   record: ['files', 'rpc', 'telemetry'],
-  config: ['rpc', 'start-fault'],
+  config: ['files', 'rpc', 'start-fault'],
   'start-fault': [],
   'fair-turns': ['files'],
   readiness: [],

@@ -1,11 +1,11 @@
 import { type Deadline, partOf } from './deadline.ts';
 import { fileNotFound } from './file-error.ts';
-import type { FileStore, Journal, ObjectStore } from './ports.ts';
+import type { FileStore, Journal } from './ports.ts';
+import { type RemovePorts, removeBytes } from './remove-bytes.ts';
 import { parseS3Key } from './s3-key.ts';
 
-interface Ports {
+interface Ports extends RemovePorts {
   store: Pick<FileStore, 'markDeleted'>;
-  objects: Pick<ObjectStore, 'remove'>;
   journal: Journal;
 }
 
@@ -13,7 +13,7 @@ interface Ports {
 const REMOVE_SHARE = 0.5;
 
 /**
- * The committed tombstone is the acknowledgement. The object is removed at once
+ * The committed tombstone is the acknowledgement. The bytes are removed at once
  * where S3 answers in time; the sweeper does it again in any case, until no URL
  * can bring it back.
  *
@@ -22,11 +22,12 @@ const REMOVE_SHARE = 0.5;
 export function deleteFile(ports: Ports) {
   return async (userId: string, s3Key: string, deadline: Deadline): Promise<void> => {
     const ref = { userId, s3Key: parseS3Key(s3Key) };
-    if (!(await ports.store.markDeleted(ref, deadline))) throw fileNotFound(s3Key);
+    const tombstone = await ports.store.markDeleted(ref, deadline);
+    if (tombstone === undefined) throw fileNotFound(s3Key);
     try {
-      await ports.objects.remove(s3Key, partOf(deadline, REMOVE_SHARE));
+      await removeBytes(ports, tombstone, partOf(deadline, REMOVE_SHARE));
     } catch (fault) {
-      ports.journal.storageFailed('remove a deleted object', fault);
+      ports.journal.storageFailed('remove the bytes of a deleted file', fault);
     }
   };
 }

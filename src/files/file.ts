@@ -1,11 +1,11 @@
-import type { Md5 } from './md5.ts';
+import type { Fingerprint } from './fingerprint.ts';
 
 interface FileFacts {
   userId: string;
   s3Key: string;
   filename: string;
   mimeType: string;
-  md5: Md5;
+  fingerprint: Fingerprint;
   createTime: Date;
 }
 
@@ -38,8 +38,8 @@ export interface StoredObject {
   size: number;
   /** Without the quotes. */
   etag: string;
-  /** Where S3 tells it: not under SSE-KMS or SSE-C, and not of a multipart upload. */
-  md5: Md5 | undefined;
+  /** Where the ETag tells it: not under SSE-KMS or SSE-C. */
+  fingerprint: Fingerprint | undefined;
   mimeType: string;
   lastModified: Date;
 }

@@ -1,5 +1,6 @@
 import type { Deadline } from './deadline.ts';
 import type { ReadyFile, StoredObject, UserFile } from './file.ts';
+import { areComparable } from './fingerprint.ts';
 import type { FileStore, Journal, ObjectStore } from './ports.ts';
 
 export interface LookPorts {
@@ -36,9 +37,11 @@ export async function look(ports: LookPorts, file: UserFile, deadline: Deadline)
 
 /**
  * Only URLs that bind the MD5 can write to a key, so what is there is right; an
- * MD5 or a size that says otherwise means that somebody else wrote into the bucket.
+ * ETag or a size that says otherwise means that somebody else wrote into the bucket.
  */
-export function holdsBytesOf(file: UserFile, object: StoredObject): boolean {
-  if (object.md5 !== undefined) return object.md5 === file.md5;
-  return file.size === undefined || file.size === object.size;
+export function holdsBytesOf(file: UserFile, { fingerprint, size }: StoredObject): boolean {
+  if (fingerprint !== undefined && areComparable(fingerprint, file.fingerprint)) {
+    return fingerprint === file.fingerprint;
+  }
+  return file.size === undefined || file.size === size;
 }

@@ -22,8 +22,3 @@ export function parseMd5(text: string): Md5 {
     { field: 'md5' },
   );
 }
-
-/** The form in which S3 writes it into an ETag. */
-export function md5Hex(md5: Md5): string {
-  return Buffer.from(md5, 'base64').toString('hex');
-}

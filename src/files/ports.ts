@@ -1,7 +1,9 @@
 import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, StoredObject, UserFile } from './file.ts';
+import type { Fingerprint } from './fingerprint.ts';
 import type { Md5 } from './md5.ts';
 import type { PagePosition } from './page-token.ts';
+import type { AnnouncedParts } from './parts.ts';
 
 /** One file of one user. Every method of the store is scoped by both. */
 export interface FileRef {
@@ -12,8 +14,10 @@ export interface FileRef {
 export interface UploadIntent extends FileRef {
   filename: string;
   mimeType: string;
-  md5: Md5;
+  fingerprint: Fingerprint;
   size: number | undefined;
+  /** Of an upload in parts: how it is cut, and 16 bytes of MD5 for each part in their order. */
+  parts?: { partSize: number; md5s: Buffer } | undefined;
 }
 
 export type Reservation =
@@ -28,10 +32,24 @@ export interface ListQuery {
   limit: number;
 }
 
+/** A deleted file, as far as anything is left to be done for it. */
+export interface Tombstone extends FileRef {
+  /** It was uploaded in parts, or was to be, so S3 may hold some of them. */
+  inParts: boolean;
+}
+
 /** A row whose time has come, as the sweeper claims it. */
 export type DueFile =
   | { state: 'pending'; file: PendingFile; settled: boolean }
-  | { state: 'deleted'; ref: FileRef; settled: boolean };
+  | { state: 'deleted'; ref: Tombstone; settled: boolean };
+
+/** A pending upload in parts. */
+export interface PendingUpload {
+  file: PendingFile;
+  parts: AnnouncedParts;
+  /** What S3 calls it; not known from the first moment on. */
+  uploadId: string | undefined;
+}
 
 /**
  * Where the intent is kept. Each method is one atomic transition, one SQL
@@ -54,8 +72,9 @@ export interface FileStore {
   /**
    * The live file of this user and content. There is at most one, however many
    * ask at once. Where there is none, a PENDING one is made of the intent. The
-   * life of a PENDING one's URLs starts anew, so that one may be signed; a READY
-   * one is left as it is, unwritten.
+   * life of a PENDING one's URLs starts anew, so that one may be signed (and that
+   * of its parts, so that they may be uploaded); a READY one is left as it is,
+   * unwritten.
    *
    * `created` says that the file was made by this very call, so that no URL of
    * it can be out and S3 need not be asked.
@@ -101,9 +120,23 @@ export interface FileStore {
 
   /**
    * The file is gone for its user from here on, whatever happens next; its
-   * tombstone keeps the key until it is settled. `false`: there is no such file.
+   * tombstone keeps the key until it is settled. `undefined`: there is no such file.
    */
-  markDeleted(ref: FileRef, deadline: Deadline): Promise<boolean>;
+  markDeleted(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
+
+  /** An upload in parts that is pending; `undefined` when it is not, or is no such file. */
+  findUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
+
+  /** The same, and its life starts anew. */
+  renewUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
+
+  /** Writes down what S3 calls a pending upload; `false` when that is no longer `before`, or it is not pending. */
+  bindUpload(
+    ref: FileRef,
+    uploadId: string,
+    before: string | undefined,
+    deadline: Deadline,
+  ): Promise<boolean>;
 
   /**
    * Up to `limit` rows, and no more than 100, of any user whose time has come:
@@ -139,9 +172,46 @@ export interface ObjectStore {
   remove(s3Key: string, deadline: Deadline): Promise<void>;
 }
 
+/** A part as S3 lists it. */
+export interface StoredPart {
+  /** From 1. */
+  number: number;
+  /** Bytes. */
+  size: number;
+  /** Without the quotes; the MD5 in hexadecimal, but under SSE-KMS. */
+  etag: string;
+}
+
+/**
+ * Uploads in parts, as S3 keeps them until they are completed or aborted. @throws
+ * as ObjectStore
+ */
+export interface MultipartStore {
+  /** @returns what S3 calls it */
+  begin(s3Key: string, mimeType: string, deadline: Deadline): Promise<string>;
+
+  /** Every upload under this very key that is under way, whoever began it. */
+  uploadsOf(s3Key: string, deadline: Deadline): Promise<string[]>;
+
+  /** In the order of their numbers; `undefined` when S3 knows no such upload. */
+  parts(s3Key: string, uploadId: string, deadline: Deadline): Promise<StoredPart[] | undefined>;
+
+  /** Makes the object. A failure says nothing of whether it was made: look. */
+  complete(s3Key: string, uploadId: string, parts: readonly StoredPart[], deadline: Deadline): Promise<void>;
+
+  /** Aborting one that is not there is a success. */
+  abort(s3Key: string, uploadId: string, deadline: Deadline): Promise<void>;
+}
+
 export interface PresignedUpload {
   url: string;
   requiredHeaders: Record<string, string>;
+  expireTime: Date;
+}
+
+export interface PresignedParts {
+  urls: { number: number; url: string; requiredHeaders: Record<string, string> }[];
+  /** The earliest of them. */
   expireTime: Date;
 }
 
@@ -159,6 +229,13 @@ export interface Presigner {
     md5: Md5;
     size: number | undefined;
   }): Promise<PresignedUpload>;
+
+  /** PUTs of parts; each is accepted for these very bytes alone. */
+  presignParts(upload: {
+    s3Key: string;
+    uploadId: string;
+    parts: readonly { number: number; md5: string; size: number }[];
+  }): Promise<PresignedParts>;
 
   /** A GET that answers as an attachment with this name. */
   presignDownload(download: { s3Key: string; filename: string }): Promise<PresignedDownload>;
@@ -178,6 +255,8 @@ export interface RowInventory {
   scan(): AsyncIterable<ListedRow>;
   /** Whether there is any row of this key, a tombstone included. */
   has(ref: FileRef): Promise<boolean>;
+  /** Whether there is a row that knows of uploads under this key, and will remove them if they come to nothing. */
+  mindsUploads(ref: FileRef): Promise<boolean>;
 }
 
 export interface ListedObject {
@@ -187,10 +266,19 @@ export interface ListedObject {
   lastModified: Date;
 }
 
+/** An upload in parts that is neither completed nor aborted. */
+export interface ListedUpload {
+  s3Key: string;
+  uploadId: string;
+  initiated: Date;
+}
+
 /** The whole bucket, for an operator's comparison. */
 export interface BucketInventory {
   /** Every object in the order of the keys' bytes, a page at a time. @throws FileError STORAGE_UNAVAILABLE */
   list(): AsyncIterable<ListedObject>;
+  /** Every upload in parts that is under way, in the same order. */
+  uploads(): AsyncIterable<ListedUpload>;
 }
 
 /** What the operations tell of things that no caller is told. */

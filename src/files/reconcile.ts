@@ -1,7 +1,15 @@
 import type { Deadline } from './deadline.ts';
-import { type LookPorts, look } from './look.ts';
+import { holdsBytesOf, type LookPorts, look } from './look.ts';
 import { mergeByKey } from './merge-by-key.ts';
-import type { BucketInventory, FileRef, FileStore, ObjectStore, RowInventory } from './ports.ts';
+import type {
+  BucketInventory,
+  FileRef,
+  FileStore,
+  ListedUpload,
+  MultipartStore,
+  ObjectStore,
+  RowInventory,
+} from './ports.ts';
 import { ownerOfKey } from './s3-key.ts';
 
 export interface ReconcilePorts extends LookPorts {
@@ -9,6 +17,7 @@ export interface ReconcilePorts extends LookPorts {
   bucket: BucketInventory;
   store: Pick<FileStore, 'find'> & LookPorts['store'];
   objects: Pick<ObjectStore, 'head' | 'remove'>;
+  multipart: Pick<MultipartStore, 'abort'>;
 }
 
 export interface ReconcileOptions {
@@ -36,11 +45,16 @@ export interface ReconcileReport {
   young: Finding;
   /** Objects under keys that this service never makes. Never touched. */
   foreign: Finding;
+  /**
+   * Uploads in parts that are under way in the bucket and of which no row knows, older than the age guard. Their bytes are
+   * paid for, and in no list of objects.
+   */
+  strayUploads: Finding;
   /** READY rows whose object is not there. */
   missing: Finding;
   /** READY rows whose object is other bytes. */
   different: Finding;
-  repaired: { orphans: number; missing: number; different: number };
+  repaired: { orphans: number; strayUploads: number; missing: number; different: number };
   /** Why nothing, or not everything, was repaired. */
   refusals: string[];
 }
@@ -92,7 +106,17 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
     }
   }
 
-  if (options.repair) await repair(ports, report, orphans, suspects, options);
+  const strays: ListedUpload[] = [];
+  for await (const upload of ports.bucket.uploads()) {
+    if (upload.initiated.getTime() > youngerThan || !(await isStray(ports, upload))) continue;
+    note(report.strayUploads, upload.s3Key, 0);
+    if (strays.length < options.maxRepairs) strays.push(upload);
+  }
+
+  if (options.repair) {
+    await repair(ports, report, orphans, suspects, options);
+    await abortStrays(ports, report, strays, options);
+  }
   return report;
 }
 
@@ -104,8 +128,7 @@ async function lookAgain(ports: ReconcilePorts, ref: FileRef): Promise<Finder | 
   if (file?.state !== 'ready') return undefined;
   const object = await ports.objects.head(ref.s3Key, timeout());
   if (object === undefined) return 'missing';
-  const same = object.md5 === undefined ? object.size === file.size : object.md5 === file.md5;
-  return same ? undefined : 'different';
+  return holdsBytesOf(file, object) ? undefined : 'different';
 }
 
 function orphanKind(
@@ -114,6 +137,32 @@ function orphanKind(
 ): 'orphans' | 'young' | 'foreign' {
   if (ownerOfKey(s3Key) === undefined) return 'foreign';
   return lastModified.getTime() > youngerThan ? 'young' : 'orphans';
+}
+
+/** A pending row and a tombstone mind their uploads themselves, whatever S3 calls them. */
+async function isStray(ports: ReconcilePorts, { s3Key }: ListedUpload): Promise<boolean> {
+  const userId = ownerOfKey(s3Key);
+  return userId !== undefined && !(await ports.rows.mindsUploads({ userId, s3Key }));
+}
+
+/** No object is lost with them, so no share of them is too many. */
+async function abortStrays(
+  ports: ReconcilePorts,
+  report: ReconcileReport,
+  strays: ListedUpload[],
+  { maxRepairs }: ReconcileOptions,
+): Promise<void> {
+  if (report.strayUploads.count > maxRepairs) {
+    report.refusals.push(
+      `${report.strayUploads.count} uploads without a row are more than the cap of ${maxRepairs}.`,
+    );
+    return;
+  }
+  for (const upload of strays) {
+    if (!(await isStray(ports, upload))) continue;
+    await ports.multipart.abort(upload.s3Key, upload.uploadId, timeout());
+    report.repaired.strayUploads++;
+  }
 }
 
 async function repair(
@@ -176,10 +225,11 @@ function emptyReport(): ReconcileReport {
     objects: { count: 0, bytes: 0 },
     orphans: finding(),
     young: finding(),
+    strayUploads: finding(),
     foreign: finding(),
     missing: finding(),
     different: finding(),
-    repaired: { orphans: 0, missing: 0, different: 0 },
+    repaired: { orphans: 0, strayUploads: 0, missing: 0, different: 0 },
     refusals: [],
   };
 }

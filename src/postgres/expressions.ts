@@ -55,3 +55,6 @@ export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * in
  * who has thousands.
  */
 export const isPending = sql<SqlBool>`(state <> 'deleted' and due_at is not null)`;
+
+/** A fingerprint of parts has two bytes more than an MD5. */
+export const inParts = sql<boolean>`octet_length(fingerprint) > 16`.as('in_parts');

@@ -1,15 +1,25 @@
 import type { Deadline } from '../files/deadline.ts';
 import type { FileStore, UploadIntent } from '../files/ports.ts';
 import { type Database, isUniqueViolation } from './database.ts';
-import { toFile, toPendingFile, toReadyFile } from './file-row.ts';
+import {
+  fromFingerprint,
+  toFile,
+  toPendingFile,
+  toPendingUpload,
+  toReadyFile,
+  toTombstone,
+} from './file-row.ts';
 import * as reads from './reads.ts';
 import * as reservations from './reservations.ts';
 import * as sweeps from './sweeps.ts';
 import * as transitions from './transitions.ts';
+import * as uploads from './uploads.ts';
 
 export interface StoreLimits {
   /** An upload URL's life. */
   urlSeconds: number;
+  /** An upload in parts is kept so long after it was last asked for. */
+  multipartSeconds: number;
   /** How long a look at S3 is believed. */
   trustSeconds: number;
   /** How long after a URL's end a PUT that began in time may still land. */
@@ -20,9 +30,17 @@ export interface StoreLimits {
 
 /** The port, in one statement per transition. What each method promises stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
-  async function tryToReserve({ md5, size, ...intent }: UploadIntent, slot: number, deadline: Deadline) {
-    const fingerprint = Buffer.from(md5, 'base64');
-    const params = { ...intent, ...limits, fingerprint, size: size ?? null, slot };
+  async function tryToReserve({ parts, size, ...intent }: UploadIntent, slot: number, deadline: Deadline) {
+    const params = {
+      ...intent,
+      ...limits,
+      fingerprint: fromFingerprint(intent.fingerprint),
+      size: size ?? null,
+      partSize: parts?.partSize ?? null,
+      partMd5s: parts?.md5s ?? null,
+      lifeSeconds: parts === undefined ? limits.urlSeconds : limits.multipartSeconds,
+      slot,
+    };
     try {
       const [row] = await database.run(reservations.reserve, params, deadline);
       return row && { file: toFile(row), created: row.created };
@@ -39,8 +57,8 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       const reserved = await tryToReserve(intent, random, deadline);
       if (reserved !== undefined) return reserved;
 
-      const { userId, s3Key, md5 } = intent;
-      const fingerprint = Buffer.from(md5, 'base64');
+      const { userId, s3Key } = intent;
+      const fingerprint = fromFingerprint(intent.fingerprint);
       const sought = { userId, s3Key, fingerprint, slots: limits.pendingMax };
       const [obstacle] = await database.run(reservations.obstacles, sought, deadline);
       if (obstacle?.key_taken) return { refused: 'key taken' };
@@ -49,7 +67,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       return (await tryToReserve(intent, slot, deadline)) ?? { refused: 'raced' };
     },
 
-    async adopt({ md5: _, size, ...intent }, deadline) {
+    async adopt({ size, ...intent }, deadline) {
       await database.run(reservations.adopt, { ...intent, size: size ?? null }, deadline);
     },
 
@@ -83,7 +101,23 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
     },
 
     async markDeleted(ref, deadline) {
-      const rows = await database.run(transitions.markDeleted, ref, deadline);
+      const [row] = await database.run(transitions.markDeleted, ref, deadline);
+      return row && toTombstone(row);
+    },
+
+    async findUpload({ userId, s3Key }, deadline) {
+      const [row] = await database.run(uploads.findUpload, { userId, s3Key }, deadline);
+      return row && toPendingUpload(row);
+    },
+
+    async renewUpload({ userId, s3Key }, deadline) {
+      const [row] = await database.run(uploads.renewUpload, { userId, s3Key, ...limits }, deadline);
+      return row && toPendingUpload(row);
+    },
+
+    async bindUpload({ userId, s3Key }, uploadId, before, deadline) {
+      const params = { userId, s3Key, uploadId, before: before ?? null };
+      const rows = await database.run(uploads.bindUpload, params, deadline);
       return rows.length === 1;
     },
 
@@ -91,7 +125,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       const rows = await database.run(sweeps.claimDue, { limit, leaseSeconds, ...limits }, deadline);
       return rows.map((row) =>
         row.state === 'deleted'
-          ? { state: 'deleted', ref: { userId: row.user_id, s3Key: row.s3_key }, settled: row.settled }
+          ? { state: 'deleted', ref: toTombstone(row), settled: row.settled }
           : { state: 'pending', file: toPendingFile(row), settled: row.settled },
       );
     },

@@ -4,9 +4,10 @@ import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
 import { createPool, type Pooler } from './database.ts';
 import * as files from './migrations/0001-files.ts';
+import * as uploadsInParts from './migrations/0002-uploads-in-parts.ts';
 
 /** In the order of their names. A migration that has been released is never edited. */
-const MIGRATIONS = { '0001-files': files };
+const MIGRATIONS = { '0001-files': files, '0002-uploads-in-parts': uploadsInParts };
 
 /** For an index on a large table, and for waiting until another instance has built it. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;

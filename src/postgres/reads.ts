@@ -76,6 +76,6 @@ export const listNextPage = prepare<ListParams & { afterTime: Date; afterKey: st
 export const schemaCheck = prepare<Record<never, never>>()('schema_check', (db) =>
   db
     .selectFrom('files')
-    .select([...COLUMNS, 'url_expire_at', 'due_at', 'looks', 'slot'])
+    .select([...COLUMNS, 'url_expire_at', 'due_at', 'looks', 'slot', 'part_size', 'part_md5s', 'upload_id'])
     .limit(0),
 );

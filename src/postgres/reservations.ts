@@ -12,7 +12,10 @@ export const reserve = prepare<
       filename: string;
       mimeType: string;
       size: number | null;
-      urlSeconds: number;
+      partSize: number | null;
+      partMd5s: Buffer | null;
+      /** How long what is handed out now may be used. */
+      lifeSeconds: number;
       /** One of the user's, which every pending upload holds one of. */
       slot: number;
     }
@@ -30,7 +33,10 @@ export const reserve = prepare<
       qb
         .updateTable('files')
         .set({
-          url_expire_at: sql`greatest(url_expire_at, ${after(param('urlSeconds'))})`,
+          url_expire_at: sql`greatest(url_expire_at, ${after(param('lifeSeconds'))})`,
+          // A lost file in parts has them no longer.
+          part_size: sql`coalesce(part_size, ${param('partSize')}::bigint)`,
+          part_md5s: sql`coalesce(part_md5s, ${param('partMd5s')}::bytea)`,
           // One that was long without a living URL may have lost its own.
           slot: sql`coalesce(slot, ${param('slot')}::smallint)`,
           due_at: firstPause,
@@ -52,6 +58,8 @@ export const reserve = prepare<
           'filename',
           'mime_type',
           'size',
+          'part_size',
+          'part_md5s',
           'url_expire_at',
           'due_at',
           'slot',
@@ -66,7 +74,9 @@ export const reserve = prepare<
               param('filename').as('filename'),
               param('mimeType').as('mime_type'),
               sql<string>`${param('size')}::bigint`.as('size'),
-              after(param('urlSeconds')).as('url_expire_at'),
+              sql<string>`${param('partSize')}::bigint`.as('part_size'),
+              sql<Buffer>`${param('partMd5s')}::bytea`.as('part_md5s'),
+              after(param('lifeSeconds')).as('url_expire_at'),
               firstPause.as('due_at'),
               sql<number>`${param('slot')}::smallint`.as('slot'),
             ])

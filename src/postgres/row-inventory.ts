@@ -38,6 +38,14 @@ export function createRowInventory(pool: pg.Pool): RowInventory {
       ]);
       return rowCount === 1;
     },
+
+    async mindsUploads({ userId, s3Key }) {
+      const { rowCount } = await pool.query(
+        `select from files where user_id = $1 and s3_key = $2 and state <> 'ready' and octet_length(fingerprint) > 16`,
+        [userId, s3Key],
+      );
+      return rowCount === 1;
+    },
   };
 }
 

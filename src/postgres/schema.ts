@@ -17,7 +17,7 @@ interface FilesTable {
   state: 'pending' | 'ready' | 'deleted';
   filename: string;
   mime_type: string;
-  /** The 16 bytes of the MD5. */
+  /** The 16 bytes of the MD5; of a file in parts, of the parts' MD5s, and two more for their number. */
   fingerprint: Buffer;
   /** int8 arrives as text; as announced while pending, as S3 says when ready. */
   size: string | null;
@@ -39,6 +39,12 @@ interface FilesTable {
    * and without a counter that every create of a user would wait for.
    */
   slot: number | null;
+  /** Of a pending upload in parts, else null: bytes of each part but the last. */
+  part_size: string | null;
+  /** 16 bytes for each part, in their order. */
+  part_md5s: Buffer | null;
+  /** What S3 calls the upload, from when that was written down. */
+  upload_id: string | null;
   /** How often the sweeper has looked in vain; the pauses grow with it. */
   looks: Generated<number>;
 }

@@ -3,6 +3,7 @@ import {
   after,
   COLUMNS,
   FIRST_PAUSE_SECONDS,
+  inParts,
   PAUSE_FACTOR,
   PAUSE_MAX_SECONDS,
   type RowKey,
@@ -10,7 +11,7 @@ import {
   seconds,
   settled,
 } from './expressions.ts';
-import type { FileRow } from './file-row.ts';
+import type { FileRow, TombstoneRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
 
 /** The sweeper's queue, which is the rows themselves. */
@@ -25,7 +26,7 @@ const CLAIM_ROWS_MAX = 100;
 
 /** The one statement across users. */
 export const claimDue = prepare<Settling & { limit: number; leaseSeconds: number }>()<
-  FileRow & { settled: boolean }
+  FileRow & TombstoneRow & { settled: boolean }
 >('claim_due', (db, param) =>
   db
     .with('due', (qb) =>
@@ -52,6 +53,7 @@ export const claimDue = prepare<Settling & { limit: number; leaseSeconds: number
     .returning([
       ...COLUMNS,
       sql<boolean | null>`false`.as('trusted'),
+      inParts,
       sql<boolean>`${settled(param('longestUploadSeconds'))}`.as('settled'),
     ]),
 );

@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
-import { COLUMNS, firstPause, type RowKey } from './expressions.ts';
-import type { FileRow } from './file-row.ts';
+import { COLUMNS, firstPause, inParts, type RowKey } from './expressions.ts';
+import type { FileRow, TombstoneRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
 
 /** From state to state, each with its guard. */
+
+/** Only a pending upload has parts: up to 160 kB of their MD5s. */
+const withoutParts = { part_size: null, part_md5s: null, upload_id: null };
 
 export const markReady = prepare<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date }
@@ -22,6 +25,7 @@ export const markReady = prepare<
       due_at: null,
       looks: 0,
       slot: null,
+      ...withoutParts,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
@@ -48,7 +52,7 @@ export const markLost = prepare<RowKey & { seenAt: Date }>()('mark_lost', (db, p
     .where('seen_at', '<=', param('seenAt')),
 );
 
-export const markDeleted = prepare<RowKey>()('mark_deleted', (db, param) =>
+export const markDeleted = prepare<RowKey>()<TombstoneRow>('mark_deleted', (db, param) =>
   db
     .updateTable('files')
     .set({
@@ -60,9 +64,10 @@ export const markDeleted = prepare<RowKey>()('mark_deleted', (db, param) =>
       due_at: firstPause,
       looks: 0,
       slot: null,
+      ...withoutParts,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '<>', 'deleted')
-    .returning('s3_key'),
+    .returning(['user_id', 's3_key', inParts]),
 );

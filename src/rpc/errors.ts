@@ -25,6 +25,7 @@ export const CODES = {
   FILE_NOT_FOUND: Code.NotFound,
   UPLOAD_INCOMPLETE: Code.FailedPrecondition,
   CONTENT_MISMATCH: Code.FailedPrecondition,
+  UPLOAD_COMPLETE: Code.FailedPrecondition,
   TOO_MANY_PENDING_UPLOADS: Code.ResourceExhausted,
   QUOTA_EXCEEDED: Code.ResourceExhausted,
   OVERLOADED: Code.ResourceExhausted,

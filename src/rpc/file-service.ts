@@ -1,6 +1,9 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import type { completeMultipartUpload } from '../files/complete-multipart-upload.ts';
+import type { createMultipartUpload } from '../files/create-multipart-upload.ts';
 import type { createPresignedDownload } from '../files/create-presigned-download.ts';
+import type { createPresignedParts } from '../files/create-presigned-parts.ts';
 import type { createPresignedUpload } from '../files/create-presigned-upload.ts';
 import type { deleteFile } from '../files/delete-file.ts';
 import type { getFile } from '../files/get-file.ts';
@@ -15,6 +18,9 @@ export interface FileOperations {
   getFile: ReturnType<typeof getFile>;
   deleteFile: ReturnType<typeof deleteFile>;
   createPresignedDownload: ReturnType<typeof createPresignedDownload>;
+  createMultipartUpload: ReturnType<typeof createMultipartUpload>;
+  createPresignedParts: ReturnType<typeof createPresignedParts>;
+  completeMultipartUpload: ReturnType<typeof completeMultipartUpload>;
 }
 
 /** Takes messages apart and puts them together; everything else is decided behind it. */
@@ -59,6 +65,35 @@ export function createFileService(
         expireTime: renderTime(download.expireTime),
         file: renderFile(file),
       };
+    },
+
+    async createMultipartUpload(request, { userId, deadline }) {
+      const answer = await files.createMultipartUpload(userId, request, deadline);
+      const { s3Key } = answer;
+      const partSize = BigInt(answer.partSize);
+      if (answer.type === 'existing') return { type: UploadType.EXISTING, s3Key, partSize };
+      const { missingPartNumbers, expireTime } = answer;
+      return {
+        type: UploadType.NEW,
+        s3Key,
+        partSize,
+        missingPartNumbers,
+        expireTime: renderTime(expireTime),
+      };
+    },
+
+    async createPresignedParts(request, { userId, deadline }) {
+      const { urls, expireTime } = await files.createPresignedParts(userId, request, deadline);
+      const parts = urls.map(({ number, url, requiredHeaders }) => ({
+        partNumber: number,
+        presignedUrl: url,
+        requiredHeaders,
+      }));
+      return { parts, expireTime: renderTime(expireTime) };
+    },
+
+    async completeMultipartUpload({ s3Key }, { userId, deadline }) {
+      return { file: renderFile(await files.completeMultipartUpload(userId, s3Key, deadline)) };
     },
   });
 }

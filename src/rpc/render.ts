@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Timestamp, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type File, FileSchema, FileState } from '../../gen/files/v1/file_pb.ts';
 import type { UserFile } from '../files/file.ts';
+import { md5Of } from '../files/fingerprint.ts';
 
 /** A record of the domain as the message that callers see. */
 export function renderFile(file: UserFile): File {
@@ -10,7 +11,7 @@ export function renderFile(file: UserFile): File {
   message.filename = file.filename;
   message.size = BigInt(file.size ?? 0);
   message.mimeType = file.mimeType;
-  message.md5 = file.md5;
+  message.md5 = md5Of(file.fingerprint) ?? '';
   message.createTime = timestampFromDate(file.createTime);
   message.state = file.state === 'ready' ? FileState.READY : FileState.PENDING;
   if (file.state === 'ready') {

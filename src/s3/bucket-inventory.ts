@@ -1,5 +1,6 @@
 import { paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketInventory } from '../files/ports.ts';
+import { openUploads } from './open-uploads.ts';
 
 /** S3 lists in the order of the keys' bytes, a thousand at a time (API Reference, "ListObjectsV2"). */
 export function createBucketInventory(client: S3Client, bucket: string): BucketInventory {
@@ -17,5 +18,7 @@ export function createBucketInventory(client: S3Client, bucket: string): BucketI
         }
       }
     },
+
+    uploads: () => openUploads(client, { Bucket: bucket }),
   };
 }

@@ -6,36 +6,18 @@ import {
   NotFound,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { type Deadline, timeLeft } from '../files/deadline.ts';
+import type { Deadline } from '../files/deadline.ts';
 import type { StoredObject } from '../files/file.ts';
-import { FileError } from '../files/file-error.ts';
-import { parseMd5 } from '../files/md5.ts';
-import type { ObjectStore, Observe } from '../files/ports.ts';
-
-const RETRY_AFTER_MS = 1_000;
+import { type Fingerprint, parseFingerprint } from '../files/fingerprint.ts';
+import type { ObjectStore } from '../files/ports.ts';
+import type { Send } from './send.ts';
 
 /** The port's two verbs and a check, each one request to S3. */
 export function createObjectStore(
   client: S3Client,
   bucket: string,
-  observe: Observe,
+  send: Send,
 ): ObjectStore & { check(deadline: Deadline): Promise<void> } {
-  const send = async <Result>(
-    operation: string,
-    deadline: Deadline,
-    call: (options: { abortSignal: AbortSignal }) => Promise<Result>,
-  ): Promise<Result> => {
-    const abortSignal = AbortSignal.timeout(timeLeft(deadline));
-    try {
-      return await observe(operation, () => call({ abortSignal }));
-    } catch (error) {
-      throw new FileError('STORAGE_UNAVAILABLE', 'the object storage does not answer; retry', {
-        retryAfterMs: RETRY_AFTER_MS,
-        cause: error,
-      });
-    }
-  };
-
   return {
     head: (s3Key, deadline) =>
       send('HeadObject', deadline, async (options) => {
@@ -69,17 +51,17 @@ function toStoredObject(head: HeadObjectCommandOutput): StoredObject {
   return {
     size: ContentLength,
     etag,
-    md5: etagIsMd5(etag, head) ? parseMd5(etag) : undefined,
+    fingerprint: fingerprintIn(etag, head),
     mimeType: ContentType ?? 'application/octet-stream',
     lastModified: LastModified,
   };
 }
 
 /**
- * After a single PUT the ETag is the MD5, except under SSE-KMS and SSE-C, where
- * it only looks like one (Amazon S3 API Reference, "Object").
+ * The ETag is made of MD5s, except under SSE-KMS and SSE-C, where it only looks
+ * so (Amazon S3 API Reference, "Object").
  */
-function etagIsMd5(etag: string, head: HeadObjectCommandOutput): boolean {
+function fingerprintIn(etag: string, head: HeadObjectCommandOutput): Fingerprint | undefined {
   const opaque = head.ServerSideEncryption?.startsWith('aws:kms') || head.SSECustomerAlgorithm !== undefined;
-  return !opaque && /^[0-9a-f]{32}$/i.test(etag);
+  return opaque ? undefined : parseFingerprint(etag.toLowerCase());
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { fileStoreContract } from './file-store.ts';
+import { uploadsInPartsContract } from './file-store-parts.ts';
 import { openStore } from './open-store.ts';
 
 const PARTITIONS = 5;
@@ -17,6 +18,6 @@ async function partition(pool: pg.Pool): Promise<void> {
   }
 }
 
-fileStoreContract('the store on a table partitioned by user', (limits) =>
-  openStore(limits, { arrange: partition }),
-);
+for (const contract of [fileStoreContract, uploadsInPartsContract]) {
+  contract('the store on a table partitioned by user', (limits) => openStore(limits, { arrange: partition }));
+}

@@ -1,4 +1,7 @@
 import { fileStoreContract } from './file-store.ts';
+import { uploadsInPartsContract } from './file-store-parts.ts';
 import { openStore } from './open-store.ts';
 
-fileStoreContract('the store on a plain table', (limits) => openStore(limits));
+for (const contract of [fileStoreContract, uploadsInPartsContract]) {
+  contract('the store on a plain table', (limits) => openStore(limits));
+}

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeadlineSpent } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
-import { type Md5, parseMd5 } from '../../src/files/md5.ts';
+import { type Fingerprint, fingerprintOf } from '../../src/files/fingerprint.ts';
+import { parseMd5 } from '../../src/files/md5.ts';
 import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
@@ -15,6 +16,7 @@ const LIMITS: StoreLimits = {
   urlSeconds: HOUR,
   trustSeconds: 900,
   longestUploadSeconds: DAY,
+  multipartSeconds: 7 * DAY,
   pendingMax: 20,
 };
 
@@ -44,7 +46,7 @@ function intent(filename: string, { content = filename, ...over }: Named = {}): 
     s3Key: `${userId}_${filename}`,
     filename,
     mimeType: 'application/pdf',
-    md5: parseMd5(md5(content)),
+    fingerprint: fingerprintOf(parseMd5(md5(content))),
     size: 3,
     ...over,
     userId,
@@ -54,7 +56,7 @@ function intent(filename: string, { content = filename, ...over }: Named = {}): 
 const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
   size: 7,
   etag: 'etag of S3',
-  md5: undefined,
+  fingerprint: undefined,
   mimeType: 'text/plain',
   lastModified: PAST,
   ...over,
@@ -141,7 +143,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
 
     async function deleted(filename: string, over?: Named) {
       const file = await pending(filename, over);
-      expect(await store.markDeleted(file)).toBe(true);
+      expect(await store.markDeleted(file)).toBeDefined();
       return file;
     }
 
@@ -163,6 +165,9 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         claimDue: port.claimDue(9, 60, spent),
         postpone: port.postpone(asked, spent),
         forget: port.forget(asked, spent),
+        findUpload: port.findUpload(asked, spent),
+        renewUpload: port.renewUpload(asked, spent),
+        bindUpload: port.bindUpload(asked, 'id', undefined, spent),
         oldestOverdueSeconds: port.oldestOverdueSeconds(spent),
       };
       for (const [name, call] of Object.entries(calls)) {
@@ -174,10 +179,10 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     describe('reserve', () => {
       it('makes a PENDING file of the intent', async () => {
         const asked = intent('x.pdf');
-        const { md5, ...named } = asked;
+        const { fingerprint, ...named } = asked;
         expect(await store.reserve(asked)).toEqual({
           created: true,
-          file: { ...named, md5, state: 'pending', lost: false, createTime: expect.any(Date) },
+          file: { ...named, fingerprint, state: 'pending', lost: false, createTime: expect.any(Date) },
         });
         expect(await row(asked)).toMatchObject({
           state: 'pending',
@@ -321,7 +326,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const creating = async () => {
           for (let i = 0; i < 30; i++) {
             const made = await store.reserve(intent('x.pdf', { s3Key: `ada_${key++}` }));
-            if (made.refused === undefined) expect(made.file.md5).toBe(intent('x.pdf').md5);
+            if (made.refused === undefined) expect(made.file.fingerprint).toBe(intent('x.pdf').fingerprint);
             else expect(made).toEqual({ refused: 'raced' });
           }
         };
@@ -746,7 +751,8 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         ['lost', lost],
       ])('takes a %s file from its user at once; again, there is no such file', async (_, make) => {
         const file = await make('x.pdf', {});
-        expect(await store.markDeleted(file)).toBe(true);
+        const { userId, s3Key } = file;
+        expect(await store.markDeleted(file)).toEqual({ userId, s3Key, inParts: false });
         expect(await store.find(file)).toBeUndefined();
         const listed = await store.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9);
         expect(listed).toEqual({ ready: [], pending: [] });
@@ -757,12 +763,12 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           looks: 0,
         });
         const before = await everything();
-        expect(await store.markDeleted(file)).toBe(false);
+        expect(await store.markDeleted(file)).toBeUndefined();
         expect(await everything()).toEqual(before);
       });
 
       it('is false where there is no file', async () => {
-        expect(await store.markDeleted({ userId: 'ada', s3Key: 'none' })).toBe(false);
+        expect(await store.markDeleted({ userId: 'ada', s3Key: 'none' })).toBeUndefined();
       });
 
       it('is true for one of many at once', async () => {
@@ -801,7 +807,11 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           file: { ...waiting, createTime: expect.any(Date) },
         });
         const { userId, s3Key } = gone;
-        expect(due).toContainEqual({ state: 'deleted', settled: false, ref: { userId, s3Key } });
+        expect(due).toContainEqual({
+          state: 'deleted',
+          settled: false,
+          ref: { userId, s3Key, inParts: false },
+        });
       });
 
       it('tells a lost file, and what is settled', async () => {
@@ -984,16 +994,18 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         return Object.values({ ...files, ready: there });
       }
 
-      const methods: Record<string, (theirs: FileRef & { filename: string; md5: Md5 }) => Promise<unknown>> =
-        {
-          adopt: (theirs) => store.adopt(intent('new name', theirs)),
-          find: (theirs) => store.find(theirs),
-          markReady: (theirs) => store.markReady(theirs, seen()),
-          markLost: (theirs) => store.markLost({ ...(theirs as ReadyFile), seenAt: new Date(8.64e15) }),
-          markDeleted: (theirs) => store.markDeleted(theirs),
-          postpone: (theirs) => store.postpone(theirs),
-          forget: (theirs) => store.forget(theirs),
-        };
+      const methods: Record<
+        string,
+        (theirs: FileRef & { filename: string; fingerprint: Fingerprint }) => Promise<unknown>
+      > = {
+        adopt: (theirs) => store.adopt(intent('new name', theirs)),
+        find: (theirs) => store.find(theirs),
+        markReady: (theirs) => store.markReady(theirs, seen()),
+        markLost: (theirs) => store.markLost({ ...(theirs as ReadyFile), seenAt: new Date(8.64e15) }),
+        markDeleted: (theirs) => store.markDeleted(theirs),
+        postpone: (theirs) => store.postpone(theirs),
+        forget: (theirs) => store.forget(theirs),
+      };
       it.each(Object.entries(methods))('reaches nothing with %s, whatever key it names', async (_, call) => {
         const files = await adasRows();
         const before = await everything('ada');

@@ -9,9 +9,10 @@ import * as reads from '../../src/postgres/reads.ts';
 import * as reservations from '../../src/postgres/reservations.ts';
 import * as sweeps from '../../src/postgres/sweeps.ts';
 import * as transitions from '../../src/postgres/transitions.ts';
+import * as uploads from '../../src/postgres/uploads.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 
-const statements = { ...reservations, ...reads, ...transitions, ...sweeps };
+const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads };
 
 const LONG = process.env.TEST_LONG === '1';
 
@@ -56,6 +57,9 @@ const EXPECTED: Record<Name, Expectation> = {
   postpone: WRITE_BY_KEY,
   forget: WRITE_BY_KEY,
   oldestOverdue: { indexes: ['files_due'], buffersMax: 2 * PROBE },
+  findUpload: ROW_BY_KEY,
+  renewUpload: WRITE_BY_KEY,
+  bindUpload: WRITE_BY_KEY,
   schemaCheck: { indexes: [], buffersMax: 0 },
 };
 
@@ -79,6 +83,12 @@ const PARAMS = {
   seenAt: new Date(),
   leaseSeconds: 60,
   urlSeconds: 3_600,
+  lifeSeconds: 3_600,
+  multipartSeconds: 604_800,
+  partSize: 5,
+  partMd5s: Buffer.alloc(16),
+  uploadId: 'upload',
+  before: 'upload before',
   trustSeconds: 900,
   longestUploadSeconds: 86_400,
 };
@@ -227,23 +237,26 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             .replaceAll('timestamp with time zone', 'time');
         }
         expect(types).toMatchInlineSnapshot(`
-      {
-        "adopt": "text text bigint text text",
-        "claimDue": "bigint float8 float8",
-        "find": "float8 text text",
-        "forget": "text text float8",
-        "listFirstPage": "float8 text text bigint text text bigint",
-        "listNextPage": "float8 text time text text bigint",
-        "markDeleted": "text text",
-        "markLost": "text text time",
-        "markReady": "bigint text text time text text",
-        "obstacles": "text text text bytea text bytea integer text",
-        "oldestOverdue": "",
-        "postpone": "float8 float8 text text",
-        "reserve": "float8 text bytea float8 smallint text bytea text text bytea text text bigint float8 smallint",
-        "schemaCheck": "",
-      }
-    `);
+          {
+            "adopt": "text text bigint text text",
+            "bindUpload": "text text text text",
+            "claimDue": "bigint float8 float8",
+            "find": "float8 text text",
+            "findUpload": "text text",
+            "forget": "text text float8",
+            "listFirstPage": "float8 text text bigint text text bigint",
+            "listNextPage": "float8 text time text text bigint",
+            "markDeleted": "text text",
+            "markLost": "text text time",
+            "markReady": "bigint text text time text text",
+            "obstacles": "text text text bytea text bytea integer text",
+            "oldestOverdue": "",
+            "postpone": "float8 float8 text text",
+            "renewUpload": "float8 text text",
+            "reserve": "float8 text bytea float8 bigint bytea smallint text bytea text text bytea text text bigint bigint bytea float8 smallint",
+            "schemaCheck": "",
+          }
+        `);
       });
     });
 

@@ -98,6 +98,9 @@ it('a call keeps its place until its work has ended, though its caller has gone'
       getFile: nothing,
       deleteFile: nothing,
       createPresignedDownload: nothing,
+      createMultipartUpload: nothing,
+      createPresignedParts: nothing,
+      completeMultipartUpload: nothing,
     },
   );
   const context = { requestHeader: new Headers(), timeoutMs: () => undefined, values: createContextValues() };

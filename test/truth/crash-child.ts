@@ -55,6 +55,13 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
       head: (s3Key, deadline) => step(owner(s3Key), 'HEAD', () => objects.head(s3Key, deadline)),
       remove: (s3Key, deadline) => step(owner(s3Key), 'DELETE', () => objects.remove(s3Key, deadline)),
     }),
+    multipart: (multipart) => ({
+      begin: (s3Key, ...rest) => step(owner(s3Key), 'begin', () => multipart.begin(s3Key, ...rest)),
+      uploadsOf: (s3Key, ...rest) => step(owner(s3Key), 'uploads', () => multipart.uploadsOf(s3Key, ...rest)),
+      parts: (s3Key, ...rest) => step(owner(s3Key), 'parts', () => multipart.parts(s3Key, ...rest)),
+      complete: (s3Key, ...rest) => step(owner(s3Key), 'complete', () => multipart.complete(s3Key, ...rest)),
+      abort: (s3Key, ...rest) => step(owner(s3Key), 'abort', () => multipart.abort(s3Key, ...rest)),
+    }),
   });
 
   async function step<Result>(concerned: Call[], name: string, take: () => Promise<Result>): Promise<Result> {

@@ -5,13 +5,15 @@ import { deleteFile } from '../../src/files/delete-file.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
 import { getFile } from '../../src/files/get-file.ts';
 import { listFiles } from '../../src/files/list-files.ts';
-import type { FileStore, ObjectStore } from '../../src/files/ports.ts';
+import type { FileStore, MultipartStore, ObjectStore } from '../../src/files/ports.ts';
 import { sweepOne } from '../../src/files/sweep.ts';
 import { createDatabase, createPool, type Database } from '../../src/postgres/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { createClient } from '../../src/s3/client.ts';
+import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
+import { createSend } from '../../src/s3/send.ts';
 
 /** Where rows and bytes are kept: outside the process that dies. */
 export interface Servers {
@@ -57,13 +59,19 @@ export interface Ports {
 }
 
 /** The defaults of the service. */
-export const WINDOWS = { urlSeconds: 3_600, trustSeconds: 900, longestUploadSeconds: 86_400 };
+export const WINDOWS = {
+  urlSeconds: 3_600,
+  trustSeconds: 900,
+  longestUploadSeconds: 86_400,
+  multipartSeconds: 604_800,
+};
 
 const CALL_TIMEOUT_MS = 20_000;
 
 interface Wrap {
   database(database: Database): Database;
   objects(objects: ObjectStore): ObjectStore;
+  multipart(multipart: MultipartStore): MultipartStore;
 }
 
 /** @param wrap what comes between the operations and their ports, for those that want to stop there */
@@ -78,9 +86,12 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const { bucket, region } = servers;
   const client = createClient({ ...servers, forcePathStyle: true });
   const database = createDatabase(pool, (_, run) => run());
-  const s3 = createObjectStore(client, bucket, (_, run) => run());
+  const send = createSend((_, run) => run());
+  const s3 = createObjectStore(client, bucket, send);
+  const s3Multipart = createMultipartStore(client, bucket, send);
   const store = createFileStore(wrap?.database(database) ?? database, { ...WINDOWS, pendingMax: 1_000 });
   const objects = wrap?.objects(s3) ?? s3;
+  const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
   const presigner = createPresigner(client, {
     bucket,
     region,
@@ -94,7 +105,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     contentMismatch: ({ s3Key }: { s3Key: string }) => void told.push(`content mismatch: ${s3Key}`),
     storageFailed: (step: string, fault: unknown) => void told.push(`${step}: ${String(fault)}`),
   };
-  const ports = { store, objects, presigner, journal };
+  const ports = { store, objects, multipart, presigner, journal };
   const create = createPresignedUpload(ports);
   const list = listFiles(ports);
   const get = getFile(ports);

@@ -106,6 +106,7 @@ function openStalling({ servers }: World): Stalls {
   const holds = new Map<string, () => Promise<void>>();
   const ports = openPorts(servers, {
     database: (database) => database,
+    multipart: (multipart) => multipart,
     objects: (objects) => ({
       async head(s3Key, deadline) {
         const seen = await objects.head(s3Key, deadline);

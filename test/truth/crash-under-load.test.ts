@@ -250,7 +250,10 @@ class LoadClient {
       this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, and that is not so`);
       this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, and it was ${known.key}`);
       const seen = await this.#load.world.ports.objects.head(s3Key, Date.now() + 10_000);
-      this.#claim(seen?.md5 === md5, `EXISTING: ${s3Key}, and the bucket does not hold it`);
+      this.#claim(
+        seen?.fingerprint === Buffer.from(md5, 'base64').toString('hex'),
+        `EXISTING: ${s3Key}, and the bucket does not hold it`,
+      );
       known.is = 'there';
       known.mayDelete = true;
       return;

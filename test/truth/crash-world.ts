@@ -77,7 +77,7 @@ export async function openWorld(): Promise<World> {
         s3_key: string;
         state: string;
         md5: string;
-      }>(`select user_id, s3_key, state, encode(fingerprint, 'base64') as md5 from files`);
+      }>(`select user_id, s3_key, state, encode(fingerprint, 'hex') as md5 from files`);
       const objects = new Set(await bucket.keys());
       const truth = new Set(acknowledged);
       const ready = new Set(rows.filter(({ state }) => state === 'ready').map(({ s3_key }) => s3_key));
@@ -94,7 +94,7 @@ export async function openWorld(): Promise<World> {
       const deadline = Date.now() + 30_000;
       const contents = rows.map(async ({ s3_key, md5 }) => {
         const object = await ports.objects.head(s3_key, deadline);
-        if (object !== undefined && object.md5 !== md5)
+        if (object !== undefined && object.fingerprint !== md5)
           found.push(`other bytes than the row says: ${s3_key}`);
       });
       await Promise.all(contents);

@@ -13,8 +13,10 @@ import { createDatabase as createRunner } from '../../src/postgres/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createClient } from '../../src/s3/client.ts';
+import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
+import { createSend } from '../../src/s3/send.ts';
 import { createSweeper } from '../../src/sweeper.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
@@ -47,12 +49,13 @@ export async function openWorld(rules: Rules) {
   await migrate(pool);
 
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
-  const store = createFileStore(createRunner(pool, observe), rules);
+  const store = createFileStore(createRunner(pool, observe), { ...rules, multipartSeconds: 604_800 });
   const client = createClient(server);
   const faults: unknown[] = [];
   const ports = {
     store,
-    objects: createObjectStore(client, bucket, observe),
+    objects: createObjectStore(client, bucket, createSend(observe)),
+    multipart: createMultipartStore(client, bucket, createSend(observe)),
     presigner: createPresigner(client, {
       ...server,
       publicEndpoint: server.endpoint,

@@ -15,8 +15,10 @@ import { createDatabase as createRunner } from '../../src/postgres/database.ts';
 import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createClient } from '../../src/s3/client.ts';
+import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
+import { createSend } from '../../src/s3/send.ts';
 import { createSweeper } from '../../src/sweeper.ts';
 import { openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
@@ -31,6 +33,7 @@ const LIMITS: StoreLimits = {
   urlSeconds: 3_600,
   trustSeconds: 900,
   longestUploadSeconds: 86_400,
+  multipartSeconds: 604_800,
   pendingMax: 1_000,
 };
 
@@ -54,7 +57,8 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
   const client = createClient({ ...bucket, forcePathStyle: true });
   const ports = {
     store,
-    objects: createObjectStore(client, bucket.bucket, observe),
+    objects: createObjectStore(client, bucket.bucket, createSend(observe)),
+    multipart: createMultipartStore(client, bucket.bucket, createSend(observe)),
     presigner: createPresigner(client, {
       ...bucket,
       forcePathStyle: true,

@@ -1,3 +1,4 @@
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import type { ReconcileReport } from '../../src/files/reconcile.ts';
@@ -78,6 +79,32 @@ describe('a table and a bucket that agree', () => {
 });
 
 describe('differences', () => {
+  it('of uploads in parts: those of no row are counted, and aborted with --repair', async () => {
+    const { bucket } = service.bucket;
+    const s3 = new S3Client({ ...service.bucket, forcePathStyle: true });
+    const begin = async (Key: string) => {
+      await s3.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key }));
+      return Key;
+    };
+    const [ready = ''] = await uploaded(1);
+    const files = service.as(user);
+    const request = { filename: 'film', mimeType: 'video/mp4', size: 5n, partMd5s: [new Uint8Array(16)] };
+    const { s3Key } = await files.createMultipartUpload(request);
+    const strays = [await begin(ready), await begin(`${user}_nobody-knows-it.mp4`)];
+    await begin('folder/not ours');
+    const underWay = async () => {
+      const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+      return Uploads.map(({ Key }) => Key).sort();
+    };
+
+    const found = await report();
+    expect(found).toMatchObject({ code: 1, strayUploads: { count: 2, examples: strays.sort() } });
+    expect(await underWay()).toHaveLength(4);
+    expect(await report('--repair')).toMatchObject({ code: 0, repaired: { strayUploads: 2 } });
+    expect(await underWay()).toEqual(['folder/not ours', s3Key].sort());
+    s3.destroy();
+  });
+
   it('are counted with examples in both directions, and left alone by default', async () => {
     const keys = await uploaded(30);
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 2)]);

@@ -10,7 +10,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file files/v1/error_reason.proto.
  */
 export const file_files_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("ChtmaWxlcy92MS9lcnJvcl9yZWFzb24ucHJvdG8SCGZpbGVzLnYxKuAFCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fVVNFUl9JRF9NSVNTSU5HEAESIAocRVJST1JfUkVBU09OX1VTRVJfSURfSU5WQUxJRBACEiIKHkVSUk9SX1JFQVNPTl9HQVRFV0FZX1VOVFJVU1RFRBADEiEKHUVSUk9SX1JFQVNPTl9JTlZBTElEX0ZJTEVOQU1FEAQSIgoeRVJST1JfUkVBU09OX0lOVkFMSURfTUlNRV9UWVBFEAUSHAoYRVJST1JfUkVBU09OX0lOVkFMSURfTUQ1EAYSHQoZRVJST1JfUkVBU09OX0lOVkFMSURfU0laRRAHEh8KG0VSUk9SX1JFQVNPTl9GSUxFX1RPT19MQVJHRRAIEiIKHkVSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfU0laRRAJEiMKH0VSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfVE9LRU4QChIfChtFUlJPUl9SRUFTT05fSU5WQUxJRF9TM19LRVkQCxIfChtFUlJPUl9SRUFTT05fRklMRV9OT1RfRk9VTkQQDBIiCh5FUlJPUl9SRUFTT05fVVBMT0FEX0lOQ09NUExFVEUQDRIhCh1FUlJPUl9SRUFTT05fQ09OVEVOVF9NSVNNQVRDSBAOEikKJUVSUk9SX1JFQVNPTl9UT09fTUFOWV9QRU5ESU5HX1VQTE9BRFMQDxIfChtFUlJPUl9SRUFTT05fUVVPVEFfRVhDRUVERUQQEBIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAREiUKIUVSUk9SX1JFQVNPTl9EQVRBQkFTRV9VTkFWQUlMQUJMRRASEiQKIEVSUk9SX1JFQVNPTl9TVE9SQUdFX1VOQVZBSUxBQkxFEBMSHgoaRVJST1JfUkVBU09OX0lOVkFMSURfUEFSVFMQFGIGcHJvdG8z");
+  fileDesc("ChtmaWxlcy92MS9lcnJvcl9yZWFzb24ucHJvdG8SCGZpbGVzLnYxKoIGCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fVVNFUl9JRF9NSVNTSU5HEAESIAocRVJST1JfUkVBU09OX1VTRVJfSURfSU5WQUxJRBACEiIKHkVSUk9SX1JFQVNPTl9HQVRFV0FZX1VOVFJVU1RFRBADEiEKHUVSUk9SX1JFQVNPTl9JTlZBTElEX0ZJTEVOQU1FEAQSIgoeRVJST1JfUkVBU09OX0lOVkFMSURfTUlNRV9UWVBFEAUSHAoYRVJST1JfUkVBU09OX0lOVkFMSURfTUQ1EAYSHQoZRVJST1JfUkVBU09OX0lOVkFMSURfU0laRRAHEh8KG0VSUk9SX1JFQVNPTl9GSUxFX1RPT19MQVJHRRAIEiIKHkVSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfU0laRRAJEiMKH0VSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfVE9LRU4QChIfChtFUlJPUl9SRUFTT05fSU5WQUxJRF9TM19LRVkQCxIfChtFUlJPUl9SRUFTT05fRklMRV9OT1RfRk9VTkQQDBIiCh5FUlJPUl9SRUFTT05fVVBMT0FEX0lOQ09NUExFVEUQDRIhCh1FUlJPUl9SRUFTT05fQ09OVEVOVF9NSVNNQVRDSBAOEikKJUVSUk9SX1JFQVNPTl9UT09fTUFOWV9QRU5ESU5HX1VQTE9BRFMQDxIfChtFUlJPUl9SRUFTT05fUVVPVEFfRVhDRUVERUQQEBIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAREiUKIUVSUk9SX1JFQVNPTl9EQVRBQkFTRV9VTkFWQUlMQUJMRRASEiQKIEVSUk9SX1JFQVNPTl9TVE9SQUdFX1VOQVZBSUxBQkxFEBMSHgoaRVJST1JfUkVBU09OX0lOVkFMSURfUEFSVFMQFBIgChxFUlJPUl9SRUFTT05fVVBMT0FEX0NPTVBMRVRFEBViBnByb3RvMw");
 
 /**
  * Why a call failed, for programs.
@@ -78,15 +78,16 @@ export const ErrorReason = {
   INVALID_MD5: 6,
 
   /**
-   * INVALID_ARGUMENT: the size is negative.
+   * INVALID_ARGUMENT: the size is negative; or of an upload in parts, 0.
    *
    * @generated from enum value: ERROR_REASON_INVALID_SIZE = 7;
    */
   INVALID_SIZE: 7,
 
   /**
-   * INVALID_ARGUMENT: more bytes than one PUT can carry. Metadata:
-   * `limit_bytes`, and `use_rpc`, the method that takes larger files.
+   * INVALID_ARGUMENT: more bytes than one PUT, or one object, can have.
+   * Metadata: `limit_bytes`, and `use_rpc`, the method that takes larger files,
+   * where there is one.
    *
    * @generated from enum value: ERROR_REASON_FILE_TOO_LARGE = 8;
    */
@@ -108,7 +109,8 @@ export const ErrorReason = {
   INVALID_PAGE_TOKEN: 10,
 
   /**
-   * INVALID_ARGUMENT: the key is empty or longer than a key can be.
+   * INVALID_ARGUMENT: the key is empty or longer than a key can be, or is of a
+   * file that is not uploaded in parts.
    *
    * @generated from enum value: ERROR_REASON_INVALID_S3_KEY = 11;
    */
@@ -124,7 +126,8 @@ export const ErrorReason = {
 
   /**
    * FAILED_PRECONDITION: the upload was asked for, and S3 does not hold the
-   * bytes yet.
+   * bytes yet. Of an upload in parts, metadata: `missing_part_numbers`, the
+   * first 100 of them, separated by commas, and `missing_parts`, their number.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_INCOMPLETE = 13;
    */
@@ -133,7 +136,8 @@ export const ErrorReason = {
   /**
    * FAILED_PRECONDITION: S3 holds other bytes under this key than were
    * announced, so somebody else wrote into the bucket. Asking for the upload
-   * again and repeating the PUT mends it.
+   * again and repeating the PUT mends it. Of an upload in parts, metadata:
+   * `part_numbers`, the first 100 of the parts at fault.
    *
    * @generated from enum value: ERROR_REASON_CONTENT_MISMATCH = 14;
    */
@@ -181,11 +185,21 @@ export const ErrorReason = {
   STORAGE_UNAVAILABLE: 19,
 
   /**
-   * INVALID_ARGUMENT: the parts of a multipart upload do not fit its size.
+   * INVALID_ARGUMENT: the parts do not fit the file's size, or a part number is
+   * none of its. Metadata: `part_size` in bytes and `part_count`, as the size
+   * makes them.
    *
    * @generated from enum value: ERROR_REASON_INVALID_PARTS = 20;
    */
   INVALID_PARTS: 20,
+
+  /**
+   * FAILED_PRECONDITION: the file is there already, so there is no part to
+   * upload.
+   *
+   * @generated from enum value: ERROR_REASON_UPLOAD_COMPLETE = 21;
+   */
+  UPLOAD_COMPLETE: 21,
 } as const;
 
 /**

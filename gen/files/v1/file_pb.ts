@@ -60,7 +60,9 @@ export type File = Message<"files.v1.File"> & {
   mimeType: string;
 
   /**
-   * The MD5 of the bytes in base64 (24 characters).
+   * The MD5 of the bytes in base64 (24 characters). Empty for a file that is
+   * uploaded in parts, whose MD5 nobody has computed; its `etag` is made of the
+   * parts' MD5s.
    *
    * @generated from field: string md5 = 6;
    */

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file files/v1/file_service.proto.
  */
 export const file_files_v1_file_service: GenFile = /*@__PURE__*/
-  fileDesc("ChtmaWxlcy92MS9maWxlX3NlcnZpY2UucHJvdG8SCGZpbGVzLnYxImwKHENyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3QSEAoIZmlsZW5hbWUYASABKAkSEQoJbWltZV90eXBlGAIgASgJEgsKA21kNRgDIAEoCRIRCgRzaXplGAQgASgDSACIAQFCBwoFX3NpemUiuAIKHUNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlc3BvbnNlEiIKBHR5cGUYASABKA4yFC5maWxlcy52MS5VcGxvYWRUeXBlEg4KBnMzX2tleRgCIAEoCRILCgNtZDUYAyABKAkSFQoNcHJlc2lnbmVkX3VybBgEIAEoCRJWChByZXF1aXJlZF9oZWFkZXJzGAUgAygLMjwuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVzcG9uc2UuUmVxdWlyZWRIZWFkZXJzRW50cnkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGjYKFFJlcXVpcmVkSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoQTGlzdEZpbGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIXCg9maWxlbmFtZV9wcmVmaXgYAyABKAkiSwoRTGlzdEZpbGVzUmVzcG9uc2USHQoFZmlsZXMYASADKAsyDi5maWxlcy52MS5GaWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIgCg5HZXRGaWxlUmVxdWVzdBIOCgZzM19rZXkYASABKAkiLwoPR2V0RmlsZVJlc3BvbnNlEhwKBGZpbGUYASABKAsyDi5maWxlcy52MS5GaWxlIiMKEURlbGV0ZUZpbGVSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCSIUChJEZWxldGVGaWxlUmVzcG9uc2UiMAoeQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCSKHAQofQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXNwb25zZRIVCg1wcmVzaWduZWRfdXJsGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCgRmaWxlGAMgASgLMg4uZmlsZXMudjEuRmlsZSpYCgpVcGxvYWRUeXBlEhsKF1VQTE9BRF9UWVBFX1VOU1BFQ0lGSUVEEAASEwoPVVBMT0FEX1RZUEVfTkVXEAESGAoUVVBMT0FEX1RZUEVfRVhJU1RJTkcQAjK2AwoLRmlsZVNlcnZpY2USaAoVQ3JlYXRlUHJlc2lnbmVkVXBsb2FkEiYuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVxdWVzdBonLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlc3BvbnNlEkQKCUxpc3RGaWxlcxIaLmZpbGVzLnYxLkxpc3RGaWxlc1JlcXVlc3QaGy5maWxlcy52MS5MaXN0RmlsZXNSZXNwb25zZRI+CgdHZXRGaWxlEhguZmlsZXMudjEuR2V0RmlsZVJlcXVlc3QaGS5maWxlcy52MS5HZXRGaWxlUmVzcG9uc2USRwoKRGVsZXRlRmlsZRIbLmZpbGVzLnYxLkRlbGV0ZUZpbGVSZXF1ZXN0GhwuZmlsZXMudjEuRGVsZXRlRmlsZVJlc3BvbnNlEm4KF0NyZWF0ZVByZXNpZ25lZERvd25sb2FkEiguZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXF1ZXN0GikuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXNwb25zZWIGcHJvdG8z", [file_files_v1_file, file_google_protobuf_timestamp]);
+  fileDesc("ChtmaWxlcy92MS9maWxlX3NlcnZpY2UucHJvdG8SCGZpbGVzLnYxImwKHENyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3QSEAoIZmlsZW5hbWUYASABKAkSEQoJbWltZV90eXBlGAIgASgJEgsKA21kNRgDIAEoCRIRCgRzaXplGAQgASgDSACIAQFCBwoFX3NpemUiuAIKHUNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlc3BvbnNlEiIKBHR5cGUYASABKA4yFC5maWxlcy52MS5VcGxvYWRUeXBlEg4KBnMzX2tleRgCIAEoCRILCgNtZDUYAyABKAkSFQoNcHJlc2lnbmVkX3VybBgEIAEoCRJWChByZXF1aXJlZF9oZWFkZXJzGAUgAygLMjwuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVzcG9uc2UuUmVxdWlyZWRIZWFkZXJzRW50cnkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGjYKFFJlcXVpcmVkSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoQTGlzdEZpbGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIXCg9maWxlbmFtZV9wcmVmaXgYAyABKAkiSwoRTGlzdEZpbGVzUmVzcG9uc2USHQoFZmlsZXMYASADKAsyDi5maWxlcy52MS5GaWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIgCg5HZXRGaWxlUmVxdWVzdBIOCgZzM19rZXkYASABKAkiLwoPR2V0RmlsZVJlc3BvbnNlEhwKBGZpbGUYASABKAsyDi5maWxlcy52MS5GaWxlIiMKEURlbGV0ZUZpbGVSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCSIUChJEZWxldGVGaWxlUmVzcG9uc2UiMAoeQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCSKHAQofQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXNwb25zZRIVCg1wcmVzaWduZWRfdXJsGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCgRmaWxlGAMgASgLMg4uZmlsZXMudjEuRmlsZSJkChxDcmVhdGVNdWx0aXBhcnRVcGxvYWRSZXF1ZXN0EhAKCGZpbGVuYW1lGAEgASgJEhEKCW1pbWVfdHlwZRgCIAEoCRIMCgRzaXplGAMgASgDEhEKCXBhcnRfbWQ1cxgEIAMoDCK1AQodQ3JlYXRlTXVsdGlwYXJ0VXBsb2FkUmVzcG9uc2USIgoEdHlwZRgBIAEoDjIULmZpbGVzLnYxLlVwbG9hZFR5cGUSDgoGczNfa2V5GAIgASgJEhEKCXBhcnRfc2l6ZRgDIAEoAxIcChRtaXNzaW5nX3BhcnRfbnVtYmVycxgEIAMoBRIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQwobQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCRIUCgxwYXJ0X251bWJlcnMYAiADKAUidwocQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXNwb25zZRImCgVwYXJ0cxgBIAMoCzIXLmZpbGVzLnYxLlByZXNpZ25lZFBhcnQSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrsBCg1QcmVzaWduZWRQYXJ0EhMKC3BhcnRfbnVtYmVyGAEgASgFEhUKDXByZXNpZ25lZF91cmwYAiABKAkSRgoQcmVxdWlyZWRfaGVhZGVycxgDIAMoCzIsLmZpbGVzLnYxLlByZXNpZ25lZFBhcnQuUmVxdWlyZWRIZWFkZXJzRW50cnkaNgoUUmVxdWlyZWRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIwCh5Db21wbGV0ZU11bHRpcGFydFVwbG9hZFJlcXVlc3QSDgoGczNfa2V5GAEgASgJIj8KH0NvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmZpbGVzLnYxLkZpbGUqWAoKVXBsb2FkVHlwZRIbChdVUExPQURfVFlQRV9VTlNQRUNJRklFRBAAEhMKD1VQTE9BRF9UWVBFX05FVxABEhgKFFVQTE9BRF9UWVBFX0VYSVNUSU5HEAIy9wUKC0ZpbGVTZXJ2aWNlEmgKFUNyZWF0ZVByZXNpZ25lZFVwbG9hZBImLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3QaJy5maWxlcy52MS5DcmVhdGVQcmVzaWduZWRVcGxvYWRSZXNwb25zZRJECglMaXN0RmlsZXMSGi5maWxlcy52MS5MaXN0RmlsZXNSZXF1ZXN0GhsuZmlsZXMudjEuTGlzdEZpbGVzUmVzcG9uc2USPgoHR2V0RmlsZRIYLmZpbGVzLnYxLkdldEZpbGVSZXF1ZXN0GhkuZmlsZXMudjEuR2V0RmlsZVJlc3BvbnNlEkcKCkRlbGV0ZUZpbGUSGy5maWxlcy52MS5EZWxldGVGaWxlUmVxdWVzdBocLmZpbGVzLnYxLkRlbGV0ZUZpbGVSZXNwb25zZRJuChdDcmVhdGVQcmVzaWduZWREb3dubG9hZBIoLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZERvd25sb2FkUmVxdWVzdBopLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZERvd25sb2FkUmVzcG9uc2USaAoVQ3JlYXRlTXVsdGlwYXJ0VXBsb2FkEiYuZmlsZXMudjEuQ3JlYXRlTXVsdGlwYXJ0VXBsb2FkUmVxdWVzdBonLmZpbGVzLnYxLkNyZWF0ZU11bHRpcGFydFVwbG9hZFJlc3BvbnNlEmUKFENyZWF0ZVByZXNpZ25lZFBhcnRzEiUuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXF1ZXN0GiYuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXNwb25zZRJuChdDb21wbGV0ZU11bHRpcGFydFVwbG9hZBIoLmZpbGVzLnYxLkNvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVxdWVzdBopLmZpbGVzLnYxLkNvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVzcG9uc2ViBnByb3RvMw", [file_files_v1_file, file_google_protobuf_timestamp]);
 
 /**
  * Request of CreatePresignedUpload.
@@ -331,6 +331,239 @@ export const CreatePresignedDownloadResponseSchema: GenMessage<CreatePresignedDo
   messageDesc(file_files_v1_file_service, 9);
 
 /**
+ * Request of CreateMultipartUpload.
+ *
+ * @generated from message files.v1.CreateMultipartUploadRequest
+ */
+export type CreateMultipartUploadRequest = Message<"files.v1.CreateMultipartUploadRequest"> & {
+  /**
+   * As CreatePresignedUploadRequest.filename.
+   *
+   * @generated from field: string filename = 1;
+   */
+  filename: string;
+
+  /**
+   * As CreatePresignedUploadRequest.mime_type. S3 keeps the one that the upload
+   * was begun with.
+   *
+   * @generated from field: string mime_type = 2;
+   */
+  mimeType: string;
+
+  /**
+   * The file's size in bytes: at least 1, and at most what S3 takes as one
+   * object (5 TiB unless configured otherwise).
+   *
+   * @generated from field: int64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * The MD5 of each part in order, 16 raw bytes each, as many as `size` makes.
+   *
+   * @generated from field: repeated bytes part_md5s = 4;
+   */
+  partMd5s: Uint8Array[];
+};
+
+/**
+ * Describes the message files.v1.CreateMultipartUploadRequest.
+ * Use `create(CreateMultipartUploadRequestSchema)` to create a new message.
+ */
+export const CreateMultipartUploadRequestSchema: GenMessage<CreateMultipartUploadRequest> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 10);
+
+/**
+ * Response of CreateMultipartUpload.
+ *
+ * @generated from message files.v1.CreateMultipartUploadResponse
+ */
+export type CreateMultipartUploadResponse = Message<"files.v1.CreateMultipartUploadResponse"> & {
+  /**
+   * Whether there is anything to upload.
+   *
+   * @generated from field: files.v1.UploadType type = 1;
+   */
+  type: UploadType;
+
+  /**
+   * The file's key. It may be made from an earlier name: same user, same
+   * content, one file.
+   *
+   * @generated from field: string s3_key = 2;
+   */
+  s3Key: string;
+
+  /**
+   * Bytes of each part but the last, which has the rest.
+   *
+   * @generated from field: int64 part_size = 3;
+   */
+  partSize: bigint;
+
+  /**
+   * The parts that S3 does not hold yet, ascending, counted from 1. Empty when
+   * all are there, and when EXISTING.
+   *
+   * @generated from field: repeated int32 missing_part_numbers = 4;
+   */
+  missingPartNumbers: number[];
+
+  /**
+   * When the upload is given up and its parts are removed, unless it is asked
+   * for again: a week from the last CreateMultipartUpload or
+   * CreatePresignedParts, unless configured otherwise. Unset when EXISTING.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 5;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message files.v1.CreateMultipartUploadResponse.
+ * Use `create(CreateMultipartUploadResponseSchema)` to create a new message.
+ */
+export const CreateMultipartUploadResponseSchema: GenMessage<CreateMultipartUploadResponse> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 11);
+
+/**
+ * Request of CreatePresignedParts.
+ *
+ * @generated from message files.v1.CreatePresignedPartsRequest
+ */
+export type CreatePresignedPartsRequest = Message<"files.v1.CreatePresignedPartsRequest"> & {
+  /**
+   * The file's key, 1 to 512 bytes.
+   *
+   * @generated from field: string s3_key = 1;
+   */
+  s3Key: string;
+
+  /**
+   * Which parts, counted from 1: 1 to 1,000 of them, none twice.
+   *
+   * @generated from field: repeated int32 part_numbers = 2;
+   */
+  partNumbers: number[];
+};
+
+/**
+ * Describes the message files.v1.CreatePresignedPartsRequest.
+ * Use `create(CreatePresignedPartsRequestSchema)` to create a new message.
+ */
+export const CreatePresignedPartsRequestSchema: GenMessage<CreatePresignedPartsRequest> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 12);
+
+/**
+ * Response of CreatePresignedParts.
+ *
+ * @generated from message files.v1.CreatePresignedPartsResponse
+ */
+export type CreatePresignedPartsResponse = Message<"files.v1.CreatePresignedPartsResponse"> & {
+  /**
+   * In the order in which they were asked for.
+   *
+   * @generated from field: repeated files.v1.PresignedPart parts = 1;
+   */
+  parts: PresignedPart[];
+
+  /**
+   * When the URLs stop being accepted: the earlier of the configured lifetime
+   * (one hour by default) and the end of the signing credentials.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message files.v1.CreatePresignedPartsResponse.
+ * Use `create(CreatePresignedPartsResponseSchema)` to create a new message.
+ */
+export const CreatePresignedPartsResponseSchema: GenMessage<CreatePresignedPartsResponse> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 13);
+
+/**
+ * Where one part goes.
+ *
+ * @generated from message files.v1.PresignedPart
+ */
+export type PresignedPart = Message<"files.v1.PresignedPart"> & {
+  /**
+   * Counted from 1.
+   *
+   * @generated from field: int32 part_number = 1;
+   */
+  partNumber: number;
+
+  /**
+   * Where to PUT the part's bytes. A secret while it lives: whoever holds it
+   * can upload this part's content, and no other.
+   *
+   * @generated from field: string presigned_url = 2;
+   */
+  presignedUrl: string;
+
+  /**
+   * The headers that the PUT must send, each with this very value:
+   * `Content-MD5` and `Content-Length`.
+   *
+   * @generated from field: map<string, string> required_headers = 3;
+   */
+  requiredHeaders: { [key: string]: string };
+};
+
+/**
+ * Describes the message files.v1.PresignedPart.
+ * Use `create(PresignedPartSchema)` to create a new message.
+ */
+export const PresignedPartSchema: GenMessage<PresignedPart> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 14);
+
+/**
+ * Request of CompleteMultipartUpload.
+ *
+ * @generated from message files.v1.CompleteMultipartUploadRequest
+ */
+export type CompleteMultipartUploadRequest = Message<"files.v1.CompleteMultipartUploadRequest"> & {
+  /**
+   * The file's key, 1 to 512 bytes.
+   *
+   * @generated from field: string s3_key = 1;
+   */
+  s3Key: string;
+};
+
+/**
+ * Describes the message files.v1.CompleteMultipartUploadRequest.
+ * Use `create(CompleteMultipartUploadRequestSchema)` to create a new message.
+ */
+export const CompleteMultipartUploadRequestSchema: GenMessage<CompleteMultipartUploadRequest> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 15);
+
+/**
+ * Response of CompleteMultipartUpload.
+ *
+ * @generated from message files.v1.CompleteMultipartUploadResponse
+ */
+export type CompleteMultipartUploadResponse = Message<"files.v1.CompleteMultipartUploadResponse"> & {
+  /**
+   * The file, READY.
+   *
+   * @generated from field: files.v1.File file = 1;
+   */
+  file?: File | undefined;
+};
+
+/**
+ * Describes the message files.v1.CompleteMultipartUploadResponse.
+ * Use `create(CompleteMultipartUploadResponseSchema)` to create a new message.
+ */
+export const CompleteMultipartUploadResponseSchema: GenMessage<CompleteMultipartUploadResponse> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 16);
+
+/**
  * Whether an upload is needed.
  *
  * @generated from enum files.v1.UploadType
@@ -391,7 +624,8 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
  */
 export const FileService: GenService<{
   /**
-   * Asks for a URL to upload one file of up to 5 GiB with a single PUT.
+   * Asks for a URL to upload one file of up to 5 GiB with a single PUT; larger
+   * ones go in parts, see CreateMultipartUpload.
    *
    * Answers UPLOAD_TYPE_NEW with a URL, or UPLOAD_TYPE_EXISTING without one
    * when S3 already holds this very content for this user. After the PUT
@@ -443,7 +677,7 @@ export const FileService: GenService<{
     output: typeof GetFileResponseSchema;
   },
   /**
-   * Deletes a file, or cancels a pending upload. Once acknowledged the file is
+   * Deletes a file, or cancels a pending upload, in parts or not. Once acknowledged the file is
    * invisible; its bytes are removed at once or, where S3 does not answer,
    * soon. URLs that are still out cannot bring it back.
    *
@@ -474,6 +708,69 @@ export const FileService: GenService<{
     methodKind: "unary";
     input: typeof CreatePresignedDownloadRequestSchema;
     output: typeof CreatePresignedDownloadResponseSchema;
+  },
+  /**
+   * Begins the upload of one file in parts, or resumes it: for files above
+   * 5 GiB, and for any that should go in parallel or survive an interruption.
+   *
+   * The parts follow from the size by one rule: the part size is the smallest
+   * multiple of 64 MiB (67,108,864 bytes) that gives at most 10,000 parts, and
+   * every part but the last has it. So the caller hashes the parts before it
+   * calls, and S3 refuses a part of any other bytes.
+   *
+   * Answers UPLOAD_TYPE_NEW with the numbers of the parts that S3 does not hold
+   * yet: upload them with CreatePresignedParts, then CompleteMultipartUpload.
+   * Asking again with the same content is how to resume. Answers
+   * UPLOAD_TYPE_EXISTING when S3 already holds this very content for this user,
+   * uploaded in such parts; content that came by a single PUT is another file.
+   *
+   * INVALID_ARGUMENT: INVALID_FILENAME, INVALID_MIME_TYPE, INVALID_SIZE,
+   * FILE_TOO_LARGE, INVALID_PARTS. RESOURCE_EXHAUSTED:
+   * TOO_MANY_PENDING_UPLOADS. UNAVAILABLE: DATABASE_UNAVAILABLE,
+   * STORAGE_UNAVAILABLE.
+   *
+   * @generated from rpc files.v1.FileService.CreateMultipartUpload
+   */
+  createMultipartUpload: {
+    methodKind: "unary";
+    input: typeof CreateMultipartUploadRequestSchema;
+    output: typeof CreateMultipartUploadResponseSchema;
+  },
+  /**
+   * Gives URLs for some parts of an upload that CreateMultipartUpload began, in
+   * any order and as often as needed: a URL is for one part, and a part that
+   * was uploaded may be uploaded again.
+   *
+   * INVALID_ARGUMENT: INVALID_S3_KEY (also of a file that is uploaded with a
+   * single PUT), INVALID_PARTS. NOT_FOUND: FILE_NOT_FOUND. FAILED_PRECONDITION:
+   * UPLOAD_COMPLETE. UNAVAILABLE: DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
+   *
+   * @generated from rpc files.v1.FileService.CreatePresignedParts
+   */
+  createPresignedParts: {
+    methodKind: "unary";
+    input: typeof CreatePresignedPartsRequestSchema;
+    output: typeof CreatePresignedPartsResponseSchema;
+  },
+  /**
+   * Makes the file of its parts. Takes no list of them: S3 is asked, and each
+   * part is held against its announced MD5 and size. The file is READY when
+   * this answers, and safe to ask again when the answer was lost.
+   *
+   * UPLOAD_INCOMPLETE names the parts that are missing: upload them and call
+   * again. CONTENT_MISMATCH names parts that somebody else wrote: upload those
+   * again.
+   *
+   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND.
+   * FAILED_PRECONDITION: UPLOAD_INCOMPLETE, CONTENT_MISMATCH. UNAVAILABLE:
+   * DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
+   *
+   * @generated from rpc files.v1.FileService.CompleteMultipartUpload
+   */
+  completeMultipartUpload: {
+    methodKind: "unary";
+    input: typeof CompleteMultipartUploadRequestSchema;
+    output: typeof CompleteMultipartUploadResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_files_v1_file_service, 0);

@@ -37,6 +37,8 @@ export interface Uploads {
   putPart(upload: Upload, partNumber: number, fill: Fill): Promise<Part>;
   /** The bytes of one part, to be copied into the object. */
   readPart(upload: Upload, part: Part): AsyncIterable<Buffer>;
+  /** Runs what must not run twice at once for an upload. */
+  oneAtATime<Result>(upload: Upload, run: () => Promise<Result>): Promise<Result>;
   /** Ends an upload, completed or aborted: gone before this call returns, its files by the time it resolves. */
   forget(upload: Upload): Promise<void>;
 }
@@ -45,6 +47,7 @@ const uploadFile = 'upload';
 
 export function openUploads(directory: string, temporary: string, now: () => Date): Uploads {
   const uploads = new Map<string, UploadRecord & { uploadId: string; parts: Map<number, Part> }>();
+  const running = new Map<string, Promise<void>>();
   mkdirSync(directory, { recursive: true });
   for (const uploadId of directoriesIn(directory)) {
     const path = join(directory, uploadId);
@@ -105,6 +108,15 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
       const path = join(directory, uploadId, `${part.partNumber}`);
       return createReadStream(path, { end: part.sizeBytes - 1 });
     },
+    async oneAtATime({ uploadId }, run) {
+      const before = running.get(uploadId);
+      const now = (before ?? Promise.resolve()).then(run);
+      const settled = now.then(noop, noop);
+      running.set(uploadId, settled);
+      await settled;
+      if (running.get(uploadId) === settled) running.delete(uploadId);
+      return now;
+    },
     async forget({ uploadId }) {
       if (!uploads.delete(uploadId)) return;
       const path = join(temporary, randomUUID());
@@ -114,6 +126,8 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
     },
   };
 }
+
+function noop(): void {}
 
 function noSuchUpload(uploadId: string): S3Error {
   const message =

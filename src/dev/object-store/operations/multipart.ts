@@ -47,11 +47,17 @@ export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
   return { status: 204 };
 }
 
-/** The object appears whole or not at all, and the upload ends with it; an upload refused here can be mended. */
+/** One after the other: the parts are copied once, and whoever comes second hears that the upload has ended. */
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
-  const { request, body, objects, uploads, bucket, key, minPartBytes } = call;
+  const xml = await call.body.text();
+  return call.uploads.oneAtATime(uploadOf(call), () => complete(call, xml));
+}
+
+/** The object appears whole or not at all, and the upload ends with it; an upload refused here can be mended. */
+async function complete(call: ObjectCall, xml: string): Promise<Answer> {
+  const { request, objects, uploads, bucket, key, minPartBytes } = call;
   const upload = uploadOf(call);
-  const parts = chooseParts(upload, await body.text(), minPartBytes);
+  const parts = chooseParts(upload, xml, minPartBytes);
   let ended: Promise<void> | undefined;
   const record = await objects.put(
     bucket,
@@ -70,7 +76,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       headers: upload.headers,
       onlyIfAbsent: request.headers.get('if-none-match') === '*',
       commit: (appear) => {
-        // Aborted, or completed by another request, while the parts were copied: then this one comes too late.
+        // Aborted while the parts were copied: then this one comes too late.
         uploadOf(call);
         appear();
         ended = uploads.forget(upload);

@@ -1,0 +1,116 @@
+import { notOfParts } from './create-presigned-parts.ts';
+import type { Deadline } from './deadline.ts';
+import type { PendingFile, ReadyFile, UserFile } from './file.ts';
+import { contentMismatch, FileError, fileNotFound } from './file-error.ts';
+import { isOfParts } from './fingerprint.ts';
+import { type LookPorts, look } from './look.ts';
+import { allPartNumbers, type PartPlan } from './part-plan.ts';
+import { compareParts } from './parts.ts';
+import type { FileStore, MultipartStore } from './ports.ts';
+import { parseS3Key } from './s3-key.ts';
+
+interface Ports extends LookPorts {
+  store: Pick<FileStore, 'find' | 'findUpload'> & LookPorts['store'];
+  multipart: Pick<MultipartStore, 'uploadsOf' | 'parts' | 'complete' | 'abort'>;
+}
+
+/** How many part numbers an error names. */
+const NAMED_PARTS_MAX = 100;
+
+/**
+ * Makes the file of its parts. S3 is asked which it holds, each is held against
+ * what was announced, and READY is only said after a look at the whole.
+ *
+ * Safe to repeat: whatever became of the call before, S3 holds either the upload
+ * or the object.
+ *
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE
+ */
+export function completeMultipartUpload(ports: Ports) {
+  return async (userId: string, s3Key: string, deadline: Deadline): Promise<ReadyFile> => {
+    const file = await ports.store.find({ userId, s3Key: parseS3Key(s3Key) }, deadline);
+    if (file === undefined) throw fileNotFound(s3Key);
+    if (file.state === 'ready') return file.trusted ? file : completed(ports, file, deadline);
+    if (!isOfParts(file.fingerprint)) throw notOfParts(s3Key);
+
+    const upload = await ports.store.findUpload(file, deadline);
+    if (upload === undefined) return completed(ports, file, deadline);
+    const { uploadId, parts: announced } = upload;
+    const stored = uploadId && (await ports.multipart.parts(s3Key, uploadId, deadline));
+    // S3 does not know the upload: it was completed and nobody heard of it, or it is lost.
+    if (!uploadId || !stored) return completed(ports, file, deadline, announced);
+
+    const { right, missing, wrong } = compareParts(stored, announced);
+    if (wrong.length > 0) throw wrongParts(s3Key, wrong);
+    if (missing.length > 0) throw incomplete(s3Key, missing);
+    // While the row still says that there may be some.
+    await abortOthers(ports, file, uploadId, deadline);
+    try {
+      await ports.multipart.complete(s3Key, uploadId, right, deadline);
+    } catch (fault) {
+      // Somebody else may have completed it, or S3 has done it and could not say so.
+      const seen = await look(ports, file, deadline);
+      if (seen.found === 'bytes') return seen.file;
+      throw fault;
+    }
+    return completed(ports, file, deadline, announced);
+  };
+}
+
+/** What a call began that lost the race to write it down, and died before it could take it back. */
+async function abortOthers(
+  { multipart }: Ports,
+  { s3Key }: PendingFile,
+  uploadId: string,
+  deadline: Deadline,
+): Promise<void> {
+  for (const other of await multipart.uploadsOf(s3Key, deadline)) {
+    if (other !== uploadId) await multipart.abort(s3Key, other, deadline);
+  }
+}
+
+async function completed(
+  ports: Ports,
+  file: UserFile,
+  deadline: Deadline,
+  plan?: PartPlan,
+): Promise<ReadyFile> {
+  const seen = await look(ports, file, deadline);
+  switch (seen.found) {
+    case 'bytes':
+      return seen.file;
+    case 'other bytes':
+      throw contentMismatch(file.s3Key);
+    case 'deleted':
+      throw fileNotFound(file.s3Key);
+    case 'nothing':
+      if (plan === undefined) throw fileNotFound(file.s3Key);
+      throw incomplete(file.s3Key, allPartNumbers(plan));
+  }
+}
+
+function incomplete(s3Key: string, missing: number[]): FileError {
+  return new FileError(
+    'UPLOAD_INCOMPLETE',
+    `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, part ${missing[0]} among them; CreateMultipartUpload names those that are missing`,
+    {
+      metadata: {
+        s3_key: s3Key,
+        missing_parts: String(missing.length),
+        missing_part_numbers: named(missing),
+      },
+    },
+  );
+}
+
+function wrongParts(s3Key: string, wrong: number[]): FileError {
+  return new FileError(
+    'CONTENT_MISMATCH',
+    `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than were announced; upload them again`,
+    { metadata: { s3_key: s3Key, part_numbers: named(wrong) } },
+  );
+}
+
+function named(numbers: number[]): string {
+  return numbers.slice(0, NAMED_PARTS_MAX).join(',');
+}

@@ -1,0 +1,73 @@
+import type { Deadline } from './deadline.ts';
+import type { PendingFile, ReadyFile, UserFile } from './file.ts';
+import { FileError } from './file-error.ts';
+import { type LookPorts, look } from './look.ts';
+import type { FileStore, UploadIntent } from './ports.ts';
+import { randomSuffix, s3Key } from './s3-key.ts';
+
+export interface ReservePorts extends LookPorts {
+  store: Pick<FileStore, 'reserve'> & LookPorts['store'];
+}
+
+export type Reserved =
+  /** S3 was seen to hold the bytes within the trust window. */
+  | { there: true; file: ReadyFile }
+  /** The bytes are still to come. `created`: nobody has asked for them before. */
+  | { there: false; file: PendingFile; created: boolean };
+
+const RETRY_AFTER_MS = 1_000;
+
+/**
+ * The user's one live file of a content: found, or made under a key of its own.
+ * A new one costs one statement and no call to S3. The intent is committed before
+ * a URL exists, so whatever a URL can write has a row that remembers it.
+ *
+ * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
+ */
+export async function reserveFile(
+  ports: ReservePorts,
+  intent: Omit<UploadIntent, 's3Key'>,
+  deadline: Deadline,
+): Promise<Reserved> {
+  let suffix = '';
+  while (Date.now() < deadline) {
+    const plan = { ...intent, s3Key: s3Key(intent.userId, intent.filename, suffix) };
+    const reserved = await ports.store.reserve(plan, deadline);
+    if (reserved.refused !== undefined) {
+      if (reserved.refused === 'too many pending') throw tooManyPending(reserved.limit);
+      if (reserved.refused === 'key taken') suffix = randomSuffix();
+      continue;
+    }
+    const { file, created } = reserved;
+    const found = created ? undefined : await whereItIs(ports, file, deadline);
+    if (found !== undefined) return { there: true, file: found };
+    // READY until this look: only now can it be reserved for an upload.
+    if (file.state === 'pending') return { there: false, file, created };
+  }
+  throw alwaysAnother();
+}
+
+/** Others were in the way until the time was spent. */
+export function alwaysAnother(): FileError {
+  return new FileError('OVERLOADED', 'others create and delete this very file all the while; retry', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+async function whereItIs(
+  ports: LookPorts,
+  file: UserFile,
+  deadline: Deadline,
+): Promise<ReadyFile | undefined> {
+  if (file.state === 'ready' && file.trusted) return file;
+  const seen = await look(ports, file, deadline);
+  return seen.found === 'bytes' ? seen.file : undefined;
+}
+
+function tooManyPending(limit: number): FileError {
+  return new FileError(
+    'TOO_MANY_PENDING_UPLOADS',
+    `${limit} uploads of this user were asked for and not made; upload, or cancel with DeleteFile, or wait until their URLs expire`,
+    { metadata: { limit: String(limit) } },
+  );
+}

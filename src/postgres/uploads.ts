@@ -1,0 +1,54 @@
+import { sql } from 'kysely';
+import { after, COLUMNS, firstPause, type RowKey } from './expressions.ts';
+import type { FileRow } from './file-row.ts';
+import { prepare } from './prepared.ts';
+
+/** Uploads in parts that are under way. */
+
+export interface UploadRow extends FileRow {
+  part_size: string;
+  part_md5s: Buffer;
+  upload_id: string | null;
+}
+
+const untrusted = sql<boolean | null>`false`.as('trusted');
+
+export const findUpload = prepare<RowKey>()<UploadRow>('find_upload', (db, param) =>
+  db
+    .selectFrom('files')
+    .select([...COLUMNS, 'upload_id', untrusted])
+    .select([sql<string>`part_size`.as('part_size'), sql<Buffer>`part_md5s`.as('part_md5s')])
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where('part_md5s', 'is not', null),
+);
+
+export const renewUpload = prepare<RowKey & { multipartSeconds: number }>()<UploadRow>(
+  'renew_upload',
+  (db, param) =>
+    db
+      .updateTable('files')
+      .set({
+        url_expire_at: sql`greatest(url_expire_at, ${after(param('multipartSeconds'))})`,
+        due_at: firstPause,
+        looks: 0,
+      })
+      .where('user_id', '=', param('userId'))
+      .where('s3_key', '=', param('s3Key'))
+      .where('part_md5s', 'is not', null)
+      .returning([...COLUMNS, 'upload_id', untrusted])
+      .returning([sql<string>`part_size`.as('part_size'), sql<Buffer>`part_md5s`.as('part_md5s')]),
+);
+
+export const bindUpload = prepare<RowKey & { uploadId: string; before: string | null }>()<{ s3_key: string }>(
+  'bind_upload',
+  (db, param) =>
+    db
+      .updateTable('files')
+      .set({ upload_id: param('uploadId') })
+      .where('user_id', '=', param('userId'))
+      .where('s3_key', '=', param('s3Key'))
+      .where('part_md5s', 'is not', null)
+      .where('upload_id', 'is not distinct from', sql<string>`${param('before')}::text`)
+      .returning('s3_key'),
+);

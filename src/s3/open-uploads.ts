@@ -1,0 +1,27 @@
+import {
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import type { ListedUpload } from '../files/ports.ts';
+
+/**
+ * Uploads in parts that are neither completed nor aborted, in the order of their keys' bytes, a page in memory. The SDK has
+ * no paginator for this one.
+ */
+export async function* openUploads(
+  client: S3Client,
+  input: ListMultipartUploadsCommandInput,
+  options: { abortSignal?: AbortSignal } = {},
+): AsyncIterable<ListedUpload> {
+  let markers: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> = {};
+  for (;;) {
+    const page = await client.send(new ListMultipartUploadsCommand({ ...input, ...markers }), options);
+    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+      if (Key === undefined || UploadId === undefined || Initiated === undefined) continue;
+      yield { s3Key: Key, uploadId: UploadId, initiated: Initiated };
+    }
+    if (page.IsTruncated !== true) return;
+    markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+  }
+}

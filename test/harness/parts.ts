@@ -1,0 +1,54 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Client } from '@connectrpc/connect';
+import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { type PutAnswer, putTo } from './put.ts';
+
+type Files = Client<typeof FileService>;
+
+/** What a client has when it begins an upload in parts. */
+export interface CutFile {
+  filename: string;
+  mimeType: string;
+  size: bigint;
+  partMd5s: Uint8Array[];
+  /** From 0, as an array has them; part n is `parts[n - 1]`. */
+  parts: Buffer[];
+}
+
+/** A file of `sizes.length` parts with bytes that nobody has sent before. */
+export function cutFile(filename: string, sizes: readonly number[]): CutFile {
+  const parts = sizes.map((size) => Buffer.alloc(size, randomBytes(64)));
+  return {
+    filename,
+    mimeType: 'video/mp4',
+    size: BigInt(sizes.reduce((sum, size) => sum + size, 0)),
+    partMd5s: parts.map((part) => createHash('md5').update(part).digest()),
+    parts,
+  };
+}
+
+export async function putPart(
+  files: Files,
+  s3Key: string,
+  file: CutFile,
+  number: number,
+): Promise<PutAnswer> {
+  const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [number] });
+  const [part] = parts;
+  const bytes = file.parts[number - 1];
+  if (part === undefined || bytes === undefined) throw new Error(`there is no part ${number}`);
+  return putTo(part.presignedUrl, part.requiredHeaders, bytes);
+}
+
+/** All that are named, in this order. @throws when S3 refuses one */
+export async function putParts(
+  files: Files,
+  s3Key: string,
+  file: CutFile,
+  numbers: readonly number[],
+): Promise<void> {
+  for (const number of numbers) {
+    const { status, body } = await putPart(files, s3Key, file, number);
+    if (status !== 200) throw new Error(`part ${number}: ${status} ${body}`);
+  }
+}

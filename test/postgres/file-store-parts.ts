@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { PendingFile } from '../../src/files/file.ts';
+import { fingerprintOfParts } from '../../src/files/fingerprint.ts';
+import type { FileRef, UploadIntent } from '../../src/files/ports.ts';
+import type { StoreLimits } from '../../src/postgres/file-store.ts';
+import type { PatientStore } from '../harness/deadline.ts';
+import type { OpenStore } from './open-store.ts';
+
+const DAY = 86_400;
+
+const LIMITS: StoreLimits = {
+  urlSeconds: 3_600,
+  multipartSeconds: 7 * DAY,
+  trustSeconds: 900,
+  longestUploadSeconds: DAY,
+  pendingMax: 20,
+};
+
+const SETTLING = LIMITS.multipartSeconds + LIMITS.longestUploadSeconds;
+
+function intent(filename: string, parts = 3, userId = 'ada'): UploadIntent {
+  const md5s = Array.from({ length: parts }, (_, i) => createHash('md5').update(`${filename} ${i}`).digest());
+  return {
+    userId,
+    s3Key: `${userId}_${filename}`,
+    filename,
+    mimeType: 'video/mp4',
+    fingerprint: fingerprintOfParts(md5s),
+    size: parts * 10 - 1,
+    parts: { partSize: 10, md5s: Buffer.concat(md5s) },
+  };
+}
+
+const seen = ({ fingerprint, size = 0 }: UploadIntent) => ({
+  size,
+  etag: fingerprint,
+  fingerprint,
+  mimeType: 'video/mp4',
+  lastModified: new Date(),
+});
+
+/** What `FileStore` says of uploads in parts, as tests. */
+export function uploadsInPartsContract(
+  name: string,
+  open: (limits: StoreLimits) => Promise<OpenStore>,
+): void {
+  describe(`${name}, of uploads in parts`, () => {
+    let opened: OpenStore;
+    let store: PatientStore;
+    beforeAll(async () => {
+      opened = await open(LIMITS);
+      store = opened.store;
+    });
+    afterAll(() => opened.close());
+    beforeEach(async () => {
+      await opened.pool.query('delete from files');
+    });
+
+    async function pending(asked: UploadIntent): Promise<PendingFile> {
+      const made = await store.reserve(asked);
+      if (made.refused !== undefined || made.file.state !== 'pending') throw new Error('not PENDING');
+      return made.file;
+    }
+
+    async function urlEnd({ userId, s3Key }: FileRef): Promise<number> {
+      const { rows } = await opened.pool.query<{ end: number }>(
+        'select extract(epoch from url_expire_at - now())::float8 as end from files where user_id = $1 and s3_key = $2',
+        [userId, s3Key],
+      );
+      return rows[0]?.end ?? Number.NaN;
+    }
+
+    it.each([1, 3, 10_000])(
+      'keeps what was announced of %d parts, and what S3 calls the upload',
+      async (n) => {
+        const asked = intent('film.mp4', n);
+        const file = await pending(asked);
+        expect(file.fingerprint).toBe(asked.fingerprint);
+        const parts = { ...asked.parts, size: asked.size, count: n };
+        expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: undefined });
+        expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(true);
+        expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: 'upload 1' });
+      },
+    );
+
+    it('is one file however often it is asked for, and keeps its upload', async () => {
+      const asked = intent('film.mp4');
+      const file = await pending(asked);
+      await store.bindUpload(file, 'upload 1', undefined);
+      const again = await store.reserve({ ...asked, s3Key: 'ada_other.mp4', filename: 'other.mp4' });
+      expect(again).toMatchObject({ created: false, file: { s3Key: file.s3Key } });
+      expect(await store.findUpload(file)).toMatchObject({ uploadId: 'upload 1' });
+    });
+
+    it('lives a week from when it was last asked for, by whichever call', async () => {
+      const asked = intent('film.mp4');
+      const file = await pending(asked);
+      expect(await urlEnd(file)).toBeCloseTo(LIMITS.multipartSeconds, -1);
+      await opened.shiftTime(3 * DAY);
+      await store.findUpload(file);
+      expect(await urlEnd(file)).toBeCloseTo(4 * DAY, -1);
+      expect(await store.renewUpload(file)).toEqual(await store.findUpload(file));
+      expect(await urlEnd(file)).toBeCloseTo(7 * DAY, -1);
+      await opened.shiftTime(3 * DAY);
+      await store.reserve(asked);
+      expect(await urlEnd(file)).toBeCloseTo(7 * DAY, -1);
+    });
+
+    it('binds one upload of many at once', async () => {
+      const file = await pending(intent('film.mp4'));
+      const ids = Array.from({ length: 10 }, (_, i) => `upload ${i}`);
+      const bound = await Promise.all(ids.map((id) => store.bindUpload(file, id, undefined)));
+      expect(bound.filter(Boolean)).toHaveLength(1);
+      expect((await store.findUpload(file))?.uploadId).toBe(ids[bound.indexOf(true)]);
+    });
+
+    it('binds another only in the place of the one that the caller knows', async () => {
+      const file = await pending(intent('film.mp4'));
+      await store.bindUpload(file, 'upload 1', undefined);
+      expect(await store.bindUpload(file, 'upload 2', undefined)).toBe(false);
+      expect(await store.bindUpload(file, 'upload 2', 'upload 0')).toBe(false);
+      expect(await store.bindUpload(file, 'upload 2', 'upload 1')).toBe(true);
+      expect((await store.findUpload(file))?.uploadId).toBe('upload 2');
+    });
+
+    it('is an upload no longer when it is READY, deleted, or of a single PUT', async () => {
+      const asked = { ready: intent('a.mp4'), deleted: intent('b.mp4') };
+      const ready = await pending(asked.ready);
+      await store.markReady(ready, seen(asked.ready));
+      const deleted = await pending(asked.deleted);
+      expect(await store.markDeleted(deleted)).toEqual({
+        userId: 'ada',
+        s3Key: deleted.s3Key,
+        inParts: true,
+      });
+      const { parts: _, ...single } = intent('c.mp4');
+      const put = await pending(single);
+      for (const file of [ready, deleted, put]) {
+        expect(await store.findUpload(file)).toBeUndefined();
+        expect(await store.renewUpload(file)).toBeUndefined();
+        expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(false);
+      }
+      expect(await store.find(ready)).toMatchObject({ state: 'ready', fingerprint: asked.ready.fingerprint });
+    });
+
+    it('once READY and then lost, is asked for anew with its parts', async () => {
+      const asked = intent('film.mp4');
+      const file = await pending(asked);
+      await store.bindUpload(file, 'upload 1', undefined);
+      const ready = await store.markReady(file, seen(asked));
+      if (ready === undefined) throw new Error('not READY');
+      await store.markLost(ready);
+      expect(await store.findUpload(file)).toBeUndefined();
+      await store.reserve(asked);
+      expect(await store.findUpload(file)).toMatchObject({
+        parts: { md5s: asked.parts?.md5s },
+        uploadId: undefined,
+      });
+    });
+
+    it('tells the sweeper which tombstones may have parts, and settles a day after its week', async () => {
+      const film = await pending(intent('film.mp4'));
+      const gone = await pending(intent('gone.mp4'));
+      await store.markDeleted(gone);
+      await opened.shiftTime(SETTLING - 60);
+      const early = await store.claimDue(10, 60);
+      expect(early.map(({ settled }) => settled)).toEqual([false, false]);
+      await opened.shiftTime(120);
+      const due = await store.claimDue(10, 60);
+      const { createTime: _, ...same } = film;
+      expect(due).toContainEqual({ state: 'pending', file: expect.objectContaining(same), settled: true });
+      expect(due).toContainEqual({
+        state: 'deleted',
+        ref: { userId: 'ada', s3Key: gone.s3Key, inParts: true },
+        settled: true,
+      });
+    });
+
+    it('says nothing to another user, and takes nothing from one', async () => {
+      const file = await pending(intent('film.mp4'));
+      const theirs = { userId: 'bob', s3Key: file.s3Key };
+      expect(await store.findUpload(theirs)).toBeUndefined();
+      expect(await store.renewUpload(theirs)).toBeUndefined();
+      expect(await store.bindUpload(theirs, 'upload 1', undefined)).toBe(false);
+      expect((await store.findUpload(file))?.uploadId).toBeUndefined();
+    });
+  });
+}

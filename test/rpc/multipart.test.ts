@@ -1,0 +1,506 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FileState } from '../../gen/files/v1/file_pb.ts';
+import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { fingerprintOfParts } from '../../src/files/fingerprint.ts';
+import { failureOf } from '../harness/failure.ts';
+import { md5, newUser } from '../harness/made-up.ts';
+import { type CutFile, cutFile, putParts } from '../harness/parts.ts';
+import { putTo } from '../harness/put.ts';
+import { startTestService, type TestService, WIRES } from '../harness/service.ts';
+
+/** The least that S3 takes, so that a few parts are few bytes. */
+const PART = 5 * 1024 ** 2;
+
+let service: TestService;
+let s3: S3Client;
+beforeAll(async () => {
+  service = await startTestService({ MULTIPART_PART_BYTES: String(PART) });
+  s3 = new S3Client({ ...service.bucket, forcePathStyle: true });
+});
+afterAll(async () => {
+  s3.destroy();
+  await service.stop();
+});
+
+const threeParts = () => cutFile('film.mp4', [PART, PART, 1_000]);
+/** As a client gives it to a call that may have to wait for S3. */
+const PATIENT = { timeoutMs: 20_000 };
+const Bucket = () => service.bucket.bucket;
+
+/** What is under way in S3 under a key. */
+async function uploadsOf(s3Key: string): Promise<string[]> {
+  const { Uploads = [] } = await s3.send(
+    new ListMultipartUploadsCommand({ Bucket: Bucket(), Prefix: s3Key }),
+  );
+  return Uploads.map(({ UploadId = '' }) => UploadId);
+}
+
+async function begun(user: string, file: CutFile = threeParts()) {
+  const files = service.as(user);
+  const { s3Key } = await files.createMultipartUpload(file);
+  const [uploadId = ''] = await uploadsOf(s3Key);
+  return { user, files, file, s3Key, uploadId };
+}
+
+async function finished(file: CutFile = threeParts()) {
+  const upload = await begun(newUser(), file);
+  await putParts(upload.files, upload.s3Key, file, [1, 2, 3]);
+  await upload.files.completeMultipartUpload({ s3Key: upload.s3Key });
+  return upload;
+}
+
+/** All rows' times, as if this had passed. */
+async function pass(seconds: number): Promise<void> {
+  await service.pool.query(
+    `update files set due_at = due_at - $1 * interval '1 s', url_expire_at = url_expire_at - $1 * interval '1 s', seen_at = seen_at - $1 * interval '1 s'`,
+    [seconds],
+  );
+}
+
+describe.each(WIRES)('over %s', (wire) => {
+  it('a file in parts, sent in any order, becomes a file like any other', async () => {
+    const user = newUser();
+    const files = service.as(user, wire);
+    const file = threeParts();
+    const answer = await files.createMultipartUpload(file);
+    expect(answer).toMatchObject({
+      type: UploadType.NEW,
+      s3Key: `${user}_film.mp4`,
+      partSize: BigInt(PART),
+      missingPartNumbers: [1, 2, 3],
+    });
+    const { s3Key } = answer;
+    const week = Number(answer.expireTime?.seconds) - Date.now() / 1_000;
+    expect(week).toBeGreaterThan(7 * 86_400 - 60);
+    expect(week).toBeLessThanOrEqual(7 * 86_400);
+    expect((await files.listFiles({})).files).toEqual([]);
+    expect((await files.getFile({ s3Key })).file).toMatchObject({
+      state: FileState.PENDING,
+      size: file.size,
+    });
+
+    await putParts(files, s3Key, file, [3, 1, 2]);
+    const { file: made } = await files.completeMultipartUpload({ s3Key }, PATIENT);
+    expect(made).toMatchObject({
+      s3Key,
+      filename: 'film.mp4',
+      mimeType: 'video/mp4',
+      size: file.size,
+      md5: '',
+      etag: fingerprintOfParts(file.partMd5s),
+      state: FileState.READY,
+    });
+    expect((await files.listFiles({})).files).toEqual([made]);
+
+    expect(await files.createMultipartUpload({ ...file, filename: 'again.mp4' })).toMatchObject({
+      type: UploadType.EXISTING,
+      s3Key,
+      missingPartNumbers: [],
+    });
+    const { presignedUrl } = await files.createPresignedDownload({ s3Key });
+    const range = await fetch(presignedUrl, { headers: { range: `bytes=${PART}-${PART + 9}` } });
+    expect(range.status).toBe(206);
+    expect(Buffer.from(await range.arrayBuffer())).toEqual(file.parts[1]?.subarray(0, 10));
+    const whole = Buffer.from(await (await fetch(presignedUrl)).arrayBuffer());
+    expect(whole.equals(Buffer.concat(file.parts))).toBe(true);
+
+    await files.deleteFile({ s3Key });
+    expect((await files.listFiles({})).files).toEqual([]);
+    expect(await service.bucket.keys()).not.toContain(s3Key);
+    expect(await uploadsOf(s3Key)).toEqual([]);
+  });
+});
+
+describe('resuming', () => {
+  it('sends only what is missing', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    await putParts(files, s3Key, file, [2]);
+    const again = await files.createMultipartUpload(file);
+    expect(again).toMatchObject({ type: UploadType.NEW, s3Key, missingPartNumbers: [1, 3] });
+    expect(await uploadsOf(s3Key)).toHaveLength(1);
+    await putParts(files, s3Key, file, again.missingPartNumbers);
+    expect((await files.createMultipartUpload(file)).missingPartNumbers).toEqual([]);
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
+  });
+
+  it('takes a part again', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    await putParts(files, s3Key, file, [1, 1, 2, 3, 1]);
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.size).toBe(file.size);
+  });
+
+  it('begins anew where S3 has lost the upload', async () => {
+    const { files, file, s3Key, uploadId } = await begun(newUser());
+    await putParts(files, s3Key, file, [1, 2]);
+    await s3.send(new AbortMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key, UploadId: uploadId }));
+    expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
+      reason: 'UPLOAD_INCOMPLETE',
+      metadata: { missing_parts: '3', missing_part_numbers: '1,2,3' },
+    });
+    expect((await files.createMultipartUpload(file)).missingPartNumbers).toEqual([1, 2, 3]);
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
+  });
+
+  it('finds what a call began that died before it could write it down', async () => {
+    const { files, file, s3Key, uploadId } = await begun(newUser());
+    await putParts(files, s3Key, file, [1]);
+    await service.pool.query('update files set upload_id = null where s3_key = $1', [s3Key]);
+    await putParts(files, s3Key, file, [2]);
+    expect((await files.createMultipartUpload(file)).missingPartNumbers).toEqual([3]);
+    expect(await uploadsOf(s3Key)).toEqual([uploadId]);
+  });
+
+  it('is one upload, however many ask at once', async () => {
+    const user = newUser();
+    const file = threeParts();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => service.as(user).createMultipartUpload(file, PATIENT)),
+    );
+    expect(new Set(answers.map(({ s3Key }) => s3Key))).toEqual(new Set([`${user}_film.mp4`]));
+    expect(await uploadsOf(`${user}_film.mp4`)).toHaveLength(1);
+  });
+
+  it('of a lost file asks for all of it again', async () => {
+    const { files, file, s3Key } = await finished();
+    await service.bucket.remove(s3Key);
+    await pass(1_000);
+    expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
+      reason: 'FILE_NOT_FOUND',
+    });
+    const again = await files.createMultipartUpload(file);
+    expect(again).toMatchObject({ type: UploadType.NEW, s3Key, missingPartNumbers: [1, 2, 3] });
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
+  });
+});
+
+describe('parts that are not what was announced', () => {
+  it.each(['other bytes', 'too few bytes', 'too many bytes'])('%s: S3 refuses them', async (what) => {
+    const { files, file, s3Key } = await begun(newUser());
+    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [3] });
+    const [part] = parts;
+    const bytes = { 'other bytes': 1_000, 'too few bytes': 999, 'too many bytes': 1_001 }[what] ?? 0;
+    const other = Buffer.alloc(bytes, 'other');
+    const headers = { ...part?.requiredHeaders, 'Content-Length': String(bytes) };
+    expect((await putTo(part?.presignedUrl ?? '', headers, other)).status).toBeGreaterThanOrEqual(400);
+    await putParts(files, s3Key, file, [1, 2]);
+    expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
+      code: 'FailedPrecondition',
+      reason: 'UPLOAD_INCOMPLETE',
+      metadata: { s3_key: s3Key, missing_parts: '1', missing_part_numbers: '3' },
+    });
+    expect((await files.listFiles({})).files).toEqual([]);
+    await putParts(files, s3Key, file, [3]);
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
+  });
+
+  it('written by somebody else into the upload, are named, and mended', async () => {
+    const { files, file, s3Key, uploadId } = await begun(newUser());
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    const foreign = Buffer.alloc(PART, 'of another upload');
+    await s3.send(
+      new UploadPartCommand({
+        Bucket: Bucket(),
+        Key: s3Key,
+        UploadId: uploadId,
+        PartNumber: 2,
+        Body: foreign,
+      }),
+    );
+    expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
+      code: 'FailedPrecondition',
+      reason: 'CONTENT_MISMATCH',
+      metadata: { part_numbers: '2' },
+    });
+    expect((await files.listFiles({})).files).toEqual([]);
+    expect((await files.createMultipartUpload(file)).missingPartNumbers).toEqual([2]);
+    await putParts(files, s3Key, file, [2]);
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.etag).toBe(
+      fingerprintOfParts(file.partMd5s),
+    );
+  });
+
+  it('from another upload cannot be sent to this one', async () => {
+    const user = newUser();
+    const [one, other] = [await begun(user), await begun(user, cutFile('other.mp4', [PART, PART, 1_000]))];
+    const { parts } = await one.files.createPresignedParts({ s3Key: one.s3Key, partNumbers: [1] });
+    const [part] = parts;
+    const stolen = new URL(part?.presignedUrl ?? '');
+    stolen.searchParams.set('uploadId', other.uploadId);
+    const { status } = await putTo(stolen.href, part?.requiredHeaders ?? {}, one.file.parts[0] ?? '');
+    expect(status).toBe(403);
+    const bytes = other.file.parts[0] ?? '';
+    expect((await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, bytes)).status).toBe(400);
+  });
+
+  it('can be overwritten by nobody once the file is READY', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [1] });
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    await files.completeMultipartUpload({ s3Key }, PATIENT);
+    const [part] = parts;
+    const replayed = await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, file.parts[0] ?? '');
+    expect(replayed.status).toBe(404);
+    expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers: [1] }))).toMatchObject({
+      code: 'FailedPrecondition',
+      reason: 'UPLOAD_COMPLETE',
+    });
+  });
+});
+
+describe('completing', () => {
+  it('twice, and ten times at once, gives the same file', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 10 }, () => files.completeMultipartUpload({ s3Key }, PATIENT)),
+    );
+    const made = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value.file?.etag] : []));
+    // S3 may be busy with the first of them; whoever hears so asks again.
+    expect(made.length).toBeGreaterThan(0);
+    const again = await files.completeMultipartUpload({ s3Key }, PATIENT);
+    expect(new Set([...made, again.file?.etag])).toEqual(new Set([fingerprintOfParts(file.partMd5s)]));
+    expect(await uploadsOf(s3Key)).toEqual([]);
+  });
+
+  it('whose answer was lost, gives the file', async () => {
+    const { files, file, s3Key, uploadId } = await begun(newUser());
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    const { Parts } = await s3.send(
+      new ListPartsCommand({ Bucket: Bucket(), Key: s3Key, UploadId: uploadId }),
+    );
+    const MultipartUpload = { Parts: Parts?.map(({ PartNumber, ETag }) => ({ PartNumber, ETag })) };
+    await s3.send(
+      new CompleteMultipartUploadCommand({
+        Bucket: Bucket(),
+        Key: s3Key,
+        UploadId: uploadId,
+        MultipartUpload,
+      }),
+    );
+    expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file).toMatchObject({
+      state: FileState.READY,
+      size: file.size,
+    });
+  });
+
+  it('of what was completed without an answer is not even needed: the list has it, and it is EXISTING', async () => {
+    for (const ask of ['list', 'create'] as const) {
+      const { files, file, s3Key, uploadId } = await begun(newUser());
+      await putParts(files, s3Key, file, [1, 2, 3]);
+      const Parts = file.partMd5s.map((sum, i) => ({
+        PartNumber: i + 1,
+        ETag: Buffer.from(sum).toString('hex'),
+      }));
+      const input = { Bucket: Bucket(), Key: s3Key, UploadId: uploadId, MultipartUpload: { Parts } };
+      await s3.send(new CompleteMultipartUploadCommand(input));
+      if (ask === 'list') expect((await files.listFiles({})).files).toMatchObject([{ s3Key }]);
+      else expect((await files.createMultipartUpload(file)).type).toBe(UploadType.EXISTING);
+    }
+  });
+
+  it('removes what another call left under the key', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
+    expect(await uploadsOf(s3Key)).toHaveLength(2);
+    await putParts(files, s3Key, file, [1, 2, 3]);
+    await files.completeMultipartUpload({ s3Key }, PATIENT);
+    expect(await uploadsOf(s3Key)).toEqual([]);
+  });
+
+  it('at the moment of a delete ends with neither a file nor a part', async () => {
+    for (let round = 0; round < 5; round++) {
+      const { files, file, s3Key } = await begun(newUser());
+      await putParts(files, s3Key, file, [1, 2, 3]);
+      const [completed] = await Promise.allSettled([
+        files.completeMultipartUpload({ s3Key }, PATIENT),
+        files.deleteFile({ s3Key }),
+      ]);
+      // Before the delete it is a file, after it there is none; in between S3 has lost the parts.
+      if (completed.status === 'rejected') {
+        expect(await failureOf(Promise.reject(completed.reason))).toMatchObject({
+          code: expect.stringMatching(/NotFound|FailedPrecondition|Unavailable/),
+        });
+      }
+      expect((await files.listFiles({})).files).toEqual([]);
+      await pass(60);
+      await service.app.sweeper.sweep();
+      expect(await service.bucket.keys()).not.toContain(s3Key);
+      expect(await uploadsOf(s3Key)).toEqual([]);
+    }
+  });
+});
+
+describe('what is asked for wrongly', () => {
+  const plan = (sizes: number[], over: Partial<CutFile> = {}) => ({ ...cutFile('a.bin', sizes), ...over });
+  const sums = (count: number, length = 16) =>
+    Array.from({ length: count }, () => new Uint8Array(length).fill(count % 251));
+
+  it.each([
+    ['no bytes', plan([0], { size: 0n }), 'INVALID_SIZE', 'size'],
+    ['a negative size', plan([1], { size: -1n }), 'INVALID_SIZE', 'size'],
+    ['more than the largest object', plan([1], { size: 5n * 1024n ** 4n + 1n }), 'FILE_TOO_LARGE', 'size'],
+    ['no MD5s', plan([1], { partMd5s: [] }), 'INVALID_PARTS', 'part_md5s'],
+    ['an MD5 of 15 bytes', plan([1], { partMd5s: sums(1, 15) }), 'INVALID_PARTS', 'part_md5s'],
+    ['an MD5 in hex', plan([1], { partMd5s: sums(1, 32) }), 'INVALID_PARTS', 'part_md5s'],
+    ['too few MD5s', plan([PART, 1], { partMd5s: sums(1) }), 'INVALID_PARTS', 'part_md5s'],
+    ['too many MD5s', plan([PART], { partMd5s: sums(2) }), 'INVALID_PARTS', 'part_md5s'],
+    [
+      '10,001 MD5s',
+      plan([1], { size: BigInt(PART) * 10_001n, partMd5s: sums(10_001) }),
+      'INVALID_PARTS',
+      'part_md5s',
+    ],
+    ['a bad name', plan([1], { filename: 'a/b' }), 'INVALID_FILENAME', 'filename'],
+    ['a bad type', plan([1], { mimeType: 'video' }), 'INVALID_MIME_TYPE', 'mime_type'],
+  ])('%s', async (_, request, reason, field) => {
+    for (const wire of WIRES) {
+      const user = newUser();
+      expect(await failureOf(service.as(user, wire).createMultipartUpload(request))).toMatchObject({
+        code: 'InvalidArgument',
+        reason,
+        fields: [field],
+      });
+    }
+  });
+
+  it('says how the size is cut', async () => {
+    const request = plan([1], { size: BigInt(PART) * 10_001n, partMd5s: sums(3) });
+    expect(await failureOf(service.as(newUser()).createMultipartUpload(request))).toMatchObject({
+      metadata: { part_size: String(2 * PART), part_count: '5001' },
+    });
+  });
+
+  it.each([
+    ['none', []],
+    ['0', [0]],
+    ['a negative one', [-1]],
+    ['one past the last', [4]],
+    ['one twice', [1, 2, 1]],
+    ['more than a thousand', Array.from({ length: 1_001 }, () => 1)],
+  ])('part numbers: %s', async (_, partNumbers) => {
+    const { files, s3Key } = await begun(newUser());
+    expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers }))).toMatchObject({
+      code: 'InvalidArgument',
+      reason: 'INVALID_PARTS',
+      fields: ['part_numbers'],
+      metadata: { part_size: String(PART), part_count: '3' },
+    });
+  });
+
+  it('parts of a file that goes with a single PUT', async () => {
+    const files = service.as(newUser());
+    const { s3Key } = await files.createPresignedUpload({
+      filename: 'a.txt',
+      mimeType: 'text/plain',
+      md5: md5('a'),
+    });
+    const refused = { reason: 'INVALID_S3_KEY', fields: ['s3_key'] };
+    expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers: [1] }))).toMatchObject(refused);
+    expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject(refused);
+  });
+
+  it('another user’s upload is no upload, byte for byte', async () => {
+    const { s3Key } = await begun(newUser());
+    const other = service.as(newUser());
+    const absent = 'nobody_film.mp4';
+    const same = async (ask: (key: string) => Promise<unknown>) => {
+      const [theirs, none] = [await failureOf(ask(s3Key)), await failureOf(ask(absent))];
+      expect(theirs).toMatchObject({ code: 'NotFound', reason: 'FILE_NOT_FOUND' });
+      expect(JSON.stringify(theirs).replaceAll(s3Key, absent)).toBe(JSON.stringify(none));
+    };
+    await same((key) => other.createPresignedParts({ s3Key: key, partNumbers: [1] }));
+    await same((key) => other.completeMultipartUpload({ s3Key: key }));
+  });
+
+  it('no user at all', async () => {
+    const nobody = service.as(undefined);
+    const failures = await Promise.all([
+      failureOf(nobody.createMultipartUpload(threeParts())),
+      failureOf(nobody.createPresignedParts({ s3Key: 'a', partNumbers: [1] })),
+      failureOf(nobody.completeMultipartUpload({ s3Key: 'a' })),
+    ]);
+    for (const failure of failures) {
+      expect(failure).toMatchObject({ code: 'Unauthenticated', reason: 'USER_ID_MISSING' });
+    }
+  });
+});
+
+describe('what comes to nothing', () => {
+  it('is aborted by a delete at once, and its URLs are dead', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    await putParts(files, s3Key, file, [1]);
+    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [2] });
+    await files.deleteFile({ s3Key });
+    expect(await uploadsOf(s3Key)).toEqual([]);
+    const [part] = parts;
+    const late = await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, file.parts[1] ?? '');
+    expect(late.status).toBe(404);
+    expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
+      reason: 'FILE_NOT_FOUND',
+    });
+  });
+
+  it('is kept for a week from the last time it was asked for, and a day; then nothing is left', async () => {
+    const { files, file, s3Key } = await begun(newUser());
+    await putParts(files, s3Key, file, [1]);
+    await pass(6 * 86_400);
+    await service.app.sweeper.sweep();
+    await putParts(files, s3Key, file, [2]);
+    await pass(7 * 86_400 + 3_600);
+    await service.app.sweeper.sweep();
+    expect((await files.createMultipartUpload(file)).missingPartNumbers).toEqual([3]);
+
+    await pass(8 * 86_400 + 3_600);
+    await service.app.sweeper.sweep();
+    expect(await uploadsOf(s3Key)).toEqual([]);
+    // Once more, until S3 has none.
+    await pass(86_400);
+    await service.app.sweeper.sweep();
+    const { rowCount } = await service.pool.query('select from files where s3_key = $1', [s3Key]);
+    expect(rowCount).toBe(0);
+  });
+
+  it('is repeated until the tombstone settles: what somebody begins under its key goes, too', async () => {
+    const { files, s3Key } = await begun(newUser());
+    await files.deleteFile({ s3Key });
+    await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
+    await pass(60);
+    await service.app.sweeper.sweep();
+    expect(await uploadsOf(s3Key)).toEqual([]);
+  });
+});
+
+it('a plan of 10,000 parts fits a call, and its URLs come a thousand at a time', async () => {
+  const files = service.as(newUser());
+  const partMd5s = Array.from({ length: 10_000 }, (_, i) => Buffer.from(md5(`part ${i}`), 'base64'));
+  const request = {
+    filename: 'huge.bin',
+    mimeType: 'application/octet-stream',
+    size: BigInt(PART) * 9_999n + 1n,
+    partMd5s,
+  };
+  const answer = await files.createMultipartUpload(request);
+  expect(answer.missingPartNumbers).toHaveLength(10_000);
+  const { parts } = await files.createPresignedParts({
+    s3Key: answer.s3Key,
+    partNumbers: answer.missingPartNumbers.slice(-1_000),
+  });
+  expect(parts).toHaveLength(1_000);
+  expect(parts.at(-1)).toMatchObject({
+    partNumber: 10_000,
+    requiredHeaders: { 'Content-MD5': md5('part 9999'), 'Content-Length': '1' },
+  });
+  expect((await files.createMultipartUpload(request)).missingPartNumbers).toHaveLength(10_000);
+  await files.deleteFile({ s3Key: answer.s3Key });
+});
