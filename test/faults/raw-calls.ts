@@ -1,4 +1,9 @@
-import { connect as connectHttp2, constants, type OutgoingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  constants,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import { connect } from 'node:net';
 
 /** What came of a request, as far as anything did. */
@@ -29,28 +34,34 @@ export function tell(port: number, bytes: string | Uint8Array): Promise<RawAnswe
   });
 }
 
-/** One request over HTTP/2, with whatever headers; the body is sent at once and ended. */
-export function ask(
-  port: number,
+/** One request over HTTP/2, with whatever headers, on a connection of its own. */
+export async function ask(port: number, headers: OutgoingHttpHeaders, body?: Uint8Array): Promise<RawAnswer> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {});
+  try {
+    return await askOn(session, headers, body);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** The same on a connection that is there; the body is sent at once and ended. */
+export function askOn(
+  session: ClientHttp2Session,
   headers: OutgoingHttpHeaders,
   body: Uint8Array = new Uint8Array(),
 ): Promise<RawAnswer> {
   return new Promise((resolve) => {
-    const session = connectHttp2(`http://127.0.0.1:${port}`, {
-      settings: { enablePush: false },
-    });
     let outcome = 'closed';
     let text = '';
-    const done = () => {
-      session.destroy();
-      resolve({ outcome, text });
-    };
-    session.on('error', () => {}).once('close', done);
     const stream = session.request({ ':method': 'POST', ...headers }, { endStream: false });
+    const done = () => {
+      resolve({ outcome, text });
+      stream.close(constants.NGHTTP2_CANCEL);
+    };
     const note = (fields: Record<string, unknown>) => {
       if (fields[':status'] !== undefined) outcome = `${fields[':status']}`;
       if (fields['grpc-status'] !== undefined) outcome += ` grpc ${fields['grpc-status']}`;
-      if (fields['grpc-message'] !== undefined) text += decodeURIComponent(`${fields['grpc-message']}`);
+      if (fields['grpc-message'] !== undefined) text += `${fields['grpc-message']}`;
     };
     stream
       .on('response', note)
