@@ -251,7 +251,6 @@ const begun = (streamId: number) =>
   frame(FRAME.headers, FLAG.endHeaders, streamId, headerBlock(grpcHeaders(path)));
 
 it('5,000 streams on one connection, none of them ended', async (context) => {
-  const refused: number[] = [];
   for (const port of [grpcPort, httpPort]) {
     using raw = await openRawHttp2(port);
     const streams = Array.from({ length: 5_000 }, (_, index) => begun(2 * index + 1));
@@ -260,14 +259,9 @@ it('5,000 streams on one connection, none of them ended', async (context) => {
       () => expect((raw.received.get(FRAME.reset) ?? 0) === 4_000 || raw.socket.closed).toBe(true),
       { timeout: 10_000 },
     );
-    refused.push(raw.received.get(FRAME.reset) ?? 0);
     await lives();
   }
-  report(
-    context,
-    '1,000 are open, the rest refused, or the connection closed; lives',
-    `${refused.join(' and ')} refused`,
-  );
+  report(context, 'those above 1,000 are refused, or the connection closed; lives', 'on each port');
 });
 
 it('10,000 rapid resets', async (context) => {
@@ -293,7 +287,8 @@ it('slow clients', async (context) => {
   const longest = Math.max(...times.map(([, ms]) => ms));
   for (const [name, ms] of times) {
     expect(ms, name).toBeGreaterThan(4_500);
-    expect(ms, name).toBeLessThan(15_000);
+    // Twice the limit where an answer is not read, on a busy machine; the limits of idleness begin at a minute.
+    expect(ms, name).toBeLessThan(30_000);
   }
   await lives();
   report(
@@ -360,17 +355,18 @@ it('clients that cancel in the middle', async (context) => {
   }
   await sleep(100);
   session.destroy();
+  await vi.waitFor(async () => {
+    const metrics = await (await fetch(`${service.http}/metrics`)).text();
+    expect(metrics).toContain('files_calls_under_way 0');
+    expect(metrics).toContain('files_postgres_connections{state="busy"} 0');
+    expect(metrics).toContain('files_postgres_connections{state="waiting"} 0');
+  }, 10_000);
   const answers: RawAnswer[] = [];
   for (let index = 0; index < 20; index++)
     answers.push(await ask(httpPort, json('CreatePresignedUpload', user), body(index)));
   const keys = answers.map(({ text }) => JSON.parse(text).s3Key);
   // One row each, however often it was asked for.
   expect(keys.sort()).toEqual(Array.from({ length: 20 }, (_, index) => `impatient_${index}.txt`).sort());
-  await vi.waitFor(async () => {
-    const metrics = await (await fetch(`${service.http}/metrics`)).text();
-    expect(metrics).toContain('files_postgres_connections{state="busy"} 0');
-    expect(metrics).toContain('files_postgres_connections{state="waiting"} 0');
-  });
   await lives();
   report(context, 'nothing stays taken, and asking again gives the same file', `${attempts} cancelled`);
 });
