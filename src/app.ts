@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { openBacking } from './backing.ts';
+import { createBreaker, past } from './breaker.ts';
 import { openCertificates } from './certificates.ts';
 import type { Config } from './config.ts';
 import { completeMultipartUpload } from './files/complete-multipart-upload.ts';
@@ -93,7 +94,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   });
-  const database = createDatabase(pool, traceStep, config.databasePooler);
+  const databaseBreaker = createBreaker();
+  const database = createDatabase(pool, traceStep, config.databasePooler, databaseBreaker);
   metrics.watchPool(pool, database);
   const store = createFileStore(database, {
     ...windows,
@@ -104,7 +106,9 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
 
   const client = createClient({ region, ...servers });
-  const send = createSend(observeStorage(metrics));
+  const storageBreaker = createBreaker();
+  const observe = observeStorage(metrics);
+  const send = createSend(observe, storageBreaker);
   const objects = createObjectStore(client, servers.bucket, send);
   const multipart = createMultipartStore(client, servers.bucket, send);
   const presigner = createPresigner(client, {
@@ -138,10 +142,21 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     maxTimeoutMs: MAX_TIMEOUT_MS,
   });
 
+  // A connection of its own: that all are busy is no reason to leave the load balancer, all instances at once.
+  const checkPool = createPool({
+    url: servers.databaseUrl,
+    pooler: config.databasePooler,
+    maxConnections: 1,
+    connectTimeoutMs: CHECK_TIMEOUT_MS,
+    statementTimeoutMs: CHECK_TIMEOUT_MS,
+    onIdleError: () => undefined,
+  });
+  const checks = createDatabase(checkPool, traceStep, config.databasePooler, past(databaseBreaker));
+  const checkedObjects = createObjectStore(client, servers.bucket, createSend(observe, past(storageBreaker)));
   const health = createHealth();
   const readiness = createReadiness({
-    checkDatabase: async () => void (await database.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS)),
-    checkStorage: () => objects.check(Date.now() + CHECK_TIMEOUT_MS),
+    checkDatabase: async () => void (await checks.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS)),
+    checkStorage: () => checkedObjects.check(Date.now() + CHECK_TIMEOUT_MS),
     onChange: (now, fault) => {
       // Without S3, lists and deletes still work: that is no reason to leave the load balancer.
       health.set(now.database);
@@ -189,7 +204,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await sleep(delayMs);
     certificates?.stop();
     await Promise.all([grpc.stop(STOP_GRACE_MS), http.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, swept)]);
-    await atMost(DISCONNECT_TIMEOUT_MS, pool.end());
+    await atMost(DISCONNECT_TIMEOUT_MS, Promise.all([pool.end(), checkPool.end()]));
     client.destroy();
     await servers.stop();
   };

@@ -134,7 +134,7 @@ export const VARIABLES = {
     1_000,
   )({
     default: 10,
-    desc: 'Connections to Postgres of this instance.',
+    desc: 'Connections to Postgres of this instance, for calls. Readiness has one of its own beside them.',
   }),
   DATABASE_POOLER: oneOf(['none', 'transaction'])({
     default: 'none',

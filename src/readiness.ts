@@ -15,17 +15,27 @@ export interface ReadinessOptions {
 /** Within a second of Postgres's return the service is in the load balancer again. */
 const INTERVAL_MS = 1_000;
 
-/** Looks at Postgres and S3 once a second, and tells when that changes something. */
+/**
+ * Looks at Postgres and S3 once a second, and tells when that changes something.
+ * What answered is only taken for lost when it did not answer twice in a row: one
+ * slow look, which all instances may have together, must not empty the load balancer.
+ */
 export function createReadiness({ checkDatabase, checkStorage, onChange }: ReadinessOptions) {
   let current: Readiness = { database: false, storage: false };
+  let last = current;
   let first = true;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   async function look(): Promise<void> {
     const [database, storage] = await Promise.allSettled([checkDatabase(), checkStorage()]);
-    const next = { database: database.status === 'fulfilled', storage: storage.status === 'fulfilled' };
+    const seen = { database: database.status === 'fulfilled', storage: storage.status === 'fulfilled' };
     if (stopped) return;
+    const next = {
+      database: seen.database || (current.database && last.database),
+      storage: seen.storage || (current.storage && last.storage),
+    };
+    last = seen;
     const changed = first || next.database !== current.database || next.storage !== current.storage;
     first = false;
     current = next;

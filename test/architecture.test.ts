@@ -13,6 +13,7 @@ const ARROWS: Record<string, readonly string[]> = {
   main: ['app', 'config', 'dev', 'postgres', 'reconcile', 'start-fault', 'telemetry'],
   app: [
     'backing',
+    'breaker',
     'certificates',
     'config',
     'files',
@@ -32,13 +33,14 @@ const ARROWS: Record<string, readonly string[]> = {
   config: ['files', 'rpc', 'start-fault'],
   'start-fault': [],
   'fair-turns': ['files'],
+  breaker: [],
   readiness: [],
   sweeper: ['files'],
   telemetry: [],
   rpc: ['files', 'gen'],
   files: [],
-  postgres: ['fair-turns', 'files'],
-  s3: ['files'],
+  postgres: ['breaker', 'fair-turns', 'files'],
+  s3: ['breaker', 'files'],
   dev: [],
 };
 

@@ -1,4 +1,4 @@
-/** When a call must have its answer: milliseconds since the epoch. */
+/** When a call must have its answer: whole milliseconds since the epoch, as `AbortSignal.timeout` insists. */
 export type Deadline = number;
 
 /**

@@ -75,10 +75,9 @@ async function anyHasArrived(ports: LookPorts, pending: PendingFile[], deadline:
     }
   };
   const lanes = Array.from({ length: Math.min(PENDING_LOOKS_AT_ONCE, pending.length) }, lookAtNext);
-  // A lane ends at its first fault: where S3 fails, 32 questions are enough.
-  for (const lane of await Promise.allSettled(lanes)) {
-    if (lane.status === 'rejected') ports.journal.storageFailed('look for pending uploads', lane.reason);
-  }
+  // A lane ends at its first fault: where S3 fails, 32 questions are enough, and one word of it.
+  const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected');
+  if (failed !== undefined) ports.journal.storageFailed('look for pending uploads', failed.reason);
   return arrived;
 }
 

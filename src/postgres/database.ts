@@ -1,9 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { type Breaker, neverOpen, WAITED_LONG_MS } from '../breaker.ts';
 import { createFairTurns } from '../fair-turns.ts';
-import { type Deadline, DeadlineSpent, timeLeft } from '../files/deadline.ts';
+import { type Deadline, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Observe } from '../files/ports.ts';
+import { checkOut } from './check-out.ts';
+import { isSilence, isStaleStatement, isUnavailable, isWorthRepeating } from './faults.ts';
 import type { Prepared } from './prepared.ts';
+import { createRetryBudget } from './retry-budget.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
@@ -55,6 +60,12 @@ const WAIT_SHARE = 2 / 3;
 
 const RETRY_AFTER_MS = 1_000;
 
+/** The first and one more. Whoever calls can repeat too, and each layer that does multiplies. */
+const TRIES_MAX = 2;
+
+/** Give or take half: those whose connections broke together do not come back together. */
+const RETRY_PAUSE_MS = 50;
+
 export function createPool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
@@ -89,12 +100,44 @@ export function createDatabase(
   pool: pg.Pool,
   observe: Observe,
   pooler: Pooler = 'none',
+  breaker: Breaker = neverOpen,
 ): Database & {
   /** Statements that wait for their turn. */
   readonly waiting: number;
 } {
   const turns = createFairTurns(pool.options.max);
   const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
+  const budget = createRetryBudget();
+
+  async function ask({ name, text, reads }: Prepared<never, unknown>, values: unknown[], deadline: Deadline) {
+    const nameless = { text, values };
+    // Without a name Postgres parses and plans it at each call; the text is the same.
+    let query: pg.QueryConfig = pooler === 'transaction' ? nameless : { name, text, values };
+    for (let tries = 1; ; tries++) {
+      if (breaker.open) throw new Error(SILENT);
+      const startMs = performance.now();
+      try {
+        const { rows } = await runOn(pool, query, deadline);
+        breaker.answered();
+        budget.earn();
+        return rows;
+      } catch (error) {
+        const silent = isSilence(error);
+        const waitedLong = performance.now() - startMs >= WAITED_LONG_MS;
+        if (!silent) breaker.answered();
+        else if (waitedLong) breaker.failed();
+
+        const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
+        // Where nothing came for that long, asking again only adds to it.
+        const again = tries < TRIES_MAX && !(silent && waitedLong) && Date.now() + pauseMs < deadline;
+        if (!again || !isWorthRepeating(error, reads) || !budget.spend()) throw error;
+        await sleep(pauseMs);
+        // What a connection keeps may be what failed, and the next may keep the same.
+        query = nameless;
+      }
+    }
+  }
+
   return {
     get waiting() {
       return turns.waiting;
@@ -105,22 +148,22 @@ export function createDatabase(
       params: Params,
       deadline: Deadline,
     ): Promise<Row[]> {
-      const { name, text } = statement;
       const values = statement.values(params);
-      // Without a name Postgres parses and plans it at each call; the text is the same.
-      const query = pooler === 'transaction' ? { text, values } : { name, text, values };
       try {
+        if (breaker.open) throw new Error(SILENT);
         const waitMs = Math.min(timeLeft(deadline) * WAIT_SHARE, waitMaxMs);
-        const result = await observe(name, () =>
-          turns.take(userOf(params), Date.now() + waitMs, () => runOn(pool, query, deadline)),
+        const rows = await observe(statement.name, () =>
+          turns.take(userOf(params), Date.now() + waitMs, () => ask(statement, values, deadline)),
         );
-        return result.rows as Row[];
+        return rows as Row[];
       } catch (error) {
         throw isUnavailable(error) ? unavailable(error) : error;
       }
     },
   };
 }
+
+const SILENT = 'Postgres has not answered for a while: it is not asked';
 
 /** Whose turn a statement takes. What is nobody's, such as the sweeper's claim, has turns of its own beside the users'. */
 function userOf(params: unknown): string {
@@ -144,37 +187,11 @@ async function runOn(pool: pg.Pool, query: pg.QueryConfig, deadline: Deadline): 
     const timed: TimedQuery = { ...query, query_timeout: answerTimeoutMs };
     return await client.query(timed);
   } catch (error) {
-    broken = isUnavailable(error);
+    broken = isUnavailable(error) || isStaleStatement(error);
     throw error;
   } finally {
     client.release(broken);
   }
-}
-
-/** A free connection, or a new one. One that comes when the call has given up goes back to the pool. */
-async function checkOut(pool: pg.Pool, deadline: Deadline): Promise<pg.PoolClient> {
-  const leftMs = timeLeft(deadline);
-  const checkedOut = pool.connect();
-  // The pool's own limit comes first.
-  if (leftMs >= (pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY)) return checkedOut;
-  return new Promise((resolve, reject) => {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      reject(new Error('no connection became free before the deadline'));
-    }, leftMs);
-    checkedOut.then(
-      (client) => {
-        clearTimeout(timer);
-        if (late) client.release();
-        else resolve(client);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
-  });
 }
 
 function unavailable(cause: unknown): FileError {
@@ -182,21 +199,4 @@ function unavailable(cause: unknown): FileError {
     retryAfterMs: RETRY_AFTER_MS,
     cause,
   });
-}
-
-// Classes of SQLSTATE (PostgreSQL, Appendix A) that speak of the server and not
-// of the statement: connection, authorisation, no such database, transaction
-// rollback (deadlock), resources, operator intervention, system error. And
-// 25006: the server is read-only, as after a failover.
-const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$/;
-
-/** What is no answer of Postgres at all is a broken or missing connection, or a time-out of the client. */
-function isUnavailable(error: unknown): boolean {
-  if (error instanceof DeadlineSpent) return false;
-  if (!(error instanceof pg.DatabaseError)) return true;
-  return error.code !== undefined && UNAVAILABLE_SQLSTATE.test(error.code);
-}
-
-export function isUniqueViolation(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '23505';
 }

@@ -1,6 +1,7 @@
 import type { Deadline } from '../files/deadline.ts';
 import type { FileStore, UploadIntent } from '../files/ports.ts';
-import { type Database, isUniqueViolation } from './database.ts';
+import type { Database } from './database.ts';
+import { isUniqueViolation } from './faults.ts';
 import {
   fromFingerprint,
   toFile,

@@ -15,6 +15,8 @@ export interface Prepared<Params, Row> {
   /** Postgres keeps the plan under it for each connection. */
   readonly name: string;
   readonly text: string;
+  /** It writes nothing, so running it twice is running it once. */
+  readonly reads: boolean;
   values(params: Params): unknown[];
   /** Only a type: what a row looks like. */
   readonly row?: Row;
@@ -67,6 +69,8 @@ export function prepare<Params>() {
     return {
       name,
       text: compiled.sql,
+      // A `with` may hold writes.
+      reads: compiled.query.kind === 'SelectQueryNode' && compiled.query.with === undefined,
       values: (params) => placeholders.map(({ name }) => params[name as keyof Params]),
     };
   };

@@ -82,7 +82,7 @@ async function answer(
     // A call whose time is spent does nothing at all.
     if (timeoutMs <= 0) throw new DeadlineSpent('the deadline has passed');
     const leave = policy.admit(user);
-    const call = { userId, deadline: Date.now() + timeoutMs - wayBackMs(timeoutMs) };
+    const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - wayBackMs(timeoutMs)) };
     // The place is its work's, which may end later than the caller's patience.
     const work = () => run(request, call).finally(leave);
     const response = await policy.trace(method, headers, () => within(timeoutMs, work()));

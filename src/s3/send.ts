@@ -1,3 +1,5 @@
+import { S3ServiceException } from '@aws-sdk/client-s3';
+import { type Breaker, neverOpen, WAITED_LONG_MS } from '../breaker.ts';
 import { type Deadline, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Observe } from '../files/ports.ts';
@@ -11,16 +13,33 @@ export type Send = <Result>(
 
 const RETRY_AFTER_MS = 1_000;
 
-export function createSend(observe: Observe): Send {
+export function createSend(observe: Observe, breaker: Breaker = neverOpen): Send {
   return async (operation, deadline, call) => {
-    const abortSignal = AbortSignal.timeout(timeLeft(deadline));
+    if (breaker.open) throw unavailable(new Error('S3 has not answered for a while: it is not asked'));
+    const leftMs = timeLeft(deadline);
+    const abortSignal = AbortSignal.timeout(leftMs);
     try {
-      return await observe(operation, () => call({ abortSignal }));
+      const result = await observe(operation, () => call({ abortSignal }));
+      breaker.answered();
+      return result;
     } catch (error) {
-      throw new FileError('STORAGE_UNAVAILABLE', 'the object storage does not answer; retry', {
-        retryAfterMs: RETRY_AFTER_MS,
-        cause: error,
-      });
+      if (isAboutRequest(error)) breaker.answered();
+      // Otherwise it may be the caller who gave up.
+      else if (!abortSignal.aborted || leftMs >= WAITED_LONG_MS) breaker.failed();
+      throw unavailable(error);
     }
   };
+}
+
+/** S3 does answer: that this may not be done, or is not so. 429 is what some servers say for 503 SlowDown. */
+function isAboutRequest(error: unknown): boolean {
+  const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+  return status !== undefined && status >= 400 && status < 500 && status !== 429;
+}
+
+function unavailable(cause: unknown): FileError {
+  return new FileError('STORAGE_UNAVAILABLE', 'the object storage does not answer; retry', {
+    retryAfterMs: RETRY_AFTER_MS,
+    cause,
+  });
 }

@@ -4,6 +4,7 @@ import { Code } from '@connectrpc/connect';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createBreaker, past, WAITED_LONG_MS } from '../../src/breaker.ts';
 import { anyFreePort } from '../../src/dev/free-port.ts';
 import { DeadlineSpent } from '../../src/files/deadline.ts';
 import {
@@ -22,12 +23,17 @@ import { ample } from '../harness/deadline.ts';
 
 const MAX_CONNECTIONS = 3;
 
+/** As a write is: nobody runs it twice unless it surely did not happen. */
 const sleep = prepare<{ seconds: number }>()('sleep', (db, param) =>
-  db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
+  db
+    .with('slept', (qb) => qb.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')))
+    .selectFrom('slept')
+    .selectAll(),
 );
 const backend = prepare<object>()('backend', (db) =>
   db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid')]),
 );
+const wrong = prepare<object>()('wrong', (db) => db.selectNoFrom(sql`from from`.as('nothing')));
 const nobody = { userId: 'nobody', s3Key: 'none', trustSeconds: 0, longestUploadSeconds: 0 };
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
 
@@ -73,10 +79,13 @@ afterAll(async () => {
 const opened: pg.Pool[] = [];
 afterEach(async () => {
   for (const pool of opened.splice(0)) {
-    expect({ busy: pool.totalCount - pool.idleCount, waiting: pool.waitingCount }).toEqual({
-      busy: 0,
-      waiting: 0,
-    });
+    // A connection that is still being made when its caller gives up is kept for the next.
+    await vi.waitFor(() =>
+      expect({ busy: pool.totalCount - pool.idleCount, waiting: pool.waitingCount }).toEqual({
+        busy: 0,
+        waiting: 0,
+      }),
+    );
     await pool.end();
   }
   // Postgres does not notice by itself that nobody waits for an answer any more.
@@ -129,10 +138,14 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     const outcomes = Promise.allSettled(calls);
     // As many as there are connections; the fourth call waits for one.
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(MAX_CONNECTIONS));
-    const ended = await killSleepers();
+    // Each is tried once more, and that is ended too.
+    let over = false;
+    void outcomes.then(() => {
+      over = true;
+    });
     await vi.waitFor(async () => {
-      const { rows } = await killSleepers();
-      expect(rows.filter(({ pid }) => !ended.rows.some((one) => one.pid === pid))).toHaveLength(1);
+      await killSleepers();
+      expect(over).toBe(true);
     });
     expect((await outcomes).map((one) => one.status === 'rejected' && one.reason)).toEqual(
       [1, 2, 3, 4].map(() => expect.objectContaining(unavailable)),
@@ -200,8 +213,8 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
   });
 
   it('when all connections of this instance are taken for too long', async () => {
-    const { database } = open({ maxConnections: 1, connectTimeoutMs: 200 });
-    const busy = database.run(sleep, { seconds: 1 }, ample());
+    const { database } = open({ maxConnections: 1, connectTimeoutMs: 1_000 });
+    const busy = database.run(sleep, { seconds: 2 }, ample());
     await expect(database.run(find, nobody, ample())).rejects.toMatchObject(unavailable);
     await busy;
     await works(database);
@@ -272,6 +285,107 @@ it('asks nothing when the deadline has passed, and needs no connection for that'
   expect(pool.totalCount).toBe(0);
 });
 
+describe('tries once more, and its caller does not notice', () => {
+  const reserveNothing = prepare<object>()('write', (db) =>
+    db
+      .with('x', (qb) => qb.deleteFrom('files').returning('s3_key'))
+      .selectFrom('x')
+      .selectAll(),
+  );
+
+  it.each([
+    ['read', find],
+    ['write', reserveNothing],
+  ])('when Postgres ends the connections of a %s', async (_, statement) => {
+    const { database } = open();
+    let ended = 0;
+    for (let i = 0; i < 10; i++) {
+      const calls = Array.from({ length: MAX_CONNECTIONS }, () =>
+        database.run(statement as typeof find, nobody, ample()),
+      );
+      const { rowCount } = await admin.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'file-service'`,
+      );
+      ended += rowCount ?? 0;
+      expect(await Promise.all(calls)).toEqual(calls.map(() => []));
+    }
+    expect(ended).toBeGreaterThan(MAX_CONNECTIONS);
+  });
+
+  const broken = async (statement: Prepared<{ seconds: number }, unknown>) => {
+    await using wire = await breakableWire(server.url);
+    const { database } = open({ url: wire.url });
+    await works(database);
+    const call = database.run(statement, { seconds: 0.2 }, ample()).catch((error: unknown) => error);
+    await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1), { interval: 5 });
+    wire.break();
+    return await call;
+  };
+  const slowRead = prepare<{ seconds: number }>()('slow_read', (db, param) =>
+    db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
+  );
+
+  it('a read whose connection breaks without a word', async () => {
+    expect(await broken(slowRead)).toHaveLength(1);
+  });
+
+  it('but no write: it may have happened', async () => {
+    expect(await broken(sleep)).toMatchObject(unavailable);
+  });
+
+  it('when a migration has changed what every connection has prepared', async () => {
+    await admin.query('create table changing (value int); insert into changing values (1)');
+    const read = prepare<object>()<{ value: number | string }>('changing', (db) =>
+      db.selectNoFrom(sql<number>`(select value from changing)`.as('value')),
+    );
+    const { database, pool } = open();
+    const onAll = () =>
+      Promise.all(Array.from({ length: MAX_CONNECTIONS }, () => database.run(read, {}, ample())));
+    await onAll();
+    expect(pool.totalCount).toBe(MAX_CONNECTIONS);
+    await admin.query('alter table changing alter value type text');
+    for (let i = 0; i < 3; i++) expect((await onAll()).map(([row]) => row?.value)).toEqual(['1', '1', '1']);
+    await admin.query('drop table changing');
+  });
+
+  it('when a pooler that nobody spoke of has thrown the statement away', async () => {
+    const { database, pool } = open({ maxConnections: 1 });
+    await works(database);
+    await pool.query('deallocate all');
+    await works(database);
+  });
+});
+
+describe('once Postgres has not answered a few times', () => {
+  it('nobody waits for it any more, until it has answered those who look', async () => {
+    const breaker = createBreaker();
+    const { pool } = open();
+    const database = databaseOn(pool, (_, run) => run(), 'none', breaker);
+    const look = databaseOn(open({ maxConnections: 1 }).pool, (_, run) => run(), 'none', past(breaker));
+    const silent = () => database.run(sleep, { seconds: 20 }, Date.now() + 2 * WAITED_LONG_MS);
+    await Promise.allSettled([1, 2, 3].map(silent));
+    const startMs = performance.now();
+    await expect(database.run(find, nobody, ample())).rejects.toMatchObject(unavailable);
+    expect(performance.now() - startMs).toBeLessThan(50);
+    await works(look);
+    await works(database);
+  });
+
+  it.each<[string, (database: Database) => Promise<unknown>]>([
+    ['refuses to write', (database) => database.run(wrong, {}, ample())],
+    [
+      'is asked by callers without patience',
+      (database) => database.run(sleep, { seconds: 1 }, Date.now() + 30),
+    ],
+  ])('but not when it %s', async (_, call) => {
+    const breaker = createBreaker();
+    const database = databaseOn(open().pool, (_, run) => run(), 'none', breaker);
+    for (let i = 0; i < 10; i++) await expect(call(database)).rejects.toThrow();
+    expect(breaker.open).toBe(false);
+    await works(database);
+  });
+});
+
 describe('where no connection is free', () => {
   const work = prepare<{ userId: string; seconds: number }>()('work', (db, param) =>
     db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
@@ -300,7 +414,6 @@ describe('where no connection is free', () => {
 });
 
 describe('what Postgres answers', () => {
-  const wrong = prepare<object>()('wrong', (db) => db.selectNoFrom(sql`from from`.as('nothing')));
   const duplicate = prepare<object>()('duplicate', (db) =>
     db
       .insertInto('files')

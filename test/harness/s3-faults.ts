@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** How S3 itself fails, in its own words, where the network does not. */
+export type S3Fault = 'none' | 'InternalError' | 'SlowDown' | '200 with an error body';
+
+export interface FaultyS3 extends AsyncDisposable {
+  readonly port: number;
+  fault: S3Fault;
+}
+
+const STATUS = { InternalError: 500, SlowDown: 503, '200 with an error body': 200 };
+
+/** In front of a real store: passes each request on as it is, signature and all, or answers it with a fault. */
+export async function startFaultyS3(port: number): Promise<FaultyS3> {
+  const faulty = { fault: 'none' as S3Fault };
+  const server = createServer((incoming, outgoing) => {
+    const { fault } = faulty;
+    if (fault === 'none') {
+      const { method, url, headers } = incoming;
+      const passed = request({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      });
+      passed.on('error', () => outgoing.destroy());
+      incoming.pipe(passed);
+      return;
+    }
+    const code = fault === '200 with an error body' ? 'InternalError' : fault;
+    const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>please retry</Message></Error>`;
+    incoming.resume();
+    outgoing.writeHead(STATUS[fault], {
+      'content-type': 'application/xml',
+      'content-length': Buffer.byteLength(body),
+    });
+    outgoing.end(incoming.method === 'HEAD' ? undefined : body);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Object.assign(faulty, {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  });
+}

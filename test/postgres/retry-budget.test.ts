@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { createRetryBudget } from '../../src/postgres/retry-budget.ts';
+
+it('allows a burst, then one retry for ten answers', () => {
+  const budget = createRetryBudget();
+  const spent = () => {
+    let retries = 0;
+    while (budget.spend()) retries++;
+    return retries;
+  };
+  expect(spent()).toBe(20);
+  for (let i = 0; i < 105; i++) budget.earn();
+  expect(spent()).toBe(10);
+  for (let i = 0; i < 10_000; i++) budget.earn();
+  expect(spent()).toBe(20);
+});
