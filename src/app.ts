@@ -30,6 +30,7 @@ import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
 import { createSend } from './s3/send.ts';
+import { withTurns } from './s3/turns.ts';
 import { StartFault } from './start-fault.ts';
 import { createSweeper, type Sweeper } from './sweeper.ts';
 import { createMetrics, type Metrics, traceCall, traceStep } from './telemetry.ts';
@@ -120,7 +121,13 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     downloadSeconds: windows.downloadSeconds,
   });
 
-  const ports = { store, objects, multipart, presigner, journal: createJournal(log, metrics) };
+  const ports = {
+    store,
+    objects: withTurns(objects),
+    multipart,
+    presigner,
+    journal: createJournal(log, metrics),
+  };
   const operations = {
     createPresignedUpload: createPresignedUpload(ports),
     listFiles: listFiles(ports),

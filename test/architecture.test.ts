@@ -40,7 +40,7 @@ const ARROWS: Record<string, readonly string[]> = {
   rpc: ['files', 'gen'],
   files: [],
   postgres: ['breaker', 'fair-turns', 'files'],
-  s3: ['breaker', 'files'],
+  s3: ['breaker', 'fair-turns', 'files'],
   dev: [],
 };
 

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const REQUEST_TIMEOUT_MS = 2_500;
 
 /** As many looks as a first page takes at once, for two pages, before requests queue for a socket. */
-const SOCKETS_MAX = 64;
+export const SOCKETS_MAX = 64;
 
 /** The first try and one retry: whoever calls has a deadline, and the sweeper comes again. */
 const ATTEMPTS_MAX = 2;
