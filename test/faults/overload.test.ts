@@ -117,7 +117,7 @@ test('one user at a hundred times the rest', async (context) => {
     `the rest: p50 ${milliseconds(calm.okMs.p50)}, p99 ${milliseconds(calm.okMs.p99)}; beside it p50 ${milliseconds(flooded.okMs.p50)}, p99 ${milliseconds(flooded.okMs.p99)}, ${flooded.codes.OK} of ${flooded.calls} calls OK. The one: ${flooder.codes.RESOURCE_EXHAUSTED} of ${flooder.calls} refused`,
   );
   expect(flooded.codes).toEqual({ OK: flooded.calls });
-  // Behind the other's line it would be the answers to half of the places, at so many connections.
-  expect(flooded.okMs.p50).toBeLessThan(calm.okMs.p50 + 4 * ANSWER_MS);
+  // Behind the other's line it would be eight answers at the least: half of the places, at so many connections.
+  expect(flooded.okMs.p50).toBeLessThan(calm.okMs.p50 + 6 * ANSWER_MS);
   expect(flooder.codes.RESOURCE_EXHAUSTED).toBeGreaterThan(flooder.calls / 4);
 });
