@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { expect, test, vi } from 'vitest';
+import { dataDirectoryIn } from '../../src/dev/postgres-cluster.ts';
 import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import * as connections from './open-connections.ts';
@@ -10,7 +12,7 @@ import * as connections from './open-connections.ts';
 /** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Ten times what a stop takes on an idle machine. Node's keep-alive would be 5 s, the grace of calls is 8 s. */
+/** Ten times what a stop takes on an idle machine. Node's keep-alive would be 5 s, the grace of calls is 6 s. */
 const SOON_MS = 4_000;
 
 test('a stop waits for no connection without a call, and tells whoever watches its health', async () => {
@@ -87,7 +89,7 @@ test.concurrent('a call that does not end is ended, within what an orchestrator 
   await sleep(200);
   const startMs = performance.now();
   await service.stop();
-  // 8 s of grace; Kubernetes kills after 30 s, Docker after 10 s.
+  // 6 s of grace; Kubernetes kills after 30 s, Docker after 10 s.
   expect(performance.now() - startMs).toBeLessThan(9_500);
 });
 
@@ -134,4 +136,24 @@ test('npm start passes SIGTERM on, as supervisors and CI send it', async () => {
   await service.logged('serving', 50_000);
   service.kill('SIGTERM');
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+});
+
+test.concurrent('a Postgres of its own that does not end does not keep it for longer than ten seconds', async ({
+  expect,
+}) => {
+  await using directory = await temporaryDirectory();
+  const data = join(directory.path, 'data');
+  // The default delay.
+  await using service = await startService({ environment: { DATA_DIR: data, STOP_DELAY_SECONDS: '' } });
+  const lockFile = join(dataDirectoryIn(join(data, 'postgres')), 'postmaster.pid');
+  const postmaster = Number.parseInt(await readFile(lockFile, 'utf8'), 10);
+  process.kill(postmaster, 'SIGSTOP');
+  const startMs = performance.now();
+  service.kill('SIGTERM');
+  expect(await service.exit).toEqual({ code: 1, signal: null });
+  expect(performance.now() - startMs).toBeLessThan(10_000);
+  expect(service.printed.stderr).toBe('it did not stop in time: ended\n');
+  // It has been told to end, and only cannot hear it yet.
+  process.kill(postmaster, 'SIGCONT');
+  await service.untilGone();
 });
