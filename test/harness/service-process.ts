@@ -212,7 +212,10 @@ function told({ printed }: LaunchedService): string {
   return `\n${printed.stdout}${printed.stderr}`;
 }
 
-function createFileClient(baseUrl: string, headers: Record<string, string>): Client<typeof FileService> {
+export function createFileClient(
+  baseUrl: string,
+  headers: Record<string, string>,
+): Client<typeof FileService> {
   const identify: Interceptor = (next) => (request) => {
     for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
     return next(request);

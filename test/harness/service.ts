@@ -31,9 +31,15 @@ export interface TestService {
   stop(): Promise<void>;
 }
 
-/** @param environment what an operator would set beside the servers */
-export async function startTestService(environment: Record<string, string> = {}): Promise<TestService> {
-  const [database, bucket] = await Promise.all([createDatabase(), openTestBucket()]);
+/**
+ * @param environment what an operator would set beside the servers
+ * @param opened a bucket to use, which is stopped with the service; default: one of its own
+ */
+export async function startTestService(
+  environment: Record<string, string> = {},
+  opened?: TestBucket,
+): Promise<TestService> {
+  const [database, bucket] = await Promise.all([createDatabase(), opened ?? openTestBucket()]);
   // By the SDK's own chain, as in production.
   process.env.AWS_ACCESS_KEY_ID = bucket.credentials.accessKeyId;
   process.env.AWS_SECRET_ACCESS_KEY = bucket.credentials.secretAccessKey;

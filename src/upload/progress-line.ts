@@ -1,0 +1,75 @@
+import type { Progress } from '../client/upload-file.ts';
+
+const BAR_CHARACTERS = 24;
+
+/** Over how long the speed is taken: less jumps about, more is slow to see a change. */
+const SPEED_WINDOW_MS = 4_000;
+
+/** One line for all files: what is done, how fast, how long still. */
+export interface ProgressLine {
+  update(path: string, progress: Progress): void;
+  render(nowMs: number): string;
+}
+
+export function createProgressLine(fileCount: number): ProgressLine {
+  const files = new Map<string, Progress>();
+  let samples: { ms: number; bytes: number }[] = [];
+  let verb = '';
+  return {
+    update: (path, progress) => void files.set(path, progress),
+    render(nowMs) {
+      const all = [...files.values()];
+      const active = all.filter(({ phase }) => phase !== 'done');
+      const isHashing = active.every(({ phase }) => phase === 'hashing');
+      const verbNow = isHashing ? 'hashing' : 'sending';
+      const total = sum(all, ({ bytesTotal }) => bytesTotal);
+      const done = sum(all, isHashing ? ({ bytesHashed }) => bytesHashed : bytesThere);
+      if (verb !== verbNow) samples = [];
+      verb = verbNow;
+      samples = [...samples.filter(({ ms }) => nowMs - ms < SPEED_WINDOW_MS), { ms: nowMs, bytes: done }];
+
+      const ended = all.length - active.length;
+      const speed = bytesPerSecond(samples);
+      return [
+        ...(fileCount > 1 ? [`${ended} of ${fileCount} files`] : []),
+        `${verb} ${bar(total === 0 ? 1 : done / total)}`,
+        `${sizeText(done)} of ${sizeText(total)}`,
+        ...(speed > 0 ? [`${sizeText(speed)}/s`, `${durationText((total - done) / speed)} left`] : []),
+      ].join('  ');
+    },
+  };
+}
+
+/** Sent now, sent before, or there before. */
+function bytesThere({ phase, bytesTotal, bytesSent, bytesResumed }: Progress): number {
+  return phase === 'done' ? bytesTotal : bytesSent + bytesResumed;
+}
+
+function sum(all: Progress[], of: (progress: Progress) => number): number {
+  return all.reduce((bytes, progress) => bytes + of(progress), 0);
+}
+
+/** 0 while nothing can be said. Bytes that turn out to be there already make it jump, and it forgets that soon. */
+function bytesPerSecond(samples: readonly { ms: number; bytes: number }[]): number {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (first === undefined || last === undefined || last.ms === first.ms) return 0;
+  return ((last.bytes - first.bytes) / (last.ms - first.ms)) * 1_000;
+}
+
+function bar(share: number): string {
+  const full = Math.floor(share * BAR_CHARACTERS);
+  return `${'█'.repeat(full)}${'░'.repeat(BAR_CHARACTERS - full)} ${String(Math.floor(share * 100)).padStart(3)} %`;
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export function sizeText(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${UNITS[power]}`;
+}
+
+export function durationText(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

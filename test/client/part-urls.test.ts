@@ -1,0 +1,59 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { expect, it } from 'vitest';
+import { CreatePresignedPartsResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
+import { createPartUrls } from '../../src/client/part-urls.ts';
+
+const signal = new AbortController().signal;
+
+/** A service whose URLs live so long, by its own clock. */
+function askedOf(lifeMs: number) {
+  const asked: number[][] = [];
+  const ask = async (partNumbers: number[]) => {
+    asked.push(partNumbers);
+    return create(CreatePresignedPartsResponseSchema, {
+      parts: partNumbers.map((partNumber) => ({ partNumber, presignedUrl: `${asked.length}/${partNumber}` })),
+      expireTime: timestampFromMs(Date.now() + lifeMs),
+    });
+  };
+  return { asked, ask };
+}
+
+const NUMBERS = Array.from({ length: 20 }, (_, i) => i + 1);
+
+it('URLs are asked for in batches, by lanes that start together once', async () => {
+  const { asked, ask } = askedOf(60_000);
+  const urls = createPartUrls(ask, NUMBERS);
+  const targets = await Promise.all(NUMBERS.map((number) => urls.take(number, signal)));
+  expect(targets.map(({ url }) => url)).toEqual(NUMBERS.map((n) => `${n <= 16 ? 1 : 2}/${n}`));
+  expect(asked.map(({ length }) => length)).toEqual([16, 4]);
+});
+
+it('whoever needs another one gets a fresh one', async () => {
+  const { asked, ask } = askedOf(60_000);
+  const urls = createPartUrls(ask, [1, 2]);
+  expect((await urls.take(1, signal)).url).toBe('1/1');
+  expect((await urls.take(1, signal)).url).toBe('2/1');
+  expect((await urls.take(2, signal)).url).toBe('1/2');
+  expect(asked).toEqual([[1, 2], [1]]);
+});
+
+it('one that has lived for half of its life is not used any more, and one that comes expired is', async () => {
+  // By a clock that is wrong by an hour: all of them seem expired.
+  const { asked, ask } = askedOf(-3_600_000);
+  const urls = createPartUrls(ask, [1, 2]);
+  expect((await urls.take(1, signal)).url).toBe('1/1');
+  expect((await urls.take(2, signal)).url).toBe('2/2');
+  expect(asked).toEqual([[1, 2], [2]]);
+});
+
+it('a call that fails fails whoever waits for it, and the next one is another', async () => {
+  const { ask } = askedOf(60_000);
+  let failures = 1;
+  const urls = createPartUrls(
+    (numbers) => (failures-- > 0 ? Promise.reject(new Error('no')) : ask(numbers)),
+    [1],
+  );
+  await expect(urls.take(1, signal)).rejects.toThrow('no');
+  expect((await urls.take(1, signal)).url).toBe('1/1');
+});

@@ -1,0 +1,66 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { uploadFile } from '../../src/client/upload-file.ts';
+import { LONG } from '../faults/outcome.ts';
+import { newUser } from '../harness/made-up.ts';
+import { downloaded, openScene, PART_BYTES, type Scene, sha256 } from './scene.ts';
+
+const CHILD = join(import.meta.dirname, 'upload-child.ts');
+const IN_PARTS = { multipartFromBytes: PART_BYTES };
+
+let scene: Scene;
+beforeAll(async () => {
+  // Less than the uploads take.
+  scene = await openScene({ PRESIGN_TTL_SECONDS: '3' });
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+it('a client that is killed half-way goes on and sends only what is missing, with URLs that expire under way', async () => {
+  const { proxy, service } = scene;
+  const user = newUser();
+  const path = await scene.file('killed.mp4', 5 * PART_BYTES + 1_000);
+  proxy.delayMs = 600;
+  const options = JSON.stringify({ ...IN_PARTS, concurrency: 1 });
+  const child = spawn(process.execPath, [CHILD, service.httpUrl, user, path, options], { stdio: 'inherit' });
+  await expect.poll(() => proxy.taken.length, { timeout: 60_000, interval: 20 }).toBeGreaterThanOrEqual(2);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  // What was on its way may still have arrived.
+  await expect.poll(() => proxy.connections, { timeout: 10_000 }).toBe(0);
+  const before = proxy.taken.length;
+  expect(before).toBeLessThan(6);
+
+  const files = service.as(user, 'Connect');
+  const { file, existing, bytesSent, bytesResumed } = await uploadFile(files, path, {
+    ...IN_PARTS,
+    concurrency: 1,
+  });
+  expect(existing).toBe(false);
+  expect(proxy.taken.toSorted()).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(bytesResumed).toBe(before * PART_BYTES);
+  expect(bytesSent + bytesResumed).toBe(5 * PART_BYTES + 1_000);
+  expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
+}, 120_000);
+
+/** What Node and the packages need, and some. The parts alone would be more. */
+const RSS_MAX_BYTES = 300_000_000;
+
+it.skipIf(!LONG)(
+  'a file of 1 GiB needs no more memory than a small one',
+  async () => {
+    const path = join(scene.directory, 'sparse');
+    await using handle = await open(path, 'w');
+    await handle.truncate(1024 ** 3);
+    scene.proxy.delayMs = 0;
+    const args = [CHILD, scene.service.httpUrl, newUser(), path, JSON.stringify({ concurrency: 8 })];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    const { bytesSent, maxRssBytes } = JSON.parse(stdout);
+    expect(bytesSent).toBe(1024 ** 3);
+    expect(maxRssBytes).toBeLessThan(RSS_MAX_BYTES);
+  },
+  600_000,
+);
