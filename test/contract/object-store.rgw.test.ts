@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { CreateBucketCommand } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutBucketCorsCommand } from '@aws-sdk/client-s3';
 import { describe, test } from 'vitest';
 import { objectStoreContract } from './object-store.ts';
 import { s3Client } from './object-store-client.ts';
+import { contractCorsRules } from './object-store-cors.ts';
 
 const {
   TEST_S3_ENDPOINT: endpoint,
@@ -26,6 +27,8 @@ if (endpoint === undefined) {
     };
     const client = s3Client(target);
     await client.send(new CreateBucketCommand({ Bucket: target.bucket }));
+    const CORSConfiguration = { CORSRules: [...contractCorsRules] };
+    await client.send(new PutBucketCorsCommand({ Bucket: target.bucket, CORSConfiguration }));
     client.destroy();
     return target;
   });

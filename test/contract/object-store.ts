@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { type ObjectStoreTarget, type Subject, s3Client } from './object-store-client.ts';
+import { corsContract } from './object-store-cors.ts';
 import { deleteContract } from './object-store-delete.ts';
 import { listContract } from './object-store-list.ts';
 import { multipartContract } from './object-store-multipart.ts';
@@ -18,7 +19,14 @@ export function objectStoreContract(name: string, start: () => Promise<ObjectSto
       subject = { target, client: s3Client(target) };
     });
     afterAll(() => subject.client.destroy());
-    for (const contract of [putContract, readContract, deleteContract, listContract, multipartContract]) {
+    for (const contract of [
+      putContract,
+      readContract,
+      deleteContract,
+      listContract,
+      multipartContract,
+      corsContract,
+    ]) {
       contract(() => subject);
     }
   });

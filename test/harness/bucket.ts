@@ -3,9 +3,11 @@ import {
   CreateBucketCommand,
   DeleteObjectCommand,
   ListObjectsV2Command,
+  PutBucketCorsCommand,
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
+import type { CorsRule } from '../../src/dev/object-store/cors.ts';
 import { startTestObjectStore } from './object-store.ts';
 
 /** A bucket of a test's own, and a way round the service to look into it. */
@@ -21,16 +23,26 @@ export interface TestBucket {
   stop(): Promise<void>;
 }
 
+export interface TestBucketOptions {
+  /** Which pages may upload and read; default: what the server does without being told. */
+  corsRules?: readonly CorsRule[];
+}
+
 /**
  * On the development object store, or on the real server that TEST_S3_ENDPOINT
  * names: the same tests hold for both.
  */
-export async function openTestBucket(): Promise<TestBucket> {
-  const server = realServer() ?? (await startTestObjectStore());
+export async function openTestBucket({ corsRules }: TestBucketOptions = {}): Promise<TestBucket> {
+  const real = realServer();
+  const server = real ?? (await startTestObjectStore(corsRules && { corsRules }));
   const bucket = `test-${randomBytes(8).toString('hex')}`;
   const { endpoint, region, credentials } = server;
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  if (real !== undefined && corsRules !== undefined) {
+    const CORSConfiguration = { CORSRules: [...corsRules] };
+    await client.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration }));
+  }
   return {
     endpoint,
     region,

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Authority, authenticate } from './authenticate.ts';
 import { bodyOf } from './body.ts';
-import { corsHeaders, preflightHeaders } from './cors.ts';
+import { type CorsRule, corsHeaders, preflightHeaders } from './cors.ts';
 import { S3Error } from './errors.ts';
 import type { Objects } from './objects.ts';
 import type { Answer } from './operation.ts';
@@ -19,6 +19,7 @@ export interface HandlerParts {
   readonly objects: Objects;
   readonly uploads: Uploads;
   readonly minPartBytes: number;
+  readonly corsRules: readonly CorsRule[];
 }
 
 /** How long a refused client may go on sending before its connection is cut: enough for it to read the refusal. */
@@ -38,7 +39,7 @@ export function createHandler(parts: HandlerParts) {
     // Never told to, the client may send the body all the same, or its next request: nobody can tell which it is.
     if (awaitsContinue) response.shouldKeepAlive = false;
     try {
-      await send(answer, message, response, requestId);
+      await send(answer, message, response, requestId, parts.corsRules);
     } catch {
       // The client went away, or the object's file could not be read to its end: either way the answer is cut short.
       response.destroy();
@@ -52,15 +53,16 @@ async function answerTo(
   tellToContinue: () => void,
   parts: HandlerParts,
 ): Promise<Answer> {
-  if (message.method === 'OPTIONS') return preflight(message);
+  if (message.method === 'OPTIONS') return preflight(message, parts.corsRules);
   const request = parseRequest(message);
   const authenticated = authenticate(request, parts.authority);
   return route({ ...parts, request, body: bodyOf(request, authenticated, message, tellToContinue) });
 }
 
 /** Browsers send preflights without a signature, and S3 answers them so. */
-function preflight({ headers }: IncomingMessage): Answer {
+function preflight({ headers }: IncomingMessage, rules: readonly CorsRule[]): Answer {
   const allowed = preflightHeaders(
+    rules,
     headers.origin,
     headers['access-control-request-method'],
     headers['access-control-request-headers'],
@@ -98,8 +100,13 @@ async function send(
   message: IncomingMessage,
   response: ServerResponse,
   requestId: string,
+  rules: readonly CorsRule[],
 ): Promise<void> {
-  const all = { ...corsHeaders(message.headers.origin), ...headers, 'x-amz-request-id': requestId };
+  const all = {
+    ...corsHeaders(rules, message.headers.origin, message.method),
+    ...headers,
+    'x-amz-request-id': requestId,
+  };
   for (const [name, value] of Object.entries(all)) response.setHeader(name, value);
   response.statusCode = status;
   if (body === undefined || message.method === 'HEAD') {

@@ -14,6 +14,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, BlockList, isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Credentials } from './authenticate.ts';
+import { type CorsRule, defaultCorsRule } from './cors.ts';
 import { createHandler } from './handler.ts';
 import { openObjects } from './objects.ts';
 import { openUploads } from './uploads.ts';
@@ -31,6 +32,8 @@ export interface ObjectStoreOptions {
   readonly region: string;
   /** Default 5 MiB, as S3. Tests set less, to have several parts without many bytes. */
   readonly minPartBytes?: number;
+  /** Default: pages of this machine may upload and read. */
+  readonly corsRules?: readonly CorsRule[];
   readonly now?: () => Date;
 }
 
@@ -63,6 +66,7 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     objects,
     uploads,
     minPartBytes: options.minPartBytes ?? s3MinPartBytes,
+    corsRules: options.corsRules ?? [defaultCorsRule],
   });
   const underWay = new Set<Promise<void>>();
   const listener = (message: IncomingMessage, response: ServerResponse): void => {

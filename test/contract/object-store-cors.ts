@@ -1,0 +1,101 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { CorsRule } from '../../src/dev/object-store/cors.ts';
+import { md5Base64, presign, type Subject, send } from './object-store-client.ts';
+
+const uploader = 'https://uploads.example.com';
+const reader = 'https://eu.readers.example.com';
+
+/** What the bucket of this contract allows. */
+export const contractCorsRules: readonly CorsRule[] = [
+  {
+    AllowedOrigins: [uploader],
+    AllowedMethods: ['PUT', 'GET'],
+    AllowedHeaders: ['content-type', 'Content-MD5'],
+    MaxAgeSeconds: 3600,
+  },
+  {
+    AllowedOrigins: ['https://*.readers.example.com'],
+    AllowedMethods: ['GET'],
+    AllowedHeaders: ['x-*'],
+    ExposeHeaders: ['ETag'],
+  },
+];
+
+export function corsContract(subject: () => Subject): void {
+  describe('pages of other origins', () => {
+    const bytes = 'from a page';
+    const headers = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(Buffer.from(bytes)) };
+    let url: string;
+    beforeAll(async () => {
+      url = await presign(subject().target, { method: 'PUT', key: 'cors/page', headers });
+    });
+
+    const preflight = (origin: string, method: string, ...names: string[]) =>
+      send(url, {
+        method: 'OPTIONS',
+        headers: {
+          Origin: origin,
+          'Access-Control-Request-Method': method,
+          ...(names.length > 0 && { 'Access-Control-Request-Headers': names.join(',') }),
+        },
+      });
+
+    test('are told what they may send', async () => {
+      const answer = await preflight(uploader, 'PUT', 'content-md5', 'content-type');
+      expect(answer.status).toBe(200);
+      expect(answer.headers).toMatchObject({
+        'access-control-allow-origin': uploader,
+        'access-control-allow-headers': expect.stringMatching(/^content-md5,\s*content-type$/),
+        'access-control-max-age': '3600',
+        vary: expect.stringMatching(/\bOrigin\b/),
+      });
+      expect(answer.headers['access-control-allow-methods']).toMatch(/\bPUT\b/);
+    });
+
+    test.each<[what: string, ...asked: Parameters<typeof preflight>]>([
+      ['another origin', 'https://evil.example', 'PUT'],
+      ['an origin that only begins so', `${uploader}.evil.example`, 'PUT'],
+      ['an origin that a dot must not stand for', 'https://uploadsxexample.com', 'PUT'],
+      ['another scheme', uploader.replace('https', 'http'), 'PUT'],
+      ['another method', uploader, 'DELETE'],
+      ['another method of a reader', reader, 'PUT'],
+      ['another header', uploader, 'PUT', 'content-md5', 'x-amz-acl'],
+      ['a header without a rule for the method', uploader, 'PUT', 'x-anything'],
+    ])('are refused %s', async (_, ...asked) => {
+      const answer = await preflight(...asked);
+      expect(answer.status).toBe(403);
+      expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+    });
+
+    test('are allowed what a later rule allows, by its wildcards', async () => {
+      const answer = await preflight(reader, 'GET', 'x-anything');
+      expect(answer.status).toBe(200);
+      expect(answer.headers['access-control-allow-origin']).toBe(reader);
+    });
+
+    test('can read that they were refused, and that they were not', async () => {
+      const put = (body: string, origin: string) =>
+        send(url, { method: 'PUT', headers: { ...headers, Origin: origin }, body: Buffer.from(body) });
+      const refused = await put('from a pige', uploader);
+      expect([refused.status, refused.code]).toEqual([400, 'BadDigest']);
+      expect(refused.headers['access-control-allow-origin']).toBe(uploader);
+      const taken = await put(bytes, uploader);
+      expect(taken.status).toBe(200);
+      expect(taken.headers['access-control-allow-origin']).toBe(uploader);
+      expect(taken.headers).not.toHaveProperty('access-control-expose-headers');
+      // CORS keeps a page from sending this, not the bucket from taking it.
+      const foreign = await put(bytes, 'https://evil.example');
+      expect(foreign.status).toBe(200);
+      expect(foreign.headers).not.toHaveProperty('access-control-allow-origin');
+    });
+
+    test('can read what is exposed to them', async () => {
+      const get = await presign(subject().target, { method: 'GET', key: 'cors/page' });
+      const answer = await send(get, { headers: { Origin: reader } });
+      expect(answer.headers).toMatchObject({
+        'access-control-allow-origin': reader,
+        'access-control-expose-headers': expect.stringMatching(/\betag\b/i),
+      });
+    });
+  });
+}
