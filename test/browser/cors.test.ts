@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { defaultCorsRule, preflightHeaders } from '../../src/dev/object-store/cors.ts';
+import rules from './cors.json' with { type: 'json' };
+
+/** Whether a page of this origin may upload to a development object store that was told nothing. */
+function mayUpload(origin: string): boolean {
+  return preflightHeaders([defaultCorsRule], origin, 'PUT', 'content-md5,content-type') !== undefined;
+}
+
+describe('the development object store', () => {
+  test('has the rule of the README', () => {
+    const [rule] = rules.CORSRules;
+    expect({ ...defaultCorsRule, AllowedOrigins: rule?.AllowedOrigins }).toEqual(rule);
+  });
+
+  test.each([
+    'http://localhost',
+    'http://localhost:5173',
+    'https://localhost:8443',
+    'http://files.localhost:3000',
+    'http://127.0.0.1:8080',
+    'http://[::1]:8080',
+  ])('has it for a page of this machine: %s', (origin) => expect(mayUpload(origin)).toBe(true));
+
+  test.each(['https://app.example.com', 'http://localhost.example.com', 'http://notlocalhost', 'null'])(
+    'and for no other: %s',
+    (origin) => expect(mayUpload(origin)).toBe(false),
+  );
+});

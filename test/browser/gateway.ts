@@ -1,0 +1,113 @@
+/**
+ * What stands in front of the service in a deployment, as far as a browser sees it: one origin that serves the page,
+ * knows who is signed in, and passes the calls on. It alone names the user: no header of a page gets through.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import type { Pair } from '../harness/certificates.ts';
+import { assetAt } from './assets.ts';
+
+export interface GatewayOptions {
+  certificate: Pair;
+  /** The service's HTTP port: `http://127.0.0.1:<port>`. */
+  serviceUrl: string;
+  /** The service's proof that it is the gateway that calls. */
+  token: string;
+  /** Where the page may PUT. */
+  s3Endpoint: string;
+}
+
+export interface Gateway extends AsyncDisposable {
+  readonly port: number;
+  /** The value of the cookie `session` of a browser in which this user has signed in. */
+  signIn(userId: string): string;
+  /** Done once, before the next call of this method is passed on. */
+  before(method: string, step: () => Promise<void>): void;
+}
+
+const SERVICE_PATH = /^\/files\.v1\.FileService\/(\w+)$/;
+
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { certificate, s3Endpoint } = options;
+  const users = new Map<string, string>();
+  const steps = new Map<string, () => Promise<void>>();
+
+  const answer = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = message.url ?? '/';
+    const method = SERVICE_PATH.exec(path)?.[1];
+    if (method === undefined) return serveAsset(path, response, s3Endpoint);
+    const user = users.get(sessionOf(message));
+    if (user === undefined) {
+      response.writeHead(401, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ code: 'unauthenticated', message: 'sign in first' }));
+      return;
+    }
+    const step = steps.get(method);
+    steps.delete(method);
+    await step?.();
+    await passOn(message, response, user, options);
+  };
+  const server = createServer(certificate, (message, response) => {
+    answer(message, response).catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    signIn(userId) {
+      const session = randomBytes(16).toString('hex');
+      users.set(session, userId);
+      return session;
+    },
+    before: (method, step) => void steps.set(method, step),
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function sessionOf({ headers }: IncomingMessage): string {
+  return /(?:^|; )session=([0-9a-f]+)/.exec(headers.cookie ?? '')?.[1] ?? '';
+}
+
+async function passOn(
+  message: IncomingMessage,
+  response: ServerResponse,
+  user: string,
+  { serviceUrl, token }: GatewayOptions,
+): Promise<void> {
+  const call = request(new URL(message.url ?? '/', serviceUrl), {
+    method: message.method,
+    // Only what is named here: a list of what to strip would forget something.
+    headers: {
+      'content-type': message.headers['content-type'],
+      'x-user-id': user,
+      'x-gateway-token': token,
+    },
+  });
+  const answered = once(call, 'response') as Promise<[IncomingMessage]>;
+  await Promise.all([pipeline(message, call), answered]);
+  const [answer] = await answered;
+  response.writeHead(answer.statusCode ?? 502, { 'content-type': answer.headers['content-type'] });
+  await pipeline(answer, response);
+}
+
+async function serveAsset(path: string, response: ServerResponse, s3Endpoint: string): Promise<void> {
+  const asset = await assetAt(path);
+  if (asset === undefined) {
+    response.writeHead(404).end();
+    return;
+  }
+  response.writeHead(200, {
+    'content-type': asset.type,
+    // As strict as it can be. MD5 is WebAssembly here, and the PUTs go to S3.
+    'content-security-policy': `default-src 'none'; img-src data:; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${s3Endpoint}`,
+  });
+  response.end(asset.text);
+}

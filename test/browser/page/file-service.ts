@@ -1,0 +1,39 @@
+/** The service over Connect's JSON, by way of the gateway that the page came from: who the user is, it says. */
+
+export interface UserFile {
+  s3Key: string;
+  filename: string;
+  /** 64 bits do not fit a number of JSON, so they come as text; and 0 is left out. */
+  size?: string;
+}
+
+/** Where something goes, and what its PUT must send. */
+export interface Presigned {
+  presignedUrl: string;
+  requiredHeaders: Record<string, string>;
+}
+
+interface Methods {
+  CreatePresignedUpload: [
+    { filename: string; mimeType: string; md5: string; size: string },
+    ({ type: 'UPLOAD_TYPE_NEW' } & Presigned) | { type: 'UPLOAD_TYPE_EXISTING' },
+  ];
+  ListFiles: [Record<string, never>, { files?: UserFile[] }];
+  CreatePresignedDownload: [{ s3Key: string }, { presignedUrl: string }];
+  DeleteFile: [{ s3Key: string }, Record<string, never>];
+}
+
+/** @throws Error with the service's own words */
+export async function call<Name extends keyof Methods>(
+  name: Name,
+  request: Methods[Name][0],
+): Promise<Methods[Name][1]> {
+  const response = await fetch(`/files.v1.FileService/${name}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(request),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(`${answer.message} (${answer.code})`);
+  return answer;
+}

@@ -1,0 +1,75 @@
+import { call, type UserFile } from './file-service.ts';
+import { upload } from './upload.ts';
+
+const choose = find<HTMLInputElement>('#choose');
+const uploads = find('#uploads');
+const files = find('#files');
+
+choose.addEventListener('change', () => {
+  for (const file of choose.files ?? []) void showUpload(file);
+  // Or the browser would say nothing when the same file is chosen again.
+  choose.value = '';
+});
+void showFiles();
+
+async function showUpload(file: File): Promise<void> {
+  const bar = document.createElement('progress');
+  const state = document.createElement('output');
+  uploads.append(item(file.name, bar, state));
+  try {
+    state.textContent = await upload(file, (doing, done) => {
+      bar.dataset.doing = doing;
+      bar.value = done;
+    });
+  } catch (fault) {
+    state.textContent = fault instanceof Error ? fault.message : String(fault);
+  }
+  await showFiles();
+}
+
+async function showFiles(): Promise<void> {
+  files.ariaBusy = 'true';
+  const { files: yours = [] } = await call('ListFiles', {});
+  files.replaceChildren(
+    ...yours.map((file) =>
+      item(
+        `${file.filename} (${file.size ?? 0} bytes)`,
+        button('Download', () => download(file)),
+        button('Delete', () => remove(file)),
+      ),
+    ),
+  );
+  files.ariaBusy = 'false';
+}
+
+async function download({ s3Key }: UserFile): Promise<void> {
+  const { presignedUrl } = await call('CreatePresignedDownload', { s3Key });
+  // It answers as an attachment, so the page stays.
+  location.assign(presignedUrl);
+}
+
+async function remove({ s3Key }: UserFile): Promise<void> {
+  await call('DeleteFile', { s3Key });
+  await showFiles();
+}
+
+function item(text: string, ...elements: HTMLElement[]): HTMLElement {
+  const line = document.createElement('li');
+  const label = document.createElement('span');
+  label.textContent = text;
+  line.append(label, ' ', ...elements);
+  return line;
+}
+
+function button(text: string, act: () => Promise<void>): HTMLElement {
+  const element = document.createElement('button');
+  element.textContent = text;
+  element.addEventListener('click', () => void act());
+  return element;
+}
+
+function find<Element extends HTMLElement>(selector: string): Element {
+  const element = document.querySelector<Element>(selector);
+  if (element === null) throw new Error(`the page has no ${selector}`);
+  return element;
+}
