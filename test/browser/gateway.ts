@@ -25,7 +25,7 @@ export interface Gateway extends AsyncDisposable {
   readonly port: number;
   /** The value of the cookie `session` of a browser in which this user has signed in. */
   signIn(userId: string): string;
-  /** Done once, before the next call of this method is passed on. */
+  /** Done once, before the next call of this method is passed on; where it throws, the call is not. */
   before(method: string, step: () => Promise<void>): void;
 }
 
@@ -37,14 +37,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const steps = new Map<string, () => Promise<void>>();
 
   const answer = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const path = message.url ?? '/';
+    const [path = '/'] = (message.url ?? '/').split('?', 1);
     const method = SERVICE_PATH.exec(path)?.[1];
     if (method === undefined) return serveAsset(path, response, s3Endpoint);
     const user = users.get(sessionOf(message));
     if (user === undefined) {
-      response.writeHead(401, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ code: 'unauthenticated', message: 'sign in first' }));
-      return;
+      return refuse(response, 401, 'unauthenticated', 'sign in first');
     }
     const step = steps.get(method);
     steps.delete(method);
@@ -52,7 +50,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await passOn(message, response, user, options);
   };
   const server = createServer(certificate, (message, response) => {
-    answer(message, response).catch(() => response.destroy());
+    answer(message, response).catch(() =>
+      refuse(response, 502, 'unavailable', 'the service cannot be reached'),
+    );
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -70,6 +70,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       server.closeAllConnections();
     },
   };
+}
+
+/** As the service itself does it. */
+function refuse(response: ServerResponse, status: number, code: string, message: string): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ code, message }));
 }
 
 function sessionOf({ headers }: IncomingMessage): string {

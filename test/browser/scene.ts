@@ -14,6 +14,9 @@ import { type Gateway, startGateway } from './gateway.ts';
 export const APP = 'app.example.com';
 export const ELSEWHERE = 'elsewhere.example.com';
 
+/** The least that S3 takes, so that a few parts are few bytes. */
+export const PART_UNIT_BYTES = 5 * 1024 ** 2;
+
 /** A whole upload and the list after it, on a busy machine. */
 const SHOWN_TIMEOUT_MS = 15_000;
 
@@ -35,7 +38,11 @@ export async function startScene(): Promise<Scene> {
   await using starting = new AsyncDisposableStack();
   const { path: directory } = starting.use(await temporaryDirectory());
   const token = 'only-the-gateway-knows-this';
-  const settings = { GATEWAY_AUTH: 'token', GATEWAY_TOKENS: token };
+  const settings = {
+    GATEWAY_AUTH: 'token',
+    GATEWAY_TOKENS: token,
+    MULTIPART_PART_BYTES: String(PART_UNIT_BYTES),
+  };
   const service = starting.adopt(
     await startTestService(settings, await openTestBucket({ corsRules: rules.CORSRules })),
     ({ stop }) => stop(),
@@ -58,7 +65,7 @@ export async function startScene(): Promise<Scene> {
     gateway,
     page,
     async open(user, host = APP) {
-      const url = `https://${host}/`;
+      const url = `https://${host}/?partUnitBytes=${PART_UNIT_BYTES}`;
       const session = { name: 'session', value: gateway.signIn(user), url };
       await page.context().addCookies([{ ...session, httpOnly: true, secure: true, sameSite: 'Strict' }]);
       await page.goto(url);

@@ -1,23 +1,33 @@
 import { readFile, utimes, writeFile } from 'node:fs/promises';
+import type { Request } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
 import { describeWith } from '../interop/describe-with.ts';
 import { missingChromium } from './chromium.ts';
-import { APP, ELSEWHERE, type Scene, startScene } from './scene.ts';
+import { APP, ELSEWHERE, PART_UNIT_BYTES, type Scene, startScene } from './scene.ts';
 
 describeWith('a page in Chromium', await missingChromium(), () => {
   let scene: Scene;
   let user: string;
   /** Since the test began. */
   let puts: string[];
+  let atOnce: number;
   beforeAll(async () => {
     scene = await startScene();
-    scene.page.on('request', (request) => void (request.method() === 'PUT' && puts.push(request.url())));
+    const underWay = new Set<Request>();
+    scene.page.on('request', (request) => {
+      if (request.method() !== 'PUT') return;
+      puts.push(request.url());
+      atOnce = Math.max(atOnce, underWay.add(request).size);
+    });
+    scene.page.on('requestfinished', (request) => void underWay.delete(request));
+    scene.page.on('requestfailed', (request) => void underWay.delete(request));
   });
   afterAll(() => scene[Symbol.asyncDispose]());
   beforeEach(async () => {
     user = newUser();
     puts = [];
+    atOnce = 0;
     await scene.open(user);
   });
 
@@ -88,6 +98,39 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     });
   });
 
+  describe('a file in parts', () => {
+    const bytes = Buffer.alloc(2 * PART_UNIT_BYTES + 1_000);
+    beforeEach(() => void bytes.fill(user));
+    const partsPut = () => puts.map((url) => new URL(url).searchParams.get('partNumber'));
+
+    test('is uploaded with its parts in parallel, and no header of an answer is read', async () => {
+      const { page, file, upload, listed } = scene;
+      const path = await file('film.mp4', bytes);
+      await page.evaluate(WATCH_PROGRESS);
+      await using _slow = await slowLine(2 * PART_UNIT_BYTES);
+      expect(await upload(path)).toBe('uploaded');
+      expect(partsPut().toSorted()).toEqual(['1', '2', '3']);
+      expect(atOnce).toBeGreaterThan(1);
+      expect(await page.evaluate('progressOf.uploading.at(-1)')).toBe(1);
+      expect(await listed()).toEqual([`film.mp4 (${bytes.length} bytes)`]);
+      expect(await page.evaluate(READ_NEWEST_FILE)).toEqual({ text: bytes.toString(), etag: null });
+      expect(await upload(path)).toBe('already there');
+      expect(puts).toHaveLength(3);
+    });
+
+    test('goes on where it stopped, when it is chosen again', async () => {
+      const { gateway, file, upload, listed } = scene;
+      const path = await file('film.mp4', bytes);
+      gateway.before('CreatePresignedParts', () => Promise.reject(new Error('the line broke')));
+      expect(await upload(path)).toBe('the service cannot be reached (unavailable)');
+      expect(partsPut()).toHaveLength(2);
+      expect(await listed()).toEqual([]);
+      expect(await upload(path)).toBe('uploaded');
+      expect(partsPut().toSorted()).toEqual(['1', '2', '3']);
+      expect(await listed()).toEqual([`film.mp4 (${bytes.length} bytes)`]);
+    });
+  });
+
   test('cannot upload from an origin that the rules do not name', async () => {
     const { open, file, upload, listed } = scene;
     const path = await file('foreign.txt', 'from elsewhere');
@@ -109,13 +152,13 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     const download = await downloading;
     expect(download.suggestedFilename()).toBe('page – ü.html');
     expect(await readFile(await download.path(), 'utf8')).toBe(html);
-    expect(page.url()).toBe(`https://${APP}/`);
+    expect(new URL(page.url()).host).toBe(APP);
   });
 
   test('reads the bytes of a file, and not from an origin that the rules do not name', async () => {
     const { page, open, file, upload } = scene;
     await upload(await file('read.txt', 'read by the page'));
-    expect(await page.evaluate(READ_NEWEST_FILE)).toBe('read by the page');
+    expect(await page.evaluate(READ_NEWEST_FILE)).toMatchObject({ text: 'read by the page' });
     await open(user, ELSEWHERE);
     expect(await page.evaluate(READ_NEWEST_FILE)).toBe('TypeError: Failed to fetch');
   });
@@ -143,7 +186,7 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await page.evaluate(listAsUser)).toMatchObject({ code: 'unauthenticated' });
   });
 
-  /** Slow enough that the browser tells of an upload on the way: it does so every 50 ms. */
+  /** Slow enough, in bytes a second, to see an upload on the way: a browser tells of it every 50 ms. */
   async function slowLine(uploadThroughput: number): Promise<AsyncDisposable> {
     const line = await scene.page.context().newCDPSession(scene.page);
     const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput };
@@ -164,5 +207,8 @@ const WATCH_PROGRESS = `
 const READ_NEWEST_FILE = `import('/file-service.ts').then(async ({ call }) => {
   const { files: [{ s3Key }] } = await call('ListFiles', {});
   const { presignedUrl } = await call('CreatePresignedDownload', { s3Key });
-  return fetch(presignedUrl).then((answer) => answer.text(), String);
+  return fetch(presignedUrl).then(
+    async (answer) => ({ text: await answer.text(), etag: answer.headers.get('etag') }),
+    String,
+  );
 })`;

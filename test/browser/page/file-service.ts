@@ -18,6 +18,17 @@ interface Methods {
     { filename: string; mimeType: string; md5: string; size: string },
     ({ type: 'UPLOAD_TYPE_NEW' } & Presigned) | { type: 'UPLOAD_TYPE_EXISTING' },
   ];
+  CreateMultipartUpload: [
+    { filename: string; mimeType: string; size: string; partMd5s: string[] },
+    {
+      type: 'UPLOAD_TYPE_NEW' | 'UPLOAD_TYPE_EXISTING';
+      s3Key: string;
+      /** Left out when there is none. */
+      missingPartNumbers?: number[];
+    },
+  ];
+  CreatePresignedParts: [{ s3Key: string; partNumbers: [number] }, { parts: [Presigned] }];
+  CompleteMultipartUpload: [{ s3Key: string }, { file: UserFile }];
   ListFiles: [Record<string, never>, { files?: UserFile[] }];
   CreatePresignedDownload: [{ s3Key: string }, { presignedUrl: string }];
   DeleteFile: [{ s3Key: string }, Record<string, never>];

@@ -4,6 +4,8 @@ import { upload } from './upload.ts';
 const choose = find<HTMLInputElement>('#choose');
 const uploads = find('#uploads');
 const files = find('#files');
+/** Where the service is configured otherwise, as in tests. */
+const partUnitBytes = Number(new URLSearchParams(location.search).get('partUnitBytes') ?? 64 * 1024 ** 2);
 
 choose.addEventListener('change', () => {
   for (const file of choose.files ?? []) void showUpload(file);
@@ -17,7 +19,7 @@ async function showUpload(file: File): Promise<void> {
   const state = document.createElement('output');
   uploads.append(item(file.name, bar, state));
   try {
-    state.textContent = await upload(file, (doing, done) => {
+    state.textContent = await upload(file, partUnitBytes, (doing, done) => {
       bar.dataset.doing = doing;
       bar.value = done;
     });
