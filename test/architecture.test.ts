@@ -134,16 +134,6 @@ describe('files/, the domain', () => {
   });
 });
 
-it('client/ knows no package but those that its own package.json names', () => {
-  const { peerDependencies } = JSON.parse(readFileSync(join(SRC, 'client/package.json'), 'utf8'));
-  const packages = imports
-    .filter(
-      ({ from, to, specifier }) => from === 'client' && to === undefined && !specifier.startsWith('node:'),
-    )
-    .map(({ specifier }) => specifier.split('/').slice(0, 2).join('/'));
-  expect(new Set(packages)).toEqual(new Set(Object.keys(peerDependencies)));
-});
-
 it('certificates, config and record take types of rpc/ and nothing that runs', () => {
   expect(
     imports

@@ -46,13 +46,9 @@ export async function* sending(
   }
 }
 
-/** Asks for the file, of which S3 has said that it is there. */
+/** The file, of which S3 has said that it is there. */
 export async function readyFile({ client, retry, signal }: Transfer, s3Key: string): Promise<File> {
   const { file } = await retry(signal, () => client.getFile({ s3Key }, callOptions(signal)));
-  return assertReady(file);
-}
-
-export function assertReady(file: File | undefined): File {
   if (file?.state === FileState.READY) return file;
-  throw new UploadError('STORAGE_REFUSED', `S3 took the bytes of ${file?.s3Key} and does not show them`);
+  throw new UploadError('STORAGE_REFUSED', `S3 took the bytes of ${s3Key} and does not show them`);
 }

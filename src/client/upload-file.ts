@@ -25,7 +25,7 @@ export interface UploadOptions {
    * the same content with one PUT and in parts is two files.
    */
   multipartFromBytes?: number;
-  /** Parts that are sent at once. Default 4. Each takes a few MB of memory and a connection, whatever its size. */
+  /** Parts that are sent at once. Default 4. Each takes about 1 MB of memory and a connection, whatever its size. */
   concurrency?: number;
   /** How long a step that fails is tried again, in milliseconds from its first failure. Default two minutes. */
   retryForMs?: number;

@@ -6,7 +6,7 @@ import { md5OfRanges } from './md5.ts';
 import { type PartPlan, planParts, publishedPartBytes } from './part-plan.ts';
 import { createPartUrls } from './part-urls.ts';
 import { PutError } from './put.ts';
-import { assertReady, callOptions, readyFile, sending, type Transfer, type Transferred } from './transfer.ts';
+import { callOptions, readyFile, sending, type Transfer, type Transferred } from './transfer.ts';
 
 /** How often what went wrong with the upload as a whole is mended; each time only what is missing is sent. */
 const ROUNDS_MAX = 5;
@@ -25,9 +25,8 @@ export async function uploadInParts(transfer: Transfer): Promise<Transferred> {
     try {
       await sendParts(transfer, s3Key, plan, missingPartNumbers);
       progress.enter('completing');
-      const complete = () => client.completeMultipartUpload({ s3Key }, callOptions(signal));
-      const { file } = await retry(signal, complete);
-      return { file: assertReady(file), existing: false };
+      await retry(signal, () => client.completeMultipartUpload({ s3Key }, callOptions(signal)));
+      return { file: await readyFile(transfer, s3Key), existing: false };
     } catch (error) {
       if (round === ROUNDS_MAX || !isMendedByAsking(error)) throw error;
     }

@@ -1,108 +1,119 @@
 /**
- * What a call costs: `npm run bench [CALLS]`.
+ * What a call costs, beside what it could cost at least and what it costs when it is written as usual:
+ * `npm run bench`, `npm run bench -- --check`, `npm run bench -- --scale`.
  *
- * The service runs as users start it, in a process of its own with the embedded
- * servers; this process drives it over real gRPC. The figure that counts is the
- * server's own CPU time per call: the wall clock measures the driver as well.
+ * Three servers run at the same time, each with a database of its own, and are called in turns, so that whatever else the
+ * machine does, it does to all of them. The figure that counts is the server's own CPU time per call: the wall clock
+ * measures the driver as well.
  */
-import { cpus } from 'node:os';
-import { type Client, createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
-import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { md5, newUser } from '../harness/made-up.ts';
-import { put } from '../harness/put.ts';
-import { startService } from '../harness/service-process.ts';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { parseArgs } from 'node:util';
+import { type LoadOutcome, offer } from '../harness/load.ts';
+import { residentMb } from '../harness/resident-memory.ts';
+import { compareAnswers } from './answers.ts';
+import { BUDGETS, overBudget } from './budgets.ts';
+import { CALLS, fill, type MeasuredCall, seeAgain } from './calls.ts';
 import { cpuMicroseconds } from './cpu.ts';
+import { type Figures, type Round, summary, writeReadme } from './report.ts';
+import { measureScale } from './scale.ts';
+import { startServers } from './servers.ts';
+import { type Stack, startStack } from './stack.ts';
 
-const CALLS_DEFAULT = 20_000;
-/** Before the first figure, the JIT has to be done with what is measured. */
-const WARM_UP_SHARE = 0.5;
+const ROUNDS = 5;
+const CALLS_PER_ROUND = 3_000;
+/** The JIT has to be done with what is measured. */
+const WARM_UP_CALLS = 40_000;
 const CALLS_AT_ONCE = 16;
-const LISTED_FILES = 100;
 
-const calls = Number(process.argv[2] ?? CALLS_DEFAULT);
-const user = newUser();
-await using directory = await temporaryDirectory();
-await using service = await startService({ environment: { DATA_DIR: directory.path } });
-const files = createClient(
-  FileService,
-  createGrpcTransport({
-    baseUrl: `http://${service.grpc}`,
-    interceptors: [
-      (next) => (request) => {
-        request.header.set('x-user-id', user);
-        return next(request);
-      },
-    ],
-  }),
-);
-
-const existing = await uploaded(files);
-let made = 0;
-const MEASURED: Record<string, () => Promise<unknown>> = {
-  'create, new': () =>
-    files.createPresignedUpload({
-      filename: `${made}.pdf`,
-      mimeType: 'application/pdf',
-      md5: md5(`${made++}`),
-    }),
-  'create, existing': () => files.createPresignedUpload(existing),
-  [`list ${LISTED_FILES}`]: () => files.listFiles({ filenamePrefix: 'listed' }),
-  get: () => files.getFile({ s3Key: existing.s3Key }),
-  download: () => files.createPresignedDownload({ s3Key: existing.s3Key }),
+const EMPTY: MeasuredCall = {
+  name: 'empty call',
+  load: () => ({ call: 'DeleteFile', users: { name: 'nobody', count: 100 } }),
 };
 
-print(`${new Date().toISOString()}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}`);
-print(`${calls} calls each, ${CALLS_AT_ONCE} at once, after ${calls * WARM_UP_SHARE} to warm up\n`);
-print('| call | server CPU µs | calls/s | p50 ms | p99 ms |\n|---|---|---|---|---|');
-for (const [name, call] of Object.entries(MEASURED)) {
-  await run(call, calls * WARM_UP_SHARE);
-  const cpuBefore = await cpuMicroseconds(service.pid);
-  const startMs = performance.now();
-  const latencies = await run(call, calls);
-  const seconds = (performance.now() - startMs) / 1_000;
-  const cpu = (await cpuMicroseconds(service.pid)) - cpuBefore;
-  const sorted = latencies.sort((a, b) => a - b);
-  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? Number.NaN).toFixed(1);
-  print(
-    `| ${name} | ${(cpu / calls).toFixed(0)} | ${(calls / seconds).toFixed(0)} | ${at(0.5)} | ${at(0.99)} |`,
-  );
+const SCALE_ROWS = 10_000_000;
+
+const { values: options, positionals } = parseArgs({
+  options: { check: { type: 'boolean' }, scale: { type: 'boolean' } },
+  allowPositionals: true,
+});
+if (options.scale) print(await measureScale(Number(positionals[0] ?? SCALE_ROWS)));
+else await main();
+
+async function main(): Promise<void> {
+  await using servers = await startServers();
+  await using ours = await startStack('ours', {
+    ...(await servers.environment()),
+    // Nothing is swept that another stack would not have to sweep.
+    SWEEP_INTERVAL_SECONDS: '3600',
+  });
+  await using usual = await startStack('usual', await servers.environment(), 'usual.ts');
+  await using floor = await startStack('floor', await servers.environment(), 'floor.ts');
+  await using emptyOurs = await startStack('ours', await servers.environment(), 'empty-ours.ts');
+  await using emptyFloor = await startStack('floor', await servers.environment(), 'empty-floor.ts');
+  const stacks = [ours, usual, floor];
+
+  await Promise.all(stacks.map(fill));
+  await compareAnswers(stacks);
+  print('every answer of the three was compared, and is the same\n');
+
+  const figures: Figures[] = [];
+  figures.push(await measure(EMPTY, [emptyOurs, emptyFloor], WARM_UP_CALLS));
+  for (const call of CALLS) {
+    await Promise.all(stacks.map(seeAgain));
+    figures.push(await measure(call, stacks, Math.ceil(WARM_UP_CALLS / CALLS.length)));
+  }
+  const table = summary(figures, {
+    rounds: ROUNDS,
+    callsPerRound: CALLS_PER_ROUND,
+    callsAtOnce: CALLS_AT_ONCE,
+  });
+  print(`\n${table}\n`);
+  for (const stack of stacks) {
+    print(`${stack.name}: RSS ${(await residentMb(stack.service.pid)).toFixed(0)} MB after all of it`);
+  }
+  const over = overBudget(figures, BUDGETS);
+  for (const line of over) print(`over its budget: ${line}`);
+  if (options.check) process.exitCode = over.length > 0 ? 1 : 0;
+  else writeReadme(table);
 }
 
-/** A READY file, and a page's worth more of them. */
-async function uploaded(client: Client<typeof FileService>) {
-  const request = { filename: 'existing.pdf', mimeType: 'application/pdf', md5: md5('existing') };
-  const answer = await client.createPresignedUpload(request);
-  await put(answer, 'existing');
-  for (let i = 0; i < LISTED_FILES; i++) {
-    const bytes = `listed ${i}`;
-    await put(
-      await client.createPresignedUpload({ filename: bytes, mimeType: 'text/plain', md5: md5(bytes) }),
-      bytes,
-    );
-  }
-  const { files: listed } = await client.listFiles({ filenamePrefix: 'listed' });
-  const again = await client.createPresignedUpload(request);
-  if (listed.length !== LISTED_FILES || again.type !== UploadType.EXISTING) {
-    throw new Error('the service does not answer as it should; nothing is measured');
-  }
-  return { ...request, s3Key: answer.s3Key };
-}
-
-/** @returns each call's latency in milliseconds */
-async function run(call: () => Promise<unknown>, count: number): Promise<number[]> {
-  const latencies: number[] = [];
-  let started = 0;
-  const lane = async () => {
-    while (started++ < count) {
-      const startMs = performance.now();
-      await call();
-      latencies.push(performance.now() - startMs);
+/** Rounds of A B C A B C, after each has been warmed up. */
+async function measure(call: MeasuredCall, stacks: readonly Stack[], warmUpCalls: number): Promise<Figures> {
+  const rounds = new Map<string, Round[]>(stacks.map(({ name }) => [name, []]));
+  for (const stack of stacks) await run(call, stack, 'warm', warmUpCalls);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const stack of stacks) {
+      rounds.get(stack.name)?.push(await run(call, stack, `round${round}`, CALLS_PER_ROUND));
     }
+  }
+  print(`${call.name}: measured`);
+  return { call: call.name, rounds };
+}
+
+async function run(call: MeasuredCall, stack: Stack, round: string, calls: number): Promise<Round> {
+  const name = `${call.name.replace(/\W/g, '')}-${round}`;
+  await call.prepare?.(stack, name, calls);
+  const { pid, grpc } = stack.service;
+  const [cpu, postgres] = [await cpuMicroseconds(pid), await stack.postgresMicroseconds()];
+  const outcome = await offer({
+    target: grpc,
+    ...call.load(name),
+    pace: { kind: 'closed', callsAtOnce: CALLS_AT_ONCE },
+    timeoutMs: 10_000,
+    seconds: 300,
+    callsMax: calls,
+  });
+  assertAllOk(outcome, `${stack.name}, ${call.name}`);
+  return {
+    cpuMicroseconds: ((await cpuMicroseconds(pid)) - cpu) / outcome.calls,
+    postgresMicroseconds: ((await stack.postgresMicroseconds()) - postgres) / outcome.calls,
+    callsPerSecond: outcome.calls / outcome.seconds,
+    p50Ms: outcome.okMs.p50,
+    p99Ms: outcome.okMs.p99,
   };
-  await Promise.all(Array.from({ length: CALLS_AT_ONCE }, lane));
-  return latencies;
+}
+
+function assertAllOk({ codes, calls }: LoadOutcome, what: string): void {
+  if (codes.OK !== calls) throw new Error(`${what}: not all calls succeeded: ${JSON.stringify(codes)}`);
 }
 
 function print(line: string): void {

@@ -3,14 +3,10 @@ import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createClient, type Interceptor } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { FileService, type Progress, uploadFile } from '../../src/client/upload-file.ts';
+import { uploadFile } from '../../src/client/upload-file.ts';
 import { LONG } from '../faults/outcome.ts';
 import { newUser } from '../harness/made-up.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { downloaded, openScene, PART_BYTES, type Scene, sha256 } from './scene.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
@@ -67,41 +63,4 @@ it.skipIf(!LONG)(
     expect(maxRssBytes).toBeLessThan(RSS_MAX_BYTES);
   },
   600_000,
-);
-
-it.skipIf(!LONG).each(['gRPC', 'Connect'] as const)(
-  'the service, and its S3 with it, is killed and started again half-way: the upload goes on by itself, over %s',
-  async (wire) => {
-    await using directory = await temporaryDirectory();
-    const environment = { DATA_DIR: directory.path, MULTIPART_PART_BYTES: String(PART_BYTES) };
-    await using before = await startService({ environment });
-    const ports = { GRPC_PORT: new URL(`http://${before.grpc}`).port, HTTP_PORT: new URL(before.http).port };
-    const restart = async () => {
-      before.kill('SIGKILL');
-      await before.untilGone();
-      return startService({ environment: { ...environment, ...ports } });
-    };
-    let restarted: Promise<ServiceProcess> | undefined;
-    const onProgress = ({ bytesSent }: Progress) => {
-      if (bytesSent > 2 * PART_BYTES) restarted ??= restart();
-    };
-    const interceptors: Interceptor[] = [
-      (next) => (call) => {
-        call.header.set('x-user-id', 'ada');
-        return next(call);
-      },
-    ];
-    const transport =
-      wire === 'gRPC'
-        ? createGrpcTransport({ baseUrl: `http://${before.grpc}`, interceptors })
-        : createConnectTransport({ baseUrl: before.http, httpVersion: '1.1', interceptors });
-    const files = createClient(FileService, transport);
-    const path = await scene.file('restarted', 8 * PART_BYTES + 1_000);
-    const { file, existing } = await uploadFile(files, path, { ...IN_PARTS, concurrency: 2, onProgress });
-    await using after = await restarted;
-    expect(after).toBeDefined();
-    expect(existing).toBe(false);
-    expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
-  },
-  180_000,
 );

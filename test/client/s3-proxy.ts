@@ -40,8 +40,7 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     const { method, headers, url = '' } = incoming;
     incoming.on('error', () => {});
     const fate = method === 'PUT' ? fault(++puts) : 'none';
-    if (method === 'PUT') await sleep(proxy.delayMs, undefined, { ref: false });
-    if (incoming.destroyed) return;
+    if (method === 'PUT') await sleep(proxy.delayMs);
     if (typeof fate === 'object') {
       answer.writeHead(fate.status).end(`<Error><Code>${fate.code}</Code><Message>made up</Message></Error>`);
       incoming.resume();

@@ -102,17 +102,23 @@ function call(session: ClientHttp2Session, load: Load, user: string, number: num
 }
 
 /** A gRPC message: not compressed, its length, its bytes. */
-function frame({ call, s3Key = '', users }: Load, number: number): Buffer {
-  const { listFiles, getFile, createPresignedUpload } = FileService.method;
+function frame({ call, file, users }: Load, number: number): Buffer {
+  const { listFiles, getFile, createPresignedUpload, deleteFile, createPresignedDownload } =
+    FileService.method;
+  const filename = file?.filename ?? `${users.name}-${number}.txt`;
+  const s3Key = file?.s3Key ?? `${users.name}-${number % users.count}_${filename}`;
   switch (call) {
     case 'ListFiles':
       return framed(listFiles.input, {});
     case 'GetFile':
       return framed(getFile.input, { s3Key });
+    case 'DeleteFile':
+      return framed(deleteFile.input, { s3Key });
+    case 'CreatePresignedDownload':
+      return framed(createPresignedDownload.input, { s3Key });
     case 'CreatePresignedUpload': {
-      const name = `${users.name}-${number}.txt`;
-      const md5 = createHash('md5').update(name).digest('hex');
-      return framed(createPresignedUpload.input, { filename: name, mimeType: 'text/plain', md5 });
+      const md5 = file?.md5 ?? createHash('md5').update(filename).digest('hex');
+      return framed(createPresignedUpload.input, { filename, mimeType: 'text/plain', md5 });
     }
   }
 }

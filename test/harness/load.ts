@@ -6,7 +6,7 @@ import { join } from 'node:path';
 export interface Load {
   /** `127.0.0.1:<port>` */
   target: string;
-  call: 'ListFiles' | 'CreatePresignedUpload' | 'GetFile';
+  call: 'ListFiles' | 'CreatePresignedUpload' | 'GetFile' | 'DeleteFile' | 'CreatePresignedDownload';
   /** Users take turns: `<name>-0` to `<name>-<count - 1>`. */
   users: { name: string; count: number };
   pace:
@@ -18,8 +18,8 @@ export interface Load {
   /** It ends after this, or after that many calls, whichever is first. */
   seconds: number;
   callsMax?: number;
-  /** For GetFile. */
-  s3Key?: string;
+  /** The one file that every call is about. Unset: call n creates, or deletes, the n-th of this load's own. */
+  file?: { s3Key: string; filename: string; md5: string };
 }
 
 /** What became of it, by the clock of whoever called. */

@@ -1,0 +1,39 @@
+import { cpuOf, type Figures, median, ratio } from './report.ts';
+
+export interface Budget {
+  call: string;
+  over: 'floor' | 'usual';
+  /** Ours may cost so many times the other's. */
+  most: number;
+}
+
+export const BUDGETS: readonly Budget[] = [
+  { call: 'empty call', over: 'floor', most: 2.2 },
+  { call: 'create, new', over: 'floor', most: 1.25 },
+  { call: 'create, new', over: 'usual', most: 0.27 },
+  { call: 'list of 100', over: 'floor', most: 1.35 },
+  { call: 'get', over: 'floor', most: 1.35 },
+  { call: 'delete', over: 'floor', most: 1.35 },
+  { call: 'download', over: 'floor', most: 1.35 },
+];
+
+/** What is over its budget by more than the rounds differ among themselves. */
+export function overBudget(all: readonly Figures[], budgets: readonly Budget[]): string[] {
+  return budgets.flatMap(({ call, over, most }) => {
+    const figures = all.find((one) => one.call === call);
+    const value = figures && ratio(figures, over);
+    if (figures === undefined || value === undefined) return [`${call}: was not measured`];
+    const noise = Math.max(spread(cpuOf(figures, 'ours')), spread(cpuOf(figures, over)));
+    if (value <= most * (1 + noise)) return [];
+    return [
+      `${call}: ${value.toFixed(2)} × ${over}, and ${most} is the budget (noise ${(noise * 100).toFixed(0)} %)`,
+    ];
+  });
+}
+
+/** How far the quartiles are from the median, as a share of it. */
+function spread(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low = 0, high = 0] = [sorted[sorted.length >> 2], sorted[(sorted.length * 3) >> 2]];
+  return (high - low) / 2 / median(values);
+}

@@ -1,0 +1,82 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+
+/** What one round of calls cost. */
+export interface Round {
+  cpuMicroseconds: number;
+  postgresMicroseconds: number;
+  callsPerSecond: number;
+  p50Ms: number;
+  p99Ms: number;
+}
+
+export interface Figures {
+  call: string;
+  /** By stack, in the order in which they ran. */
+  rounds: Map<string, Round[]>;
+}
+
+const README = join(import.meta.dirname, '../../README.md');
+const MARKERS = ['<!-- bench -->\n', '<!-- /bench -->'] as const;
+
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+export function cpuOf(figures: Figures, stack: string): number[] {
+  return (figures.rounds.get(stack) ?? []).map(({ cpuMicroseconds }) => cpuMicroseconds);
+}
+
+/** Of the medians; undefined where one of the stacks has no such call. */
+export function ratio(figures: Figures, over: string): number | undefined {
+  const value = median(cpuOf(figures, 'ours')) / median(cpuOf(figures, over));
+  return Number.isNaN(value) ? undefined : value;
+}
+
+export function summary(
+  all: readonly Figures[],
+  how: { rounds: number; callsPerRound: number; callsAtOnce: number },
+): string {
+  const machine = `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`;
+  const head = `${new Date().toISOString().slice(0, 10)}, ${machine}; ${how.rounds} rounds of ${how.callsPerRound} calls, ${how.callsAtOnce} at once: median (least–most).`;
+  const rows = all.flatMap((figures) =>
+    [...figures.rounds].map(([stack, rounds]) => {
+      const cpu = cpuOf(figures, stack);
+      const of = (name: keyof Round) => median(rounds.map((round) => round[name]));
+      const cells = [
+        figures.call,
+        stack,
+        `${median(cpu).toFixed(0)} (${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)})`,
+        stack === 'ours'
+          ? ['floor', 'usual'].map((other) => times(ratio(figures, other), other)).join('')
+          : '',
+        of('postgresMicroseconds').toFixed(0),
+        of('callsPerSecond').toFixed(0),
+        of('p50Ms').toFixed(1),
+        of('p99Ms').toFixed(1),
+      ];
+      return `| ${cells.join(' | ')} |`;
+    }),
+  );
+  return [
+    head,
+    '',
+    '| call | stack | server CPU µs | ours is | Postgres CPU µs | calls/s | p50 ms | p99 ms |',
+    '|---|---|---|---|---|---|---|---|',
+    ...rows,
+  ].join('\n');
+}
+
+function times(value: number | undefined, other: string): string {
+  return value === undefined ? '' : `${value.toFixed(2)} × ${other} `;
+}
+
+export function writeReadme(table: string): void {
+  const text = readFileSync(README, 'utf8');
+  const [begin, end] = MARKERS.map((marker) => text.indexOf(marker));
+  if (begin === undefined || end === undefined || begin < 0 || end < begin) {
+    throw new Error(`README.md has no ${MARKERS.join('…')}`);
+  }
+  writeFileSync(README, `${text.slice(0, begin + MARKERS[0].length)}${table}\n${text.slice(end)}`);
+}

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { type Client, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import pg from 'pg';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { cpuMicroseconds } from './cpu.ts';
+import type { StackEnvironment } from './servers.ts';
+
+/** One way to answer the calls, in a process of its own, with a database of its own. */
+export interface Stack extends AsyncDisposable {
+  name: string;
+  service: ServiceProcess;
+  database: pg.Pool;
+  client(user: string): Client<typeof FileService>;
+  /** CPU of the backends of its database, until now. */
+  postgresMicroseconds(): Promise<number>;
+}
+
+/** @param program under test/bench/stacks; unset: the service as its users start it */
+export async function startStack(
+  name: string,
+  environment: StackEnvironment,
+  program?: string,
+): Promise<Stack> {
+  const service = await startService({
+    environment: { ...environment, MAX_PENDING_UPLOADS: '30000' },
+    ...(program && { command: [process.execPath, join(import.meta.dirname, 'stacks', program)] }),
+  });
+  const database = new pg.Pool({ connectionString: environment.DATABASE_URL, max: 1 });
+  return {
+    name,
+    service,
+    database,
+    client: (user) =>
+      createClient(
+        FileService,
+        createGrpcTransport({
+          baseUrl: `http://${service.grpc}`,
+          interceptors: [
+            (next) => (request) => {
+              request.header.set('x-user-id', user);
+              return next(request);
+            },
+          ],
+        }),
+      ),
+    async postgresMicroseconds() {
+      const { rows } = await database.query<{ pid: number }>(
+        'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      );
+      const times = await Promise.all(rows.map(({ pid }) => cpuMicroseconds(pid)));
+      return times.reduce((sum, time) => sum + time, 0);
+    },
+    async [Symbol.asyncDispose]() {
+      await database.end();
+      await service[Symbol.asyncDispose]();
+    },
+  };
+}
