@@ -1,6 +1,7 @@
 import type { Progress } from '../client/upload-file.ts';
 
-const BAR_CHARACTERS = 24;
+/** So that the line fits a terminal of 80. */
+const BAR_CHARACTERS = 12;
 
 /** Over how long the speed is taken: less jumps about, more is slow to see a change. */
 const SPEED_WINDOW_MS = 4_000;
@@ -31,7 +32,7 @@ export function createProgressLine(fileCount: number): ProgressLine {
       const ended = all.length - active.length;
       const speed = bytesPerSecond(samples);
       return [
-        ...(fileCount > 1 ? [`${ended} of ${fileCount} files`] : []),
+        ...(fileCount > 1 ? [`${ended}/${fileCount} files`] : []),
         `${verb} ${bar(total === 0 ? 1 : done / total)}`,
         `${sizeText(done)} of ${sizeText(total)}`,
         ...(speed > 0 ? [`${sizeText(speed)}/s`, `${durationText((total - done) / speed)} left`] : []),

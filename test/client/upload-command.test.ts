@@ -87,7 +87,7 @@ it('the line says what is done, how fast, and how long still', () => {
   line.render(0);
   line.update('a', { ...nothing, phase: 'hashing', bytesHashed: 50 * MiB });
   expect(line.render(1_000)).toBe(
-    '0 of 2 files  hashing ████████████░░░░░░░░░░░░  50 %  50.0 MiB of 100.0 MiB  50.0 MiB/s  1 s left',
+    '0/2 files  hashing ██████░░░░░░  50 %  50.0 MiB of 100.0 MiB  50.0 MiB/s  1 s left',
   );
   line.update('b', {
     ...nothing,
@@ -96,9 +96,7 @@ it('the line says what is done, how fast, and how long still', () => {
     phase: 'sending',
     bytesResumed: 200 * MiB,
   });
-  expect(line.render(1_100)).toBe(
-    '0 of 2 files  sending ████████████░░░░░░░░░░░░  50 %  200.0 MiB of 400.0 MiB',
-  );
+  expect(line.render(1_100)).toBe('0/2 files  sending ██████░░░░░░  50 %  200.0 MiB of 400.0 MiB');
   line.update('a', { ...nothing, phase: 'done' });
   line.update('b', {
     ...nothing,
@@ -108,6 +106,6 @@ it('the line says what is done, how fast, and how long still', () => {
     bytesSent: 50 * MiB,
   });
   expect(line.render(2_100)).toBe(
-    '1 of 2 files  sending █████████████████████░░░  87 %  350.0 MiB of 400.0 MiB  150.0 MiB/s  1 s left',
+    '1/2 files  sending ██████████░░  87 %  350.0 MiB of 400.0 MiB  150.0 MiB/s  1 s left',
   );
 });
