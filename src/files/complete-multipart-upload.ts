@@ -1,6 +1,6 @@
 import { notOfParts } from './create-presigned-parts.ts';
 import type { Deadline } from './deadline.ts';
-import type { PendingFile, ReadyFile, UserFile } from './file.ts';
+import type { ReadyFile, UserFile } from './file.ts';
 import { contentMismatch, FileError, fileNotFound } from './file-error.ts';
 import { isOfParts } from './fingerprint.ts';
 import { type LookPorts, look } from './look.ts';
@@ -10,8 +10,8 @@ import type { FileStore, MultipartStore } from './ports.ts';
 import { parseS3Key } from './s3-key.ts';
 
 interface Ports extends LookPorts {
-  store: Pick<FileStore, 'find' | 'findUpload'> & LookPorts['store'];
-  multipart: Pick<MultipartStore, 'uploadsOf' | 'parts' | 'complete' | 'abort'>;
+  store: Pick<FileStore, 'find' | 'renewUpload'> & LookPorts['store'];
+  multipart: Pick<MultipartStore, 'parts' | 'complete'>;
 }
 
 /** How many part numbers an error names. */
@@ -33,7 +33,8 @@ export function completeMultipartUpload(ports: Ports) {
     if (file.state === 'ready') return file.trusted ? file : completed(ports, file, deadline);
     if (!isOfParts(file.fingerprint)) throw notOfParts(s3Key);
 
-    const upload = await ports.store.findUpload(file, deadline);
+    // Renewed, so that no sweeper gives it up while S3 puts it together.
+    const upload = await ports.store.renewUpload(file, deadline);
     if (upload === undefined) return completed(ports, file, deadline);
     const { uploadId, parts: announced } = upload;
     const stored = uploadId && (await ports.multipart.parts(s3Key, uploadId, deadline));
@@ -43,8 +44,6 @@ export function completeMultipartUpload(ports: Ports) {
     const { right, missing, wrong } = compareParts(stored, announced);
     if (wrong.length > 0) throw wrongParts(s3Key, wrong);
     if (missing.length > 0) throw incomplete(s3Key, missing);
-    // While the row still says that there may be some.
-    await abortOthers(ports, file, uploadId, deadline);
     try {
       await ports.multipart.complete(s3Key, uploadId, right, deadline);
     } catch (fault) {
@@ -55,18 +54,6 @@ export function completeMultipartUpload(ports: Ports) {
     }
     return completed(ports, file, deadline, announced);
   };
-}
-
-/** What a call began that lost the race to write it down, and died before it could take it back. */
-async function abortOthers(
-  { multipart }: Ports,
-  { s3Key }: PendingFile,
-  uploadId: string,
-  deadline: Deadline,
-): Promise<void> {
-  for (const other of await multipart.uploadsOf(s3Key, deadline)) {
-    if (other !== uploadId) await multipart.abort(s3Key, other, deadline);
-  }
 }
 
 async function completed(

@@ -41,6 +41,8 @@ export interface Tombstone extends FileRef {
 /** A row whose time has come, as the sweeper claims it. */
 export type DueFile =
   | { state: 'pending'; file: PendingFile; settled: boolean }
+  /** Made of parts a little while ago: a call that came too late for that may have begun another upload under its key. */
+  | { state: 'ready'; file: ReadyFile }
   | { state: 'deleted'; ref: Tombstone; settled: boolean };
 
 /** A pending upload in parts. */
@@ -107,7 +109,7 @@ export interface FileStore {
   /**
    * S3 was seen to hold the right bytes: PENDING becomes READY with what S3
    * said; a READY one is trusted anew and keeps its time, by which pages are
-   * ordered. `undefined` when it was deleted meanwhile.
+   * ordered. One in parts comes due once more, a minute after it became READY. `undefined` when it was deleted meanwhile.
    */
   markReady(ref: FileRef, seen: StoredObject, deadline: Deadline): Promise<ReadyFile | undefined>;
 
@@ -124,13 +126,26 @@ export interface FileStore {
    */
   markDeleted(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
 
+  /**
+   * Gives up a settled PENDING file: from here on it is a deleted one. `undefined`
+   * when it is not pending, or is not settled any more. What S3 has of it may be
+   * removed only after this: who asks for it again gets another key.
+   */
+  abandon(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
+
+  /** S3 was seen to have no upload in parts under the key of a READY file: it is due no more. */
+  markClean(ref: FileRef, deadline: Deadline): Promise<void>;
+
   /** An upload in parts that is pending; `undefined` when it is not, or is no such file. */
   findUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
 
   /** The same, and its life starts anew. */
   renewUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
 
-  /** Writes down what S3 calls a pending upload; `false` when that is no longer `before`, or it is not pending. */
+  /**
+   * Writes down what S3 calls a pending upload, whoever of those that know it is first. `false` when it is called
+   * neither that nor `before`, or is not pending.
+   */
   bindUpload(
     ref: FileRef,
     uploadId: string,
@@ -148,7 +163,7 @@ export interface FileStore {
 
   /**
    * There is nothing to do yet: the row comes due again after a pause that grows
-   * up to a day, and at the latest when it settles. A READY one stays as it is.
+   * up to a day, and at the latest when it settles. One that is not due stays as it is.
    */
   postpone(ref: FileRef, deadline: Deadline): Promise<void>;
 

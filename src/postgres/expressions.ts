@@ -49,12 +49,13 @@ export const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * interval '1 second'`;
 
 /**
- * `state = 'pending'`, by the table's own check, for a statement that wants one
+ * `state = 'pending'`, there being three states, for a statement that wants one
  * row. In those words the index of a user's pending files would fit, too; where
  * users have few of them, a kept plan takes it, and reads them all for the user
  * who has thousands.
  */
-export const isPending = sql<SqlBool>`(state <> 'deleted' and due_at is not null)`;
+export const isPending = sql<SqlBool>`(state <> 'deleted' and state <> 'ready')`;
 
 /** A fingerprint of parts has two bytes more than an MD5. */
-export const inParts = sql<boolean>`octet_length(fingerprint) > 16`.as('in_parts');
+export const isInParts = sql<boolean>`octet_length(fingerprint) > 16`;
+export const inParts = isInParts.as('in_parts');

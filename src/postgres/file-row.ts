@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
 import type { Fingerprint } from '../files/fingerprint.ts';
-import type { PendingUpload, Tombstone } from '../files/ports.ts';
+import type { DueFile, PendingUpload, Tombstone } from '../files/ports.ts';
 import type { COLUMNS } from './expressions.ts';
 import type { Schema } from './schema.ts';
 import type { UploadRow } from './uploads.ts';
@@ -32,6 +32,18 @@ export function toPendingFile(row: FileRow): PendingFile {
 
 export function toTombstone(row: TombstoneRow): Tombstone {
   return { userId: row.user_id, s3Key: row.s3_key, inParts: row.in_parts };
+}
+
+export function toDueFile(row: FileRow & TombstoneRow & { settled: boolean }): DueFile {
+  const { state, settled } = row;
+  switch (state) {
+    case 'pending':
+      return { state, file: toPendingFile(row), settled };
+    case 'ready':
+      return { state, file: toReadyFile(row) };
+    case 'deleted':
+      return { state, ref: toTombstone(row), settled };
+  }
 }
 
 export function toPendingUpload(row: UploadRow): PendingUpload {

@@ -4,6 +4,7 @@ import type { Database } from './database.ts';
 import { isUniqueViolation } from './faults.ts';
 import {
   fromFingerprint,
+  toDueFile,
   toFile,
   toPendingFile,
   toPendingUpload,
@@ -106,6 +107,15 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       return row && toTombstone(row);
     },
 
+    async abandon({ userId, s3Key }, deadline) {
+      const [row] = await database.run(transitions.abandon, { userId, s3Key, ...limits }, deadline);
+      return row && toTombstone(row);
+    },
+
+    async markClean({ userId, s3Key }, deadline) {
+      await database.run(transitions.markClean, { userId, s3Key }, deadline);
+    },
+
     async findUpload({ userId, s3Key }, deadline) {
       const [row] = await database.run(uploads.findUpload, { userId, s3Key }, deadline);
       return row && toPendingUpload(row);
@@ -124,11 +134,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
 
     async claimDue(limit, leaseSeconds, deadline) {
       const rows = await database.run(sweeps.claimDue, { limit, leaseSeconds, ...limits }, deadline);
-      return rows.map((row) =>
-        row.state === 'deleted'
-          ? { state: 'deleted', ref: toTombstone(row), settled: row.settled }
-          : { state: 'pending', file: toPendingFile(row), settled: row.settled },
-      );
+      return rows.map(toDueFile);
     },
 
     async postpone({ userId, s3Key }, deadline) {

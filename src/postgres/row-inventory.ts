@@ -41,7 +41,7 @@ export function createRowInventory(pool: pg.Pool): RowInventory {
 
     async mindsUploads({ userId, s3Key }) {
       const { rowCount } = await pool.query(
-        `select from files where user_id = $1 and s3_key = $2 and state <> 'ready' and octet_length(fingerprint) > 16`,
+        `select from files where user_id = $1 and s3_key = $2 and due_at is not null and octet_length(fingerprint) > 16`,
         [userId, s3Key],
       );
       return rowCount === 1;

@@ -31,7 +31,7 @@ interface FilesTable {
   url_expire_at: Date;
   /** The object of a READY file was found gone. */
   lost: Generated<boolean>;
-  /** When the sweeper is to look; null for READY, which it never touches. */
+  /** When the sweeper is to look; null for READY, but for a short while after it was made of parts. */
   due_at: Date | null;
   /**
    * Every pending upload with a living URL holds one of its user's slots, 1 to the

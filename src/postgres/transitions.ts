@@ -1,5 +1,14 @@
 import { sql } from 'kysely';
-import { COLUMNS, firstPause, inParts, type RowKey } from './expressions.ts';
+import {
+  COLUMNS,
+  firstPause,
+  inParts,
+  isInParts,
+  isPending,
+  type RowKey,
+  type Settling,
+  settled,
+} from './expressions.ts';
 import type { FileRow, TombstoneRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
 
@@ -7,6 +16,9 @@ import { prepare } from './prepared.ts';
 
 /** Only a pending upload has parts: up to 160 kB of their MD5s. */
 const withoutParts = { part_size: null, part_md5s: null, upload_id: null };
+
+/** No call takes longer than half of it. */
+const LAST_CALL_SECONDS = 60;
 
 export const markReady = prepare<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date }
@@ -22,7 +34,8 @@ export const markReady = prepare<
       last_modified: sql`case when state = 'ready' then last_modified else ${param('lastModified')}::timestamptz end`,
       seen_at: sql`now()`,
       lost: false,
-      due_at: null,
+      // By then the calls that saw it pending have ended; what they may have begun beside it is removed.
+      due_at: sql`case when state = 'ready' then due_at when ${isInParts} then now() + ${sql.lit(LAST_CALL_SECONDS)} * interval '1 second' end`,
       looks: 0,
       slot: null,
       ...withoutParts,
@@ -52,22 +65,44 @@ export const markLost = prepare<RowKey & { seenAt: Date }>()('mark_lost', (db, p
     .where('seen_at', '<=', param('seenAt')),
 );
 
+export const markClean = prepare<RowKey>()('mark_clean', (db, param) =>
+  db
+    .updateTable('files')
+    .set({ due_at: null, looks: 0 })
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where('state', '=', 'ready'),
+);
+
+const tombstone = {
+  state: 'deleted',
+  // Whoever was about to remove the object, or to write down that it was seen, and is
+  // held up meanwhile, must still find the tombstone: it stays as long as one whose
+  // URL lived until now, however old the file. `crash-stalls.test.ts` fails without it.
+  url_expire_at: sql<Date>`greatest(url_expire_at, now())`,
+  due_at: firstPause,
+  looks: 0,
+  slot: null,
+  ...withoutParts,
+} as const;
+
 export const markDeleted = prepare<RowKey>()<TombstoneRow>('mark_deleted', (db, param) =>
   db
     .updateTable('files')
-    .set({
-      state: 'deleted',
-      // Whoever was about to remove the object, or to write down that it was seen, and is
-      // held up meanwhile, must still find the tombstone: it stays as long as one whose
-      // URL lived until now, however old the file. `crash-stalls.test.ts` fails without it.
-      url_expire_at: sql`greatest(url_expire_at, now())`,
-      due_at: firstPause,
-      looks: 0,
-      slot: null,
-      ...withoutParts,
-    })
+    .set(tombstone)
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '<>', 'deleted')
+    .returning(['user_id', 's3_key', inParts]),
+);
+
+export const abandon = prepare<RowKey & Settling>()<TombstoneRow>('abandon', (db, param) =>
+  db
+    .updateTable('files')
+    .set(tombstone)
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where(isPending)
+    .where(settled(param('longestUploadSeconds')))
     .returning(['user_id', 's3_key', inParts]),
 );

@@ -49,6 +49,12 @@ export const bindUpload = prepare<RowKey & { uploadId: string; before: string | 
       .where('user_id', '=', param('userId'))
       .where('s3_key', '=', param('s3Key'))
       .where('part_md5s', 'is not', null)
-      .where('upload_id', 'is not distinct from', sql<string>`${param('before')}::text`)
+      // Whoever looked under the key meanwhile may have found this very one, and bound it: it is everybody's by now.
+      .where(({ or, eb }) =>
+        or([
+          eb('upload_id', 'is not distinct from', sql<string>`${param('before')}::text`),
+          eb('upload_id', '=', param('uploadId')),
+        ]),
+      )
       .returning('s3_key'),
 );

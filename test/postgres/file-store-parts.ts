@@ -115,6 +115,14 @@ export function uploadsInPartsContract(
       expect((await store.findUpload(file))?.uploadId).toBe(ids[bound.indexOf(true)]);
     });
 
+    it('knows an upload that others have found and bound as the one that it is', async () => {
+      const file = await pending(intent('film.mp4'));
+      expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(true);
+      expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(true);
+      expect(await store.bindUpload(file, 'upload 1', 'upload 0')).toBe(true);
+      expect((await store.findUpload(file))?.uploadId).toBe('upload 1');
+    });
+
     it('binds another only in the place of the one that the caller knows', async () => {
       const file = await pending(intent('film.mp4'));
       await store.bindUpload(file, 'upload 1', undefined);
@@ -144,6 +152,69 @@ export function uploadsInPartsContract(
       expect(await store.find(ready)).toMatchObject({ state: 'ready', fingerprint: asked.ready.fingerprint });
     });
 
+    it('comes due once more when it is READY, and no more when nothing is left to be removed', async () => {
+      const asked = intent('film.mp4');
+      const file = await pending(asked);
+      await store.markReady(file, seen(asked));
+      await opened.shiftTime(59);
+      expect(await store.claimDue(10, 60)).toEqual([]);
+      await opened.shiftTime(2);
+      // A look in between is none at the parts.
+      const ready = await store.markReady(file, seen(asked));
+      expect(await store.claimDue(10, 60)).toEqual([{ state: 'ready', file: { ...ready, trusted: false } }]);
+      await store.postpone(file);
+      await opened.shiftTime(3 * DAY);
+      expect(await store.claimDue(10, 60)).toHaveLength(1);
+      await store.markClean(file);
+      await opened.shiftTime(30 * DAY);
+      expect(await store.claimDue(10, 60)).toEqual([]);
+      expect(await store.find(file)).toMatchObject({ state: 'ready' });
+    });
+
+    it('READY, and still due, is not pending', async () => {
+      const asked = intent('film.mp4');
+      const file = await pending(asked);
+      const ready = await store.markReady(file, seen(asked));
+      await store.adopt({ ...asked, filename: 'other.mp4' });
+      const page = { userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 };
+      expect(await store.list(page, 9)).toEqual({ ready: [ready], pending: [] });
+      expect(await store.reserve(asked)).toEqual({ created: false, file: ready });
+      expect(await store.abandon(file)).toBeUndefined();
+    });
+
+    it('markClean leaves alone what is not READY', async () => {
+      const file = await pending(intent('film.mp4'));
+      await store.markClean(file);
+      await opened.shiftTime(60);
+      expect(await store.claimDue(10, 60)).toHaveLength(1);
+    });
+
+    it('is given up only when it has settled, and keeps its key for a day more', async () => {
+      const asked = intent('film.mp4');
+      const file = await pending(asked);
+      await store.bindUpload(file, 'upload 1', undefined);
+      await opened.shiftTime(SETTLING - 60);
+      expect(await store.abandon(file)).toBeUndefined();
+      await opened.shiftTime(120);
+      expect(await store.abandon(file)).toEqual({ userId: 'ada', s3Key: file.s3Key, inParts: true });
+      expect(await store.abandon(file)).toBeUndefined();
+      expect(await store.findUpload(file)).toBeUndefined();
+      expect(await store.reserve(asked)).toEqual({ refused: 'key taken' });
+      await opened.shiftTime(DAY + 1);
+      expect(await store.forget(file)).toBe(true);
+    });
+
+    it('asked for again, it is not given up', async () => {
+      for (const ask of ['reserve', 'renew'] as const) {
+        const asked = intent(`${ask}.mp4`);
+        const file = await pending(asked);
+        await opened.shiftTime(SETTLING + 60);
+        if (ask === 'reserve') await store.reserve(asked);
+        else await store.renewUpload(file);
+        expect(await store.abandon(file)).toBeUndefined();
+      }
+    });
+
     it('once READY and then lost, is asked for anew with its parts', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
@@ -165,7 +236,7 @@ export function uploadsInPartsContract(
       await store.markDeleted(gone);
       await opened.shiftTime(SETTLING - 60);
       const early = await store.claimDue(10, 60);
-      expect(early.map(({ settled }) => settled)).toEqual([false, false]);
+      expect(early).toMatchObject([{ settled: false }, { settled: false }]);
       await opened.shiftTime(120);
       const due = await store.claimDue(10, 60);
       const { createTime: _, ...same } = film;

@@ -53,6 +53,8 @@ const EXPECTED: Record<Name, Expectation> = {
   markReady: WRITE_BY_KEY,
   markLost: WRITE_BY_KEY,
   markDeleted: WRITE_BY_KEY,
+  abandon: WRITE_BY_KEY,
+  markClean: WRITE_BY_KEY,
   claimDue: { indexes: ['files_due', 'files_pkey'], buffersMax: 101 * 12 * PROBE },
   postpone: WRITE_BY_KEY,
   forget: WRITE_BY_KEY,
@@ -238,14 +240,16 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         }
         expect(types).toMatchInlineSnapshot(`
           {
+            "abandon": "text text float8",
             "adopt": "text text bigint text text",
-            "bindUpload": "text text text text",
+            "bindUpload": "text text text text text",
             "claimDue": "bigint float8 float8",
             "find": "float8 text text",
             "findUpload": "text text",
             "forget": "text text float8",
             "listFirstPage": "float8 text text bigint text text bigint",
             "listNextPage": "float8 text time text text bigint",
+            "markClean": "text text",
             "markDeleted": "text text",
             "markLost": "text text time",
             "markReady": "bigint text text time text text",

@@ -309,13 +309,16 @@ describe('completing', () => {
     }
   });
 
-  it('removes what another call left under the key', async () => {
+  it('leaves nothing under the key that another call began there', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
     expect(await uploadsOf(s3Key)).toHaveLength(2);
     await putParts(files, s3Key, file, [1, 2, 3]);
     await files.completeMultipartUpload({ s3Key }, PATIENT);
+    await pass(61);
+    await service.app.sweeper.sweep();
     expect(await uploadsOf(s3Key)).toEqual([]);
+    expect((await files.listFiles({})).files).toMatchObject([{ s3Key }]);
   });
 
   it('at the moment of a delete ends with neither a file nor a part', async () => {
