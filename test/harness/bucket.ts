@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import {
+  AbortMultipartUploadCommand,
   CreateBucketCommand,
   DeleteObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutBucketCorsCommand,
   PutObjectCommand,
@@ -20,21 +22,30 @@ export interface TestBucket {
   /** What nobody but the bucket's owner does: behind the service's back. */
   remove(key: string): Promise<void>;
   write(key: string, bytes: string): Promise<void>;
+  /** Uploads in parts that are under way. */
+  uploads(): Promise<{ key: string; uploadId: string }[]>;
+  abort(upload: { key: string; uploadId: string }): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface TestBucketOptions {
   /** Which pages may upload and read; default: what the server does without being told. */
   corsRules?: readonly CorsRule[];
+  /** Of a part that is not the last; default: 5 MiB. A real server has its own. */
+  minPartBytes?: number;
 }
+
+/** The least that a part may have here, for tests of many parts and few bytes. */
+export const LEAST_PART_BYTES = process.env.TEST_S3_ENDPOINT ? 5 * 1024 ** 2 : 4;
 
 /**
  * On the development object store, or on the real server that TEST_S3_ENDPOINT
  * names: the same tests hold for both.
  */
-export async function openTestBucket({ corsRules }: TestBucketOptions = {}): Promise<TestBucket> {
+export async function openTestBucket(options: TestBucketOptions = {}): Promise<TestBucket> {
+  const { corsRules } = options;
   const real = realServer();
-  const server = real ?? (await startTestObjectStore(corsRules && { corsRules }));
+  const server = real ?? (await startTestObjectStore(options));
   const bucket = `test-${randomBytes(8).toString('hex')}`;
   const { endpoint, region, credentials } = server;
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
@@ -57,6 +68,13 @@ export async function openTestBucket({ corsRules }: TestBucketOptions = {}): Pro
     },
     async write(key, bytes) {
       await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes }));
+    },
+    async uploads() {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+      return Uploads.map(({ Key = '', UploadId = '' }) => ({ key: Key, uploadId: UploadId }));
+    },
+    async abort({ key, uploadId }) {
+      await client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId }));
     },
     async stop() {
       client.destroy();

@@ -20,7 +20,7 @@ export interface Plan {
 /** From the child. */
 export type Report =
   /** Somebody else is to act now; the call waits for the word. */
-  | { call: number; event: 'act' }
+  | { call: number; event: 'act'; steps: string[] }
   | { call: number; event: 'answered'; answer: Answer }
   | { event: 'dying'; steps: string[][]; parked: boolean[] };
 
@@ -76,7 +76,7 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
     if (call.actAt !== undefined && call.steps.length >= call.actAt) {
       call.acting ??= new Promise((resolve) => {
         call.proceed = resolve;
-        tell({ call: calls.indexOf(call), event: 'act' });
+        tell({ call: calls.indexOf(call), event: 'act', steps: call.steps });
       });
       await call.acting;
     }

@@ -5,7 +5,16 @@ import { content, type Scene } from './crash-scene.ts';
  * What somebody else does in a gap: a client's PUT, a client that asks for the upload again and makes it when the process
  * has died, a delete by an instance that dies after its commit, a sweeper.
  */
-export type Act = 'put' | 'create' | 'delete' | 'sweep';
+export type Act =
+  | 'put'
+  | 'create'
+  | 'delete'
+  | 'sweep'
+  /** Of an upload in parts: one lands; somebody asks for it again, completes it, does the whole of it. */
+  | 'part'
+  | 'begin'
+  | 'complete'
+  | 'finish';
 
 export interface Operation {
   name: string;

@@ -5,10 +5,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { newUser } from '../harness/made-up.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { Plan, Report } from './crash-child.ts';
-import { type Act, create, OPERATIONS, type Operation } from './crash-operations.ts';
+import { type Act, create, type Operation, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
+import { film, OPERATIONS_IN_PARTS } from './crash-operations-in-parts.ts';
 import type { Ask } from './crash-ports.ts';
 import { Scene } from './crash-scene.ts';
 import { openWorld, type World } from './crash-world.ts';
+
+const OPERATIONS = [...WITH_A_PUT, ...OPERATIONS_IN_PARTS].sort((a, b) => a.steps.length - b.steps.length);
 
 const CHILD = join(import.meta.dirname, 'crash-child.ts');
 
@@ -17,7 +20,7 @@ const LANES = 2;
 
 /** The long form gives every operation a process of its own to die in, and what happens in the gaps both with and without a retry. */
 const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const OPERATIONS_AT_ONCE = long ? 1 : 6;
+const OPERATIONS_AT_ONCE = long ? 1 : 8;
 
 /** A call that is cut off, and what else happens. */
 interface Case {
@@ -71,7 +74,7 @@ it('killed between any two steps of any operation, table, bucket and all that wa
 
   const total: Count = { points: 0, calls: 0 };
   for (const [{ name, steps }, count] of counts) {
-    print(`${name.padEnd(32)} ${steps.join(' · ').padEnd(84)} ${told(count)}`);
+    print(`${name.padEnd(35)} ${steps.join(' · ').padEnd(92)} ${told(count)}`);
     total.points += count.points;
     total.calls += count.calls;
   }
@@ -133,7 +136,12 @@ async function killEverywhere(
 
 type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
+/** Of what may happen in the gaps, every so manieth is tried: an upload in parts has more gaps, and more may happen in them. */
+const EVERY_WITH_A_PUT = long ? 1 : 2;
+const EVERY_IN_PARTS = long ? 2 : 7;
+
 function variants(operation: Operation, killAt: number): Variant[] {
+  const every = OPERATIONS_IN_PARTS.includes(operation) ? EVERY_IN_PARTS : EVERY_WITH_A_PUT;
   const acts: Pick<Case, 'act' | 'actAt'>[] = [];
   for (let actAt = 0; actAt <= killAt; actAt++) {
     for (const act of operation.acts) {
@@ -144,7 +152,7 @@ function variants(operation: Operation, killAt: number): Variant[] {
   }
   const both = (act: Pick<Case, 'act' | 'actAt'>): Variant[] =>
     [false, true].map((retries) => ({ operation, ...act, retries }));
-  const disturbed = acts.flatMap(both).filter((_, i) => long || (i + (i >> 1) + killAt) % 2 === 0);
+  const disturbed = acts.flatMap(both).filter((_, i) => (i + (i >> 1) + killAt) % every === 0);
   return [...both({ act: undefined, actAt: undefined }), ...disturbed];
 }
 
@@ -185,12 +193,13 @@ async function runAndDie(
     if (cut === undefined) return;
     if (report.event === 'act') {
       queue(async () => {
+        acknowledge(cut, report.steps);
         await act(cut);
         child.send({ proceed: call }, () => undefined);
       });
     } else {
       const { answer } = report;
-      if (answer.heard === 'NEW') cut.handed = answer.s3Key;
+      if (answer.heard === 'NEW' || answer.heard === 'UPLOAD') cut.handed = answer.s3Key;
       const beside = cut.act !== undefined && cut.actAt !== 0 ? 'beside others' : 'alone';
       queue(() => cut.scene.hear(cut.ask, answer, beside));
     }
@@ -202,31 +211,39 @@ async function runAndDie(
   await acts;
   if (signal !== 'SIGKILL' || last?.event !== 'dying') throw new Error('the child ended by itself');
   last.steps.forEach((steps, call) => {
-    // The commit is the acknowledgement, also where nobody lived to hear it.
-    const { ask, scene } = cases[call] ?? {};
-    if (ask?.method === 'delete' && steps.includes('mark_deleted')) scene?.deleted(ask.s3Key);
+    if (cases[call] !== undefined) acknowledge(cases[call], steps);
   });
   return last;
+}
+
+/** A commit is the acknowledgement, also where nobody lived to hear it. */
+function acknowledge({ ask, scene }: Case, steps: string[]): void {
+  if (ask.method === 'delete' && steps.includes('mark_deleted')) scene.deleted(ask.s3Key);
+  if (ask.method === 'complete' && steps.includes('complete')) scene.made(ask.s3Key);
 }
 
 async function act(cut: Case): Promise<void> {
   const { act, scene, key } = cut;
   if (act === 'sweep') return scene.sweep();
-  if (act === 'create') {
-    const answer = await scene.ask(create);
-    if (answer.heard === 'NEW') cut.handed = answer.s3Key;
+  if (act === 'create' || act === 'begin') {
+    const answer = await scene.ask(act === 'create' ? create : { method: 'begin', content: film });
+    if (answer.heard === 'NEW' || answer.heard === 'UPLOAD') cut.handed = answer.s3Key;
     return;
   }
+  if (act === 'finish') return scene.uploadInParts(film);
   if (key === undefined) throw new Error('nothing to act on');
-  await (act === 'put' ? scene.put(key) : scene.deleteAndDie(key));
+  if (act === 'put') await scene.put(key);
+  if (act === 'part') await scene.putParts(key, [2]);
+  if (act === 'complete') await scene.ask({ method: 'complete', s3Key: key });
+  if (act === 'delete') await scene.deleteAndDie(key);
 }
 
 async function restartAndCompare(world: World, cases: Case[]): Promise<string[]> {
   for (const { scene, ask, handed, retries } of cases) {
-    if (handed !== undefined) await scene.put(handed);
+    if (handed !== undefined) await scene.goOn(handed);
     if (!retries) continue;
     const answer = await scene.ask(ask.method === 'sweep' ? { method: 'list' } : ask);
-    if (answer.heard === 'NEW') await scene.put(answer.s3Key);
+    if (answer.heard === 'NEW' || answer.heard === 'UPLOAD') await scene.goOn(answer.s3Key);
     await scene.ask({ method: 'list' });
   }
   await world.settle();

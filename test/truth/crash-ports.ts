@@ -1,5 +1,8 @@
 import type pg from 'pg';
+import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
 import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
 import { createPresignedUpload } from '../../src/files/create-presigned-upload.ts';
 import { deleteFile } from '../../src/files/delete-file.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
@@ -14,6 +17,8 @@ import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
+import { LEAST_PART_BYTES } from '../harness/bucket.ts';
+import { md5 } from '../harness/made-up.ts';
 
 /** Where rows and bytes are kept: outside the process that dies. */
 export interface Servers {
@@ -28,7 +33,10 @@ export interface Servers {
 export type Ask =
   | { method: 'create'; content: Content }
   | { method: 'list' }
-  | { method: 'get' | 'download' | 'delete'; s3Key: string }
+  | { method: 'get' | 'download' | 'delete' | 'complete'; s3Key: string }
+  /** Of a file in parts. */
+  | { method: 'begin'; content: CutContent }
+  | { method: 'presign'; s3Key: string; partNumbers: number[] }
   | { method: 'sweep' };
 
 export interface Content {
@@ -37,20 +45,35 @@ export interface Content {
   md5: string;
 }
 
+export interface CutContent {
+  filename: string;
+  /** Each of `PART_BYTES`, but the last. */
+  parts: string[];
+}
+
 /** What it hears. */
 export type Answer =
   | { heard: 'NEW'; s3Key: string; url: string; headers: Record<string, string> }
   | { heard: 'EXISTING'; s3Key: string }
+  | { heard: 'UPLOAD'; s3Key: string; missing: number[] }
+  | { heard: 'parts'; s3Key: string; urls: PartUrl[] }
   | { heard: 'list'; keys: string[] }
   | { heard: 'file'; state: 'pending' | 'ready' }
   | { heard: 'OK' }
   | { heard: Reason };
+
+export interface PartUrl {
+  number: number;
+  url: string;
+  requiredHeaders: Record<string, string>;
+}
 
 /** As `app.ts` puts them together, without the wires and the metrics: a child process has to start quickly. */
 export interface Ports {
   pool: pg.Pool;
   store: FileStore;
   objects: ObjectStore;
+  multipart: MultipartStore;
   sweepOne: ReturnType<typeof sweepOne>;
   perform(userId: string, ask: Ask): Promise<Answer>;
   /** What the journal was told. Where S3 answers, and nobody else writes to the bucket, that is nothing. */
@@ -65,6 +88,9 @@ export const WINDOWS = {
   longestUploadSeconds: 86_400,
   multipartSeconds: 604_800,
 };
+
+/** Parts of a few bytes. */
+export const PART_RULE = { unitBytes: LEAST_PART_BYTES, maxBytes: 1_000 * LEAST_PART_BYTES };
 
 const CALL_TIMEOUT_MS = 20_000;
 
@@ -111,6 +137,9 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const get = getFile(ports);
   const download = createPresignedDownload(ports);
   const remove = deleteFile(ports);
+  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: WINDOWS.multipartSeconds });
+  const presign = createPresignedParts(ports);
+  const complete = completeMultipartUpload(ports);
 
   async function answer(userId: string, ask: Ask): Promise<Answer> {
     const deadline = Date.now() + CALL_TIMEOUT_MS;
@@ -122,6 +151,23 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
         if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
         return { heard: 'NEW', s3Key, url: answer.upload.url, headers: answer.upload.requiredHeaders };
       }
+      case 'begin': {
+        const { filename, parts } = ask.content;
+        const request = {
+          filename,
+          mimeType: 'video/mp4',
+          size: BigInt(Buffer.byteLength(parts.join(''))),
+          partMd5s: parts.map((part) => Buffer.from(md5(part), 'base64')),
+        };
+        const answer = await begin(userId, request, deadline);
+        const { s3Key } = answer;
+        if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
+        return { heard: 'UPLOAD', s3Key, missing: answer.missingPartNumbers };
+      }
+      case 'presign':
+        return { heard: 'parts', s3Key: ask.s3Key, urls: (await presign(userId, ask, deadline)).urls };
+      case 'complete':
+        return { heard: 'file', state: (await complete(userId, ask.s3Key, deadline)).state };
       case 'list': {
         const page = await list(userId, { pageSize: 1_000, pageToken: '', filenamePrefix: '' }, deadline);
         return { heard: 'list', keys: page.files.map(({ s3Key }) => s3Key).sort() };
@@ -142,6 +188,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     pool,
     store,
     objects,
+    multipart,
     sweepOne: sweepOne(ports),
     async perform(userId, ask) {
       try {

@@ -1,5 +1,5 @@
 import { migrate } from '../../src/postgres/migrate.ts';
-import { openTestBucket, type TestBucket } from '../harness/bucket.ts';
+import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
 import { openPorts, type Ports, type Servers } from './crash-ports.ts';
@@ -15,19 +15,22 @@ export interface World {
   pass(seconds: number): Promise<void>;
   /** Time moves on until nothing is due any more, and the sweeper with it. */
   settle(): Promise<void>;
-  /** Table against bucket against what was acknowledged; empty when they are the same. */
+  /** Table against bucket, with the uploads under way in it, against what was acknowledged; empty when they are the same. */
   differences(acknowledged: Iterable<string>): Promise<string[]>;
   close(): Promise<void>;
 }
 
 const MINUTE_SECONDS = 60;
-/** A URL's hour, a day for the longest upload, and a lease. */
-const SETTLING_SECONDS = 26 * 3_600;
+/** An upload's week, a day for the longest upload, and a lease. */
+const SETTLING_SECONDS = (8 * 24 + 1) * 3_600;
 /** A tombstone needs three: claimed before it is settled, claimed settled, gone. */
 const ROUNDS_MAX = 8;
 
 export async function openWorld(): Promise<World> {
-  const [database, bucket] = await Promise.all([createDatabase(), openTestBucket()]);
+  const [database, bucket] = await Promise.all([
+    createDatabase(),
+    openTestBucket({ minPartBytes: LEAST_PART_BYTES }),
+  ]);
   const { endpoint, region, credentials } = bucket;
   const servers = { databaseUrl: database.url, endpoint, region, credentials, bucket: bucket.bucket };
   const ports = openPorts(servers);
@@ -77,8 +80,11 @@ export async function openWorld(): Promise<World> {
         s3_key: string;
         state: string;
         md5: string;
-      }>(`select user_id, s3_key, state, encode(fingerprint, 'hex') as md5 from files`);
+      }>(`select user_id, s3_key, state, encode(substr(fingerprint, 1, 16), 'hex')
+           || case when octet_length(fingerprint) > 16 then '-' || get_byte(fingerprint, 17) else '' end as md5
+         from files`);
       const objects = new Set(await bucket.keys());
+      const uploads = await bucket.uploads();
       const truth = new Set(acknowledged);
       const ready = new Set(rows.filter(({ state }) => state === 'ready').map(({ s3_key }) => s3_key));
       const found = [
@@ -89,6 +95,7 @@ export async function openWorld(): Promise<World> {
         ...outside(objects, ready).map((key) => `orphan, an object without a READY row: ${key}`),
         ...outside(truth, ready).map((key) => `lost, acknowledged and not there: ${key}`),
         ...outside(ready, truth).map((key) => `there, and deleted or never uploaded: ${key}`),
+        ...uploads.map(({ key }) => `left behind, an upload in parts: ${key}`),
         ...ports.journal,
       ];
       const deadline = Date.now() + 30_000;

@@ -140,7 +140,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       s3Key: file.key,
       filename: file.filename,
       mimeType: file.mimeType,
-      md5: md5(file.content),
+      fingerprint: md5(file.content, 'hex'),
       state: file.state,
       ...(file.state === 'ready' && {
         size: file.content.length,

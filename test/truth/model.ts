@@ -53,7 +53,7 @@ export type CreateRule =
 
 export type GetRule = { found: ModelFile } | { found: undefined; mismatch: boolean };
 
-export type Outcome = 'confirmed' | 'postponed' | 'retired' | 'forgotten';
+export type Outcome = 'confirmed' | 'postponed' | 'retired' | 'forgotten' | 'cleaned';
 
 export type Model = ReturnType<typeof createModel>;
 

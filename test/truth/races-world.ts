@@ -2,7 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand, NoSuchKey, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import pg from 'pg';
+import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
 import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
 import { createPresignedUpload, type UploadAnswer } from '../../src/files/create-presigned-upload.ts';
 import { deleteFile } from '../../src/files/delete-file.ts';
 import type { UserFile } from '../../src/files/file.ts';
@@ -20,11 +23,14 @@ import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { createSweeper } from '../../src/sweeper.ts';
-import { openTestBucket, type TestBucket } from '../harness/bucket.ts';
+import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
 import { md5 } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
+
+export const PART_BYTES = LEAST_PART_BYTES;
+const PART_RULE = { unitBytes: PART_BYTES, maxBytes: 1_000 * PART_BYTES };
 
 const CALL_TIMEOUT_MS = 20_000;
 const INSTANCE_CONNECTIONS = 20;
@@ -79,11 +85,22 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
     createPresignedDownload(ports),
     deleteFile(ports),
   ];
+  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: limits.multipartSeconds });
+  const presignParts = createPresignedParts(ports);
+  const complete = completeMultipartUpload(ports);
   const step = sweepOne(ports);
   return {
     store,
     create: (user: string, filename: string, content: string) =>
       create(user, { filename, mimeType: 'text/plain', md5: md5(content) }, deadline()),
+    begin(user: string, filename: string, parts: string[]) {
+      const size = BigInt(parts.join('').length);
+      const partMd5s = parts.map((part) => Buffer.from(md5(part), 'base64'));
+      return begin(user, { filename, mimeType: 'video/mp4', size, partMd5s }, deadline());
+    },
+    presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
+      presignParts(user, { s3Key, partNumbers }, deadline()),
+    complete: (user: string, key: string) => complete(user, key, deadline()),
     async list(user: string): Promise<UserFile[]> {
       const page = { pageSize: 1_000, pageToken: '', filenamePrefix: '' };
       return (await list(user, page, deadline())).files;
@@ -123,7 +140,10 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
 }
 
 export async function openRacesWorld(instances: number, limits: Partial<StoreLimits> = {}) {
-  const [database, bucket] = await Promise.all([createDatabase(), openTestBucket()]);
+  const [database, bucket] = await Promise.all([
+    createDatabase(),
+    openTestBucket({ minPartBytes: PART_BYTES }),
+  ]);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   // Ended, its connections may still be open when the database is dropped.
   pool.on('error', () => undefined);
@@ -155,7 +175,7 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
     /** Long after all URLs are dead: what the sweeper leaves is for good. */
     async settle(): Promise<void> {
       for (let round = 0; round < 4; round++) {
-        await this.later(2 * 86_400);
+        await this.later(9 * 86_400);
         await this.instance(round).sweep();
       }
     },
@@ -166,6 +186,12 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
         [user],
       );
       return rows;
+    },
+    /** Uploads in parts under way, of anybody. */
+    uploads: () => bucket.uploads(),
+    /** Behind the service's back. */
+    async abortAll(): Promise<void> {
+      await Promise.all((await bucket.uploads()).map((upload) => bucket.abort(upload)));
     },
     /** What is truly in the bucket, read past the service. */
     async keys(prefix: string): Promise<string[]> {

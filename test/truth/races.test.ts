@@ -247,7 +247,9 @@ describe('lists while an upload lands', () => {
           const files = await world.instance(i).list(user);
           if (afterIt) expect(files, 'S3 had said 200').toHaveLength(1);
           if (files.length === 0) continue;
-          expect(files).toMatchObject([{ s3Key: answer.s3Key, md5: md5(content), size: content.length }]);
+          expect(files).toMatchObject([
+            { s3Key: answer.s3Key, fingerprint: md5(content, 'hex'), size: content.length },
+          ]);
           const { download } = await world.instance(i).download(user, answer.s3Key);
           expect(await (await fetch(download.url)).text(), 'READY without its bytes').toBe(content);
         }
