@@ -24,6 +24,17 @@ const EVERY_RPC = {
   deleteFile: (client: ReturnType<TestService['as']>, s3Key: string) => client.deleteFile({ s3Key }),
   createPresignedDownload: (client: ReturnType<TestService['as']>, s3Key: string) =>
     client.createPresignedDownload({ s3Key }),
+  createMultipartUpload: (client: ReturnType<TestService['as']>, _key: string) =>
+    client.createMultipartUpload({
+      filename: 'a.bin',
+      mimeType: 'text/plain',
+      size: 1n,
+      partMd5s: [new Uint8Array(16)],
+    }),
+  createPresignedParts: (client: ReturnType<TestService['as']>, s3Key: string) =>
+    client.createPresignedParts({ s3Key, partNumbers: [1] }),
+  completeMultipartUpload: (client: ReturnType<TestService['as']>, s3Key: string) =>
+    client.completeMultipartUpload({ s3Key }),
 };
 
 it('the table above has every RPC', () => {
@@ -66,7 +77,7 @@ describe.each(Object.entries(EVERY_RPC))('%s', (_, call) => {
       // Apart from the key, which the stranger has sent, and the time and signature of a URL.
       return JSON.stringify(outcome)
         .replaceAll(key, 'KEY')
-        .replace(/X-Amz-[^"]*|"expireTime":\{[^}]*\}/g, '');
+        .replace(/X-Amz-[^"]*|\\"expireTime\\":\{[^}]*\}/g, '');
     };
     expect(await asSeen(answer.s3Key)).toBe(await asSeen(never));
     // And it is untouched.
