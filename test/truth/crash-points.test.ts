@@ -20,7 +20,7 @@ const LANES = 2;
 
 /** The long form gives every operation a process of its own to die in, and what happens in the gaps both with and without a retry. */
 const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const OPERATIONS_AT_ONCE = long ? 1 : 8;
+const OPERATIONS_AT_ONCE = long ? 1 : 14;
 
 /** A call that is cut off, and what else happens. */
 interface Case {
@@ -138,7 +138,7 @@ type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
 /** Of what may happen in the gaps, every so manieth is tried: an upload in parts has more gaps, and more may happen in them. */
 const EVERY_WITH_A_PUT = long ? 1 : 2;
-const EVERY_IN_PARTS = long ? 2 : 7;
+const EVERY_IN_PARTS = long ? 2 : 9;
 
 function variants(operation: Operation, killAt: number): Variant[] {
   const every = OPERATIONS_IN_PARTS.includes(operation) ? EVERY_IN_PARTS : EVERY_WITH_A_PUT;
