@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, Code, ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { newUser } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
+import { type FileClient, keepCalling, Load, oneOf } from './crash-load.ts';
+import { PART_BYTES, PartsClient } from './crash-load-in-parts.ts';
 import type { Content } from './crash-ports.ts';
 import { content } from './crash-scene.ts';
 import { openWorld, type World } from './crash-world.ts';
@@ -19,6 +21,8 @@ const LIFE_MAX_MS = 1_200;
 
 const USERS = 4;
 const CLIENTS_PER_USER = 3;
+/** Of those, how many users have a client more, that uploads in parts: a part has 5 MiB here. */
+const USERS_WITH_PARTS = 2;
 const CONTENTS_PER_CLIENT = 4;
 /** Fewer than contents, so that keys are taken, get suffixes, have tombstones, and are free again. */
 const NAMES = ['a.txt', 'b.txt', 'c.txt'];
@@ -43,7 +47,8 @@ it('killed at random under load, it loses nothing, shows nothing that is not, an
   const clients = users.flatMap((user) =>
     Array.from({ length: CLIENTS_PER_USER }, (_, lane) => new LoadClient(load, user, lane)),
   );
-  const working = clients.map((client) => client.work());
+  const inParts = users.slice(0, USERS_WITH_PARTS).map((user) => new PartsClient(load, user));
+  const working = [...clients, ...inParts].map((client) => client.work());
   let cutOff = 0;
   for (let kill = 1; kill <= KILLS; kill++) {
     const service = await start();
@@ -63,7 +68,7 @@ it('killed at random under load, it loses nothing, shows nothing that is not, an
     `select s3_key from files where state = 'ready'`,
   );
   const ready = new Set(rows.map(({ s3_key }) => s3_key));
-  const known = clients.flatMap((client) => client.known());
+  const known = [...clients.flatMap((client) => client.known()), ...inParts.map((client) => client.known())];
   const truth = known
     // Only of what nobody has heard the end of may it be the one or the other.
     .filter(({ key, is }) => is === 'there' || (is === 'either' && ready.has(key)))
@@ -73,10 +78,10 @@ it('killed at random under load, it loses nothing, shows nothing that is not, an
   const open = known.filter(({ is }) => is === 'either').length;
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   process.stdout.write(
-    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists; ${truth.length} files at the end, ${open} deletes without an answer, ${wrong.length} wrong, ${seconds} s\n`,
+    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${truth.length} files at the end, ${open} deletes without an answer, ${wrong.length} wrong, ${seconds} s\n`,
   );
   expect(wrong).toEqual([]);
-  expect(Math.min(cutOff, load.uploads, load.deletes, load.lists)).toBeGreaterThan(0);
+  expect(Math.min(cutOff, load.uploads, load.deletes, load.lists, load.parts)).toBeGreaterThan(0);
 }, 900_000);
 
 const DOOMED = 'doomed';
@@ -95,6 +100,7 @@ async function start(): Promise<ServiceProcess> {
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
       SWEEP_INTERVAL_SECONDS: '1',
+      MULTIPART_PART_BYTES: String(PART_BYTES),
       NODE_COMPILE_CACHE: cache.path,
     },
   });
@@ -122,52 +128,6 @@ async function timePasses(kill: number, clients: readonly LoadClient[]): Promise
     );
   }
 }
-
-/** What all clients share: the service that lives now, if one does, and the count of what was heard. */
-class Load {
-  readonly world: World;
-  readonly wrong: string[] = [];
-  calls = 0;
-  underWay = 0;
-  uploads = 0;
-  deletes = 0;
-  existing = 0;
-  lists = 0;
-  over = false;
-  #service: ServiceProcess | undefined;
-  #next = Promise.withResolvers<void>();
-
-  constructor(world: World) {
-    this.world = world;
-  }
-
-  serve(service: ServiceProcess): void {
-    this.#service = service;
-    this.#turn();
-  }
-
-  end(): void {
-    this.over = true;
-    this.#turn();
-  }
-
-  client(user: string): FileClient | undefined {
-    return this.#service?.client({ 'x-user-id': user });
-  }
-
-  /** Resolves when another process serves, or none will. */
-  nextLife(): Promise<void> {
-    return this.#next.promise;
-  }
-
-  #turn(): void {
-    const { resolve } = this.#next;
-    this.#next = Promise.withResolvers();
-    resolve();
-  }
-}
-
-type FileClient = Client<typeof FileService>;
 
 interface Known {
   content: Content;
@@ -207,38 +167,16 @@ class LoadClient {
     for (const known of this.#contents) known.mayDelete = known.is === 'there';
   }
 
-  async work(): Promise<void> {
-    const load = this.#load;
-    await load.nextLife();
-    let files = load.client(this.#user);
-    while (!load.over && files !== undefined) {
-      const life = load.nextLife();
-      load.calls++;
-      load.underWay++;
-      const heard = await this.#call(files);
-      load.underWay--;
-      if (heard) continue;
-      // What was asked may happen until the process that was asked is gone.
-      await life;
-      files = load.client(this.#user);
-    }
+  work(): Promise<void> {
+    return keepCalling(this.#load, this.#user, (files) => this.#call(files));
   }
 
-  /** @returns whether there was an answer */
-  async #call(files: FileClient): Promise<boolean> {
+  async #call(files: FileClient): Promise<void> {
     const known = oneOf(this.#contents);
     const dice = Math.random();
-    try {
-      if (dice < 0.2) await this.#list(files);
-      else if (dice < 0.5 && known.mayDelete) await this.#delete(files, known);
-      else await this.#create(files, known);
-      return true;
-    } catch (fault) {
-      if (!(fault instanceof ConnectError)) throw fault;
-      const { code } = fault;
-      this.#claim(!REFUSALS.has(code), `refused with ${Code[code]}: ${fault.rawMessage}`);
-      return false;
-    }
+    if (dice < 0.2) await this.#list(files);
+    else if (dice < 0.5 && known.mayDelete) await this.#delete(files, known);
+    else await this.#create(files, known);
   }
 
   async #create(files: FileClient, known: Known): Promise<void> {
@@ -298,23 +236,6 @@ class LoadClient {
   }
 
   #claim(holds: boolean, what: string): void {
-    if (!holds) this.#load.wrong.push(`${this.#user}: ${what}`);
+    this.#load.claim(holds, this.#user, what);
   }
-}
-
-/** Answers that none of these calls deserves. What remains is a process that died, or had no time. */
-const REFUSALS = new Set([
-  Code.InvalidArgument,
-  Code.NotFound,
-  Code.AlreadyExists,
-  Code.PermissionDenied,
-  Code.FailedPrecondition,
-  Code.Unauthenticated,
-  Code.Unimplemented,
-]);
-
-function oneOf<Thing>(things: readonly Thing[]): Thing {
-  const thing = things[Math.floor(Math.random() * things.length)];
-  if (thing === undefined) throw new Error('one of none');
-  return thing;
 }
