@@ -1,4 +1,4 @@
-import { open, readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -262,11 +262,16 @@ describe('aborted', () => {
     const files = scene.user();
     const path = await scene.file('aborted', BYTES);
     await uploadFile(files, await scene.file('warm', 1_000));
-    const descriptors = async () => (await readdir('/proc/self/fd')).length;
+    /** Of this file alone: the service, in this process too, opens and closes connections as it likes. */
+    const descriptors = async () => {
+      const open = (await readdir('/proc/self/fd')).map((fd) =>
+        readlink(`/proc/self/fd/${fd}`).catch(() => ''),
+      );
+      return (await Promise.all(open)).filter((target) => target === path);
+    };
     await expect.poll(() => scene.proxy.connections).toBe(0);
-    const before = await descriptors();
     scene.proxy.delayMs = 20;
-    for (let i = 0; i < 12; i++) {
+    for (let i = 0; i < 8; i++) {
       const abort = new AbortController();
       const reason = new Error('enough');
       setTimeout(() => abort.abort(reason), Math.random() * 400);
@@ -279,9 +284,8 @@ describe('aborted', () => {
         expect(ended).toMatchObject({ file: { state: FileState.READY } });
       }
     }
-    const { resources, fds } = { resources: process.getActiveResourcesInfo(), fds: await descriptors() };
-    expect(fds).toBeLessThanOrEqual(before);
-    expect(resources).not.toContain('MessagePort');
+    expect(process.getActiveResourcesInfo()).not.toContain('MessagePort');
+    expect(await descriptors()).toEqual([]);
     expect((await uploadFile(files, path, IN_PARTS)).file.state).toBe(FileState.READY);
   });
 
