@@ -53,7 +53,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
   {
     name: 'begin, pending',
     steps: ['reserve', 'HEAD', 'find_upload', 'parts', 'adopt'],
-    acts: ['finish', 'part', 'begin', 'delete', 'sweep'],
+    acts: ['finish', 'make', 'part', 'begin', 'delete', 'sweep'],
     prepare: async (scene) => ({ key: await underWay(scene), ask: begin }),
   },
   {
@@ -102,7 +102,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
   {
     name: 'complete',
     steps: ['find', 'renew_upload', 'parts', 'complete', 'HEAD', 'mark_ready'],
-    acts: ['finish', 'part', 'begin', 'delete', 'sweep'],
+    acts: ['finish', 'make', 'part', 'begin', 'delete', 'sweep'],
     async prepare(scene) {
       const key = await uploaded(scene);
       return { key, ask: { method: 'complete', s3Key: key } };

@@ -14,7 +14,9 @@ export type Act =
   | 'part'
   | 'begin'
   | 'complete'
-  | 'finish';
+  | 'finish'
+  /** By an instance that dies when S3 has made the object. */
+  | 'make';
 
 export interface Operation {
   name: string;

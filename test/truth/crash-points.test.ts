@@ -235,6 +235,7 @@ async function act(cut: Case): Promise<void> {
   if (act === 'put') await scene.put(key);
   if (act === 'part') await scene.putParts(key, [2]);
   if (act === 'complete') await scene.ask({ method: 'complete', s3Key: key });
+  if (act === 'make') await scene.makeInBucket(key, film);
   if (act === 'delete') await scene.deleteAndDie(key);
 }
 

@@ -132,6 +132,13 @@ export class Scene {
     if (this.#acknowledged.get(s3Key) !== 'deleted') this.#acknowledged.set(s3Key, 'uploaded');
   }
 
+  /** All of it, by whoever dies before anybody hears. */
+  async makeInBucket(s3Key: string, content: CutContent): Promise<void> {
+    const answer = await this.ask({ method: 'begin', content });
+    if (answer.heard !== 'UPLOAD' || answer.s3Key !== s3Key) return;
+    if (await this.putParts(s3Key, answer.missing)) await this.completeInBucket(s3Key);
+  }
+
   /** By a call that died before it could say so. */
   async completeInBucket(s3Key: string): Promise<void> {
     const { multipart } = this.#world.ports;

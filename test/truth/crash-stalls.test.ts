@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ample } from '../harness/deadline.ts';
 import { newUser } from '../harness/made-up.ts';
 import { openPorts, type Ports } from './crash-ports.ts';
-import { content, Scene } from './crash-scene.ts';
+import { content, cut, Scene } from './crash-scene.ts';
 import { openWorld, type World } from './crash-world.ts';
 
 /** A process may also stop for minutes between two steps, and go on: a frozen machine, a moved one. Others have acted meanwhile. */
@@ -20,6 +20,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await world.ports.pool.query('delete from files');
   for (const key of await world.bucket.keys()) await world.bucket.remove(key);
+  for (const upload of await world.bucket.uploads()) await world.bucket.abort(upload);
 });
 
 const document = content('report.pdf', 'the report');
@@ -87,6 +88,40 @@ it('a sweeper that sees bytes come at the very end, and the file deleted then, l
   await sweeping;
   await world.settle();
   expect(await world.differences([])).toEqual([]);
+});
+
+const film = cut('film.mp4', 'the film');
+
+it('a begin that stalls while another makes the file, says so and begins nothing', async () => {
+  const scene = new Scene(world, newUser());
+  const key = await scene.begin(film);
+  await scene.putParts(key, [1]);
+  const stall = stalls.after('HEAD');
+  const beginning = stalls.ports.perform(scene.user, { method: 'begin', content: film });
+  await stall.reached;
+  await scene.makeInBucket(key, film);
+  stall.end();
+  expect(await beginning).toEqual({ heard: 'EXISTING', s3Key: key });
+  await world.settle();
+  expect([...scene.wrong, ...(await world.differences(scene.uploaded()))]).toEqual([]);
+});
+
+it('a sweeper that stalls before it gives an upload up, takes nothing from who has asked for it meanwhile', async () => {
+  const scene = new Scene(world, newUser());
+  const key = await scene.begin(film);
+  await scene.putParts(key, [1, 2, 3]);
+  await scene.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
+  const [due] = await stalls.ports.store.claimDue(1, 60, ample());
+  if (due === undefined) throw new Error('nothing is due');
+  const stall = stalls.after('HEAD');
+  const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);
+  await stall.reached;
+  expect(await scene.ask({ method: 'begin', content: film })).toMatchObject({ s3Key: key, missing: [] });
+  stall.end();
+  expect(await sweeping).toBe('postponed');
+  expect(await scene.ask({ method: 'complete', s3Key: key })).toEqual({ heard: 'file', state: 'ready' });
+  await world.settle();
+  expect([...scene.wrong, ...(await world.differences(scene.uploaded()))]).toEqual([]);
 });
 
 interface Stall {
