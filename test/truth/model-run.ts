@@ -2,15 +2,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { UploadAnswer } from '../../src/files/create-presigned-upload.ts';
 import { FileError } from '../../src/files/file-error.ts';
+import { fingerprintOfParts } from '../../src/files/fingerprint.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
 import { createModel, type ModelFile, type Rules } from './model.ts';
+import { stepsInParts } from './model-run-in-parts.ts';
 import {
   type Asked,
   CONTENTS,
+  isCut,
   MIME_TYPES,
   NAMES,
   NAMES_IN_KEYS,
+  partsOf,
   STRANGE,
   type Step,
   usersInKeys,
@@ -37,6 +41,12 @@ export const counts = {
   answersOwn: 0,
   uploadsKept: 0,
   deletesKept: 0,
+  parts: 0,
+  partsRefused: 0,
+  resumed: 0,
+  completed: 0,
+  uploadsLost: 0,
+  givenUp: 0,
 };
 
 interface HandedOut {
@@ -60,6 +70,11 @@ interface Walk {
 /** A file at its place in the list. It moves when it is lost and comes again: then it is another. */
 type Place = ReturnType<typeof placeOf>;
 const placeOf = ({ key, lastModifiedMs }: ModelFile) => ({ key, lastModifiedMs });
+
+function fingerprintOf(content: string): string {
+  if (!isCut(content)) return md5(content, 'hex');
+  return fingerprintOfParts(partsOf(content).map((part) => Buffer.from(md5(part), 'base64')));
+}
 
 export async function run(world: World, rules: Rules, steps: Step[]): Promise<void> {
   const id = newUser();
@@ -140,11 +155,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       s3Key: file.key,
       filename: file.filename,
       mimeType: file.mimeType,
-      fingerprint: md5(file.content, 'hex'),
+      fingerprint: fingerprintOf(file.content),
       state: file.state,
       ...(file.state === 'ready' && {
         size: file.content.length,
-        etag: md5(file.content, 'hex'),
+        etag: fingerprintOf(file.content),
         lastModified: new Date(file.lastModifiedMs),
       }),
     };
@@ -422,7 +437,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     const swept = await world.sweep();
     counts.sweeps++;
     counts.rowsSwept += swept.length;
-    for (const { key, outcome: did } of swept) model.swept(key, did, world.now());
+    for (const { key, outcome: did } of swept) {
+      if (did === 'retired' && isCut([...model.live].find((file) => file.key === key)?.content ?? ''))
+        counts.givenUp++;
+      model.swept(key, did, world.now());
+    }
     return `sweep: ${swept.map(({ key, outcome: did }) => `${key} ${did}`).join(', ') || 'nothing'}`;
   }
 
@@ -445,6 +464,26 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     deleted.delete(key);
     return `a stranger writes "${content}" into ${key}`;
   }
+
+  const inParts = stepsInParts({
+    world,
+    rules,
+    model,
+    users,
+    owners,
+    uploaded,
+    deleted,
+    check,
+    equal,
+    pick,
+    outcome,
+    isOwn,
+    existingIsTrue,
+    expectKey,
+    expectNotFound,
+    expectShown,
+    plainKeyOf: (user, name) => `${usersInKeys(id)[user]}_${NAMES_IN_KEYS[name]}`,
+  });
 
   const edgesMs = () => [...model.edgesMs(), ...urls.map(({ endMs }) => endMs)];
 
@@ -487,6 +526,16 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
         return begin(step);
       case 'land':
         return land();
+      case 'begin parts':
+        return inParts.begin(step);
+      case 'send part':
+        return inParts.send(step);
+      case 'send the rest':
+        return inParts.sendTheRest(step);
+      case 'complete':
+        return inParts.complete(step);
+      case 'S3 loses the upload':
+        return inParts.lose(step);
       case 'list':
         return list(step);
       case 'page':
@@ -542,8 +591,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   }
 
   async function settle() {
-    trace.push(await jump((2 * DAY_MS) / MINUTE_MS));
-    trace.push(await sweep());
+    // A week, a day, and what is given up then is a tombstone for another.
+    for (const days of [9, 2]) {
+      trace.push(await jump((days * DAY_MS) / MINUTE_MS));
+      trace.push(await sweep());
+    }
     // The slow ones are not due again at once.
     equal('a second sweep finds nothing due', (await world.sweep()).length, 0);
   }
@@ -561,6 +613,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       'the bucket, at the end',
       [...objects].sort(byKey),
       [...model.bucket].map(([key, { content }]) => [key, content]).sort(byKey),
+    );
+    equal(
+      'uploads in parts, at the end',
+      (await world.uploads(id)).sort(),
+      [...model.live].flatMap(({ parts, key }) => (parts?.open ? [key] : [])).sort(),
     );
     for (const file of model.live) {
       const strange = model.bucket.get(file.key)?.stranger === true && !model.holdsRightBytes(file);

@@ -6,6 +6,11 @@ export const NAMES = ['b_c.txt', 'c.txt', 'b c?.txt'] as const;
 export const NAMES_IN_KEYS = ['b_c.txt', 'c.txt', 'b_c.txt'] as const;
 export const MIME_TYPES = ['text/plain', 'application/pdf'] as const;
 export const CONTENTS = ['A', 'content B', 'the content of C', 'D'] as const;
+/** Of files in parts: two and three of 4 bytes, the last shorter. No stranger's bytes are as many. */
+export const PART_BYTES = 4;
+export const CUT_CONTENTS = ['film 1', 'ten bytes.'] as const;
+export const isCut = (content: string) => (CUT_CONTENTS as readonly string[]).includes(content);
+export const partsOf = (content: string) => content.match(new RegExp(`.{1,${PART_BYTES}}`, 'g')) ?? [];
 /** What nobody ever announced. */
 export const STRANGE = 'a stranger wrote this';
 
@@ -32,6 +37,14 @@ export type Step =
   | { do: 'put'; url: number; how: 'right' | 'other bytes' | 'other digest' | 'other type' }
   | { do: 'begin'; url: number }
   | { do: 'land' }
+  /** Of files in parts. */
+  | { do: 'begin parts'; user: number; name: number; type: number; content: number }
+  /** With a URL that is asked for at once. */
+  | { do: 'send part'; key: number; number: number; how: 'right' | 'other bytes' }
+  | { do: 'complete'; key: number; as: 'owner' | 'other' }
+  /** What is missing, and the complete. */
+  | { do: 'send the rest'; key: number }
+  | { do: 'S3 loses the upload'; key: number }
   | { do: 'list'; user: number; pageSize: number; prefix: string }
   | { do: 'page'; user: number; pageSize: number }
   | { do: 'get'; key: number; as: 'owner' | 'other' }
@@ -74,6 +87,28 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('begin'), url: newest }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('land') }) },
   {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('begin parts'),
+      user,
+      name: index(NAMES),
+      type: index(MIME_TYPES),
+      content: fc.constantFrom(0, 0, 1),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('send part'),
+      key: newest,
+      number: fc.nat({ max: 2 }),
+      how: fc.constantFrom('right', 'right', 'right', 'other bytes'),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('send the rest'), key: newest }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('complete'), key: newest, as }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('S3 loses the upload'), key: newest }) },
+  {
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('list'),
@@ -111,7 +146,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('jump'),
       // Within the trust window and past it, past a URL's life, past its settling, far.
-      minutes: fc.constantFrom(1, 9, 9, 20, 20, 45, 70, 600, 25.5 * 60, 4 * 1_440),
+      minutes: fc.constantFrom(1, 9, 9, 20, 20, 45, 70, 600, 25.5 * 60, 4 * 1_440, 8.1 * 1_440),
     }),
   },
 ) as fc.Arbitrary<Step>;
@@ -151,5 +186,37 @@ export const RARE: Step[][] = [
     { do: 'sweep' },
     { do: 'land' },
     { do: 'list', user: 0, pageSize: 1, prefix: '' },
+  ],
+];
+
+const film = { do: 'begin parts', user: 0, name: 0, type: 0, content: 1 } as const;
+
+/** Tried in every run, too: all that may happen to an upload in parts. */
+export const IN_PARTS: Step[][] = [
+  [
+    film,
+    { do: 'send part', key: 0, number: 1, how: 'other bytes' },
+    { do: 'send part', key: 0, number: 1, how: 'right' },
+    { do: 'complete', key: 0, as: 'owner' },
+    film,
+    { do: 'S3 loses the upload', key: 0 },
+    { do: 'send part', key: 0, number: 2, how: 'right' },
+    { do: 'complete', key: 0, as: 'owner' },
+    film,
+    { do: 'send the rest', key: 0 },
+    { do: 'complete', key: 0, as: 'other' },
+    { do: 'list', user: 0, pageSize: 0, prefix: '' },
+    film,
+  ],
+  // Given up after a week and a day, and begun again under another key.
+  [
+    film,
+    { do: 'send part', key: 0, number: 0, how: 'right' },
+    { do: 'jump', minutes: 7.9 * 1_440 },
+    { do: 'sweep' },
+    { do: 'jump', minutes: 0.3 * 1_440 },
+    { do: 'sweep' },
+    film,
+    { do: 'send the rest', key: 0 },
   ],
 ];

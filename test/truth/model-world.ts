@@ -1,9 +1,17 @@
 /** The service's operations on a real Postgres and a real object store, and a clock that jumps for all three at once. */
 import { request } from 'node:http';
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import pg from 'pg';
 import { vi } from 'vitest';
+import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
 import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
 import { createPresignedUpload } from '../../src/files/create-presigned-upload.ts';
 import { deleteFile } from '../../src/files/delete-file.ts';
 import { getFile } from '../../src/files/get-file.ts';
@@ -22,6 +30,7 @@ import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 import type { Rules } from './model.ts';
+import { PART_BYTES } from './model-steps.ts';
 
 /** Longer than any call takes. */
 const CALL_TIMEOUT_MS = 5_000;
@@ -41,7 +50,10 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
 export async function openWorld(rules: Rules) {
   // Node's HTTP server writes the real time into `Date`; the SDK must not take its clock from there.
   process.env.AWS_DISABLE_CLOCK_SKEW_CORRECTION = 'true';
-  const [database, server] = await Promise.all([createDatabase(), startTestObjectStore()]);
+  const [database, server] = await Promise.all([
+    createDatabase(),
+    startTestObjectStore({ minPartBytes: PART_BYTES }),
+  ]);
   const { bucket } = server;
   const pool = new pg.Pool({ connectionString: database.url, max: 8 });
   // Ended, its connections may still be open when the database is dropped.
@@ -49,7 +61,7 @@ export async function openWorld(rules: Rules) {
   await migrate(pool);
 
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
-  const store = createFileStore(createRunner(pool, observe), { ...rules, multipartSeconds: 604_800 });
+  const store = createFileStore(createRunner(pool, observe), rules);
   const client = createClient(server);
   const faults: unknown[] = [];
   const ports = {
@@ -83,6 +95,10 @@ export async function openWorld(rules: Rules) {
   const get = getFile(ports);
   const download = createPresignedDownload(ports);
   const remove = deleteFile(ports);
+  const partRule = { unitBytes: PART_BYTES, maxBytes: 1_000 };
+  const begin = createMultipartUpload(ports, { ...partRule, lifeSeconds: rules.multipartSeconds });
+  const presignParts = createPresignedParts(ports);
+  const complete = completeMultipartUpload(ports);
 
   let aheadMs = 0;
   const setClock = () => vi.setSystemTime(performance.timeOrigin + performance.now() + aheadMs);
@@ -92,6 +108,10 @@ export async function openWorld(rules: Rules) {
   return {
     create: (user: string, ask: Parameters<typeof create>[1]) =>
       call((deadline) => create(user, ask, deadline)),
+    begin: (user: string, ask: Parameters<typeof begin>[1]) => call((deadline) => begin(user, ask, deadline)),
+    presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
+      call((deadline) => presignParts(user, { s3Key, partNumbers }, deadline)),
+    complete: (user: string, key: string) => call((deadline) => complete(user, key, deadline)),
     list: (user: string, page: Parameters<typeof list>[1]) => call((deadline) => list(user, page, deadline)),
     get: (user: string, key: string) => call((deadline) => get(user, key, deadline)),
     download: (user: string, key: string) => call((deadline) => download(user, key, deadline)),
@@ -181,6 +201,18 @@ export async function openWorld(rules: Rules) {
     },
     async strangerRemoves(key: string): Promise<void> {
       await ports.objects.remove(key, Date.now() + CALL_TIMEOUT_MS);
+    },
+
+    async strangerAborts(key: string): Promise<void> {
+      for (const uploadId of await ports.multipart.uploadsOf(key, ample())) {
+        await ports.multipart.abort(key, uploadId, ample());
+      }
+    },
+    /** Keys with uploads in parts under way. */
+    async uploads(prefix: string): Promise<string[]> {
+      const input = { Bucket: bucket, Prefix: prefix };
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand(input));
+      return Uploads.map(({ Key = '' }) => Key);
     },
 
     /** What is truly there, read past the service. */

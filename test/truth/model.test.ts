@@ -2,10 +2,16 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Rules } from './model.ts';
 import { counts, run } from './model-run.ts';
-import { RARE, steps } from './model-steps.ts';
+import { IN_PARTS, RARE, steps } from './model-steps.ts';
 import { openWorld, type World } from './model-world.ts';
 
-const RULES: Rules = { urlSeconds: 3_600, trustSeconds: 900, longestUploadSeconds: 86_400, pendingMax: 3 };
+const RULES: Rules = {
+  urlSeconds: 3_600,
+  multipartSeconds: 604_800,
+  trustSeconds: 900,
+  longestUploadSeconds: 86_400,
+  pendingMax: 3,
+};
 
 const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
 const runs = Number(TEST_RUNS || (TEST_LONG ? 3_000 : 120));
@@ -27,7 +33,7 @@ it('whatever users, strangers, sweepers and time do, everyone sees what is true'
       {
         numRuns: runs,
         seed,
-        examples: RARE.map((sequence) => [sequence]),
+        examples: [...RARE, ...IN_PARTS].map((sequence) => [sequence]),
         ...(TEST_PATH && { path: TEST_PATH }),
       },
     );
@@ -37,7 +43,7 @@ it('whatever users, strangers, sweepers and time do, everyone sees what is true'
     process.stdout.write(
       `model: seed ${seed}, ${seconds} s; ${done.runs} runs, ${done.steps} steps, ${done.puts} PUTs, ` +
         `${done.putsLate} late and ${done.putsRefused} refused, ${done.sweeps} sweeps of ${done.rowsSwept} rows; ${existingTrue} EXISTING ` +
-        `were true, ${answersOwn} rows the caller's own, ${uploadsKept} uploads and ${deletesKept} deletes kept\n`,
+        `were true, ${answersOwn} rows the caller's own, ${uploadsKept} uploads and ${deletesKept} deletes kept; ${done.parts} parts and ${done.partsRefused} refused, ${done.resumed} resumed, ${done.completed} completed, ${done.uploadsLost} lost by S3, ${done.givenUp} given up\n`,
     );
   }
   // A test that did nothing would hold as well.

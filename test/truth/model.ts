@@ -7,6 +7,7 @@
 /** The windows of the protocol, and the cap on pending uploads. */
 export interface Rules {
   urlSeconds: number;
+  multipartSeconds: number;
   trustSeconds: number;
   longestUploadSeconds: number;
   pendingMax: number;
@@ -24,6 +25,8 @@ export interface ModelFile {
   seenMs: number;
   lastModifiedMs: number;
   urlsEndMs: number;
+  /** Of an upload in parts: what has landed of it; S3 may have lost it. */
+  parts?: { landed: Set<number>; open: boolean } | undefined;
   /** When it was last asked for; an answer without a URL may keep the row as long as one with. */
   askedMs: number;
 }
@@ -79,6 +82,7 @@ export function createModel(rules: Rules) {
       // A READY file keeps its place in the list.
       if (file.state === 'pending') file.lastModifiedMs = object.lastModifiedMs;
       Object.assign(file, { state: 'ready', lost: false, mimeType: object.mimeType, seenMs: nowMs });
+      if (file.parts) file.parts = { landed: new Set(), open: false };
       return 'bytes';
     }
     if (file.state === 'ready') {
@@ -120,7 +124,7 @@ export function createModel(rules: Rules) {
     },
 
     /** The service has answered NEW, with a URL that lives until then. */
-    handedOut(user: string, ask: Ask, key: string, urlEndMs: number): void {
+    handedOut(user: string, ask: Ask, key: string, urlEndMs: number): ModelFile {
       const { filename, mimeType, content } = ask;
       let file = contentOf(user, content);
       if (file === undefined) {
@@ -131,6 +135,13 @@ export function createModel(rules: Rules) {
         tombstones.delete(key);
       }
       Object.assign(file, { filename, mimeType, lost: false, urlsEndMs: Math.max(file.urlsEndMs, urlEndMs) });
+      return file;
+    },
+
+    /** An upload in parts is kept for as long again. */
+    renew(file: ModelFile, nowMs: number): void {
+      file.urlsEndMs = Math.max(file.urlsEndMs, nowMs + rules.multipartSeconds * 1_000);
+      file.askedMs = nowMs;
     },
 
     look,
@@ -168,8 +179,8 @@ export function createModel(rules: Rules) {
       live.delete(file);
       // The delete counts like a URL that ended then.
       const urlsEndMs = Math.max(file.urlsEndMs, nowMs);
-      const { askedMs } = file;
-      tombstones.set(key, { urlsEndMs, keptMs: Math.max(urlsEndMs, askedMs + rules.urlSeconds * 1_000) });
+      const lifeMs = (file.parts ? rules.multipartSeconds : rules.urlSeconds) * 1_000;
+      tombstones.set(key, { urlsEndMs, keptMs: Math.max(urlsEndMs, file.askedMs + lifeMs) });
       bucket.delete(key);
       return true;
     },
@@ -192,13 +203,18 @@ export function createModel(rules: Rules) {
       }
       must(file !== undefined, 'there is no such file');
       if (file === undefined) return;
-      must(file.state === 'pending', 'READY is not for the sweeper');
+      if (file.state === 'ready') {
+        must(file.parts !== undefined && outcome === 'cleaned', 'READY is not for the sweeper');
+        return;
+      }
       const seen = look(file, nowMs);
       if (outcome === 'confirmed') must(seen === 'bytes', 'the bytes are not there');
       else if (outcome === 'retired') {
         must(seen === 'nothing', 'something is there');
         must(settled(file.urlsEndMs, nowMs), 'a URL may still write to it');
         live.delete(file);
+        // Given up: as if somebody had deleted it.
+        if (file.parts) tombstones.set(key, { urlsEndMs: nowMs, keptMs: nowMs });
       } else {
         must(outcome === 'postponed' && seen !== 'bytes', 'the bytes are there');
       }
