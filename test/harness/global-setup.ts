@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
 import { startPostgres } from '../../src/dev/postgres.ts';
@@ -9,6 +11,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** A Postgres server on which the tests may create databases. Use `createDatabase`, not this. */
     postgresUrl: string;
+    /** The cluster of an embedded Postgres that has been started once; undefined beside another server. Use `dataDirectory`. */
+    preparedCluster: string | undefined;
   }
 }
 
@@ -21,12 +25,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const given = process.env.TEST_DATABASE_URL;
   if (given !== undefined && given !== '') {
     project.provide('postgresUrl', given);
+    project.provide('preparedCluster', undefined);
     return async () => {};
   }
   await removeAbandoned();
   const directory = await mkdtemp(join(tmpdir(), DIRECTORY_PREFIX));
   const lock = await lockDataDirectory(directory);
-  const postgres = await startPostgres({
+  const options = {
     directory,
     settings: {
       // These rows need not outlive the run.
@@ -36,7 +41,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
       // Every test file may have a pool or two.
       max_connections: '300',
     },
-  });
+  };
+  // Made and at rest, for the copy.
+  await (await startPostgres(options)).stop();
+  const preparedCluster = join(directory, 'prepared');
+  await promisify(execFile)('cp', ['-a', join(directory, 'cluster'), preparedCluster]);
+  project.provide('preparedCluster', preparedCluster);
+  const postgres = await startPostgres(options);
   project.provide('postgresUrl', postgres.url);
   return async () => {
     await postgres.stop();

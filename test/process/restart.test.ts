@@ -1,7 +1,6 @@
-import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { dataDirectory } from '../harness/data-directory.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { download, type FileClient, upload } from './upload.ts';
 
 /** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
@@ -23,8 +22,8 @@ const endings: Ending[] = [
 ];
 
 test.for(endings)('after $how and a start the files are there, and so are their URLs', async ({ end }) => {
-  await using directory = await temporaryDirectory();
-  const environment = { DATA_DIR: join(directory.path, 'data') };
+  await using directory = await dataDirectory();
+  const environment = { DATA_DIR: directory.path };
   await using first = await startService({ environment });
   const s3Key = await upload(first.client(ADA), 'notes.txt', 'kept');
   const { presignedUrl } = await first.client(ADA).createPresignedDownload({ s3Key });
@@ -42,8 +41,8 @@ test.for(endings)('after $how and a start the files are there, and so are their 
 });
 
 test('after kill -9 in the middle of uploads exactly those that were acknowledged are listed, and are whole', async () => {
-  await using directory = await temporaryDirectory();
-  const environment = { DATA_DIR: join(directory.path, 'data') };
+  await using directory = await dataDirectory();
+  const environment = { DATA_DIR: directory.path };
   await using first = await startService({ environment });
   const acknowledged = new Set<string>();
   const started = new Set<string>();

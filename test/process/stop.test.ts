@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { expect, test, vi } from 'vitest';
 import { dataDirectoryIn } from '../../src/dev/postgres-cluster.ts';
+import { dataDirectory } from '../harness/data-directory.ts';
 import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import * as connections from './open-connections.ts';
@@ -16,8 +17,8 @@ vi.setConfig({ testTimeout: 120_000 });
 const SOON_MS = 4_000;
 
 test('a stop waits for no connection without a call, and tells whoever watches its health', async () => {
-  await using directory = await temporaryDirectory();
-  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  await using directory = await dataDirectory();
+  await using service = await startService({ environment: { DATA_DIR: directory.path } });
   using http1 = await connections.idleHttp1(service);
   using http2 = await connections.idleHttp2(service);
   using grpc = await connections.idleGrpc(service);
@@ -45,8 +46,8 @@ test('a stop waits for no connection without a call, and tells whoever watches i
 test.concurrent('a stop lets a call under way end, and its connection does not hold it up any longer', async ({
   expect,
 }) => {
-  await using directory = await temporaryDirectory();
-  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  await using directory = await dataDirectory();
+  await using service = await startService({ environment: { DATA_DIR: directory.path } });
   using call = await connections.heldCall(service);
   await sleep(200);
   service.kill('SIGTERM');
@@ -66,8 +67,8 @@ test.concurrent('a stop lets a call under way end, and its connection does not h
 test.concurrent.for(['SIGINT', 'SIGTERM'] as const)(
   'a second, later %s ends at once, and still leaves no Postgres',
   async (signal, { expect }) => {
-    await using directory = await temporaryDirectory();
-    await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+    await using directory = await dataDirectory();
+    await using service = await startService({ environment: { DATA_DIR: directory.path } });
     using _call = await connections.heldCall(service);
     await sleep(200);
     service.kill(signal);
@@ -83,8 +84,8 @@ test.concurrent.for(['SIGINT', 'SIGTERM'] as const)(
 test.concurrent('a call that does not end is ended, within what an orchestrator waits', async ({
   expect,
 }) => {
-  await using directory = await temporaryDirectory();
-  await using service = await startService({ environment: { DATA_DIR: join(directory.path, 'data') } });
+  await using directory = await dataDirectory();
+  await using service = await startService({ environment: { DATA_DIR: directory.path } });
   using _call = await connections.heldCall(service);
   await sleep(200);
   const startMs = performance.now();
@@ -108,7 +109,7 @@ test('a stop while it starts is one after the start: in order, and without a wel
 
 // script(1) of util-linux; elsewhere it has other options.
 test.runIf(process.platform === 'linux')('Ctrl-C in the terminal of npm start stops in order', async () => {
-  await using directory = await temporaryDirectory();
+  await using directory = await dataDirectory();
   await using service = launchService({
     command: [
       'script',
@@ -118,7 +119,7 @@ test.runIf(process.platform === 'linux')('Ctrl-C in the terminal of npm start st
       'exec npm start',
       join(directory.path, 'typescript'),
     ],
-    environment: { DATA_DIR: join(directory.path, 'data'), TERM: 'dumb' },
+    environment: { DATA_DIR: directory.path, TERM: 'dumb' },
   });
   await service.logged('serving', 50_000);
   service.type('\x03');
@@ -128,10 +129,10 @@ test.runIf(process.platform === 'linux')('Ctrl-C in the terminal of npm start st
 
 // Without `exec` in the script, npm's shell takes the signal, dies of it and leaves the service running.
 test('npm start passes SIGTERM on, as supervisors and CI send it', async () => {
-  await using directory = await temporaryDirectory();
+  await using directory = await dataDirectory();
   await using service = launchService({
     command: ['npm', 'start'],
-    environment: { DATA_DIR: join(directory.path, 'data') },
+    environment: { DATA_DIR: directory.path },
   });
   await service.logged('serving', 50_000);
   service.kill('SIGTERM');
@@ -141,8 +142,8 @@ test('npm start passes SIGTERM on, as supervisors and CI send it', async () => {
 test.concurrent('a Postgres of its own that does not end does not keep it for longer than ten seconds', async ({
   expect,
 }) => {
-  await using directory = await temporaryDirectory();
-  const data = join(directory.path, 'data');
+  await using directory = await dataDirectory();
+  const data = directory.path;
   // The default delay.
   await using service = await startService({ environment: { DATA_DIR: data, STOP_DELAY_SECONDS: '' } });
   const lockFile = join(dataDirectoryIn(join(data, 'postgres')), 'postmaster.pid');

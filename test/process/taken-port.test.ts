@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
 import { test, vi } from 'vitest';
+import { dataDirectory } from '../harness/data-directory.ts';
 import { launchService } from '../harness/service-process.ts';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 /** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
 vi.setConfig({ testTimeout: 120_000 });
@@ -11,12 +10,12 @@ vi.setConfig({ testTimeout: 120_000 });
 test.concurrent.for(['GRPC_PORT', 'HTTP_PORT'])(
   'a taken port is named together with %s, and nothing stays',
   async (variable, { expect }) => {
-    await using directory = await temporaryDirectory();
+    await using directory = await dataDirectory();
     await using owner = createServer().listen(0, '127.0.0.1');
     await once(owner, 'listening');
     const { port } = owner.address() as AddressInfo;
     await using service = launchService({
-      environment: { DATA_DIR: join(directory.path, 'data'), [variable]: String(port) },
+      environment: { DATA_DIR: directory.path, [variable]: String(port) },
     });
 
     expect(await service.untilGone()).toEqual({ code: 1, signal: null });

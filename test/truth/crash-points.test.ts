@@ -137,8 +137,8 @@ async function killEverywhere(
 type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
 /** Of what may happen in the gaps, every so manieth is tried: an upload in parts has more gaps, and more may happen in them. */
-const EVERY_WITH_A_PUT = long ? 1 : 5;
-const EVERY_IN_PARTS = long ? 2 : 13;
+const EVERY_WITH_A_PUT = long ? 1 : 7;
+const EVERY_IN_PARTS = long ? 2 : 19;
 
 function variants(operation: Operation, killAt: number): Variant[] {
   const every = OPERATIONS_IN_PARTS.includes(operation) ? EVERY_IN_PARTS : EVERY_WITH_A_PUT;

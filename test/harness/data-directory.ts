@@ -1,0 +1,23 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { inject } from 'vitest';
+import { type TemporaryDirectory, temporaryDirectory } from './temporary-directory.ts';
+
+/**
+ * A DATA_DIR whose Postgres has been made before, for tests that are not about the first start of all: an initdb costs
+ * two seconds of a processor, a copy of what it makes a tenth of that.
+ */
+export async function dataDirectory(): Promise<TemporaryDirectory> {
+  const directory = await temporaryDirectory();
+  const path = join(directory.path, 'data');
+  const postgres = join(path, 'postgres');
+  const prepared = inject('preparedCluster');
+  if (prepared !== undefined) {
+    await mkdir(postgres, { recursive: true });
+    await chmod(postgres, 0o711);
+    await promisify(execFile)('cp', ['-a', prepared, join(postgres, 'cluster')]);
+  }
+  return { path, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
+}
