@@ -14,7 +14,7 @@ const RULES: Rules = {
 };
 
 const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
-const runs = Number(TEST_RUNS || (TEST_LONG ? 2_500 : 90));
+const runs = Number(TEST_RUNS || (TEST_LONG ? 2_000 : 90));
 const seed = Number(TEST_SEED || Math.floor(Math.random() * 2 ** 31));
 
 let world: World;
