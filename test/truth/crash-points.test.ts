@@ -138,7 +138,7 @@ type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
 /** Of what may happen in the gaps, every so manieth is tried: an upload in parts has more gaps, and more may happen in them. */
 const EVERY_WITH_A_PUT = long ? 1 : 7;
-const EVERY_IN_PARTS = long ? 2 : 19;
+const EVERY_IN_PARTS = long ? 4 : 19;
 
 function variants(operation: Operation, killAt: number): Variant[] {
   const every = OPERATIONS_IN_PARTS.includes(operation) ? EVERY_IN_PARTS : EVERY_WITH_A_PUT;

@@ -14,7 +14,7 @@ import {
 
 /** Repetitions: each meets in another order. */
 const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const rounds = (short: number) => (long ? short * 12 : short);
+const rounds = (short: number) => (long ? short * 7 : short);
 vi.setConfig({ testTimeout: long ? 600_000 : 60_000 });
 
 let world: RacesWorld;

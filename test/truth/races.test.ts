@@ -5,7 +5,7 @@ import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from
 
 /** Repetitions: each meets in another order. */
 const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const rounds = (short: number) => (long ? short * 12 : short);
+const rounds = (short: number) => (long ? short * 7 : short);
 // Together a few seconds on an idle machine.
 vi.setConfig({ testTimeout: long ? 600_000 : 60_000 });
 
