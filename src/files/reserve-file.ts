@@ -48,7 +48,7 @@ export async function reserveFile(
 }
 
 /** Others were in the way until the time was spent. */
-export function alwaysAnother(): FileError {
+function alwaysAnother(): FileError {
   return new FileError('OVERLOADED', 'others create and delete this very file all the while; retry', {
     retryAfterMs: RETRY_AFTER_MS,
   });

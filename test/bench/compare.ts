@@ -11,6 +11,7 @@ import { type Load, offer } from '../harness/load.ts';
 import { PROJECT, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { cpuMicroseconds } from './cpu.ts';
+import { median } from './report.ts';
 
 const CALLS_DEFAULT = 20_000;
 const ROUNDS = 10;
@@ -50,10 +51,6 @@ for (const call of CALLS) {
   const [otherCost = 0, cost = 0] = [...figures.values()].map(median);
   const difference = ((cost / otherCost - 1) * 100).toFixed(1);
   print(`| ${call} | ${otherCost.toFixed(0)} | ${cost.toFixed(0)} | ${difference} % |`);
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 function print(line: string): void {

@@ -8,12 +8,13 @@
  */
 import { parseArgs } from 'node:util';
 import { type LoadOutcome, offer } from '../harness/load.ts';
+import { writeReadmeTable } from '../harness/readme-table.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { compareAnswers } from './answers.ts';
 import { BUDGETS, overBudget } from './budgets.ts';
 import { CALLS, fill, type MeasuredCall, seeAgain } from './calls.ts';
 import { cpuMicroseconds } from './cpu.ts';
-import { type Figures, type Round, summary, writeReadme } from './report.ts';
+import { type Figures, type Round, summary } from './report.ts';
 import { measureScale } from './scale.ts';
 import { startServers } from './servers.ts';
 import { type Stack, startStack } from './stack.ts';
@@ -73,7 +74,7 @@ async function main(): Promise<void> {
   const over = overBudget(figures, BUDGETS);
   for (const line of over) print(`over its budget: ${line}`);
   if (options.check) process.exitCode = over.length > 0 ? 1 : 0;
-  else writeReadme(table);
+  else writeReadmeTable('bench', table);
 }
 
 /** Rounds of A B C A B C, after each has been warmed up. */

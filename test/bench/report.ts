@@ -1,6 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { measuredOn } from '../harness/readme-table.ts';
 
 /** What one round of calls cost. */
 export interface Round {
@@ -16,9 +14,6 @@ export interface Figures {
   /** By stack, in the order in which they ran. */
   rounds: Map<string, Round[]>;
 }
-
-const README = join(import.meta.dirname, '../../README.md');
-const MARKERS = ['<!-- bench -->\n', '<!-- /bench -->'] as const;
 
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -38,8 +33,7 @@ export function summary(
   all: readonly Figures[],
   how: { rounds: number; callsPerRound: number; callsAtOnce: number },
 ): string {
-  const machine = `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`;
-  const head = `${new Date().toISOString().slice(0, 10)}, ${machine}; ${how.rounds} rounds of ${how.callsPerRound} calls, ${how.callsAtOnce} at once: median (least–most).`;
+  const head = `${measuredOn()}; ${how.rounds} rounds of ${how.callsPerRound} calls, ${how.callsAtOnce} at once: median (least–most).`;
   const rows = all.flatMap((figures) =>
     [...figures.rounds].map(([stack, rounds]) => {
       const cpu = cpuOf(figures, stack);
@@ -70,13 +64,4 @@ export function summary(
 
 function times(value: number | undefined, other: string): string {
   return value === undefined ? '' : `${value.toFixed(2)} × ${other} `;
-}
-
-export function writeReadme(table: string): void {
-  const text = readFileSync(README, 'utf8');
-  const [begin, end] = MARKERS.map((marker) => text.indexOf(marker));
-  if (begin === undefined || end === undefined || begin < 0 || end < begin) {
-    throw new Error(`README.md has no ${MARKERS.join('…')}`);
-  }
-  writeFileSync(README, `${text.slice(0, begin + MARKERS[0].length)}${table}\n${text.slice(end)}`);
 }

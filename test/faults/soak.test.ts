@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { type Load, offer } from '../harness/load.ts';
 import { total } from '../harness/metrics.ts';
+import { residentMb } from '../harness/resident-memory.ts';
 import { startService } from '../harness/service-process.ts';
 import { externalServers } from '../process/external-servers.ts';
 import { LONG, report } from './outcome.ts';
@@ -59,11 +59,6 @@ test.runIf(LONG)('a million calls of a hundred thousand users', async (context) 
   expect(grownMb).toBeLessThan(5);
   expect(await total(service.http, 'files_calls_under_way')).toBe(0);
 });
-
-async function residentMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1_024;
-}
 
 /** Of the line with the least squares: MB per call. */
 function slope(samples: { calls: number; mb: number }[]): number {

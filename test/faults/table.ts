@@ -1,11 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import { measuredOn, writeReadmeTable } from '../harness/readme-table.ts';
 import { LONG } from './outcome.ts';
-
-const README = join(import.meta.dirname, '../../README.md');
-const MARKERS = ['<!-- faults -->\n', '<!-- /faults -->'] as const;
 
 /**
  * Prints a row for each case: what it was put through, what came of it, and the
@@ -21,7 +17,7 @@ export default class FaultTable implements Reporter {
 
     const all = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.test.ts'));
     const whole = modules.length === all.length && modules.every((module) => module.ok());
-    if (LONG && whole) writeReadme(table);
+    if (LONG && whole) writeReadmeTable('faults', `Measured ${measuredOn()}.\n\n${table}`);
   }
 }
 
@@ -31,17 +27,4 @@ function rowOf(test: TestCase): string | undefined {
   if (fault === undefined && state !== 'failed') return undefined;
   const outcome = state === 'failed' ? 'FAILED' : fault?.outcome;
   return `| ${test.name} | ${outcome} | ${fault?.figure ?? ''} |`;
-}
-
-function writeReadme(table: string): void {
-  const text = readFileSync(README, 'utf8');
-  const [begin, end] = MARKERS.map((marker) => text.indexOf(marker));
-  if (begin === undefined || end === undefined || begin < 0 || end < begin) {
-    throw new Error(`README.md has no ${MARKERS.join('…')}`);
-  }
-  const measured = `${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}.`;
-  writeFileSync(
-    README,
-    `${text.slice(0, begin + MARKERS[0].length)}Measured ${measured}\n\n${table}\n${text.slice(end)}`,
-  );
 }
