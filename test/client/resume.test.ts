@@ -1,11 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { uploadFile } from '../../src/client/upload-file.ts';
-import { LONG } from '../faults/outcome.ts';
 import { newUser } from '../harness/made-up.ts';
 import { downloaded, openScene, PART_BYTES, type Scene, sha256 } from './scene.ts';
 
@@ -30,7 +28,7 @@ it('a client that is killed half-way goes on and sends only what is missing, wit
   child.kill('SIGKILL');
   await once(child, 'exit');
   // What was on its way may still have arrived.
-  await expect.poll(() => proxy.connections, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => proxy.underWay, { timeout: 10_000 }).toBe(0);
   const before = proxy.taken.length;
   expect(before).toBeLessThan(6);
 
@@ -45,22 +43,3 @@ it('a client that is killed half-way goes on and sends only what is missing, wit
   expect(bytesSent + bytesResumed).toBe(5 * PART_BYTES + 1_000);
   expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
 }, 120_000);
-
-/** What Node and the packages need, and some. The parts alone would be more. */
-const RSS_MAX_BYTES = 300_000_000;
-
-it.skipIf(!LONG)(
-  'a file of 1 GiB needs no more memory than a small one',
-  async () => {
-    const path = join(scene.directory, 'sparse');
-    await using handle = await open(path, 'w');
-    await handle.truncate(1024 ** 3);
-    scene.proxy.delayMs = 0;
-    const args = [CHILD, scene.service.httpUrl, newUser(), path, JSON.stringify({ concurrency: 8 })];
-    const { stdout } = await promisify(execFile)(process.execPath, args);
-    const { bytesSent, maxRssBytes } = JSON.parse(stdout);
-    expect(bytesSent).toBe(1024 ** 3);
-    expect(maxRssBytes).toBeLessThan(RSS_MAX_BYTES);
-  },
-  600_000,
-);

@@ -22,6 +22,8 @@ export interface S3Proxy extends AsyncDisposable {
   /** Answers with another status than 200, by that status. */
   readonly refused: number[];
   readonly connections: number;
+  /** Requests that S3 has not answered; a client that dies leaves them behind. */
+  readonly underWay: number;
   /** Of the n-th PUT since it was set, counted from 1. */
   fault: (n: number) => PutFault;
   /** Before a PUT is passed on. */
@@ -35,6 +37,7 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
   const sockets = new Set<Socket>();
   let fault: S3Proxy['fault'] = () => 'none';
   let puts = 0;
+  let underWay = 0;
 
   const handle = async (incoming: IncomingMessage, answer: ServerResponse) => {
     const { method, headers, url = '' } = incoming;
@@ -48,6 +51,8 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     }
     // Host as it came: it is signed.
     const passed = request({ hostname, port, method, headers, path: url });
+    underWay++;
+    passed.on('close', () => underWay--);
     passed.on('error', () => answer.destroy());
     passed.on('response', (s3) => {
       const part = Number(new URL(url, s3Endpoint).searchParams.get('partNumber') ?? 0);
@@ -86,6 +91,9 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     refused,
     get connections() {
       return sockets.size;
+    },
+    get underWay() {
+      return underWay;
     },
     get fault() {
       return fault;

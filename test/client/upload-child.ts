@@ -11,6 +11,6 @@ const { existing, bytesSent, bytesResumed, file } = await uploadFile(
   path,
   JSON.parse(options),
 );
-// Kilobytes, in spite of its name in other languages.
-const maxRssBytes = process.resourceUsage().maxRSS * 1024;
-process.stdout.write(JSON.stringify({ existing, bytesSent, bytesResumed, s3Key: file.s3Key, maxRssBytes }));
+// Kilobytes here, whatever the unit of `getrusage` is elsewhere.
+const maxRssMb = (process.resourceUsage().maxRSS * 1024) / 1e6;
+process.stdout.write(JSON.stringify({ existing, bytesSent, bytesResumed, s3Key: file.s3Key, maxRssMb }));

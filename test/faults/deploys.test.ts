@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/made-up.ts';
 import { describeWith } from '../interop/describe-with.ts';
 import { buildGoClient, GO_BUILD_TIMEOUT_MS } from '../interop/go-client.ts';
 import { missingGo } from '../interop/toolchain.ts';
 import { connectCaller, grpcJsCaller } from './callers.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 import { balance, deploy, type Instance } from './rolling-deploy.ts';
 import { type LoadFigures, type SteadyLoad, startSteadyLoad } from './steady-load.ts';
 

@@ -3,11 +3,12 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { externalServers } from '../process/external-servers.ts';
 import { GATEWAY_TOKEN, type HostileInput, hostileInput } from './hostile-inputs.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 import { askOn } from './raw-calls.ts';
 
 const INPUTS = LONG ? 100_000 : 2_000;

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, onTestFinished } from 'vitest';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { LONG } from '../harness/long-form.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
-import { LONG } from './outcome.ts';
 
 /** Every call's. As short as outages are long: an answer that waits it out would show. */
 export const DEADLINE_MS = 3_000;

@@ -7,9 +7,6 @@ declare module 'vitest' {
   }
 }
 
-/** The long form's figures are the README's; the short form, in `npm test`, only shows that each guard is there. */
-export const LONG = process.env.TEST_LONG === '1';
-
 /** Writes a test's row of the table. Its case is the test's own name. */
 export function report({ task }: TestContext, outcome: string, figure = ''): void {
   task.meta.fault = { outcome, figure };

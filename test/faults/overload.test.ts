@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 import { type Load, type LoadOutcome, offer } from '../harness/load.ts';
+import { LONG } from '../harness/long-form.ts';
 import { total } from '../harness/metrics.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { type ExternalServers, externalServers } from '../process/external-servers.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 

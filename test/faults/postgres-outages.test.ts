@@ -4,13 +4,14 @@ import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest'
 import { anyFreePort } from '../../src/dev/free-port.ts';
 import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres.ts';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { LONG } from '../harness/long-form.ts';
 import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
 import { processesOf } from '../harness/processes.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { md5Of, upload } from '../process/upload.ts';
 import { DEADLINE_MS, endure, type Outage, until } from './outage.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 

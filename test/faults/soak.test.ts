@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { type Load, offer } from '../harness/load.ts';
+import { LONG } from '../harness/long-form.ts';
 import { total } from '../harness/metrics.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { startService } from '../harness/service-process.ts';
 import { externalServers } from '../process/external-servers.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 60_000 });
 

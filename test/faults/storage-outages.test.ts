@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { LONG } from '../harness/long-form.ts';
 import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
 import { type FaultyS3, type S3Fault, startFaultyS3 } from '../harness/s3-faults.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { md5Of, upload } from '../process/upload.ts';
 import { DEADLINE_MS, endure, until } from './outage.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 

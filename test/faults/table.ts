@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import { LONG } from '../harness/long-form.ts';
 import { measuredOn, writeReadmeTable } from '../harness/readme-table.ts';
-import { LONG } from './outcome.ts';
 
 /**
  * Prints a row for each case: what it was put through, what came of it, and the

@@ -6,11 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { type ExternalServers, externalServers } from '../process/external-servers.ts';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
-import { LONG, report } from './outcome.ts';
+import { report } from './outcome.ts';
 import { ask, grpc, json, type RawAnswer, tell } from './raw-calls.ts';
 import { SLOW_CLIENTS } from './slow-clients.ts';
 

@@ -11,10 +11,9 @@ import * as sweeps from '../../src/postgres/sweeps.ts';
 import * as transitions from '../../src/postgres/transitions.ts';
 import * as uploads from '../../src/postgres/uploads.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
+import { LONG } from '../harness/long-form.ts';
 
 const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads };
-
-const LONG = process.env.TEST_LONG === '1';
 
 /** READY files of one user, who has nothing pending. */
 const BIG = LONG ? 1_000_000 : 20_000;

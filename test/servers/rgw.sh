@@ -3,6 +3,7 @@
 #
 #   rgw.sh start DIR   DIR must not exist yet; ends when it answers. `. DIR/environment` then has the TEST_S3_* variables
 #   rgw.sh stop DIR    ends what start began, and removes DIR
+#   rgw.sh run DIR     start, and stop when its standard input ends: with whoever started it, however that ends
 #
 # Debian's packages: radosgw ceph-mon ceph-osd ceph-common. A cluster of one monitor and one OSD, and no manager:
 # nothing here needs one. It runs as whoever starts it, root too.
@@ -77,9 +78,9 @@ osd pool default pg autoscale mode = off
 mon allow pool size one = true
 mon max pg per osd = 1000
 
-# 4 GiB, or a large upload finds the OSD full.
+# 12 GiB, or a large upload finds the OSD full. Memory is taken as bytes come.
 osd objectstore = memstore
-memstore device bytes = 4294967296
+memstore device bytes = 12884901888
 CONF
   monmaptool --create --fsid "$fsid" --addv a "[$monitor]" "$dir/monmap" >/dev/null
   ceph-authtool --create-keyring "$dir/keyring" --gen-key --name mon. --cap mon 'allow *' >/dev/null
@@ -155,8 +156,14 @@ stop() {
   if [[ -e $conf ]]; then rm -rf "$dir"; fi
 }
 
-if [[ $# != 2 || ($1 != start && $1 != stop) ]]; then
-  echo 'usage: rgw.sh start|stop DIR' >&2
+run() {
+  start
+  trap stop EXIT
+  cat >/dev/null
+}
+
+if [[ $# != 2 || ! $1 =~ ^(start|stop|run)$ ]]; then
+  echo 'usage: rgw.sh start|stop|run DIR' >&2
   exit 2
 fi
 dir=$(realpath -m "$2")

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/made-up.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { Plan, Report } from './crash-child.ts';
@@ -19,8 +20,7 @@ const CHILD = join(import.meta.dirname, 'crash-child.ts');
 const LANES = 2;
 
 /** The long form gives every operation a process of its own to die in, and what happens in the gaps both with and without a retry. */
-const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const OPERATIONS_AT_ONCE = long ? 1 : 14;
+const OPERATIONS_AT_ONCE = LONG ? 1 : 14;
 
 /** A call that is cut off, and what else happens. */
 interface Case {
@@ -137,8 +137,8 @@ async function killEverywhere(
 type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
 /** Of what may happen in the gaps, every so manieth is tried: an upload in parts has more gaps, and more may happen in them. */
-const EVERY_WITH_A_PUT = long ? 1 : 7;
-const EVERY_IN_PARTS = long ? 4 : 19;
+const EVERY_WITH_A_PUT = LONG ? 1 : 7;
+const EVERY_IN_PARTS = LONG ? 5 : 19;
 
 function variants(operation: Operation, killAt: number): Variant[] {
   const every = OPERATIONS_IN_PARTS.includes(operation) ? EVERY_IN_PARTS : EVERY_WITH_A_PUT;

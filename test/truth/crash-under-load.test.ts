@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
@@ -12,8 +13,7 @@ import type { Content } from './crash-ports.ts';
 import { content } from './crash-scene.ts';
 import { openWorld, type World } from './crash-world.ts';
 
-const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const KILLS = long ? 100 : 5;
+const KILLS = LONG ? 100 : 5;
 
 /** How long a process serves before it dies, at random: enough for every client to be somewhere in a call. */
 const LIFE_MIN_MS = 100;

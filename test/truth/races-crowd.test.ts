@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FileError } from '../../src/files/file-error.ts';
+import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/made-up.ts';
 import { answered, openRacesWorld, type RacesWorld, times, upload } from './races-world.ts';
 
 const CLIENTS = 32;
 const NAMES = Array.from({ length: 10 }, (_, i) => `name ${i}.txt`);
 const CONTENTS = Array.from({ length: 14 }, (_, i) => `content number ${i}`);
-const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const ROUNDS = long ? 12 : 1;
-const ACTIONS = long ? 60 : 20;
+const ROUNDS = LONG ? 7 : 1;
+const ACTIONS = LONG ? 60 : 20;
 
 let world: RacesWorld;
 beforeAll(async () => {

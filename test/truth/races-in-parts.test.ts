@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
 import {
@@ -13,9 +14,8 @@ import {
 } from './races-world.ts';
 
 /** Repetitions: each meets in another order. */
-const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const rounds = (short: number) => (long ? short * 7 : short);
-vi.setConfig({ testTimeout: long ? 600_000 : 60_000 });
+const rounds = (short: number) => (LONG ? short * 5 : short);
+vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
 let world: RacesWorld;
 beforeAll(async () => {

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ample } from '../harness/deadline.ts';
+import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from './races-world.ts';
 
 /** Repetitions: each meets in another order. */
-const long = process.env.TEST_LONG !== undefined && process.env.TEST_LONG !== '';
-const rounds = (short: number) => (long ? short * 7 : short);
+const rounds = (short: number) => (LONG ? short * 5 : short);
 // Together a few seconds on an idle machine.
-vi.setConfig({ testTimeout: long ? 600_000 : 60_000 });
+vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
 const CAP = 8;
 let world: RacesWorld;
