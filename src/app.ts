@@ -30,6 +30,7 @@ import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
 import { createSend } from './s3/send.ts';
+import { createSign } from './s3/sign.ts';
 import { withTurns } from './s3/turns.ts';
 import { StartFault } from './start-fault.ts';
 import { createSweeper, type Sweeper } from './sweeper.ts';
@@ -106,17 +107,16 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     pendingMax: config.pendingUploadsMax,
   });
 
-  const client = createClient({ region, ...servers });
+  const place = { region, ...servers };
+  const client = createClient(place);
   const storageBreaker = createBreaker();
   const observe = observeStorage(metrics);
   const send = createSend(observe, storageBreaker);
-  const objects = createObjectStore(client, servers.bucket, send);
+  const objects = createObjectStore(client, place, send);
   const multipart = createMultipartStore(client, servers.bucket, send);
-  const presigner = createPresigner(client, {
-    region,
-    publicEndpoint: publicEndpoint ?? servers.endpoint,
-    bucket: servers.bucket,
-    forcePathStyle: servers.forcePathStyle,
+  // Clients may know S3 by another name than this service.
+  const sign = createSign(client, { ...place, endpoint: publicEndpoint ?? servers.endpoint });
+  const presigner = createPresigner(sign, {
     uploadSeconds: windows.urlSeconds,
     downloadSeconds: windows.downloadSeconds,
   });
@@ -159,7 +159,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     onIdleError: () => undefined,
   });
   const checks = createDatabase(checkPool, traceStep, config.databasePooler, past(databaseBreaker));
-  const checkedObjects = createObjectStore(client, servers.bucket, createSend(observe, past(storageBreaker)));
+  const checkedObjects = createObjectStore(client, place, createSend(observe, past(storageBreaker)));
   const health = createHealth();
   const readiness = createReadiness({
     checkDatabase: async () => void (await checks.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS)),

@@ -58,7 +58,8 @@ export async function runReconcile(
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   });
-  const client = createClient({ region: config.region, ...servers });
+  const place = { region: config.region, ...servers };
+  const client = createClient(place);
   try {
     const database = createDatabase(pool, (_, run) => run(), config.databasePooler);
     const send = createSend((_, run) => run());
@@ -72,7 +73,7 @@ export async function runReconcile(
         multipartSeconds: config.multipart.lifeSeconds,
         pendingMax: config.pendingUploadsMax,
       }),
-      objects: createObjectStore(client, servers.bucket, send),
+      objects: createObjectStore(client, place, send),
       multipart: createMultipartStore(client, servers.bucket, send),
       journal: { contentMismatch: () => undefined, storageFailed: () => undefined },
     };

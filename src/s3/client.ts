@@ -1,12 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
+import type { BucketPlace } from './bucket-place.ts';
 
-export interface BucketOptions {
-  bucket: string;
-  region: string;
-  /** Another server than Amazon's. */
-  endpoint: string | undefined;
-  /** The bucket in the path and not in the host name. */
-  forcePathStyle: boolean;
+export interface ClientOptions extends Omit<BucketPlace, 'bucket'> {
   /** Unset: the SDK's own chain (environment, files, web identity, instance). */
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
 }
@@ -23,7 +18,7 @@ export const SOCKETS_MAX = 64;
 /** The first try and one retry: whoever calls has a deadline, and the sweeper comes again. */
 const ATTEMPTS_MAX = 2;
 
-export function createClient(options: BucketOptions): S3Client {
+export function createClient(options: ClientOptions): S3Client {
   const agent = { keepAlive: true, maxSockets: SOCKETS_MAX };
   return new S3Client({
     region: options.region,

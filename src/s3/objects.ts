@@ -10,20 +10,27 @@ import type { Deadline } from '../files/deadline.ts';
 import type { StoredObject } from '../files/file.ts';
 import { type Fingerprint, parseFingerprint } from '../files/fingerprint.ts';
 import type { ObjectStore } from '../files/ports.ts';
+import type { BucketPlace } from './bucket-place.ts';
+import { createPlainRequest, type PlainAnswer } from './plain-request.ts';
 import type { Send } from './send.ts';
 
 /** The port's two verbs and a check, each one request to S3. */
 export function createObjectStore(
   client: S3Client,
-  bucket: string,
+  place: BucketPlace,
   send: Send,
 ): ObjectStore & { check(deadline: Deadline): Promise<void> } {
+  const Bucket = place.bucket;
+  const ask = createPlainRequest(client, place);
+
   return {
     head: (s3Key, deadline) =>
       send('HeadObject', deadline, async (options) => {
+        const answer = await ask('HEAD', s3Key, options).catch(unlessAborted(options));
+        if (answer?.status === 200) return toStoredObject(headIn(answer));
+        if (answer?.status === 404) return undefined;
         try {
-          const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: s3Key }), options);
-          return toStoredObject(head);
+          return toStoredObject(await client.send(new HeadObjectCommand({ Bucket, Key: s3Key }), options));
         } catch (error) {
           if (error instanceof NotFound) return undefined;
           throw error;
@@ -32,17 +39,45 @@ export function createObjectStore(
 
     remove: (s3Key, deadline) =>
       send('DeleteObject', deadline, async (options) => {
-        await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: s3Key }), options);
+        const answer = await ask('DELETE', s3Key, options).catch(unlessAborted(options));
+        if (answer?.status === 204) return;
+        await client.send(new DeleteObjectCommand({ Bucket, Key: s3Key }), options);
       }),
 
     check: (deadline) =>
       send('HeadBucket', deadline, async (options) => {
-        await client.send(new HeadBucketCommand({ Bucket: bucket }), options);
+        await client.send(new HeadBucketCommand({ Bucket }), options);
       }),
   };
 }
 
-function toStoredObject(head: HeadObjectCommandOutput): StoredObject {
+/** A connection that broke is one that the SDK tries again; whoever gave up wants no second try. */
+function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: unknown) => undefined {
+  return (error) => {
+    if (abortSignal.aborted) throw error;
+  };
+}
+
+/** What the service reads of a HEAD, whoever sent it. */
+type Head = Pick<
+  HeadObjectCommandOutput,
+  'ContentLength' | 'ETag' | 'ContentType' | 'LastModified' | 'ServerSideEncryption' | 'SSECustomerAlgorithm'
+>;
+
+function headIn({ headers }: PlainAnswer): Head {
+  const length = headers['content-length'];
+  const lastModified = headers['last-modified'];
+  return {
+    ContentLength: length === undefined ? undefined : Number(length),
+    ETag: headers.etag,
+    ContentType: headers['content-type'],
+    LastModified: lastModified === undefined ? undefined : new Date(lastModified),
+    ServerSideEncryption: headers['x-amz-server-side-encryption'] as Head['ServerSideEncryption'],
+    SSECustomerAlgorithm: headers['x-amz-server-side-encryption-customer-algorithm'],
+  };
+}
+
+function toStoredObject(head: Head): StoredObject {
   const { ContentLength, ETag, ContentType, LastModified } = head;
   if (ContentLength === undefined || ETag === undefined || LastModified === undefined) {
     throw new Error('HeadObject answered without Content-Length, ETag or Last-Modified');
@@ -61,7 +96,7 @@ function toStoredObject(head: HeadObjectCommandOutput): StoredObject {
  * The ETag is made of MD5s, except under SSE-KMS and SSE-C, where it only looks
  * so (Amazon S3 API Reference, "Object").
  */
-function fingerprintIn(etag: string, head: HeadObjectCommandOutput): Fingerprint | undefined {
+function fingerprintIn(etag: string, head: Head): Fingerprint | undefined {
   const opaque = head.ServerSideEncryption?.startsWith('aws:kms') || head.SSECustomerAlgorithm !== undefined;
   return opaque ? undefined : parseFingerprint(etag.toLowerCase());
 }

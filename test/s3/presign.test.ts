@@ -2,8 +2,10 @@ import { GetObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } fro
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Md5 } from '../../src/files/md5.ts';
+import type { BucketPlace } from '../../src/s3/bucket-place.ts';
 import { createClient } from '../../src/s3/client.ts';
-import { createPresigner, type PresignOptions } from '../../src/s3/presign.ts';
+import { createPresigner } from '../../src/s3/presign.ts';
+import { createSign } from '../../src/s3/sign.ts';
 
 const MD5 = 'KUK/q7PQUzK2brEo4IQs/w==' as Md5;
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' };
@@ -11,24 +13,22 @@ const UPLOAD = { s3Key: 'u_a.txt', mimeType: 'text/plain; charset=utf-8', md5: M
 
 afterEach(() => vi.useRealTimers());
 
-function presigner(options: Partial<PresignOptions> & { credentials?: S3ClientConfig['credentials'] } = {}) {
-  const bucket = {
+interface Options extends Partial<BucketPlace> {
+  credentials?: S3ClientConfig['credentials'];
+}
+
+function presigner({ credentials: given, ...options }: Options = {}) {
+  const place = {
     bucket: 'bucket',
     region: 'eu-west-1',
     endpoint: undefined,
     forcePathStyle: false,
-    credentials,
-  };
-  const client = options.credentials
-    ? new S3Client({ region: 'eu-west-1', credentials: options.credentials })
-    : createClient({ ...bucket, forcePathStyle: options.forcePathStyle ?? false });
-  return createPresigner(client, {
-    ...bucket,
-    publicEndpoint: undefined,
-    uploadSeconds: 3_600,
-    downloadSeconds: 300,
     ...options,
-  });
+  };
+  const client = given
+    ? new S3Client({ region: 'eu-west-1', credentials: given })
+    : createClient({ ...place, endpoint: undefined, credentials });
+  return createPresigner(createSign(client, place), { uploadSeconds: 3_600, downloadSeconds: 300 });
 }
 
 /** The SDK's own way, without the two parameters that its commands add and S3 ignores. */
@@ -88,24 +88,24 @@ describe('an upload URL', () => {
     expect(Object.keys(parts(url)).filter((name) => /checksum|sdk|x-id/i.test(name))).toEqual([]);
   });
 
-  it.each<[string, Partial<PresignOptions>, string]>([
+  it.each<[string, Partial<BucketPlace>, string]>([
     ['Amazon’s own host', {}, 'https://bucket.s3.eu-west-1.amazonaws.com/u_a.txt'],
     ['the bucket in the path', { forcePathStyle: true }, 'https://s3.eu-west-1.amazonaws.com/bucket/u_a.txt'],
     ['China’s partition', { region: 'cn-north-1' }, 'https://bucket.s3.cn-north-1.amazonaws.com.cn/u_a.txt'],
     ['a bucket with dots', { bucket: 'a.b.c' }, 'https://s3.eu-west-1.amazonaws.com/a.b.c/u_a.txt'],
     [
       'the public endpoint',
-      { publicEndpoint: 'https://files.example.com', forcePathStyle: true },
+      { endpoint: 'https://files.example.com', forcePathStyle: true },
       'https://files.example.com/bucket/u_a.txt',
     ],
     [
       'the public endpoint’s port and path',
-      { publicEndpoint: 'http://files.example.com:9000/s3/', forcePathStyle: true },
+      { endpoint: 'http://files.example.com:9000/s3/', forcePathStyle: true },
       'http://files.example.com:9000/s3/bucket/u_a.txt',
     ],
     [
       'the public endpoint, with the bucket in its name',
-      { publicEndpoint: 'https://files.example.com' },
+      { endpoint: 'https://files.example.com' },
       'https://bucket.files.example.com/u_a.txt',
     ],
   ])('leads to %s', async (_, options, expected) => {

@@ -18,7 +18,7 @@ it('hundreds of looks of one user are not before another’s', async () => {
   const objects = withTurns(
     createObjectStore(
       client,
-      server.bucket,
+      server,
       createSend((_, run) => run()),
     ),
   );

@@ -17,6 +17,7 @@ import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
+import { createSign } from '../../src/s3/sign.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/made-up.ts';
 
@@ -109,20 +110,17 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     statementTimeoutMs: 10_000,
     onIdleError: () => undefined,
   });
-  const { bucket, region } = servers;
-  const client = createClient({ ...servers, forcePathStyle: true });
+  const { bucket } = servers;
+  const place = { ...servers, forcePathStyle: true };
+  const client = createClient(place);
   const database = createDatabase(pool, (_, run) => run());
   const send = createSend((_, run) => run());
-  const s3 = createObjectStore(client, bucket, send);
+  const s3 = createObjectStore(client, place, send);
   const s3Multipart = createMultipartStore(client, bucket, send);
   const store = createFileStore(wrap?.database(database) ?? database, { ...WINDOWS, pendingMax: 1_000 });
   const objects = wrap?.objects(s3) ?? s3;
   const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
-  const presigner = createPresigner(client, {
-    bucket,
-    region,
-    forcePathStyle: true,
-    publicEndpoint: servers.endpoint,
+  const presigner = createPresigner(createSign(client, place), {
     uploadSeconds: WINDOWS.urlSeconds,
     downloadSeconds: 300,
   });

@@ -25,6 +25,7 @@ import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
+import { createSign } from '../../src/s3/sign.ts';
 import { createSweeper } from '../../src/sweeper.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
@@ -66,11 +67,9 @@ export async function openWorld(rules: Rules) {
   const faults: unknown[] = [];
   const ports = {
     store,
-    objects: createObjectStore(client, bucket, createSend(observe)),
+    objects: createObjectStore(client, server, createSend(observe)),
     multipart: createMultipartStore(client, bucket, createSend(observe)),
-    presigner: createPresigner(client, {
-      ...server,
-      publicEndpoint: server.endpoint,
+    presigner: createPresigner(createSign(client, server), {
       uploadSeconds: rules.urlSeconds,
       downloadSeconds: 300,
     }),

@@ -22,6 +22,7 @@ import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
+import { createSign } from '../../src/s3/sign.ts';
 import { createSweeper } from '../../src/sweeper.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
@@ -60,15 +61,13 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
   pool.on('error', () => undefined);
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
   const store = createFileStore(createRunner(pool, observe), limits);
-  const client = createClient({ ...bucket, forcePathStyle: true });
+  const place = { ...bucket, forcePathStyle: true };
+  const client = createClient(place);
   const ports = {
     store,
-    objects: createObjectStore(client, bucket.bucket, createSend(observe)),
+    objects: createObjectStore(client, place, createSend(observe)),
     multipart: createMultipartStore(client, bucket.bucket, createSend(observe)),
-    presigner: createPresigner(client, {
-      ...bucket,
-      forcePathStyle: true,
-      publicEndpoint: bucket.endpoint,
+    presigner: createPresigner(createSign(client, place), {
       uploadSeconds: limits.urlSeconds,
       downloadSeconds: 300,
     }),
