@@ -150,15 +150,15 @@ export function createMetrics() {
 
 const tracer = trace.getTracer('file-service');
 
-/** A server's span, as a child of the caller's when its headers name one. */
+/** A server's span, as a child of the caller's when its metadata names one. */
 export function traceCall<Result>(
   method: string,
-  headers: Headers,
+  caller: { header(name: string): string | undefined; headerNames(): Iterable<string> },
   run: () => Promise<Result>,
 ): Promise<Result> {
-  const parent = propagation.extract(context.active(), headers, {
-    get: (carrier, key) => carrier.get(key) ?? undefined,
-    keys: (carrier) => [...carrier.keys()],
+  const parent = propagation.extract(context.active(), caller, {
+    get: (carrier, name) => carrier.header(name),
+    keys: (carrier) => [...carrier.headerNames()],
   });
   const attributes = { 'rpc.system': 'grpc', 'rpc.service': 'files.v1.FileService', 'rpc.method': method };
   const options = { kind: SpanKind.SERVER, attributes };

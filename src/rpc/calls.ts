@@ -3,6 +3,7 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { status } from '@grpc/grpc-js';
 import { type Deadline, DeadlineSpent } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
+import { type Caller, callerOf } from './caller.ts';
 import { toConnectError } from './errors.ts';
 
 /** What a method knows of the call that it answers. */
@@ -33,11 +34,11 @@ export interface CallOutcome {
 
 export interface CallPolicy {
   /** @throws FileError UNAUTHENTICATED */
-  identify: (caller: Pick<HandlerContext, 'requestHeader' | 'values'>) => string;
+  identify: (caller: Caller) => string;
   /** Takes a place for a call's work, and gives the way to leave it. @throws FileError OVERLOADED */
   admit: (userId: string) => () => void;
   /** Wraps a call, so that what it does is traced as part of it. */
-  trace: <Result>(method: string, headers: Headers, run: () => Promise<Result>) => Promise<Result>;
+  trace: <Result>(method: string, caller: Caller, run: () => Promise<Result>) => Promise<Result>;
   onEnd: (outcome: CallOutcome) => void;
   /** For a call that names none. */
   defaultTimeoutMs: number;
@@ -75,8 +76,8 @@ async function answer(
   const startMs = performance.now();
   let userId: string | undefined;
   try {
-    const headers = context.requestHeader;
-    const user = policy.identify(context);
+    const caller = callerOf(context);
+    const user = policy.identify(caller);
     userId = user;
     const timeoutMs = Math.min(context.timeoutMs() ?? policy.defaultTimeoutMs, policy.maxTimeoutMs);
     // A call whose time is spent does nothing at all.
@@ -85,7 +86,7 @@ async function answer(
     const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - wayBackMs(timeoutMs)) };
     // The place is its work's, which may end later than the caller's patience.
     const work = () => run(request, call).finally(leave);
-    const response = await policy.trace(method, headers, () => within(timeoutMs, work()));
+    const response = await policy.trace(method, caller, () => within(timeoutMs, work()));
     policy.onEnd(outcome('OK'));
     return response;
   } catch (error) {
@@ -113,12 +114,11 @@ function wayBackMs(timeoutMs: number): number {
 
 /** The caller gets its answer in time. What has been begun goes on by itself and comes to a state that others can finish. */
 async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const expiry = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DeadlineSpent('the deadline has passed')), timeoutMs);
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<Result>();
+  const timer = setTimeout(() => reject(new DeadlineSpent('the deadline has passed')), timeoutMs);
+  work.then(resolve, reject);
   try {
-    return await Promise.race([work, expiry]);
+    return await promise;
   } finally {
     clearTimeout(timer);
   }

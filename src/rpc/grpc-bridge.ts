@@ -19,7 +19,7 @@ import type {
   UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { toConnectError } from './errors.ts';
-import { type GrpcCall, grpcCallContext } from './grpc-call-context.ts';
+import { type GrpcCall, GrpcCallContext } from './grpc-call-context.ts';
 import { grpcStatus } from './grpc-status.ts';
 
 /**
@@ -69,14 +69,14 @@ type Run = (input: unknown, context: HandlerContext) => unknown;
 function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
   const one = async (call: GrpcCall, input: unknown, respond: sendUnaryData<unknown>) => {
     try {
-      respond(null, await run(input, grpcCallContext(method, call)));
+      respond(null, await run(input, new GrpcCallContext(method, call)));
     } catch (error) {
       respond(grpcStatus(toConnectError(error)));
     }
   };
   const many = async (call: Sink, input: unknown) => {
     try {
-      await send(run(input, grpcCallContext(method, call)) as AsyncIterable<unknown>, call);
+      await send(run(input, new GrpcCallContext(method, call)) as AsyncIterable<unknown>, call);
     } catch (error) {
       call.emit('error', grpcStatus(toConnectError(error)));
     }

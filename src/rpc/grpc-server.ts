@@ -40,6 +40,8 @@ export function createGrpcServer(
     'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
     'grpc.keepalive_time_ms': PING_INTERVAL_MS,
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
+    // Its books of every call and socket are kept for a service that nobody serves here.
+    'grpc.enable_channelz': 0,
     // No limit of age: gateways spread their calls by themselves, and each closed connection is a risk for a call.
   });
   setHttp2Options(server, HTTP2_OPTIONS);

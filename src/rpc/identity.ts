@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { HandlerContext } from '@connectrpc/connect';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { FileError } from '../files/file-error.ts';
-import { CONNECTION, peerOf } from './peer.ts';
+import type { Caller } from './caller.ts';
+import { peerOf } from './peer.ts';
 
 /** How the gateway proves that it is the gateway. */
 export type GatewayProof =
@@ -9,9 +9,6 @@ export type GatewayProof =
   | { kind: 'token'; tokens: readonly string[] }
   /** Names of a verified client certificate, `DNS:…` or `URI:…`; one of them is enough. */
   | { kind: 'mtls'; names: readonly string[] };
-
-/** What is read of a call. */
-type Caller = Pick<HandlerContext, 'requestHeader' | 'values'>;
 
 export interface IdentityOptions {
   /** The metadata key that names the user. */
@@ -36,8 +33,8 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
 
   return (caller) => {
     assertTrusted(caller);
-    const userId = caller.requestHeader.get(userIdHeader);
-    if (userId === null || userId === '') {
+    const userId = caller.header(userIdHeader);
+    if (userId === undefined || userId === '') {
       throw new FileError('USER_ID_MISSING', `the call's metadata names no user in ${userIdHeader}`, {
         metadata: { header: userIdHeader },
       });
@@ -66,8 +63,8 @@ function trustBy(proof: GatewayProof): (caller: Caller) => void {
 
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
   const accepted = tokens.map(digest);
-  return ({ requestHeader }) => {
-    if (isAccepted(requestHeader.get(GATEWAY_TOKEN_HEADER), accepted)) return;
+  return (caller) => {
+    if (isAccepted(caller.header(GATEWAY_TOKEN_HEADER), accepted)) return;
     throw new FileError(
       'GATEWAY_UNTRUSTED',
       `the caller is not a trusted gateway: ${GATEWAY_TOKEN_HEADER} is missing or wrong`,
@@ -78,8 +75,8 @@ function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
 
 /** The caller is told of its own certificate only, which it knows. */
 function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => void {
-  return ({ values }) => {
-    const peer = peerOf(values.get(CONNECTION));
+  return ({ connection }) => {
+    const peer = peerOf(connection);
     if ('names' in peer && peer.names.some((name) => allowed.has(name))) return;
     const fault = 'names' in peer ? 'none of its names is allowed' : peer.fault;
     throw new FileError(
@@ -92,11 +89,11 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
 
 /** Digests are of one length, so that the comparison tells neither length nor prefix. */
 function digest(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return hash('sha256', token, 'buffer');
 }
 
-function isAccepted(token: string | null, accepted: readonly Buffer[]): boolean {
-  if (token === null) return false;
+function isAccepted(token: string | undefined, accepted: readonly Buffer[]): boolean {
+  if (token === undefined) return false;
   const presented = digest(token);
   // Every token is compared, so that the time does not tell which one fitted.
   return accepted.map((expected) => timingSafeEqual(presented, expected)).includes(true);

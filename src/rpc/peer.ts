@@ -1,8 +1,4 @@
 import { TLSSocket } from 'node:tls';
-import { type ContextKey, createContextKey } from '@connectrpc/connect';
-
-/** The connection that a call came over, as its wire's server knows it; `undefined` when it is gone already. */
-export const CONNECTION: ContextKey<object | undefined> = createContextKey<object | undefined>(undefined);
 
 /** What a connection's certificate says, once it was verified: its names, as `DNS:…` and `URI:…`. */
 export type Peer = { names: readonly string[] } | { fault: string };
