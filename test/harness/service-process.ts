@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
@@ -19,7 +20,7 @@ const POLL_MS = 10;
 export interface LaunchOptions {
   /** Beside PATH and HOME; nothing else of this process's environment is passed on. Unset: any free ports, and no delay of a stop. */
   environment?: Record<string, string>;
-  /** Default: this Node and `src/main.ts serve`. */
+  /** Default: what `npm start` does, on this Node. */
   command?: readonly [string, ...string[]];
   /** Where it runs; default: the project. */
   directory?: string;
@@ -72,10 +73,15 @@ export interface ServiceProcess extends LaunchedService {
 const WITH_US: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
 const canEndWithUs = spawnSync('setpriv', [...WITH_US.slice(1), 'true']).status === 0;
 
+/** What `npm start` gives to `node`. */
+const [, , ...START] = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')).scripts.start.split(
+  ' ',
+);
+
 /** Starts it and waits for nothing. */
 export function launchService(options: LaunchOptions = {}): LaunchedService {
   const { environment = {}, directory = PROJECT } = options;
-  const command = options.command ?? [process.execPath, join(directory, 'src/main.ts'), 'serve'];
+  const command = options.command ?? [process.execPath, ...START];
   const [program = '', ...args] = canEndWithUs ? [...WITH_US, ...command] : command;
   const { PATH, HOME } = process.env;
   const child = spawn(program, args, {
