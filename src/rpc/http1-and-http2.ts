@@ -80,8 +80,10 @@ export function createHttp1AndHttp2Server(
       if (first === null) return void socket.destroy();
       socket.unshift(first);
       const isHttp2 = first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE;
-      if (isHttp2) http2.emit('connection', socket);
-      else serveHttp1?.call(server, socket);
+      if (!isHttp2) return void serveHttp1?.call(server, socket);
+      // An HTTP/1 server's sockets outlive their client's end; an HTTP/2 session would wait for it until it is idle too long.
+      socket.allowHalfOpen = false;
+      http2.emit('connection', socket);
     });
   });
 

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
 import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
@@ -335,6 +336,9 @@ it('deadlines far in the future, and some that cannot be read', async (context) 
   report(context, 'answered within the longest that is allowed; INVALID_ARGUMENT where it is none');
 });
 
+/** Half of what a connection may cancel at once. */
+const CANCELS_PER_CONNECTION = STREAMS_PER_CONNECTION_MAX / 2;
+
 it('clients that cancel in the middle', async (context) => {
   const attempts = LONG ? 2_000 : 200;
   const user = { 'x-user-id': 'impatient' };
@@ -346,8 +350,11 @@ it('clients that cancel in the middle', async (context) => {
         md5: `${index % 20}`.padStart(32, '0'),
       }),
     );
-  const session = connectHttp2(service.http);
+  // More on one connection are taken for an attack.
+  const length = Math.ceil(attempts / CANCELS_PER_CONNECTION);
+  const sessions = Array.from({ length }, () => connectHttp2(service.http));
   for (let index = 0; index < attempts; index++) {
+    const session = sessions[index % sessions.length] as ClientHttp2Session;
     const stream = session.request({ ':method': 'POST', ...json('CreatePresignedUpload', user) });
     stream.on('error', () => {}).end(body(index));
     // At another moment each time: before the query, in it, and after.
@@ -355,7 +362,8 @@ it('clients that cancel in the middle', async (context) => {
     if (index % 10 === 9) await sleep(5);
   }
   await sleep(100);
-  session.destroy();
+  expect(sessions.filter(({ closed }) => closed)).toEqual([]);
+  for (const session of sessions) session.destroy();
   await vi.waitFor(async () => {
     const metrics = await (await fetch(`${service.http}/metrics`)).text();
     expect(metrics).toContain('files_calls_under_way 0');
@@ -370,6 +378,23 @@ it('clients that cancel in the middle', async (context) => {
   expect(keys.sort()).toEqual(Array.from({ length: 20 }, (_, index) => `impatient_${index}.txt`).sort());
   await lives();
   report(context, 'nothing stays taken, and asking again gives the same file', `${attempts} cancelled`);
+});
+
+it('clients that hang up', async (context) => {
+  const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  const settings = Buffer.concat([preface, frame(FRAME.settings, 0, 0, Buffer.alloc(0))]);
+  const said = ['', 'P', 'GET /livez HTTP/1.1\r\n', preface, settings, settings.subarray(0, -3)];
+  const hangUps = [grpcPort, httpPort].flatMap((port) =>
+    said.map(async (bytes) => {
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
+      await once(socket, 'connect');
+      socket.resume().end(bytes);
+      // The service hangs up, too, and does not wait until the connection has been idle for long.
+      await once(socket, 'close', { signal: AbortSignal.timeout(2_000) });
+    }),
+  );
+  await Promise.all(hangUps);
+  report(context, 'the service hangs up, too', `${hangUps.length} connections`);
 });
 
 it('1,200 connections that say nothing, on each port', async (context) => {

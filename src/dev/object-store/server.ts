@@ -50,6 +50,9 @@ const s3MinPartBytes = 5 * 1024 ** 2;
 /** How long requests under way may take to end on their own when the store stops. */
 const stopGraceMs = 500;
 
+/** Longer than most clients keep a connection for another request. */
+const idleTimeoutMs = 120_000;
+
 export async function startObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
   const { directory, port, host = '127.0.0.1', now = () => new Date() } = options;
   assertLoopback(host);
@@ -74,7 +77,8 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     underWay.add(handled);
   };
   // Node's default ends every request after five minutes; an upload of 5 GiB may take hours.
-  const server = createServer({ requestTimeout: 0 }, listener);
+  // And it closes what was idle for 5 s, under the feet of a PUT that comes just then: Go's client does not send that again.
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: idleTimeoutMs }, listener);
   // With `Expect: 100-continue` the client waits to be told, so that a refusal costs it no bytes (see `bodyOf`).
   server.on('checkContinue', listener);
   await new Promise<void>((resolve, reject) => {
