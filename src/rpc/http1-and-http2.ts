@@ -57,8 +57,13 @@ export function createHttp1AndHttp2Server(
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
-    session.setTimeout(IDLE_TIMEOUT_MS, () => session.close());
-    session.once('close', () => sessions.delete(session));
+    // A timer of ours: Node's own for a session lives on when the session has closed, and keeps it in memory for as long.
+    const idle = setTimeout(() => session.close(), IDLE_TIMEOUT_MS);
+    session.on('stream', () => idle.refresh());
+    session.once('close', () => {
+      clearTimeout(idle);
+      sessions.delete(session);
+    });
   });
 
   // Neither server knows of them before their first bytes.

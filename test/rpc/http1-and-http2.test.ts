@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import { connect, createServer, type Http2Server } from 'node:http2';
+import type { AddressInfo, Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { queryObjects } from 'node:v8';
+import { expect, it } from 'vitest';
+import { createHttp1AndHttp2Server } from '../../src/rpc/http1-and-http2.ts';
+
+async function urlOf(server: Server | Http2Server): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Opens connections, makes a call on each, and closes them. */
+async function visit(url: string, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    const session = connect(url).on('error', () => {});
+    const call = session.request({ ':path': '/' }).on('error', () => {});
+    call.resume();
+    await once(call, 'close');
+    session.destroy();
+  }
+  await sleep(100);
+}
+
+it('connections that were closed are forgotten', async () => {
+  const plain = createServer();
+  let aSession: object = {};
+  plain.once('session', (session) => {
+    aSession = session;
+  });
+  plain.on('stream', (stream) => stream.respond({}, { endStream: true }));
+  await visit(await urlOf(plain), 1);
+  plain.close();
+  const held = () => queryObjects(aSession.constructor as new () => object, { format: 'count' });
+
+  const { server, destroyConnections } = createHttp1AndHttp2Server((_, response) => response.end());
+  const url = await urlOf(server);
+  await visit(url, 1);
+  const before = held();
+  await visit(url, 20);
+  // A few may wait for their turn to be collected.
+  expect(held()).toBeLessThan(Number(before) + 5);
+  server.close();
+  destroyConnections();
+});
