@@ -32,7 +32,7 @@ const RETRY_AFTER_MS = 1_000;
  * Signs as the SDK does, and no header that nobody asked for: its command stack
  * would sign the CRC32 of an empty body, and S3 would then refuse every real one.
  *
- * The SDK's presigner takes half as long as a whole call should. So it signs the
+ * The SDK's presigner takes four times as long as `signature.ts`. So it signs the
  * first request with every key (of a day and of credentials), and where our own
  * signature is the very same, ours it is from there on; else it goes on signing.
  */

@@ -4,7 +4,7 @@ import { escapeUri } from './escape-uri.ts';
 /**
  * Signature Version 4 in the query (Amazon S3 API Reference, "Authenticating
  * Requests: Using Query Parameters"), for bodies that are not signed. `sign.ts`
- * holds it against the SDK's, which takes ten times as long.
+ * holds it against the SDK's, which takes four times as long (60 µs and 16).
  */
 
 export interface Credentials {
