@@ -1,0 +1,92 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { createGrpcServer } from '../../src/rpc/grpc-server.ts';
+import { createHealth } from '../../src/rpc/health.ts';
+import { createHttp1AndHttp2Server } from '../../src/rpc/http1-and-http2.ts';
+import { IDLE_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from '../../src/rpc/limits.ts';
+import { FRAME, openRawHttp2 } from '../faults/http2-frames.ts';
+
+// Minutes, in which nothing happens. Sockets have their own time.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }));
+afterEach(() => void vi.useRealTimers());
+
+async function listenGrpc(): Promise<number> {
+  const server = createGrpcServer({} as ServiceImpl<typeof FileService>, createHealth());
+  onTestFinished(async () => {
+    vi.useRealTimers();
+    await server.stop(0);
+  });
+  return server.listen('127.0.0.1', 0);
+}
+
+async function listenHttp(): Promise<number> {
+  const { server, destroyConnections } = createHttp1AndHttp2Server((_, response) => response.end());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+    destroyConnections();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** A client that speaks HTTP/2, and whose machine then dies, or that has nothing to say. */
+async function openSilent(port: number) {
+  const client = await openRawHttp2(port);
+  onTestFinished(() => client[Symbol.dispose]());
+  let isClosed = false;
+  void client.closed.then(() => {
+    isClosed = true;
+  });
+  await settled();
+  return { received: client.received, isClosed: () => isClosed };
+}
+
+/** What was sent has arrived, and was answered. */
+const settled = () => sleep(100);
+
+describe('a connection that says nothing more', () => {
+  it('over gRPC is asked whether it is there, and closed when it does not answer', async () => {
+    const client = await openSilent(await listenGrpc());
+    vi.advanceTimersByTime(PING_INTERVAL_MS - 1);
+    await settled();
+    expect(client.received.get(FRAME.ping)).toBeUndefined();
+    vi.advanceTimersByTime(1);
+    await settled();
+    expect(client.received.get(FRAME.ping)).toBe(1);
+    expect(client.isClosed()).toBe(false);
+    vi.advanceTimersByTime(PING_TIMEOUT_MS);
+    await settled();
+    expect(client.isClosed()).toBe(true);
+  });
+
+  it('over gRPC is closed when it answers, and has had no call for long', async () => {
+    const client = connect(`http://127.0.0.1:${await listenGrpc()}`).on('error', () => {});
+    onTestFinished(() => client.destroy());
+    await once(client, 'remoteSettings');
+    await settled();
+    for (let ms = PING_INTERVAL_MS; ms < IDLE_TIMEOUT_MS; ms += PING_INTERVAL_MS) {
+      vi.advanceTimersByTime(PING_INTERVAL_MS);
+      await settled();
+    }
+    expect(client.closed).toBe(false);
+    vi.advanceTimersByTime(PING_INTERVAL_MS);
+    await settled();
+    expect(client.closed).toBe(true);
+  });
+
+  it('over HTTP/2 on the HTTP port is closed when it has been idle for long', async () => {
+    const client = await openSilent(await listenHttp());
+    vi.advanceTimersByTime(IDLE_TIMEOUT_MS - 1);
+    await settled();
+    expect(client.isClosed()).toBe(false);
+    vi.advanceTimersByTime(1);
+    await settled();
+    expect(client.isClosed()).toBe(true);
+  });
+});
