@@ -43,15 +43,21 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     const { method, headers, url = '' } = incoming;
     incoming.on('error', () => {});
     const fate = method === 'PUT' ? fault(++puts) : 'none';
+    underWay++;
     if (method === 'PUT') await sleep(proxy.delayMs);
+    // Its client has died meanwhile.
+    if (incoming.destroyed) {
+      underWay--;
+      return;
+    }
     if (typeof fate === 'object') {
+      underWay--;
       answer.writeHead(fate.status).end(`<Error><Code>${fate.code}</Code><Message>made up</Message></Error>`);
       incoming.resume();
       return;
     }
     // Host as it came: it is signed.
     const passed = request({ hostname, port, method, headers, path: url });
-    underWay++;
     passed.on('close', () => underWay--);
     passed.on('error', () => answer.destroy());
     passed.on('response', (s3) => {
