@@ -45,11 +45,6 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     const fate = method === 'PUT' ? fault(++puts) : 'none';
     underWay++;
     if (method === 'PUT') await sleep(proxy.delayMs);
-    // Its client has died meanwhile.
-    if (incoming.destroyed) {
-      underWay--;
-      return;
-    }
     if (typeof fate === 'object') {
       underWay--;
       answer.writeHead(fate.status).end(`<Error><Code>${fate.code}</Code><Message>made up</Message></Error>`);
