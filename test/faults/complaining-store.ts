@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { passOn } from '../harness/pass-on.ts';
 
 /** Stands before an object store, and answers in its place, as S3 does at its worst: with all that it was sent. */
 export interface ComplainingStore extends AsyncDisposable {
@@ -32,17 +33,6 @@ export async function startComplainingStore(
       await once(server, 'close');
     },
   };
-}
-
-/** With its own Host, which is signed. */
-function passOn(target: string, incoming: IncomingMessage, response: ServerResponse): void {
-  const { method, url, headers } = incoming;
-  const outgoing = request(new URL(url ?? '', target), { method, headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(response);
-  });
-  outgoing.on('error', () => response.destroy());
-  incoming.pipe(outgoing);
 }
 
 /** The shape of S3's SignatureDoesNotMatch and InvalidToken (Amazon S3 API Reference, "Error responses"), and more in the message. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer, request } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { passOn } from './pass-on.ts';
 
 /** How S3 itself fails, in its own words, where the network does not. */
 export type S3Fault = 'none' | 'InternalError' | 'SlowDown' | '200 with an error body';
@@ -17,16 +18,7 @@ export async function startFaultyS3(port: number): Promise<FaultyS3> {
   const faulty = { fault: 'none' as S3Fault };
   const server = createServer((incoming, outgoing) => {
     const { fault } = faulty;
-    if (fault === 'none') {
-      const { method, url, headers } = incoming;
-      const passed = request({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(outgoing);
-      });
-      passed.on('error', () => outgoing.destroy());
-      incoming.pipe(passed);
-      return;
-    }
+    if (fault === 'none') return passOn(`http://127.0.0.1:${port}`, incoming, outgoing);
     const code = fault === '200 with an error body' ? 'InternalError' : fault;
     const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>please retry</Message></Error>`;
     incoming.resume();

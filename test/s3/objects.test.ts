@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeEach, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { createObjectStore } from '../../src/s3/objects.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { md5 } from '../harness/made-up.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
+import { passOn } from '../harness/pass-on.ts';
 
 /** What becomes of the requests that come next; when there is no more, all are passed on. */
 let fates: ((answer: ServerResponse) => void)[];
@@ -22,12 +23,7 @@ const proxy = createServer((incoming, answer) => {
   requests.push(incoming);
   const fate = fates.shift();
   if (fate !== undefined) return fate(answer);
-  const { method, url, headers } = incoming;
-  const passed = request(new URL(url ?? '', server.endpoint), { method, headers }, (response) => {
-    answer.writeHead(response.statusCode ?? 502, response.headers);
-    response.pipe(answer);
-  });
-  incoming.pipe(passed);
+  passOn(server.endpoint, incoming, answer);
 }).listen(0, '127.0.0.1');
 await once(proxy, 'listening');
 stack.defer(() => {

@@ -1,0 +1,12 @@
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
+
+/** Lets another server answer, with the request's own Host, which is signed. */
+export function passOn(target: string, incoming: IncomingMessage, response: ServerResponse): void {
+  const { method, url, headers } = incoming;
+  const outgoing = request(new URL(url ?? '', target), { method, headers }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    answer.pipe(response);
+  });
+  outgoing.on('error', () => response.destroy());
+  incoming.pipe(outgoing);
+}
