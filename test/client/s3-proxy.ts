@@ -78,6 +78,8 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       if (!incoming.complete) passed.destroy();
     });
     incoming.pipe(passed);
+    // S3 may answer before it has read all, and what nobody reads hides that the client has gone.
+    passed.on('close', () => incoming.resume());
   };
   const server = createServer((incoming, answer) => void handle(incoming, answer));
   server.on('connection', (socket) => {
