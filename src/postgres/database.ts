@@ -9,6 +9,7 @@ import { checkOut } from './check-out.ts';
 import { isSilence, isStaleStatement, isUnavailable, isWorthRepeating } from './faults.ts';
 import type { Prepared } from './prepared.ts';
 import { createRetryBudget } from './retry-budget.ts';
+import { type Statement, send } from './send.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
@@ -113,12 +114,12 @@ export function createDatabase(
   async function ask({ name, text, reads }: Prepared<never, unknown>, values: unknown[], deadline: Deadline) {
     const nameless = { text, values };
     // Without a name Postgres parses and plans it at each call; the text is the same.
-    let query: pg.QueryConfig = pooler === 'transaction' ? nameless : { name, text, values };
+    let query: Statement = pooler === 'transaction' ? nameless : { name, text, values };
     for (let tries = 1; ; tries++) {
       if (breaker.open) throw new Error(SILENT);
       const startMs = performance.now();
       try {
-        const { rows } = await runOn(pool, query, deadline);
+        const rows = await runOn(pool, query, deadline);
         breaker.answered();
         budget.earn();
         return rows;
@@ -171,13 +172,8 @@ function userOf(params: unknown): string {
   return (params as { userId?: string }).userId ?? '';
 }
 
-/** pg's own per-query limit, which its types leave out. */
-interface TimedQuery extends pg.QueryConfig {
-  query_timeout: number;
-}
-
 /** `pool.query` would close the connection after any error, also where Postgres only says that a slot is taken. */
-async function runOn(pool: pg.Pool, query: pg.QueryConfig, deadline: Deadline): Promise<pg.QueryResult> {
+async function runOn(pool: pg.Pool, statement: Statement, deadline: Deadline): Promise<unknown[]> {
   const client = await checkOut(pool, deadline);
   let broken = false;
   try {
@@ -185,8 +181,7 @@ async function runOn(pool: pg.Pool, query: pg.QueryConfig, deadline: Deadline): 
       timeLeft(deadline),
       pool.options.query_timeout ?? Number.POSITIVE_INFINITY,
     );
-    const timed: TimedQuery = { ...query, query_timeout: answerTimeoutMs };
-    return await client.query(timed);
+    return await send(client, statement, answerTimeoutMs);
   } catch (error) {
     broken = isUnavailable(error) || isStaleStatement(error);
     throw error;

@@ -84,9 +84,8 @@ async function answer(
     if (timeoutMs <= 0) throw new DeadlineSpent('the deadline has passed');
     const leave = policy.admit(user);
     const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - wayBackMs(timeoutMs)) };
-    // The place is its work's, which may end later than the caller's patience.
-    const work = () => run(request, call).finally(leave);
-    const response = await policy.trace(method, caller, () => within(timeoutMs, work()));
+    const work = () => run(request, call);
+    const response = await policy.trace(method, caller, () => within(timeoutMs, work, leave));
     policy.onEnd(outcome('OK'));
     return response;
   } catch (error) {
@@ -112,14 +111,26 @@ function wayBackMs(timeoutMs: number): number {
   return Math.min(timeoutMs * WAY_BACK_SHARE, WAY_BACK_MAX_MS);
 }
 
-/** The caller gets its answer in time. What has been begun goes on by itself and comes to a state that others can finish. */
-async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> {
-  const { promise, resolve, reject } = Promise.withResolvers<Result>();
-  const timer = setTimeout(() => reject(new DeadlineSpent('the deadline has passed')), timeoutMs);
-  work.then(resolve, reject);
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-  }
+/**
+ * The caller gets its answer in time. What has been begun goes on by itself and
+ * comes to a state that others can finish; its place is free when it has ended.
+ */
+function within<Result>(timeoutMs: number, work: () => Promise<Result>, leave: () => void): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new DeadlineSpent('the deadline has passed')), timeoutMs);
+    const end = () => {
+      clearTimeout(timer);
+      leave();
+    };
+    work().then(
+      (result) => {
+        end();
+        resolve(result);
+      },
+      (error: unknown) => {
+        end();
+        reject(error);
+      },
+    );
+  });
 }
