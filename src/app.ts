@@ -97,7 +97,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   });
   const databaseBreaker = createBreaker();
-  const database = createDatabase(pool, traceStep, config.databasePooler, databaseBreaker);
+  const database = createDatabase(pool, traceStep, {
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    pooler: config.databasePooler,
+    breaker: databaseBreaker,
+  });
   metrics.watchPool(pool, database);
   const store = createFileStore(database, {
     ...windows,
@@ -158,7 +162,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     statementTimeoutMs: CHECK_TIMEOUT_MS,
     onIdleError: () => undefined,
   });
-  const checks = createDatabase(checkPool, traceStep, config.databasePooler, past(databaseBreaker));
+  const checks = createDatabase(checkPool, traceStep, {
+    statementTimeoutMs: CHECK_TIMEOUT_MS,
+    pooler: config.databasePooler,
+    breaker: past(databaseBreaker),
+  });
   const checkedObjects = createObjectStore(client, place, createSend(observe, past(storageBreaker)));
   const health = createHealth();
   const readiness = createReadiness({

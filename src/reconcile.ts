@@ -50,18 +50,19 @@ export async function runReconcile(
     return 2;
   }
   const servers = await openBacking(config.backing, config.region, log);
-  const pool = createPool({
+  const poolOptions = {
     url: servers.databaseUrl,
     pooler: config.databasePooler,
     maxConnections: 2,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
-  });
+    onIdleError: (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
+  };
+  const pool = createPool(poolOptions);
   const place = { region: config.region, ...servers };
   const client = createClient(place);
   try {
-    const database = createDatabase(pool, (_, run) => run(), config.databasePooler);
+    const database = createDatabase(pool, (_, run) => run(), poolOptions);
     const send = createSend((_, run) => run());
     const ports = {
       rows: createRowInventory(pool),

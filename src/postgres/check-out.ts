@@ -8,15 +8,11 @@ import { type Deadline, timeLeft } from '../files/deadline.ts';
  */
 export function checkOut(pool: pg.Pool, deadline: Deadline): Promise<pg.PoolClient> {
   return new Promise((resolve, reject) => {
-    const leftMs = timeLeft(deadline);
-    const giveUp = () => {
+    let late = false;
+    const timer = setTimeout(() => {
       late = true;
       reject(new Error('no connection before the deadline'));
-    };
-    let late = false;
-    // The pool's own limit may come first.
-    const isSooner = leftMs < (pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY);
-    const timer = isSooner ? setTimeout(giveUp, leftMs) : undefined;
+    }, timeLeft(deadline));
     pool.connect((error, client) => {
       clearTimeout(timer);
       if (client === undefined) reject(error);

@@ -37,15 +37,15 @@ export interface PoolOptions {
   /** A call waits no longer than this for a connection. */
   connectTimeoutMs: number;
   /**
-   * Postgres ends a statement after this; a little later so does the client. With
-   * a pooler the client alone does, unless the role has a statement_timeout.
+   * Postgres ends a statement after this; not so behind a pooler, unless the role
+   * has a statement_timeout.
    */
   statementTimeoutMs: number;
   /** An idle connection broke; the pool replaces it. */
   onIdleError: (error: Error) => void;
 }
 
-/** How much longer than Postgres the client waits for an answer: Postgres may be frozen, or the network gone. */
+/** How much longer than Postgres the client waits for an answer. */
 const ANSWER_GRACE_MS = 500;
 
 /** How soon Postgres notices that nobody waits for a statement any more: the deadline's end, or ours. */
@@ -68,6 +68,10 @@ const TRIES_MAX = 2;
 const RETRY_PAUSE_MS = 50;
 
 export function createPool(options: PoolOptions): pg.Pool {
+  const settings: TimedQuery = {
+    text: `set client_connection_check_interval = ${CLIENT_CHECK_MS}`,
+    query_timeout: options.connectTimeoutMs,
+  };
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.maxConnections,
@@ -83,10 +87,8 @@ export function createPool(options: PoolOptions): pg.Pool {
       options: '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off -c enable_sort=off',
       // A client that gives up closes its connection, and Postgres would not look before it
       // answers. A server that cannot look (on Windows) goes on until the statement's time is out.
-      onConnect: (client: pg.ClientBase) =>
-        client.query(`set client_connection_check_interval = ${CLIENT_CHECK_MS}`).catch(() => undefined),
+      onConnect: (client: pg.ClientBase) => client.query(settings).catch(() => undefined),
     }),
-    query_timeout: options.statementTimeoutMs + ANSWER_GRACE_MS,
     application_name: 'file-service',
     keepAlive: true,
   });
@@ -97,18 +99,39 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
+/** pg's own per-query limit, which its types leave out. */
+interface TimedQuery extends pg.QueryConfig {
+  query_timeout: number;
+}
+
+export interface DatabaseOptions {
+  /**
+   * As the pool was told. A little later the client gives up as well: Postgres may
+   * be frozen, or the network gone. Unset: at the deadline.
+   */
+  statementTimeoutMs?: number;
+  /** Default: `none`. */
+  pooler?: Pooler;
+  /** Default: one that never opens. */
+  breaker?: Breaker;
+}
+
 /** Where no connection is free, users take turns: one whose statements queue up is not felt by the others. */
 export function createDatabase(
   pool: pg.Pool,
   observe: Observe,
-  pooler: Pooler = 'none',
-  breaker: Breaker = neverOpen,
+  {
+    statementTimeoutMs = Number.POSITIVE_INFINITY,
+    pooler = 'none',
+    breaker = neverOpen,
+  }: DatabaseOptions = {},
 ): Database & {
   /** Statements that wait for their turn. */
   readonly waiting: number;
 } {
   const turns = createFairTurns(pool.options.max);
   const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
+  const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
   const budget = createRetryBudget();
 
   async function ask({ name, text, reads }: Prepared<never, unknown>, values: unknown[], deadline: Deadline) {
@@ -119,7 +142,7 @@ export function createDatabase(
       if (breaker.open) throw new Error(SILENT);
       const startMs = performance.now();
       try {
-        const rows = await runOn(pool, query, deadline);
+        const rows = await runOn(pool, query, deadline, answerMaxMs);
         breaker.answered();
         budget.earn();
         return rows;
@@ -173,15 +196,16 @@ function userOf(params: unknown): string {
 }
 
 /** `pool.query` would close the connection after any error, also where Postgres only says that a slot is taken. */
-async function runOn(pool: pg.Pool, statement: Statement, deadline: Deadline): Promise<unknown[]> {
+async function runOn(
+  pool: pg.Pool,
+  statement: Statement,
+  deadline: Deadline,
+  answerMaxMs: number,
+): Promise<unknown[]> {
   const client = await checkOut(pool, deadline);
   let broken = false;
   try {
-    const answerTimeoutMs = Math.min(
-      timeLeft(deadline),
-      pool.options.query_timeout ?? Number.POSITIVE_INFINITY,
-    );
-    return await send(client, statement, answerTimeoutMs);
+    return await send(client, statement, Math.min(timeLeft(deadline), answerMaxMs));
   } catch (error) {
     broken = isUnavailable(error) || isStaleStatement(error);
     throw error;

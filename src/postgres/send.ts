@@ -19,10 +19,12 @@ export interface Statement {
 export function send(client: pg.ClientBase, statement: Statement, timeoutMs: number): Promise<unknown[]> {
   const { name, text, values } = statement;
   return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no answer before the deadline')), timeoutMs);
     const query = new pg.Query(text, values, (error, result) => {
+      clearTimeout(timer);
       if (error) reject(error);
       else resolve(result.rows);
     });
-    client.query(Object.assign(query, { name, query_timeout: timeoutMs }));
+    client.query(Object.assign(query, { name }));
   });
 }

@@ -51,15 +51,16 @@ function milliseconds(value: number | undefined): string {
 
 async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startServers>>) {
   const { DATABASE_URL } = await servers.environment();
-  const pool = createPool({
+  const poolOptions = {
     url: DATABASE_URL,
     maxConnections: 1,
     connectTimeoutMs: 10_000,
     statementTimeoutMs: 2 * HOUR_MS,
     onIdleError: () => undefined,
-  });
+  };
+  const pool = createPool(poolOptions);
   const store = createFileStore(
-    createDatabase(pool, (_, run) => run()),
+    createDatabase(pool, (_, run) => run(), poolOptions),
     LIMITS,
   );
   const far = () => Date.now() + HOUR_MS;

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { FileStore } from '../../src/files/ports.ts';
-import { createDatabase, createPool, type Pooler } from '../../src/postgres/database.ts';
+import { createDatabase, createPool, type Pooler, type PoolOptions } from '../../src/postgres/database.ts';
 import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase as createTestDatabase } from '../harness/database.ts';
@@ -33,16 +33,17 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Way =
   await migrate(pool);
   await arrange?.(pool);
   const pooler = await through?.(database.url);
-  const storePool = createPool({
+  const poolOptions = {
     url: pooler?.url ?? database.url,
     pooler: pooler?.pooler ?? 'none',
     maxConnections: 16,
     connectTimeoutMs: 10_000,
     statementTimeoutMs: 10_000,
     onIdleError: () => undefined,
-  });
+  } satisfies PoolOptions;
+  const storePool = createPool(poolOptions);
   const port = createFileStore(
-    createDatabase(storePool, (_, run) => run(), pooler?.pooler),
+    createDatabase(storePool, (_, run) => run(), poolOptions),
     limits,
   );
   return {

@@ -103,17 +103,18 @@ interface Wrap {
 
 /** @param wrap what comes between the operations and their ports, for those that want to stop there */
 export function openPorts(servers: Servers, wrap?: Wrap): Ports {
-  const pool = createPool({
+  const poolOptions = {
     url: servers.databaseUrl,
     maxConnections: 4,
     connectTimeoutMs: 10_000,
     statementTimeoutMs: 10_000,
     onIdleError: () => undefined,
-  });
+  };
+  const pool = createPool(poolOptions);
   const { bucket } = servers;
   const place = { ...servers, forcePathStyle: true };
   const client = createClient(place);
-  const database = createDatabase(pool, (_, run) => run());
+  const database = createDatabase(pool, (_, run) => run(), poolOptions);
   const send = createSend((_, run) => run());
   const s3 = createObjectStore(client, place, send);
   const s3Multipart = createMultipartStore(client, bucket, send);
