@@ -10,6 +10,7 @@ import { isSilence, isStaleStatement, isUnavailable, isWorthRepeating } from './
 import type { Prepared } from './prepared.ts';
 import { createRetryBudget } from './retry-budget.ts';
 import { type Statement, send } from './send.ts';
+import { types } from './types.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
@@ -84,11 +85,13 @@ export function createPool(options: PoolOptions): pg.Pool {
       // Without bitmaps, pages come from their index whatever the statistics say: where most
       // users have few files, a kept plan read and sorted all 20,000 of one who has them, 16 ms.
       // Nor by the key, to be sorted: where files of a user lie together that looks as cheap, 31 ms.
-      options: '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off -c enable_sort=off',
+      options:
+        '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off -c enable_sort=off -c timezone=UTC',
       // A client that gives up closes its connection, and Postgres would not look before it
       // answers. A server that cannot look (on Windows) goes on until the statement's time is out.
       onConnect: (client: pg.ClientBase) => client.query(settings).catch(() => undefined),
     }),
+    types,
     application_name: 'file-service',
     keepAlive: true,
   });

@@ -1,4 +1,5 @@
 import { cpuOf, type Figures, median, ratio } from './report.ts';
+import type { Starts } from './starts.ts';
 
 export interface Budget {
   call: string;
@@ -16,6 +17,19 @@ export const BUDGETS: readonly Budget[] = [
   { call: 'delete', over: 'floor', most: 1.35 },
   { call: 'download', over: 'floor', most: 1.35 },
 ];
+
+const START_SECONDS_MAX: Starts = { external: 0.7, embedded: 3 };
+
+/** A machine that is busy with something else doubles them: twice is what fails. */
+const START_NOISE = 2;
+
+export function slowStarts(starts: Starts): string[] {
+  return (['external', 'embedded'] as const)
+    .filter((kind) => starts[kind] > START_SECONDS_MAX[kind] * START_NOISE)
+    .map(
+      (kind) => `start, ${kind}: ${starts[kind].toFixed(2)} s, and ${START_SECONDS_MAX[kind]} is the budget`,
+    );
+}
 
 /** What is over its budget by more than the rounds differ among themselves. */
 export function overBudget(all: readonly Figures[], budgets: readonly Budget[]): string[] {

@@ -1,4 +1,5 @@
 import { measuredOn } from '../harness/readme-table.ts';
+import type { Starts } from './starts.ts';
 
 /** What one round of calls cost. */
 export interface Round {
@@ -29,8 +30,15 @@ export function ratio(figures: Figures, over: string): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
+export interface Outcome {
+  figures: readonly Figures[];
+  /** Of each stack's process, after all of its calls. */
+  memory: readonly { name: string; mb: number }[];
+  starts: Starts;
+}
+
 export function summary(
-  all: readonly Figures[],
+  { figures: all, memory, starts }: Outcome,
   how: { rounds: number; callsPerRound: number; callsAtOnce: number },
 ): string {
   const head = `${measuredOn()}; ${how.rounds} rounds of ${how.callsPerRound} calls, ${how.callsAtOnce} at once: median (least–most).`;
@@ -59,6 +67,9 @@ export function summary(
     '| call | stack | server CPU µs | ours is | Postgres CPU µs | calls/s | p50 ms | p99 ms |',
     '|---|---|---|---|---|---|---|---|',
     ...rows,
+    '',
+    `RSS after all of it: ${memory.map(({ name, mb }) => `${name} ${mb.toFixed(0)} MB`).join(', ')}. From the start of the`,
+    `process to SERVING: ${starts.external.toFixed(2)} s with somebody else's Postgres and bucket, ${starts.embedded.toFixed(2)} s with its own, on an existing data directory.`,
   ].join('\n');
 }
 

@@ -73,10 +73,11 @@ export interface ServiceProcess extends LaunchedService {
 const WITH_US: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
 const canEndWithUs = spawnSync('setpriv', [...WITH_US.slice(1), 'true']).status === 0;
 
-/** What `npm start` gives to `node`. */
-const [, , ...START] = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')).scripts.start.split(
-  ' ',
-);
+/** What `npm start` gives to `node`, and where Node keeps what it has compiled. */
+const { start }: { start: string } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')).scripts;
+const [cache = '', ...startWords] = start.split(' ');
+const NODE_COMPILE_CACHE = join(PROJECT, cache.replace('NODE_COMPILE_CACHE=', ''));
+const START = startWords.slice(startWords.indexOf('node') + 1);
 
 /** Starts it and waits for nothing. */
 export function launchService(options: LaunchOptions = {}): LaunchedService {
@@ -86,7 +87,15 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
   const { PATH, HOME } = process.env;
   const child = spawn(program, args, {
     cwd: directory,
-    env: { PATH, HOME, GRPC_PORT: '0', HTTP_PORT: '0', STOP_DELAY_SECONDS: '0', ...environment },
+    env: {
+      PATH,
+      HOME,
+      NODE_COMPILE_CACHE,
+      GRPC_PORT: '0',
+      HTTP_PORT: '0',
+      STOP_DELAY_SECONDS: '0',
+      ...environment,
+    },
     stdio: 'pipe',
     detached: true,
   });

@@ -29,7 +29,7 @@ import { presign } from './sigv4.ts';
 const pool = new pg.Pool({
   connectionString: DATABASE_URL,
   max: POOL_SIZE,
-  options: '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off',
+  options: '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off -c enable_sort=off',
 });
 const agent = new Agent({ keepAlive: true });
 const windows = { trustSeconds: 900, lifeSeconds: URL_SECONDS };
