@@ -37,8 +37,21 @@ const { values: options, positionals } = parseArgs({
   options: { check: { type: 'boolean' }, scale: { type: 'boolean' } },
   allowPositionals: true,
 });
-if (options.scale) print(await measureScale(Number(positionals[0] ?? SCALE_ROWS)));
+if (options.scale) await scale(Number(positionals[0] ?? SCALE_ROWS));
 else await main();
+
+async function scale(rows: number): Promise<void> {
+  const { table, over } = await measureScale(rows);
+  print(`\n${table}\n`);
+  conclude('scale', table, over);
+}
+
+/** A check says what is over its budget, and anything else writes down what was measured. */
+function conclude(name: string, table: string, over: readonly string[]): void {
+  for (const line of over) print(`over its budget: ${line}`);
+  if (options.check) process.exitCode = over.length > 0 ? 1 : 0;
+  else writeReadmeTable(name, table);
+}
 
 async function main(): Promise<void> {
   await using servers = await startServers();
@@ -71,10 +84,7 @@ async function main(): Promise<void> {
   const how = { rounds: ROUNDS, callsPerRound: CALLS_PER_ROUND, callsAtOnce: CALLS_AT_ONCE };
   const table = summary({ figures, memory, starts }, how);
   print(`\n${table}\n`);
-  const over = [...overBudget(figures, BUDGETS), ...slowStarts(starts)];
-  for (const line of over) print(`over its budget: ${line}`);
-  if (options.check) process.exitCode = over.length > 0 ? 1 : 0;
-  else writeReadmeTable('bench', table);
+  conclude('bench', table, [...overBudget(figures, BUDGETS), ...slowStarts(starts)]);
 }
 
 /** Rounds of A B C A B C, after each has been warmed up. */

@@ -3,10 +3,16 @@
  * user has a million. Times are a statement's own, over one connection, warm: the median of many.
  */
 import { createHash } from 'node:crypto';
+import type pg from 'pg';
 import { fingerprintOf } from '../../src/files/fingerprint.ts';
 import { parseMd5 } from '../../src/files/md5.ts';
 import { createDatabase, createPool } from '../../src/postgres/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
+import { find, listFirstPage, listNextPage } from '../../src/postgres/reads.ts';
+import { reserve } from '../../src/postgres/reservations.ts';
+import { claimDue } from '../../src/postgres/sweeps.ts';
+import { markDeleted } from '../../src/postgres/transitions.ts';
+import { measuredOn } from '../harness/readme-table.ts';
 import { median } from './report.ts';
 import { startServers } from './servers.ts';
 
@@ -26,23 +32,47 @@ const LIMITS = {
   pendingMax: 30_000,
 };
 
-export async function measureScale(rows: number): Promise<string> {
+export interface Scale {
+  table: string;
+  /** What is over its budget. */
+  over: string[];
+}
+
+export async function measureScale(rows: number): Promise<Scale> {
   await using servers = await startServers();
   const small = await measureAt(SMALL_ROWS, servers);
   const large = await measureAt(rows, servers);
-  const lines = Object.keys(large.times).map((name) => {
-    const [before, after] = [small.times[name], large.times[name]];
-    return `| ${name} | ${milliseconds(before)} | ${milliseconds(after)} |`;
+  const lines = Object.entries(large.times).map(([name, after]) => {
+    return `| ${name} | ${milliseconds(small.times[name])} | ${milliseconds(after)} | ${large.plans[name]} |`;
   });
   const indexes = large.indexes.map(({ name, bytes }) => `${name} ${bytes.toFixed(0)}`).join(', ');
-  return [
-    `| ms | ${SMALL_ROWS} rows | ${rows} rows |`,
-    '|---|---|---|',
+  const table = [
+    `${measuredOn()}; medians of ${REPEATS - REPEATS / 4}, over one connection.`,
+    '',
+    `| ms | ${SMALL_ROWS.toLocaleString('en')} rows | ${rows.toLocaleString('en')} rows | what Postgres reads |`,
+    '|---|---|---|---|',
     ...lines,
     '',
     `Bytes per row: table ${large.tableBytes.toFixed(0)}; indexes ${indexes}.`,
-    `Index scans of all of this: ${large.indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
+    `Scans of each index in all of this: ${large.indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
   ].join('\n');
+  return {
+    table,
+    over: [
+      ...dearer('page 9,000 than page 1', large.times['page 9,000'], large.times['page 1'], 1.3),
+      ...dearer(
+        `create with ${rows} rows than with ${SMALL_ROWS}`,
+        large.times.create,
+        small.times.create,
+        1.2,
+      ),
+    ],
+  };
+}
+
+function dearer(what: string, value = Number.NaN, than = Number.NaN, most: number): string[] {
+  const ratio = value / than;
+  return ratio <= most ? [] : [`${what}: ${ratio.toFixed(2)} times, and ${most} is the budget`];
 }
 
 function milliseconds(value: number | undefined): string {
@@ -112,12 +142,17 @@ async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startS
     const found: typeof operations = {};
     for (const number of numbers) {
       const after = await positionOf(number);
-      if (after !== undefined) found[`page ${number}`] = () => store.list({ ...query, after }, 0, far());
+      if (after !== undefined)
+        found[`page ${number.toLocaleString('en')}`] = () => store.list({ ...query, after }, 0, far());
     }
     return found;
   }
   const times: Record<string, number> = {};
-  for (const [name, run] of Object.entries(operations)) times[name] = await timeOf(run);
+  const plans: Record<string, string> = {};
+  for (const [name, run] of Object.entries(operations)) {
+    times[name] = await timeOf(run);
+    plans[name] = await planOf(statementOf(name), pool);
+  }
 
   const { rows: sizes } = await pool.query<{ name: string; bytes: number; scans: number }>(
     `select indexrelname as name, pg_relation_size(indexrelid)::float8 / $1 as bytes, idx_scan::int as scans
@@ -129,7 +164,27 @@ async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startS
     [rows],
   );
   await pool.end();
-  return { times, indexes: sizes, tableBytes: tables[0]?.bytes ?? Number.NaN };
+  return { times, plans, indexes: sizes, tableBytes: tables[0]?.bytes ?? Number.NaN };
+}
+
+const STATEMENTS: Record<string, { text: string }> = {
+  'page 1': listFirstPage,
+  'page 1 of a prefix': listFirstPage,
+  create: reserve,
+  get: find,
+  delete: markDeleted,
+  "the sweeper's claim": claimDue,
+};
+
+function statementOf(operation: string): { text: string } {
+  return STATEMENTS[operation] ?? listNextPage;
+}
+
+/** The plan that is kept for every value: by which indexes it finds its rows. */
+async function planOf({ text }: { text: string }, pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`explain (generic_plan, costs off) ${text}`);
+  const scans = rows.flatMap((row) => /(?:\w+ )*Scan.* using \w+|Seq Scan/.exec(row['QUERY PLAN']) ?? []);
+  return [...new Set(scans)].join('; ');
 }
 
 /** Milliseconds, by the median. */
