@@ -14,6 +14,8 @@ export interface MeasuredCall {
   name: string;
   /** @param run is different for each, so that what it creates is new */
   load(run: string): Pick<Load, 'call' | 'users' | 'file'>;
+  /** Where it takes more than the others. */
+  warmUpCalls?: number;
   /** What must be there before this run. */
   prepare?(stack: Stack, run: string, calls: number): Promise<void>;
 }

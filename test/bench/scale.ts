@@ -14,14 +14,14 @@ import { claimDue } from '../../src/postgres/sweeps.ts';
 import { markDeleted } from '../../src/postgres/transitions.ts';
 import { measuredOn } from '../harness/readme-table.ts';
 import { median } from './report.ts';
-import { startServers } from './servers.ts';
+import { type BenchServers, startServers } from './servers.ts';
 
 const SMALL_ROWS = 10_000;
 const BIG_USER = 'big';
 const BIG_SHARE = 0.1;
 const FILES_PER_USER = 100;
 const PAGE = 101;
-const REPEATS = 200;
+const REPEATS = 400;
 const HOUR_MS = 3_600_000;
 
 const LIMITS = {
@@ -40,12 +40,17 @@ export interface Scale {
 
 export async function measureScale(rows: number): Promise<Scale> {
   await using servers = await startServers();
-  const small = await measureAt(SMALL_ROWS, servers);
-  const large = await measureAt(rows, servers);
-  const lines = Object.entries(large.times).map(([name, after]) => {
-    return `| ${name} | ${milliseconds(small.times[name])} | ${milliseconds(after)} | ${large.plans[name]} |`;
-  });
-  const indexes = large.indexes.map(({ name, bytes }) => `${name} ${bytes.toFixed(0)}`).join(', ');
+  const small = await fillTable(SMALL_ROWS, servers);
+  const large = await fillTable(rows, servers);
+  const times = await timesOf([small.operations, large.operations]);
+  const lines = await Promise.all(
+    Object.entries(times).map(async ([name, [before, after]]) => {
+      const plan = await planOf(statementOf(name), large.pool);
+      return `| ${name} | ${milliseconds(before)} | ${milliseconds(after)} | ${plan} |`;
+    }),
+  );
+  const { tableBytes, indexes } = await sizesOf(large.pool, rows);
+  await Promise.all([small.pool.end(), large.pool.end()]);
   const table = [
     `${measuredOn()}; medians of ${REPEATS - REPEATS / 4}, over one connection.`,
     '',
@@ -53,17 +58,17 @@ export async function measureScale(rows: number): Promise<Scale> {
     '|---|---|---|---|',
     ...lines,
     '',
-    `Bytes per row: table ${large.tableBytes.toFixed(0)}; indexes ${indexes}.`,
-    `Scans of each index in all of this: ${large.indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
+    `Bytes per row: table ${tableBytes.toFixed(0)}; indexes ${indexes.map(({ name, bytes }) => `${name} ${bytes.toFixed(0)}`).join(', ')}.`,
+    `Scans of each index in all of this: ${indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
   ].join('\n');
   return {
     table,
     over: [
-      ...dearer('page 9,000 than page 1', large.times['page 9,000'], large.times['page 1'], 1.3),
+      ...dearer('page 9,000 than page 1', times['page 9,000']?.[1], times['page 1']?.[1], 1.3),
       ...dearer(
         `create with ${rows} rows than with ${SMALL_ROWS}`,
-        large.times.create,
-        small.times.create,
+        times.create?.[1],
+        times.create?.[0],
         1.2,
       ),
     ],
@@ -76,10 +81,15 @@ function dearer(what: string, value = Number.NaN, than = Number.NaN, most: numbe
 }
 
 function milliseconds(value: number | undefined): string {
-  return value === undefined ? '' : value.toFixed(2);
+  return value === undefined || Number.isNaN(value) ? '' : value.toFixed(2);
 }
 
-async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startServers>>) {
+type Operations = Record<string, () => Promise<unknown>>;
+
+async function fillTable(
+  rows: number,
+  servers: BenchServers,
+): Promise<{ operations: Operations; pool: pg.Pool }> {
   const { DATABASE_URL } = await servers.environment();
   const poolOptions = {
     url: DATABASE_URL,
@@ -129,7 +139,7 @@ async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startS
       size: 1,
     };
   };
-  const operations: Record<string, () => Promise<unknown>> = {
+  const operations: Operations = {
     'page 1': () => store.list({ ...query, after: undefined }, 300, far()),
     ...(await pages([1_000, 9_000])),
     'page 1 of a prefix': () => store.list({ ...query, filenamePrefix: '1', after: undefined }, 300, far()),
@@ -138,8 +148,8 @@ async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startS
     delete: () => store.markDeleted({ userId: BIG_USER, s3Key: `${BIG_USER}_${10 + made++}.pdf` }, far()),
     "the sweeper's claim": () => store.claimDue(50, 60, far()),
   };
-  async function pages(numbers: number[]): Promise<typeof operations> {
-    const found: typeof operations = {};
+  async function pages(numbers: number[]): Promise<Operations> {
+    const found: Operations = {};
     for (const number of numbers) {
       const after = await positionOf(number);
       if (after !== undefined)
@@ -147,14 +157,31 @@ async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startS
     }
     return found;
   }
-  const times: Record<string, number> = {};
-  const plans: Record<string, string> = {};
-  for (const [name, run] of Object.entries(operations)) {
-    times[name] = await timeOf(run);
-    plans[name] = await planOf(statementOf(name), pool);
-  }
+  return { operations, pool };
+}
 
-  const { rows: sizes } = await pool.query<{ name: string; bytes: number; scans: number }>(
+/** In turns, so that both tables meet the same machine: milliseconds, by the median. */
+async function timesOf(tables: readonly [Operations, Operations]): Promise<Record<string, number[]>> {
+  const [, large] = tables;
+  const medians: Record<string, number[]> = {};
+  for (const name of Object.keys(large)) {
+    const times: number[][] = tables.map(() => []);
+    for (let i = 0; i < REPEATS; i++) {
+      for (const [table, operations] of tables.entries()) {
+        const startMs = performance.now();
+        await operations[name]?.();
+        if (operations[name]) times[table]?.push(performance.now() - startMs);
+      }
+    }
+    // The first ones find the plan and the pages.
+    medians[name] = times.map((one) => median(one.slice(REPEATS / 4)));
+  }
+  return medians;
+}
+
+async function sizesOf(pool: pg.Pool, rows: number) {
+  await pool.query('select pg_stat_force_next_flush()');
+  const { rows: indexes } = await pool.query<{ name: string; bytes: number; scans: number }>(
     `select indexrelname as name, pg_relation_size(indexrelid)::float8 / $1 as bytes, idx_scan::int as scans
      from pg_stat_user_indexes where relname = 'files' order by 1`,
     [rows],
@@ -163,8 +190,7 @@ async function measureAt(rows: number, servers: Awaited<ReturnType<typeof startS
     `select pg_table_size('files')::float8 / $1 as bytes`,
     [rows],
   );
-  await pool.end();
-  return { times, plans, indexes: sizes, tableBytes: tables[0]?.bytes ?? Number.NaN };
+  return { indexes, tableBytes: tables[0]?.bytes ?? Number.NaN };
 }
 
 const STATEMENTS: Record<string, { text: string }> = {
@@ -185,16 +211,4 @@ async function planOf({ text }: { text: string }, pool: pg.Pool): Promise<string
   const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`explain (generic_plan, costs off) ${text}`);
   const scans = rows.flatMap((row) => /(?:\w+ )*Scan.* using \w+|Seq Scan/.exec(row['QUERY PLAN']) ?? []);
   return [...new Set(scans)].join('; ');
-}
-
-/** Milliseconds, by the median. */
-async function timeOf(run: () => Promise<unknown>): Promise<number> {
-  const times: number[] = [];
-  for (let i = 0; i < REPEATS; i++) {
-    const startMs = performance.now();
-    await run();
-    times.push(performance.now() - startMs);
-  }
-  // The first ones find the plan and the pages.
-  return median(times.slice(REPEATS / 4));
 }
