@@ -20,6 +20,8 @@ const SMALL_ROWS = 10_000;
 const BIG_USER = 'big';
 const BIG_SHARE = 0.1;
 const FILES_PER_USER = 100;
+/** Who create: few, so that the pages they write to are in Postgres's memory whatever the table's size. */
+const ACTIVE_USERS = 20;
 const PAGE = 101;
 const REPEATS = 400;
 const HOUR_MS = 3_600_000;
@@ -129,10 +131,11 @@ async function fillTable(
   let made = 0;
   const intent = () => {
     const filename = `new ${made++}.pdf`;
+    const userId = `user-${made % ACTIVE_USERS}`;
     const sum = createHash('md5').update(filename).digest('hex');
     return {
-      userId: `user-${made}`,
-      s3Key: `user-${made}_${filename}`,
+      userId,
+      s3Key: `${userId}_${filename}`,
       filename,
       mimeType: 'application/pdf',
       fingerprint: fingerprintOf(parseMd5(sum)),
