@@ -269,7 +269,7 @@ describe('aborted', () => {
       );
       return (await Promise.all(open)).filter((target) => target === path);
     };
-    await expect.poll(() => scene.proxy.connections, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => scene.proxy.connections).toBe(0);
     scene.proxy.delayMs = 20;
     for (let i = 0; i < 8; i++) {
       const abort = new AbortController();
@@ -279,7 +279,7 @@ describe('aborted', () => {
         (e: unknown) => e,
       );
       if (ended === reason) {
-        await expect.poll(() => scene.proxy.connections, { timeout: 5_000 }).toBe(0);
+        await expect.poll(() => scene.proxy.connections, { timeout: 1_000 }).toBe(0);
       } else {
         expect(ended).toMatchObject({ file: { state: FileState.READY } });
       }
