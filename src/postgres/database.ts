@@ -9,8 +9,9 @@ import { checkOut } from './check-out.ts';
 import { isSilence, isStaleStatement, isUnavailable, isWorthRepeating } from './faults.ts';
 import type { Prepared } from './prepared.ts';
 import { createRetryBudget } from './retry-budget.ts';
-import { type Statement, send } from './send.ts';
-import { types } from './types.ts';
+import { send } from './send.ts';
+import type { Statement } from './submission.ts';
+import type { WireValue } from './types.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
@@ -90,7 +91,6 @@ export function createPool(options: PoolOptions): pg.Pool {
       onConnect: (client: pg.ClientBase) =>
         send(client, settings, options.connectTimeoutMs).catch(() => undefined),
     }),
-    types,
     application_name: 'file-service',
     keepAlive: true,
   });
@@ -131,7 +131,11 @@ export function createDatabase(
   const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
   const budget = createRetryBudget();
 
-  async function ask({ name, text, reads }: Prepared<never, unknown>, values: unknown[], deadline: Deadline) {
+  async function ask(
+    { name, text, reads }: Prepared<never, unknown>,
+    values: WireValue[],
+    deadline: Deadline,
+  ) {
     const nameless = { text, values };
     // Without a name Postgres parses and plans it at each call; the text is the same.
     let query: Statement = pooler === 'transaction' ? nameless : { name, text, values };

@@ -9,6 +9,7 @@ import {
   sql,
 } from 'kysely';
 import type { Schema } from './schema.ts';
+import { toWire, type Value, type WireValue } from './types.ts';
 
 /** A statement whose text was built once, by Kysely, when the module was loaded. */
 export interface Prepared<Params, Row> {
@@ -17,7 +18,8 @@ export interface Prepared<Params, Row> {
   readonly text: string;
   /** It writes nothing, so running it twice is running it once. */
   readonly reads: boolean;
-  values(params: Params): unknown[];
+  /** @throws RangeError for a Date that is no time */
+  values(params: Params): WireValue[];
   /** Only a type: what a row looks like. */
   readonly row?: Row;
 }
@@ -71,7 +73,7 @@ export function prepare<Params>() {
       text: compiled.sql,
       // A `with` may hold writes.
       reads: compiled.query.kind === 'SelectQueryNode' && compiled.query.with === undefined,
-      values: (params) => placeholders.map(({ name }) => params[name as keyof Params]),
+      values: (params) => placeholders.map(({ name }) => toWire(params[name as keyof Params] as Value)),
     };
   };
 }

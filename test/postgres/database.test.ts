@@ -17,6 +17,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { type Prepared, prepare } from '../../src/postgres/prepared.ts';
 import { find } from '../../src/postgres/reads.ts';
 import { forget } from '../../src/postgres/sweeps.ts';
+import { markLost } from '../../src/postgres/transitions.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
@@ -459,8 +460,8 @@ describe('what Postgres answers', () => {
 
   it('a parameter that cannot be sent is a fault of ours, too', async () => {
     const { database } = open();
-    const broken = { ...find, values: () => [].map.call(undefined, String) };
-    await expect(database.run(broken, nobody, ample())).rejects.toBeInstanceOf(TypeError);
+    const noTime = { ...nobody, seenAt: new Date(Number.NaN) };
+    await expect(database.run(markLost, noTime, ample())).rejects.toBeInstanceOf(RangeError);
   });
 });
 

@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { expect, it } from 'vitest';
-import { types } from '../../src/postgres/types.ts';
+import { parserOf } from '../../src/postgres/types.ts';
 
 const { TIMESTAMPTZ, INT4 } = pg.types.builtins;
-const parse = types.getTypeParser(TIMESTAMPTZ, 'text') as (text: string) => unknown;
+const parse = parserOf(TIMESTAMPTZ);
 
 it.each([
   '2026-11-23 18:14:16+00',
@@ -25,5 +25,5 @@ it.each([
 });
 
 it('everything else is left to pg', () => {
-  expect(types.getTypeParser(INT4, 'text')).toBe(pg.types.getTypeParser(INT4, 'text'));
+  expect(parserOf(INT4)).toBe(pg.types.getTypeParser(INT4, 'text'));
 });
