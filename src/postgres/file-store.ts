@@ -32,11 +32,17 @@ export interface StoreLimits {
 
 /** The port, in one statement per transition. What each method promises stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
-  async function tryToReserve({ parts, size, ...intent }: UploadIntent, slot: number, deadline: Deadline) {
+  const { trustSeconds } = limits;
+
+  async function tryToReserve(intent: UploadIntent, slot: number, deadline: Deadline) {
+    const { userId, s3Key, filename, mimeType, fingerprint, size, parts } = intent;
     const params = {
-      ...intent,
-      ...limits,
-      fingerprint: fromFingerprint(intent.fingerprint),
+      userId,
+      s3Key,
+      filename,
+      mimeType,
+      trustSeconds,
+      fingerprint: fromFingerprint(fingerprint),
       size: size ?? null,
       partSize: parts?.partSize ?? null,
       partMd5s: parts?.md5s ?? null,
@@ -73,8 +79,8 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       await database.run(reservations.adopt, { ...intent, size: size ?? null }, deadline);
     },
 
-    async find(ref, deadline) {
-      const [row] = await database.run(reads.find, { ...ref, ...limits }, deadline);
+    async find({ userId, s3Key }, deadline) {
+      const [row] = await database.run(reads.find, { userId, s3Key, trustSeconds }, deadline);
       return row && toFile(row);
     },
 

@@ -20,8 +20,9 @@ const UNITS_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
  * millisecond. NaN where it is none (gRPC over HTTP2, "Timeout").
  */
 function readGrpcTimeout(value: unknown): number {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(value)) ?? [];
-  return Math.floor(Number(digits) * UNITS_MS[unit as keyof typeof UNITS_MS]);
+  const text = String(value);
+  if (!/^\d{1,8}[HMSmun]$/.test(text)) return Number.NaN;
+  return Math.floor(Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]);
 }
 
 /** So that Connect takes the request, with the longest deadline that it knows. */
@@ -39,9 +40,10 @@ const DEADLINE = 'grpc-deadline';
 export function passDeadlines(server: Http2Server): void {
   server.prependListener('stream', (_, headers) => {
     const timeout = headers['grpc-timeout'];
+    if (headers[DEADLINE] !== undefined) delete headers[DEADLINE];
+    if (timeout === undefined) return;
     delete headers['grpc-timeout'];
-    delete headers[DEADLINE];
-    if (timeout !== undefined) headers[DEADLINE] = `${Date.now() + readGrpcTimeout(timeout)}`;
+    headers[DEADLINE] = `${Date.now() + readGrpcTimeout(timeout)}`;
   });
 }
 

@@ -41,25 +41,26 @@ export function createSign(client: S3Client, place: BucketPlace): Sign {
   const { region } = place;
   const sdk = new S3RequestPresigner({ credentials: provider, region, sha256 });
   const base = bucketUrl(client, place);
+  // A URL makes these anew each time it is asked.
+  const { origin, pathname, host } = base;
   let key: KeyOfDay | undefined;
+  let now = momentOf(0);
 
   return async (method, s3Key, lifeSeconds, headers = {}, query = {}) => {
-    // The signature counts whole seconds.
     const nowSeconds = Math.floor(Date.now() / 1_000);
+    if (now.seconds !== nowSeconds) now = momentOf(nowSeconds);
+    const { date, time, day } = now;
     const credentials = await credentialsOf(provider);
     const expiresIn = Math.min(lifeSeconds, secondsLeft(credentials, nowSeconds));
     const request = {
       method,
       // Keys are made of characters that a path takes as they are.
-      path: base.pathname + s3Key,
-      headers: { host: base.host, ...headers },
+      path: pathname + s3Key,
+      headers: { host, ...headers },
       query,
     };
-    const date = new Date(nowSeconds * 1_000);
-    const time = date.toISOString().replace(/[:-]|\.\d{3}/g, '');
-    const day = time.slice(0, 8);
     if (key?.day !== day || !isSame(key.credentials, credentials)) {
-      key = { day, isTheSdks: undefined, ...signingKey(credentials, day, region) };
+      key = { ...signingKey(credentials, day, region), day, credentials, isTheSdks: undefined };
     }
     const current = key;
     let signed = presignedQuery(current, request, time, expiresIn);
@@ -68,13 +69,21 @@ export function createSign(client: S3Client, place: BucketPlace): Sign {
       current.isTheSdks ??= signed.endsWith(`=${theirs['X-Amz-Signature']}`);
       if (!current.isTheSdks) signed = queryString(theirs);
     }
-    const url = `${base.origin}${request.path}?${signed}`;
+    const url = `${origin}${request.path}?${signed}`;
     return { url, expireTime: new Date((nowSeconds + expiresIn) * 1_000) };
   };
 }
 
+/** A signature counts whole seconds, and in one of them are many. */
+function momentOf(seconds: number) {
+  const date = new Date(seconds * 1_000);
+  const time = date.toISOString().replace(/[:-]|\.\d{3}/g, '');
+  return { seconds, date, time, day: time.slice(0, 8) };
+}
+
 interface KeyOfDay extends SigningKey {
   day: string;
+  credentials: Credentials;
   /** Whether the signature that was compared is; undefined before one was. */
   isTheSdks: boolean | undefined;
 }

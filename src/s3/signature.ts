@@ -25,10 +25,15 @@ export interface RequestToSign {
 /** What all signatures of one day and one identity have in common. */
 export interface SigningKey {
   scope: string;
-  credentials: Credentials;
+  /** What each query says before it tells the time, and behind that. */
+  before: readonly Parameter[];
+  behind: readonly Parameter[];
   /** HMAC-SHA256, in hex. */
   hmac: (ascii: string) => string;
 }
+
+/** Both escaped. */
+type Parameter = readonly [name: string, value: string];
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const BODY = 'UNSIGNED-PAYLOAD';
@@ -40,12 +45,23 @@ export function signingKey(credentials: Credentials, day: string, region: string
     (secret, step) => createHmac('sha256', secret).update(step).digest(),
     Buffer.from(`AWS4${credentials.secretAccessKey}`),
   );
-  return { scope: steps.join('/'), credentials, hmac: keyedHmac(key) };
+  const scope = steps.join('/');
+  const { accessKeyId, sessionToken } = credentials;
+  return {
+    scope,
+    before: [
+      ['X-Amz-Algorithm', ALGORITHM],
+      ['X-Amz-Content-Sha256', BODY],
+      ['X-Amz-Credential', escapeUri(`${accessKeyId}/${scope}`)],
+    ],
+    behind: sessionToken === undefined ? [] : [['X-Amz-Security-Token', escapeUri(sessionToken)]],
+    hmac: keyedHmac(key),
+  };
 }
 
 /** @param time `YYYYMMDDTHHMMSSZ` @returns the query, signature and all */
 export function presignedQuery(
-  { scope, credentials, hmac }: SigningKey,
+  { scope, before, behind, hmac }: SigningKey,
   { method, path, headers, query }: RequestToSign,
   time: string,
   lifeSeconds: number,
@@ -54,28 +70,24 @@ export function presignedQuery(
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .sort(byName);
   const names = signed.map(([name]) => name).join(';');
-  const parameters: Record<string, string> = {
-    'X-Amz-Algorithm': ALGORITHM,
-    'X-Amz-Content-Sha256': BODY,
-    'X-Amz-Credential': `${credentials.accessKeyId}/${scope}`,
-    'X-Amz-Date': time,
-    'X-Amz-Expires': String(lifeSeconds),
-    ...(credentials.sessionToken !== undefined && { 'X-Amz-Security-Token': credentials.sessionToken }),
-    'X-Amz-SignedHeaders': names,
-    ...query,
-  };
-  const canonicalQuery = Object.entries(parameters)
-    .map(([name, value]) => [escapeUri(name), value] as const)
-    .sort(byName)
-    .map(([name, value]) => `${name}=${escapeUri(value)}`)
-    .join('&');
+  // In the order of their names.
+  const own: Parameter[] = [
+    ...before,
+    ['X-Amz-Date', time],
+    ['X-Amz-Expires', String(lifeSeconds)],
+    ...behind,
+    ['X-Amz-SignedHeaders', escapeUri(names)],
+  ];
+  const others = Object.entries(query).map(([name, value]) => [escapeUri(name), escapeUri(value)] as const);
+  const parameters = others.length === 0 ? own : [...own, ...others].sort(byName);
+  const canonicalQuery = parameters.map(([name, value]) => `${name}=${value}`).join('&');
   const lines = signed.map(([name, value]) => `${name}:${value.trim().replace(/\s+/g, ' ')}\n`).join('');
   const request = `${method}\n${path}\n${canonicalQuery}\n${lines}\n${names}\n${BODY}`;
   const signature = hmac(`${ALGORITHM}\n${time}\n${scope}\n${hash('sha256', request)}`);
   return `${canonicalQuery}&X-Amz-Signature=${signature}`;
 }
 
-function byName([one]: readonly [string, string], [other]: readonly [string, string]): number {
+function byName([one]: Parameter, [other]: Parameter): number {
   return one < other ? -1 : 1;
 }
 
