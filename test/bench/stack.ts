@@ -3,7 +3,7 @@ import { type Client, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { NODE_OPTIONS, type ServiceProcess, startService } from '../harness/service-process.ts';
 import { cpuMicroseconds } from './cpu.ts';
 import type { StackEnvironment } from './servers.ts';
 
@@ -23,9 +23,11 @@ export async function startStack(
   environment: StackEnvironment,
   program?: string,
 ): Promise<Stack> {
+  // The floor is one for the code alone; nobody writes down options for what is as usual.
+  const options = name === 'usual' ? [] : NODE_OPTIONS;
   const service = await startService({
     environment: { ...environment, MAX_PENDING_UPLOADS: '30000' },
-    ...(program && { command: [process.execPath, join(import.meta.dirname, 'stacks', program)] }),
+    ...(program && { command: [process.execPath, ...options, join(import.meta.dirname, 'stacks', program)] }),
   });
   const database = new pg.Pool({ connectionString: environment.DATABASE_URL, max: 1 });
   return {

@@ -78,6 +78,8 @@ const { start }: { start: string } = JSON.parse(readFileSync(join(PROJECT, 'pack
 const [cache = '', ...startWords] = start.split(' ');
 const NODE_COMPILE_CACHE = join(PROJECT, cache.replace('NODE_COMPILE_CACHE=', ''));
 const START = startWords.slice(startWords.indexOf('node') + 1);
+/** Of these, those that are for Node itself. */
+export const NODE_OPTIONS: readonly string[] = START.filter((word) => word.startsWith('--'));
 
 /** Starts it and waits for nothing. */
 export function launchService(options: LaunchOptions = {}): LaunchedService {
