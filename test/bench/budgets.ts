@@ -1,4 +1,4 @@
-import { cpuOf, type Figures, median, ratio } from './report.ts';
+import { type Figures, median, ratio, ratios } from './report.ts';
 import type { Starts } from './starts.ts';
 
 export interface Budget {
@@ -49,7 +49,7 @@ export function overBudget(all: readonly Figures[], budgets: readonly Budget[]):
     const figures = all.find((one) => one.call === call);
     const value = figures && ratio(figures, over);
     if (figures === undefined || value === undefined) return [`${call}: was not measured`];
-    const noise = Math.max(spread(cpuOf(figures, 'ours')), spread(cpuOf(figures, over)));
+    const noise = spread(ratios(figures, over));
     if (value <= most * (1 + noise)) return [];
     return [
       `${call}: ${value.toFixed(2)} × ${over}, and ${most} is the budget (noise ${(noise * 100).toFixed(0)} %)`,

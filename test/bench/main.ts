@@ -20,7 +20,7 @@ import { startServers } from './servers.ts';
 import { type Stack, startStack } from './stack.ts';
 import { measureStarts } from './starts.ts';
 
-const ROUNDS = 5;
+const ROUNDS = 9;
 const CALLS_PER_ROUND = 3_000;
 /** Of each call to each stack: the JIT has to be done with what is measured, and is not after 8,000. */
 const WARM_UP_CALLS = 20_000;

@@ -24,10 +24,22 @@ export function cpuOf(figures: Figures, stack: string): number[] {
   return (figures.rounds.get(stack) ?? []).map(({ cpuMicroseconds }) => cpuMicroseconds);
 }
 
-/** Of the medians; undefined where one of the stacks has no such call. */
+/**
+ * Ours over another, round by round: the two ran one right after the other, so what slowed the machine down was felt by
+ * both. None, where one of the stacks has no such call.
+ */
+export function ratios(figures: Figures, over: string): number[] {
+  const others = cpuOf(figures, over);
+  return cpuOf(figures, 'ours').flatMap((cost, round) => {
+    const other = others[round];
+    return other === undefined ? [] : [cost / other];
+  });
+}
+
+/** Of the rounds, the median; undefined where one of the stacks has no such call. */
 export function ratio(figures: Figures, over: string): number | undefined {
-  const value = median(cpuOf(figures, 'ours')) / median(cpuOf(figures, over));
-  return Number.isNaN(value) ? undefined : value;
+  const all = ratios(figures, over);
+  return all.length === 0 ? undefined : median(all);
 }
 
 export interface Outcome {
