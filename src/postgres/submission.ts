@@ -21,8 +21,11 @@ type Connection = pg.Connection & { readonly parsedStatements: Readonly<Record<s
 const keptColumns = new WeakMap<pg.Connection, Map<string, Column[]>>();
 
 function columnsKeptOn(connection: pg.Connection): Map<string, Column[]> {
-  const columns = keptColumns.get(connection) ?? new Map<string, Column[]>();
-  keptColumns.set(connection, columns);
+  let columns = keptColumns.get(connection);
+  if (columns === undefined) {
+    columns = new Map();
+    keptColumns.set(connection, columns);
+  }
   return columns;
 }
 
@@ -40,6 +43,7 @@ export class Submission implements pg.Submittable {
   readonly #values: WireValue[];
   readonly #onEnd: (error: Error | undefined, rows: unknown[]) => void;
   readonly #rows: (readonly (string | null)[])[] = [];
+  #kept: Map<string, Column[]> | undefined;
   #columns: Column[] | undefined;
 
   /** @param onEnd with the rows, or with what went wrong; called again where a connection breaks after that */
@@ -53,7 +57,8 @@ export class Submission implements pg.Submittable {
   submit(connection: pg.Connection): void {
     const { parsedStatements } = connection as Connection;
     const { name = '', text } = this;
-    this.#columns = columnsKeptOn(connection).get(name);
+    this.#kept = columnsKeptOn(connection);
+    this.#columns = this.#kept.get(name);
     // Into one packet.
     connection.stream.cork();
     if (parsedStatements[name] === undefined) connection.parse({ name, text, types: [] }, true);
@@ -72,9 +77,9 @@ export class Submission implements pg.Submittable {
     this.#rows.push(fields);
   }
 
-  handleCommandComplete(_: unknown, connection: pg.Connection): void {
+  handleCommandComplete(): void {
     // What gives no rows has no columns.
-    if (this.name !== undefined) columnsKeptOn(connection).set(this.name, this.#columns ?? []);
+    if (this.name !== undefined) this.#kept?.set(this.name, this.#columns ?? []);
   }
 
   handleError(error: Error): void {
