@@ -20,11 +20,13 @@ import { schemaCheck } from './postgres/reads.ts';
 import { createReadiness } from './readiness.ts';
 import { createJournal, observeStorage, recordCall, recordStrayError } from './record.ts';
 import { createAdmission } from './rpc/admission.ts';
+import { createCallGate } from './rpc/call-gate.ts';
 import { createFileService } from './rpc/file-service.ts';
 import { createGrpcServer } from './rpc/grpc-server.ts';
 import { createHealth, type Health } from './rpc/health.ts';
 import { createHttpServer, type Page } from './rpc/http-server.ts';
 import { createIdentify } from './rpc/identity.ts';
+import { createMessageBudget } from './rpc/message-limits.ts';
 import { createClient } from './s3/client.ts';
 import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
@@ -144,14 +146,16 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   };
   const admission = createAdmission(config.concurrentCallsMax);
   metrics.watchAdmission(admission);
-  const fileService = createFileService(operations, {
+  const onEnd = recordCall(log, metrics);
+  const gate = createCallGate({
     identify: createIdentify({ userIdHeader: config.userIdHeader, proof: config.gateway }),
-    admit: admission.admit,
-    trace: traceCall,
-    onEnd: recordCall(log, metrics),
+    admission,
+    onEnd,
     defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
     maxTimeoutMs: MAX_TIMEOUT_MS,
   });
+  const budget = createMessageBudget();
+  const fileService = createFileService(operations, { trace: traceCall, onEnd });
 
   // A connection of its own: that all are busy is no reason to leave the load balancer, all instances at once.
   const checkPool = createPool({
@@ -188,8 +192,9 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
     onFault: (fault) => log.warn({ err: fault }, 'the sweeper could not finish a step; it comes again'),
   });
-  const grpc = createGrpcServer(fileService, health, certificates);
-  const http = createHttpServer(fileService, pages(metrics, readiness, health), certificates);
+  const served = { fileService, gate, budget, certificates };
+  const grpc = createGrpcServer({ ...served, health });
+  const http = createHttpServer({ ...served, pages: pages(metrics, readiness, health) });
 
   const stopping = new AbortController();
   const prepare = async () => {

@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
 import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } from 'envalid';
 import { PART_MAX_BYTES, PART_MIN_BYTES, PART_UNIT_BYTES, PARTS_MAX } from './files/part-plan.ts';
+import { isLoopbackHost } from './loopback.ts';
 import type { GatewayProof } from './rpc/identity.ts';
 import { StartFault } from './start-fault.ts';
 
@@ -394,13 +394,7 @@ function* crossFaults(env: Env): Generator<string> {
       if (env[name] !== undefined) yield `${name} does nothing without GATEWAY_AUTH=mtls`;
     }
   }
-  if (env.GATEWAY_AUTH === 'none' && !isLoopback(env.HOST)) {
+  if (env.GATEWAY_AUTH === 'none' && !isLoopbackHost(env.HOST)) {
     yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${env.HOST}: whoever reaches the service could speak for any user (set GATEWAY_AUTH to token or mtls)`;
   }
-}
-
-/** 127.0.0.0/8, ::1, and the one name that RFC 6761 keeps for them. */
-function isLoopback(host: string): boolean {
-  if (isIP(host) === 4) return host.startsWith('127.');
-  return host === '::1' || host === 'localhost';
 }

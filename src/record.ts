@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Journal, Observe } from './files/ports.ts';
-import type { CallOutcome } from './rpc/calls.ts';
+import type { CallOutcome } from './rpc/call-gate.ts';
 import { type Metrics, traceStep } from './telemetry.ts';
 
 /** What is written down of each call, each question to S3, each finding and each stray error: in the log, in the metrics, or in both. */

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { recordCall } from '../src/record.ts';
-import type { CallOutcome } from '../src/rpc/calls.ts';
+import type { CallOutcome } from '../src/rpc/call-gate.ts';
 import { createLogger, createMetrics } from '../src/telemetry.ts';
 
 const CALL: CallOutcome = {

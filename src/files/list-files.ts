@@ -21,8 +21,8 @@ interface Ports extends LookPorts {
   store: Pick<FileStore, 'list'> & LookPorts['store'];
 }
 
-const PAGE_SIZE_DEFAULT = 100;
-const PAGE_SIZE_MAX = 1_000;
+export const PAGE_SIZE_DEFAULT = 100;
+export const PAGE_SIZE_MAX = 1_000;
 
 /** How many pending uploads a first page looks at, newest first. The rest is the sweeper's. */
 const PENDING_LOOKS_MAX = 300;

@@ -1,24 +1,27 @@
-import { type ContextKey, createContextKey, type HandlerContext } from '@connectrpc/connect';
+import type { IncomingHttpHeaders } from 'node:http';
 
-/** Who calls, as its wire tells: all that is read of a call before anything is done for it. */
+/** The sender of one call, as its headers and its connection tell: all that is read before anything is done for it. */
 export interface Caller {
-  /** What the call's metadata says by this name, in lower case; several values are joined by a comma. */
+  /** The value of a header, by its name in lower case; several values are joined by a comma. */
   header(name: string): string | undefined;
   headerNames(): Iterable<string>;
-  /** What the call came over, as its wire's server knows it; `undefined` when it is gone already. */
+  /** The host that the request was sent to, with its port: `:authority` or `Host`. */
+  readonly authority: string | undefined;
+  /** The socket; `undefined` when it is gone already. */
   readonly connection: object | undefined;
 }
 
-/** For a wire whose contexts are Connect's own. */
-export const CONNECTION: ContextKey<object | undefined> = createContextKey<object | undefined>(undefined);
-
-/** The gRPC wire's contexts are callers themselves: `Headers`, made for each call, would cost as much as all else that is read. */
-export function callerOf(context: HandlerContext): Caller {
-  if ('header' in context) return context as HandlerContext & Caller;
-  const { requestHeader, values } = context;
+/** Both protocols' servers give the headers in the same form. */
+export function createCaller(headers: IncomingHttpHeaders, connection: object | undefined): Caller {
   return {
-    header: (name) => requestHeader.get(name) ?? undefined,
-    headerNames: () => requestHeader.keys(),
-    connection: values.get(CONNECTION),
+    header(name) {
+      const value = headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+    headerNames: () => Object.keys(headers),
+    get authority() {
+      return (headers[':authority'] as string | undefined) ?? headers.host;
+    },
+    connection,
   };
 }

@@ -1,9 +1,8 @@
 import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
-import { status } from '@grpc/grpc-js';
 import { type Deadline, DeadlineSpent } from '../files/deadline.ts';
-import { FileError } from '../files/file-error.ts';
-import { type Caller, callerOf } from './caller.ts';
+import { type AdmittedCall, admittedCallOf, type CallOutcome, outcomeOf } from './call-gate.ts';
+import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 
 /** What a method knows of the call that it answers. */
@@ -19,49 +18,31 @@ export type Methods<Service extends DescService> = {
     : never;
 };
 
-/** How one call ended. */
-export interface CallOutcome {
-  method: string;
-  /** As gRPC spells it: `OK`, `NOT_FOUND`… */
-  code: string;
-  /** Empty for success, and for what has none. */
-  reason: string;
-  seconds: number;
-  userId: string | undefined;
-  /** The fault behind an error that is not the caller's. Never sent. */
-  fault: unknown;
-}
-
 export interface CallPolicy {
-  /** @throws FileError UNAUTHENTICATED */
-  identify: (caller: Caller) => string;
-  /** Takes a place for a call's work, and gives the way to leave it. @throws FileError OVERLOADED */
-  admit: (userId: string) => () => void;
   /** Wraps a call, so that what it does is traced as part of it. */
   trace: <Result>(method: string, caller: Caller, run: () => Promise<Result>) => Promise<Result>;
   onEnd: (outcome: CallOutcome) => void;
-  /** For a call that names none. */
-  defaultTimeoutMs: number;
-  /** A caller may ask for more; it is clamped, not refused. */
-  maxTimeoutMs: number;
 }
 
 type Run = (request: never, call: Call) => Promise<never>;
+type Weigh = (request: never) => number;
 
 /**
- * The implementation that both wires serve. Identity, deadline, errors, traces
- * and the record of each call are here once, so the wires cannot differ in them.
+ * The implementation that both protocols serve, behind the gate (`call-gate.ts`). Weights, deadlines, errors, traces
+ * and the record of each call are here once, so the protocols cannot differ in them.
  */
 export function implement<Service extends DescService>(
   service: Service,
   policy: CallPolicy,
+  weights: { [Name in keyof Service['method']]: (request: never) => number },
   methods: Methods<Service>,
 ): ServiceImpl<Service> {
   const implementation: Record<string, unknown> = {};
   for (const { localName, name } of service.methods) {
     const run = methods[localName as keyof typeof methods] as unknown as Run;
+    const weigh = weights[localName as keyof typeof weights];
     implementation[localName] = (request: never, context: HandlerContext) =>
-      answer(name, run, request, context, policy);
+      answer(name, run, weigh, request, admittedCallOf(context), policy);
   }
   return implementation as ServiceImpl<Service>;
 }
@@ -69,34 +50,24 @@ export function implement<Service extends DescService>(
 async function answer(
   method: string,
   run: Run,
+  weigh: Weigh,
   request: never,
-  context: HandlerContext,
+  admitted: AdmittedCall,
   policy: CallPolicy,
 ): Promise<never> {
-  const startMs = performance.now();
-  let userId: string | undefined;
+  const { userId, startMs, caller } = admitted;
   try {
-    const caller = callerOf(context);
-    const user = policy.identify(caller);
-    userId = user;
-    const timeoutMs = Math.min(context.timeoutMs() ?? policy.defaultTimeoutMs, policy.maxTimeoutMs);
-    // A call whose time is spent does nothing at all.
-    if (timeoutMs <= 0) throw new DeadlineSpent('the deadline has passed');
-    const leave = policy.admit(user);
+    const timeoutMs = admitted.timeLeftMs();
     const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - wayBackMs(timeoutMs)) };
+    admitted.begin(weigh(request));
     const work = () => run(request, call);
-    const response = await policy.trace(method, caller, () => within(timeoutMs, work, leave));
-    policy.onEnd(outcome('OK'));
+    const response = await policy.trace(method, caller, () => within(timeoutMs, work, admitted));
+    policy.onEnd(outcomeOf(method, startMs, userId, 0));
     return response;
   } catch (error) {
     const connectError = toConnectError(error);
-    policy.onEnd(outcome(status[connectError.code] ?? 'UNKNOWN', error));
+    policy.onEnd(outcomeOf(method, startMs, userId, connectError.code, error));
     throw connectError;
-  }
-
-  function outcome(code: string, fault?: unknown): CallOutcome {
-    const reason = fault instanceof FileError ? fault.reason : '';
-    return { method, code, reason, seconds: (performance.now() - startMs) / 1_000, userId, fault };
   }
 }
 
@@ -104,23 +75,27 @@ const WAY_BACK_SHARE = 0.1;
 const WAY_BACK_MAX_MS = 300;
 
 /**
- * What is kept of a call's time for the answer: where Postgres or S3 hangs, the
- * caller hears who it is and when to retry, and does not run into its own deadline.
+ * Time reserved for the response. If Postgres or S3 hangs, the client gets UNAVAILABLE with a RetryInfo instead of its
+ * own DEADLINE_EXCEEDED.
  */
 function wayBackMs(timeoutMs: number): number {
   return Math.min(timeoutMs * WAY_BACK_SHARE, WAY_BACK_MAX_MS);
 }
 
 /**
- * The caller gets its answer in time. What has been begun goes on by itself and
- * comes to a state that others can finish; its place is free when it has ended.
+ * The caller gets its answer in time. Work that has begun goes on by itself and comes to a state that others can
+ * finish; its place is free when it has ended.
  */
-function within<Result>(timeoutMs: number, work: () => Promise<Result>, leave: () => void): Promise<Result> {
+function within<Result>(
+  timeoutMs: number,
+  work: () => Promise<Result>,
+  admitted: AdmittedCall,
+): Promise<Result> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new DeadlineSpent('the deadline has passed')), timeoutMs);
     const end = () => {
       clearTimeout(timer);
-      leave();
+      admitted.end();
     };
     work().then(
       (result) => {

@@ -1,38 +1,79 @@
 import type { Server, Socket } from 'node:net';
 
-/** Who has been answered on a connection: as the plain socket, and as the TLS one upon it, tell it alike. */
-type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
+/** The ends of a connection, as the plain socket, the TLS one upon it and an HTTP/2 session all tell them. */
+type Ends = Pick<Socket, 'remoteAddress' | 'remotePort'>;
+
+/** One open connection of a port, as far as its place among the others depends on it. */
+export interface Connection {
+  /** A call of this connection was accepted: its gateway has proved itself, and it named a user. */
+  identified(): void;
+  callBegins(): void;
+  callEnds(): void;
+}
 
 export interface ConnectionLimit {
-  /** A call of this connection has been answered: it is nobody's who only fills the port. */
-  answered(peer: Peer): void;
+  /** `undefined` when it is closed already. */
+  of(ends: Ends): Connection | undefined;
+}
+
+class OpenConnection implements Connection {
+  readonly socket: Socket;
+  isIdentified = false;
+  calls = 0;
+  /** When its last call began or ended, or since when it is open. */
+  usedMs = performance.now();
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  identified(): void {
+    this.isIdentified = true;
+  }
+
+  callBegins(): void {
+    this.calls++;
+    this.usedMs = performance.now();
+  }
+
+  callEnds(): void {
+    this.calls--;
+    this.usedMs = performance.now();
+  }
 }
 
 /**
- * Bounds a port's connections. Where there are too many, the oldest that has not
- * had an answer yet gives way: whoever opens connections and says nothing, or
- * says it slowly, so locks out neither the gateways that are there nor a new one,
- * which has its first answer within milliseconds.
+ * Limits a port's connections. If one too many is opened, another one is closed, in this order: the oldest on which no
+ * call was ever accepted; the one idle longest; the new one, when all others are busy. So a peer that only opens
+ * connections, or that asks for `/livez`, or whose calls are refused, keeps no gateway out.
  */
 export function limitConnections(server: Server, max: number): ConnectionLimit {
-  const strangers = new Map<string, Socket>();
-  let open = 0;
+  // In the order in which they were opened.
+  const open = new Map<string, OpenConnection>();
   server.prependListener('connection', (socket: Socket) => {
     const name = nameOf(socket);
-    open += 1;
-    strangers.set(name, socket);
+    const opened = new OpenConnection(socket);
+    open.set(name, opened);
     socket.once('close', () => {
-      open -= 1;
-      strangers.delete(name);
+      if (open.get(name) === opened) open.delete(name);
     });
-    if (open <= max) return;
-    // The newcomer itself, where all others are known.
-    const [oldest] = strangers.values();
-    oldest?.destroy();
+    if (open.size > max) superfluous(open.values(), opened).socket.destroy();
   });
-  return { answered: (peer) => void strangers.delete(nameOf(peer)) };
+  return { of: (ends) => open.get(nameOf(ends)) };
 }
 
-function nameOf({ remoteAddress, remotePort }: Peer): string {
+function superfluous(connections: Iterable<OpenConnection>, opened: OpenConnection): OpenConnection {
+  let idlest: OpenConnection | undefined;
+  for (const connection of connections) {
+    if (connection === opened) continue;
+    if (!connection.isIdentified) return connection;
+    if (connection.calls === 0 && connection.usedMs < (idlest?.usedMs ?? Number.POSITIVE_INFINITY)) {
+      idlest = connection;
+    }
+  }
+  return idlest ?? opened;
+}
+
+function nameOf({ remoteAddress, remotePort }: Ends): string {
   return `${remoteAddress} ${remotePort}`;
 }

@@ -64,3 +64,20 @@ export function toConnectError(error: unknown): ConnectError {
   }
   return connectError;
 }
+
+/** What a request's message may not exceed is its method's limit (`message-limits.ts`). */
+export function messageTooLarge(maxBytes: number): ConnectError {
+  return new ConnectError(
+    `the request message is larger than ${maxBytes} bytes, which is the most that this method takes`,
+    Code.ResourceExhausted,
+  );
+}
+
+/** All calls together have as much in memory as they may. */
+export function messagesTooMany(): ConnectError {
+  return toConnectError(
+    new FileError('OVERLOADED', 'the service has more request messages in memory than it can take; retry', {
+      retryAfterMs: 1_000,
+    }),
+  );
+}

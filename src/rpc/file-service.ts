@@ -8,6 +8,7 @@ import type { createPresignedUpload } from '../files/create-presigned-upload.ts'
 import type { deleteFile } from '../files/delete-file.ts';
 import type { getFile } from '../files/get-file.ts';
 import type { listFiles } from '../files/list-files.ts';
+import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
 import { type CallPolicy, implement } from './calls.ts';
 import { renderFile, renderTime } from './render.ts';
 
@@ -28,7 +29,7 @@ export function createFileService(
   files: FileOperations,
   policy: CallPolicy,
 ): ServiceImpl<typeof FileService> {
-  return implement(FileService, policy, {
+  return implement(FileService, policy, FILE_SERVICE_WEIGHTS, {
     async createPresignedUpload(request, { userId, deadline }) {
       const answer = await files.createPresignedUpload(userId, request, deadline);
       const { s3Key, md5 } = answer;

@@ -1,8 +1,9 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { type ContextValues, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Metadata } from '@grpc/grpc-js';
-import type { Caller } from './caller.ts';
-import { timeLeft } from './timeout-headers.ts';
+import type { AdmittedCall } from './call-gate.ts';
+import { admittedCallOn } from './grpc-gate.ts';
+import { streamOf } from './grpc-http2.ts';
 
 /** The part that grpc-js's calls of all four kinds have, and that is read here. */
 export interface GrpcCall {
@@ -13,13 +14,14 @@ export interface GrpcCall {
 }
 
 /**
- * What an implementation may ask of its call. Most ask for a header and the
- * deadline alone, so everything else is made when it is first asked for.
+ * What an implementation may ask of its call. Most ask for the admitted call
+ * alone, so everything else is made when it is first asked for.
  */
-export class GrpcCallContext implements HandlerContext, Caller {
+export class GrpcCallContext implements HandlerContext {
   readonly protocolName = 'grpc';
   readonly requestMethod = 'POST';
   readonly method: DescMethod;
+  readonly admittedCall: AdmittedCall | undefined;
   readonly #call: GrpcCall;
   #requestHeader: Headers | undefined;
   #responseHeader: Headers | undefined;
@@ -30,29 +32,11 @@ export class GrpcCallContext implements HandlerContext, Caller {
   constructor(method: DescMethod, call: GrpcCall) {
     this.method = method;
     this.#call = call;
-  }
-
-  header(name: string): string | undefined {
-    const values = this.#call.metadata.get(name);
-    return values.length === 0 ? undefined : values.join(', ');
-  }
-
-  headerNames(): Iterable<string> {
-    return Object.keys(this.#call.metadata.getMap());
-  }
-
-  /**
-   * In public, grpc-js tells of a connection by `getAuthContext` alone, which makes
-   * an object of the whole certificate for each call. Where its inside changes, no
-   * caller is trusted, and test/process/mtls.test.ts fails.
-   */
-  get connection(): object | undefined {
-    const inside = this.#call as { call?: { stream?: { session?: { socket?: object } } } };
-    return inside.call?.stream?.session?.socket;
+    this.admittedCall = admittedCallOn(streamOf(call));
   }
 
   timeoutMs(): number | undefined {
-    return timeLeft(this.#call.metadata);
+    return this.admittedCall?.timeLeftMs();
   }
 
   get service(): DescService {

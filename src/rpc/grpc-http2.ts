@@ -11,6 +11,11 @@ interface Insides {
   http2Servers: Map<Http2Server, unknown>;
 }
 
+/** The HTTP/2 stream of a call. Where its inside changes, no call finds its admission, and every test fails. */
+export function streamOf(call: unknown): object | undefined {
+  return (call as { call?: { stream?: object } }).call?.stream;
+}
+
 /** Before it listens. */
 export function setHttp2Options(server: Server, options: ServerOptions): void {
   Object.assign((server as unknown as Insides).commonServerOptions, options);

@@ -1,11 +1,14 @@
+import type { DescService } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health as HealthService } from '../../gen/health/v1/health_pb.ts';
+import type { CallGate } from './call-gate.ts';
 import { limitConnections } from './connection-limit.ts';
 import { addService } from './grpc-bridge.ts';
+import { guardGrpc } from './grpc-gate.ts';
 import { http2Servers, setHttp2Options } from './grpc-http2.ts';
 import type { Health } from './health.ts';
 import { limitHttp2 } from './http2-limits.ts';
@@ -13,13 +16,13 @@ import {
   CONNECTIONS_MAX,
   HTTP2_OPTIONS,
   IDLE_TIMEOUT_MS,
-  MESSAGE_MAX_BYTES,
   PING_INTERVAL_MS,
   PING_TIMEOUT_MS,
+  UNPROVEN_REQUESTS_MAX,
 } from './limits.ts';
+import { type MessageBudget, PARTS_MESSAGE_MAX_BYTES } from './message-limits.ts';
 import { createReflection } from './reflection.ts';
 import { StreamEndingServer } from './stream-ending-server.ts';
-import { passDeadlines } from './timeout-headers.ts';
 import { type Certificates, CurrentCredentials } from './tls.ts';
 
 export interface GrpcServer {
@@ -29,14 +32,19 @@ export interface GrpcServer {
   stop(graceMs: number): Promise<void>;
 }
 
+export interface GrpcServerOptions {
+  fileService: ServiceImpl<typeof FileService>;
+  gate: CallGate;
+  budget: MessageBudget;
+  health: Health;
+  certificates?: Certificates | undefined;
+}
+
 /** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
-export function createGrpcServer(
-  fileService: ServiceImpl<typeof FileService>,
-  health: Health,
-  certificates?: Certificates,
-): GrpcServer {
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { fileService, gate, budget, health, certificates } = options;
   const server = new StreamEndingServer({
-    'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
+    'grpc.max_receive_message_length': PARTS_MESSAGE_MAX_BYTES.binary,
     'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
     'grpc.keepalive_time_ms': PING_INTERVAL_MS,
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
@@ -50,6 +58,7 @@ export function createGrpcServer(
   addService(server, ServerReflectionV1, reflection.v1);
   addService(server, ServerReflectionV1Alpha, reflection.v1alpha);
   health.grpc.addToServer(server);
+  const methods = methodsByPath([FileService, HealthService, ServerReflectionV1, ServerReflectionV1Alpha]);
   const credentials = certificates
     ? new CurrentCredentials(certificates)
     : ServerCredentials.createInsecure();
@@ -60,8 +69,15 @@ export function createGrpcServer(
         server.bindAsync(authority(host, port), credentials, (error, bound) => {
           if (error) return reject(error);
           for (const http2 of http2Servers(server)) {
-            limitHttp2(http2, limitConnections(http2, CONNECTIONS_MAX));
-            passDeadlines(http2);
+            const connections = limitConnections(http2, CONNECTIONS_MAX);
+            guardGrpc(http2, {
+              methods,
+              gate,
+              connections,
+              budget,
+              unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
+            });
+            limitHttp2(http2);
           }
           resolve(bound);
         });
@@ -77,6 +93,14 @@ export function createGrpcServer(
         server.endStreams();
       }),
   };
+}
+
+function methodsByPath(services: readonly DescService[]) {
+  return new Map(
+    services.flatMap(({ typeName, methods }) =>
+      methods.map((method) => [`/${typeName}/${method.name}`, method] as const),
+    ),
+  );
 }
 
 function authority(host: string, port: number): string {

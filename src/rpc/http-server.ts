@@ -1,17 +1,14 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
+import { constants, type Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { createContextValues, type ServiceImpl } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
-import { CONNECTION } from './caller.ts';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import type { CallGate } from './call-gate.ts';
+import { createConnectHandler } from './connect-handler.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
-import { HEADERS_MAX_COUNT, MESSAGE_MAX_BYTES } from './limits.ts';
-import { createReflection } from './reflection.ts';
-import { clampTimeouts } from './timeout-headers.ts';
+import { HEADERS_MAX_COUNT } from './limits.ts';
+import type { MessageBudget } from './message-limits.ts';
 import type { Certificates } from './tls.ts';
 
 export interface HttpServer {
@@ -26,52 +23,46 @@ export interface HttpServer {
 /** A plain page beside the calls, as an orchestrator or a scraper asks for it. */
 export type Page = () => Promise<{ status: number; contentType: string; body: string }>;
 
-/** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
-export function createHttpServer(
-  fileService: ServiceImpl<typeof FileService>,
-  pages: Record<string, Page>,
-  certificates?: Certificates,
-): HttpServer {
-  // Health is gRPC's; here it is a page.
-  const reflection = createReflection([FileService]);
-  const connect = connectNodeAdapter({
-    routes: (router) => {
-      router.service(FileService, fileService);
-      router.service(ServerReflectionV1, reflection.v1);
-      router.service(ServerReflectionV1Alpha, reflection.v1alpha);
-    },
-    readMaxBytes: MESSAGE_MAX_BYTES,
-    contextValues: (request) => createContextValues().set(CONNECTION, connectionOf(request)),
-    // Also of HTTP/2, whose compatibility layer is the same but for its types.
-    fallback: (request, response) =>
-      void servePage(pages, request as IncomingMessage, response as ServerResponse),
-  });
+export interface HttpServerOptions {
+  fileService: ServiceImpl<typeof FileService>;
+  gate: CallGate;
+  budget: MessageBudget;
+  pages: Record<string, Page>;
+  certificates?: Certificates | undefined;
+}
 
+/** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
+export function createHttpServer({ pages, certificates, ...options }: HttpServerOptions): HttpServer {
   let announced = false;
   let stopping = false;
   const underWay = new Map<ServerResponse, IncomingMessage>();
-  const { server, closeConnections, destroyConnections } = createHttp1AndHttp2Server((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     underWay.set(response, request);
     response.once('close', () => {
       underWay.delete(response);
       // Kept alive, its connection would hold up the stop for another five seconds.
       if (stopping) setImmediate(closeConnections);
     });
+    response.once('finish', () => takeNothingMore(request));
     if (announced) askToClose(response, request);
     if (stopping) endStream(response, request);
     if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
       refuse(response, 431, 'too many headers');
       return;
     }
-    clampTimeouts(request.headers);
     try {
-      connect(request, response);
+      if (!serveCall(request, response)) void servePage(pages, request, response);
     } catch {
       // connect-node makes a URL of path and authority outside of any handler: one
       // request with the Host `a:99999` would end the process.
       refuse(response, 400, 'malformed Host or path');
     }
-  }, certificates);
+  };
+  const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
+    listener,
+    certificates,
+  );
+  const serveCall = createConnectHandler({ ...options, connections });
 
   return {
     async listen(host, port) {
@@ -104,14 +95,14 @@ function askToClose(response: ServerResponse, request: IncomingMessage): void {
   if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
 }
 
+/** An answered request needs no more of its body. Over HTTP/1.1 Node reads the rest and drops it. */
+function takeNothingMore(request: IncomingMessage | Http2ServerRequest): void {
+  if ('stream' in request && !request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
 /** A reflection stream is open for as long as its client likes. There is nothing in it to be lost. */
 function endStream(response: ServerResponse, request: IncomingMessage): void {
   if (request.url?.startsWith('/grpc.reflection.')) response.destroy();
-}
-
-/** Of HTTP/2, the one that all its calls share. */
-function connectionOf(request: IncomingMessage | Http2ServerRequest): object | undefined {
-  return 'stream' in request ? request.stream.session?.socket : request.socket;
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { limitConnections } from './connection-limit.ts';
+import { type ConnectionLimit, limitConnections } from './connection-limit.ts';
 import { limitHttp2 } from './http2-limits.ts';
 import {
   CONNECTIONS_MAX,
@@ -11,6 +11,7 @@ import {
   REQUEST_TIMEOUT_MS,
   STALLED_SOCKET_TIMEOUT_MS,
 } from './limits.ts';
+import { watchReader } from './stalled-reader.ts';
 import { type Certificates, createSecureServer } from './tls.ts';
 
 /** The first bytes of every HTTP/2 connection (RFC 9113, 3.4); no HTTP/1 request begins so. */
@@ -21,6 +22,7 @@ const REQUEST_CHECK_INTERVAL_MS = 1_000;
 
 export interface Http1AndHttp2Server {
   server: Server;
+  connections: ConnectionLimit;
   /** Ends the connections that have no call under way, and the others after theirs. */
   closeConnections(): void;
   destroyConnections(): void;
@@ -93,11 +95,12 @@ export function createHttp1AndHttp2Server(
   });
 
   const connections = limitConnections(server, CONNECTIONS_MAX);
-  server.on('request', ({ socket }, response) => response.once('finish', () => connections.answered(socket)));
-  limitHttp2(http2, connections);
+  server.on('request', (_, response) => watchReader(response, () => response.destroy()));
+  limitHttp2(http2);
 
   return {
     server,
+    connections,
     closeConnections() {
       server.closeIdleConnections();
       for (const socket of silent) socket.destroy();

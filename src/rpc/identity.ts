@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { FileError } from '../files/file-error.ts';
+import { isLoopbackAuthority } from '../loopback.ts';
 import type { Caller } from './caller.ts';
 import { peerOf } from './peer.ts';
 
@@ -53,12 +54,25 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
 function trustBy(proof: GatewayProof): (caller: Caller) => void {
   switch (proof.kind) {
     case 'none':
-      return () => undefined;
+      return trustByAddress;
     case 'token':
       return trustByToken(proof.tokens);
     case 'mtls':
       return trustByCertificate(new Set(proof.names));
   }
+}
+
+/**
+ * Without any other proof the service listens on loopback alone, and what is sent there by another name was not meant
+ * for it: a web page whose own name has just been resolved to 127.0.0.1 (DNS rebinding) would read any user's files.
+ */
+function trustByAddress({ authority }: Caller): void {
+  if (isLoopbackAuthority(authority)) return;
+  throw new FileError(
+    'GATEWAY_UNTRUSTED',
+    'with GATEWAY_AUTH=none the service takes calls by a loopback name only: localhost, 127.0.0.1 or [::1]',
+    { metadata: { header: 'host' } },
+  );
 }
 
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {

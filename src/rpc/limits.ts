@@ -6,12 +6,6 @@ import type { ServerOptions } from 'node:http2';
  */
 
 /**
- * The largest message, also after its decompression. The largest honest one has
- * the MD5s of 10,000 parts (180 kB); connect-node's own limit is about 4 GiB.
- */
-export const MESSAGE_MAX_BYTES = 1024 * 1024;
-
-/**
  * How many calls one connection may have at once. A gateway multiplexes all its
  * users over few connections; Node's own limit is 2^32 - 1, which lets one
  * connection ask for all memory there is.
@@ -75,3 +69,21 @@ export const HTTP2_OPTIONS = {
   streamResetBurst: STREAMS_PER_CONNECTION_MAX,
   streamResetRate: 100,
 } satisfies ServerOptions;
+
+/**
+ * Requests without proof (health, reflection) that are not here as a whole, of a port. A health check is whole within
+ * milliseconds, so a thousand are never honest; each may hold 16 KiB.
+ */
+export const UNPROVEN_REQUESTS_MAX = 1_000;
+
+/** Open streams (health Watch, reflection) of one connection: a client needs one of each, and another while it moves. */
+export const OPEN_STREAMS_PER_CONNECTION_MAX = 4;
+
+/** Of a port: one Watch for each connection that there may be. Beyond that the oldest ends, and its client opens another. */
+export const OPEN_STREAMS_MAX = 1_000;
+
+/**
+ * The life of an open stream, give or take a tenth. A client that still wants it opens another, which gRPC's own health
+ * checking does at once; one that is forgotten somewhere ends.
+ */
+export const OPEN_STREAM_LIFE_MS = 1_800_000;

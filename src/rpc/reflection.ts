@@ -6,7 +6,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import { Code, type ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { file_files_v1_error_reason } from '../../gen/files/v1/error_reason_pb.ts';
 import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import {
@@ -23,6 +23,12 @@ export interface Reflection {
   v1: ServiceImpl<typeof ServerReflectionV1>;
   v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha>;
 }
+
+/** Of one stream. grpcurl and buf curl ask fewer than thirty for all that is here. */
+const QUESTIONS_MAX = 200;
+
+/** Longer names are none, and an answer repeats the question. */
+const NAME_MAX_CHARACTERS = 512;
 
 /** What can be asked for beside what the services need: the reasons, and what errors carry. */
 const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details];
@@ -41,6 +47,15 @@ export function createReflection(services: readonly DescService[]): Reflection {
   const registry = createRegistry(...allFiles);
 
   function answer(question: Question): Answer {
+    if (isTooLong(question)) {
+      return {
+        case: 'errorResponse',
+        value: {
+          errorCode: Code.InvalidArgument,
+          errorMessage: `names have at most ${NAME_MAX_CHARACTERS} characters`,
+        },
+      };
+    }
     switch (question.case) {
       case 'listServices':
         return {
@@ -74,7 +89,14 @@ export function createReflection(services: readonly DescService[]): Reflection {
 
   const v1: ServiceImpl<typeof ServerReflectionV1> = {
     async *serverReflectionInfo(requests) {
+      let questions = 0;
       for await (const request of requests) {
+        if (++questions > QUESTIONS_MAX) {
+          throw new ConnectError(
+            `a stream answers ${QUESTIONS_MAX} questions; open another`,
+            Code.ResourceExhausted,
+          );
+        }
         yield {
           validHost: request.host,
           originalRequest: request,
@@ -97,12 +119,24 @@ function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()
   });
 }
 
+/** Encoded once for all answers: up to 36 kB each. */
+const encodedFiles = new WeakMap<DescFile, Uint8Array[]>();
+
 function descriptors(file: DescFile | undefined, name: string): Answer {
   if (file === undefined) return notFound(name);
-  const fileDescriptorProto = withDependencies([file]).map(({ proto }) =>
-    toBinary(FileDescriptorProtoSchema, proto),
-  );
+  let fileDescriptorProto = encodedFiles.get(file);
+  if (fileDescriptorProto === undefined) {
+    fileDescriptorProto = withDependencies([file]).map(({ proto }) =>
+      toBinary(FileDescriptorProtoSchema, proto),
+    );
+    encodedFiles.set(file, fileDescriptorProto);
+  }
   return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
+}
+
+function isTooLong({ case: kind, value }: Question): boolean {
+  const name = kind === 'fileContainingExtension' ? value.containingType : value;
+  return typeof name === 'string' && name.length > NAME_MAX_CHARACTERS;
 }
 
 function notFound(name: string): Answer {

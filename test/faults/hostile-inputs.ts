@@ -138,7 +138,7 @@ const httpLine = fc.oneof(
 );
 const httpHeader = fc.oneof(
   fc.constantFrom(
-    'Host: a',
+    'Host: localhost',
     'Host: a:99999',
     'Host: %',
     'Content-Type: application/json',

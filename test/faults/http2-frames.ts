@@ -61,7 +61,7 @@ export function grpcHeaders(path: string, further: Record<string, string> = {}):
     ':method': 'POST',
     ':scheme': 'http',
     ':path': path,
-    ':authority': 'files',
+    ':authority': 'localhost',
     te: 'trailers',
     'content-type': 'application/grpc',
     'x-user-id': 'ada',

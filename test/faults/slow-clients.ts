@@ -73,9 +73,9 @@ export const SLOW_CLIENTS = {
   HTTP: {
     ...HTTP2_CLIENTS,
     'a first line, byte by byte': trickling('GET /', 'a'),
-    'headers, line by line': trickling('GET /livez HTTP/1.1\r\nHost: a\r\n', 'x-more: a\r\n'),
+    'headers, line by line': trickling('GET /livez HTTP/1.1\r\nHost: localhost\r\n', 'x-more: a\r\n'),
     'an HTTP/1 body, byte by byte': trickling(
-      `POST ${LIST} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`,
+      `POST ${LIST} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`,
       ' ',
     ),
   },

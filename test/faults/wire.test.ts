@@ -96,19 +96,19 @@ it('authorities that are none: `a:99999`, `%`, `a[b`, `a:x`', async (context) =>
 
 it('odd targets, methods and lengths', async (context) => {
   const rpc = '/files.v1.FileService/ListFiles';
-  const ordinary = `POST ${rpc} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-User-Id: ada\r\n`;
+  const ordinary = `POST ${rpc} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-User-Id: ada\r\n`;
   const cases: [string, string[]][] = [
-    ['POST // HTTP/1.1\r\nHost: a\r\n\r\n', ['404']],
-    ['OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', ['404']],
-    [`GET http://a:99999${rpc} HTTP/1.1\r\nHost: a\r\n\r\n`, ['404']],
+    ['POST // HTTP/1.1\r\nHost: localhost\r\n\r\n', ['404']],
+    ['OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n', ['404']],
+    [`GET http://a:99999${rpc} HTTP/1.1\r\nHost: localhost\r\n\r\n`, ['404']],
     ['CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', ['closed']],
-    [`OPTIONS ${rpc} HTTP/1.1\r\nHost: a\r\n\r\n`, ['405']],
+    [`OPTIONS ${rpc} HTTP/1.1\r\nHost: localhost\r\n\r\n`, ['405']],
     [
-      `GET ${rpc} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n`,
+      `GET ${rpc} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n`,
       ['405', '415'],
     ],
     [`${ordinary}Expect: tea\r\nContent-Length: 2\r\n\r\n{}`, ['417']],
-    [`GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, ['431']],
+    [`GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, ['431']],
     [`${ordinary}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`, ['400']],
     [`${ordinary}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, ['400']],
     [`${ordinary}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`, ['400']],
@@ -232,7 +232,7 @@ it('headers of 20 kB, and 200 headers', async (context) => {
   const asked: Promise<RawAnswer>[] = [];
   for (const further of [big, many]) {
     const lines = Object.entries(further).map(([name, value]) => `${name}: ${value}\r\n`);
-    asked.push(tell(httpPort, `GET /livez HTTP/1.1\r\nHost: a\r\n${lines.join('')}\r\n`));
+    asked.push(tell(httpPort, `GET /livez HTTP/1.1\r\nHost: localhost\r\n${lines.join('')}\r\n`));
     for (const port of [grpcPort, httpPort]) {
       using raw = await openRawHttp2(port);
       const block = headerBlock(grpcHeaders('/files.v1.FileService/ListFiles', further));

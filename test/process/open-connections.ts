@@ -63,7 +63,7 @@ export async function heldCall({ http }: Address): Promise<HeldCall> {
     answer.text += text;
   });
   socket.write(
-    'POST /files.v1.FileService/ListFiles HTTP/1.1\r\nHost: files\r\nContent-Type: application/json\r\n' +
+    'POST /files.v1.FileService/ListFiles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n' +
       'X-User-Id: ada\r\nContent-Length: 2\r\n\r\n{',
   );
   // A connection that is reset is as closed as any.

@@ -1,7 +1,11 @@
-import { createContextValues, type HandlerContext } from '@connectrpc/connect';
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { createAdmission } from '../../src/rpc/admission.ts';
+import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
+import { type Admission, createAdmission, type Place } from '../../src/rpc/admission.ts';
+import { type AdmittedCall, createCallGate } from '../../src/rpc/call-gate.ts';
+import { FILE_SERVICE_WEIGHTS } from '../../src/rpc/call-weights.ts';
+import { createCaller } from '../../src/rpc/caller.ts';
 import { implement } from '../../src/rpc/calls.ts';
 import { failureOf } from '../harness/failure.ts';
 import { newUser } from '../harness/made-up.ts';
@@ -10,8 +14,8 @@ import { startTestService, type TestService, WIRES } from '../harness/service.ts
 const PLACES = 256;
 
 /** Takes places for a user until one is refused. */
-function fill({ admit }: ReturnType<typeof createAdmission>, user: string): (() => void)[] {
-  const taken: (() => void)[] = [];
+function fill({ admit }: ReturnType<typeof createAdmission>, user: string): Place[] {
+  const taken: Place[] = [];
   try {
     for (;;) taken.push(admit(user));
   } catch (error) {
@@ -51,7 +55,7 @@ describe('a place', () => {
 
   it('is free again when it was given back', () => {
     const admission = createAdmission(PLACES);
-    for (const leave of fill(admission, 'greedy')) leave();
+    for (const place of fill(admission, 'greedy')) place.release();
     expect(admission.callsUnderWay).toBe(0);
     expect(fill(admission, 'greedy')).toHaveLength(PLACES / 2);
   });
@@ -72,24 +76,52 @@ it('a refused call is told when to come back, and not all at the same time', () 
   expect(new Set(pauses).size).toBeGreaterThan(50);
 });
 
-it('a call keeps its place until its work has ended, though its caller has gone', async () => {
-  const admission = createAdmission(2);
-  let finish = () => {};
-  const work = new Promise<void>((resolve) => {
-    finish = resolve;
+describe('a weight', () => {
+  it('counts against the user, and is given back whole', () => {
+    const admission = createAdmission(PLACES);
+    const place = admission.admit('heavy');
+    place.grow(40);
+    expect(admission.weightUnderWay).toBe(40);
+    expect(admission.callsUnderWay).toBe(1);
+    place.release();
+    expect(admission.weightUnderWay).toBe(0);
+    expect(fill(admission, 'heavy')).toHaveLength(PLACES / 2);
   });
-  const nothing = async () => ({});
-  const { listFiles } = implement(
-    FileService,
-    {
+
+  it('is refused where there is no room for it, and the call is as it was', () => {
+    const admission = createAdmission(PLACES);
+    const places = Array.from({ length: 3 }, () => admission.admit('heavy'));
+    for (const place of places.slice(0, 2)) place.grow(50);
+    expect(() => places[2]?.grow(60)).toThrow('more calls than it can take');
+    expect(admission.weightUnderWay).toBe(101);
+    places[2]?.grow(20);
+    expect(admission.weightUnderWay).toBe(120);
+  });
+
+  it('is never more than a lone call can have', () => {
+    for (const weightMax of [2, 3, 8]) {
+      const admission = createAdmission(weightMax);
+      const place = admission.admit('lone');
+      place.grow(1_000);
+      expect(admission.weightUnderWay).toBe(Math.floor(weightMax / 2));
+      place.release();
+    }
+  });
+});
+
+describe('an admitted call', () => {
+  const caller = createCaller({}, undefined);
+  const gate = (admission: Admission) =>
+    createCallGate({
       identify: () => 'user',
-      admit: admission.admit,
-      trace: (_, __, run) => run(),
+      admission,
       onEnd: () => {},
       defaultTimeoutMs: 20,
       maxTimeoutMs: 20,
-    },
-    {
+    });
+  const nothing = async () => ({});
+  const service = (work: Promise<unknown>) =>
+    implement(FileService, { trace: (_, __, run) => run(), onEnd: () => {} }, FILE_SERVICE_WEIGHTS, {
       listFiles: async () => {
         await work;
         return {};
@@ -101,15 +133,42 @@ it('a call keeps its place until its work has ended, though its caller has gone'
       createMultipartUpload: nothing,
       createPresignedParts: nothing,
       completeMultipartUpload: nothing,
-    },
-  );
-  const context = { requestHeader: new Headers(), timeoutMs: () => undefined, values: createContextValues() };
-  await expect(listFiles({} as never, context as unknown as HandlerContext)).rejects.toMatchObject({
-    rawMessage: 'the deadline has passed',
+    });
+  const contextOf = (admittedCall: AdmittedCall) => ({ admittedCall }) as unknown as HandlerContext;
+  const request = create(ListFilesRequestSchema, { pageSize: 1 });
+
+  it('keeps its place until its work has ended, though its client has gone', async () => {
+    const admission = createAdmission(2);
+    const { promise: work, resolve: finish } = Promise.withResolvers<void>();
+    const call = gate(admission).admit('ListFiles', caller, undefined, () => {});
+    await expect(service(work).listFiles(request, contextOf(call))).rejects.toMatchObject({
+      rawMessage: 'the deadline has passed',
+    });
+    call.close();
+    expect(admission.callsUnderWay).toBe(1);
+    finish();
+    await vi.waitFor(() => expect(admission.callsUnderWay).toBe(0));
   });
-  expect(admission.callsUnderWay).toBe(1);
-  finish();
-  await vi.waitFor(() => expect(admission.callsUnderWay).toBe(0));
+
+  it('keeps its place until its answer has been written', async () => {
+    const admission = createAdmission(2);
+    const call = gate(admission).admit('ListFiles', caller, undefined, () => {});
+    await service(Promise.resolve()).listFiles(request, contextOf(call));
+    expect(admission.callsUnderWay).toBe(1);
+    call.close();
+    expect(admission.callsUnderWay).toBe(0);
+  });
+
+  it('does nothing when its client has gone before it was decoded', async () => {
+    const admission = createAdmission(2);
+    const call = gate(admission).admit('ListFiles', caller, undefined, () => {});
+    call.close();
+    expect(admission.callsUnderWay).toBe(0);
+    await expect(service(Promise.resolve()).listFiles(request, contextOf(call))).rejects.toMatchObject({
+      rawMessage: 'the client has gone',
+    });
+    expect(admission.callsUnderWay).toBe(0);
+  });
 });
 
 describe('the service', () => {

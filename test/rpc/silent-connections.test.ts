@@ -9,6 +9,7 @@ import { createGrpcServer } from '../../src/rpc/grpc-server.ts';
 import { createHealth } from '../../src/rpc/health.ts';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http1-and-http2.ts';
 import { IDLE_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from '../../src/rpc/limits.ts';
+import { createMessageBudget } from '../../src/rpc/message-limits.ts';
 import { FRAME, openRawHttp2 } from '../faults/http2-frames.ts';
 
 // Minutes, in which nothing happens. Sockets have their own time.
@@ -16,7 +17,12 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 
 afterEach(() => void vi.useRealTimers());
 
 async function listenGrpc(): Promise<number> {
-  const server = createGrpcServer({} as ServiceImpl<typeof FileService>, createHealth());
+  const server = createGrpcServer({
+    fileService: {} as ServiceImpl<typeof FileService>,
+    gate: { admit: () => expect.unreachable('there are no calls') },
+    budget: createMessageBudget(),
+    health: createHealth(),
+  });
   onTestFinished(async () => {
     vi.useRealTimers();
     await server.stop(0);

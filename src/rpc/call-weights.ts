@@ -1,0 +1,42 @@
+import type { DescService, MessageShape } from '@bufbuild/protobuf';
+import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../files/list-files.ts';
+
+/**
+ * What calls cost compared with a GetFile, as admission counts them. A call weighs by what its request asks for, which
+ * is known before any work: the signatures to make, the rows to read, and the bytes of the answer, which wait in
+ * memory until the gateway has read them.
+ */
+
+/** Worst-case files are 1.3 kB each, so that a weight of 1 stands for at most 64 KiB of answer. */
+const FILES_PER_WEIGHT = 50;
+
+/** A page with a prefix examines up to 10,000 rows: up to 30 ms of Postgres. */
+const PREFIX_WEIGHT = 8;
+
+/** A signature takes 60 µs, an ordinary call 1 ms with all that it makes others do. */
+const SIGNATURES_PER_WEIGHT = 20;
+
+/** A decoded MD5 takes 200 bytes of memory, and 16 in Postgres. */
+const PART_MD5S_PER_WEIGHT = 500;
+
+/** It lists up to 10,000 parts and sends them back to S3: ten requests and a megabyte of XML. */
+const COMPLETE_WEIGHT = 8;
+
+type Weights<Service extends DescService> = {
+  [Name in keyof Service['method']]: (request: MessageShape<Service['method'][Name]['input']>) => number;
+};
+
+export const FILE_SERVICE_WEIGHTS: Weights<typeof FileService> = {
+  createPresignedUpload: () => 1,
+  listFiles: ({ pageSize, filenamePrefix }) =>
+    Math.ceil(Math.min(pageSize > 0 ? pageSize : PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX) / FILES_PER_WEIGHT) +
+    (filenamePrefix === '' ? 0 : PREFIX_WEIGHT),
+  getFile: () => 1,
+  deleteFile: () => 1,
+  createPresignedDownload: () => 1,
+  createMultipartUpload: ({ partMd5s }) => 1 + Math.ceil(partMd5s.length / PART_MD5S_PER_WEIGHT),
+  createPresignedParts: ({ partNumbers }) =>
+    Math.max(1, Math.ceil(partNumbers.length / SIGNATURES_PER_WEIGHT)),
+  completeMultipartUpload: () => COMPLETE_WEIGHT,
+};

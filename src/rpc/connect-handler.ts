@@ -1,0 +1,155 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Writable } from 'node:stream';
+import type { DescMethod } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  type ContextKey,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+  type ServiceImpl,
+} from '@connectrpc/connect';
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { ADMITTED_CALL, type CallGate } from './call-gate.ts';
+import { createCaller } from './caller.ts';
+import type { ConnectionLimit } from './connection-limit.ts';
+import { messagesTooMany, messageTooLarge } from './errors.ts';
+import { OPEN_STREAMS_MAX } from './limits.ts';
+import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from './message-limits.ts';
+import { createReflection } from './reflection.ts';
+import { clampTimeouts } from './timeout-headers.ts';
+import { limitUnprovenRequests } from './unproven-requests.ts';
+
+export interface ConnectHandlerOptions {
+  fileService: ServiceImpl<typeof FileService>;
+  gate: CallGate;
+  connections: ConnectionLimit;
+  budget: MessageBudget;
+}
+
+/** What the gate reads of the request behind a Connect context. */
+interface Exchange {
+  request: IncomingMessage | Http2ServerRequest;
+  response: ServerResponse | Http2ServerResponse;
+}
+
+const EXCHANGE: ContextKey<Exchange | undefined> = createContextKey<Exchange | undefined>(undefined);
+
+/**
+ * Serves calls by Connect, gRPC-Web and gRPC, on HTTP/1.1 and HTTP/2.
+ *
+ * connect-node's own adapter does the same, but decodes the messages of gRPC as they come; here a request is read as a
+ * whole before any of it is inflated.
+ *
+ * @returns `false`, having done nothing, when the path is none of a method's
+ * @throws when path and authority make no URL
+ */
+export function createConnectHandler(options: ConnectHandlerOptions) {
+  const { fileService, gate, connections, budget } = options;
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
+    binaryOptions: { readUnknownFields: false },
+    readMaxBytes: MESSAGE_MAX_BYTES,
+  });
+  const requestGate = (context: HandlerContext) => admit(context, gate, connections);
+  for (const method of FileService.methods) {
+    const run = fileService[method.localName as keyof typeof fileService];
+    router.rpc(method, run as never, { requestGate, readMaxBytes: messageMaxBytes(method, 'json') });
+  }
+  // Health is gRPC's; here it is a page.
+  const reflection = createReflection([FileService]);
+  router.service(ServerReflectionV1, reflection.v1);
+  router.service(ServerReflectionV1Alpha, reflection.v1alpha);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const noteUnproven = limitUnprovenRequests<Writable>(OPEN_STREAMS_MAX, (response) => response.destroy());
+
+  return (request: IncomingMessage, response: ServerResponse): boolean => {
+    const handler = handlers.get((request.url ?? '').split('?', 1)[0] ?? '');
+    if (handler === undefined) return false;
+    clampTimeouts(request.headers);
+    const values = createContextValues().set(EXCHANGE, { request, response });
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    if (handler.method.methodKind === 'unary') {
+      const body = universal.body as AsyncIterable<Uint8Array>;
+      universal.body = wholeBody(body, request, maxBodyBytes(handler.method, request), budget);
+    } else {
+      noteUnproven(response);
+    }
+    handler(universal)
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      // The client has gone.
+      .catch(() => response.destroy());
+    return true;
+  };
+}
+
+/** @throws ConnectError */
+function admit(context: HandlerContext, gate: CallGate, connections: ConnectionLimit): void {
+  const exchange = context.values.get(EXCHANGE);
+  if (exchange === undefined) throw new Error('a call without its request');
+  const { request, response } = exchange;
+  // It has closed already: nothing would tell when to give its place back.
+  if (isGone(exchange)) throw new ConnectError('the client has gone', Code.Canceled);
+  // Over HTTP/2, all calls of a connection share one.
+  const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
+  const connection = socket && connections.of(socket);
+  const caller = createCaller(request.headers, socket);
+  const call = gate.admit(context.method.name, caller, context.timeoutMs(), () => connection?.identified());
+  context.values.set(ADMITTED_CALL, call);
+  connection?.callBegins();
+  response.once('close', () => {
+    connection?.callEnds();
+    call.close();
+  });
+}
+
+function isGone({ request, response }: Exchange): boolean {
+  return 'stream' in request ? request.stream.destroyed || request.stream.closed : response.destroyed;
+}
+
+/** gRPC and gRPC-Web have a prefix before the message. */
+const PREFIX_BYTES = 5;
+
+function maxBodyBytes(method: DescMethod, { headers }: IncomingMessage): number {
+  const isJson = headers['content-type']?.includes('json') ?? false;
+  return messageMaxBytes(method, isJson ? 'json' : 'binary') + PREFIX_BYTES;
+}
+
+/**
+ * The body as one chunk, once the request has ended. It counts in the budget until the handler asks for more, which it
+ * does when it has decoded it.
+ *
+ * @throws ConnectError RESOURCE_EXHAUSTED
+ */
+async function* wholeBody(
+  body: AsyncIterable<Uint8Array>,
+  { headers }: IncomingMessage,
+  maxBytes: number,
+  budget: MessageBudget,
+): AsyncGenerator<Uint8Array> {
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
+      if (!budget.take(chunk.length)) throw messagesTooMany();
+      bytes += chunk.length;
+      chunks.push(chunk);
+    }
+    yield Buffer.concat(chunks, bytes);
+  } finally {
+    budget.giveBack(bytes);
+  }
+}

@@ -1,0 +1,137 @@
+import {
+  constants,
+  type Http2Server,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import type { AdmittedCall, CallGate } from './call-gate.ts';
+import { createCaller } from './caller.ts';
+import type { Connection, ConnectionLimit } from './connection-limit.ts';
+import { toConnectError } from './errors.ts';
+import { ACCEPTED_ENCODINGS, readGrpcMessage } from './grpc-message.ts';
+import { grpcStatus } from './grpc-status.ts';
+import { type MessageBudget, messageMaxBytes } from './message-limits.ts';
+import { readGrpcTimeout } from './timeout-headers.ts';
+import { limitUnprovenRequests } from './unproven-requests.ts';
+
+export interface GrpcGateOptions {
+  /** Of every method that the server has, by its path. */
+  methods: ReadonlyMap<string, DescMethod>;
+  gate: CallGate;
+  connections: ConnectionLimit;
+  budget: MessageBudget;
+  unprovenRequestsMax: number;
+}
+
+type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+
+const admittedCalls = new WeakMap<object, AdmittedCall>();
+
+/** The admitted call of a stream; none on methods that need no proof. */
+export function admittedCallOn(stream: object | undefined): AdmittedCall | undefined {
+  return stream && admittedCalls.get(stream);
+}
+
+/**
+ * Stands before grpc-js. A call of a user goes through the gate by its headers; then its request is read as a whole,
+ * and only then grpc-js is given the stream, the message and its end. By itself grpc-js inflates and decodes whatever
+ * comes: 10 kB of half-open requests without proof took it to the end of its heap.
+ *
+ * grpc-js listens for a stream's `data` and `end` like anything else: grpc-gate.test.ts fails when it does not any more.
+ */
+export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
+  const { methods, gate, connections, budget, unprovenRequestsMax } = options;
+  const grpcJs = server.listeners('stream') as OnStream[];
+  server.removeAllListeners('stream');
+  const pass: OnStream = (stream, headers) => {
+    for (const listener of grpcJs) listener.call(server, stream, headers);
+  };
+
+  const sessions = new WeakMap<Http2Session, Connection>();
+  server.on('session', (session) => {
+    const connection = connections.of(session.socket);
+    if (connection !== undefined) sessions.set(session, connection);
+  });
+  const noteUnproven = limitUnprovenRequests<ServerHttp2Stream>(unprovenRequestsMax, (stream) =>
+    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
+  );
+
+  /** @throws ConnectError */
+  function admit(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const { session } = stream;
+    const connection = session && sessions.get(session);
+    const timeout = headers['grpc-timeout'];
+    const timeoutMs = timeout === undefined ? undefined : readGrpcTimeout(timeout);
+    const caller = createCaller(headers, session?.socket);
+    const call = gate.admit(method.name, caller, timeoutMs, () => connection?.identified());
+    admittedCalls.set(stream, call);
+    connection?.callBegins();
+    stream.once('close', () => {
+      connection?.callEnds();
+      call.close();
+    });
+  }
+
+  async function serve(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+    try {
+      const encoding = headers['grpc-encoding'] as string | undefined;
+      const needsProof = method.parent === FileService;
+      if (needsProof) admit(method, stream, headers);
+      const isWhole = needsProof ? undefined : noteUnproven(stream);
+      // The gate has read it; grpc-js would cut it to 32 bits, and answer INTERNAL to one that it cannot read.
+      delete headers['grpc-timeout'];
+      if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
+        if (encoding !== undefined && encoding !== 'identity') throw compressedStream();
+        return pass(stream, headers);
+      }
+      const maxBytes = messageMaxBytes(method, 'binary');
+      const message = await readGrpcMessage(stream, { maxBytes, encoding, budget });
+      isWhole?.();
+      if (stream.destroyed || stream.closed) return;
+      pass(stream, headers);
+      stream.emit('data', message);
+      stream.emit('end');
+    } catch (error) {
+      refuse(stream, toConnectError(error));
+    }
+  }
+
+  server.on('stream', (stream, headers) => {
+    const method = methods.get(headers[':path'] as string);
+    // grpc-js refuses by their headers what is no method, and what is not gRPC.
+    if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
+      return pass(stream, headers);
+    }
+    // A stream that breaks closes, which is what is listened for.
+    stream.on('error', () => undefined);
+    void serve(method, stream, headers);
+  });
+}
+
+/** Each message of a stream would be inflated as it comes, many at once. */
+function compressedStream(): ConnectError {
+  return new ConnectError('messages of a stream are taken without compression only', Code.Unimplemented);
+}
+
+/** Answers with a status and nothing else, and takes nothing more of the request. */
+function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  const { code, details, metadata } = grpcStatus(error);
+  stream.respond(
+    {
+      ':status': 200,
+      'content-type': 'application/grpc+proto',
+      'grpc-accept-encoding': ACCEPTED_ENCODINGS,
+      'grpc-status': code,
+      'grpc-message': encodeURI(details.toWellFormed()),
+      ...metadata?.toHttp2Headers(),
+    },
+    { endStream: true },
+  );
+  // Once the answer is out; the client may still be sending.
+  setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+}
