@@ -252,8 +252,15 @@ export interface Presigner {
     parts: readonly { number: number; md5: string; size: number }[];
   }): Promise<PresignedParts>;
 
-  /** A GET that answers as an attachment with this name. */
-  presignDownload(download: { s3Key: string; filename: string }): Promise<PresignedDownload>;
+  /**
+   * A GET that answers as an attachment with this name and type. The response has none of the headers that an uploader
+   * can store with an object beside the signed ones (Content-Encoding, Cache-Control, Expires, Content-Language).
+   */
+  presignDownload(download: {
+    s3Key: string;
+    filename: string;
+    mimeType: string;
+  }): Promise<PresignedDownload>;
 }
 
 /** A row, as far as it can be held against an object. */

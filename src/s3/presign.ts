@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Presigner } from '../files/ports.ts';
-import { attachment } from './content-disposition.ts';
+import { downloadOverrides } from './download-overrides.ts';
 import type { Sign } from './sign.ts';
 
 export interface PresignOptions {
@@ -39,7 +39,7 @@ export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: 
       return { urls, expireTime };
     },
 
-    presignDownload: ({ s3Key, filename }) =>
-      sign('GET', s3Key, downloadSeconds, {}, { 'response-content-disposition': attachment(filename) }),
+    presignDownload: ({ s3Key, filename, mimeType }) =>
+      sign('GET', s3Key, downloadSeconds, {}, downloadOverrides({ filename, mimeType })),
   };
 }

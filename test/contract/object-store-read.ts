@@ -1,6 +1,8 @@
+import { gzipSync } from 'node:zlib';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { md5Hex, presign, type Subject, send } from './object-store-client.ts';
+import { downloadOverrides } from '../../src/s3/download-overrides.ts';
+import { md5Base64, md5Hex, presign, type Subject, send } from './object-store-client.ts';
 
 const bytes = Buffer.from('0123456789abcdefghij');
 const etag = `"${md5Hex(bytes)}"`;
@@ -79,6 +81,51 @@ export function readContract(subject: () => Subject): void {
         'content-disposition': disposition,
         'content-type': 'application/x-own',
       });
+    });
+
+    test('answers with every header that the URL overrides, whatever the object was stored with', async () => {
+      const { target } = subject();
+      const gzip = gzipSync(Buffer.alloc(50_000, 'a'));
+      const signed = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(gzip) };
+      const url = await presign(target, { method: 'PUT', key: 'read/overridden', headers: signed });
+      const unsigned = {
+        'Content-Encoding': 'gzip',
+        'Cache-Control': 'public, max-age=31536000',
+        Expires: 'Fri, 01 Jan 2100 00:00:00 GMT',
+        'Content-Language': 'tlh',
+        'Content-Disposition': 'inline',
+      };
+      const sent = { method: 'PUT', headers: { ...signed, ...unsigned }, body: gzip };
+      expect((await send(url, sent)).status).toBe(200);
+      const stored = await send(await presign(target, { method: 'HEAD', key: 'read/overridden' }), {
+        method: 'HEAD',
+      });
+      expect(stored.headers).toMatchObject(
+        Object.fromEntries(Object.entries(unsigned).map(([name, value]) => [name.toLowerCase(), value])),
+      );
+
+      const overrides = downloadOverrides({ filename: 'a.txt', mimeType: 'application/x-own' });
+      const expected = {
+        'content-encoding': 'identity',
+        'cache-control': 'no-store',
+        expires: 'Thu, 01 Jan 1970 00:00:00 GMT',
+        'content-language': 'und',
+        'content-disposition': `attachment; filename="a.txt"; filename*=UTF-8''a.txt`,
+        'content-type': 'application/x-own',
+      };
+      const whole = await get('read/overridden', {}, overrides);
+      expect(whole).toMatchObject({ status: 200, body: gzip, headers: expected });
+      const range = await get('read/overridden', { Range: 'bytes=0-1' }, overrides);
+      expect(range).toMatchObject({ status: 206, body: gzip.subarray(0, 2), headers: expected });
+      // A 304 need not have the overrides, but must not bring back what was stored.
+      const unchanged = await get(
+        'read/overridden',
+        { 'If-None-Match': whole.headers.etag ?? '' },
+        overrides,
+      );
+      expect(unchanged.status).toBe(304);
+      expect(unchanged.headers['content-encoding'] ?? 'identity').toBe('identity');
+      expect(unchanged.headers['cache-control'] ?? 'no-store').toBe('no-store');
     });
 
     test('gives back what the object was described with', async () => {

@@ -116,6 +116,11 @@ describe('a presigned URL', () => {
     ['x-amz-acl', 'private'],
     ['x-amz-meta-injected', 'by the uploader'],
     ['x-amz-storage-class', 'STANDARD'],
+    ['x-amz-grant-read', 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'],
+    ['x-amz-copy-source', '/files/a-file-of-another-user'],
+    ['x-amz-tagging', 'a=b'],
+    ['x-amz-website-redirect-location', 'https://example.com/'],
+    ['x-amz-object-lock-mode', 'COMPLIANCE'],
   ])('does not cover an %s header that the signer never saw', async (name, value) => {
     const answer = await put(await presign(store, { method: 'PUT', key: 'unsigned', headers }), {
       [name]: value,

@@ -130,7 +130,9 @@ describe('expire_time', () => {
     const { url, expireTime } = await dying.presignUpload(UPLOAD);
     expect(parts(url)).toMatchObject({ 'X-Amz-Expires': '60', 'X-Amz-Security-Token': 'token' });
     expect(expireTime).toEqual(expiration);
-    expect((await dying.presignDownload({ s3Key: 'k', filename: 'f' })).expireTime).toEqual(expiration);
+    expect((await dying.presignDownload({ s3Key: 'k', filename: 'f', mimeType: 'a/b' })).expireTime).toEqual(
+      expiration,
+    );
   });
 
   it('takes renewed credentials as soon as the provider has them', async () => {
@@ -155,11 +157,12 @@ describe('expire_time', () => {
 });
 
 describe('a download URL', () => {
-  it('has the very signature that the SDK makes, for the name’s own disposition', async () => {
+  it('has the very signature that the SDK makes, with every header overridden that S3 lets a GET override', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
     const { url } = await presigner().presignDownload({
       s3Key: 'u_a.txt',
       filename: `it's (1) "ü" 100%.txt`,
+      mimeType: 'text/plain; charset="utf-8"',
     });
     const disposition = parts(url)['response-content-disposition'] ?? '';
     expect(disposition).toBe(
@@ -168,7 +171,16 @@ describe('a download URL', () => {
     const client = sdkClient();
     const theirs = await getSignedUrl(
       client,
-      new GetObjectCommand({ Bucket: 'bucket', Key: 'u_a.txt', ResponseContentDisposition: disposition }),
+      new GetObjectCommand({
+        Bucket: 'bucket',
+        Key: 'u_a.txt',
+        ResponseContentDisposition: disposition,
+        ResponseContentType: 'text/plain; charset="utf-8"',
+        ResponseContentEncoding: 'identity',
+        ResponseContentLanguage: 'und',
+        ResponseCacheControl: 'no-store',
+        ResponseExpires: new Date('1970-01-01T00:00:00Z'),
+      }),
       { expiresIn: 300 },
     );
     expect(parts(url)).toEqual(parts(theirs));

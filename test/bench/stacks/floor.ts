@@ -95,8 +95,15 @@ const methods: Record<string, (user: string, body: Buffer) => Promise<Uint8Array
   async CreatePresignedDownload(userId, body) {
     const { input, output } = FileService.method.createPresignedDownload;
     const [row] = await run(find, { ...windows, userId, s3Key: fromBinary(input, body).s3Key });
-    const { s3_key, filename } = row as FileRow;
-    const query = { 'response-content-disposition': `attachment; filename="${filename}"` };
+    const { s3_key, filename, mime_type } = row as FileRow;
+    const query = {
+      'response-cache-control': 'no-store',
+      'response-content-disposition': `attachment; filename="${filename}"`,
+      'response-content-encoding': 'identity',
+      'response-content-language': 'und',
+      'response-content-type': mime_type,
+      'response-expires': 'Thu, 01 Jan 1970 00:00:00 GMT',
+    };
     return encode(output, {
       presignedUrl: presign('GET', s3_key, DOWNLOAD_SECONDS, {}, query),
       expireTime: timestampFromDate(new Date(Date.now() + DOWNLOAD_SECONDS * 1_000)),

@@ -124,6 +124,11 @@ const handler = connectNodeAdapter({
           Bucket: BUCKET,
           Key: s3Key,
           ResponseContentDisposition: `attachment; filename="${file.filename}"`,
+          ResponseContentType: file.mime_type,
+          ResponseContentEncoding: 'identity',
+          ResponseContentLanguage: 'und',
+          ResponseCacheControl: 'no-store',
+          ResponseExpires: new Date(0),
         });
         return {
           presignedUrl: await getSignedUrl(s3, command, { expiresIn: DOWNLOAD_SECONDS }),
