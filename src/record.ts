@@ -23,14 +23,31 @@ export function observeStorage(metrics: Metrics): Observe {
   };
 }
 
+/**
+ * A client can cause mismatches itself, by a Content-Encoding that it adds to its PUTs, and one list then finds 300 of them.
+ * A line in this time is enough to see one; the metric counts all.
+ */
+const MISMATCH_LINE_INTERVAL_MS = 1_000;
+
 export function createJournal(log: Logger, metrics: Metrics): Journal {
+  let nextLineMs = 0;
+  let unlogged = 0;
   return {
-    contentMismatch({ s3Key }, { etag, size }) {
+    contentMismatch({ s3Key }, { etag, size, contentEncoding }) {
       metrics.contentMismatches.inc();
+      const nowMs = Date.now();
+      if (nowMs < nextLineMs) {
+        unlogged++;
+        return;
+      }
       log.error(
-        { s3Key, etag, size },
-        'the bucket holds other bytes than were announced: who else writes to it?',
+        { s3Key, etag, size, contentEncoding, unlogged },
+        contentEncoding === ''
+          ? 'the bucket holds other bytes than were announced: who else writes to it?'
+          : 'the bucket holds an object with a Content-Encoding, which no upload may have',
       );
+      nextLineMs = nowMs + MISMATCH_LINE_INTERVAL_MS;
+      unlogged = 0;
     },
     storageFailed(step, fault) {
       log.warn({ step, err: fault }, 'S3 did not answer; the call went on without it');

@@ -111,7 +111,7 @@ export function createMetrics() {
     }),
     contentMismatches: new Counter({
       name: 'files_content_mismatches_total',
-      help: 'Objects that were not what was announced: somebody else wrote into the bucket.',
+      help: 'Objects that were not what was announced: somebody else wrote into the bucket, or a client added a Content-Encoding to its PUT.',
       registers,
     }),
     strayErrors: new Counter({

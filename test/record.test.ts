@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
-import { expect, it } from 'vitest';
-import { recordCall } from '../src/record.ts';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { createJournal, recordCall } from '../src/record.ts';
 import type { CallOutcome } from '../src/rpc/call-gate.ts';
 import { createLogger, createMetrics } from '../src/telemetry.ts';
 
@@ -13,8 +13,8 @@ const CALL: CallOutcome = {
   fault: undefined,
 };
 
-/** The log's lines at the default level. */
-function logged(call: Partial<CallOutcome>): Record<string, unknown>[] {
+/** What a logger at the default level has written. */
+function openLog() {
   let text = '';
   const sink = new Writable({
     write(chunk, _, done) {
@@ -22,11 +22,18 @@ function logged(call: Partial<CallOutcome>): Record<string, unknown>[] {
       done();
     },
   });
-  recordCall(createLogger('info', sink), createMetrics())({ ...CALL, ...call });
-  return text
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
+  const lines = (): Record<string, unknown>[] =>
+    text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  return { log: createLogger('info', sink), lines };
+}
+
+function logged(call: Partial<CallOutcome>): Record<string, unknown>[] {
+  const { log, lines } = openLog();
+  recordCall(log, createMetrics())({ ...CALL, ...call });
+  return lines();
 }
 
 it.each<[string, Partial<CallOutcome>]>([
@@ -48,4 +55,28 @@ it.each<[string, Partial<CallOutcome>, object]>([
   ['an outage', { code: 'UNAVAILABLE', fault: new Error('x') }, { level: 50, code: 'UNAVAILABLE' }],
 ])('%s is', (_, call, line) => {
   expect(logged(call)).toMatchObject([line]);
+});
+
+it('counts every content mismatch, and logs one in a second with the number of those between', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { log, lines } = openLog();
+  const metrics = createMetrics();
+  const { contentMismatch } = createJournal(log, metrics);
+  const object = {
+    size: 1,
+    etag: 'e',
+    fingerprint: undefined,
+    mimeType: 'a/b',
+    contentEncoding: 'gzip\r\n"',
+    lastModified: new Date(),
+  };
+  for (let i = 0; i < 300; i++) contentMismatch({ userId: 'u', s3Key: `u_${i}` }, object);
+  vi.advanceTimersByTime(1_000);
+  contentMismatch({ userId: 'u', s3Key: 'u_next' }, { ...object, contentEncoding: '' });
+  expect(lines()).toMatchObject([
+    { level: 50, s3Key: 'u_0', contentEncoding: 'gzip\r\n"', unlogged: 0 },
+    { level: 50, s3Key: 'u_next', unlogged: 299, msg: expect.stringContaining('who else writes') },
+  ]);
+  expect((await metrics.contentMismatches.get()).values[0]?.value).toBe(301);
 });

@@ -68,7 +68,7 @@ export function fileNotFound(s3Key: string): FileError {
 export function contentMismatch(s3Key: string): FileError {
   return new FileError(
     'CONTENT_MISMATCH',
-    `the bucket holds other bytes under ${JSON.stringify(s3Key)} than were announced; ask for the upload again and repeat the PUT`,
+    `the bucket holds other bytes under ${JSON.stringify(s3Key)} than were announced, or holds them with a Content-Encoding; ask for the upload again and repeat the PUT, with the required headers alone`,
     { metadata: { s3_key: s3Key } },
   );
 }

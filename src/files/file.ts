@@ -41,5 +41,7 @@ export interface StoredObject {
   /** Where the ETag tells it: not under SSE-KMS or SSE-C. */
   fingerprint: Fingerprint | undefined;
   mimeType: string;
+  /** As it was sent with the PUT, where any client can add it; empty where there is none. */
+  contentEncoding: string;
   lastModified: Date;
 }

@@ -1,3 +1,4 @@
+import { changesBytes } from './content-encoding.ts';
 import type { Deadline } from './deadline.ts';
 import type { ReadyFile, StoredObject, UserFile } from './file.ts';
 import { areComparable } from './fingerprint.ts';
@@ -13,8 +14,11 @@ export type Look =
   | { found: 'bytes'; file: ReadyFile }
   /** S3 has no such object. */
   | { found: 'nothing' }
-  /** S3 has an object, and it is not this file. Never READY. */
-  | { found: 'other bytes' }
+  /**
+   * S3 has an object, and it is not this file. Never READY. `encoded`: the object has the announced bytes, and a
+   * Content-Encoding that makes clients deliver others. The holder of an upload URL can add that header.
+   */
+  | { found: 'other bytes'; encoded: boolean }
   /** The file was deleted while S3 was asked. */
   | { found: 'deleted' };
 
@@ -32,14 +36,25 @@ export async function look(ports: LookPorts, file: UserFile, deadline: Deadline)
   }
   if (object !== undefined) ports.journal.contentMismatch(file, object);
   if (file.state === 'ready') await ports.store.markLost(file, deadline);
-  return { found: object === undefined ? 'nothing' : 'other bytes' };
+  return object === undefined
+    ? { found: 'nothing' }
+    : { found: 'other bytes', encoded: hasContentOf(file, object) };
+}
+
+/**
+ * Whether clients that read the object get the announced bytes. Download URLs override Content-Encoding, but other readers
+ * of the bucket obey it. So a file stays a mismatch until its owner repeats the PUT without that header, even when it was
+ * READY before.
+ */
+export function holdsBytesOf(file: UserFile, object: StoredObject): boolean {
+  return hasContentOf(file, object) && !changesBytes(object.contentEncoding);
 }
 
 /**
  * Only URLs that bind the MD5 can write to a key, so what is there is right; an
  * ETag or a size that says otherwise means that somebody else wrote into the bucket.
  */
-export function holdsBytesOf(file: UserFile, { fingerprint, size }: StoredObject): boolean {
+function hasContentOf(file: UserFile, { fingerprint, size }: StoredObject): boolean {
   if (fingerprint !== undefined && areComparable(fingerprint, file.fingerprint)) {
     return fingerprint === file.fingerprint;
   }

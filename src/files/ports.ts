@@ -305,7 +305,7 @@ export interface BucketInventory {
 
 /** What the operations tell of things that no caller is told. */
 export interface Journal {
-  /** Somebody else wrote into the bucket: the object is not what was announced. */
+  /** The object is not what was announced: somebody else wrote into the bucket, or a client added a Content-Encoding. */
   contentMismatch(ref: FileRef, seen: StoredObject): void;
   /** S3 failed where the call could go on without it. */
   storageFailed(step: string, fault: unknown): void;

@@ -36,14 +36,19 @@ export function sweepOne(ports: SweepPorts) {
     if (seen.found === 'bytes') return 'confirmed';
     // S3 holds bytes, and the row is a tombstone by now. It comes due by itself; forgotten here, it would leave them behind.
     if (seen.found === 'deleted') return 'postponed';
-    // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse.
-    if (seen.found === 'nothing' && due.settled && (await retire(due.file, deadline))) return 'retired';
+    // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse. An encoded
+    // object came by our own URL and was never the file, so it goes, or any user could fill the bucket for good with what
+    // no list shows. One that was READY before (`lost`) stays: a tool that sets the header on a whole bucket must not
+    // make the sweeper remove every file. Its owner can upload it again, or delete it.
+    const goes = seen.found === 'nothing' || (seen.encoded && !due.file.lost);
+    const isEmpty = seen.found === 'nothing';
+    if (goes && due.settled && (await retire(due.file, isEmpty, deadline))) return 'retired';
     return postpone(due.file, deadline);
   };
 
   /** @returns `false` when somebody asks for it again */
-  async function retire(file: PendingFile, deadline: Deadline): Promise<boolean> {
-    if (!isOfParts(file.fingerprint)) return store.forget(file, deadline);
+  async function retire(file: PendingFile, isEmpty: boolean, deadline: Deadline): Promise<boolean> {
+    if (isEmpty && !isOfParts(file.fingerprint)) return store.forget(file, deadline);
     // Who resumes it at this moment does so before, and keeps its parts, or after, under another key.
     const tombstone = await store.abandon(file, deadline);
     if (tombstone !== undefined) await removeBytes(ports, tombstone, deadline);

@@ -61,7 +61,13 @@ function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: u
 /** What the service reads of a HEAD, whoever sent it. */
 type Head = Pick<
   HeadObjectCommandOutput,
-  'ContentLength' | 'ETag' | 'ContentType' | 'LastModified' | 'ServerSideEncryption' | 'SSECustomerAlgorithm'
+  | 'ContentLength'
+  | 'ETag'
+  | 'ContentType'
+  | 'ContentEncoding'
+  | 'LastModified'
+  | 'ServerSideEncryption'
+  | 'SSECustomerAlgorithm'
 >;
 
 function headIn({ headers }: PlainAnswer): Head {
@@ -71,6 +77,7 @@ function headIn({ headers }: PlainAnswer): Head {
     ContentLength: length === undefined ? undefined : Number(length),
     ETag: headers.etag,
     ContentType: headers['content-type'],
+    ContentEncoding: headers['content-encoding'],
     LastModified: lastModified === undefined ? undefined : new Date(lastModified),
     ServerSideEncryption: headers['x-amz-server-side-encryption'] as Head['ServerSideEncryption'],
     SSECustomerAlgorithm: headers['x-amz-server-side-encryption-customer-algorithm'],
@@ -78,7 +85,7 @@ function headIn({ headers }: PlainAnswer): Head {
 }
 
 function toStoredObject(head: Head): StoredObject {
-  const { ContentLength, ETag, ContentType, LastModified } = head;
+  const { ContentLength, ETag, ContentType, ContentEncoding, LastModified } = head;
   if (ContentLength === undefined || ETag === undefined || LastModified === undefined) {
     throw new Error('HeadObject answered without Content-Length, ETag or Last-Modified');
   }
@@ -88,6 +95,7 @@ function toStoredObject(head: Head): StoredObject {
     etag,
     fingerprint: fingerprintIn(etag, head),
     mimeType: ContentType ?? 'application/octet-stream',
+    contentEncoding: ContentEncoding ?? '',
     lastModified: LastModified,
   };
 }

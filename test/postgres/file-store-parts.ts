@@ -37,6 +37,7 @@ const seen = ({ fingerprint, size = 0 }: UploadIntent) => ({
   etag: fingerprint,
   fingerprint,
   mimeType: 'video/mp4',
+  contentEncoding: '',
   lastModified: new Date(),
 });
 

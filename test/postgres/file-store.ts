@@ -58,6 +58,7 @@ const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
   etag: 'etag of S3',
   fingerprint: undefined,
   mimeType: 'text/plain',
+  contentEncoding: '',
   lastModified: PAST,
   ...over,
 });

@@ -68,6 +68,7 @@ it('a look and a removal are one request each, and none is a command of the SDK'
     etag: md5('a', 'hex'),
     fingerprint: expect.anything(),
     mimeType: 'text/plain',
+    contentEncoding: '',
     lastModified: expect.any(Date),
   });
   await objects.remove('there', soon());
@@ -75,6 +76,16 @@ it('a look and a removal are one request each, and none is a command of the SDK'
   await objects.remove('there', soon());
   expect(requests.map(({ method }) => method)).toEqual(['HEAD', 'DELETE', 'HEAD', 'DELETE']);
   expect(commands).toEqual([]);
+});
+
+it('sees a Content-Encoding, whether it asks by itself or the SDK does', async () => {
+  const input = { Bucket: place.bucket, Key: 'encoded', Body: 'a', ContentEncoding: 'gzip' };
+  await client.send(new PutObjectCommand(input));
+  expect(await objects.head('encoded', soon())).toMatchObject({ contentEncoding: 'gzip' });
+  forget();
+  fates = [(answer) => answer.writeHead(500).end()];
+  expect(await objects.head('encoded', soon())).toMatchObject({ contentEncoding: 'gzip' });
+  expect(commands).toEqual(['HeadObjectCommand']);
 });
 
 it.each<[string, (answer: ServerResponse) => void]>([

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { failureOf } from '../harness/failure.ts';
 import { md5, newUser } from '../harness/made-up.ts';
-import { put } from '../harness/put.ts';
+import { put, putTo } from '../harness/put.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 const HOUR = 3_600;
@@ -92,6 +93,44 @@ describe('a pending upload', () => {
     await sweepAfter(user, 30 * HOUR);
     expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
     expect(await objects(user)).toEqual([s3Key]);
+  });
+});
+
+describe('an upload that was sent with a Content-Encoding', () => {
+  const withCoding = (answer: CreatePresignedUploadResponse, bytes: string) =>
+    putTo(answer.presignedUrl, { ...answer.requiredHeaders, 'Content-Encoding': 'gzip' }, bytes);
+
+  it('is no file: it stays while its URL can write, then row and object go', async () => {
+    const user = newUser();
+    const answer = await service.as(user).createPresignedUpload(file('encoded'));
+    expect((await withCoding(answer, 'encoded')).status).toBe(200);
+    await sweepAfter(user, 24.9 * HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
+    expect(await objects(user)).toEqual([answer.s3Key]);
+    await sweepAfter(user, HOUR);
+    expect(await objects(user)).toEqual([]);
+    await sweepAfter(user, 26 * HOUR);
+    expect(await rows(user)).toEqual([]);
+  });
+
+  it('over a READY file takes the file out of READY, and the sweeper keeps the bytes', async () => {
+    const user = newUser();
+    const answer = await service.as(user).createPresignedUpload(file('ready before'));
+    await put(answer, 'ready before');
+    await service.as(user).listFiles({});
+    await withCoding(answer, 'ready before');
+    await later(user, HOUR);
+    const seen = failureOf(service.as(user).getFile({ s3Key: answer.s3Key }));
+    expect(await seen).toMatchObject({ reason: 'CONTENT_MISMATCH' });
+    await sweepAfter(user, 30 * HOUR);
+    await sweepAfter(user, 30 * HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
+    expect(await objects(user)).toEqual([answer.s3Key]);
+
+    const again = await service.as(user).createPresignedUpload(file('ready before'));
+    expect(again).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
+    await put(again, 'ready before');
+    expect((await service.as(user).listFiles({})).files).toHaveLength(1);
   });
 });
 

@@ -135,8 +135,10 @@ export const ErrorReason = {
 
   /**
    * FAILED_PRECONDITION: S3 holds other bytes under this key than were
-   * announced, so somebody else wrote into the bucket. Asking for the upload
-   * again and repeating the PUT mends it. Of an upload in parts, metadata:
+   * announced, so somebody else wrote into the bucket; or it holds them with a
+   * Content-Encoding, which a PUT must not send, because clients would then
+   * deliver other bytes. Asking for the upload again and repeating the PUT with
+   * the required headers alone mends it. Of an upload in parts, metadata:
    * `part_numbers`, the first 100 of the parts at fault.
    *
    * @generated from enum value: ERROR_REASON_CONTENT_MISMATCH = 14;

@@ -103,7 +103,9 @@ export type CreatePresignedUploadResponse = Message<"files.v1.CreatePresignedUpl
   /**
    * The headers that the PUT must send, each with this very value. Empty when
    * EXISTING. `Content-Length` is among them when `size` was given; HTTP
-   * libraries send it by themselves.
+   * libraries send it by themselves. Send no other header that describes the
+   * content: with a Content-Encoding the file never becomes READY
+   * (CONTENT_MISMATCH), and no download has the others.
    *
    * @generated from field: map<string, string> required_headers = 5;
    */
@@ -696,7 +698,9 @@ export const FileService: GenService<{
   /**
    * Gives a URL that reads a file for a few minutes, for the user's browser or
    * for another service. It answers as an attachment with the file's own name
-   * and MIME type, and takes `Range`.
+   * and MIME type, and takes `Range`. Its other headers are fixed, whatever the
+   * uploader sent: `Content-Encoding: identity`, `Cache-Control: no-store`,
+   * `Content-Language: und`, and an `Expires` in the past.
    *
    * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND.
    * FAILED_PRECONDITION: UPLOAD_INCOMPLETE, CONTENT_MISMATCH. UNAVAILABLE:
