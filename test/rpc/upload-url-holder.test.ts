@@ -134,3 +134,67 @@ describe('headers that the URL does not sign', () => {
     expect((await files.completeMultipartUpload({ s3Key })).file?.state).toBe(FileState.READY);
   });
 });
+
+describe('other bytes with the same MD5', () => {
+  // Published by Wang, Feng, Lai and Yu in 2004: two blocks of 128 bytes that differ in six bits.
+  const FIRST = Buffer.from(
+    'd131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a' +
+      '085125e8f7cdc99fd91dbdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0' +
+      'e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70',
+    'hex',
+  );
+  const SECOND = Buffer.from(
+    'd131dd02c5e6eec4693d9a0698aff95c2fcab50712467eab4004583eb8fb7f8955ad340609f4b30283e4888325f1415a' +
+      '085125e8f7cdc99fd91dbd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0' +
+      'e99f33420f577ee8ce54b67080280d1ec69821bcb6a8839396f965ab6ff72a70',
+    'hex',
+  );
+  const MD5 = '79054025255fb1a26e4bc422aef54eb4';
+
+  /** What README I2 and the proto tell reviewers of content. It fails on the day on which URLs bind a SHA-256; then those texts must go. */
+  it('documents that they replace a READY file while its URL lives, and that no answer shows it', async () => {
+    expect(FIRST.equals(SECOND)).toBe(false);
+    expect([md5(FIRST, 'hex'), md5(SECOND, 'hex')]).toEqual([MD5, MD5]);
+    const user = newUser();
+    const files = service.as(user);
+    const answer = await files.createPresignedUpload({
+      filename: 'reviewed.bin',
+      mimeType: 'application/octet-stream',
+      md5: MD5,
+      size: 128n,
+    });
+    const { s3Key } = answer;
+    const download = async () => {
+      const { presignedUrl } = await files.createPresignedDownload({ s3Key });
+      return Buffer.from(await (await fetch(presignedUrl)).arrayBuffer());
+    };
+
+    expect(await put(answer, FIRST)).toMatchObject({ status: 200 });
+    const { file: reviewed } = await files.getFile({ s3Key });
+    expect(reviewed?.state).toBe(FileState.READY);
+    expect((await download()).equals(FIRST)).toBe(true);
+
+    expect(await put(answer, SECOND)).toMatchObject({ status: 200 });
+    await forgetLooks(user);
+    expect((await files.getFile({ s3Key })).file).toEqual(reviewed);
+    expect((await download()).equals(SECOND)).toBe(true);
+  });
+
+  it('do not replace a READY file that was uploaded in parts: to complete it ends its URLs', async () => {
+    const files = service.as(newUser());
+    const { s3Key } = await files.createMultipartUpload({
+      filename: 'parts.bin',
+      mimeType: 'application/octet-stream',
+      size: 128n,
+      partMd5s: [Buffer.from(MD5, 'hex')],
+    });
+    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [1] });
+    const [{ presignedUrl, requiredHeaders } = { presignedUrl: '', requiredHeaders: {} }] = parts;
+    expect(await putTo(presignedUrl, requiredHeaders, FIRST)).toMatchObject({ status: 200 });
+    expect((await files.completeMultipartUpload({ s3Key })).file?.state).toBe(FileState.READY);
+
+    expect(await putTo(presignedUrl, requiredHeaders, SECOND)).toMatchObject({ status: 404 });
+    const download = await files.createPresignedDownload({ s3Key });
+    expect(Buffer.from(await (await fetch(download.presignedUrl)).arrayBuffer()).equals(FIRST)).toBe(true);
+  });
+});

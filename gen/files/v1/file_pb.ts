@@ -22,7 +22,8 @@ export const file_files_v1_file: GenFile = /*@__PURE__*/
 export type File = Message<"files.v1.File"> & {
   /**
    * The object's key in the bucket, and the file's name in every other call.
-   * Bound to one content for as long as it exists. Treat it as opaque: its form
+   * Bound to one content for as long as it exists, as far as MD5 tells contents
+   * apart: see `md5`. Treat it as opaque: its form
    * is `{user}_{name}.{extension}`, made safe for S3, with a short suffix where
    * the plain form was taken. At most 512 bytes of ASCII.
    *
@@ -63,6 +64,10 @@ export type File = Message<"files.v1.File"> & {
    * The MD5 of the bytes in base64 (24 characters). Empty for a file that is
    * uploaded in parts, whose MD5 nobody has computed; its `etag` is made of the
    * parts' MD5s.
+   *
+   * It finds accidents and tells contents of one user apart. It does not prove
+   * that the bytes are those that somebody reviewed: MD5 collisions can be made,
+   * see CreatePresignedUpload.
    *
    * @generated from field: string md5 = 6;
    */
@@ -118,7 +123,9 @@ export const FileState = {
   PENDING: 1,
 
   /**
-   * S3 was seen to hold the bytes.
+   * S3 was seen to hold the bytes. While an upload URL lives, its holder can
+   * still replace them by bytes of the same MD5, and the state stays READY: see
+   * CreatePresignedUpload.
    *
    * @generated from enum value: FILE_STATE_READY = 2;
    */

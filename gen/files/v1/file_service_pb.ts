@@ -41,7 +41,7 @@ export type CreatePresignedUploadRequest = Message<"files.v1.CreatePresignedUplo
 
   /**
    * The MD5 of the bytes: 32 hexadecimal digits in either case, or the 24
-   * characters of canonical base64. S3 refuses any other bytes.
+   * characters of canonical base64. S3 refuses bytes of any other MD5.
    *
    * @generated from field: string md5 = 3;
    */
@@ -94,7 +94,8 @@ export type CreatePresignedUploadResponse = Message<"files.v1.CreatePresignedUpl
 
   /**
    * Where to PUT the bytes. Empty when EXISTING. A secret while it lives:
-   * whoever holds it can upload this content, and no other.
+   * whoever holds it can upload this content as often as they like, also over a
+   * READY file, and no content of another MD5.
    *
    * @generated from field: string presigned_url = 4;
    */
@@ -501,7 +502,8 @@ export type PresignedPart = Message<"files.v1.PresignedPart"> & {
 
   /**
    * Where to PUT the part's bytes. A secret while it lives: whoever holds it
-   * can upload this part's content, and no other.
+   * can upload this part's content, and none of another MD5. Of no use once the
+   * upload is complete.
    *
    * @generated from field: string presigned_url = 2;
    */
@@ -635,6 +637,17 @@ export const FileService: GenService<{
    *
    * Asking again with the same content gives the same file and, until the bytes
    * are there, a fresh URL. The newest name and MIME type win until then.
+   *
+   * The same content means the same MD5, and MD5 collisions can be made. While
+   * a URL can write, its holder can replace the bytes of a READY file by other
+   * bytes with the same MD5, and no answer of this service shows that. Not yet
+   * closed: SHA-256 will do that. Until then, reviewers of content (a virus
+   * scanner, a moderator) must not trust that bytes read later are the bytes
+   * that were reviewed. Review when no URL can write any more, which is 25 hours
+   * (an hour of URL and a day of upload, unless configured otherwise) after the
+   * file was first seen READY; or take a SHA-256 of the bytes at the review and
+   * compare it with one of the bytes that are used. A file uploaded in parts
+   * cannot be replaced once it is READY.
    *
    * INVALID_ARGUMENT: INVALID_FILENAME, INVALID_MIME_TYPE, INVALID_MD5,
    * INVALID_SIZE, FILE_TOO_LARGE. RESOURCE_EXHAUSTED:
