@@ -1,0 +1,61 @@
+/**
+ * Some servers act on `x-amz-*` headers that a presigned URL does not sign; Amazon S3, versitygw and the development store
+ * refuse them. This holds the settings that the README gives for such servers against a real one.
+ */
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  CreateBucketCommand,
+  PutBucketPolicyCommand,
+  PutObjectCommand,
+  PutPublicAccessBlockCommand,
+} from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import { md5Base64, presign, s3Client, send } from './object-store-client.ts';
+
+const {
+  TEST_S3_ENDPOINT: endpoint,
+  TEST_S3_ACCESS_KEY_ID: accessKeyId = '',
+  TEST_S3_SECRET_ACCESS_KEY: secretAccessKey = '',
+  TEST_S3_REGION: region = 'us-east-1',
+} = process.env;
+
+describe.skipIf(endpoint === undefined)('a bucket with the settings of the README', () => {
+  const bucket = `settings-${randomUUID()}`;
+  const credentials = { accessKeyId, secretAccessKey };
+  const target = { endpoint: endpoint ?? '', region, bucket, credentials, forcePathStyle: true };
+  const bytes = Buffer.from('mine');
+  const headers = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(bytes) };
+
+  async function putWith(key: string, unsigned: Record<string, string>) {
+    const url = await presign(target, { method: 'PUT', key, headers });
+    return send(url, { method: 'PUT', headers: { ...headers, ...unsigned }, body: bytes });
+  }
+  const readByAnybody = (key: string) => send(`${target.endpoint}/${bucket}/${key}`);
+
+  test('takes uploads, makes no object public, and copies no object of another user', async () => {
+    const client = s3Client(target);
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    const policy = await readFile(join(import.meta.dirname, 'bucket-policy.json'), 'utf8');
+    const Policy = policy.replaceAll('YOUR-BUCKET', bucket);
+    await client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }));
+    const PublicAccessBlockConfiguration = { IgnorePublicAcls: true };
+    await client.send(new PutPublicAccessBlockCommand({ Bucket: bucket, PublicAccessBlockConfiguration }));
+    await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'other_secret.txt', Body: 'secret' }));
+    client.destroy();
+
+    expect((await putWith('plain', {})).status).toBe(200);
+    const grant = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"';
+    await putWith('acl', { 'x-amz-acl': 'public-read' });
+    await putWith('grant', { 'x-amz-grant-read': grant });
+    for (const key of ['plain', 'acl', 'grant']) expect((await readByAnybody(key)).status).toBe(403);
+
+    const source = { 'x-amz-copy-source': `/${bucket}/other_secret.txt` };
+    expect((await putWith('copy', source)).status).toBe(403);
+    expect((await putWith('public-copy', { ...source, 'x-amz-acl': 'public-read' })).status).toBe(403);
+    expect((await readByAnybody('public-copy')).status).toBe(403);
+    const copied = await send(await presign(target, { method: 'GET', key: 'copy' }));
+    expect(copied.status).toBe(404);
+  });
+});
