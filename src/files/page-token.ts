@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { FileError } from './file-error.ts';
+import { ownerOfKey, S3_KEY_MAX_BYTES } from './s3-key.ts';
 
 /** The last file of a page: where the next one goes on. */
 export interface PagePosition {
@@ -13,10 +14,16 @@ export interface PageScope {
   filenamePrefix: string;
 }
 
-// Eight bytes of time, eight of check, then the key (at most 512).
+// Eight bytes of time, eight of check, then the key.
 const TIME_BYTES = 8;
 const CHECK_BYTES = 8;
 const HEADER_BYTES = TIME_BYTES + CHECK_BYTES;
+
+/** In characters of base64url: four for three bytes. */
+const TOKEN_MAX_CHARACTERS = Math.ceil(((HEADER_BYTES + S3_KEY_MAX_BYTES) * 4) / 3);
+
+/** The times of real objects, in milliseconds since 1970. Both Date and Postgres's timestamptz hold all of them. */
+const TIME_MAX_MS = BigInt(Date.parse('9999-12-31T23:59:59.999Z'));
 
 /**
  * An opaque position. The check is no signature: a token authorises nothing,
@@ -34,20 +41,30 @@ export function pageToken(position: PagePosition, scope: PageScope): string {
  * @throws FileError INVALID_PAGE_TOKEN
  */
 export function parsePageToken(token: string, scope: PageScope): PagePosition {
+  const position = token.length <= TOKEN_MAX_CHARACTERS ? decode(token, scope) : undefined;
+  if (position !== undefined) return position;
+  throw new FileError(
+    'INVALID_PAGE_TOKEN',
+    'page_token must be a next_page_token of this user, with the same filename_prefix; start again without one',
+    { field: 'page_token' },
+  );
+}
+
+function decode(token: string, scope: PageScope): PagePosition | undefined {
   const bytes = Buffer.from(token, 'base64url');
-  const time = bytes.subarray(0, TIME_BYTES);
-  const key = bytes.subarray(HEADER_BYTES);
   // Node's decoder skips what it does not know and ignores unused bits: only
   // the spelling that encoding gives is taken.
-  const canonical = bytes.length > HEADER_BYTES && bytes.toString('base64url') === token;
-  if (!canonical || !check(time, key, scope).equals(bytes.subarray(TIME_BYTES, HEADER_BYTES))) {
-    throw new FileError(
-      'INVALID_PAGE_TOKEN',
-      'page_token must be a next_page_token of this user, with the same filename_prefix; start again without one',
-      { field: 'page_token' },
-    );
-  }
-  return { lastModified: new Date(Number(time.readBigInt64BE())), s3Key: key.toString() };
+  if (bytes.length <= HEADER_BYTES || bytes.toString('base64url') !== token) return undefined;
+  const time = bytes.subarray(0, TIME_BYTES);
+  const key = bytes.subarray(HEADER_BYTES);
+  if (!check(time, key, scope).equals(bytes.subarray(TIME_BYTES, HEADER_BYTES))) return undefined;
+
+  // Anybody can compute the check, so the rest may be anything that Date or Postgres would fail on. A key of this user
+  // is ASCII without NUL, and short enough.
+  const milliseconds = time.readBigInt64BE();
+  const s3Key = key.toString();
+  if (milliseconds < 0n || milliseconds > TIME_MAX_MS || ownerOfKey(s3Key) !== scope.userId) return undefined;
+  return { lastModified: new Date(Number(milliseconds)), s3Key };
 }
 
 function check(time: Buffer, key: Buffer, scope: PageScope): Buffer {

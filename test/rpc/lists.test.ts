@@ -1,7 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
+import { Code, ConnectError } from '@connectrpc/connect';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { File } from '../../gen/files/v1/file_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
@@ -212,6 +215,43 @@ describe('a page token', () => {
     ['NUL', '\0'],
     ['SQL', "' or 1=1 --"],
   ])('of %s is refused', async (_, pageToken) => {
+    expect(await failureOf(service.as(user).listFiles({ pageToken }))).toMatchObject(refused);
+  });
+
+  it('that is forged gives a page or INVALID_PAGE_TOKEN, whatever is in it', async () => {
+    // One client, and so one connection, for all of them.
+    const files = service.as(user);
+    const codes = new Set<string>();
+    await fc.assert(
+      fc.asyncProperty(forgedContent(user), async (content) => {
+        const listed = files.listFiles({ pageToken: forgedPageToken(content, user) });
+        const code = await listed.then(
+          () => 'OK',
+          (error: unknown) => Code[ConnectError.from(error).code],
+        );
+        codes.add(code);
+        expect(['OK', 'InvalidArgument']).toContain(code);
+      }),
+      { numRuns: 500 },
+    );
+    expect([...codes].sort()).toEqual(['InvalidArgument', 'OK']);
+  });
+
+  it.each([-1n, 253_402_300_800_000n, 8_640_000_000_000_001n, 2n ** 63n - 1n, -(2n ** 63n)])(
+    'of the time %i is refused',
+    async (time) => {
+      const pageToken = forgedPageToken({ time, key: Buffer.from(`${user}_a`) }, user);
+      expect(await failureOf(service.as(user).listFiles({ pageToken }))).toMatchObject(refused);
+    },
+  );
+
+  it.each([
+    ['with NUL', `\0`],
+    ['that is not UTF-8', Buffer.from([0xff])],
+    ['above the limit', 'x'.repeat(600)],
+  ])('of a key %s is refused', async (_, rest) => {
+    const key = Buffer.concat([Buffer.from(`${user}_a`), Buffer.from(rest)]);
+    const pageToken = forgedPageToken({ time: 1n, key }, user);
     expect(await failureOf(service.as(user).listFiles({ pageToken }))).toMatchObject(refused);
   });
 
