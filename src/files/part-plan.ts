@@ -63,18 +63,19 @@ export function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number
 
 /** @throws FileError INVALID_PARTS that says how the size is cut */
 export function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan): void {
+  // The count first: it is at most 10,000, while a message has room for half a million empty ones.
+  if (md5s.length !== plan.count) {
+    throw invalidParts(
+      'part_md5s',
+      `${plan.size} bytes are ${plan.count} parts of ${plan.partSize} bytes (the last has the rest), and ${md5s.length} MD5s were given`,
+      plan,
+    );
+  }
   const wrong = md5s.findIndex((md5) => md5.length !== PART_MD5_BYTES);
   if (wrong >= 0) {
     throw invalidParts(
       'part_md5s',
       `the MD5 of part ${wrong + 1} has ${md5s[wrong]?.length} bytes; it must be the ${PART_MD5_BYTES} raw bytes`,
-      plan,
-    );
-  }
-  if (md5s.length !== plan.count) {
-    throw invalidParts(
-      'part_md5s',
-      `${plan.size} bytes are ${plan.count} parts of ${plan.partSize} bytes (the last has the rest), and ${md5s.length} MD5s were given`,
       plan,
     );
   }
@@ -92,7 +93,12 @@ function faultOfNumbers(numbers: readonly number[], { count }: PartPlan): string
   }
   const outside = numbers.find((number) => number < 1 || number > count);
   if (outside !== undefined) return `part ${outside} is none of this file's: they are 1 to ${count}`;
-  const twice = numbers.find((number, i) => numbers.indexOf(number) !== i);
+  const seen = new Set<number>();
+  const twice = numbers.find((number) => {
+    if (seen.has(number)) return true;
+    seen.add(number);
+    return false;
+  });
   if (twice !== undefined) return `part ${twice} is named twice`;
   return undefined;
 }

@@ -44,9 +44,11 @@ export function randomSuffix(): string {
  * @throws FileError INVALID_S3_KEY
  */
 export function parseS3Key(text: string): string {
+  // The length first: a character has at least one byte, and what follows reads the whole text.
   // No key holds a NUL, and Postgres takes none in a text.
   if (
     text !== '' &&
+    text.length <= S3_KEY_MAX_BYTES &&
     !text.includes('\0') &&
     text.isWellFormed() &&
     Buffer.byteLength(text) <= S3_KEY_MAX_BYTES

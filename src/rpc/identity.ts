@@ -19,9 +19,10 @@ export interface IdentityOptions {
 
 export const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
 
-// 1 to 128 visible ASCII characters. Not the comma: HTTP joins repeated headers
-// with it, so "a,b" may be two users.
-const USER_ID = /^[\x21-\x2b\x2d-\x7e]{1,128}$/;
+const USER_ID_MAX_CHARACTERS = 128;
+
+// Visible ASCII characters. Not the comma: HTTP joins repeated headers with it, so "a,b" may be two users.
+const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
 
 /**
  * Reads the user of a call from its metadata, once the caller has proven that
@@ -40,10 +41,10 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
         metadata: { header: userIdHeader },
       });
     }
-    if (!USER_ID.test(userId)) {
+    if (userId.length > USER_ID_MAX_CHARACTERS || !USER_ID.test(userId)) {
       throw new FileError(
         'USER_ID_INVALID',
-        `${userIdHeader} must be one value of 1 to 128 visible ASCII characters without a comma`,
+        `${userIdHeader} must be one value of 1 to ${USER_ID_MAX_CHARACTERS} visible ASCII characters without a comma`,
         { metadata: { header: userIdHeader } },
       );
     }

@@ -1,0 +1,131 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { FileError } from '../../src/files/file-error.ts';
+import { parseFilename, parseFilenamePrefix } from '../../src/files/filename.ts';
+import { parseMd5 } from '../../src/files/md5.ts';
+import { parseMimeType } from '../../src/files/mime-type.ts';
+import { parsePageToken } from '../../src/files/page-token.ts';
+import { checkPartMd5s, checkPartNumbers, parseMultipartSize } from '../../src/files/part-plan.ts';
+import { parseS3Key } from '../../src/files/s3-key.ts';
+import { parseUploadSize } from '../../src/files/upload-size.ts';
+import type { Caller } from '../../src/rpc/caller.ts';
+import { createIdentify } from '../../src/rpc/identity.ts';
+import { worstTexts } from '../harness/worst-texts.ts';
+
+/** Ten times what any of them takes. A parser without a bound takes minutes for the longest text. */
+const PARSE_MAX_MS = 5;
+
+/** The last is the largest message. The first makes a parser that is quadratic fail in seconds instead of minutes. */
+const LENGTHS = [64 * 1024, 1024 * 1024];
+
+const PLAN = { size: 10_000, partSize: 1, count: 10_000 };
+
+type Input = [name: string, parse: () => unknown];
+
+const eachText = (parse: (text: string) => unknown) => (length: number) =>
+  worstTexts(length).map(([name, text]): Input => [name, () => parse(text)]);
+
+const eachSize = (parse: (size: bigint) => unknown) => (length: number) =>
+  [`9`, `-9`].map((digits): Input => {
+    const size = BigInt(digits.padEnd(length / 16, '9'));
+    return [digits, () => parse(size)];
+  });
+
+/** Every parser of a request's field: the field, and the worst inputs of a length. A new parser is one line. */
+const PARSERS: Record<string, { field: string; inputs: (length: number) => Input[] }> = {
+  parseFilename: { field: 'filename', inputs: eachText(parseFilename) },
+  parseFilenamePrefix: { field: 'filename_prefix', inputs: eachText(parseFilenamePrefix) },
+  parseMimeType: { field: 'mime_type', inputs: eachText(parseMimeType) },
+  parseMd5: { field: 'md5', inputs: eachText(parseMd5) },
+  parseS3Key: { field: 's3_key', inputs: eachText(parseS3Key) },
+  parsePageToken: {
+    field: 'page_token',
+    inputs: eachText((text) => parsePageToken(text, { userId: 'user', filenamePrefix: '' })),
+  },
+  parseUploadSize: { field: 'size', inputs: eachSize(parseUploadSize) },
+  parseMultipartSize: {
+    field: 'size',
+    inputs: eachSize((size) => parseMultipartSize(size, { unitBytes: 1, maxBytes: 1 })),
+  },
+  checkPartMd5s: {
+    field: 'part_md5s',
+    inputs: (length) => [
+      // Two bytes of a message are an empty one.
+      ['empty ones', () => checkPartMd5s(emptyMd5s(length / 2), PLAN)],
+      ['a long one', () => checkPartMd5s([...emptyMd5s(9_999), new Uint8Array(length)], PLAN)],
+    ],
+  },
+  checkPartNumbers: {
+    field: 'part_numbers',
+    inputs: (length) => [
+      ['ones', () => checkPartNumbers(new Array(length).fill(1), PLAN)],
+      ['a thousand, the last twice', () => checkPartNumbers([...numbersTo(999), 999], PLAN)],
+    ],
+  },
+};
+
+/** These read what S3 and Postgres say. */
+const NOT_OF_REQUESTS = ['parseFingerprint'];
+
+const md5s = new Map<number, Uint8Array[]>();
+function emptyMd5s(count: number): Uint8Array[] {
+  const made = md5s.get(count) ?? Array.from({ length: count }, () => new Uint8Array());
+  md5s.set(count, made);
+  return made;
+}
+const numbersTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+
+/** The fastest of three runs, because other processes use the same cores. */
+function measured(parse: () => unknown): { error: unknown; ms: number } {
+  let error: unknown;
+  let fastestMs = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < 3; run++) {
+    const startMs = performance.now();
+    try {
+      parse();
+      error = undefined;
+    } catch (thrown) {
+      error = thrown;
+    }
+    fastestMs = Math.min(fastestMs, performance.now() - startMs);
+  }
+  return { error, ms: fastestMs };
+}
+
+describe.each(Object.entries(PARSERS))('%s', (_, { field, inputs }) => {
+  it('refuses 1 MiB of the worst texts at once', () => {
+    for (const [name, parse] of LENGTHS.flatMap(inputs)) {
+      const { error, ms } = measured(parse);
+      expect(error, name).toBeInstanceOf(FileError);
+      expect(error, name).toMatchObject({ field });
+      expect(Buffer.byteLength((error as FileError).message), name).toBeLessThan(4_096);
+      expect(ms, name).toBeLessThan(PARSE_MAX_MS);
+    }
+  });
+});
+
+describe('the table of parsers', () => {
+  let exported: string[];
+  beforeAll(async () => {
+    const folder = join(import.meta.dirname, '../../src/files');
+    const modules = await Promise.all((await readdir(folder)).map((name) => import(join(folder, name))));
+    exported = modules
+      .flatMap((module) => Object.keys(module))
+      .filter((name) => /^(parse|check)[A-Z]/.test(name));
+  });
+
+  it('has every exported parse* and check* function of src/files', () => {
+    expect([...Object.keys(PARSERS), ...NOT_OF_REQUESTS].sort()).toEqual(exported.sort());
+  });
+});
+
+it('a user id of any length is refused at once', () => {
+  const identify = createIdentify({ userIdHeader: 'x-user-id', proof: { kind: 'none' } });
+  for (const [name, text] of LENGTHS.flatMap(worstTexts)) {
+    const caller: Caller = { header: () => text, headerNames: () => [], connection: undefined };
+    const { error, ms } = measured(() => identify(caller));
+    expect(error, name).toMatchObject({ reason: 'USER_ID_INVALID' });
+    expect(ms, name).toBeLessThan(PARSE_MAX_MS);
+  }
+});
