@@ -27,6 +27,8 @@ const REPEATED_SIGNAL_MS = 1_000;
 /** What a stop takes at most after its delay. With the usual one it is less than the ten seconds after which Docker kills. */
 const STOP_TIMEOUT_MS = 8_500;
 
+const terminal = createTerminal(process.stdout, process.stderr);
+
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
@@ -53,7 +55,12 @@ async function serve(): Promise<void> {
   // Its commands are in plain text.
   if (config.backing.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');
-    process.stdout.write(welcome({ ...config, grpcPort, httpPort }));
+    terminal.print(
+      ...welcome({ ...config, grpcPort, httpPort })
+        .trimEnd()
+        .split('\n'),
+      '',
+    );
   }
 }
 
@@ -64,14 +71,13 @@ async function migrate(): Promise<void> {
   }
   const { migrateAt } = await import('./postgres/migrate.ts');
   const done = await migrateAt(backing.databaseUrl, databasePooler);
-  for (const { migrationName, status } of done) print(`${migrationName}: ${status}`);
-  print(done.length === 0 ? 'the schema is up to date' : 'done');
+  for (const { migrationName, status } of done) terminal.print(`${migrationName}: ${status}`);
+  terminal.print(done.length === 0 ? 'the schema is up to date' : 'done');
 }
 
 async function reconcile(): Promise<void> {
   const config = readConfig(process.env);
   const { runReconcile } = await import('./reconcile.ts');
-  const terminal = createTerminal(process.stdout, process.stderr);
   process.exitCode = await runReconcile(process.argv.slice(3), config, createLogger('warn'), terminal);
 }
 
@@ -85,7 +91,6 @@ async function upload(): Promise<void> {
     userIdHeader,
     gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
   };
-  const terminal = createTerminal(process.stdout, process.stderr);
   process.exitCode = await runUpload(process.argv.slice(3), address, terminal, interrupted.signal);
 }
 
@@ -99,7 +104,7 @@ async function compile(): Promise<void> {
 
 async function printVariables(): Promise<void> {
   for (const [name, { default: fallback, desc }] of Object.entries(VARIABLES)) {
-    print(`${name.padEnd(24)} ${String(fallback ?? '').padEnd(12)} ${desc}`);
+    terminal.print(`${name.padEnd(24)} ${String(fallback ?? '').padEnd(12)} ${desc}`);
   }
 }
 
@@ -128,15 +133,16 @@ function onStopSignal(stop: (signal: string) => Promise<void>): void {
   }
 }
 
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
 /** What keeps it from starting is told in its own words; anything else with where it came from. */
 function fail(error: unknown): void {
   const text = error instanceof StartFault ? error.message : error instanceof Error ? error.stack : error;
-  process.stderr.write(`${redact(String(text))}\n`);
+  terminal.complain(...indented(redact(String(text))));
   process.exit(1);
+}
+
+/** An error may repeat what a server or another user wrote: no further line of it looks like one of ours. */
+function indented(text: string): string[] {
+  return text.split('\n').map((line, i) => (i === 0 || line.startsWith('  ') ? line : `  ${line}`));
 }
 
 // Until the service serves, an error that nobody waits for ends it as any other does; a rejection is one of these too.
@@ -146,7 +152,7 @@ const verb = process.argv[2] ?? 'serve';
 const chosen = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
 if (chosen === undefined) {
   const list = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
-  process.stderr.write(`usage: node src/main.ts VERB\n\n${list.join('\n')}\n`);
+  terminal.complain('usage: node src/main.ts VERB', '', ...list);
   process.exit(2);
 }
 chosen.run().catch(fail);

@@ -17,15 +17,16 @@ import type { Terminal } from './terminal.ts';
  * The operator's command: what table and bucket say of each other, after a
  * restore or an accident. It may run beside the service.
  */
-export const RECONCILE_USAGE = `usage: npm run reconcile -- [--repair] [--json] [--min-age-hours N] [--max-repairs N]
+const USAGE = `usage: npm run reconcile -- [--repair] [--json] [--min-age-hours N] [--max-repairs N]
 
 Compares bucket and table in both directions and reports. Changes nothing without --repair.
   --repair           remove objects without rows, abort uploads without rows, take READY rows without objects out of the lists
   --min-age-hours N  act on objects that are older only (default 48, and no less than a URL and an upload can live)
   --max-repairs N    do nothing of a kind of which there are more (default 1000)
   --json             print the report as JSON
-Exit code: 0 when they agree, or all was repaired; 1 when differences remain; 2 for a wrong call.
-`;
+Exit code: 0 when they agree, or all was repaired; 1 when differences remain; 2 for a wrong call.`.split(
+  '\n',
+);
 
 const MIN_AGE_HOURS_DEFAULT = 48;
 const MAX_REPAIRS_DEFAULT = 1_000;
@@ -46,7 +47,7 @@ export async function runReconcile(
 ): Promise<number> {
   const options = parseOptions(args, config);
   if (typeof options === 'string') {
-    terminal.print(`${options}\n\n${RECONCILE_USAGE}`);
+    terminal.print(options, '', ...USAGE);
     return 2;
   }
   const servers = await openBacking(config.backing, config.region, log);
@@ -79,7 +80,7 @@ export async function runReconcile(
       journal: { contentMismatch: () => undefined, storageFailed: () => undefined },
     };
     const report = await reconcile(ports, { ...options, onProgress: progressOn(terminal) });
-    terminal.print(options.json ? `${JSON.stringify(report, null, 2)}\n` : describe(report, options.repair));
+    terminal.print(...(options.json ? jsonLines(report) : describe(report, options.repair)));
     return agrees(report) ? 0 : 1;
   } finally {
     client.destroy();
@@ -141,11 +142,18 @@ function agrees({ orphans, strayUploads, missing, different, repaired }: Reconci
   );
 }
 
-function describe(report: ReconcileReport, repair: boolean): string {
+/** JSON has line ends only between its values. */
+function jsonLines(report: ReconcileReport): string[] {
+  return JSON.stringify(report, null, 2).split('\n');
+}
+
+function describe(report: ReconcileReport, repair: boolean): string[] {
   const { rows, objects, repaired } = report;
   const section = (title: string, { count, bytes, examples }: Finding, done?: number) => [
     `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${repair && done !== undefined ? `; repaired: ${done}` : ''}`,
-    ...examples.map((key) => `            ${key}`),
+    // In quotes, because anybody who can write to the bucket chooses a key: where blanks wrap it on the screen, its end
+    // cannot pass for a line of this report.
+    ...examples.map((key) => `            ${JSON.stringify(key)}`),
     ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
   ];
   return [
@@ -162,6 +170,5 @@ function describe(report: ReconcileReport, repair: boolean): string {
       : repair
         ? 'differences remain'
         : 'nothing was changed; --repair acts',
-    '',
-  ].join('\n');
+  ];
 }

@@ -182,3 +182,14 @@ it('only main.ts knows of a process', () => {
   );
   expect(strange).toEqual([]);
 });
+
+it('only terminal.ts writes to the output, so nothing goes there unescaped', () => {
+  const strange = files.filter(
+    (file) =>
+      file !== 'terminal.ts' &&
+      /\bstd(out|err)\.write\b|\bconsole\.|\b(writeSync|writeFileSync)\(\s*[12]\b/.test(
+        readFileSync(join(SRC, file), 'utf8'),
+      ),
+  );
+  expect(strange).toEqual([]);
+});

@@ -10,14 +10,13 @@ import { createProgressLine, type ProgressLine, sizeText } from './progress-line
 /** Of the examples in README.md. */
 const USER_DEFAULT = '651eb6e11d156e0d7a42c59d';
 
-export const UPLOAD_USAGE = `usage: npm run upload -- PATH… [--user ID] [--url URL]
+const USAGE = `usage: npm run upload -- PATH… [--user ID] [--url URL]
 
 Uploads files to a running service. What is there already is not sent again, and what stopped half-way goes on.
   --user ID  on whose behalf, as the gateway would say it (default ${USER_DEFAULT})
   --url URL  where the service answers Connect (default: where \`npm start\` does, by HOST and HTTP_PORT)
 Sends the first of GATEWAY_TOKENS, if any is set.
-Exit code: 0 when all files are there; 1 when one is not; 2 for a wrong call.
-`;
+Exit code: 0 when all files are there; 1 when one is not; 2 for a wrong call.`.split('\n');
 
 /** Each has its own parts in parallel. */
 const FILES_AT_ONCE = 2;
@@ -45,7 +44,7 @@ export async function runUpload(
 ): Promise<number> {
   const call = parseCall(args, address);
   if (typeof call === 'string') {
-    terminal.print(`${call}\n\n${UPLOAD_USAGE}`);
+    terminal.print(call, '', ...USAGE);
     return 2;
   }
   const client = connect(call.url, call.user, address);
@@ -53,7 +52,7 @@ export async function runUpload(
     // Uploads are patient, and a wrong address or user should be told at once.
     await client.listFiles({ pageSize: 1 }, { signal });
   } catch (error) {
-    terminal.print(`${call.url}: ${inWords(error)}\n`);
+    terminal.print(`${call.url}: ${inWords(error)}`);
     return 1;
   }
   const line = createProgressLine(call.paths.length);
@@ -128,11 +127,11 @@ async function uploadOne(
       onProgress: (progress) => line.update(path, progress),
       ...(mimeType !== undefined && { mimeType }),
     });
-    terminal.print(`${basename(path)}: ${described(result, (performance.now() - startMs) / 1_000)}\n`);
+    terminal.print(`${basename(path)}: ${described(result, (performance.now() - startMs) / 1_000)}`);
     return true;
   } catch (error) {
     terminal.print(
-      `${basename(path)}: ${signal.aborted ? 'interrupted; the same command goes on' : inWords(error)}\n`,
+      `${basename(path)}: ${signal.aborted ? 'interrupted; the same command goes on' : inWords(error)}`,
     );
     return false;
   }

@@ -1,8 +1,12 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProgressLine } from '../../src/upload/progress-line.ts';
 import { runUpload } from '../../src/upload/upload-command.ts';
+import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { newUser } from '../harness/made-up.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
@@ -14,17 +18,11 @@ beforeAll(async () => {
 afterAll(() => service.stop());
 
 async function command(args: string[], options: { url?: string; signal?: AbortSignal } = {}) {
-  let printed = '';
   const address = { url: options.url ?? service.httpUrl, userIdHeader: 'x-user-id', gatewayToken: undefined };
-  const terminal = {
-    print: (text: string) => {
-      printed += text;
-    },
-    progress: () => {},
-  };
+  const terminal = captureTerminal();
   const signal = options.signal ?? new AbortController().signal;
   const code = await runUpload(args, address, terminal, signal);
-  return { code, printed };
+  return { code, printed: terminal.stdout };
 }
 
 describe('npm run upload', () => {
@@ -66,6 +64,53 @@ describe('npm run upload', () => {
     });
     const nobody = await command(['x', '--user', 'a,b']);
     expect(nobody).toMatchObject({ code: 1, printed: expect.stringContaining('Unauthenticated') });
+  });
+
+  it('prints names and answers without what a terminal would obey, and without a line of their own', async () => {
+    await using directory = await temporaryDirectory();
+    const forged = 'b.txt: uploaded 6 B in 0.1 s, as user_b.txt';
+    const names = [hostileText(forged), `b\u200b\u{e0041}.txt`];
+    for (const name of names) await writeFile(join(directory.path, name), name);
+    const { printed, code } = await command([
+      ...names.map((name) => join(directory.path, name)),
+      '--user',
+      newUser(),
+    ]);
+    expect(code).toBe(1);
+    expect(printed).not.toMatch(UNPRINTABLE);
+    const lines = printed.trimEnd().split('\n').toSorted();
+    expect(lines).toEqual([
+      expect.stringMatching(/^a\\u001b\[2J.*: filename must not contain control characters/),
+      expect.stringMatching(/^b\\u200b\\udb40\\udc41\.txt: uploaded/),
+    ]);
+
+    const option = await command([`--${hostileText(forged)}`]);
+    expect(option.code).toBe(2);
+    expect(option.printed).not.toMatch(UNPRINTABLE);
+    expect(option.printed.split('\n')).not.toContain(forged);
+    const missing = await command([join(directory.path, hostileText(forged).slice(1))]);
+    expect(missing.printed).toMatch(/ENOENT/);
+    expect(missing.printed).not.toMatch(UNPRINTABLE);
+    expect(missing.printed.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  it('prints what a server answers as one line', async () => {
+    const words = hostileText('a.pdf: uploaded 1 B in 0.1 s, as user_a.pdf');
+    const server = createServer((_, response) => {
+      response.writeHead(400, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ code: 'invalid_argument', message: words }));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    try {
+      const { printed, code } = await command(['x'], { url: `http://127.0.0.1:${port}` });
+      expect(code).toBe(1);
+      expect(printed).toContain('\\u001b[2J');
+      expect(printed).not.toMatch(UNPRINTABLE);
+      expect(printed.trimEnd().split('\n')).toHaveLength(1);
+    } finally {
+      server.close();
+    }
   });
 
   it('says that it was interrupted', async () => {

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { VARIABLES } from '../../src/config.ts';
+import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { main } from './main.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -64,6 +65,14 @@ test.for<[string, Record<string, string>, RegExp]>([
   const { code, stderr } = await main('serve', environment);
   expect(code).toBe(1);
   expect(stderr).toMatch(message);
+});
+
+test('a value is repeated without what a terminal would obey', async () => {
+  const { code, stderr } = await main('serve', { HOST: hostileText('serving') });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/HOST must be a loopback address .*\\u001b\[2J/);
+  expect(stderr).not.toMatch(UNPRINTABLE);
+  expect(stderr.split('\n')).not.toContain('serving');
 });
 
 test('a verb that is none gets the usage, and code 2', async () => {

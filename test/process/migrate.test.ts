@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, test, vi } from 'vitest';
+import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { startService } from '../harness/service-process.ts';
 import { externalServers } from './external-servers.ts';
 import { main } from './main.ts';
@@ -40,3 +43,33 @@ async function readiness(http: string): Promise<[number, unknown]> {
   const response = await fetch(`${http}/readyz`);
   return [response.status, await response.json()];
 }
+
+test('an error in the words of a server is printed without what a terminal would obey', async () => {
+  const field = (type: string, text: string) => Buffer.from(`${type}${text}\0`);
+  const fields = Buffer.concat([
+    field('S', 'FATAL'),
+    field('C', '28000'),
+    field('M', hostileText('the schema is up to date')),
+    Buffer.from('\0'),
+  ]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(fields.length + 4);
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.end(Buffer.concat([Buffer.from('E'), length, fields])));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const { code, stdout, stderr } = await main('migrate', {
+      DATABASE_URL: `postgres://files@127.0.0.1:${port}/files`,
+      S3_BUCKET: 'files',
+    });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('\\u001b[2J');
+    expect(stderr).not.toMatch(UNPRINTABLE);
+    expect(stderr.split('\n')).not.toContain('the schema is up to date');
+  } finally {
+    server.close();
+  }
+});

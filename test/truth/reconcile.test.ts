@@ -4,6 +4,7 @@ import { readConfig } from '../../src/config.ts';
 import type { ReconcileReport } from '../../src/files/reconcile.ts';
 import { runReconcile } from '../../src/reconcile.ts';
 import { createLogger } from '../../src/telemetry.ts';
+import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
@@ -40,16 +41,11 @@ const NO_AGE_GUARD = { PRESIGN_TTL_SECONDS: '1', LONGEST_UPLOAD_SECONDS: '0' };
 
 /** As the command runs, but with its output kept. */
 async function run(args: string[], environment: Record<string, string> = {}) {
-  let text = '';
-  const progress: string[] = [];
+  const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
-  const code = await runReconcile(args, config, createLogger('silent'), {
-    print: (piece) => {
-      text += piece;
-    },
-    progress: (line) => progress.push(line),
-  });
-  return { code, text, progress };
+  const code = await runReconcile(args, config, createLogger('silent'), terminal);
+  const [, ...progress] = terminal.stderr.split('\r\x1b[K');
+  return { code, text: terminal.stdout, progress };
 }
 
 /** With objects a second old past the guard. */
@@ -212,6 +208,37 @@ describe('the command', () => {
     const { code, text } = await run(args.filter((arg) => arg !== undefined));
     expect(code).toBe(2);
     expect(text).toContain('usage: npm run reconcile');
+  });
+
+  it('prints keys that anybody can write without what a terminal would obey, and without a line of their own', async () => {
+    const forged = 'table and bucket agree';
+    const [orphan = ''] = await uploaded(1);
+    await service.pool.query('delete from files');
+    const keys = [hostileText(forged), `z${' '.repeat(200)}${forged}`];
+    for (const key of keys) await service.bucket.write(key, 'foreign');
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    const args = ['--min-age-hours', '0.0003'];
+
+    const { text, code } = await run(args, NO_AGE_GUARD);
+    expect(code).toBe(1);
+    expect(text).not.toMatch(UNPRINTABLE);
+    expect(text).toContain(`            ${JSON.stringify(orphan)}\n`);
+    expect(text).toContain('\\u001b[2J');
+    expect(text.split('\n').filter((line) => line.trim() === forged)).toEqual([]);
+    expect(text.trimEnd().split('\n').at(-1)).toBe('nothing was changed; --repair acts');
+    // Blanks may wrap it: then the quotation mark is at its end.
+    expect(text).not.toMatch(new RegExp(`${forged}$`, 'm'));
+
+    const json = await run(['--json', ...args], NO_AGE_GUARD);
+    expect(json.text).not.toMatch(UNPRINTABLE);
+    expect(JSON.parse(json.text)).toMatchObject({ foreign: { count: 2, examples: keys } });
+  });
+
+  it('repeats a wrong call without what a terminal would obey', async () => {
+    const { text, code } = await run([`--${hostileText('table and bucket agree')}`]);
+    expect(code).toBe(2);
+    expect(text).not.toMatch(UNPRINTABLE);
+    expect(text.split('\n')).not.toContain('table and bucket agree');
   });
 
   it('tells its progress', async () => {

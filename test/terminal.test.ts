@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { escapeControls } from '../src/terminal.ts';
+import { captureTerminal, hostileText, UNPRINTABLE } from './harness/captured-terminal.ts';
+
+/** Any UTF-16 units, so lone surrogates too, with many of those that matter. */
+const text = fc.string({
+  unit: fc.oneof(
+    fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
+    fc.integer({ min: 0, max: 0x9f }).map((unit) => String.fromCharCode(unit)),
+    fc.integer({ min: 0x2000, max: 0x206f }).map((unit) => String.fromCharCode(unit)),
+    fc.integer({ min: 0x10000, max: 0x10ffff }).map((code) => String.fromCodePoint(code)),
+  ),
+});
+
+describe('a line that is printed', () => {
+  it('stays one line without anything that a terminal obeys or hides', () => {
+    fc.assert(
+      fc.property(fc.array(text), (lines) => {
+        const terminal = captureTerminal();
+        terminal.print(...lines);
+        terminal.complain(...lines);
+        expect(terminal.stdout.split('\n')).toHaveLength(lines.length + 1);
+        expect(terminal.stdout).not.toMatch(UNPRINTABLE);
+        expect(terminal.stderr).toBe(terminal.stdout);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('of JSON still means the same', () => {
+    fc.assert(
+      fc.property(fc.dictionary(text, text), (value) => {
+        const terminal = captureTerminal();
+        terminal.print(...JSON.stringify(value, null, 2).split('\n'));
+        expect(terminal.stdout).not.toMatch(UNPRINTABLE);
+        expect(JSON.parse(terminal.stdout)).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it.each([
+    ['ESC', '\x1b[31m', '\\u001b[31m'],
+    ['CR and LF', 'a\r\nb', 'a\\u000d\\u000ab'],
+    ['a tab', '\t', '\\u0009'],
+    ['DEL', '\x7f', '\\u007f'],
+    ['C1', '\x9b31m', '\\u009b31m'],
+    ['a line separator', '\u2028', '\\u2028'],
+    ['a paragraph separator', '\u2029', '\\u2029'],
+    ['an Arabic letter mark', '\u061c', '\\u061c'],
+    ['a bidirectional mark', '\u200e\u200f', '\\u200e\\u200f'],
+    ['a bidirectional override', '\u202e', '\\u202e'],
+    ['a bidirectional isolate', '\u2066\u2069', '\\u2066\\u2069'],
+    ['a zero-width space', '\u200b', '\\u200b'],
+    ['a byte order mark', '\ufeff', '\\ufeff'],
+    ['a tag beyond the first plane', '\u{e0041}', '\\udb40\\udc41'],
+    ['a lone surrogate', '\ud800a', '\\ud800a'],
+  ])('shows %s', (_, raw, shown) => {
+    expect(escapeControls(raw)).toBe(shown);
+  });
+
+  it.each(['Grüße.txt', '日本語', 'שלום', '👍🏽', 'a\\b "c"', '…█░'])('leaves %s as it is', (name) => {
+    expect(escapeControls(name)).toBe(name);
+  });
+});
+
+it('progress moves the cursor by its own sequences only, and never beyond the screen', () => {
+  const terminal = captureTerminal(true);
+  terminal.progress(hostileText('done'));
+  const [before, line = ''] = terminal.stderr.split('\r\x1b[K');
+  expect(before).toBe('');
+  expect(line).not.toMatch(UNPRINTABLE);
+  expect(line).toHaveLength(79);
+  const unwatched = captureTerminal();
+  unwatched.progress('a');
+  expect(unwatched.stderr).toBe('');
+});
