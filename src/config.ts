@@ -3,6 +3,7 @@ import { PART_MAX_BYTES, PART_MIN_BYTES, PART_UNIT_BYTES, PARTS_MAX } from './fi
 import { isLoopbackHost } from './loopback.ts';
 import type { GatewayProof } from './rpc/identity.ts';
 import { StartFault } from './start-fault.ts';
+import { userIdHeaderFault } from './user-id-header.ts';
 
 /** Everything that can be set, read once. */
 export interface Config {
@@ -112,6 +113,12 @@ const names = makeValidator<string[]>((text) => {
   throw new EnvError('must be lower-case DNS names without a wildcard, or URIs, separated by commas');
 });
 
+const userIdHeader = makeValidator<string>((name) => {
+  const fault = userIdHeaderFault(name);
+  if (fault === undefined) return name;
+  throw new EnvError(fault);
+});
+
 const port = wholeNumber(0, 65_535);
 const flag = oneOf(['true', 'false']);
 const httpUrl = urlOf(['http:', 'https:']);
@@ -162,10 +169,10 @@ export const VARIABLES = {
     default: 'false',
     desc: 'The bucket in the path and not in the host name, as most other servers than Amazon’s want it.',
   }),
-  USER_ID_HEADER: matching(
-    /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/,
-    'must be a lower-case metadata key that does not end in -bin',
-  )({ default: 'x-user-id', desc: 'The metadata key in which the gateway names the user.' }),
+  USER_ID_HEADER: userIdHeader({
+    default: 'x-user-id',
+    desc: 'The metadata key in which the gateway names the user. None that HTTP, gRPC, browsers or proxies use for something else.',
+  }),
   GATEWAY_AUTH: oneOf(['none', 'token', 'mtls'])({
     default: 'none',
     desc: 'How the gateway proves itself: `none` (on loopback only), `token`, or `mtls` (a client certificate).',

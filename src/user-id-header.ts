@@ -1,0 +1,71 @@
+/**
+ * Which header may name the user. Of a header that means something else already, the value may be a client's own. And of
+ * two values of some headers Node keeps the first, so that a client which adds one in front becomes another user; of all
+ * others it makes one text with a comma, which no user id has.
+ */
+
+const NAME = /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/;
+
+/** A name that ends in `*` stands for all that begin so. */
+const DENIED: readonly { because: string; names: readonly string[] }[] = [
+  {
+    // Measured, not looked up: HTTP/1 and HTTP/2 differ, and the documentation has only HTTP/1.
+    // test/rpc/user-id-header.test.ts sends two values of every header that Node knows.
+    because: 'two values of it reach the service as one, so one user could pass for another',
+    names: [
+      ...['access-control-allow-credentials', 'access-control-max-age', 'access-control-request-method'],
+      ...['age', 'authorization', 'content-encoding', 'content-language', 'content-length'],
+      ...['content-location', 'content-md5', 'content-range', 'content-type', 'cookie', 'date', 'dnt'],
+      ...['etag', 'expires', 'from', 'host', 'if-match', 'if-modified-since', 'if-none-match', 'if-range'],
+      ...['if-unmodified-since', 'last-modified', 'location', 'max-forwards', 'proxy-authorization', 'range'],
+      ...['referer', 'retry-after', 'server', 'set-cookie', 'tk', 'upgrade-insecure-requests', 'user-agent'],
+      'x-content-type-options',
+    ],
+  },
+  {
+    because: 'it belongs to one connection, so proxies remove it, and HTTP/2 forbids most of its kind',
+    names: [
+      ...['connection', 'expect', 'http2-settings', 'keep-alive', 'proxy-*', 'te', 'trailer'],
+      ...['transfer-encoding', 'upgrade'],
+    ],
+  },
+  { because: 'it holds the proof of the gateway', names: ['x-gateway-token'] },
+  {
+    because: 'it belongs to gRPC, Connect, gRPC-Web or tracing',
+    names: [
+      ...['accept', 'accept-*', 'baggage', 'connect-*', 'content-*', 'grpc-*', 'traceparent', 'tracestate'],
+      ...['x-grpc-web', 'x-user-agent'],
+    ],
+  },
+  {
+    // The `x-forwarded-*` of authenticating proxies are not here: x-forwarded-user names whom the proxy has authenticated.
+    because: 'proxies add to what the client sent, so its value may be the client’s own',
+    names: [
+      ...['forwarded', 'via', 'x-forwarded-by', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-port'],
+      ...['x-forwarded-prefix', 'x-forwarded-proto', 'x-forwarded-server', 'x-real-ip'],
+    ],
+  },
+  {
+    because: 'clients and browsers set it for another purpose',
+    names: [
+      ...['access-control-*', 'allow', 'alt-svc', 'alt-used', 'cache-control', 'early-data', 'expect-ct'],
+      ...['link', 'origin', 'pragma', 'prefer', 'priority', 'purpose', 'refresh', 'save-data', 'sec-*'],
+      ...['strict-transport-security', 'timing-allow-origin', 'vary', 'warning', 'www-authenticate'],
+      ...['x-frame-options', 'x-requested-with', 'x-xss-protection'],
+    ],
+  },
+];
+
+/** Why the header cannot name the user, as the end of a sentence that begins with the setting; `undefined` when it can. */
+export function userIdHeaderFault(name: string): string | undefined {
+  if (!NAME.test(name)) return 'must be a lower-case metadata key that does not end in -bin';
+  const denied = DENIED.find(({ names }) => names.some((pattern) => matches(pattern, name)));
+  return denied && `must not be ${name}: ${denied.because}`;
+}
+
+/** For the test that sends them all. */
+export const DENIED_USER_ID_HEADERS = DENIED.flatMap(({ names }) => names);
+
+function matches(pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
