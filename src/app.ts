@@ -111,6 +111,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     urlSeconds: windows.urlSeconds + MAX_TIMEOUT_MS / 1_000,
     multipartSeconds: config.multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     pendingMax: config.pendingUploadsMax,
+    pendingMultipartMax: config.pendingMultipartUploadsMax,
   });
 
   const place = { region, ...servers };

@@ -36,8 +36,9 @@ export interface Config {
     /** How long an upload is kept after it was last asked for. */
     lifeSeconds: number;
   };
-  /** Per user, with living URLs. */
+  /** Per user, with living URLs: with a single PUT, and in parts. */
   pendingUploadsMax: number;
+  pendingMultipartUploadsMax: number;
   /** At once, of all users. */
   concurrentCallsMax: number;
   sweepIntervalSeconds: number;
@@ -248,7 +249,14 @@ export const VARIABLES = {
     32_767,
   )({
     default: 1_000,
-    desc: 'How many uploads one user may have asked for and not made, while their URLs live.',
+    desc: 'How many uploads with a single PUT one user may have asked for and not made, while their URLs live; a cancelled one counts until then.',
+  }),
+  MAX_PENDING_MULTIPART_UPLOADS: wholeNumber(
+    1,
+    32_767,
+  )({
+    default: 100,
+    desc: 'The same of uploads in parts, each of which keeps up to 160 kB in Postgres until it is completed, cancelled or given up.',
   }),
   MAX_CONCURRENT_CALLS: wholeNumber(
     2,
@@ -346,6 +354,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       lifeSeconds: env.MULTIPART_TTL_SECONDS,
     },
     pendingUploadsMax: env.MAX_PENDING_UPLOADS,
+    pendingMultipartUploadsMax: env.MAX_PENDING_MULTIPART_UPLOADS,
     concurrentCallsMax: env.MAX_CONCURRENT_CALLS,
     sweepIntervalSeconds: env.SWEEP_INTERVAL_SECONDS,
     stopDelaySeconds: env.STOP_DELAY_SECONDS,

@@ -74,6 +74,7 @@ export async function runReconcile(
         trustSeconds: 0,
         multipartSeconds: config.multipart.lifeSeconds,
         pendingMax: config.pendingUploadsMax,
+        pendingMultipartMax: config.pendingMultipartUploadsMax,
       }),
       objects: createObjectStore(client, place, send),
       multipart: createMultipartStore(client, servers.bucket, send),

@@ -23,10 +23,17 @@ export interface UploadIntent extends FileRef {
 export type Reservation =
   | { file: UserFile; created: boolean; refused?: never }
   | { refused: 'key taken' | 'raced' }
-  | { refused: 'too many pending'; limit: number };
+  | ({ refused: 'too many pending' } & PendingCap);
+
+/** What limits a user's pending uploads: those with a single PUT, and those in parts, each have a limit of their own. */
+export interface PendingCap {
+  kind: 'single' | 'multipart';
+  limit: number;
+}
 
 export interface ListQuery {
   userId: string;
+  /** Empty: all files. */
   filenamePrefix: string;
   after: PagePosition | undefined;
   limit: number;
@@ -83,7 +90,9 @@ export interface FileStore {
    *
    * A refusal has done nothing. After `key taken` (by other content, or by a
    * tombstone) another key will do; after `raced`, trying again; `too many
-   * pending` means that the user's other pending uploads are at the cap.
+   * pending` means that the user's other uploads of this kind (a single PUT, or in
+   * parts) are at their cap: those that are pending, and those that were cancelled
+   * while pending, until their URLs have expired.
    */
   reserve(intent: UploadIntent, deadline: Deadline): Promise<Reservation>;
 
@@ -122,7 +131,10 @@ export interface FileStore {
 
   /**
    * The file is gone for its user from here on, whatever happens next; its
-   * tombstone keeps the key until it is settled. `undefined`: there is no such file.
+   * tombstone keeps the key until it is settled. A cancelled upload goes on
+   * counting as pending until its URL has expired; one in parts, until the URLs
+   * of its parts have, and not for the week that it would have been kept.
+   * `undefined`: there is no such file.
    */
   markDeleted(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
 
@@ -139,7 +151,10 @@ export interface FileStore {
   /** An upload in parts that is pending; `undefined` when it is not, or is no such file. */
   findUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
 
-  /** The same, and its life starts anew. */
+  /**
+   * The same, and its life starts anew. `undefined` also when its life was over and its place has been given to
+   * another upload: only a new reservation keeps it then, if there is a place for it.
+   */
   renewUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
 
   /**

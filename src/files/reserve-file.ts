@@ -2,7 +2,7 @@ import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, UserFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import { type LookPorts, look } from './look.ts';
-import type { FileStore, UploadIntent } from './ports.ts';
+import type { FileStore, PendingCap, UploadIntent } from './ports.ts';
 import { randomSuffix, s3Key } from './s3-key.ts';
 
 export interface ReservePorts extends LookPorts {
@@ -34,7 +34,7 @@ export async function reserveFile(
     const plan = { ...intent, s3Key: s3Key(intent.userId, intent.filename, suffix) };
     const reserved = await ports.store.reserve(plan, deadline);
     if (reserved.refused !== undefined) {
-      if (reserved.refused === 'too many pending') throw tooManyPending(reserved.limit);
+      if (reserved.refused === 'too many pending') throw tooManyPending(reserved);
       if (reserved.refused === 'key taken') suffix = randomSuffix();
       continue;
     }
@@ -64,10 +64,16 @@ async function whereItIs(
   return seen.found === 'bytes' ? seen.file : undefined;
 }
 
-function tooManyPending(limit: number): FileError {
-  return new FileError(
-    'TOO_MANY_PENDING_UPLOADS',
-    `${limit} uploads of this user were asked for and not made; upload, or cancel with DeleteFile, or wait until their URLs expire`,
-    { metadata: { limit: String(limit) } },
-  );
+/** Without a RetryInfo: it stays so until something is uploaded, or for as long as URLs live. */
+function tooManyPending({ limit, kind }: PendingCap): FileError {
+  return new FileError('TOO_MANY_PENDING_UPLOADS', `the limit is reached: ${PENDING[kind](limit)}`, {
+    metadata: { limit: String(limit), kind },
+  });
 }
+
+const PENDING = {
+  single: (limit: number) =>
+    `${limit} uploads of this user were asked for and not made; make some of them, or wait until their URLs have expired (a cancelled one counts until then)`,
+  multipart: (limit: number) =>
+    `${limit} uploads in parts of this user were begun and not completed; complete some of them, or cancel them and wait until the URLs of their parts have expired`,
+};

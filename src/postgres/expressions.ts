@@ -56,6 +56,9 @@ export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * in
  */
 export const isPending = sql<SqlBool>`(state <> 'deleted' and state <> 'ready')`;
 
+/** `slot is not null`, in words that fit no index, for the same reason. */
+export const holdsSlot = sql<SqlBool>`coalesce(slot, 0) <> 0`;
+
 /** A fingerprint of parts has two bytes more than an MD5. */
 export const isInParts = sql<boolean>`octet_length(fingerprint) > 16`;
 export const inParts = isInParts.as('in_parts');

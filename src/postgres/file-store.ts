@@ -26,13 +26,27 @@ export interface StoreLimits {
   trustSeconds: number;
   /** How long after a URL's end a PUT that began in time may still land. */
   longestUploadSeconds: number;
-  /** Pending uploads of one user whose URLs live. */
+  /** Pending uploads of one user with a single PUT, and cancelled ones, whose URLs live. At most 32,767, as the next. */
   pendingMax: number;
+  /** The same of uploads in parts, each of which keeps up to 160 kB in its row. */
+  pendingMultipartMax: number;
 }
 
 /** The port, in one statement per transition. What each method promises stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   const { trustSeconds } = limits;
+  /** The two kinds of uploads hold slots of their own, so neither takes a place of the other's. */
+  function slotsFor({ parts }: UploadIntent) {
+    const { pendingMax, pendingMultipartMax } = limits;
+    return parts === undefined
+      ? { kind: 'single' as const, limit: pendingMax, lowestSlot: 1, highestSlot: pendingMax }
+      : {
+          kind: 'multipart' as const,
+          limit: pendingMultipartMax,
+          lowestSlot: -pendingMultipartMax,
+          highestSlot: -1,
+        };
+  }
 
   async function tryToReserve(intent: UploadIntent, slot: number, deadline: Deadline) {
     const { userId, s3Key, filename, mimeType, fingerprint, size, parts } = intent;
@@ -61,17 +75,18 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
 
   return {
     async reserve(intent, deadline) {
-      const random = 1 + Math.floor(Math.random() * limits.pendingMax);
+      const { kind, limit, lowestSlot, highestSlot } = slotsFor(intent);
+      const random = lowestSlot + Math.floor(Math.random() * limit);
       const reserved = await tryToReserve(intent, random, deadline);
       if (reserved !== undefined) return reserved;
 
       const { userId, s3Key } = intent;
       const fingerprint = fromFingerprint(intent.fingerprint);
-      const sought = { userId, s3Key, fingerprint, slots: limits.pendingMax };
+      const sought = { userId, s3Key, fingerprint, lowestSlot, highestSlot };
       const [obstacle] = await database.run(reservations.obstacles, sought, deadline);
       if (obstacle?.key_taken) return { refused: 'key taken' };
       const slot = obstacle?.free_slot ?? (obstacle?.made_meanwhile ? random : undefined);
-      if (slot === undefined) return { refused: 'too many pending', limit: limits.pendingMax };
+      if (slot === undefined) return { refused: 'too many pending', limit, kind };
       return (await tryToReserve(intent, slot, deadline)) ?? { refused: 'raced' };
     },
 
@@ -108,8 +123,8 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       await database.run(transitions.markLost, { userId, s3Key, seenAt }, deadline);
     },
 
-    async markDeleted(ref, deadline) {
-      const [row] = await database.run(transitions.markDeleted, ref, deadline);
+    async markDeleted({ userId, s3Key }, deadline) {
+      const [row] = await database.run(transitions.markDeleted, { userId, s3Key, ...limits }, deadline);
       return row && toTombstone(row);
     },
 

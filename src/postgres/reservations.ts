@@ -16,7 +16,7 @@ export const reserve = prepare<
       partMd5s: Buffer | null;
       /** How long what is handed out now may be used. */
       lifeSeconds: number;
-      /** One of the user's, which every pending upload holds one of. */
+      /** One of the user's for uploads of this kind, which every pending one holds one of. */
       slot: number;
     }
 >()<FileRow & { created: boolean }>('reserve', (db, param) =>
@@ -101,10 +101,17 @@ export const reserve = prepare<
 
 /**
  * Why a reservation found nothing and made nothing, and a slot with which the
- * next try can do better. Slots whose URLs have died are released: only living
- * ones count.
+ * next try can do better. Slots whose URLs have died are released, of tombstones
+ * too: only living ones count.
  */
-export const obstacles = prepare<RowKey & { fingerprint: Buffer; slots: number }>()<{
+export const obstacles = prepare<
+  RowKey & {
+    fingerprint: Buffer;
+    /** The range of the slots that it may hold. */
+    lowestSlot: number;
+    highestSlot: number;
+  }
+>()<{
   /** By a tombstone, or by other content. */
   key_taken: boolean;
   /** A competitor has just made the file, or given it a slot: the next try finds it, and needs none. */
@@ -132,7 +139,7 @@ export const obstacles = prepare<RowKey & { fingerprint: Buffer; slots: number }
           and (slot is not null or state = 'ready'))`.as('made_meanwhile'),
       // At random: whoever looks for one at the same time should not find the same.
       sql<number | null>`(
-        select slot from generate_series(1, ${param('slots')}::int) as slot
+        select slot from generate_series(${param('lowestSlot')}::int, ${param('highestSlot')}::int) as slot
         where not exists (
           select from files where user_id = ${param('userId')} and files.slot = slot.slot and url_expire_at > now())
         order by random() limit 1)`.as('free_slot'),

@@ -34,9 +34,11 @@ interface FilesTable {
   /** When the sweeper is to look; null for READY, but for a short while after it was made of parts. */
   due_at: Date | null;
   /**
-   * Every pending upload with a living URL holds one of its user's slots, 1 to the
-   * cap, and no two hold the same: the unique index counts them, without a race
-   * and without a counter that every create of a user would wait for.
+   * Every pending upload with a living URL holds one of its user's slots, and no two
+   * hold the same: the unique index counts them, without a race and without a counter
+   * that every create of a user would wait for. Single PUTs hold 1 to their cap,
+   * uploads in parts -1 to minus theirs. A tombstone keeps the slot of the upload that
+   * it cancelled until its URL has expired.
    */
   slot: number | null;
   /** Of a pending upload in parts, else null: bytes of each part but the last. */

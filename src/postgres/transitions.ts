@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import {
+  after,
   COLUMNS,
   firstPause,
   inParts,
@@ -74,32 +75,39 @@ export const markClean = prepare<RowKey>()('mark_clean', (db, param) =>
     .where('state', '=', 'ready'),
 );
 
-const tombstone = {
-  state: 'deleted',
-  // Whoever was about to remove the object, or to write down that it was seen, and is
-  // held up meanwhile, must still find the tombstone: it stays as long as one whose
-  // URL lived until now, however old the file. `crash-stalls.test.ts` fails without it.
-  url_expire_at: sql<Date>`greatest(url_expire_at, now())`,
-  due_at: firstPause,
-  looks: 0,
-  slot: null,
-  ...withoutParts,
-} as const;
+const tombstone = { state: 'deleted', due_at: firstPause, looks: 0, ...withoutParts } as const;
 
-export const markDeleted = prepare<RowKey>()<TombstoneRow>('mark_deleted', (db, param) =>
-  db
-    .updateTable('files')
-    .set(tombstone)
-    .where('user_id', '=', param('userId'))
-    .where('s3_key', '=', param('s3Key'))
-    .where('state', '<>', 'deleted')
-    .returning(['user_id', 's3_key', inParts]),
+export const markDeleted = prepare<RowKey & { urlSeconds: number }>()<TombstoneRow>(
+  'mark_deleted',
+  (db, param) =>
+    db
+      .updateTable('files')
+      .set({
+        ...tombstone,
+        // A slot stays taken until the URL has expired: else a loop of creates and deletes would never meet the cap,
+        // and leave tombstones without end.
+        //
+        // An upload in parts is kept for a week, but no URL that was handed out for a part lives longer than one that
+        // is signed now, and without the upload, which is aborted, none of them can write.
+        //
+        // Whoever was about to remove the object, or to write down that it was seen, and is held up meanwhile, must
+        // still find the tombstone: it stays as long as one whose URL lived until now, however old the file.
+        // `crash-stalls.test.ts` fails without it.
+        url_expire_at: sql<Date>`greatest(
+          case when ${isInParts} then least(url_expire_at, ${after(param('urlSeconds'))}) else url_expire_at end,
+          now())`,
+      })
+      .where('user_id', '=', param('userId'))
+      .where('s3_key', '=', param('s3Key'))
+      .where('state', '<>', 'deleted')
+      .returning(['user_id', 's3_key', inParts]),
 );
 
 export const abandon = prepare<RowKey & Settling>()<TombstoneRow>('abandon', (db, param) =>
   db
     .updateTable('files')
-    .set(tombstone)
+    // It has settled, so its slot is nobody's. The tombstone stays for as long as after a delete.
+    .set({ ...tombstone, url_expire_at: sql<Date>`greatest(url_expire_at, now())`, slot: null })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where(isPending)

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { after, COLUMNS, firstPause, type RowKey } from './expressions.ts';
+import { after, COLUMNS, firstPause, holdsSlot, type RowKey } from './expressions.ts';
 import type { FileRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
 
@@ -23,6 +23,7 @@ export const findUpload = prepare<RowKey>()<UploadRow>('find_upload', (db, param
     .where('part_md5s', 'is not', null),
 );
 
+/** Only one that holds a slot: its owner's other uploads may have it by now, and the cap is on all that are kept. */
 export const renewUpload = prepare<RowKey & { multipartSeconds: number }>()<UploadRow>(
   'renew_upload',
   (db, param) =>
@@ -36,6 +37,7 @@ export const renewUpload = prepare<RowKey & { multipartSeconds: number }>()<Uplo
       .where('user_id', '=', param('userId'))
       .where('s3_key', '=', param('s3Key'))
       .where('part_md5s', 'is not', null)
+      .where(holdsSlot)
       .returning([...COLUMNS, 'upload_id', untrusted])
       .returning([sql<string>`part_size`.as('part_size'), sql<Buffer>`part_md5s`.as('part_md5s')]),
 );

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PendingFile } from '../../src/files/file.ts';
 import { fingerprintOfParts } from '../../src/files/fingerprint.ts';
-import type { FileRef, UploadIntent } from '../../src/files/ports.ts';
+import type { FileRef, Reservation, UploadIntent } from '../../src/files/ports.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
 import type { OpenStore } from './open-store.ts';
@@ -15,6 +15,7 @@ const LIMITS: StoreLimits = {
   trustSeconds: 900,
   longestUploadSeconds: DAY,
   pendingMax: 20,
+  pendingMultipartMax: 5,
 };
 
 const SETTLING = LIMITS.multipartSeconds + LIMITS.longestUploadSeconds;
@@ -178,7 +179,7 @@ export function uploadsInPartsContract(
       const ready = await store.markReady(file, seen(asked));
       await store.adopt({ ...asked, filename: 'other.mp4' });
       const page = { userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 };
-      expect(await store.list(page, 9)).toEqual({ ready: [ready], pending: [] });
+      expect(await store.list(page, 9)).toMatchObject({ ready: [ready], pending: [] });
       expect(await store.reserve(asked)).toEqual({ created: false, file: ready });
       expect(await store.abandon(file)).toBeUndefined();
     });
@@ -231,13 +232,104 @@ export function uploadsInPartsContract(
       });
     });
 
+    const URLS_SETTLING = LIMITS.urlSeconds + LIMITS.longestUploadSeconds;
+
+    it.each(['pending', 'READY'])(
+      'once %s, leaves a tombstone for as long as the URL of a part that is signed at the delete, not for its week',
+      async (state) => {
+        const asked = intent('film.mp4');
+        const file = await pending(asked);
+        if (state === 'READY') await store.markReady(file, seen(asked));
+        await opened.shiftTime(DAY);
+        await store.markDeleted(file);
+        expect(await urlEnd(file)).toBeCloseTo(LIMITS.urlSeconds, -1);
+        await opened.shiftTime(URLS_SETTLING - 60);
+        expect(await store.forget(file)).toBe(false);
+        await opened.shiftTime(120);
+        expect(await store.forget(file)).toBe(true);
+      },
+    );
+
+    it('whose week is nearly over leaves a tombstone for no longer than its own time', async () => {
+      const file = await pending(intent('film.mp4'));
+      await opened.shiftTime(LIMITS.multipartSeconds - 600);
+      await store.markDeleted(file);
+      expect(await urlEnd(file)).toBeCloseTo(600, -1);
+    });
+
+    describe('the cap on them', () => {
+      const CAP = LIMITS.pendingMultipartMax;
+      const tooMany = { refused: 'too many pending', kind: 'multipart', limit: CAP };
+      const reserved = (outcomes: Reservation[]) => outcomes.filter(({ refused }) => refused === undefined);
+
+      async function persist(asked: UploadIntent): Promise<Reservation> {
+        for (;;) {
+          const outcome = await store.reserve(asked);
+          if (outcome.refused !== 'raced') return outcome;
+        }
+      }
+
+      it('is reached exactly, however many ask at once, and says which it is', async () => {
+        const outcomes = await Promise.all(
+          Array.from({ length: 4 * CAP }, (_, i) => persist(intent(`${i}.mp4`))),
+        );
+        expect(reserved(outcomes)).toHaveLength(CAP);
+        const refused = outcomes.filter(({ refused }) => refused !== undefined);
+        expect(refused).toEqual(Array.from({ length: 3 * CAP }, () => tooMany));
+      });
+
+      it('and the one on single PUTs take nothing from each other', async () => {
+        const single = (i: number): UploadIntent => ({ ...intent(`${i}.pdf`, 1), parts: undefined });
+        const asked = [
+          ...Array.from({ length: 2 * CAP }, (_, i) => intent(`${i}.mp4`)),
+          ...Array.from({ length: 2 * LIMITS.pendingMax }, (_, i) => single(i)),
+        ];
+        const made = reserved(await Promise.all(asked.map(persist)));
+        expect(made).toHaveLength(CAP + LIMITS.pendingMax);
+        expect(await persist(intent('more.mp4'))).toEqual(tooMany);
+        expect(await persist(single(999))).toEqual({
+          refused: 'too many pending',
+          kind: 'single',
+          limit: LIMITS.pendingMax,
+        });
+      });
+
+      it('counts a cancelled one until the URLs of its parts have expired, and not for its week', async () => {
+        for (let i = 0; i < CAP; i++) await store.markDeleted(await pending(intent(`${i}.mp4`)));
+        expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
+        await opened.shiftTime(LIMITS.urlSeconds - 5);
+        expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
+        await opened.shiftTime(10);
+        for (let i = 0; i < CAP; i++) await pending(intent(`again ${i}.mp4`));
+        expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
+      });
+
+      it('holds also for those whose week is over: none is renewed whose place another has', async () => {
+        const old = [];
+        for (let i = 0; i < CAP; i++) old.push(await pending(intent(`${i}.mp4`)));
+        await opened.shiftTime(LIMITS.multipartSeconds + 1);
+        for (const file of old.slice(1)) expect(await store.renewUpload(file)).toBeDefined();
+        await pending(intent('new.mp4'));
+        expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
+        const [first] = old;
+        expect(first && (await store.renewUpload(first))).toBeUndefined();
+        // Until a place is free: then asking for it again keeps it.
+        await store.markReady(intent('new.mp4'), seen(intent('new.mp4')));
+        expect(await store.reserve(intent('0.mp4'))).toMatchObject({ created: false });
+        expect(first && (await store.renewUpload(first))).toBeDefined();
+      });
+    });
+
     it('tells the sweeper which tombstones may have parts, and settles a day after its week', async () => {
       const film = await pending(intent('film.mp4'));
       const gone = await pending(intent('gone.mp4'));
       await store.markDeleted(gone);
-      await opened.shiftTime(SETTLING - 60);
+      await opened.shiftTime(URLS_SETTLING - 60);
+      expect(await store.claimDue(10, 60)).toMatchObject([{ settled: false }, { settled: false }]);
+      await opened.shiftTime(SETTLING - URLS_SETTLING);
       const early = await store.claimDue(10, 60);
-      expect(early).toMatchObject([{ settled: false }, { settled: false }]);
+      expect(early).toHaveLength(2);
+      expect(early.find(({ state }) => state === 'pending')).toMatchObject({ settled: false });
       await opened.shiftTime(120);
       const due = await store.claimDue(10, 60);
       const { createTime: _, ...same } = film;

@@ -15,6 +15,7 @@ const LIMITS = {
   trustSeconds: 900,
   longestUploadSeconds: 86_400,
   multipartSeconds: 604_800,
+  pendingMultipartMax: 5,
   pendingMax: 20,
 };
 

@@ -11,6 +11,7 @@ const LIMITS = {
   multipartSeconds: 604_800,
   trustSeconds: 900,
   longestUploadSeconds: 86_400,
+  pendingMultipartMax: 100,
   pendingMax: 1_000,
 };
 

@@ -74,7 +74,8 @@ const PARAMS = {
   size: 5,
   etag: 'etag',
   slot: 7,
-  slots: 1_000,
+  lowestSlot: 1,
+  highestSlot: 1_000,
   filenamePrefix: '',
   limit: 101,
   pendingLimit: 300,
@@ -249,10 +250,10 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "listFirstPage": "float8 text text bigint text text bigint",
             "listNextPage": "float8 text time text text bigint",
             "markClean": "text text",
-            "markDeleted": "text text",
+            "markDeleted": "float8 text text",
             "markLost": "text text time",
             "markReady": "bigint text text time text text",
-            "obstacles": "text text text bytea text bytea integer text",
+            "obstacles": "text text text bytea text bytea integer integer text",
             "oldestOverdue": "",
             "postpone": "float8 float8 text text",
             "renewUpload": "float8 text text",
@@ -292,7 +293,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             return inner.run(statement, params, deadline);
           },
         };
-        const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000 });
+        const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000, pendingMultipartMax: 100 });
         const askS3 = () => expect.fail('S3 was asked');
         const list = listFiles({
           store,

@@ -118,7 +118,11 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const send = createSend((_, run) => run());
   const s3 = createObjectStore(client, place, send);
   const s3Multipart = createMultipartStore(client, bucket, send);
-  const store = createFileStore(wrap?.database(database) ?? database, { ...WINDOWS, pendingMax: 1_000 });
+  const store = createFileStore(wrap?.database(database) ?? database, {
+    ...WINDOWS,
+    pendingMax: 1_000,
+    pendingMultipartMax: 100,
+  });
   const objects = wrap?.objects(s3) ?? s3;
   const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
   const presigner = createPresigner(createSign(client, place), {

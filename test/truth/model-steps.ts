@@ -220,3 +220,15 @@ export const IN_PARTS: Step[][] = [
     { do: 'send the rest', key: 0 },
   ],
 ];
+
+const cancelled = <Made extends Step>(made: Made): Step[] => [made, { do: 'delete', key: 0, as: 'owner' }];
+
+/** Whoever creates and deletes without end comes to the cap, of either kind, and can go on when the URLs have expired. */
+export const CANCELLED: Step[][] = [{ do: 'create', ...first } as const, film].map((made) => [
+  ...Array.from({ length: 5 }, () => cancelled(made)).flat(),
+  { do: 'jump', minutes: 45 },
+  made,
+  { do: 'jump', minutes: 20 },
+  ...cancelled(made),
+  made,
+]);

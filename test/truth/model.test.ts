@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Rules } from './model.ts';
 import { counts, run } from './model-run.ts';
-import { IN_PARTS, RARE, steps } from './model-steps.ts';
+import { CANCELLED, IN_PARTS, RARE, steps } from './model-steps.ts';
 import { openWorld, type World } from './model-world.ts';
 
 const RULES: Rules = {
@@ -11,6 +11,7 @@ const RULES: Rules = {
   trustSeconds: 900,
   longestUploadSeconds: 86_400,
   pendingMax: 3,
+  pendingMultipartMax: 2,
 };
 
 const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
@@ -33,7 +34,7 @@ it('whatever users, strangers, sweepers and time do, everyone sees what is true'
       {
         numRuns: runs,
         seed,
-        examples: [...RARE, ...IN_PARTS].map((sequence) => [sequence]),
+        examples: [...RARE, ...IN_PARTS, ...CANCELLED].map((sequence) => [sequence]),
         ...(TEST_PATH && { path: TEST_PATH }),
       },
     );

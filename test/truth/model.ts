@@ -3,6 +3,7 @@
  * without S3. It is told what was done and what time it was, and answers what
  * the service has to answer. Written from the rules, not from the code.
  */
+import { isCut } from './model-steps.ts';
 
 /** The windows of the protocol, and the cap on pending uploads. */
 export interface Rules {
@@ -11,6 +12,7 @@ export interface Rules {
   trustSeconds: number;
   longestUploadSeconds: number;
   pendingMax: number;
+  pendingMultipartMax: number;
 }
 
 export interface ModelFile {
@@ -56,13 +58,20 @@ export type CreateRule =
 
 export type GetRule = { found: ModelFile } | { found: undefined; mismatch: boolean };
 
+interface Tombstone {
+  urlsEndMs: number;
+  keptMs: number;
+  /** What it was when it was cancelled: pending, so it counts for as long as its URLs live. */
+  cancelled?: ModelFile;
+}
+
 export type Outcome = 'confirmed' | 'postponed' | 'retired' | 'forgotten' | 'cleaned';
 
 export type Model = ReturnType<typeof createModel>;
 
 export function createModel(rules: Rules) {
   const live = new Set<ModelFile>();
-  const tombstones = new Map<string, { urlsEndMs: number; keptMs: number }>();
+  const tombstones = new Map<string, Tombstone>();
   const bucket = new Map<string, ModelObject>();
 
   const fileOf = (user: string, key: string) =>
@@ -112,10 +121,14 @@ export function createModel(rules: Rules) {
       if (file?.state === 'ready' && (trusted(file, nowMs) || look(file, nowMs) === 'bytes')) {
         return { type: 'existing', file };
       }
-      const others = [...live]
-        .filter((each) => each.user === user && each !== file)
-        .filter((each) => each.state === 'pending' && !each.lost && each.urlsEndMs > nowMs);
-      if (others.length >= rules.pendingMax) {
+      const pending = [...live].filter((each) => each !== file && each.state === 'pending' && !each.lost);
+      const cancelled = [...tombstones.values()].flatMap((tombstone) =>
+        tombstone.cancelled ? { ...tombstone.cancelled, urlsEndMs: tombstone.urlsEndMs } : [],
+      );
+      const others = [...pending, ...cancelled]
+        .filter((each) => each.user === user && isCut(each.content) === isCut(content))
+        .filter((each) => each.urlsEndMs > nowMs);
+      if (others.length >= (isCut(content) ? rules.pendingMultipartMax : rules.pendingMax)) {
         return { type: 'too many', arrived: file && holdsRightBytes(file) ? file : undefined };
       }
       if (file === undefined)
@@ -177,10 +190,15 @@ export function createModel(rules: Rules) {
       const file = fileOf(user, key);
       if (file === undefined) return false;
       live.delete(file);
-      // The delete counts like a URL that ended then.
-      const urlsEndMs = Math.max(file.urlsEndMs, nowMs);
-      const lifeMs = (file.parts ? rules.multipartSeconds : rules.urlSeconds) * 1_000;
-      tombstones.set(key, { urlsEndMs, keptMs: Math.max(urlsEndMs, file.askedMs + lifeMs) });
+      const urlMs = rules.urlSeconds * 1_000;
+      const lifeMs = file.parts ? rules.multipartSeconds * 1_000 : urlMs;
+      // The delete counts like a URL that ended then. An upload in parts is kept for a week; the URLs of its parts die sooner.
+      const after = (endMs: number) => Math.max(nowMs, file.parts ? Math.min(endMs, nowMs + urlMs) : endMs);
+      tombstones.set(key, {
+        urlsEndMs: after(file.urlsEndMs),
+        keptMs: after(Math.max(file.urlsEndMs, file.askedMs + lifeMs)),
+        ...(file.state === 'pending' && !file.lost && { cancelled: file }),
+      });
       bucket.delete(key);
       return true;
     },

@@ -42,6 +42,7 @@ const LIMITS: StoreLimits = {
   longestUploadSeconds: 86_400,
   multipartSeconds: 604_800,
   pendingMax: 1_000,
+  pendingMultipartMax: 100,
 };
 
 export type Instance = ReturnType<typeof openInstance>;

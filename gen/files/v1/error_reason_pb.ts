@@ -147,8 +147,10 @@ export const ErrorReason = {
 
   /**
    * RESOURCE_EXHAUSTED: too many uploads of this user were asked for and not
-   * made. Metadata: `limit`. Upload, or cancel with DeleteFile, then retry;
-   * without either, it will be the same until their URLs have expired.
+   * made. Metadata: `limit`, and `kind`, of which it is the limit: `single` for
+   * uploads with a single PUT, `multipart` for uploads in parts. Make some of
+   * them, then retry. Without that it will be the same until URLs have expired:
+   * also an upload that was cancelled with DeleteFile counts until then.
    *
    * @generated from enum value: ERROR_REASON_TOO_MANY_PENDING_UPLOADS = 15;
    */

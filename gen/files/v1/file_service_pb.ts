@@ -416,7 +416,8 @@ export type CreateMultipartUploadResponse = Message<"files.v1.CreateMultipartUpl
   /**
    * When the upload is given up and its parts are removed, unless it is asked
    * for again: a week from the last CreateMultipartUpload or
-   * CreatePresignedParts, unless configured otherwise. Unset when EXISTING.
+   * CreatePresignedParts, unless configured otherwise. From then on only
+   * CreateMultipartUpload goes on with it. Unset when EXISTING.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
@@ -694,7 +695,9 @@ export const FileService: GenService<{
   /**
    * Deletes a file, or cancels a pending upload, in parts or not. Once acknowledged the file is
    * invisible; its bytes are removed at once or, where S3 does not answer,
-   * soon. URLs that are still out cannot bring it back.
+   * soon. URLs that are still out cannot bring it back. A cancelled upload goes
+   * on counting as pending (TOO_MANY_PENDING_UPLOADS) until its URLs have
+   * expired.
    *
    * A repeated delete answers NOT_FOUND: after a lost answer, take that as done.
    *

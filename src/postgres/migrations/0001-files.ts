@@ -21,7 +21,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       slot smallint,
       primary key (user_id, s3_key),
       check ((state = 'ready') = (due_at is null)),
-      check (slot is null or state = 'pending'),
+      check (slot is null or state <> 'ready'),
       check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and seen_at is not null))
     )`.execute(db);
 
@@ -29,7 +29,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create unique index files_content on files (user_id, fingerprint) where state <> 'deleted'`.execute(db);
 
-  // The cap on a user's pending uploads: each holds a slot of its own.
+  // The caps on a user's pending uploads: each holds a slot of its own.
   await sql`
     create unique index files_slot on files (user_id, slot) where slot is not null`.execute(db);
 

@@ -87,7 +87,7 @@ const methods: Record<string, (user: string, body: Buffer) => Promise<Uint8Array
   async DeleteFile(userId, body) {
     const { input, output } = FileService.method.deleteFile;
     const { s3Key } = fromBinary(input, body);
-    await run(markDeleted, { userId, s3Key });
+    await run(markDeleted, { userId, s3Key, urlSeconds: URL_SECONDS });
     await remove(s3Key);
     return encode(output, {});
   },
