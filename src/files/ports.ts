@@ -169,10 +169,16 @@ export interface FileStore {
   ): Promise<boolean>;
 
   /**
-   * Up to `limit` rows, and no more than 100, of any user whose time has come:
-   * those that have waited longest, in no order, but for rows that somebody is
-   * writing at this moment. No other sweeper gets them before `leaseSeconds` have
-   * passed. Whoever dies with a claim loses nothing: the rows come due again.
+   * Up to `limit` rows, and no more than 100, of any user whose time has come, in
+   * no order, but for rows that somebody is writing at this moment. No other
+   * sweeper gets them before `leaseSeconds` have passed. Whoever dies with a claim
+   * loses nothing: the rows come due again.
+   *
+   * Where more are due than that, users take turns: most of the claim is shared
+   * evenly by users who have rows that are due, each with its oldest, and the next
+   * claim goes on behind the last of them. A user's backlog of any size costs the
+   * others no more than its share. The rest are those that have waited longest of
+   * all, so that none waits for ever, however many users there are.
    */
   claimDue(limit: number, leaseSeconds: number, deadline: Deadline): Promise<DueFile[]>;
 

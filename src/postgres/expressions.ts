@@ -56,7 +56,10 @@ export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * in
  */
 export const isPending = sql<SqlBool>`(state <> 'deleted' and state <> 'ready')`;
 
-/** `slot is not null`, in words that fit no index, for the same reason. */
+/** `due_at is not null`, in words that fit no index, for the same reason: what is not READY is due at some time. */
+export const isUnfinished = sql<SqlBool>`(state <> 'ready' or due_at is not null)`;
+
+/** `slot is not null`, likewise. */
 export const holdsSlot = sql<SqlBool>`coalesce(slot, 0) <> 0`;
 
 /** A fingerprint of parts has two bytes more than an MD5. */

@@ -35,6 +35,9 @@ export interface StoreLimits {
 /** The port, in one statement per transition. What each method promises stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   const { trustSeconds } = limits;
+  /** Behind which user the next claim begins its round; lost with the process, which costs nothing but a turn. */
+  let lastUser = '';
+
   /** The two kinds of uploads hold slots of their own, so neither takes a place of the other's. */
   function slotsFor({ parts }: UploadIntent) {
     const { pendingMax, pendingMultipartMax } = limits;
@@ -154,7 +157,9 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
     },
 
     async claimDue(limit, leaseSeconds, deadline) {
-      const rows = await database.run(sweeps.claimDue, { limit, leaseSeconds, ...limits }, deadline);
+      const params = { limit, leaseSeconds, lastUser, ...limits };
+      const rows = await database.run(sweeps.claimDue, params, deadline);
+      lastUser = rows[0]?.last_user ?? '';
       return rows.map(toDueFile);
     },
 

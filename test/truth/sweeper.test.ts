@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import type { DueFile } from '../../src/files/ports.ts';
+import { inTurns } from '../../src/sweeper.ts';
 import { failureOf } from '../harness/failure.ts';
 import { md5, newUser } from '../harness/made-up.ts';
 import { put, putTo } from '../harness/put.ts';
@@ -209,6 +211,20 @@ it('works through a backlog of many batches, and says how late it is', async () 
   );
   expect(await service.app.sweeper.sweep()).toBeGreaterThanOrEqual(230);
   expect(await rows(user)).toEqual([]);
+});
+
+it('takes one row of each user before the second of any, so that a user whose bytes go slowly holds up nobody', () => {
+  const due = (userId: string, n: number): DueFile => ({
+    state: 'deleted',
+    ref: { userId, s3Key: `${userId}_${n}`, inParts: false },
+    settled: true,
+  });
+  const backlog = Array.from({ length: 20 }, (_, n) => due('slow', n));
+  const batch = [...backlog, due('ada', 0), due('bob', 0), due('bob', 1)];
+  const users = inTurns(batch).map((one) => (one.state === 'deleted' ? one.ref.userId : ''));
+  expect(users).toHaveLength(23);
+  expect(users.slice(0, 5)).toEqual(['slow', 'ada', 'bob', 'slow', 'bob']);
+  expect(inTurns([])).toEqual([]);
 });
 
 it('runs by itself, and its gauge and counters tell', async () => {
