@@ -4,7 +4,7 @@ import { FileError } from './file-error.ts';
 import { parseFilenamePrefix } from './filename.ts';
 import { type LookPorts, look } from './look.ts';
 import { type PageScope, pageToken, parsePageToken } from './page-token.ts';
-import type { FileStore } from './ports.ts';
+import type { FileStore, Listed } from './ports.ts';
 
 interface Request {
   pageSize: number;
@@ -23,6 +23,15 @@ interface Ports extends LookPorts {
 
 export const PAGE_SIZE_DEFAULT = 100;
 export const PAGE_SIZE_MAX = 1_000;
+
+/**
+ * Of the files of a page, encoded in whichever way costs most. An answer that nobody reads is kept in memory, and many
+ * clients take no message above 4 MiB. A file ends the page that it is too much for, so a page may have one more.
+ */
+const PAGE_MAX_BYTES = 1024 ** 2;
+
+/** What is of the same length in every file: in JSON, its names of fields, quotes, numbers, times and MD5. */
+const FILE_FIXED_BYTES = 300;
 
 /** How many pending uploads a first page looks at, newest first. The rest is the sweeper's. */
 const PENDING_LOOKS_MAX = 300;
@@ -49,11 +58,12 @@ export function listFiles(ports: Ports) {
     // One more than asked for tells whether there is a next page.
     const query = { ...scope, after, limit: pageSize + 1 };
 
-    let { ready, pending } = await ports.store.list(query, PENDING_LOOKS_MAX, deadline);
+    let listed = await ports.store.list(query, PENDING_LOOKS_MAX, deadline);
+    const { pending } = listed;
     if (pending.length > 0 && (await anyHasArrived(ports, pending, partOf(deadline, LOOKS_SHARE)))) {
-      ({ ready } = await ports.store.list(query, 0, deadline));
+      listed = await ports.store.list(query, 0, deadline);
     }
-    return toPage(ready, pageSize, scope);
+    return toPage(listed, pageSize, scope);
   };
 }
 
@@ -81,9 +91,27 @@ async function anyHasArrived(ports: LookPorts, pending: PendingFile[], deadline:
   return arrived;
 }
 
-function toPage(ready: ReadyFile[], pageSize: number, scope: PageScope): Page {
-  const files = ready.slice(0, pageSize);
-  const last = files.at(-1);
-  const more = ready.length > pageSize && last !== undefined;
-  return { files, nextPageToken: more ? pageToken(last, scope) : '' };
+function toPage({ ready, examinedTo }: Listed, pageSize: number, scope: PageScope): Page {
+  const files = ready.slice(0, Math.min(pageSize, filesThatFit(ready)));
+  // Where all that were found are shown, the list goes on behind what was examined; else behind what is shown.
+  const last = files.length < ready.length ? files.at(-1) : examinedTo;
+  return { files, nextPageToken: last === undefined ? '' : pageToken(last, scope) };
+}
+
+/** @returns how many of the first fill a page, or all; at least one, where there is one */
+function filesThatFit(files: readonly ReadyFile[]): number {
+  let bytes = 0;
+  for (const [i, file] of files.entries()) {
+    if (bytes >= PAGE_MAX_BYTES) return i;
+    bytes += encodedBytesMax(file);
+  }
+  return files.length;
+}
+
+/**
+ * An upper bound that costs nothing. A UTF-16 unit is at most three bytes of UTF-8; of what JSON escapes, names and types
+ * can have quotes and backslashes alone, which become two. Keys need no escape.
+ */
+function encodedBytesMax({ s3Key, filename, mimeType, etag }: ReadyFile): number {
+  return FILE_FIXED_BYTES + s3Key.length + 3 * filename.length + 2 * mimeType.length + 2 * etag.length;
 }

@@ -39,6 +39,13 @@ export interface ListQuery {
   limit: number;
 }
 
+export interface Listed {
+  ready: ReadyFile[];
+  pending: PendingFile[];
+  /** The last file that was examined, where as many were as may be: more that match may be behind it. */
+  examinedTo: PagePosition | undefined;
+}
+
 /** A deleted file, as far as anything is left to be done for it. */
 export interface Tombstone extends FileRef {
   /** It was uploaded in parts, or was to be, so S3 may hold some of them. */
@@ -105,15 +112,13 @@ export interface FileStore {
   /**
    * READY files, newest first by (lastModified, s3Key), strictly behind `after`.
    * The prefix is compared byte by byte, and filters: the rarer its names, the
-   * more of the user's files are walked for a page, in the end all of them.
+   * more of the user's files are walked for a page. So with a prefix a call
+   * examines no more than so many (10,000), and answers what it found by then,
+   * perhaps nothing, and with `examinedTo` where to go on.
    * The first page also brings the newest PENDING files that match, at most
    * `pendingLimit`, in the same round trip.
    */
-  list(
-    query: ListQuery,
-    pendingLimit: number,
-    deadline: Deadline,
-  ): Promise<{ ready: ReadyFile[]; pending: PendingFile[] }>;
+  list(query: ListQuery, pendingLimit: number, deadline: Deadline): Promise<Listed>;
 
   /**
    * S3 was seen to hold the right bytes: PENDING becomes READY with what S3

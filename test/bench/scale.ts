@@ -8,7 +8,7 @@ import { fingerprintOf } from '../../src/files/fingerprint.ts';
 import { parseMd5 } from '../../src/files/md5.ts';
 import { createDatabase, createPool } from '../../src/postgres/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
-import { find, listFirstPage, listNextPage } from '../../src/postgres/reads.ts';
+import { find, listFirstPage, listNextPage, searchFirstPage } from '../../src/postgres/reads.ts';
 import { reserve } from '../../src/postgres/reservations.ts';
 import { claimDue } from '../../src/postgres/sweeps.ts';
 import { markDeleted } from '../../src/postgres/transitions.ts';
@@ -147,6 +147,8 @@ async function fillTable(
     'page 1': () => store.list({ ...query, after: undefined }, 300, far()),
     ...(await pages([1_000, 9_000])),
     'page 1 of a prefix': () => store.list({ ...query, filenamePrefix: '1', after: undefined }, 300, far()),
+    'page 1 of a prefix that no name has': () =>
+      store.list({ ...query, filenamePrefix: 'rare', after: undefined }, 300, far()),
     create: () => store.reserve(intent(), far()),
     get: () => store.find({ userId: BIG_USER, s3Key: `${BIG_USER}_7.pdf` }, far()),
     delete: () => store.markDeleted({ userId: BIG_USER, s3Key: `${BIG_USER}_${10 + made++}.pdf` }, far()),
@@ -199,7 +201,8 @@ async function sizesOf(pool: pg.Pool, rows: number) {
 
 const STATEMENTS: Record<string, { text: string }> = {
   'page 1': listFirstPage,
-  'page 1 of a prefix': listFirstPage,
+  'page 1 of a prefix': searchFirstPage,
+  'page 1 of a prefix that no name has': searchFirstPage,
   create: reserve,
   get: find,
   delete: markDeleted,

@@ -3,6 +3,7 @@ import { DeadlineSpent } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/files/fingerprint.ts';
 import { parseMd5 } from '../../src/files/md5.ts';
+import type { PagePosition } from '../../src/files/page-token.ts';
 import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
@@ -19,6 +20,7 @@ const LIMITS: StoreLimits = {
   multipartSeconds: 7 * DAY,
   pendingMax: 20,
   pendingMultipartMax: 5,
+  examinedMax: 12,
 };
 
 /** From a reservation until nothing can write to its key. */
@@ -567,7 +569,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it('gives whole READY files', async () => {
         const file = await ready('x.pdf');
         await pending('y.pdf');
-        expect(await store.list(all, 0)).toEqual({ ready: [file], pending: [] });
+        expect(await store.list(all, 0)).toEqual({ ready: [file], pending: [], examinedTo: undefined });
       });
 
       it('pages strictly behind a file: none twice, none left out, also of one millisecond', async () => {
@@ -650,6 +652,50 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           'even 4',
           'even 2',
         ]);
+      });
+
+      describe('with a prefix', () => {
+        const EXAMINED = LIMITS.examinedMax ?? 0;
+        const rare = { ...all, filenamePrefix: 'rare' };
+
+        it('examines so many files, and goes on behind them until all are found', async () => {
+          for (let i = 0; i < 3 * EXAMINED + 2; i++)
+            await ready(`common ${i}`, { lastModified: at(100 - i) });
+          await ready('rare 1', { lastModified: at(100 - EXAMINED) });
+          await ready('rare 2', { lastModified: at(0) });
+          const found: string[][] = [];
+          let after: PagePosition | undefined;
+          do {
+            const page = await store.list({ ...rare, after }, 0);
+            found.push(page.ready.map(({ filename }) => filename));
+            after = page.examinedTo;
+          } while (after !== undefined);
+          expect(found).toEqual([[], ['rare 1'], [], ['rare 2']]);
+        });
+
+        it('says where it stopped only where it stopped before the end, and the page is not full', async () => {
+          for (let i = 0; i < EXAMINED - 1; i++) await ready(`common ${i}`, { lastModified: at(-i) });
+          expect(await store.list(rare, 0)).toEqual({ ready: [], pending: [], examinedTo: undefined });
+          const last = await ready('rare', { lastModified: at(-EXAMINED) });
+          const { lastModified, s3Key } = last;
+          expect(await store.list(rare, 0)).toMatchObject({
+            ready: [last],
+            examinedTo: { lastModified, s3Key },
+          });
+          const { ready: behind, examinedTo } = await store.list({ ...rare, after: last }, 0);
+          expect({ behind, examinedTo }).toEqual({ behind: [], examinedTo: undefined });
+          const full = await store.list({ ...all, filenamePrefix: 'common', limit: 3 }, 0);
+          expect(full.ready).toHaveLength(3);
+          expect(full.examinedTo).toBeUndefined();
+        });
+
+        it('is not held up by the PENDING ones, nor by files of others', async () => {
+          for (let i = 0; i < EXAMINED; i++) await ready(`theirs ${i}`, { userId: 'bob' });
+          for (let i = 0; i < 5; i++) await pending(`waiting ${i}`);
+          await ready('rare');
+          const listed = await store.list(rare, 100);
+          expect(listed).toMatchObject({ ready: [{ filename: 'rare' }], pending: [], examinedTo: undefined });
+        });
       });
 
       it('brings on the first page the newest PENDING files, so many as asked for', async () => {

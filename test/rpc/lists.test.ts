@@ -1,8 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
+import { toBinary, toJsonString } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { File } from '../../gen/files/v1/file_pb.ts';
+import { type File, FileSchema } from '../../gen/files/v1/file_pb.ts';
+import { type ListFilesResponse, ListFilesResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
 import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
 import { md5, newUser } from '../harness/made-up.ts';
@@ -131,6 +133,53 @@ describe('pages', () => {
   });
 });
 
+describe('a page of the longest names', () => {
+  const MIB = 1024 ** 2;
+  // As long as their bytes may be, and longest in JSON.
+  const LONGEST: [string, string][] = [
+    ['quotes', '"'],
+    ['three bytes a letter', '文'],
+  ];
+
+  it.each(LONGEST)(
+    '(%s) has at most a mebibyte in either encoding, and the others come behind it',
+    async (_, letter) => {
+      const user = newUser();
+      const name = letter.repeat(Math.floor(250 / Buffer.byteLength(letter)));
+      await service.pool.query(
+        `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, url_expire_at)
+       select $1, rpad($1 || '_' || n, 512, 'k'), 'ready', $2 || n, rpad('a/b; c="', 254, '\\') || '"', decode(md5(n::text), 'hex'),
+         9007199254740991 - n, rpad('', 255, 'e'), now() - n * interval '1 ms', now(), now()
+       from generate_series(1, 1000) n`,
+        [user, name],
+      );
+      const pages: ListFilesResponse[] = [];
+      do {
+        const pageToken = pages.at(-1)?.nextPageToken ?? '';
+        pages.push(await service.as(user).listFiles({ pageSize: 1_000, pageToken }));
+      } while (pages.at(-1)?.nextPageToken !== '');
+      const keys = pages.flatMap(({ files }) => files.map(({ s3Key }) => s3Key));
+      expect(keys).toHaveLength(1_000);
+      expect(new Set(keys).size).toBe(1_000);
+      expect(pages.length).toBeGreaterThan(1);
+      for (const page of pages) {
+        const [file] = page.files;
+        if (file === undefined) throw new Error('an empty page');
+        const binary = toBinary(ListFilesResponseSchema, page).length;
+        expect(binary).toBeLessThanOrEqual(MIB + toBinary(FileSchema, file).length + 100);
+        const json = Buffer.byteLength(toJsonString(ListFilesResponseSchema, page));
+        expect(json).toBeLessThanOrEqual(MIB + Buffer.byteLength(toJsonString(FileSchema, file)) + 1_000);
+      }
+    },
+  );
+
+  it('of names as people give them has a thousand', async () => {
+    const user = newUser();
+    await fill(user, 1_001, { prefix: 'Scan of the contract of 2026, page '.repeat(2) });
+    expect((await service.as(user).listFiles({ pageSize: 1_000 })).files).toHaveLength(1_000);
+  });
+});
+
 describe('filename_prefix', () => {
   it('chooses by the beginning, by case, in NFC, and nothing in it is special', async () => {
     const user = newUser();
@@ -151,6 +200,36 @@ describe('filename_prefix', () => {
     expect(await chosen('')).toEqual([...names].sort());
     expect(await chosen('none')).toEqual([]);
   });
+
+  it('that few names have is found among very many files, by pages of which most are empty', async () => {
+    const user = newUser();
+    await fill(user, 60_000);
+    await service.pool.query(
+      `update files set filename = 'rare ' || size where user_id = $1 and size in (1, 2, 15000)`,
+      [user],
+    );
+    await service.pool.query('analyze files');
+    let walking = true;
+    const disturb = async () => {
+      for (let added = 0; walking; added++) {
+        await fill(user, 3, { prefix: `new${added}-` });
+        await service.pool.query(
+          `delete from files where ctid in (select ctid from files
+             where user_id = $1 and filename like 'f%' order by random() limit 10)`,
+          [user],
+        );
+      }
+    };
+    const disturbing = disturb();
+    const pages = await allPages(user, { pageSize: 100, filenamePrefix: 'rare' });
+    walking = false;
+    await disturbing;
+    expect(keysOf(pages)).toEqual([15_000, 2, 1].map((n) => `${user}_f${n}`));
+    // Ten thousand files each; what was inserted meanwhile is in front of them.
+    expect(pages.length).toBeGreaterThanOrEqual(6);
+    expect(pages.length).toBeLessThanOrEqual(7);
+    expect(pages.slice(0, 3).flat()).toEqual([]);
+  }, 60_000);
 
   it('goes with its pages', async () => {
     const user = newUser();

@@ -37,6 +37,7 @@ export const counts = {
   putsRefused: 0,
   sweeps: 0,
   rowsSwept: 0,
+  pagesShort: 0,
   existingTrue: 0,
   answersOwn: 0,
   uploadsKept: 0,
@@ -315,6 +316,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       files.push(...page.files);
       check(pageSize === 0 || page.files.length <= pageSize, 'a page is larger than asked for');
       if (page.nextPageToken === '') break;
+      if (page.files.length < (pageSize || 100)) counts.pagesShort++;
       pageToken = page.nextPageToken;
     }
     const told = `${user} lists "${prefix}*" by ${pageSize}`;

@@ -187,6 +187,15 @@ export const RARE: Step[][] = [
     { do: 'land' },
     { do: 'list', user: 0, pageSize: 1, prefix: '' },
   ],
+  // A list of a prefix that nothing has, or little, has pages with nothing and goes on all the same.
+  [
+    { do: 'upload', ...first },
+    { do: 'upload', ...first, content: 1 },
+    { do: 'upload', ...first, content: 2, name: 1 },
+    { do: 'list', user: 0, pageSize: 0, prefix: '' },
+    { do: 'list', user: 0, pageSize: 0, prefix: 'x' },
+    { do: 'list', user: 0, pageSize: 2, prefix: 'c.txt' },
+  ],
 ];
 
 const film = { do: 'begin parts', user: 0, name: 0, type: 0, content: 1 } as const;

@@ -13,6 +13,8 @@ export interface Rules {
   longestUploadSeconds: number;
   pendingMax: number;
   pendingMultipartMax: number;
+  /** Files that a page of a prefix walks through. */
+  examinedMax: number;
 }
 
 export interface ModelFile {

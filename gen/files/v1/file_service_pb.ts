@@ -137,8 +137,8 @@ export const CreatePresignedUploadResponseSchema: GenMessage<CreatePresignedUplo
 export type ListFilesRequest = Message<"files.v1.ListFilesRequest"> & {
   /**
    * How many files to return at most. 0: 100. Above 1,000 is taken as 1,000. A
-   * page may be shorter; only an empty `next_page_token` says that it was the
-   * last.
+   * page may have fewer files, even none, and still have a `next_page_token`;
+   * only an empty `next_page_token` ends the list.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -154,6 +154,8 @@ export type ListFilesRequest = Message<"files.v1.ListFilesRequest"> & {
 
   /**
    * Only files whose name begins so (after Unicode NFC, by case). Empty: all.
+   * Each page looks at 10,000 files at most, so where few names begin so, pages
+   * are short or empty.
    *
    * @generated from field: string filename_prefix = 3;
    */
@@ -176,15 +178,16 @@ export type ListFilesResponse = Message<"files.v1.ListFilesResponse"> & {
   /**
    * READY files by `last_modified`, newest first; at the same time, by `s3_key`
    * in descending byte order. No file comes twice, none is skipped, whatever is
-   * inserted and deleted between pages.
+   * inserted and deleted between pages. About 1 MiB at most: longer names make
+   * shorter pages.
    *
    * @generated from field: repeated files.v1.File files = 1;
    */
   files: File[];
 
   /**
-   * For the next page; empty after the last. Opaque. It never expires, and
-   * authorises nothing.
+   * For the next page; empty after the last, and only then, however few files
+   * this page has. Opaque. It never expires, and authorises nothing.
    *
    * @generated from field: string next_page_token = 2;
    */
