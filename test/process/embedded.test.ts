@@ -13,10 +13,10 @@ const NO_PROCESS = -1;
 test('when the object store does not start, no Postgres stays, and the directory is free for the next try', async () => {
   await using directory = await temporaryDirectory();
   const inTheWay = join(directory.path, 's3', 'buckets');
-  await mkdir(join(directory.path, 's3'));
+  await mkdir(join(directory.path, 's3'), { mode: 0o700 });
   await writeFile(inTheWay, 'a file where a directory is to be');
   const options = { dataDirectory: directory.path, region: 'us-east-1', log: () => {} };
-  await expect(startEmbedded(options)).rejects.toThrow('EEXIST');
+  await expect(startEmbedded(options)).rejects.toThrow(`${inTheWay} is not a directory`);
   expect(await processesOf(NO_PROCESS, directory.path)).toEqual([]);
 
   await rm(inTheWay);

@@ -1,10 +1,12 @@
 /** The buckets and their objects: sealed files on the disk, and an index of their records in memory. */
 
 import { hash, randomUUID } from 'node:crypto';
-import { createReadStream, mkdirSync, openSync, readdirSync, renameSync, unlinkSync } from 'node:fs';
+import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { privateDirectory } from '../private-directory.ts';
+import { openPrivateFile } from '../private-file.ts';
 import type { Received } from './body.ts';
 import { S3Error } from './errors.ts';
 import { createKeyIndex, type KeyIndex } from './key-index.ts';
@@ -60,7 +62,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
   const buckets = new Map<string, Bucket>();
   const openBucket = (name: string): void => {
     const path = join(directory, name);
-    mkdirSync(path, { recursive: true });
+    privateDirectory(path);
     const records = new Map<string, ObjectRecord>();
     for (const file of readdirSync(path).filter((each) => fileNamePattern.test(each))) {
       const record = readRecord<ObjectRecord>(join(path, file));
@@ -68,7 +70,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
     }
     buckets.set(name, { directory: path, records, keys: createKeyIndex(records.keys()) });
   };
-  mkdirSync(directory, { recursive: true });
+  privateDirectory(directory);
   for (const name of directoriesIn(directory)) openBucket(name);
 
   const bucketOf = (name: string): Bucket => {
@@ -95,7 +97,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
     find: (name, key) => bucketOf(name).records.get(key),
     read(name, key, start, end) {
       // Opened at once: an overwrite or a delete replaces the name, never the bytes of this file.
-      const fd = openSync(join(bucketOf(name).directory, fileName(key)), 'r');
+      const fd = openPrivateFile(join(bucketOf(name).directory, fileName(key)));
       return createReadStream('', { fd, start, end });
     },
     keysFrom: (name, after, inclusive) => bucketOf(name).keys.from(after, inclusive),

@@ -6,8 +6,10 @@
  * The record comes last because its MD5 is only known then. A file appears under its name by one rename, once it is
  * whole and on the disk; whatever a killed process leaves behind is in the temporary directory, which a start empties.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
+import { printable } from '../printable.ts';
+import { openPrivateFile } from '../private-file.ts';
 
 const mark = Buffer.from('objects1');
 const footerBytes = 4 + mark.length;
@@ -24,7 +26,7 @@ export async function seal<R extends SealedRecord>(
   temporaryPath: string,
   fill: (append: (bytes: Buffer) => Promise<void>) => Promise<R>,
 ): Promise<R> {
-  const file = await open(temporaryPath, 'wx');
+  const file = await open(temporaryPath, 'wx', 0o600);
   try {
     const record = await fill((bytes) => appendAll(file, bytes));
     const json = Buffer.from(JSON.stringify(record));
@@ -43,7 +45,7 @@ export async function seal<R extends SealedRecord>(
 
 /** The record of a file sealed earlier. Synchronous, for the start only: 14 µs a file, with `fs/promises` 87 µs. */
 export function readRecord<R extends SealedRecord>(path: string): R {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openPrivateFile(path);
   try {
     const fileBytes = fstatSync(descriptor).size;
     const readEnd = (bytes: number): Buffer => {
@@ -83,6 +85,6 @@ async function appendAll(file: FileHandle, bytes: Buffer): Promise<void> {
 
 function damaged(path: string): Error {
   return new Error(
-    `object store: ${path} is damaged, or was not written by this store; move it away to start`,
+    `object store: ${printable(path)} is damaged, or was not written by this store; move it away to start`,
   );
 }

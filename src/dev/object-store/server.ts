@@ -9,10 +9,11 @@
  * versions, policies, ACLs or encryption (asked for these it answers NotImplemented, never a silent yes); and its index of
  * keys is in memory. One process at a time per directory.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, BlockList, isIP } from 'node:net';
 import { join } from 'node:path';
+import { privateDirectory } from '../private-directory.ts';
 import type { Credentials } from './authenticate.ts';
 import { type CorsRule, defaultCorsRule } from './cors.ts';
 import { createHandler } from './handler.ts';
@@ -57,9 +58,10 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
   const { directory, port, host = '127.0.0.1', now = () => new Date() } = options;
   assertLoopback(host);
 
+  privateDirectory(directory);
   const temporary = join(directory, 'tmp');
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
+  privateDirectory(temporary);
   const objects = openObjects(join(directory, 'buckets'), temporary, now);
   const uploads = openUploads(join(directory, 'uploads'), temporary, now);
   for (const bucket of options.buckets) objects.createBucket(bucket);

@@ -1,8 +1,10 @@
 /** Multipart uploads under way: a directory each, with one sealed file for what was asked and one for every part. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { createReadStream, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { createReadStream, readdirSync, renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PRIVATE, privateDirectory } from '../private-directory.ts';
+import { openPrivateFile } from '../private-file.ts';
 import { S3Error } from './errors.ts';
 import { directoriesIn, type Fill, type ObjectHeaders, wholeSeconds } from './objects.ts';
 import { readRecord, seal, syncDirectory } from './sealed-file.ts';
@@ -48,9 +50,10 @@ const uploadFile = 'upload';
 export function openUploads(directory: string, temporary: string, now: () => Date): Uploads {
   const uploads = new Map<string, UploadRecord & { uploadId: string; parts: Map<number, Part> }>();
   const running = new Map<string, Promise<void>>();
-  mkdirSync(directory, { recursive: true });
+  privateDirectory(directory);
   for (const uploadId of directoriesIn(directory)) {
     const path = join(directory, uploadId);
+    privateDirectory(path);
     const parts = readdirSync(path)
       .filter((file) => /^[0-9]+$/.test(file))
       .map((file) => readRecord<Part>(join(path, file)))
@@ -68,7 +71,7 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
       const uploadId = randomBytes(24).toString('base64url');
       const temporaryPath = join(temporary, randomUUID());
       const initiated = wholeSeconds(now());
-      await mkdir(temporaryPath);
+      await mkdir(temporaryPath, { mode: PRIVATE });
       const record = await seal(join(temporaryPath, uploadFile), async (): Promise<UploadRecord> => {
         return { bucket, key, headers, initiated, sizeBytes: 0 };
       });
@@ -105,8 +108,8 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
       return part;
     },
     readPart: ({ uploadId }, part) => {
-      const path = join(directory, uploadId, `${part.partNumber}`);
-      return createReadStream(path, { end: part.sizeBytes - 1 });
+      const fd = openPrivateFile(join(directory, uploadId, `${part.partNumber}`));
+      return createReadStream('', { fd, end: part.sizeBytes - 1 });
     },
     async oneAtATime({ uploadId }, run) {
       const before = running.get(uploadId);
