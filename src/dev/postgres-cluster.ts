@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { serviceUid } from './ownership.ts';
 import type { Launcher, Owner } from './postgres-launcher.ts';
+import { printable, printableLines } from './printable.ts';
+import { assertOwnDirectory } from './private-directory.ts';
+import { readPrivateFile } from './private-file.ts';
 
 /** The superuser of every cluster that is made here. */
 export const POSTGRES_USER = 'postgres';
@@ -21,25 +26,44 @@ export function dataDirectoryIn(directory: string): string {
   return join(directory, FINISHED, 'data');
 }
 
-/** Undefined when there is no cluster yet. */
-export async function clusterOwner(directory: string): Promise<Owner | undefined> {
-  try {
-    const { uid, gid } = await stat(dataDirectoryIn(directory));
-    return { uid, gid };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    if (code !== 'EACCES') throw error;
-    throw new Error(
-      `The Postgres in ${directory} was made by another user (root?). Start as that user, remove the directory, or set ` +
-        'DATA_DIR to another one.',
-      { cause: error },
-    );
-  }
+/**
+ * Undefined when there is no cluster yet. The owner is the service's own user. As root it is the user that Postgres was
+ * run as before: root alone can put a cluster here.
+ *
+ * @throws when a part of the cluster is a link, belongs to another user, or can be written by another user
+ */
+export function clusterOwner(directory: string): Owner | undefined {
+  const cluster = join(directory, FINISHED);
+  const stats = lstatSync(cluster, { throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  const { uid, gid } = stats;
+  const owner = serviceUid() === 0 ? uid : serviceUid();
+  assertOwnDirectory(cluster, owner);
+  if (owner === 0) throw ownedByRootError(cluster);
+  assertOwnDirectory(dataDirectoryIn(directory), owner);
+  return { uid, gid };
 }
 
-export async function openCluster(directory: string): Promise<Cluster> {
-  const password = await readFile(join(directory, FINISHED, 'password'), 'utf8');
+function ownedByRootError(path: string): Error {
+  return new Error(
+    `${printable(path)} is owned by root, but Postgres must not run as root. ` +
+      'Give it to another user with chown -R, remove it, or set DATA_DIR to another directory.',
+  );
+}
+
+const PASSWORD_BYTES = 24;
+const PASSWORD = /^[A-Za-z0-9_-]{32}$/;
+const PASSWORD_MAX_BYTES = 32;
+
+export function openCluster(directory: string): Cluster {
+  const path = join(directory, FINISHED, 'password');
+  const password = readPrivateFile(path, PASSWORD_MAX_BYTES, clusterOwner(directory)?.uid);
+  if (password === undefined || !PASSWORD.test(password)) {
+    throw new Error(
+      `${printable(path)} does not hold the password that the service has made for Postgres. ` +
+        'Restore it, or remove the directory that it is in: the service then makes a new Postgres, which is empty.',
+    );
+  }
   return { dataDirectory: dataDirectoryIn(directory), password };
 }
 
@@ -57,7 +81,10 @@ export async function createCluster(
   const unfinished = join(directory, UNFINISHED_PREFIX + randomBytes(4).toString('hex'));
   await mkdir(unfinished, { mode: 0o700 });
   const passwordFile = join(unfinished, 'password');
-  await writeFile(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
+  await writeFile(passwordFile, randomBytes(PASSWORD_BYTES).toString('base64url'), {
+    mode: 0o600,
+    flag: 'wx',
+  });
   if (launcher.owner !== undefined) {
     await chown(passwordFile, launcher.owner.uid, launcher.owner.gid);
     await chown(unfinished, launcher.owner.uid, launcher.owner.gid);
@@ -102,7 +129,7 @@ async function runInitdb(initdb: string, launcher: Launcher, args: readonly stri
   ]);
   if (code !== 0) {
     throw new Error(
-      `initdb failed (${signal ?? `exit code ${code}`}); set DATABASE_URL to do without it.\n${output}${complaints}`,
+      `initdb failed (${signal ?? `exit code ${code}`}); set DATABASE_URL to do without it.\n${printableLines(output + complaints)}`,
     );
   }
 }

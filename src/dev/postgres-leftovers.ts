@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
+import { lstatSync } from 'node:fs';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { readPrivateFile } from './private-file.ts';
 
 /**
  * How long Postgres gets for each way of ending. A fast shutdown (SIGINT) rolls back and writes a checkpoint; an
@@ -26,7 +28,7 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
     const deadline = Date.now() + graceMs;
     let running = await processesIn(dataDirectory);
     if (running.length > 0) {
-      const postmaster = await recordedPid(dataDirectory);
+      const postmaster = readPostmasterFile(dataDirectory)?.pid;
       const hearsForAll = postmaster !== undefined && running.includes(postmaster) && signal !== 'SIGKILL';
       for (const pid of hearsForAll ? [postmaster] : running) sendSignal(pid, signal);
     }
@@ -43,22 +45,17 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
   throw new Error(`An earlier Postgres in ${dataDirectory} does not end, not even by SIGKILL.`);
 }
 
-/** The contents of postmaster.pid, as far as they are needed. Undefined when there is no such file. */
-export async function readPostmasterFile(
-  dataDirectory: string,
-): Promise<{ pid: number; status: string } | undefined> {
-  try {
-    const lines = (await readFile(pidFile(dataDirectory), 'utf8')).split('\n');
-    // Line 8 is the status, the one that pg_ctl goes by: "starting", "ready", "stopping". It is never localised.
-    return { pid: Number(lines[0]), status: lines[7]?.trim() ?? '' };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
+/** Eight short lines and the path of the data directory. */
+const POSTMASTER_FILE_MAX_BYTES = 8192;
 
-async function recordedPid(dataDirectory: string): Promise<number | undefined> {
-  return (await readPostmasterFile(dataDirectory))?.pid;
+/** What is needed of postmaster.pid. Undefined when there is no such file, or none with a pid in its first line. */
+export function readPostmasterFile(dataDirectory: string): { pid: number; isReady: boolean } | undefined {
+  // Postgres has written it, as the owner of the directory.
+  const owner = lstatSync(dataDirectory).uid;
+  const text = readPrivateFile(pidFile(dataDirectory), POSTMASTER_FILE_MAX_BYTES, owner);
+  // Line 8 is the status, the one that pg_ctl goes by: "starting", "ready", "stopping". It is never localised.
+  const [pid = '', , , , , , , status = ''] = text?.split('\n') ?? [];
+  return /^[1-9][0-9]{0,9}$/.test(pid) ? { pid: Number(pid), isReady: status.trim() === 'ready' } : undefined;
 }
 
 function pidFile(dataDirectory: string): string {
@@ -93,7 +90,7 @@ async function processesByProc(dataDirectory: string): Promise<number[]> {
 
 /** Without /proc, only the recorded postmaster, if its command line names this directory. */
 async function processesByPs(dataDirectory: string): Promise<number[]> {
-  const pid = await recordedPid(dataDirectory);
+  const pid = readPostmasterFile(dataDirectory)?.pid;
   if (pid === undefined) return [];
   try {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'command=', '-p', String(pid)]);

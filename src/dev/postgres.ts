@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -16,6 +16,9 @@ import {
 } from './postgres-cluster.ts';
 import { chooseLauncher, type Launcher } from './postgres-launcher.ts';
 import { endLeftovers, readPostmasterFile, SHUTDOWN_STEPS } from './postgres-leftovers.ts';
+import { printableLines } from './printable.ts';
+import { modeAbovePostgres, privateDirectory } from './private-directory.ts';
+import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
 export interface EmbeddedPostgresOptions {
   /** Everything of this Postgres is kept here: data, password, port, log. Made when missing. */
@@ -79,19 +82,17 @@ const SETTINGS: Readonly<Record<string, string>> = {
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const directory = resolve(options.directory);
   const settings = { ...SETTINGS, ...options.settings };
-  await mkdir(directory, { recursive: true });
-  // Root's Postgres runs as another user, who must get through; what is secret inside has modes of its own.
-  if (process.geteuid?.() === 0) await chmod(directory, 0o711);
+  privateDirectory(directory, modeAbovePostgres());
 
   const { initdb, postgres } = await findPostgresBinaries();
-  const existingOwner = await clusterOwner(directory);
+  const existingOwner = clusterOwner(directory);
   const launcher = await chooseLauncher(postgres, directory, existingOwner);
   if (existingOwner === undefined) {
     await createCluster(directory, initdb, launcher, settings.fsync !== 'off');
   } else {
     await endLeftovers(dataDirectoryIn(directory));
   }
-  const cluster = await openCluster(directory);
+  const cluster = openCluster(directory);
 
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port ?? (await rememberedOrFreePort(directory));
@@ -99,7 +100,7 @@ export async function startPostgres(options: EmbeddedPostgresOptions): Promise<E
     try {
       await untilReady(server, cluster.dataDirectory);
       const url = await openDatabase(cluster, port);
-      await writeFile(join(directory, 'port'), String(port));
+      writePrivateFile(join(directory, 'port'), String(port));
       return supervise(server, url, options.log ?? (() => {}));
     } catch (error) {
       await endServer(server);
@@ -130,7 +131,7 @@ async function launchServer(start: {
   const args = ['-D', start.cluster.dataDirectory, '-p', String(start.port)];
   for (const [name, value] of Object.entries(start.settings)) args.push('-c', `${name}=${value}`);
   // To a file, not a pipe: the pipe of a dead parent would block or end the server that outlives it.
-  const log = openSync(await freshLog(start.directory), 'w', 0o600);
+  const log = openSync(await freshLog(start.directory), 'wx', 0o600);
   try {
     const child = start.launcher.launch(start.postgres, args, {
       stdio: ['ignore', log, log],
@@ -157,8 +158,8 @@ async function untilReady({ child, ended }: Server, dataDirectory: string): Prom
   });
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (end === undefined) {
-    const postmaster = await readPostmasterFile(dataDirectory);
-    if (postmaster?.pid === child.pid && postmaster?.status === 'ready') return;
+    const postmaster = readPostmasterFile(dataDirectory);
+    if (postmaster?.pid === child.pid && postmaster?.isReady) return;
     if (Date.now() > deadline) throw new Error(`it was not ready after ${START_TIMEOUT_MS} ms`);
     await sleep(READY_POLL_MS);
   }
@@ -224,18 +225,22 @@ async function endServer({ child, ended }: Server): Promise<void> {
 }
 
 async function rememberedOrFreePort(directory: string): Promise<number> {
-  const remembered = await readFile(join(directory, 'port'), 'utf8').then(Number, () => 0);
+  const text = readPrivateFile(join(directory, 'port'), PORT_MAX_BYTES) ?? '';
+  const remembered = /^[0-9]+$/.test(text) ? Number(text) : 0;
   return remembered > 0 && remembered < 65_536 && (await isPortFree(remembered)) ? remembered : anyFreePort();
 }
+
+const PORT_MAX_BYTES = 5;
 
 /** The log of the run before is kept beside it, for whoever wonders why that one ended. */
 async function freshLog(directory: string): Promise<string> {
   const log = join(directory, 'postgres.log');
-  await rename(log, join(directory, 'postgres.previous.log')).catch(() => {});
+  await rename(log, join(directory, 'postgres.previous.log')).catch(() => rm(log, { force: true }));
   return log;
 }
 
+/** Any user of the machine can write into the log, by the user name of a connection that Postgres then refuses. */
 async function lastLogLines(directory: string): Promise<string> {
   const log = await readFile(join(directory, 'postgres.log'), 'utf8').catch(() => '');
-  return log.trimEnd().split('\n').slice(-LOG_LINES_IN_ERROR).join('\n');
+  return printableLines(log.trimEnd().split('\n').slice(-LOG_LINES_IN_ERROR).join('\n'));
 }
