@@ -279,7 +279,10 @@ export const VARIABLES = {
     default: 1,
     desc: 'How long after SIGTERM it still takes calls while it says that it is not ready: what load balancers need to notice.',
   }),
-  DATA_DIR: text({ default: '.data', desc: 'Where the embedded Postgres and object store keep everything.' }),
+  DATA_DIR: text({
+    default: '.data',
+    desc: 'Where the embedded Postgres and object store keep everything. Private to the user that runs the service; refused when another user owns it, or can write or replace it.',
+  }),
   LOG_LEVEL: oneOf(LOG_LEVELS)({
     default: 'info',
     desc: 'Calls are logged at `debug`, slow and failed ones always.',

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory.ts';
 import { lockDataDirectory } from './data-directory-lock.ts';
 import { isPortFree } from './free-port.ts';
 import { startObjectStore } from './object-store/server.ts';
 import { startPostgres } from './postgres.ts';
+import { printable, printableLines } from './printable.ts';
+import { privateDirectory } from './private-directory.ts';
+import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
 export interface EmbeddedOptions {
   /** Everything is kept here between runs. One service at a time. */
@@ -25,15 +28,23 @@ export interface Embedded {
 const BUCKET = 'files';
 
 /** Starts both on loopback and gives back what an operator would have configured. */
-export async function startEmbedded({ dataDirectory, region, log }: EmbeddedOptions): Promise<Embedded> {
-  const lock = await lockDataDirectory(dataDirectory);
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  try {
+    return await startBoth(options);
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+async function startBoth({ dataDirectory, region, log }: EmbeddedOptions): Promise<Embedded> {
+  const lock = lockDataDirectory(dataDirectory);
   const started = await Promise.allSettled([
-    startPostgres({ directory: join(dataDirectory, 'postgres'), log }),
-    startStore(join(dataDirectory, 's3'), region),
+    startPostgres({ directory: join(lock.directory, POSTGRES_DIRECTORY), log }),
+    startStore(join(lock.directory, STORE_DIRECTORY), region),
   ]);
   const stop = async () => {
     await Promise.all(started.map((one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)));
-    await lock.release();
+    lock.release();
   };
   const [postgres, store] = started;
   if (postgres.status === 'fulfilled' && store.status === 'fulfilled') {
@@ -41,13 +52,18 @@ export async function startEmbedded({ dataDirectory, region, log }: EmbeddedOpti
     return { databaseUrl: postgres.value.url, bucket: BUCKET, endpoint, credentials, stop };
   }
   await stop();
-  throw explained(postgres.status === 'rejected' ? postgres.reason : (store as PromiseRejectedResult).reason);
+  throw postgres.status === 'rejected' ? postgres.reason : (store as PromiseRejectedResult).reason;
 }
 
-/** The embedded Postgres is a development dependency, so that no production image carries it. */
-function explained(fault: unknown): unknown {
-  const { code } = fault as NodeJS.ErrnoException;
-  if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') return fault;
+/**
+ * The embedded Postgres is a development dependency, so that no production image carries it. Any other message is shown
+ * as it is, but for characters that would act on the terminal: paths and Postgres's log may hold names that others chose.
+ */
+function explained(fault: unknown): Error {
+  const { code, message } = fault as NodeJS.ErrnoException;
+  if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') {
+    return new Error(printableLines(message), { cause: fault });
+  }
   return new Error(
     'DATABASE_URL and S3_BUCKET are required here: this installation has no Postgres of its own, which ' +
       '`npm ci --omit=dev` leaves out. To run with one, for development, install with `npm ci`.',
@@ -63,8 +79,9 @@ interface StoreSettings {
 
 /** On the same port and with the same keys at every start, so that URLs made before a restart still work after it. */
 async function startStore(directory: string, region: string) {
+  privateDirectory(directory);
   const path = join(directory, 'settings.json');
-  const remembered = await readSettings(path);
+  const remembered = readSettings(path);
   const { accessKeyId, secretAccessKey } = remembered ?? {
     accessKeyId: 'development',
     secretAccessKey: randomBytes(24).toString('base64url'),
@@ -78,21 +95,38 @@ async function startStore(directory: string, region: string) {
     buckets: [BUCKET],
     credentials: [credentials],
   });
-  await writeSettings(path, { port: store.port, ...credentials });
+  const settings: StoreSettings = { port: store.port, ...credentials };
+  writePrivateFile(path, JSON.stringify(settings));
   return { ...store, credentials };
 }
 
-/** Renamed into place: a crash leaves the old settings or the new ones, and never half of them. */
-async function writeSettings(path: string, settings: StoreSettings): Promise<void> {
-  await writeFile(`${path}.new`, JSON.stringify(settings), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+/** What we write is a tenth of it. */
+const SETTINGS_MAX_BYTES = 4096;
+
+/** Checked word by word, and never quoted: JSON.parse would put the text of the file into its error. */
+function readSettings(path: string): StoreSettings | undefined {
+  const text = readPrivateFile(path, SETTINGS_MAX_BYTES);
+  if (text === undefined) return undefined;
+  const settings = parseSettings(text);
+  if (settings !== undefined) return settings;
+  throw new Error(
+    `${printable(path)} does not hold what the service writes there: a port and the two keys of the object store. ` +
+      'Remove it; URLs that were made earlier then stop working.',
+  );
 }
 
-async function readSettings(path: string): Promise<StoreSettings | undefined> {
+function parseSettings(text: string): StoreSettings | undefined {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as StoreSettings;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    const { port, accessKeyId, secretAccessKey } = JSON.parse(text);
+    const isPort = Number.isInteger(port) && port > 0 && port < 65_536;
+    return isPort && isKey(accessKeyId) && isKey(secretAccessKey)
+      ? { port, accessKeyId, secretAccessKey }
+      : undefined;
+  } catch {
+    return undefined;
   }
+}
+
+function isKey(value: unknown): boolean {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{1,128}$/.test(value);
 }

@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { listenOnFile, lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
+import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
 
 const MODULE = new URL('../../src/dev/data-directory-lock.ts', import.meta.url).href;
 
@@ -36,7 +35,7 @@ async function elsewhere(code: string): Promise<ChildProcess> {
 function holderElsewhere(): Promise<ChildProcess> {
   return elsewhere(`
     import { lockDataDirectory } from ${JSON.stringify(MODULE)};
-    await lockDataDirectory(${JSON.stringify(directory)});
+    lockDataDirectory(${JSON.stringify(directory)});
     process.stdout.write('locked');
     setInterval(() => {}, 60_000);
   `);
@@ -50,7 +49,7 @@ async function kill(child: ChildProcess): Promise<void> {
 
 test('a directory that another process holds is refused, and the holder named', async () => {
   const holder = await holderElsewhere();
-  await expect(lockDataDirectory(directory)).rejects.toThrow(
+  expect(() => lockDataDirectory(directory)).toThrow(
     `${directory} is in use by another running service (pid ${holder.pid})`,
   );
 });
@@ -58,68 +57,105 @@ test('a directory that another process holds is refused, and the holder named', 
 test('a holder that does not answer still holds', async () => {
   const holder = await holderElsewhere();
   holder.kill('SIGSTOP');
-  await expect(lockDataDirectory(directory)).rejects.toThrow('is in use by another running service.');
+  expect(() => lockDataDirectory(directory)).toThrow(
+    `is in use by another running service (pid ${holder.pid}).`,
+  );
 });
 
 test('kill -9 of the holder frees the directory', async () => {
   await kill(await holderElsewhere());
-  await (await lockDataDirectory(directory)).release();
+  lockDataDirectory(directory).release();
 });
 
-test('release frees the directory, and may be called again', async () => {
-  const lock = await lockDataDirectory(directory);
-  await lock.release();
-  await lock.release();
-  await (await lockDataDirectory(directory)).release();
+test('release frees the directory, and may be called again', () => {
+  const lock = lockDataDirectory(directory);
+  lock.release();
+  lock.release();
+  lockDataDirectory(directory).release();
 });
 
 test('another path to the same directory meets the same lock', async () => {
-  const lock = await lockDataDirectory(directory);
+  const lock = lockDataDirectory(directory);
   const link = join(directory, 'link');
   await symlink(directory, link);
-  await expect(lockDataDirectory(link)).rejects.toThrow('is in use');
-  await lock.release();
+  expect(() => lockDataDirectory(link)).toThrow('is in use');
+  lock.release();
 });
 
-test('of many that ask at once, one gets the lock', async () => {
-  const asked = await Promise.allSettled(Array.from({ length: 20 }, () => lockDataDirectory(directory)));
-  const locks = asked.filter((result) => result.status === 'fulfilled');
-  expect(locks).toHaveLength(1);
-  for (const { value } of locks) await value.release();
+test('a second lock of one process is refused, and leaves the first one in place', async () => {
+  const lock = lockDataDirectory(directory);
+  expect(() => lockDataDirectory(directory)).toThrow(`(pid ${process.pid})`);
+  const attempt = await elsewhere(`
+    import { lockDataDirectory } from ${JSON.stringify(MODULE)};
+    try {
+      lockDataDirectory(${JSON.stringify(directory)});
+      process.stdout.write('locked');
+      process.exit(1);
+    } catch {
+      process.stdout.write('refused');
+    }
+  `);
+  if (attempt.exitCode === null) await once(attempt, 'exit');
+  expect(attempt.exitCode).toBe(0);
+  lock.release();
 });
 
-test('a directory that is not there yet is made', async () => {
-  await (await lockDataDirectory(join(directory, 'a', 'b'))).release();
+test('of many processes that ask at once, one gets the lock', async () => {
+  const asked = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const child = spawn(
+        process.execPath,
+        [
+          '--input-type=module',
+          '--eval',
+          `import { lockDataDirectory } from ${JSON.stringify(MODULE)};
+           try {
+             lockDataDirectory(${JSON.stringify(directory)});
+             console.log('locked');
+             setInterval(() => {}, 60_000);
+           } catch {
+             console.log('refused');
+           }`,
+        ],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+      );
+      children.push(child);
+      const [line] = await once(child.stdout, 'data');
+      return String(line).trim();
+    }),
+  );
+  expect(asked.toSorted()).toEqual(['locked', ...Array(7).fill('refused')]);
+});
+
+test('a directory that is not there yet is made', () => {
+  lockDataDirectory(join(directory, 'a', 'b')).release();
 });
 
 test('the lock does not keep its process alive', async () => {
   const child = await elsewhere(`
     import { lockDataDirectory } from ${JSON.stringify(MODULE)};
-    await lockDataDirectory(${JSON.stringify(directory)});
+    lockDataDirectory(${JSON.stringify(directory)});
     process.stdout.write('locked');
   `);
   if (child.exitCode === null) await once(child, 'exit');
   expect(child.exitCode).toBe(0);
 });
 
-test('where sockets are files: a dead one is replaced, a living one respected', async () => {
-  const path = join(directory, 'lock.sock');
-  await kill(
-    await elsewhere(`
-      import { createServer } from 'node:net';
-      createServer().listen(${JSON.stringify(path)}, () => process.stdout.write('listening'));
-    `),
-  );
-  const held = await listenOnFile(path);
-  expect(held).toHaveProperty('server');
-  expect(await listenOnFile(path)).toEqual({ owner: String(process.pid) });
-  if ('server' in held) await new Promise((resolve) => held.server.close(resolve));
+test('no other user can open the lock, and nothing but the two files is made for it', async () => {
+  const lock = lockDataDirectory(directory);
+  const names = await readdir(directory);
+  expect(names.toSorted()).toEqual(['file-service.lock', 'file-service.pid']);
+  for (const name of names) expect((await stat(join(directory, name))).mode & 0o777, name).toBe(0o600);
+  lock.release();
 });
 
-test('a listener of something else on the file is not pushed aside', async () => {
-  const path = join(directory, 'lock.sock');
-  const stranger = createServer((socket) => socket.end()).listen(path);
-  await once(stranger, 'listening');
-  expect(await listenOnFile(path)).toEqual({ owner: '' });
-  stranger.close();
+test('of what the file with the pid holds only a pid is shown', async () => {
+  const lock = lockDataDirectory(directory);
+  for (const text of ['\u001b[31m', '1\nforged', '-1', '0', '\u202e1', '12 ']) {
+    await writeFile(join(directory, 'file-service.pid'), text);
+    expect(() => lockDataDirectory(directory), JSON.stringify(text)).toThrow(
+      /^[\x20-\x7e]* is in use by another running service\. Stop that one first[\x20-\x7e]*$/,
+    );
+  }
+  lock.release();
 });

@@ -263,7 +263,7 @@ describe('a directory with a database', () => {
   test('a second service is refused, and the first one’s Postgres unharmed', async () => {
     const service = startElsewhere();
     const { url, pid } = await addressOf(service);
-    await expect(lockDataDirectory(directory)).rejects.toThrow(
+    expect(() => lockDataDirectory(directory)).toThrow(
       `in use by another running service (pid ${service.pid})`,
     );
     await expectRows(url);

@@ -5,7 +5,7 @@ import { startPostgres } from '../../src/dev/postgres.ts';
 const directory = process.argv[2];
 if (directory === undefined) throw new Error('usage: start-postgres.ts <directory>');
 process.on('SIGINT', () => {}); // as a service that is still draining
-await lockDataDirectory(directory);
+lockDataDirectory(directory);
 const { url, pid } = await startPostgres({ directory });
 const signalHandlers = { SIGTERM: process.listenerCount('SIGTERM'), SIGHUP: process.listenerCount('SIGHUP') };
 process.stdout.write(`${JSON.stringify({ url, pid, signalHandlers })}\n`);

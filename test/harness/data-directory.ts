@@ -15,7 +15,7 @@ export async function dataDirectory(): Promise<TemporaryDirectory> {
   const postgres = join(path, 'postgres');
   const prepared = inject('preparedCluster');
   if (prepared !== undefined) {
-    await mkdir(postgres, { recursive: true });
+    await mkdir(postgres, { recursive: true, mode: 0o711 });
     await chmod(postgres, 0o711);
     await promisify(execFile)('cp', ['-a', prepared, join(postgres, 'cluster')]);
   }

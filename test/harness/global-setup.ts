@@ -16,7 +16,8 @@ declare module 'vitest' {
   }
 }
 
-const DIRECTORY_PREFIX = 'file-service-test-postgres-';
+/** Not the prefix of runs before the lock was a file: this one would take their directories for abandoned ones. */
+const DIRECTORY_PREFIX = 'file-service-test-cluster-';
 /** A directory this young may belong to a run that has not locked it yet. */
 const ABANDONED_AFTER_MS = 60_000;
 
@@ -30,7 +31,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   await removeAbandoned();
   const directory = await mkdtemp(join(tmpdir(), DIRECTORY_PREFIX));
-  const lock = await lockDataDirectory(directory);
+  const lock = lockDataDirectory(directory);
   const options = {
     directory,
     settings: {
@@ -52,7 +53,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     await postgres.stop();
     await rm(directory, { recursive: true, force: true });
-    await lock.release();
+    lock.release();
   };
 }
 
@@ -64,9 +65,9 @@ async function removeAbandoned(): Promise<void> {
     try {
       const { mtimeMs } = await stat(directory);
       if (Date.now() - mtimeMs < ABANDONED_AFTER_MS) continue;
-      const lock = await lockDataDirectory(directory);
+      const lock = lockDataDirectory(directory);
       await rm(directory, { recursive: true, force: true });
-      await lock.release();
+      lock.release();
     } catch {
       // In use, another user's, or gone meanwhile: none of it concerns this run.
     }
