@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 import { LONG } from '../harness/long-form.ts';
 import { measuredOn, writeReadmeTable } from '../harness/readme-table.ts';
+import { modulesIn, passedAsAWhole } from '../harness/whole-folder.ts';
 
 /**
  * Prints a row for each case: what it was put through, what came of it, and the
@@ -9,15 +9,16 @@ import { measuredOn, writeReadmeTable } from '../harness/readme-table.ts';
  */
 export default class FaultTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
-    const cases = modules.flatMap((module) => [...module.children.allTests()]);
+    const cases = modulesIn(import.meta.dirname, modules).flatMap((module) => [
+      ...module.children.allTests(),
+    ]);
     const rows = cases.map(rowOf).filter((row) => row !== undefined);
     if (rows.length === 0) return;
     const table = ['| case | outcome | figure |', '|---|---|---|', ...rows].join('\n');
     process.stdout.write(`\n${table}\n`);
 
-    const all = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.test.ts'));
-    const whole = modules.length === all.length && modules.every((module) => module.ok());
-    if (LONG && whole) writeReadmeTable('faults', `Measured ${measuredOn()}.\n\n${table}`);
+    if (LONG && passedAsAWhole(import.meta.dirname, modules))
+      writeReadmeTable('faults', `Measured ${measuredOn()}.\n\n${table}`);
   }
 }
 

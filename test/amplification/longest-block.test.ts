@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
+import type { Answer } from './answer.ts';
+import { type Case, casesOf, fewCasesOf, nameOfCase, nameOfRoute, routes } from './cases.ts';
+import { callOn } from './ordinary-call.ts';
+import { report } from './outcome.ts';
+import { requestOf } from './request.ts';
+import { openSender, type Sender } from './sender.ts';
+import { gateway, keepService, type ServiceKeeper } from './service.ts';
+
+vi.setConfig({ testTimeout: LONG ? 600_000 : 30_000 });
+
+/** No single message may hold up everybody else for longer: a tenth of what a caller notices. */
+const BLOCK_MAX_MS = 50;
+
+/** A collection or a compilation falls into one try, a message's own cost into each. */
+const TRIES = 3;
+
+/** Without an answer for so long the process is ended: it would go on for minutes. */
+const PATIENCE_MS = 4_000;
+
+let keeper: ServiceKeeper;
+beforeAll(async () => {
+  keeper = await keepService();
+  // The first calls of all are compiled: the longest blocks that there are.
+  const { ports, probe } = await keeper.alive();
+  for (let call = 0; call < 20; call++)
+    for (const port of ['gRPC', 'HTTP'] as const) await callOn(port, ports);
+  await probe.blockMs();
+});
+afterAll(() => keeper?.[Symbol.asyncDispose]());
+
+describe('no message blocks the event loop for long, or ends in INTERNAL', () => {
+  it.for(routes().map((route) => ({ name: nameOfRoute(route), route })))(
+    '$name',
+    async ({ route }, context) => {
+      const faults: string[] = [];
+      const slow = new Set<string>();
+      const worst = { blockMs: 0, name: '' };
+      const { ports } = await keeper.alive();
+      using sender = openSender(ports);
+      for (const one of LONG ? casesOf(route) : fewCasesOf(route)) {
+        // What is slow already would be slower still.
+        if (slow.has(one.message.kind)) continue;
+        const { blockMs, answer } = await leastOf(TRIES, () => put(sender, one));
+        if (blockMs > worst.blockMs) Object.assign(worst, { blockMs, name: nameOfCase(one) });
+        if (blockMs >= BLOCK_MAX_MS) {
+          slow.add(one.message.kind);
+          faults.push(`${nameOfCase(one)}: ${blockMs.toFixed(0)} ms`);
+        }
+        if (['INTERNAL', 'UNKNOWN', 'nothing'].includes(answer.code))
+          faults.push(`${nameOfCase(one)}: ${answer.code} ${answer.text.slice(0, 100)}`);
+        if (answer.code === 'nothing') {
+          await keeper.end();
+          break;
+        }
+      }
+      report(context, { route: nameOfRoute(route), block: { ms: worst.blockMs, name: worst.name } });
+      expect(faults).toEqual([]);
+      expect(await callOn(route.protocol.port, ports)).toBe('OK');
+    },
+  );
+});
+
+interface Outcome {
+  blockMs: number;
+  answer: Answer;
+}
+
+async function put(sender: Sender, one: Case): Promise<Outcome> {
+  const { probe } = await keeper.alive();
+  const request = requestOf(one, gateway('ada'));
+  await probe.blockMs();
+  const answer = await Promise.race([
+    sender.send(request, 'whole'),
+    sleep(PATIENCE_MS, { code: 'nothing', text: `in ${PATIENCE_MS} ms` }),
+  ]);
+  return { blockMs: answer.code === 'nothing' ? PATIENCE_MS : await probe.blockMs(), answer };
+}
+
+/** Tries again only what was too long. */
+async function leastOf(tries: number, once: () => Promise<Outcome>): Promise<Outcome> {
+  let least = await once();
+  for (
+    let tried = 1;
+    tried < tries && least.blockMs >= BLOCK_MAX_MS && least.answer.code !== 'nothing';
+    tried++
+  ) {
+    const next = await once();
+    if (next.blockMs < least.blockMs || next.answer.code === 'nothing') least = next;
+  }
+  return least;
+}

@@ -1,0 +1,35 @@
+import { envelope } from '../faults/http2-frames.ts';
+import type { Port } from './methods.ts';
+import type { RawRequest } from './request.ts';
+import { openSender } from './sender.ts';
+import { gateway } from './service.ts';
+
+/** A gateway's call on this port, with its proof. */
+export function ordinaryRequest(port: Port, userId: string): RawRequest {
+  const path = '/files.v1.FileService/ListFiles';
+  const headers = gateway(userId);
+  return port === 'gRPC'
+    ? {
+        port,
+        httpVersion: 2,
+        path,
+        headers: { ...headers, 'content-type': 'application/grpc', te: 'trailers' },
+        body: envelope(new Uint8Array()),
+        isEndless: false,
+      }
+    : {
+        port,
+        httpVersion: 1,
+        path,
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: Buffer.from('{}'),
+        isEndless: false,
+      };
+}
+
+/** Makes it on a connection of its own; resolves with its code. */
+export async function callOn(port: Port, ports: Record<Port, number>, userId = 'ada'): Promise<string> {
+  using sender = openSender(ports);
+  const { code } = await sender.send(ordinaryRequest(port, userId), 'whole');
+  return code;
+}

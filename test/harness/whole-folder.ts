@@ -1,0 +1,15 @@
+import { readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { TestModule } from 'vitest/node';
+
+/** Those of a run's test files that are in this folder. */
+export function modulesIn(directory: string, modules: readonly TestModule[]): readonly TestModule[] {
+  return modules.filter(({ moduleId }) => dirname(moduleId) === directory);
+}
+
+/** Whether a run had each test file of a folder, and all of it passed. */
+export function passedAsAWhole(directory: string, modules: readonly TestModule[]): boolean {
+  const all = readdirSync(directory).filter((name) => name.endsWith('.test.ts'));
+  const run = modulesIn(directory, modules);
+  return run.length === all.length && run.every((module) => module.ok());
+}
