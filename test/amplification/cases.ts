@@ -53,10 +53,7 @@ export function nameOfRoute({ method, protocol }: Route): string {
 /** Each message in each encoding and size; small ones first, so that a run can stop before a large one does harm. */
 export function casesOf({ method, protocol }: Route): Case[] {
   const messages = protocol.format === 'JSON' ? jsonMessages(method.input) : binaryMessages(method.input);
-  const sizes = [
-    ...LIMITS_BYTES[protocol.format].map((limit) => limit - BELOW_LIMIT_BYTES),
-    BEYOND_LIMITS_BYTES,
-  ];
+  const sizes = [...limitsOf(protocol), BEYOND_LIMITS_BYTES];
   const cases = sizes.flatMap((sizeBytes) =>
     protocol.encodings.flatMap((encoding) =>
       messages.map((message) => ({ method, protocol, encoding, message, sizeBytes })),
@@ -87,29 +84,35 @@ export function isSmallBomb({ encoding, sizeBytes }: Case): boolean {
   return encoding !== 'identity' && sizeBytes === BEYOND_LIMITS_BYTES;
 }
 
-/** Of each route's cases that are not the smallest, in the short form. */
+/** Of each route's other cases, in the short form. */
 const FURTHER_CASES = 8;
 
 /**
- * For the short form: every message once at the smallest limit, since the protocols of one format take turns with them,
- * and some of all the others.
+ * For the short form: every message once at the smallest limit, and what is quadratic also at the larger one, where it
+ * shows; the protocols of one format take turns with them. And some of all the others.
  */
 export function fewCasesOf(route: Route): Case[] {
   const all = casesOf(route);
-  const isSmallest = ({ encoding, sizeBytes }: Case) =>
-    encoding === 'identity' && sizeBytes === all[0]?.sizeBytes;
+  const [smallestBytes, largerBytes] = limitsOf(route.protocol);
+  const isChosen = ({ encoding, sizeBytes, message }: Case) =>
+    encoding === 'identity' &&
+    (sizeBytes === smallestBytes || (sizeBytes === largerBytes && message.kind.includes('in bad order')));
   const sharing = PROTOCOLS.filter(
     ({ format, port }) => format === route.protocol.format && methodsOf(port).includes(route.method),
   );
   const turn = sharing.indexOf(route.protocol);
   return [
-    ...all.filter(isSmallest).filter((_, index) => index % sharing.length === turn),
+    ...all.filter(isChosen).filter((_, index) => index % sharing.length === turn),
     ...sample(
-      all.filter((one) => !isSmallest(one)),
+      all.filter((one) => !isChosen(one)),
       FURTHER_CASES,
       nameOfRoute(route).length,
     ),
   ];
+}
+
+function limitsOf({ format }: Protocol): number[] {
+  return LIMITS_BYTES[format].map((limit) => limit - BELOW_LIMIT_BYTES);
 }
 
 /** So many of them, evenly spread; another seed takes others, and the same seed the same ones. */

@@ -6,7 +6,7 @@ import { Health } from '../../gen/health/v1/health_pb.ts';
 
 export type Port = 'gRPC' | 'HTTP';
 
-/** A new method of these services is covered without a new line; `longest-block.test.ts` fails for a service that is missing. */
+/** A new method of these services is covered without a new line; `methods.test.ts` fails for a service that is missing. */
 export const SERVICES: Record<Port, readonly DescService[]> = {
   gRPC: [FileService, Health, ServerReflectionV1, ServerReflectionV1Alpha],
   HTTP: [FileService, ServerReflectionV1, ServerReflectionV1Alpha],

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { envelope } from '../faults/http2-frames.ts';
 import type { Port } from './methods.ts';
 import type { RawRequest } from './request.ts';
@@ -27,9 +28,15 @@ export function ordinaryRequest(port: Port, userId: string): RawRequest {
       };
 }
 
-/** Makes it on a connection of its own; resolves with its code. */
+/** As long as a call may take at all, by its default deadline. */
+const CALL_MAX_MS = 5_000;
+
+/** Makes it on a connection of its own; resolves with its code, or `no answer`. */
 export async function callOn(port: Port, ports: Record<Port, number>, userId = 'ada'): Promise<string> {
   using sender = openSender(ports);
-  const { code } = await sender.send(ordinaryRequest(port, userId), 'whole');
+  const { code } = await Promise.race([
+    sender.send(ordinaryRequest(port, userId), 'whole'),
+    sleep(CALL_MAX_MS, { code: 'no answer' }),
+  ]);
   return code;
 }

@@ -41,6 +41,7 @@ export async function keepService(): Promise<ServiceKeeper> {
   };
   return {
     async alive() {
+      if (current?.probe.isLost) await end();
       current ??= await start(servers);
       return current;
     },
