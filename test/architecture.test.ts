@@ -42,7 +42,7 @@ const ARROWS: Record<string, readonly string[]> = {
   sweeper: ['files'],
   telemetry: [],
   client: ['gen'],
-  rpc: ['files', 'gen', 'loopback'],
+  rpc: ['fair-turns', 'files', 'gen', 'loopback'],
   files: [],
   postgres: ['breaker', 'fair-turns', 'files'],
   s3: ['breaker', 'fair-turns', 'files'],

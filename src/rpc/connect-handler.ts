@@ -12,12 +12,7 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from '@connectrpc/connect';
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from '@connectrpc/connect-node';
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
@@ -28,6 +23,7 @@ import { messagesTooMany, messageTooLarge } from './errors.ts';
 import { OPEN_STREAMS_MAX } from './limits.ts';
 import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from './message-limits.ts';
 import { createReflection } from './reflection.ts';
+import { requestCompressions } from './request-compression.ts';
 import { clampTimeouts } from './timeout-headers.ts';
 import { limitUnprovenRequests } from './unproven-requests.ts';
 
@@ -58,7 +54,7 @@ const EXCHANGE: ContextKey<Exchange | undefined> = createContextKey<Exchange | u
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, gate, connections, budget } = options;
   const router = createConnectRouter({
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: requestCompressions(),
     binaryOptions: { readUnknownFields: false },
     readMaxBytes: MESSAGE_MAX_BYTES,
   });
@@ -69,8 +65,10 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
   }
   // Health is gRPC's; here it is a page.
   const reflection = createReflection([FileService]);
-  router.service(ServerReflectionV1, reflection.v1);
-  router.service(ServerReflectionV1Alpha, reflection.v1alpha);
+  // Each message of a stream would be inflated as it comes, by a decoder that the stream keeps.
+  const uncompressed = { acceptCompression: [] };
+  router.service(ServerReflectionV1, reflection.v1, uncompressed);
+  router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   const noteUnproven = limitUnprovenRequests<Writable>(OPEN_STREAMS_MAX, (response) => response.destroy());
 
@@ -146,7 +144,8 @@ async function* wholeBody(
       if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
       if (!budget.take(chunk.length)) throw messagesTooMany();
       bytes += chunk.length;
-      chunks.push(chunk);
+      // Of its own: a chunk is a slice of what was read of the connection, and would keep all of that in memory.
+      chunks.push(Buffer.from(chunk));
     }
     yield Buffer.concat(chunks, bytes);
   } finally {

@@ -25,7 +25,7 @@ export interface Reflection {
 }
 
 /** Of one stream. grpcurl and buf curl ask fewer than thirty for all that is here. */
-const QUESTIONS_MAX = 200;
+const QUESTIONS_MAX = 100;
 
 /** Longer names are none, and an answer repeats the question. */
 const NAME_MAX_CHARACTERS = 512;

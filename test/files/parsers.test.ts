@@ -9,7 +9,7 @@ import { parsePageToken } from '../../src/files/page-token.ts';
 import { checkPartMd5s, checkPartNumbers, parseMultipartSize } from '../../src/files/part-plan.ts';
 import { parseS3Key } from '../../src/files/s3-key.ts';
 import { parseUploadSize } from '../../src/files/upload-size.ts';
-import type { Caller } from '../../src/rpc/caller.ts';
+import { createCaller } from '../../src/rpc/caller.ts';
 import { createIdentify } from '../../src/rpc/identity.ts';
 import { worstTexts } from '../harness/worst-texts.ts';
 
@@ -123,7 +123,7 @@ describe('the table of parsers', () => {
 it('a user id of any length is refused at once', () => {
   const identify = createIdentify({ userIdHeader: 'x-user-id', proof: { kind: 'none' } });
   for (const [name, text] of LENGTHS.flatMap(worstTexts)) {
-    const caller: Caller = { header: () => text, headerNames: () => [], connection: undefined };
+    const caller = createCaller({ host: 'localhost', 'x-user-id': text }, undefined);
     const { error, ms } = measured(() => identify(caller));
     expect(error, name).toMatchObject({ reason: 'USER_ID_INVALID' });
     expect(ms, name).toBeLessThan(PARSE_MAX_MS);
