@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Presigner } from '../files/ports.ts';
 import { downloadOverrides } from './download-overrides.ts';
 import type { Sign } from './sign.ts';
@@ -8,11 +8,17 @@ export interface PresignOptions {
   downloadSeconds: number;
 }
 
-/** Of this many parts the signatures take 6 ms; then other calls have their turn. */
-const SIGNED_IN_A_TURN = 100;
+/** Of this many parts the signatures take 1 ms; then other calls have their turn. */
+const SIGNED_IN_A_TURN = 16;
 
 /** What clients may do with S3 themselves, for a while. */
 export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: PresignOptions): Presigner {
+  let lastTurn: Promise<void> = Promise.resolve();
+  /** One for each round of the event loop, however many calls sign parts at once: they take turns. */
+  const turn = () => {
+    lastTurn = lastTurn.then(() => nextRound());
+    return lastTurn;
+  };
   return {
     async presignUpload({ s3Key, mimeType, md5, size }) {
       const requiredHeaders: Record<string, string> = {
@@ -28,13 +34,13 @@ export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: 
       const urls = [];
       let expireTime = new Date(8.64e15);
       for (const { number, md5, size } of parts) {
+        if (urls.length > 0 && urls.length % SIGNED_IN_A_TURN === 0) await turn();
         const requiredHeaders = { 'Content-MD5': md5, 'Content-Length': String(size) };
         const query = { partNumber: String(number), uploadId };
         const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders, query);
         urls.push({ number, url: signed.url, requiredHeaders });
         // Of all of them: the first was signed first, and credentials may have been renewed since.
         if (signed.expireTime < expireTime) expireTime = signed.expireTime;
-        if (urls.length % SIGNED_IN_A_TURN === 0) await nextTurn();
       }
       return { urls, expireTime };
     },
