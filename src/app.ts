@@ -195,7 +195,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
   const served = { fileService, gate, budget, certificates };
   const grpc = createGrpcServer({ ...served, health });
-  const http = createHttpServer({ ...served, pages: pages(metrics, readiness, health) });
+  const http = createHttpServer({
+    ...served,
+    pages: pages(metrics, readiness, health),
+    loopbackOnly: config.gateway.kind === 'none',
+  });
 
   const stopping = new AbortController();
   const prepare = async () => {

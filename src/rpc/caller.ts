@@ -20,8 +20,12 @@ export function createCaller(headers: IncomingHttpHeaders, connection: object | 
     },
     headerNames: () => Object.keys(headers),
     get authority() {
-      return (headers[':authority'] as string | undefined) ?? headers.host;
+      return authorityOf(headers);
     },
     connection,
   };
+}
+
+export function authorityOf(headers: IncomingHttpHeaders): string | undefined {
+  return (headers[':authority'] as string | undefined) ?? headers.host;
 }

@@ -4,9 +4,12 @@ import { constants, type Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { isLoopbackAuthority } from '../loopback.ts';
 import type { CallGate } from './call-gate.ts';
+import { authorityOf } from './caller.ts';
 import { createConnectHandler } from './connect-handler.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
+import { LOOPBACK_NAMES_ONLY } from './identity.ts';
 import { HEADERS_MAX_COUNT } from './limits.ts';
 import type { MessageBudget } from './message-limits.ts';
 import type { Certificates } from './tls.ts';
@@ -28,11 +31,18 @@ export interface HttpServerOptions {
   gate: CallGate;
   budget: MessageBudget;
   pages: Record<string, Page>;
+  /** Refuses requests by any other host name: there is no proof but that they come from this machine. */
+  loopbackOnly: boolean;
   certificates?: Certificates | undefined;
 }
 
 /** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
-export function createHttpServer({ pages, certificates, ...options }: HttpServerOptions): HttpServer {
+export function createHttpServer({
+  pages,
+  loopbackOnly,
+  certificates,
+  ...options
+}: HttpServerOptions): HttpServer {
   let announced = false;
   let stopping = false;
   const underWay = new Map<ServerResponse, IncomingMessage>();
@@ -46,6 +56,10 @@ export function createHttpServer({ pages, certificates, ...options }: HttpServer
     response.once('finish', () => takeNothingMore(request));
     if (announced) askToClose(response, request);
     if (stopping) endStream(response, request);
+    if (loopbackOnly && !isLoopbackAuthority(authorityOf(request.headers))) {
+      refuse(response, 421, LOOPBACK_NAMES_ONLY);
+      return;
+    }
     if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
       refuse(response, 431, 'too many headers');
       return;

@@ -63,17 +63,16 @@ function trustBy(proof: GatewayProof): (caller: Caller) => void {
   }
 }
 
+export const LOOPBACK_NAMES_ONLY =
+  'with GATEWAY_AUTH=none the service takes calls by a loopback name only: localhost, 127.0.0.1 or [::1]';
+
 /**
  * Without any other proof the service listens on loopback alone, and what is sent there by another name was not meant
  * for it: a web page whose own name has just been resolved to 127.0.0.1 (DNS rebinding) would read any user's files.
  */
 function trustByAddress({ authority }: Caller): void {
   if (isLoopbackAuthority(authority)) return;
-  throw new FileError(
-    'GATEWAY_UNTRUSTED',
-    'with GATEWAY_AUTH=none the service takes calls by a loopback name only: localhost, 127.0.0.1 or [::1]',
-    { metadata: { header: 'host' } },
-  );
+  throw new FileError('GATEWAY_UNTRUSTED', LOOPBACK_NAMES_ONLY, { metadata: { header: 'host' } });
 }
 
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {

@@ -73,6 +73,8 @@ export interface RawHttp2 extends Disposable {
   readonly socket: Socket;
   /** Of frames: how many of each type have come. */
   readonly received: Map<number, number>;
+  /** The types of the frames that have come for a stream. */
+  framesOf(streamId: number): ReadonlySet<number>;
   /** Resolves when the service has closed the connection. */
   readonly closed: Promise<unknown>;
 }
@@ -84,16 +86,20 @@ export async function openRawHttp2(port: number, settings: Uint8Array = new Uint
   await once(socket, 'connect');
   socket.on('error', () => {});
   const received = new Map<number, number>();
+  const streams = new Map<number, Set<number>>();
   let rest: Buffer = Buffer.alloc(0);
   socket.on('data', (bytes) => {
     rest = Buffer.concat([rest, bytes]);
     while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
       const type = rest[3] ?? 0;
       received.set(type, (received.get(type) ?? 0) + 1);
+      const streamId = rest.readUInt32BE(5);
+      streams.set(streamId, (streams.get(streamId) ?? new Set()).add(type));
       rest = rest.subarray(9 + rest.readUIntBE(0, 3));
     }
   });
   socket.write(Buffer.concat([PREFACE, frame(FRAME.settings, FLAG.none, 0, settings)]));
   socket.write(frame(FRAME.settings, FLAG.ack, 0));
-  return { socket, received, closed, [Symbol.dispose]: () => socket.destroy() };
+  const framesOf = (streamId: number) => streams.get(streamId) ?? new Set<number>();
+  return { socket, received, framesOf, closed, [Symbol.dispose]: () => socket.destroy() };
 }

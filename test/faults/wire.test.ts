@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
 import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
+import { startTestService } from '../harness/service.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { type ExternalServers, externalServers } from '../process/external-servers.ts';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
@@ -69,13 +70,19 @@ const outcomes = async (answers: Promise<RawAnswer>[]) =>
 it('authorities that are none: `a:99999`, `%`, `a[b`, `a:x`', async (context) => {
   const authorities = ['a:99999', '%', 'a[b', 'a:x'];
   const path = '/files.v1.FileService/ListFiles';
-  const http1 = authorities.map((host) =>
-    tell(
-      httpPort,
-      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
-    ),
-  );
-  expect(await outcomes(http1)).toEqual(['400', '400', '400', '400']);
+  const http1 = (port: number) =>
+    authorities.map((host) =>
+      tell(
+        port,
+        `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+      ),
+    );
+  // Without proof of a gateway, only loopback names are taken at all; with it, connect-node makes a URL of them.
+  expect(await outcomes(http1(httpPort))).toEqual(['421', '421', '421', '421']);
+  const environment = { GATEWAY_AUTH: 'token', GATEWAY_TOKENS: 'a-token-of-the-gateway' };
+  const behindGateway = await startTestService(environment);
+  onTestFinished(() => behindGateway.stop());
+  expect(await outcomes(http1(behindGateway.app.httpPort))).toEqual(['400', '400', '400', '400']);
   // Node's own client would refuse to send these.
   for (const port of [httpPort, grpcPort]) {
     for (const authority of authorities) {
