@@ -95,7 +95,7 @@ describe.each(ALLOWED)('two values of %s', (header) => {
       const { hostname, port } = new URL(service.httpUrl);
       const socket = connect(Number(port), hostname);
       socket.write(
-        `POST ${PATH} HTTP/1.1\r\nHost: files\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n${lines}\r\n{}`,
+        `POST ${PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n${lines}\r\n{}`,
       );
       return text(socket);
     },

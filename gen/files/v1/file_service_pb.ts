@@ -628,6 +628,10 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
  * may also answer RESOURCE_EXHAUSTED (OVERLOADED), UNAUTHENTICATED, CANCELLED
  * and INTERNAL. See ErrorReason for what each failure carries.
  *
+ * A request message may have 16 KiB; that of CreateMultipartUpload 192 KiB in
+ * binary and 288 KiB in JSON, which 10,000 parts need. A larger one answers
+ * RESOURCE_EXHAUSTED without an ErrorInfo. An answer has about 1 MiB at most.
+ *
  * @generated from service files.v1.FileService
  */
 export const FileService: GenService<{

@@ -104,7 +104,13 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
         throw error;
       }
       uploads.get(uploadId)?.parts.set(partNumber, part);
-      await syncDirectory(path);
+      try {
+        await syncDirectory(path);
+      } catch (error) {
+        // Completed or aborted in this very moment, its directory is gone: say that.
+        assertUnderWay(uploadId);
+        throw error;
+      }
       return part;
     },
     readPart: ({ uploadId }, part) => {
