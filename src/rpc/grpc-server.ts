@@ -57,7 +57,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const reflection = createReflection([FileService, HealthService]);
   addService(server, ServerReflectionV1, reflection.v1);
   addService(server, ServerReflectionV1Alpha, reflection.v1alpha);
-  health.grpc.addToServer(server);
+  health.addToGrpc(server);
   const methods = methodsByPath([FileService, HealthService, ServerReflectionV1, ServerReflectionV1Alpha]);
   const credentials = certificates
     ? new CurrentCredentials(certificates)
