@@ -27,6 +27,7 @@ import { createHealth, type Health } from './rpc/health.ts';
 import { createHttpServer, type Page } from './rpc/http-server.ts';
 import { createIdentify } from './rpc/identity.ts';
 import { createMessageBudget } from './rpc/message-limits.ts';
+import { onceInATurn } from './rpc/once-in-a-turn.ts';
 import { createClient } from './s3/client.ts';
 import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
@@ -277,10 +278,10 @@ function pages(
       contentType: 'application/json',
       body: `${JSON.stringify(readiness.current)}\n`,
     }),
-    '/metrics': async () => ({
+    '/metrics': onceInATurn(async () => ({
       status: 200,
       contentType: metrics.registry.contentType,
       body: await metrics.registry.metrics(),
-    }),
+    })),
   };
 }

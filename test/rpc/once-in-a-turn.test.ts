@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { onceInATurn } from '../../src/rpc/once-in-a-turn.ts';
+
+it('a page is made once for all who ask in the same turn, and anew for the next', async () => {
+  let made = 0;
+  const page = onceInATurn(async () => ({ status: 200, contentType: 'text/plain', body: `${++made}` }));
+  const together = await Promise.all([page(), page(), Promise.resolve().then(page)]);
+  expect(together.map(({ body }) => body)).toEqual(['1', '1', '1']);
+  expect((await page()).body).toBe('2');
+});
+
+it('a page that fails is made again', async () => {
+  let asked = 0;
+  const page = onceInATurn(async () => {
+    if (++asked === 1) throw new Error('not now');
+    return { status: 200, contentType: 'text/plain', body: 'ok' };
+  });
+  await expect(page()).rejects.toThrow('not now');
+  expect((await page()).body).toBe('ok');
+});
