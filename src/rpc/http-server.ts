@@ -10,8 +10,9 @@ import { authorityOf } from './caller.ts';
 import { createConnectHandler } from './connect-handler.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { LOOPBACK_NAMES_ONLY } from './identity.ts';
-import { HEADERS_MAX_COUNT } from './limits.ts';
+import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX } from './limits.ts';
 import type { MessageBudget } from './message-limits.ts';
+import { refusePipelining } from './pipelined-requests.ts';
 import type { Certificates } from './tls.ts';
 
 export interface HttpServer {
@@ -46,7 +47,11 @@ export function createHttpServer({
   let announced = false;
   let stopping = false;
   const underWay = new Map<ServerResponse, IncomingMessage>();
+  const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
   const listener = (request: IncomingMessage, response: ServerResponse) => {
+    // A request that breaks closes its response, which is what is listened for.
+    request.on('error', () => undefined);
+    if (isPipelined(request, response)) return;
     underWay.set(response, request);
     response.once('close', () => {
       underWay.delete(response);

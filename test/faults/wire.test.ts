@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
-import { STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
+import { PIPELINED_REQUESTS_MAX, STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
 import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { startTestService } from '../harness/service.ts';
@@ -430,4 +430,57 @@ it('1,200 connections that say nothing, on each port', async (context) => {
   } finally {
     for (const socket of sockets) socket.destroy();
   }
+});
+
+const RPC = '/files.v1.FileService/ListFiles';
+const PIPELINED = {
+  'GET /livez': 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n',
+  'a call without a user': `POST ${RPC} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+  'no path of ours': 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n',
+};
+
+/** What Node reads of a connection at once. */
+const READ_BYTES = 64 * 1024;
+
+it('as many pipelined requests as are read at once', async (context) => {
+  for (const [what, text] of Object.entries(PIPELINED)) {
+    const socket = connect(httpPort, '127.0.0.1').on('error', () => {});
+    let answers = '';
+    socket.setEncoding('latin1').on('data', (part) => {
+      answers += part;
+    });
+    await once(socket, 'connect');
+    socket.write(text.repeat(Math.floor(READ_BYTES / text.length)));
+    await once(socket, 'close');
+    expect(answers.split('HTTP/1.1 ').length - 1, what).toBeLessThanOrEqual(PIPELINED_REQUESTS_MAX);
+  }
+  await lives();
+  report(context, `the connection is closed after ${PIPELINED_REQUESTS_MAX} open requests; lives`);
+});
+
+it('pipelined requests below that are all answered, in order', async () => {
+  const socket = connect(httpPort, '127.0.0.1');
+  let answers = '';
+  socket.setEncoding('latin1').on('data', (part) => {
+    answers += part;
+  });
+  const statuses = () => answers.match(/(?<=HTTP\/1\.1 )\d+/g)?.map(Number);
+  socket.write((PIPELINED['GET /livez'] + PIPELINED['no path of ours']).repeat(4));
+  await vi.waitFor(() => expect(statuses()).toEqual([200, 404, 200, 404, 200, 404, 200, 404]));
+  socket.destroy();
+});
+
+it('pipelined calls whose client hangs up, at any moment', async (context) => {
+  const call = PIPELINED['a call without a user'].replace('Host:', 'X-User-Id: ada\r\nHost:');
+  for (let turn = 0; turn < 200; turn++) {
+    const socket = connect(httpPort, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    socket.write(call.repeat(5));
+    await sleep(turn % 8);
+    socket.destroy();
+  }
+  const metrics = async () => (await fetch(`${service.http}/metrics`)).text();
+  await vi.waitFor(async () => expect(await metrics()).toContain('files_calls_under_way 0'), 10_000);
+  await lives();
+  report(context, 'no place is lost, no error is left over; lives', '200 × 5 calls');
 });
