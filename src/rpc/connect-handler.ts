@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import type { Writable } from 'node:stream';
 import type { DescMethod } from '@bufbuild/protobuf';
 import {
   Code,
@@ -20,12 +19,15 @@ import { ADMITTED_CALL, type CallGate } from './call-gate.ts';
 import { createCaller } from './caller.ts';
 import type { ConnectionLimit } from './connection-limit.ts';
 import { messagesTooMany, messageTooLarge } from './errors.ts';
-import { OPEN_STREAMS_MAX } from './limits.ts';
-import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from './message-limits.ts';
+import {
+  MESSAGE_MAX_BYTES,
+  type MessageBudget,
+  type MessageShare,
+  messageMaxBytes,
+} from './message-limits.ts';
 import { createReflection } from './reflection.ts';
 import { requestCompressions } from './request-compression.ts';
 import { clampTimeouts } from './timeout-headers.ts';
-import { limitUnprovenRequests } from './unproven-requests.ts';
 
 export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
@@ -38,6 +40,8 @@ export interface ConnectHandlerOptions {
 interface Exchange {
   request: IncomingMessage | Http2ServerRequest;
   response: ServerResponse | Http2ServerResponse;
+  /** To be called when its proof was accepted. */
+  onAdmitted: () => void;
 }
 
 const EXCHANGE: ContextKey<Exchange | undefined> = createContextKey<Exchange | undefined>(undefined);
@@ -70,19 +74,18 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
   router.service(ServerReflectionV1, reflection.v1, uncompressed);
   router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  const noteUnproven = limitUnprovenRequests<Writable>(OPEN_STREAMS_MAX, (response) => response.destroy());
 
-  return (request: IncomingMessage, response: ServerResponse): boolean => {
+  return (request: IncomingMessage, response: ServerResponse, onAdmitted: () => void): boolean => {
     const handler = handlers.get((request.url ?? '').split('?', 1)[0] ?? '');
     if (handler === undefined) return false;
     clampTimeouts(request.headers);
-    const values = createContextValues().set(EXCHANGE, { request, response });
+    const values = createContextValues().set(EXCHANGE, { request, response, onAdmitted });
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     if (handler.method.methodKind === 'unary') {
       const body = universal.body as AsyncIterable<Uint8Array>;
-      universal.body = wholeBody(body, request, maxBodyBytes(handler.method, request), budget);
-    } else {
-      noteUnproven(response);
+      // Read after the gate has named the user.
+      const share = () => budget.shareOf(values.get(ADMITTED_CALL)?.userId);
+      universal.body = wholeBody(body, request, maxBodyBytes(handler.method, request), share);
     }
     handler(universal)
       .then((answer) => universalResponseToNodeResponse(answer, response))
@@ -96,7 +99,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
 function admit(context: HandlerContext, gate: CallGate, connections: ConnectionLimit): void {
   const exchange = context.values.get(EXCHANGE);
   if (exchange === undefined) throw new Error('a call without its request');
-  const { request, response } = exchange;
+  const { request, response, onAdmitted } = exchange;
   // It has closed already: nothing would tell when to give its place back.
   if (isGone(exchange)) throw new ConnectError('the client has gone', Code.Canceled);
   // Over HTTP/2, all calls of a connection share one.
@@ -105,6 +108,7 @@ function admit(context: HandlerContext, gate: CallGate, connections: ConnectionL
   const caller = createCaller(request.headers, socket);
   const call = gate.admit(context.method.name, caller, context.timeoutMs(), () => connection?.identified());
   context.values.set(ADMITTED_CALL, call);
+  onAdmitted();
   connection?.callBegins();
   response.once('close', () => {
     connection?.callEnds();
@@ -134,21 +138,22 @@ async function* wholeBody(
   body: AsyncIterable<Uint8Array>,
   { headers }: IncomingMessage,
   maxBytes: number,
-  budget: MessageBudget,
+  shareOfUser: () => MessageShare,
 ): AsyncGenerator<Uint8Array> {
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
+  const share = shareOfUser();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
     for await (const chunk of body) {
       if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
-      if (!budget.take(chunk.length)) throw messagesTooMany();
+      if (!share.take(chunk.length)) throw messagesTooMany();
       bytes += chunk.length;
       // Of its own: a chunk is a slice of what was read of the connection, and would keep all of that in memory.
       chunks.push(Buffer.from(chunk));
     }
     yield Buffer.concat(chunks, bytes);
   } finally {
-    budget.giveBack(bytes);
+    share.giveBack(bytes);
   }
 }

@@ -61,7 +61,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   );
 
   /** @throws ConnectError */
-  function admit(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  function admit(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): AdmittedCall {
     const { session } = stream;
     const connection = session && sessions.get(session);
     const timeout = headers['grpc-timeout'];
@@ -74,14 +74,19 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
       connection?.callEnds();
       call.close();
     });
+    return call;
   }
 
-  async function serve(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+  async function serve(
+    method: DescMethod,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    countNoMore: () => void,
+  ) {
     try {
       const encoding = headers['grpc-encoding'] as string | undefined;
-      const needsProof = method.parent === FileService;
-      if (needsProof) admit(method, stream, headers);
-      const isWhole = needsProof ? undefined : noteUnproven(stream);
+      const call = method.parent === FileService ? admit(method, stream, headers) : undefined;
+      if (call !== undefined) countNoMore();
       // The gate has read it; grpc-js would cut it to 32 bits, and answer INTERNAL to one that it cannot read.
       delete headers['grpc-timeout'];
       if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
@@ -89,8 +94,10 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
         return pass(stream, headers);
       }
       const maxBytes = messageMaxBytes(method, 'binary');
-      const message = await readGrpcMessage(stream, { maxBytes, encoding, budget });
-      isWhole?.();
+      const share = budget.shareOf(call?.userId);
+      const message = await readGrpcMessage(stream, { maxBytes, encoding, share });
+      // A Watch stays open; StreamEndingServer has a limit for those.
+      if (method.methodKind === 'server_streaming') countNoMore();
       if (stream.destroyed || stream.closed) return;
       pass(stream, headers);
       stream.emit('data', message);
@@ -101,6 +108,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   }
 
   server.on('stream', (stream, headers) => {
+    const countNoMore = noteUnproven(stream);
     const method = methods.get(headers[':path'] as string);
     // grpc-js refuses by their headers what is no method, and what is not gRPC.
     if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
@@ -108,7 +116,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
     }
     // A stream that breaks closes, which is what is listened for.
     stream.on('error', () => undefined);
-    void serve(method, stream, headers);
+    void serve(method, stream, headers, countNoMore);
   });
 }
 

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { messagesTooMany, messageTooLarge } from './errors.ts';
-import type { MessageBudget } from './message-limits.ts';
+import type { MessageShare } from './message-limits.ts';
 
 /** Before each message: a flag that says whether it is compressed, and its length (gRPC over HTTP2, "Length-Prefixed-Message"). */
 const PREFIX_BYTES = 5;
@@ -17,7 +17,8 @@ interface Options {
   maxBytes: number;
   /** The value of `grpc-encoding`. */
   encoding: string | undefined;
-  budget: MessageBudget;
+  /** What the caller may have in memory. */
+  share: MessageShare;
 }
 
 /**
@@ -31,10 +32,10 @@ interface Options {
  */
 export function readGrpcMessage(stream: ServerHttp2Stream, options: Options): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const { maxBytes, budget } = options;
+    const { maxBytes, share } = options;
     const chunks: Buffer[] = [];
     let bytes = 0;
-    const take = takeUntilClosed(stream, budget);
+    const take = takeUntilClosed(stream, share);
     const onData = (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > maxBytes + PREFIX_BYTES) fail(messageTooLarge(maxBytes));
@@ -42,6 +43,8 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: Options): Pr
       else chunks.push(chunk);
     };
     const onEnd = () => {
+      // grpc-js is given the message as `data`, too, which must not be kept and counted a second time.
+      stream.off('data', onData);
       const [only] = chunks;
       const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
       plainMessage(body, options, take).then(resolve, reject);
@@ -55,11 +58,11 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: Options): Pr
   });
 }
 
-function takeUntilClosed(stream: ServerHttp2Stream, budget: MessageBudget): (bytes: number) => boolean {
+function takeUntilClosed(stream: ServerHttp2Stream, share: MessageShare): (bytes: number) => boolean {
   let taken = 0;
-  stream.once('close', () => budget.giveBack(taken));
+  stream.once('close', () => share.giveBack(taken));
   return (bytes) => {
-    if (!budget.take(bytes)) return false;
+    if (!share.take(bytes)) return false;
     taken += bytes;
     return true;
   };

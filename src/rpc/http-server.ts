@@ -10,10 +10,11 @@ import { authorityOf } from './caller.ts';
 import { createConnectHandler } from './connect-handler.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { LOOPBACK_NAMES_ONLY } from './identity.ts';
-import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX } from './limits.ts';
+import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from './limits.ts';
 import type { MessageBudget } from './message-limits.ts';
 import { refusePipelining } from './pipelined-requests.ts';
 import type { Certificates } from './tls.ts';
+import { limitUnprovenRequests } from './unproven-requests.ts';
 
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
@@ -48,10 +49,17 @@ export function createHttpServer({
   let stopping = false;
   const underWay = new Map<ServerResponse, IncomingMessage>();
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
+  const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, (response) => {
+    const request = underWay.get(response);
+    // A pipelined answer has no connection of its own yet.
+    if (request?.httpVersionMajor === 1) request.socket.destroy();
+    else response.destroy();
+  });
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     // A request that breaks closes its response, which is what is listened for.
     request.on('error', () => undefined);
     if (isPipelined(request, response)) return;
+    const countNoMore = noteUnproven(response);
     underWay.set(response, request);
     response.once('close', () => {
       underWay.delete(response);
@@ -70,7 +78,7 @@ export function createHttpServer({
       return;
     }
     try {
-      if (!serveCall(request, response)) void servePage(pages, request, response);
+      if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
     } catch {
       // connect-node makes a URL of path and authority outside of any handler: one
       // request with the Host `a:99999` would end the process.

@@ -4,25 +4,25 @@ interface Request {
 }
 
 /**
- * Limits the requests of all connections together that are served without proof (health, reflection) and are not here
- * as a whole. If there is one too many, the oldest is given up: a health check is whole within milliseconds, and is
- * answered however many others are held half open.
+ * Limits the requests of all connections together that have shown no proof: health, reflection, pages, and whatever is
+ * refused. A request counts until its answer was written, for the client may leave that unread. If there is one too
+ * many, the oldest is given up: an honest one is answered within milliseconds, however many others are held open.
  *
- * @returns notes a request, and gives what is to be called when it is whole
+ * @returns notes a request, and gives what is to be called when it counts no more: its proof was accepted
  */
 export function limitUnprovenRequests<R extends Request>(
   max: number,
   giveUp: (request: R) => void,
 ): (request: R) => () => void {
-  const incomplete = new Set<R>();
+  const open = new Set<R>();
   return (request) => {
-    const forget = () => void incomplete.delete(request);
-    incomplete.add(request);
+    const forget = () => void open.delete(request);
+    open.add(request);
     request.once('close', forget);
-    if (incomplete.size > max) {
-      const [oldest] = incomplete;
+    if (open.size > max) {
+      const [oldest] = open;
       if (oldest !== undefined) {
-        incomplete.delete(oldest);
+        open.delete(oldest);
         giveUp(oldest);
       }
     }

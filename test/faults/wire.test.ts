@@ -6,7 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
-import { PIPELINED_REQUESTS_MAX, STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
+import {
+  PIPELINED_REQUESTS_MAX,
+  STREAMS_PER_CONNECTION_MAX,
+  UNPROVEN_REQUESTS_MAX,
+} from '../../src/rpc/limits.ts';
 import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { startTestService } from '../harness/service.ts';
@@ -483,4 +487,58 @@ it('pipelined calls whose client hangs up, at any moment', async (context) => {
   await vi.waitFor(async () => expect(await metrics()).toContain('files_calls_under_way 0'), 10_000);
   await lives();
   report(context, 'no place is lost, no error is left over; lives', '200 × 5 calls');
+});
+
+it('answers without proof that nobody reads', async (context) => {
+  const asked: [string, number, Record<string, string>][] = [
+    ['HTTP', httpPort, { ':path': '/metrics' }],
+    [
+      'gRPC',
+      grpcPort,
+      {
+        ':method': 'POST',
+        ':path': '/grpc.health.v1.Health/Check',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      },
+    ],
+  ];
+  const beyond = 300;
+  for (const [port, at, headers] of asked) {
+    const sessions = Array.from({ length: 4 }, () =>
+      connectHttp2(`http://127.0.0.1:${at}`, { settings: { initialWindowSize: 0 } }).on('error', () => {}),
+    );
+    let givenUp = 0;
+    for (let sent = 0; sent < UNPROVEN_REQUESTS_MAX + beyond; sent++) {
+      const stream = sessions[sent % sessions.length]?.request(headers, { endStream: false });
+      stream?.on('error', () => {}).once('close', () => givenUp++);
+      stream?.end(headers[':method'] === 'POST' ? EMPTY : undefined);
+      if (sent % 50 === 0) await sleep(1);
+    }
+    // Before any of them has waited for its reader too long.
+    await vi.waitFor(() => expect(givenUp, port).toBeGreaterThanOrEqual(beyond), { timeout: 2_000 });
+    for (const session of sessions) session.destroy();
+  }
+  await lives();
+  report(context, `of more than ${UNPROVEN_REQUESTS_MAX}, the oldest are given up; lives`);
+});
+
+it('messages of one user that never end', async (context) => {
+  const session = connectHttp2(`http://127.0.0.1:${grpcPort}`).on('error', () => {});
+  const message = envelope(Buffer.alloc(180_000));
+  for (let sent = 0; sent < 120; sent++) {
+    const stream = session.request({ ':method': 'POST', ...grpc('CreateMultipartUpload') });
+    stream.on('error', () => {}).resume();
+    stream.write(message.subarray(0, -1));
+  }
+  await sleep(1_000);
+  // Of a size for which there is no room where one user has taken everything.
+  const padding = Buffer.concat([Buffer.from([0x7a, 0xe0, 0x5d]), Buffer.alloc(12_000)]);
+  const others = Array.from({ length: 20 }, (_, index) =>
+    ask(grpcPort, grpc('ListFiles', { 'x-user-id': `eve-${index}` }), envelope(padding)),
+  );
+  expect(await outcomes(others)).toEqual(others.map(() => '200 grpc 0'));
+  session.destroy();
+  await lives();
+  report(context, 'others’ messages have room; lives');
 });
