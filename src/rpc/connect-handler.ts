@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { DescMethod } from '@bufbuild/protobuf';
@@ -5,6 +6,7 @@ import {
   Code,
   ConnectError,
   type ContextKey,
+  type ContextValues,
   createConnectRouter,
   createContextKey,
   createContextValues,
@@ -57,8 +59,11 @@ const EXCHANGE: ContextKey<Exchange | undefined> = createContextKey<Exchange | u
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, gate, connections, budget } = options;
+  const compressedCalls = new AsyncLocalStorage<ContextValues>();
   const router = createConnectRouter({
-    acceptCompression: requestCompressions(),
+    acceptCompression: requestCompressions(
+      () => compressedCalls.getStore()?.get(ADMITTED_CALL)?.userId ?? '',
+    ),
     binaryOptions: { readUnknownFields: false },
     readMaxBytes: MESSAGE_MAX_BYTES,
   });
@@ -87,10 +92,13 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
       const share = () => budget.shareOf(values.get(ADMITTED_CALL)?.userId);
       universal.body = wholeBody(body, request, maxBodyBytes(handler.method, request), share);
     }
-    handler(universal)
-      .then((answer) => universalResponseToNodeResponse(answer, response))
-      // The client has gone.
-      .catch(() => response.destroy());
+    const serve = () =>
+      handler(universal)
+        .then((answer) => universalResponseToNodeResponse(answer, response))
+        // The client has gone.
+        .catch(() => response.destroy());
+    if (isCompressed(request)) void compressedCalls.run(values, serve);
+    else void serve();
     return true;
   };
 }
@@ -118,6 +126,11 @@ function admit(context: HandlerContext, gate: CallGate, connections: ConnectionL
 
 function isGone({ request, response }: Exchange): boolean {
   return 'stream' in request ? request.stream.destroyed || request.stream.closed : response.destroyed;
+}
+
+/** gRPC and gRPC-Web name the encoding of messages in a header of their own. */
+function isCompressed({ headers }: IncomingMessage): boolean {
+  return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
 }
 
 /** gRPC and gRPC-Web have a prefix before the message. */

@@ -10,15 +10,20 @@ import { REQUEST_TIMEOUT_MS } from './limits.ts';
  */
 const DECODERS_MAX = 2;
 
-/** What Connect and gRPC-Web may be compressed with. */
-export function requestCompressions(): Compression[] {
+/**
+ * What Connect and gRPC-Web may be compressed with. Users take turns: two hundred brotli messages of one user, each with
+ * the largest window, kept another user's out until its deadline.
+ *
+ * @param userOf the user whose message is being decompressed
+ */
+export function requestCompressions(userOf: () => string): Compression[] {
   const turns = createFairTurns(DECODERS_MAX);
   return [compressionGzip, compressionBrotli].map((compression) => ({
     ...compression,
     async decompress(bytes, maxBytes) {
       let begun = false;
       try {
-        return await turns.take('', Date.now() + REQUEST_TIMEOUT_MS, () => {
+        return await turns.take(userOf(), Date.now() + REQUEST_TIMEOUT_MS, () => {
           begun = true;
           return compression.decompress(bytes, maxBytes);
         });

@@ -1,0 +1,18 @@
+import { brotliCompressSync, constants } from 'node:zlib';
+import { expect, it } from 'vitest';
+import { requestCompressions } from '../../src/rpc/request-compression.ts';
+
+it('a user’s message is inflated before the many that another user sent earlier', async () => {
+  let user = 'greedy';
+  const brotli = requestCompressions(() => user).find(({ name }) => name === 'br');
+  const message = brotliCompressSync('{}', { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } });
+  let inflated = 0;
+  const inflate = async () => {
+    await brotli?.decompress(message, 16_384);
+    return ++inflated;
+  };
+  const greedy = Array.from({ length: 50 }, inflate);
+  user = 'modest';
+  expect(await inflate()).toBeLessThan(10);
+  await Promise.all(greedy);
+});
