@@ -65,7 +65,7 @@ export function createCallGate(options: CallGateOptions): CallGate {
       try {
         userId = identify(caller);
         onIdentified();
-        if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed grpc-timeout', Code.InvalidArgument);
+        if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed timeout', Code.InvalidArgument);
         const allowedMs = Math.min(timeoutMs, maxTimeoutMs);
         // A call whose time is spent does nothing at all.
         if (allowedMs <= 0) throw deadlineSpent();

@@ -13,9 +13,9 @@ import { createCaller } from './caller.ts';
 import type { Connection, ConnectionLimit } from './connection-limit.ts';
 import { toConnectError } from './errors.ts';
 import { ACCEPTED_ENCODINGS, readGrpcMessage } from './grpc-message.ts';
-import { grpcStatus } from './grpc-status.ts';
+import { trailersOnly } from './grpc-status.ts';
 import { type MessageBudget, messageMaxBytes } from './message-limits.ts';
-import { readGrpcTimeout } from './timeout-headers.ts';
+import { takeTimeout } from './timeout-headers.ts';
 import { limitUnprovenRequests } from './unproven-requests.ts';
 
 export interface GrpcGateOptions {
@@ -41,7 +41,8 @@ export function admittedCallOn(stream: object | undefined): AdmittedCall | undef
  * and only then grpc-js is given the stream, the message and its end. By itself grpc-js inflates and decodes whatever
  * comes: 10 kB of half-open requests without proof took it to the end of its heap.
  *
- * grpc-js listens for a stream's `data` and `end` like anything else: grpc-gate.test.ts fails when it does not any more.
+ * grpc-js listens for a stream's `data` and `end` like anything else. If a release does not any more, no call is answered,
+ * and every test over gRPC fails.
  */
 export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   const { methods, gate, connections, budget, unprovenRequestsMax } = options;
@@ -61,11 +62,14 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   );
 
   /** @throws ConnectError */
-  function admit(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): AdmittedCall {
+  function admit(
+    method: DescMethod,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    timeoutMs: number | undefined,
+  ): AdmittedCall {
     const { session } = stream;
     const connection = session && sessions.get(session);
-    const timeout = headers['grpc-timeout'];
-    const timeoutMs = timeout === undefined ? undefined : readGrpcTimeout(timeout);
     const caller = createCaller(headers, session?.socket);
     const call = gate.admit(method.name, caller, timeoutMs, () => connection?.identified());
     admittedCalls.set(stream, call);
@@ -85,10 +89,9 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   ) {
     try {
       const encoding = headers['grpc-encoding'] as string | undefined;
-      const call = method.parent === FileService ? admit(method, stream, headers) : undefined;
+      const timeoutMs = takeTimeout(headers);
+      const call = method.parent === FileService ? admit(method, stream, headers, timeoutMs) : undefined;
       if (call !== undefined) countNoMore();
-      // The gate has read it; grpc-js would cut it to 32 bits, and answer INTERNAL to one that it cannot read.
-      delete headers['grpc-timeout'];
       if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
         if (encoding !== undefined && encoding !== 'identity') throw compressedStream();
         return pass(stream, headers);
@@ -128,15 +131,12 @@ function compressedStream(): ConnectError {
 /** Answers with a status and nothing else, and takes nothing more of the request. */
 function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return;
-  const { code, details, metadata } = grpcStatus(error);
   stream.respond(
     {
       ':status': 200,
       'content-type': 'application/grpc+proto',
       'grpc-accept-encoding': ACCEPTED_ENCODINGS,
-      'grpc-status': code,
-      'grpc-message': encodeURI(details.toWellFormed()),
-      ...metadata?.toHttp2Headers(),
+      ...trailersOnly(error),
     },
     { endStream: true },
   );

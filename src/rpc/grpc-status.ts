@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import type { ConnectError } from '@connectrpc/connect';
@@ -5,7 +6,7 @@ import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 
 /** An error as gRPC sends it: with its details as a `google.rpc.Status` in the trailers. */
-export function grpcStatus(error: ConnectError): StatusObject {
+export function grpcStatus(error: ConnectError): StatusObject & { metadata: Metadata } {
   const metadata = new Metadata();
   if (error.details.length > 0) {
     const status = create(StatusSchema, {
@@ -20,4 +21,14 @@ export function grpcStatus(error: ConnectError): StatusObject {
     metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
   }
   return { code: error.code as number, details: error.rawMessage, metadata };
+}
+
+/** The same as headers of an answer that has nothing else (gRPC over HTTP2, "Trailers-Only"). */
+export function trailersOnly(error: ConnectError): OutgoingHttpHeaders {
+  const { code, details, metadata } = grpcStatus(error);
+  return {
+    'grpc-status': code,
+    'grpc-message': encodeURI(details.toWellFormed()),
+    ...metadata.toHttp2Headers(),
+  };
 }

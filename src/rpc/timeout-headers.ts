@@ -1,29 +1,28 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/**
- * A deadline far in the future is shortened, not refused, and a malformed one is the caller's error. Connect refuses
- * what does not fit into 32 bits.
- */
-
-/** What Connect takes at most: 24 days. The policy of the calls clamps to far less. */
-const CONNECT_MAX_MS = 2 ** 31 - 1;
-
 const UNITS_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 /**
- * In whole ms: Go names microseconds, and what comes after takes no fractions of a
- * millisecond. NaN where it is none (gRPC over HTTP2, "Timeout").
+ * Takes the timeout out of a request's headers: the gate enforces it. grpc-js would cut one far in the future to 32
+ * bits, and answer INTERNAL to one that it cannot read; Connect would refuse it.
+ *
+ * @returns whole milliseconds; `undefined` where there is none, NaN for one that cannot be read
  */
-export function readGrpcTimeout(value: unknown): number {
-  const text = String(value);
+export function takeTimeout(headers: IncomingHttpHeaders): number | undefined {
+  const { 'grpc-timeout': grpc, 'connect-timeout-ms': connect } = headers;
+  if (grpc === undefined && connect === undefined) return undefined;
+  delete headers['grpc-timeout'];
+  delete headers['connect-timeout-ms'];
+  return grpc === undefined ? readConnectTimeout(String(connect)) : readGrpcTimeout(String(grpc));
+}
+
+/** gRPC over HTTP2, "Timeout". Go names microseconds, and what comes after takes no fractions of a millisecond. */
+function readGrpcTimeout(text: string): number {
   if (!/^\d{1,8}[HMSmun]$/.test(text)) return Number.NaN;
   return Math.floor(Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]);
 }
 
-/** So that Connect takes the request, with the longest deadline that it knows. */
-export function clampTimeouts(headers: IncomingHttpHeaders): void {
-  if (readGrpcTimeout(headers['grpc-timeout']) > CONNECT_MAX_MS)
-    headers['grpc-timeout'] = `${Math.floor(CONNECT_MAX_MS / 1_000)}S`;
-  if (Number(headers['connect-timeout-ms']) > CONNECT_MAX_MS)
-    headers['connect-timeout-ms'] = `${CONNECT_MAX_MS}`;
+/** Connect Protocol Reference, "Connect-Timeout-Ms". */
+function readConnectTimeout(text: string): number {
+  return /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
 }

@@ -39,6 +39,18 @@ export function headerBlock(fields: Iterable<readonly [string, string]>): Buffer
   return Buffer.concat(parts);
 }
 
+/** The same, but the peer keeps each field in its table (6.2.1). */
+export function indexingBlock(fields: readonly (readonly [string, string])[]): Buffer {
+  return Buffer.concat(
+    fields.flatMap(([name, value]) => [Buffer.from([0x40]), hpackString(name), hpackString(value)]),
+  );
+}
+
+/** What a table holds that had just these fields put in: a byte for each (6.1). Its entries count from 62, newest first. */
+export function indexedBlock(fields: readonly (readonly [string, string])[]): Buffer {
+  return Buffer.from(fields.map((_, index) => 0x80 | (62 + fields.length - 1 - index)));
+}
+
 function hpackString(text: string): Buffer {
   const bytes = Buffer.from(text, 'latin1');
   if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);

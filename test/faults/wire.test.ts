@@ -78,7 +78,7 @@ it('authorities that are none: `a:99999`, `%`, `a[b`, `a:x`', async (context) =>
     authorities.map((host) =>
       tell(
         port,
-        `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+        `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nX-User-Id: ada\r\nX-Gateway-Token: a-token-of-the-gateway\r\nContent-Length: 2\r\n\r\n{}`,
       ),
     );
   // Without proof of a gateway, only loopback names are taken at all; with it, connect-node makes a URL of them.
