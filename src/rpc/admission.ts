@@ -45,6 +45,7 @@ const HEAVIEST_CALL_SHARE = 0.5;
  * for 1,000 part URLs raised the other users' median from 2 to 186 ms.
  */
 export function createAdmission(weightMax: number): Admission {
+  const heaviest = Math.max(1, Math.floor(weightMax * HEAVIEST_CALL_SHARE));
   let callsUnderWay = 0;
   let weightUnderWay = 0;
   /** Only users with calls under way, so that it does not grow with the number of users. */
@@ -64,6 +65,30 @@ export function createAdmission(weightMax: number): Admission {
     else weightOf.delete(userId);
   }
 
+  class TakenPlace implements Place {
+    readonly #userId: string;
+    #held = 1;
+
+    constructor(userId: string) {
+      take(userId, this.#held);
+      callsUnderWay++;
+      this.#userId = userId;
+    }
+
+    grow(weight: number): void {
+      // What it holds already must not count twice against it.
+      const more = Math.min(weight, heaviest) - this.#held;
+      if (more <= 0) return;
+      take(this.#userId, more);
+      this.#held += more;
+    }
+
+    release(): void {
+      callsUnderWay--;
+      giveBack(this.#userId, this.#held);
+    }
+  }
+
   return {
     get callsUnderWay() {
       return callsUnderWay;
@@ -71,25 +96,7 @@ export function createAdmission(weightMax: number): Admission {
     get weightUnderWay() {
       return weightUnderWay;
     },
-    admit(userId) {
-      let held = 1;
-      take(userId, held);
-      callsUnderWay++;
-      return {
-        grow(weight) {
-          const heaviest = Math.max(1, Math.floor(weightMax * HEAVIEST_CALL_SHARE));
-          const more = Math.min(weight, heaviest) - held;
-          if (more <= 0) return;
-          // What it holds already must not count twice against it.
-          take(userId, more);
-          held += more;
-        },
-        release() {
-          callsUnderWay--;
-          giveBack(userId, held);
-        },
-      };
-    },
+    admit: (userId) => new TakenPlace(userId),
   };
 }
 

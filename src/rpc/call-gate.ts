@@ -45,26 +45,26 @@ export interface CallGateOptions {
 export interface CallGate {
   /**
    * @param timeoutMs what the caller gives the call; `undefined` without a deadline, NaN for one that cannot be read
-   * @param onIdentified called when the proof and the user were accepted, also when there is no room
+   * @param connection is told when the proof and the user were accepted, also when there is no room
    * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED; it is recorded
    */
   admit(
     method: string,
     caller: Caller,
     timeoutMs: number | undefined,
-    onIdentified: () => void,
+    connection: { identified(): void } | undefined,
   ): AdmittedCall;
 }
 
 export function createCallGate(options: CallGateOptions): CallGate {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;
   return {
-    admit(method, caller, timeoutMs = defaultTimeoutMs, onIdentified) {
+    admit(method, caller, timeoutMs = defaultTimeoutMs, connection) {
       const startMs = performance.now();
       let userId: string | undefined;
       try {
         userId = identify(caller);
-        onIdentified();
+        connection?.identified();
         if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed timeout', Code.InvalidArgument);
         const allowedMs = Math.min(timeoutMs, maxTimeoutMs);
         // A call whose time is spent does nothing at all.

@@ -11,19 +11,32 @@ export interface Caller {
   readonly connection: object | undefined;
 }
 
-/** Both protocols' servers give the headers in the same form. */
+/** A class, because one is made for each call. Both protocols' servers give the headers in the same form. */
+class HeadersCaller implements Caller {
+  readonly connection: object | undefined;
+  readonly #headers: IncomingHttpHeaders;
+
+  constructor(headers: IncomingHttpHeaders, connection: object | undefined) {
+    this.#headers = headers;
+    this.connection = connection;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  headerNames(): Iterable<string> {
+    return Object.keys(this.#headers);
+  }
+
+  get authority(): string | undefined {
+    return authorityOf(this.#headers);
+  }
+}
+
 export function createCaller(headers: IncomingHttpHeaders, connection: object | undefined): Caller {
-  return {
-    header(name) {
-      const value = headers[name];
-      return Array.isArray(value) ? value.join(', ') : value;
-    },
-    headerNames: () => Object.keys(headers),
-    get authority() {
-      return authorityOf(headers);
-    },
-    connection,
-  };
+  return new HeadersCaller(headers, connection);
 }
 
 export function authorityOf(headers: IncomingHttpHeaders): string | undefined {

@@ -21,12 +21,7 @@ import type { ConnectionLimit } from './connection-limit.ts';
 import { messagesTooMany, messageTooLarge, toConnectError } from './errors.ts';
 import { refuseCall } from './http-refusal.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits.ts';
-import {
-  MESSAGE_MAX_BYTES,
-  type MessageBudget,
-  type MessageShare,
-  messageMaxBytes,
-} from './message-limits.ts';
+import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from './message-limits.ts';
 import { createReflection } from './reflection.ts';
 import { requestCompressions } from './request-compression.ts';
 import { takeTimeout } from './timeout-headers.ts';
@@ -97,8 +92,8 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     if (method.methodKind === 'unary') {
       const body = universal.body as AsyncIterable<Uint8Array>;
-      const share = budget.shareOf(values.get(ADMITTED_CALL)?.userId);
-      universal.body = wholeBody(body, request, maxBodyBytes(method, request), share);
+      const take = { budget, userId: values.get(ADMITTED_CALL)?.userId };
+      universal.body = wholeBody(body, request, maxBodyBytes(method, request), take);
     }
     const serve = () =>
       handler(universal)
@@ -120,7 +115,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const socket = socketOf(request);
     const connection = socket && connections.of(socket);
     const caller = createCaller(request.headers, socket);
-    const call = gate.admit(method.name, caller, timeoutMs, () => connection?.identified());
+    const call = gate.admit(method.name, caller, timeoutMs, connection);
     connection?.callBegins();
     response.once('close', () => {
       connection?.callEnds();
@@ -175,7 +170,7 @@ async function* wholeBody(
   body: AsyncIterable<Uint8Array>,
   { headers }: IncomingMessage,
   maxBytes: number,
-  share: MessageShare,
+  { budget, userId }: { budget: MessageBudget; userId: string | undefined },
 ): AsyncGenerator<Uint8Array> {
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
   const chunks: Uint8Array[] = [];
@@ -183,13 +178,13 @@ async function* wholeBody(
   try {
     for await (const chunk of body) {
       if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
-      if (!share.take(chunk.length)) throw messagesTooMany();
+      if (!budget.take(userId, chunk.length)) throw messagesTooMany();
       bytes += chunk.length;
       // Of its own: a chunk is a slice of what was read of the connection, and would keep all of that in memory.
       chunks.push(Buffer.from(chunk));
     }
     yield Buffer.concat(chunks, bytes);
   } finally {
-    share.giveBack(bytes);
+    budget.giveBack(userId, bytes);
   }
 }

@@ -29,12 +29,17 @@ export interface GrpcGateOptions {
 
 type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
-const admittedCalls = new WeakMap<object, AdmittedCall>();
+/** On the stream itself: a WeakMap with an entry for each call costs the garbage collector more than all else here. */
+const ADMITTED = Symbol('admitted call');
+
+type GuardedStream = ServerHttp2Stream & { [ADMITTED]?: AdmittedCall };
 
 /** The admitted call of a stream; none on methods that need no proof. */
 export function admittedCallOn(stream: object | undefined): AdmittedCall | undefined {
-  return stream && admittedCalls.get(stream);
+  return (stream as GuardedStream | undefined)?.[ADMITTED];
 }
+
+const ignore = (): void => undefined;
 
 /**
  * Stands before grpc-js. A call of a user goes through the gate by its headers; then its request is read as a whole,
@@ -64,62 +69,69 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   /** @throws ConnectError */
   function admit(
     method: DescMethod,
-    stream: ServerHttp2Stream,
+    stream: GuardedStream,
     headers: IncomingHttpHeaders,
     timeoutMs: number | undefined,
   ): AdmittedCall {
     const { session } = stream;
     const connection = session && sessions.get(session);
     const caller = createCaller(headers, session?.socket);
-    const call = gate.admit(method.name, caller, timeoutMs, () => connection?.identified());
-    admittedCalls.set(stream, call);
+    const call = gate.admit(method.name, caller, timeoutMs, connection);
+    stream[ADMITTED] = call;
     connection?.callBegins();
-    stream.once('close', () => {
+    stream.on('close', () => {
       connection?.callEnds();
       call.close();
     });
     return call;
   }
 
-  async function serve(
-    method: DescMethod,
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    countNoMore: () => void,
-  ) {
+  function serve(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const encoding = headers['grpc-encoding'] as string | undefined;
+    const timeoutMs = takeTimeout(headers);
+    let call: AdmittedCall | undefined;
+    let countNoMore = ignore;
     try {
-      const encoding = headers['grpc-encoding'] as string | undefined;
-      const timeoutMs = takeTimeout(headers);
-      const call = method.parent === FileService ? admit(method, stream, headers, timeoutMs) : undefined;
-      if (call !== undefined) countNoMore();
-      if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
-        if (encoding !== undefined && encoding !== 'identity') throw compressedStream();
-        return pass(stream, headers);
-      }
-      const maxBytes = messageMaxBytes(method, 'binary');
-      const share = budget.shareOf(call?.userId);
-      const message = await readGrpcMessage(stream, { maxBytes, encoding, share });
-      // A Watch stays open; StreamEndingServer has a limit for those.
-      if (method.methodKind === 'server_streaming') countNoMore();
-      if (stream.destroyed || stream.closed) return;
-      pass(stream, headers);
-      stream.emit('data', message);
-      stream.emit('end');
+      if (method.parent === FileService) call = admit(method, stream, headers, timeoutMs);
+      else countNoMore = noteUnproven(stream);
     } catch (error) {
+      noteUnproven(stream);
       refuse(stream, toConnectError(error));
+      return;
     }
+    if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
+      if (encoding === undefined || encoding === 'identity') pass(stream, headers);
+      else refuse(stream, compressedStream());
+      return;
+    }
+    const giveBack = readGrpcMessage(stream, {
+      maxBytes: messageMaxBytes(method, 'binary'),
+      encoding,
+      userId: call?.userId,
+      budget,
+      onMessage(message) {
+        // A Watch stays open; StreamEndingServer has a limit for those.
+        if (method.methodKind === 'server_streaming') countNoMore();
+        if (stream.destroyed || stream.closed) return;
+        pass(stream, headers);
+        stream.emit('data', message);
+        stream.emit('end');
+      },
+      onError: (error) => refuse(stream, toConnectError(error)),
+    });
+    stream.on('close', giveBack);
   }
 
   server.on('stream', (stream, headers) => {
-    const countNoMore = noteUnproven(stream);
     const method = methods.get(headers[':path'] as string);
     // grpc-js refuses by their headers what is no method, and what is not gRPC.
     if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
+      noteUnproven(stream);
       return pass(stream, headers);
     }
     // A stream that breaks closes, which is what is listened for.
-    stream.on('error', () => undefined);
-    void serve(method, stream, headers, countNoMore);
+    stream.on('error', ignore);
+    serve(method, stream, headers);
   });
 }
 

@@ -1,6 +1,9 @@
 import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
-import { watchReader } from './stalled-reader.ts';
+import { createStallCheck, LOOK_INTERVAL_MS } from './stalled-reader.ts';
+
+/** By so much Node's timers may come before their time. */
+const EARLY_MS = 50;
 
 /**
  * The time limits that neither Node's HTTP/2 server nor grpc-js has: for a connection until it speaks HTTP/2, for a
@@ -16,11 +19,15 @@ export function limitHttp2(server: Http2Server): void {
     session.once('close', () => clearTimeout(silent));
   });
   server.on('stream', (stream: ServerHttp2Stream) => {
+    const isStalled = createStallCheck(stream);
+    const startMs = performance.now();
+    // One timer for both limits: every call has one.
     const timer = setTimeout(() => {
-      if (!isWhole(stream)) stream.close(constants.NGHTTP2_CANCEL);
-    }, REQUEST_TIMEOUT_MS);
-    watchReader(stream, () => stream.close(constants.NGHTTP2_CANCEL));
-    stream.once('close', () => clearTimeout(timer));
+      const isLate = performance.now() - startMs >= REQUEST_TIMEOUT_MS - EARLY_MS && !isWhole(stream);
+      if (isStalled() || isLate) stream.close(constants.NGHTTP2_CANCEL);
+      else timer.refresh();
+    }, LOOK_INTERVAL_MS);
+    stream.on('close', () => clearTimeout(timer));
   });
 }
 

@@ -55,7 +55,7 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
 function trustBy(proof: GatewayProof): (caller: Caller) => void {
   switch (proof.kind) {
     case 'none':
-      return trustByAddress;
+      return trustByAddress();
     case 'token':
       return trustByToken(proof.tokens);
     case 'mtls':
@@ -70,9 +70,16 @@ export const LOOPBACK_NAMES_ONLY =
  * Without any other proof the service listens on loopback alone, and what is sent there by another name was not meant
  * for it: a web page whose own name has just been resolved to 127.0.0.1 (DNS rebinding) would read any user's files.
  */
-function trustByAddress({ authority }: Caller): void {
-  if (isLoopbackAuthority(authority)) return;
-  throw new FileError('GATEWAY_UNTRUSTED', LOOPBACK_NAMES_ONLY, { metadata: { header: 'host' } });
+function trustByAddress(): (caller: Caller) => void {
+  // Clients send the same one with every call.
+  let known: string | undefined;
+  return ({ authority }) => {
+    if (authority !== undefined && authority === known) return;
+    if (!isLoopbackAuthority(authority)) {
+      throw new FileError('GATEWAY_UNTRUSTED', LOOPBACK_NAMES_ONLY, { metadata: { header: 'host' } });
+    }
+    known = authority;
+  };
 }
 
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {

@@ -21,53 +21,43 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
     : MESSAGE_MAX_BYTES;
 }
 
-/** The bytes of request messages that are in memory, of all calls together. */
+/** The bytes of request messages that are in memory, of all calls together. `undefined` is a caller without proof. */
 export interface MessageBudget {
   /** Bytes that are taken at present. */
   readonly takenBytes: number;
-  /** What this user may take of it; without a user, what all callers without proof may take together. */
-  shareOf(userId: string | undefined): MessageShare;
-}
-
-/** Nobody can take all: as long as there are others, there is room for their messages. */
-export interface MessageShare {
   /** @returns `false` when there is not so much left for this user; nothing is taken then */
-  take(bytes: number): boolean;
-  giveBack(bytes: number): void;
+  take(userId: string | undefined, bytes: number): boolean;
+  giveBack(userId: string | undefined, bytes: number): void;
 }
-
-/** No user id is empty. */
-const WITHOUT_PROOF = '';
 
 /** A message becomes up to twenty times larger when it is decoded; 16 MiB are a thousand of ordinary size. */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * A user may hold as much as is free, by the rule of admission (`admission.ts`): half of everything when alone. In one
- * pot for all, the half-open requests of one user, or health checks without proof, kept everyone's messages out.
+ * A user may hold as much as is free, by the rule of admission (`admission.ts`): half of everything when alone. Callers
+ * without proof are one user together. In one pot for all, the half-open requests of one user, or health checks without
+ * proof, kept everyone's messages out.
  */
 export function createMessageBudget(maxBytes = MESSAGES_MAX_BYTES): MessageBudget {
   let takenBytes = 0;
   /** Only users who have taken something, so that it does not grow with the number of users. */
-  const takenBy = new Map<string, number>();
+  const takenBy = new Map<string | undefined, number>();
   return {
     get takenBytes() {
       return takenBytes;
     },
-    shareOf: (userId = WITHOUT_PROOF) => ({
-      take(bytes) {
-        const own = takenBy.get(userId) ?? 0;
-        if (own + bytes > maxBytes - takenBytes) return false;
-        takenBytes += bytes;
-        takenBy.set(userId, own + bytes);
-        return true;
-      },
-      giveBack(bytes) {
-        takenBytes -= bytes;
-        const others = (takenBy.get(userId) ?? 0) - bytes;
-        if (others > 0) takenBy.set(userId, others);
-        else takenBy.delete(userId);
-      },
-    }),
+    take(userId, bytes) {
+      const own = takenBy.get(userId) ?? 0;
+      if (own + bytes > maxBytes - takenBytes) return false;
+      takenBytes += bytes;
+      takenBy.set(userId, own + bytes);
+      return true;
+    },
+    giveBack(userId, bytes) {
+      takenBytes -= bytes;
+      const others = (takenBy.get(userId) ?? 0) - bytes;
+      if (others > 0) takenBy.set(userId, others);
+      else takenBy.delete(userId);
+    },
   };
 }

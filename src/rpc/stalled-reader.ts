@@ -2,21 +2,28 @@ import type { Writable } from 'node:stream';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
 /** An answer that has not moved between two looks has been waiting for one to two of these. */
-const LOOK_INTERVAL_MS = REQUEST_TIMEOUT_MS / 2;
+export const LOOK_INTERVAL_MS = REQUEST_TIMEOUT_MS / 2;
 
 /**
- * Watches whether the client reads its answer.
- *
- * @param onStalled called when bytes have been waiting for the client, and none of them has gone, for half of
- *   REQUEST_TIMEOUT_MS to all of it
+ * Tells whether the client of an answer has stopped reading it: bytes are waiting, and none has gone since this was
+ * asked before. To be asked every LOOK_INTERVAL_MS.
  */
-export function watchReader(answer: Writable, onStalled: () => void): void {
+export function createStallCheck(answer: Writable): () => boolean {
   let waiting = 0;
-  const timer = setTimeout(() => {
+  return () => {
     const { writableLength } = answer;
-    if (writableLength > 0 && writableLength === waiting) return onStalled();
+    const isStalled = writableLength > 0 && writableLength === waiting;
     waiting = writableLength;
-    timer.refresh();
+    return isStalled;
+  };
+}
+
+/** Calls `onStalled` when the client has read nothing for half of REQUEST_TIMEOUT_MS to all of it. */
+export function watchReader(answer: Writable, onStalled: () => void): void {
+  const isStalled = createStallCheck(answer);
+  const timer = setTimeout(() => {
+    if (isStalled()) onStalled();
+    else timer.refresh();
   }, LOOK_INTERVAL_MS);
   answer.once('close', () => clearTimeout(timer));
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { cpuMicroseconds } from '../bench/cpu.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { type ExternalServers, externalServers } from '../process/external-servers.ts';
 import {
@@ -15,9 +16,10 @@ import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** The median of some tries: a busy machine holds up one of them, and one may be answered before the streams are read. */
-const LIVENESS_MAX_MS = 250;
+/** What an orchestrator waits at most. Counted is the CPU that the streams cost, all of which may be ahead of `/livez`. */
+const BURST_MAX_MS = 250;
 
+/** The median of some tries; the first ones are those in which code is compiled. */
 const TRIES = 5;
 
 /** All that a connection may have at once, but for some. */
@@ -41,7 +43,7 @@ afterAll(async () => {
   await servers?.[Symbol.asyncDispose]();
 });
 
-async function livenessBeside(port: number, headers: [string, string][]): Promise<number> {
+async function costOf(port: number, headers: [string, string][]): Promise<number> {
   using raw = await openRawHttp2(port);
   raw.socket.write(frame(FRAME.headers, FLAG.endHeaders, 1, indexingBlock(headers)));
   await sleep(20);
@@ -49,10 +51,14 @@ async function livenessBeside(port: number, headers: [string, string][]): Promis
   const streams = Array.from({ length: STREAMS }, (_, index) =>
     frame(FRAME.headers, FLAG.endHeaders, 2 * index + 3, indexedBlock(headers)),
   );
+  const startUs = await cpuMicroseconds(service.pid);
   raw.socket.write(Buffer.concat(streams));
-  const startMs = performance.now();
-  await fetch(`${service.http}/livez`);
-  return performance.now() - startMs;
+  // Answered when the streams have been, and once more for what they leave behind.
+  for (let asked = 0; asked < 2; asked++) {
+    await sleep(20);
+    await fetch(`${service.http}/livez`);
+  }
+  return ((await cpuMicroseconds(service.pid)) - startUs) / 1_000;
 }
 
 const LIST = '/files.v1.FileService/ListFiles';
@@ -64,18 +70,18 @@ const KINDS = {
 } satisfies Record<string, [string, string][]>;
 
 test('990 streams without proof in one packet, on either port', async (context) => {
-  const slowest: Record<string, number> = {};
+  const costs: Record<string, number> = {};
   for (const [name, headers] of Object.entries(KINDS)) {
     for (const [port, number] of [
       ['gRPC', Number(service.grpc.split(':')[1])],
       ['HTTP', Number(new URL(service.http).port)],
     ] as const) {
       const tries: number[] = [];
-      for (let tried = 0; tried < TRIES; tried++) tries.push(await livenessBeside(number, headers));
-      slowest[`${name}, ${port} port`] = tries.sort((a, b) => a - b)[(TRIES - 1) / 2] ?? 0;
+      for (let tried = 0; tried < TRIES; tried++) tries.push(await costOf(number, headers));
+      costs[`${name}, ${port} port`] = tries.sort((a, b) => a - b)[(TRIES - 1) / 2] ?? 0;
     }
   }
-  const figures = Object.entries(slowest).map(([name, ms]) => `${name}: ${ms.toFixed(0)} ms`);
-  report(context, '/livez answers within 250 ms', figures.join(', '));
-  for (const [name, ms] of Object.entries(slowest)) expect(ms, name).toBeLessThan(LIVENESS_MAX_MS);
+  const figures = Object.entries(costs).map(([name, ms]) => `${name}: ${ms.toFixed(0)} ms`);
+  report(context, 'they cost less than 250 ms, which is how long /livez may wait', figures.join(', '));
+  for (const [name, ms] of Object.entries(costs)) expect(ms, name).toBeLessThan(BURST_MAX_MS);
 });

@@ -140,7 +140,7 @@ describe('an admitted call', () => {
   it('keeps its place until its work has ended, though its client has gone', async () => {
     const admission = createAdmission(2);
     const { promise: work, resolve: finish } = Promise.withResolvers<void>();
-    const call = gate(admission).admit('ListFiles', caller, undefined, () => {});
+    const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
     await expect(service(work).listFiles(request, contextOf(call))).rejects.toMatchObject({
       rawMessage: 'the deadline has passed',
     });
@@ -152,7 +152,7 @@ describe('an admitted call', () => {
 
   it('keeps its place until its answer has been written', async () => {
     const admission = createAdmission(2);
-    const call = gate(admission).admit('ListFiles', caller, undefined, () => {});
+    const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
     await service(Promise.resolve()).listFiles(request, contextOf(call));
     expect(admission.callsUnderWay).toBe(1);
     call.close();
@@ -161,7 +161,7 @@ describe('an admitted call', () => {
 
   it('does nothing when its client has gone before it was decoded', async () => {
     const admission = createAdmission(2);
-    const call = gate(admission).admit('ListFiles', caller, undefined, () => {});
+    const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
     call.close();
     expect(admission.callsUnderWay).toBe(0);
     await expect(service(Promise.resolve()).listFiles(request, contextOf(call))).rejects.toMatchObject({

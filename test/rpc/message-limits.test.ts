@@ -10,26 +10,24 @@ const BUDGET_BYTES = 1_000;
 describe('the budget for messages', () => {
   it('is half for a lone user, and the others have room beside it', () => {
     const budget = createMessageBudget(BUDGET_BYTES);
-    const greedy = budget.shareOf('greedy');
-    while (greedy.take(10));
+    while (budget.take('greedy', 10));
     expect(budget.takenBytes).toBe(BUDGET_BYTES / 2);
-    for (let i = 0; i < 20; i++) expect(budget.shareOf(`modest-${i}`).take(10)).toBe(true);
-    expect(budget.shareOf('greedy').take(10)).toBe(false);
+    for (let i = 0; i < 20; i++) expect(budget.take(`modest-${i}`, 10)).toBe(true);
+    expect(budget.take('greedy', 10)).toBe(false);
   });
 
   it('is never all taken by callers without proof', () => {
     const budget = createMessageBudget(BUDGET_BYTES);
-    while (budget.shareOf(undefined).take(10));
+    while (budget.take(undefined, 10));
     expect(budget.takenBytes).toBe(BUDGET_BYTES / 2);
-    expect(budget.shareOf('ada').take(200)).toBe(true);
+    expect(budget.take('ada', 200)).toBe(true);
   });
 
   it('is whole again when everything was given back', () => {
     const budget = createMessageBudget(BUDGET_BYTES);
     for (let round = 0; round < 3; round++) {
-      const share = budget.shareOf('ada');
-      expect([share.take(300), share.take(200), share.take(1)]).toEqual([true, true, false]);
-      share.giveBack(500);
+      expect([300, 200, 1].map((bytes) => budget.take('ada', bytes))).toEqual([true, true, false]);
+      budget.giveBack('ada', 500);
       expect(budget.takenBytes).toBe(0);
     }
   });
@@ -39,11 +37,13 @@ it('a gRPC message counts once, also when it was passed on to grpc-js', async ()
   const budget = createMessageBudget();
   // Like the stream of a call, it closes when it was answered, and not when it was read.
   const stream = new PassThrough({ autoDestroy: false });
-  const options = { maxBytes: 16_384, encoding: undefined, share: budget.shareOf('ada') };
-  const reading = readGrpcMessage(stream as never, options);
+  const { promise, resolve: onMessage, reject: onError } = Promise.withResolvers<Buffer>();
+  const options = { maxBytes: 16_384, encoding: undefined, userId: 'ada', budget, onMessage, onError };
+  const giveBack = readGrpcMessage(stream as never, options);
+  stream.on('close', giveBack);
   const sent = envelope(Buffer.alloc(5_000));
   stream.end(sent);
-  const message = await reading;
+  const message = await promise;
   stream.on('data', () => {}).emit('data', message);
   expect(budget.takenBytes).toBe(sent.length);
   stream.destroy();
