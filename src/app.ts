@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { openBacking } from './backing.ts';
-import { createBreaker, past } from './breaker.ts';
+import { openBackends } from './backends.ts';
+import { createBreaker, ignoringOpen } from './breaker.ts';
+import { createObserver, observeStorage, recordCall, recordStrayError } from './call-log.ts';
 import { openCertificates } from './certificates.ts';
 import type { Config } from './config.ts';
 import { completeMultipartUpload } from './files/complete-multipart-upload.ts';
@@ -18,7 +19,6 @@ import { createFileStore } from './postgres/file-store.ts';
 import { migrateWhenReachable } from './postgres/migrate.ts';
 import { schemaCheck } from './postgres/reads.ts';
 import { createReadiness } from './readiness.ts';
-import { createJournal, observeStorage, recordCall, recordStrayError } from './record.ts';
 import { createAdmission } from './rpc/admission.ts';
 import { createCallGate } from './rpc/call-gate.ts';
 import { createFileService } from './rpc/file-service.ts';
@@ -29,13 +29,13 @@ import { createIdentify } from './rpc/identity.ts';
 import { createMessageBudget } from './rpc/message-limits.ts';
 import { onceInATurn } from './rpc/once-in-a-turn.ts';
 import { createClient } from './s3/client.ts';
+import { withFairQueue } from './s3/fair-object-store.ts';
 import { createMultipartStore } from './s3/multipart-uploads.ts';
 import { createObjectStore } from './s3/objects.ts';
 import { createPresigner } from './s3/presign.ts';
 import { createSend } from './s3/send.ts';
 import { createSign } from './s3/sign.ts';
-import { withTurns } from './s3/turns.ts';
-import { StartFault } from './start-fault.ts';
+import { StartupError } from './startup-error.ts';
 import { createSweeper, type Sweeper } from './sweeper.ts';
 import { createMetrics, type Metrics, traceCall, traceStep } from './telemetry.ts';
 
@@ -47,7 +47,7 @@ export interface App {
   onStrayError(error: unknown): void;
   /**
    * Resolves when the schema is up to date, if that was asked for, and Postgres and S3 have been looked at once. Until
-   * then it is not ready. Rejects with a StartFault when the schema cannot be brought up to date.
+   * then it is not ready. Rejects with a StartupError when the schema cannot be brought up to date.
    */
   readonly prepared: Promise<void>;
   /**
@@ -81,18 +81,18 @@ const DISCONNECT_TIMEOUT_MS = 1_000;
 
 /** The composition root: the one place that sees everything. It puts together and decides nothing. */
 export async function startApp(config: Config, log: Logger): Promise<App> {
-  const { windows, region, publicEndpoint } = config;
+  const { lifetimes, region, publicEndpoint } = config;
   const metrics = createMetrics();
   const certificates =
     config.tls &&
     (await openCertificates(config.tls, {
       onReloaded: (notAfter) => log.info({ notAfter }, 'new certificates'),
-      onFault: (fault) => log.error({ err: fault }, 'new certificates cannot be used; the old ones stay'),
+      onError: (error) => log.error({ err: error }, 'new certificates cannot be used; the old ones stay'),
     }));
-  const servers = await openBacking(config.backing, region, log);
+  const backends = await openBackends(config.backend, region, log);
 
   const pool = createPool({
-    url: servers.databaseUrl,
+    url: backends.databaseUrl,
     pooler: config.databasePooler,
     maxConnections: config.databasePoolSize,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
@@ -107,34 +107,34 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
   metrics.watchPool(pool, database);
   const store = createFileStore(database, {
-    ...windows,
+    ...lifetimes,
     // The row's idea of a URL's life begins with the reservation, the URL's own up to a call later.
-    urlSeconds: windows.urlSeconds + MAX_TIMEOUT_MS / 1_000,
+    urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
     multipartSeconds: config.multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     pendingMax: config.pendingUploadsMax,
     pendingMultipartMax: config.pendingMultipartUploadsMax,
   });
 
-  const place = { region, ...servers };
-  const client = createClient(place);
+  const location = { region, ...backends };
+  const client = createClient(location);
   const storageBreaker = createBreaker();
   const observe = observeStorage(metrics);
   const send = createSend(observe, storageBreaker);
-  const objects = createObjectStore(client, place, send);
-  const multipart = createMultipartStore(client, servers.bucket, send);
+  const objects = createObjectStore(client, location, send);
+  const multipart = createMultipartStore(client, backends.bucket, send);
   // Clients may know S3 by another name than this service.
-  const sign = createSign(client, { ...place, endpoint: publicEndpoint ?? servers.endpoint });
+  const sign = createSign(client, { ...location, endpoint: publicEndpoint ?? backends.endpoint });
   const presigner = createPresigner(sign, {
-    uploadSeconds: windows.urlSeconds,
-    downloadSeconds: windows.downloadSeconds,
+    uploadSeconds: lifetimes.urlSeconds,
+    downloadSeconds: lifetimes.downloadSeconds,
   });
 
   const ports = {
     store,
-    objects: withTurns(objects),
+    objects: withFairQueue(objects),
     multipart,
     presigner,
-    journal: createJournal(log, metrics),
+    observer: createObserver(log, metrics),
   };
   const operations = {
     createPresignedUpload: createPresignedUpload(ports),
@@ -161,7 +161,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 
   // A connection of its own: that all are busy is no reason to leave the load balancer, all instances at once.
   const checkPool = createPool({
-    url: servers.databaseUrl,
+    url: backends.databaseUrl,
     pooler: config.databasePooler,
     maxConnections: 1,
     connectTimeoutMs: CHECK_TIMEOUT_MS,
@@ -171,19 +171,23 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const checks = createDatabase(checkPool, traceStep, {
     statementTimeoutMs: CHECK_TIMEOUT_MS,
     pooler: config.databasePooler,
-    breaker: past(databaseBreaker),
+    breaker: ignoringOpen(databaseBreaker),
   });
-  const checkedObjects = createObjectStore(client, place, createSend(observe, past(storageBreaker)));
+  const checkedObjects = createObjectStore(
+    client,
+    location,
+    createSend(observe, ignoringOpen(storageBreaker)),
+  );
   const health = createHealth();
   const readiness = createReadiness({
     checkDatabase: async () => void (await checks.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS)),
     checkStorage: () => checkedObjects.check(Date.now() + CHECK_TIMEOUT_MS),
-    onChange: (now, fault) => {
+    onChange: (now, error) => {
       // Without S3, lists and deletes still work: that is no reason to leave the load balancer.
       health.set(now.database);
       metrics.serving.set(now.database ? 1 : 0);
-      if (fault === undefined) log.info(now, 'ready');
-      else log.error({ ...now, err: fault }, 'not everything that the service needs answers');
+      if (error === undefined) log.info(now, 'ready');
+      else log.error({ ...now, err: error }, 'not everything that the service needs answers');
     },
   });
   const sweeper = createSweeper({
@@ -192,7 +196,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     intervalSeconds: config.sweepIntervalSeconds,
     onSwept: (outcome) => metrics.swept.inc({ outcome }),
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
-    onFault: (fault) => log.warn({ err: fault }, 'the sweeper could not finish a step; it comes again'),
+    onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step; it comes again'),
   });
   const served = { fileService, gate, budget, certificates };
   const grpc = createGrpcServer({ ...served, health });
@@ -210,13 +214,13 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await readiness.start();
   };
   const updateSchema = async () => {
-    const onWait = (fault: unknown) => log.warn({ err: fault }, 'the schema waits for Postgres');
+    const onWait = (error: unknown) => log.warn({ err: error }, 'the schema waits for Postgres');
     try {
-      await migrateWhenReachable(servers.databaseUrl, config.databasePooler, onWait, stopping.signal);
+      await migrateWhenReachable(backends.databaseUrl, config.databasePooler, onWait, stopping.signal);
     } catch (error) {
       // A stop takes Postgres away from it, and the transaction with it; the next start begins anew.
       if (stopping.signal.aborted) return;
-      throw new StartFault(`the schema cannot be brought up to date: ${(error as Error).message}`, {
+      throw new StartupError(`the schema cannot be brought up to date: ${(error as Error).message}`, {
         cause: error,
       });
     }
@@ -232,7 +236,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await Promise.all([grpc.stop(STOP_GRACE_MS), http.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, swept)]);
     await atMost(DISCONNECT_TIMEOUT_MS, Promise.all([pool.end(), checkPool.end()]));
     client.destroy();
-    await servers.stop();
+    await backends.stop();
   };
   try {
     const grpcPort = await listening(grpc, 'GRPC_PORT', config.host, config.grpcPort);
@@ -259,7 +263,7 @@ async function listening(
   try {
     return await server.listen(host, port);
   } catch (error) {
-    throw new StartFault(
+    throw new StartupError(
       `cannot listen on port ${port} of ${host} (set ${variable} or HOST): ${(error as Error).message}`,
       { cause: error },
     );

@@ -1,7 +1,7 @@
 /**
  * Whether a server that the service needs is worth waiting for. After a few
  * failures in a row, calls fail at once instead of waiting out their time, until
- * something is answered again.
+ * something is onSuccess again.
  *
  * It has no clock of its own: readiness looks at each server once a second in any
  * case, past the breaker, and closes it with the first answer. (The npm package
@@ -9,13 +9,13 @@
  * against a server that hangs, each second of them for a whole time-out.)
  */
 export interface Breaker {
-  /** Do not ask: nothing has been answered for a while. */
+  /** Do not ask: nothing has been onSuccess for a while. */
   readonly open: boolean;
-  answered(): void;
-  failed(): void;
+  onSuccess(): void;
+  onFailure(): void;
 }
 
-/** Each has waited long, or was told so by the server, and nothing was answered in between. */
+/** Each has waited long, or was told so by the server, and nothing was onSuccess in between. */
 const FAILURES_MAX = 3;
 
 /**
@@ -30,19 +30,19 @@ export function createBreaker(failuresMax = FAILURES_MAX): Breaker {
     get open() {
       return failures >= failuresMax;
     },
-    answered() {
+    onSuccess() {
       failures = 0;
     },
-    failed() {
+    onFailure() {
       failures++;
     },
   };
 }
 
 /** For whoever has nobody who looks again. */
-export const neverOpen: Breaker = createBreaker(Number.POSITIVE_INFINITY);
+export const noopBreaker: Breaker = createBreaker(Number.POSITIVE_INFINITY);
 
 /** For the look itself: it tells the breaker, and is never held up by it. */
-export function past({ answered, failed }: Breaker): Breaker {
-  return { open: false, answered, failed };
+export function ignoringOpen({ onSuccess, onFailure }: Breaker): Breaker {
+  return { open: false, onSuccess, onFailure };
 }

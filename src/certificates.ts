@@ -13,7 +13,7 @@ export interface CertificateFiles {
 export interface CertificateOptions {
   onReloaded: (notAfter: Date) => void;
   /** What was there before stays in use. */
-  onFault: (fault: Error) => void;
+  onError: (error: Error) => void;
 }
 
 /**
@@ -31,7 +31,7 @@ const RELOAD_INTERVAL_MS = 1_000;
  */
 export async function openCertificates(
   files: CertificateFiles,
-  { onReloaded, onFault }: CertificateOptions,
+  { onReloaded, onError }: CertificateOptions,
 ): Promise<Certificates & { stop(): void }> {
   const listeners: ((next: Pem) => void)[] = [];
   let current = await read(files);
@@ -40,12 +40,12 @@ export async function openCertificates(
   let timer = next();
 
   async function look(): Promise<void> {
-    const found = await read(files).catch((fault: Error) => fault);
+    const found = await read(files).catch((error: Error) => error);
     if (stopped) return;
     timer = next();
     if (fingerprint(found) === seen) return;
     seen = fingerprint(found);
-    if (found instanceof Error) return onFault(found);
+    if (found instanceof Error) return onError(found);
     current = found;
     for (const listener of listeners) listener(current);
     onReloaded(new X509Certificate(current.cert).validToDate);
@@ -72,27 +72,27 @@ function fingerprint(found: Pem | Error): string {
 }
 
 async function read(files: CertificateFiles): Promise<Pem> {
-  const faults: string[] = [];
+  const problems: string[] = [];
   const [cert, key, ca] = await Promise.all([
     part('TLS_CERT_FILE', files.cert, 'a certificate', (pem) => new X509Certificate(pem)),
     part('TLS_KEY_FILE', files.key, 'a private key without a passphrase', createPrivateKey),
     files.clientCa && part('TLS_CLIENT_CA_FILE', files.clientCa, 'certificates alone', parseAll),
   ]);
   if (cert && key && !cert.parsed.checkPrivateKey(key.parsed)) {
-    faults.push(`TLS_KEY_FILE is not the key of TLS_CERT_FILE: ${files.key}, ${files.cert}`);
+    problems.push(`TLS_KEY_FILE is not the key of TLS_CERT_FILE: ${files.key}, ${files.cert}`);
   }
-  if (!cert || !key || faults.length > 0) throw new ConfigError(faults);
+  if (!cert || !key || problems.length > 0) throw new ConfigError(problems);
   return { cert: cert.pem, key: key.pem, ...(ca && { ca: ca.pem }) };
 
   async function part<Parsed>(variable: string, path: string, what: string, parse: (pem: Buffer) => Parsed) {
     const pem = await readFile(path).catch(
-      (error: Error) => void faults.push(`${variable} ${error.message}`),
+      (error: Error) => void problems.push(`${variable} ${error.message}`),
     );
     if (pem === undefined) return undefined;
     try {
       return { pem, parsed: parse(pem) };
     } catch {
-      faults.push(`${variable} must hold ${what}, in PEM: ${path}`);
+      problems.push(`${variable} must hold ${what}, in PEM: ${path}`);
       return undefined;
     }
   }

@@ -2,8 +2,8 @@ import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } f
 import { PART_MAX_BYTES, PART_MIN_BYTES, PART_UNIT_BYTES, PARTS_MAX } from './files/part-plan.ts';
 import { isLoopbackHost } from './loopback.ts';
 import type { GatewayProof } from './rpc/identity.ts';
-import { StartFault } from './start-fault.ts';
-import { userIdHeaderFault } from './user-id-header.ts';
+import { StartupError } from './startup-error.ts';
+import { userIdHeaderProblem } from './user-id-header.ts';
 
 /** Everything that can be set, read once. */
 export interface Config {
@@ -11,7 +11,7 @@ export interface Config {
   /** 0: any free one. */
   grpcPort: number;
   httpPort: number;
-  backing: Backing;
+  backend: BackendConfig;
   region: string;
   /** Where clients reach S3, if by another name than this service. */
   publicEndpoint: string | undefined;
@@ -22,10 +22,10 @@ export interface Config {
   gateway: GatewayProof;
   /** Paths. `clientCa` with a gateway that proves itself by its certificate. */
   tls: { cert: string; key: string; clientCa: string | undefined } | undefined;
-  windows: {
+  lifetimes: {
     urlSeconds: number;
     downloadSeconds: number;
-    trustSeconds: number;
+    verificationTtlSeconds: number;
     longestUploadSeconds: number;
   };
   multipart: {
@@ -48,7 +48,7 @@ export interface Config {
 }
 
 /** What keeps rows and bytes: servers of others, or those that the service brings for development. */
-export type Backing =
+export type BackendConfig =
   | { kind: 'embedded'; dataDirectory: string }
   | {
       kind: 'external';
@@ -115,9 +115,9 @@ const names = makeValidator<string[]>((text) => {
 });
 
 const userIdHeader = makeValidator<string>((name) => {
-  const fault = userIdHeaderFault(name);
-  if (fault === undefined) return name;
-  throw new EnvError(fault);
+  const problem = userIdHeaderProblem(name);
+  if (problem === undefined) return name;
+  throw new EnvError(problem);
 });
 
 const port = wholeNumber(0, 65_535);
@@ -209,7 +209,7 @@ export const VARIABLES = {
     default: 300,
     desc: 'How long a download URL lives.',
   }),
-  TRUST_WINDOW_SECONDS: wholeNumber(
+  VERIFICATION_TTL_SECONDS: wholeNumber(
     0,
     DAY_SECONDS,
   )({
@@ -290,34 +290,34 @@ export const VARIABLES = {
 };
 
 /** What is wrong with the environment, all of it at once. */
-export class ConfigError extends StartFault {
+export class ConfigError extends StartupError {
   override readonly name = 'ConfigError';
-  readonly faults: readonly string[];
+  readonly problems: readonly string[];
 
-  constructor(faults: readonly string[]) {
-    super(`the configuration is wrong:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
-    this.faults = faults;
+  constructor(problems: readonly string[]) {
+    super(`the configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.problems = problems;
   }
 }
 
 /**
  * Pure: reads nothing but its argument. An empty value counts as unset.
  *
- * @throws ConfigError that names every fault
+ * @throws ConfigError that names every problem
  */
 export function readConfig(environment: Record<string, string | undefined>): Config {
-  const faults: string[] = [];
+  const problems: string[] = [];
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const env = cleanEnv(given, VARIABLES, {
     reporter: ({ errors }) => {
       for (const [name, error] of Object.entries(errors)) {
-        faults.push(`${name} ${error instanceof EnvMissingError ? 'is required' : error?.message}`);
+        problems.push(`${name} ${error instanceof EnvMissingError ? 'is required' : error?.message}`);
       }
     },
   });
   // Rules across variables speak of values that are good in themselves.
-  if (faults.length === 0) faults.push(...crossFaults(env));
-  if (faults.length > 0) throw new ConfigError(faults);
+  if (problems.length === 0) problems.push(...crossProblems(env));
+  if (problems.length > 0) throw new ConfigError(problems);
 
   const { DATABASE_URL: databaseUrl, S3_BUCKET: bucket } = env;
   const embedded = databaseUrl === undefined || bucket === undefined;
@@ -325,7 +325,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     host: env.HOST,
     grpcPort: env.GRPC_PORT,
     httpPort: env.HTTP_PORT,
-    backing: embedded
+    backend: embedded
       ? { kind: 'embedded', dataDirectory: env.DATA_DIR }
       : {
           kind: 'external',
@@ -345,10 +345,10 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       env.TLS_CERT_FILE === undefined || env.TLS_KEY_FILE === undefined
         ? undefined
         : { cert: env.TLS_CERT_FILE, key: env.TLS_KEY_FILE, clientCa: env.TLS_CLIENT_CA_FILE },
-    windows: {
+    lifetimes: {
       urlSeconds: env.PRESIGN_TTL_SECONDS,
       downloadSeconds: env.DOWNLOAD_TTL_SECONDS,
-      trustSeconds: env.TRUST_WINDOW_SECONDS,
+      verificationTtlSeconds: env.VERIFICATION_TTL_SECONDS,
       longestUploadSeconds: env.LONGEST_UPLOAD_SECONDS,
     },
     multipart: {
@@ -382,7 +382,7 @@ function asInCertificate(name: string): string {
   return `${URI_NAME.test(name) ? 'URI' : 'DNS'}:${name}`;
 }
 
-function* crossFaults(env: Env): Generator<string> {
+function* crossProblems(env: Env): Generator<string> {
   if (env.DATABASE_URL !== undefined && env.S3_BUCKET === undefined) {
     yield 'S3_BUCKET is required with DATABASE_URL (or unset both, and the service brings its own)';
   }

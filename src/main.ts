@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { ConfigError, readConfig, VARIABLES } from './config.ts';
-import { StartFault } from './start-fault.ts';
+import { StartupError } from './startup-error.ts';
 import { createLogger, redact } from './telemetry.ts';
 import { createTerminal } from './terminal.ts';
 
@@ -39,7 +39,7 @@ async function serve(): Promise<void> {
     log.info({ signal }, 'stopping');
     // Whoever presses Ctrl-C waits for the end, and is no load balancer.
     const delayMs = signal === 'SIGTERM' ? config.stopDelaySeconds * 1_000 : 0;
-    setTimeout(() => fail(new StartFault('it did not stop in time: ended')), delayMs + STOP_TIMEOUT_MS);
+    setTimeout(() => fail(new StartupError('it did not stop in time: ended')), delayMs + STOP_TIMEOUT_MS);
     const app = await starting;
     await app.stop(delayMs);
     log.info('stopped');
@@ -53,7 +53,7 @@ async function serve(): Promise<void> {
   await prepared;
   if (stopping) return;
   // Its commands are in plain text.
-  if (config.backing.kind === 'embedded' && config.tls === undefined) {
+  if (config.backend.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');
     terminal.print(
       ...welcome({ ...config, grpcPort, httpPort })
@@ -65,12 +65,12 @@ async function serve(): Promise<void> {
 }
 
 async function migrate(): Promise<void> {
-  const { backing, databasePooler } = readConfig(process.env);
-  if (backing.kind === 'embedded') {
+  const { backend, databasePooler } = readConfig(process.env);
+  if (backend.kind === 'embedded') {
     throw new ConfigError(['DATABASE_URL is required: the embedded Postgres is migrated at each start']);
   }
   const { migrateAt } = await import('./postgres/migrate.ts');
-  const done = await migrateAt(backing.databaseUrl, databasePooler);
+  const done = await migrateAt(backend.databaseUrl, databasePooler);
   for (const { migrationName, status } of done) terminal.print(`${migrationName}: ${status}`);
   terminal.print(done.length === 0 ? 'the schema is up to date' : 'done');
 }
@@ -135,7 +135,7 @@ function onStopSignal(stop: (signal: string) => Promise<void>): void {
 
 /** What keeps it from starting is told in its own words; anything else with where it came from. */
 function fail(error: unknown): void {
-  const text = error instanceof StartFault ? error.message : error instanceof Error ? error.stack : error;
+  const text = error instanceof StartupError ? error.message : error instanceof Error ? error.stack : error;
   terminal.complain(...indented(redact(String(text))));
   process.exit(1);
 }

@@ -9,7 +9,7 @@ export interface ReadinessOptions {
   checkDatabase: () => Promise<void>;
   /** @throws when the bucket cannot be used */
   checkStorage: () => Promise<void>;
-  onChange: (readiness: Readiness, fault: unknown) => void;
+  onChange: (readiness: Readiness, error: unknown) => void;
 }
 
 /** Within a second of Postgres's return the service is in the load balancer again. */

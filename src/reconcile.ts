@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
-import { openBacking } from './backing.ts';
+import { openBackends } from './backends.ts';
 import type { Config } from './config.ts';
 import { type Finding, type ReconcileReport, reconcile } from './files/reconcile.ts';
 import { createDatabase, createPool } from './postgres/database.ts';
@@ -50,9 +50,9 @@ export async function runReconcile(
     terminal.print(options, '', ...USAGE);
     return 2;
   }
-  const servers = await openBacking(config.backing, config.region, log);
+  const backends = await openBackends(config.backend, config.region, log);
   const poolOptions = {
-    url: servers.databaseUrl,
+    url: backends.databaseUrl,
     pooler: config.databasePooler,
     maxConnections: 2,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
@@ -60,25 +60,25 @@ export async function runReconcile(
     onIdleError: (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   };
   const pool = createPool(poolOptions);
-  const place = { region: config.region, ...servers };
-  const client = createClient(place);
+  const location = { region: config.region, ...backends };
+  const client = createClient(location);
   try {
     const database = createDatabase(pool, (_, run) => run(), poolOptions);
     const send = createSend((_, run) => run());
     const ports = {
       rows: createRowInventory(pool),
-      bucket: createBucketInventory(client, servers.bucket),
+      bucket: createBucketInventory(client, backends.bucket),
       // Every look is a new one: nothing that was seen before counts here.
       store: createFileStore(database, {
-        ...config.windows,
-        trustSeconds: 0,
+        ...config.lifetimes,
+        verificationTtlSeconds: 0,
         multipartSeconds: config.multipart.lifeSeconds,
         pendingMax: config.pendingUploadsMax,
         pendingMultipartMax: config.pendingMultipartUploadsMax,
       }),
-      objects: createObjectStore(client, place, send),
-      multipart: createMultipartStore(client, servers.bucket, send),
-      journal: { contentMismatch: () => undefined, storageFailed: () => undefined },
+      objects: createObjectStore(client, location, send),
+      multipart: createMultipartStore(client, backends.bucket, send),
+      observer: { contentMismatch: () => undefined, storageFailed: () => undefined },
     };
     const report = await reconcile(ports, { ...options, onProgress: progressOn(terminal) });
     terminal.print(...(options.json ? jsonLines(report) : describe(report, options.repair)));
@@ -86,11 +86,11 @@ export async function runReconcile(
   } finally {
     client.destroy();
     await pool.end();
-    await servers.stop();
+    await backends.stop();
   }
 }
 
-function parseOptions(args: string[], { windows }: Config) {
+function parseOptions(args: string[], { lifetimes }: Config) {
   let values: { repair?: boolean; json?: boolean; 'min-age-hours'?: string; 'max-repairs'?: string };
   try {
     ({ values } = parseArgs({
@@ -106,7 +106,7 @@ function parseOptions(args: string[], { windows }: Config) {
     return (error as Error).message;
   }
   // Younger objects may belong to an upload that is under way.
-  const leastSeconds = windows.urlSeconds + windows.longestUploadSeconds;
+  const leastSeconds = lifetimes.urlSeconds + lifetimes.longestUploadSeconds;
   const ageHours = Number(values['min-age-hours'] ?? Math.max(MIN_AGE_HOURS_DEFAULT, leastSeconds / 3_600));
   const maxRepairs = Number(values['max-repairs'] ?? MAX_REPAIRS_DEFAULT);
   if (!(ageHours * 3_600 >= leastSeconds)) {

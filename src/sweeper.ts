@@ -3,13 +3,13 @@ import type { DueFile, FileStore } from './files/ports.ts';
 import type { Swept } from './files/sweep.ts';
 
 export interface SweeperOptions {
-  store: Pick<FileStore, 'claimDue' | 'postpone' | 'oldestOverdueSeconds'>;
+  store: Pick<FileStore, 'leaseDue' | 'reschedule' | 'oldestOverdueSeconds'>;
   sweepOne: (due: DueFile, deadline: Deadline) => Promise<Swept>;
   /** The pause when nothing is due. */
   intervalSeconds: number;
   onSwept: (outcome: Swept | 'failed') => void;
   onOverdue: (seconds: number) => void;
-  onFault: (fault: unknown) => void;
+  onError: (error: unknown) => void;
 }
 
 export interface Sweeper {
@@ -33,12 +33,12 @@ const LEASE_SECONDS = 60;
 const STEP_TIMEOUT_MS = 5_000;
 
 /**
- * Runs in every instance at once; `claimDue` gives each its own rows. Its pauses
+ * Runs in every instance at once; `leaseDue` gives each its own rows. Its pauses
  * are drawn at random around the interval, so that instances started together
  * do not ask together.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { store, sweepOne, intervalSeconds, onSwept, onOverdue, onFault } = options;
+  const { store, sweepOne, intervalSeconds, onSwept, onOverdue, onError } = options;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   let stopped = false;
@@ -47,7 +47,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     let swept = 0;
     while (!stopped) {
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
-      const batch = await store.claimDue(BATCH_ROWS, LEASE_SECONDS, Date.now() + STEP_TIMEOUT_MS);
+      const batch = await store.leaseDue(BATCH_ROWS, LEASE_SECONDS, Date.now() + STEP_TIMEOUT_MS);
       const queue = inTurns(batch).values();
       const lanes = Array.from({ length: STEPS_AT_ONCE }, () => lane(queue, leaseEnd));
       const done = (await Promise.all(lanes)).reduce((sum, n) => sum + n, 0);
@@ -68,12 +68,12 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       try {
         onSwept(await sweepOne(due, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)));
         done++;
-      } catch (fault) {
+      } catch (error) {
         onSwept('failed');
-        onFault(fault);
+        onError(error);
         // Its pause grows as after a look in vain; without this, the lease has to pass.
         const ref = due.state === 'deleted' ? due.ref : due.file;
-        await store.postpone(ref, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)).catch(onFault);
+        await store.reschedule(ref, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)).catch(onError);
       }
     }
     return done;
@@ -83,8 +83,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     try {
       onOverdue(await store.oldestOverdueSeconds(Date.now() + STEP_TIMEOUT_MS));
       await sweep();
-    } catch (fault) {
-      onFault(fault);
+    } catch (error) {
+      onError(error);
     }
     schedule();
   }

@@ -57,7 +57,7 @@ const DENIED: readonly { because: string; names: readonly string[] }[] = [
 ];
 
 /** Why the header cannot name the user, as the end of a sentence that begins with the setting; `undefined` when it can. */
-export function userIdHeaderFault(name: string): string | undefined {
+export function userIdHeaderProblem(name: string): string | undefined {
   if (!NAME.test(name)) return 'must be a lower-case metadata key that does not end in -bin';
   const denied = DENIED.find(({ names }) => names.some((pattern) => matches(pattern, name)));
   return denied && `must not be ${name}: ${denied.because}`;

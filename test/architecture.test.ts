@@ -10,42 +10,42 @@ const SRC = join(ROOT, 'src');
  * import that is not here is a new arrow: think, before you add it.
  */
 const ARROWS: Record<string, readonly string[]> = {
-  main: ['app', 'config', 'dev', 'postgres', 'reconcile', 'start-fault', 'telemetry', 'terminal', 'upload'],
+  main: ['app', 'config', 'dev', 'postgres', 'reconcile', 'startup-error', 'telemetry', 'terminal', 'upload'],
   app: [
-    'backing',
+    'backends',
     'breaker',
     'certificates',
     'config',
     'files',
     'postgres',
     'readiness',
-    'record',
+    'call-log',
     'rpc',
     's3',
-    'start-fault',
+    'startup-error',
     'sweeper',
     'telemetry',
   ],
-  reconcile: ['backing', 'config', 'files', 'postgres', 's3', 'terminal'],
+  reconcile: ['backends', 'config', 'files', 'postgres', 's3', 'terminal'],
   upload: ['client', 'terminal'],
   terminal: [],
-  backing: ['config', 'dev', 'start-fault'],
+  backends: ['config', 'dev', 'startup-error'],
   certificates: ['config', 'rpc'],
-  record: ['files', 'rpc', 'telemetry'],
-  config: ['files', 'loopback', 'rpc', 'start-fault', 'user-id-header'],
+  'call-log': ['files', 'rpc', 'telemetry'],
+  config: ['files', 'loopback', 'rpc', 'startup-error', 'user-id-header'],
   loopback: [],
-  'start-fault': [],
+  'startup-error': [],
   'user-id-header': [],
-  'fair-turns': ['files'],
+  'fair-queue': ['files'],
   breaker: [],
   readiness: [],
   sweeper: ['files'],
   telemetry: [],
   client: ['gen'],
-  rpc: ['fair-turns', 'files', 'gen', 'loopback'],
+  rpc: ['fair-queue', 'files', 'gen', 'loopback'],
   files: [],
-  postgres: ['breaker', 'fair-turns', 'files'],
-  s3: ['breaker', 'fair-turns', 'files'],
+  postgres: ['breaker', 'fair-queue', 'files'],
+  s3: ['breaker', 'fair-queue', 'files'],
   dev: [],
 };
 
@@ -63,7 +63,7 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@opentelemetry/': ['telemetry'],
   'prom-client': ['telemetry'],
   envalid: ['config'],
-  pino: ['telemetry', 'app', 'backing', 'reconcile', 'record'],
+  pino: ['telemetry', 'app', 'backends', 'reconcile', 'call-log'],
 };
 
 interface Import {
@@ -139,7 +139,7 @@ describe('files/, the domain', () => {
 it('certificates, config and record take types of rpc/ and nothing that runs', () => {
   expect(
     imports
-      .filter(({ from, to }) => ['certificates', 'config', 'record'].includes(from) && to === 'rpc')
+      .filter(({ from, to }) => ['certificates', 'config', 'call-log'].includes(from) && to === 'rpc')
       .every(({ typeOnly }) => typeOnly),
   ).toBe(true);
 });

@@ -4,8 +4,8 @@ import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { inLanes } from './lanes.ts';
 import type { HashReport, HashTask } from './md5-worker.ts';
+import { runWorkers } from './run-workers.ts';
 import type { OpenSource } from './source.ts';
 
 export interface HashOptions {
@@ -42,7 +42,7 @@ export async function md5OfRanges(
   const left = ranges.entries();
   const { fd } = source;
   const threads = fd === undefined ? 1 : Math.min(availableParallelism(), THREADS_MAX, ranges.length);
-  await inLanes(threads, signal, async (laneSignal) => {
+  await runWorkers(threads, signal, async (laneSignal) => {
     const options = { signal: laneSignal, onHashed };
     await using hasher = fd === undefined ? inThisThread(source, options) : startThread(fd, options);
     for (const [i, range] of left) md5s[i] = await hasher.md5(range);

@@ -7,7 +7,7 @@ import { createRetry } from './retry.ts';
 import { openSource, type UploadSource } from './source.ts';
 import type { Transferred } from './transfer.ts';
 import { UploadError } from './upload-error.ts';
-import { uploadInParts } from './upload-in-parts.ts';
+import { uploadMultipart } from './upload-multipart.ts';
 import { uploadWhole } from './upload-whole.ts';
 
 export { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -82,7 +82,7 @@ export async function uploadFile(
     signal,
   };
   // An upload in parts has a part, so it has a byte.
-  const upload = opened.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadInParts : uploadWhole;
+  const upload = opened.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadMultipart : uploadWhole;
   const { file, existing } = await upload(transfer).catch(async (error: unknown): Promise<Transferred> => {
     signal.throwIfAborted();
     if (!(error instanceof PutError)) throw error;

@@ -30,7 +30,7 @@ export function lockDataDirectory(given: string): DataDirectoryLock {
   makeLockFile(lockFile);
   const database = new DatabaseSync(lockFile);
   try {
-    // A journal in memory, else SQLite makes a file of its own beside this one.
+    // A observer in memory, else SQLite makes a file of its own beside this one.
     database.exec('pragma journal_mode = memory; pragma locking_mode = exclusive; begin exclusive');
   } catch (error) {
     database.close();

@@ -59,15 +59,15 @@ async function startBoth({ dataDirectory, region, log }: EmbeddedOptions): Promi
  * The embedded Postgres is a development dependency, so that no production image carries it. Any other message is shown
  * as it is, but for characters that would act on the terminal: paths and Postgres's log may hold names that others chose.
  */
-function explained(fault: unknown): Error {
-  const { code, message } = fault as NodeJS.ErrnoException;
+function explained(error: unknown): Error {
+  const { code, message } = error as NodeJS.ErrnoException;
   if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') {
-    return new Error(printableLines(message), { cause: fault });
+    return new Error(printableLines(message), { cause: error });
   }
   return new Error(
     'DATABASE_URL and S3_BUCKET are required here: this installation has no Postgres of its own, which ' +
       '`npm ci --omit=dev` leaves out. To run with one, for development, install with `npm ci`.',
-    { cause: fault },
+    { cause: error },
   );
 }
 

@@ -1,16 +1,16 @@
-import { notOfParts } from './create-presigned-parts.ts';
+import { notMultipart } from './create-presigned-parts.ts';
 import type { Deadline } from './deadline.ts';
 import type { ReadyFile, UserFile } from './file.ts';
 import { contentMismatch, FileError, fileNotFound } from './file-error.ts';
-import { isOfParts } from './fingerprint.ts';
-import { type LookPorts, look } from './look.ts';
+import { isMultipart } from './fingerprint.ts';
 import { allPartNumbers, type PartPlan } from './part-plan.ts';
 import { compareParts } from './parts.ts';
 import type { FileStore, MultipartStore } from './ports.ts';
 import { parseS3Key } from './s3-key.ts';
+import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
-interface Ports extends LookPorts {
-  store: Pick<FileStore, 'find' | 'renewUpload'> & LookPorts['store'];
+interface Ports extends VerifyPorts {
+  store: Pick<FileStore, 'find' | 'renewUpload'> & VerifyPorts['store'];
   multipart: Pick<MultipartStore, 'parts' | 'complete'>;
 }
 
@@ -30,8 +30,8 @@ export function completeMultipartUpload(ports: Ports) {
   return async (userId: string, s3Key: string, deadline: Deadline): Promise<ReadyFile> => {
     const file = await ports.store.find({ userId, s3Key: parseS3Key(s3Key) }, deadline);
     if (file === undefined) throw fileNotFound(s3Key);
-    if (file.state === 'ready') return file.trusted ? file : completed(ports, file, deadline);
-    if (!isOfParts(file.fingerprint)) throw notOfParts(s3Key);
+    if (file.state === 'ready') return file.isFresh ? file : completed(ports, file, deadline);
+    if (!isMultipart(file.fingerprint)) throw notMultipart(s3Key);
 
     // Renewed, so that no sweeper gives it up while S3 puts it together.
     const upload = await ports.store.renewUpload(file, deadline);
@@ -46,11 +46,11 @@ export function completeMultipartUpload(ports: Ports) {
     if (missing.length > 0) throw incomplete(s3Key, missing);
     try {
       await ports.multipart.complete(s3Key, uploadId, right, deadline);
-    } catch (fault) {
+    } catch (error) {
       // Somebody else may have completed it, or S3 has done it and could not say so.
-      const seen = await look(ports, file, deadline);
-      if (seen.found === 'bytes') return seen.file;
-      throw fault;
+      const seen = await verifyObject(ports, file, deadline);
+      if (seen.outcome === 'verified') return seen.file;
+      throw error;
     }
     return completed(ports, file, deadline, announced);
   };
@@ -62,15 +62,15 @@ async function completed(
   deadline: Deadline,
   plan?: PartPlan,
 ): Promise<ReadyFile> {
-  const seen = await look(ports, file, deadline);
-  switch (seen.found) {
-    case 'bytes':
+  const seen = await verifyObject(ports, file, deadline);
+  switch (seen.outcome) {
+    case 'verified':
       return seen.file;
-    case 'other bytes':
+    case 'mismatch':
       throw contentMismatch(file.s3Key);
     case 'deleted':
       throw fileNotFound(file.s3Key);
-    case 'nothing':
+    case 'missing':
       if (plan === undefined) throw fileNotFound(file.s3Key);
       throw incomplete(file.s3Key, allPartNumbers(plan));
   }

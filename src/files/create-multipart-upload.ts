@@ -1,6 +1,6 @@
 import type { Deadline } from './deadline.ts';
 import { parseFilename } from './filename.ts';
-import { fingerprintOfParts } from './fingerprint.ts';
+import { multipartFingerprint } from './fingerprint.ts';
 import { parseMimeType } from './mime-type.ts';
 import { beginUpload, type OpenUploadPorts, openUpload } from './open-upload.ts';
 import { checkPartMd5s, type PartRule, parseMultipartSize, planParts } from './part-plan.ts';
@@ -22,7 +22,7 @@ export type MultipartAnswer =
   | { type: 'existing'; s3Key: string; partSize: number };
 
 interface Ports extends ReservePorts, OpenUploadPorts {
-  store: Pick<FileStore, 'adopt'> & ReservePorts['store'] & OpenUploadPorts['store'];
+  store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'] & OpenUploadPorts['store'];
 }
 
 interface Rules extends PartRule {
@@ -46,7 +46,7 @@ export function createMultipartUpload(ports: Ports, rules: Rules) {
       userId,
       filename: parseFilename(request.filename),
       mimeType: parseMimeType(request.mimeType),
-      fingerprint: fingerprintOfParts(request.partMd5s),
+      fingerprint: multipartFingerprint(request.partMd5s),
       size,
       parts: { partSize: plan.partSize, md5s: Buffer.concat(request.partMd5s) },
     };
@@ -55,7 +55,7 @@ export function createMultipartUpload(ports: Ports, rules: Rules) {
       const reserved = await reserveFile(ports, intent, deadline);
       const { file } = reserved;
       const answer = { s3Key: file.s3Key, partSize: plan.partSize };
-      if (reserved.there) return { type: 'existing', ...answer };
+      if (reserved.status === 'exists') return { type: 'existing', ...answer };
 
       const open = reserved.created ? beginUpload : openUpload;
       const upload = await open(ports, reserved.file, deadline);
@@ -63,7 +63,7 @@ export function createMultipartUpload(ports: Ports, rules: Rules) {
       if (upload === undefined) continue;
       // S3 keeps the type that the upload was begun with.
       const agreed = { ...intent, s3Key: file.s3Key, mimeType: file.mimeType };
-      if (!reserved.created) await ports.store.adopt(agreed, deadline);
+      if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
       const { missing, wrong } = compareParts(upload.parts, { ...plan, md5s: intent.parts.md5s });
       const missingPartNumbers = [...missing, ...wrong].sort((a, b) => a - b);
       return { type: 'new', ...answer, missingPartNumbers, expireTime };

@@ -1,6 +1,6 @@
 import type { Deadline } from './deadline.ts';
 import { FileError, fileNotFound } from './file-error.ts';
-import { isOfParts } from './fingerprint.ts';
+import { isMultipart } from './fingerprint.ts';
 import { type OpenUploadPorts, openUpload } from './open-upload.ts';
 import { bytesOfPart, checkPartNumbers } from './part-plan.ts';
 import { md5OfPart } from './parts.ts';
@@ -45,7 +45,7 @@ export function createPresignedParts(ports: Ports) {
 async function whyNot(ports: Ports, ref: FileRef, deadline: Deadline): Promise<FileError> {
   const file = await ports.store.find(ref, deadline);
   if (file === undefined) return fileNotFound(ref.s3Key);
-  if (!isOfParts(file.fingerprint)) return notOfParts(ref.s3Key);
+  if (!isMultipart(file.fingerprint)) return notMultipart(ref.s3Key);
   // Bytes that were there and are gone have to be asked for anew.
   if (file.state === 'pending') return fileNotFound(ref.s3Key);
   return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(ref.s3Key)} is there already`, {
@@ -53,7 +53,7 @@ async function whyNot(ports: Ports, ref: FileRef, deadline: Deadline): Promise<F
   });
 }
 
-export function notOfParts(s3Key: string): FileError {
+export function notMultipart(s3Key: string): FileError {
   return new FileError(
     'INVALID_S3_KEY',
     `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT, and not in parts`,

@@ -20,7 +20,7 @@ export type UploadAnswer =
   | { type: 'existing'; s3Key: string; md5: Md5 };
 
 interface Ports extends ReservePorts {
-  store: Pick<FileStore, 'adopt'> & ReservePorts['store'];
+  store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'];
   presigner: Pick<Presigner, 'presignUpload'>;
 }
 
@@ -41,12 +41,12 @@ export function createPresignedUpload(ports: Ports) {
     };
     const reserved = await reserveFile(ports, intent, deadline);
     const { s3Key } = reserved.file;
-    if (reserved.there) return { type: 'existing', s3Key, md5 };
+    if (reserved.status === 'exists') return { type: 'existing', s3Key, md5 };
 
     const agreed = { ...intent, s3Key };
     // If it is deleted at this moment, that was after this create: the tombstone
     // remembers the URL's life, and whatever it writes is removed.
-    if (!reserved.created) await ports.store.adopt(agreed, deadline);
+    if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
     const upload = await ports.presigner.presignUpload({ ...agreed, md5 });
     return { type: 'new', s3Key, md5, upload };
   };

@@ -11,13 +11,13 @@ export function partOf(deadline: Deadline, fraction: number): Deadline {
 }
 
 /** The time was spent before a step was begun. Nothing has happened in it. */
-export class DeadlineSpent extends Error {
-  override readonly name = 'DeadlineSpent';
+export class DeadlineExceededError extends Error {
+  override readonly name = 'DeadlineExceededError';
 }
 
-/** In milliseconds, for a step that is about to begin. @throws DeadlineSpent when nothing is left: it must not begin then */
+/** In milliseconds, for a step that is about to begin. @throws DeadlineExceededError when nothing is left: it must not begin then */
 export function timeLeft(deadline: Deadline): number {
   const leftMs = deadline - Date.now();
-  if (leftMs <= 0) throw new DeadlineSpent('the deadline has passed');
+  if (leftMs <= 0) throw new DeadlineExceededError('the deadline has passed');
   return leftMs;
 }

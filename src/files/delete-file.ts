@@ -1,12 +1,12 @@
 import { type Deadline, partOf } from './deadline.ts';
 import { fileNotFound } from './file-error.ts';
-import type { FileStore, Journal } from './ports.ts';
+import type { FileStore, Observer } from './ports.ts';
 import { type RemovePorts, removeBytes } from './remove-bytes.ts';
 import { parseS3Key } from './s3-key.ts';
 
 interface Ports extends RemovePorts {
   store: Pick<FileStore, 'markDeleted'>;
-  journal: Journal;
+  observer: Observer;
 }
 
 /** Of the time left after the commit. A deleted file is deleted, however long S3 takes. */
@@ -26,8 +26,8 @@ export function deleteFile(ports: Ports) {
     if (tombstone === undefined) throw fileNotFound(s3Key);
     try {
       await removeBytes(ports, tombstone, partOf(deadline, REMOVE_SHARE));
-    } catch (fault) {
-      ports.journal.storageFailed('remove the bytes of a deleted file', fault);
+    } catch (error) {
+      ports.observer.storageFailed('remove the bytes of a deleted file', error);
     }
   };
 }

@@ -25,9 +25,9 @@ export interface ReadyFile extends FileFacts {
   etag: string;
   lastModified: Date;
   /** The last look, by the store's clock. */
-  seenAt: Date;
+  verifiedAt: Date;
   /** Whether it is younger than the trust window. */
-  trusted: boolean;
+  isFresh: boolean;
 }
 
 /** A file that its user can see. A deleted one is no file: only the sweeper meets its tombstone. */

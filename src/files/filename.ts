@@ -24,8 +24,8 @@ const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
  * @throws FileError INVALID_FILENAME
  */
 export function parseFilename(text: string): string {
-  const fault = filenameFault(text);
-  if (fault !== undefined) throw invalid('filename', fault);
+  const problem = filenameProblem(text);
+  if (problem !== undefined) throw invalid('filename', problem);
   return text.normalize('NFC');
 }
 
@@ -44,7 +44,7 @@ export function parseFilenamePrefix(text: string): string {
   return prefix;
 }
 
-function filenameFault(text: string): string | undefined {
+function filenameProblem(text: string): string | undefined {
   if (text === '') return 'must not be empty';
   if (text.length > FILENAME_MAX_UNITS) return TOO_LONG;
   if (!text.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';

@@ -20,7 +20,7 @@ export function fingerprintOf(md5: Md5): Fingerprint {
 }
 
 /** @param md5s 16 bytes each, in the order of the parts */
-export function fingerprintOfParts(md5s: readonly Uint8Array[]): Fingerprint {
+export function multipartFingerprint(md5s: readonly Uint8Array[]): Fingerprint {
   const hash = createHash('md5');
   for (const md5 of md5s) hash.update(md5);
   return `${hash.digest('hex')}-${md5s.length}` as Fingerprint;
@@ -28,10 +28,10 @@ export function fingerprintOfParts(md5s: readonly Uint8Array[]): Fingerprint {
 
 /** The MD5 of the bytes; nobody knows that of a file in parts. */
 export function md5Of(fingerprint: Fingerprint): Md5 | undefined {
-  return isOfParts(fingerprint) ? undefined : (Buffer.from(fingerprint, 'hex').toString('base64') as Md5);
+  return isMultipart(fingerprint) ? undefined : (Buffer.from(fingerprint, 'hex').toString('base64') as Md5);
 }
 
-export function isOfParts(fingerprint: Fingerprint): boolean {
+export function isMultipart(fingerprint: Fingerprint): boolean {
   return fingerprint.includes('-');
 }
 

@@ -1,12 +1,12 @@
 import type { Deadline } from './deadline.ts';
 import type { ReadyFile, UserFile } from './file.ts';
 import { contentMismatch, fileNotFound } from './file-error.ts';
-import { type LookPorts, look } from './look.ts';
 import type { FileRef, FileStore } from './ports.ts';
 import { parseS3Key } from './s3-key.ts';
+import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
-export interface GetFilePorts extends LookPorts {
-  store: Pick<FileStore, 'find'> & LookPorts['store'];
+export interface GetFilePorts extends VerifyPorts {
+  store: Pick<FileStore, 'find'> & VerifyPorts['store'];
 }
 
 /**
@@ -20,21 +20,21 @@ export function getFile(ports: GetFilePorts) {
     const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
     const file = await ports.store.find(ref, deadline);
     if (file === undefined) throw fileNotFound(s3Key);
-    if (file.state === 'ready' && file.trusted) return file;
+    if (file.state === 'ready' && file.isFresh) return file;
     return seenOrPending(ports, file, deadline);
   };
 }
 
 async function seenOrPending(
-  ports: LookPorts,
+  ports: VerifyPorts,
   file: UserFile,
   deadline: Deadline,
 ): Promise<ReadyFile | UserFile> {
-  const seen = await look(ports, file, deadline);
-  if (seen.found === 'bytes') return seen.file;
-  if (seen.found === 'other bytes') throw contentMismatch(file.s3Key);
+  const seen = await verifyObject(ports, file, deadline);
+  if (seen.outcome === 'verified') return seen.file;
+  if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);
   // Bytes that were there and are gone will not come by waiting.
-  const awaited = seen.found === 'nothing' && file.state === 'pending' && !file.lost;
+  const awaited = seen.outcome === 'missing' && file.state === 'pending' && !file.lost;
   if (!awaited) throw fileNotFound(file.s3Key);
   return file;
 }

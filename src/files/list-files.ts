@@ -2,9 +2,9 @@ import { type Deadline, partOf } from './deadline.ts';
 import type { PendingFile, ReadyFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import { parseFilenamePrefix } from './filename.ts';
-import { type LookPorts, look } from './look.ts';
 import { type PageScope, pageToken, parsePageToken } from './page-token.ts';
 import type { FileStore, Listed } from './ports.ts';
+import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
 interface Request {
   pageSize: number;
@@ -17,8 +17,8 @@ interface Page {
   nextPageToken: string;
 }
 
-interface Ports extends LookPorts {
-  store: Pick<FileStore, 'list'> & LookPorts['store'];
+interface Ports extends VerifyPorts {
+  store: Pick<FileStore, 'list'> & VerifyPorts['store'];
 }
 
 export const PAGE_SIZE_DEFAULT = 100;
@@ -34,13 +34,13 @@ const PAGE_MAX_BYTES = 1024 ** 2;
 const FILE_FIXED_BYTES = 300;
 
 /** How many pending uploads a first page looks at, newest first. The rest is the sweeper's. */
-const PENDING_LOOKS_MAX = 300;
+const PENDING_VERIFICATIONS_MAX = 300;
 
 /** At once, against S3: 300 looks of 20 ms each then take 0.2 s. More would only queue behind the client's sockets. */
-const PENDING_LOOKS_AT_ONCE = 32;
+const PENDING_VERIFICATIONS_CONCURRENCY = 32;
 
 /** Of the time left; the rest is for reading the page once more. */
-const LOOKS_SHARE = 0.8;
+const VERIFICATIONS_SHARE = 0.8;
 
 /**
  * A page of READY files. The first page looks for the caller's pending uploads,
@@ -58,9 +58,9 @@ export function listFiles(ports: Ports) {
     // One more than asked for tells whether there is a next page.
     const query = { ...scope, after, limit: pageSize + 1 };
 
-    let listed = await ports.store.list(query, PENDING_LOOKS_MAX, deadline);
+    let listed = await ports.store.list(query, PENDING_VERIFICATIONS_MAX, deadline);
     const { pending } = listed;
-    if (pending.length > 0 && (await anyHasArrived(ports, pending, partOf(deadline, LOOKS_SHARE)))) {
+    if (pending.length > 0 && (await anyHasArrived(ports, pending, partOf(deadline, VERIFICATIONS_SHARE)))) {
       listed = await ports.store.list(query, 0, deadline);
     }
     return toPage(listed, pageSize, scope);
@@ -75,19 +75,26 @@ function parsePageSize(pageSize: number): number {
 }
 
 /** Looks at each upload; a list does not fail for it, it goes on with what is known. */
-async function anyHasArrived(ports: LookPorts, pending: PendingFile[], deadline: Deadline): Promise<boolean> {
+async function anyHasArrived(
+  ports: VerifyPorts,
+  pending: PendingFile[],
+  deadline: Deadline,
+): Promise<boolean> {
   let arrived = false;
   const queue = pending.values();
-  const lookAtNext = async () => {
+  const verifyNext = async () => {
     for (const file of queue) {
-      const seen = await look(ports, file, deadline);
-      arrived ||= seen.found === 'bytes';
+      const seen = await verifyObject(ports, file, deadline);
+      arrived ||= seen.outcome === 'verified';
     }
   };
-  const lanes = Array.from({ length: Math.min(PENDING_LOOKS_AT_ONCE, pending.length) }, lookAtNext);
+  const lanes = Array.from(
+    { length: Math.min(PENDING_VERIFICATIONS_CONCURRENCY, pending.length) },
+    verifyNext,
+  );
   // A lane ends at its first fault: where S3 fails, 32 questions are enough, and one word of it.
   const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected');
-  if (failed !== undefined) ports.journal.storageFailed('look for pending uploads', failed.reason);
+  if (failed !== undefined) ports.observer.storageFailed('look for pending uploads', failed.reason);
   return arrived;
 }
 

@@ -1,10 +1,10 @@
 import type { Deadline } from './deadline.ts';
 import type { PendingFile } from './file.ts';
-import { type LookPorts, look } from './look.ts';
 import type { FileStore, MultipartStore, StoredPart } from './ports.ts';
+import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
-export interface OpenUploadPorts extends LookPorts {
-  store: Pick<FileStore, 'findUpload' | 'bindUpload'> & LookPorts['store'];
+export interface OpenUploadPorts extends VerifyPorts {
+  store: Pick<FileStore, 'findUpload' | 'setUploadId'> & VerifyPorts['store'];
   multipart: Pick<MultipartStore, 'begin' | 'uploadsOf' | 'parts' | 'abort'>;
 }
 
@@ -38,11 +38,11 @@ export async function openUpload(
       const parts = await multipart.parts(s3Key, before, deadline);
       if (parts !== undefined) return { uploadId: before, parts };
       // S3 knows it no longer: it was completed and nobody heard of it, or it is lost.
-      if ((await look(ports, file, deadline)).found === 'bytes') return undefined;
+      if ((await verifyObject(ports, file, deadline)).outcome === 'verified') return undefined;
     }
     const [left] = await multipart.uploadsOf(s3Key, deadline);
     const uploadId = left ?? (await multipart.begin(s3Key, file.mimeType, deadline));
-    if (await store.bindUpload(file, uploadId, before, deadline)) continue;
+    if (await store.setUploadId(file, uploadId, before, deadline)) continue;
     // A competitor has bound another, or the file is gone: nobody will ever name this one.
     if (left === undefined) await multipart.abort(s3Key, uploadId, deadline);
   }
@@ -55,7 +55,7 @@ export async function beginUpload(
   deadline: Deadline,
 ): Promise<OpenUpload | undefined> {
   const uploadId = await ports.multipart.begin(file.s3Key, file.mimeType, deadline);
-  if (await ports.store.bindUpload(file, uploadId, undefined, deadline)) return { uploadId, parts: [] };
+  if (await ports.store.setUploadId(file, uploadId, undefined, deadline)) return { uploadId, parts: [] };
   await ports.multipart.abort(file.s3Key, uploadId, deadline);
   return openUpload(ports, file, deadline);
 }

@@ -83,11 +83,11 @@ export function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan): void
 
 /** @throws FileError INVALID_PARTS */
 export function checkPartNumbers(numbers: readonly number[], plan: PartPlan): void {
-  const fault = faultOfNumbers(numbers, plan);
-  if (fault !== undefined) throw invalidParts('part_numbers', fault, plan);
+  const problem = problemOfNumbers(numbers, plan);
+  if (problem !== undefined) throw invalidParts('part_numbers', problem, plan);
 }
 
-function faultOfNumbers(numbers: readonly number[], { count }: PartPlan): string | undefined {
+function problemOfNumbers(numbers: readonly number[], { count }: PartPlan): string | undefined {
   if (numbers.length === 0 || numbers.length > PART_NUMBERS_MAX) {
     return `part_numbers must be 1 to ${PART_NUMBERS_MAX} numbers, and are ${numbers.length}`;
   }

@@ -49,15 +49,15 @@ export interface Listed {
 /** A deleted file, as far as anything is left to be done for it. */
 export interface Tombstone extends FileRef {
   /** It was uploaded in parts, or was to be, so S3 may hold some of them. */
-  inParts: boolean;
+  isMultipart: boolean;
 }
 
 /** A row whose time has come, as the sweeper claims it. */
 export type DueFile =
-  | { state: 'pending'; file: PendingFile; settled: boolean }
+  | { state: 'pending'; file: PendingFile; purgeable: boolean }
   /** Made of parts a little while ago: a call that came too late for that may have begun another upload under its key. */
   | { state: 'ready'; file: ReadyFile }
-  | { state: 'deleted'; ref: Tombstone; settled: boolean };
+  | { state: 'deleted'; ref: Tombstone; purgeable: boolean };
 
 /** A pending upload in parts. */
 export interface PendingUpload {
@@ -77,9 +77,9 @@ export interface PendingUpload {
  * - None waits for S3, and none holds a lock when it has returned.
  * - @throws FileError DATABASE_UNAVAILABLE when the database does not answer by the
  *   deadline. A write may then have happened or not; repeating the operation settles it.
- * - @throws DeadlineSpent when no time was left to ask it: nothing has happened.
+ * - @throws DeadlineExceededError when no time was left to ask it: nothing has happened.
  *
- * A row is *settled* when its last URL expired longer ago than the longest
+ * A row is *purgeable* when its last URL expired longer ago than the longest
  * upload takes: from then on nothing that the service handed out can write to
  * its key. For a tombstone the delete counts like a URL that ended then, so that
  * its key is not given anew while a step of another instance is held up.
@@ -104,7 +104,7 @@ export interface FileStore {
   reserve(intent: UploadIntent, deadline: Deadline): Promise<Reservation>;
 
   /** A file that is PENDING, still, takes over the intent's name, type and size, and is no longer `lost`. */
-  adopt(intent: UploadIntent, deadline: Deadline): Promise<void>;
+  updateIntent(intent: UploadIntent, deadline: Deadline): Promise<void>;
 
   /** The file, unless it is deleted or another user's. */
   find(ref: FileRef, deadline: Deadline): Promise<UserFile | undefined>;
@@ -122,7 +122,7 @@ export interface FileStore {
 
   /**
    * S3 was seen to hold the right bytes: PENDING becomes READY with what S3
-   * said; a READY one is trusted anew and keeps its time, by which pages are
+   * said; a READY one is isFresh anew and keeps its time, by which pages are
    * ordered. One in parts comes due once more, a minute after it became READY. `undefined` when it was deleted meanwhile.
    */
   markReady(ref: FileRef, seen: StoredObject, deadline: Deadline): Promise<ReadyFile | undefined>;
@@ -136,7 +136,7 @@ export interface FileStore {
 
   /**
    * The file is gone for its user from here on, whatever happens next; its
-   * tombstone keeps the key until it is settled. A cancelled upload goes on
+   * tombstone keeps the key until it is purgeable. A cancelled upload goes on
    * counting as pending until its URL has expired; one in parts, until the URLs
    * of its parts have, and not for the week that it would have been kept.
    * `undefined`: there is no such file.
@@ -144,14 +144,14 @@ export interface FileStore {
   markDeleted(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
 
   /**
-   * Gives up a settled PENDING file: from here on it is a deleted one. `undefined`
-   * when it is not pending, or is not settled any more. What S3 has of it may be
+   * Gives up a purgeable PENDING file: from here on it is a deleted one. `undefined`
+   * when it is not pending, or is not purgeable any more. What S3 has of it may be
    * removed only after this: who asks for it again gets another key.
    */
-  abandon(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
+  expireUpload(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
 
   /** S3 was seen to have no upload in parts under the key of a READY file: it is due no more. */
-  markClean(ref: FileRef, deadline: Deadline): Promise<void>;
+  clearSweep(ref: FileRef, deadline: Deadline): Promise<void>;
 
   /** An upload in parts that is pending; `undefined` when it is not, or is no such file. */
   findUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
@@ -166,7 +166,7 @@ export interface FileStore {
    * Writes down what S3 calls a pending upload, whoever of those that know it is first. `false` when it is called
    * neither that nor `before`, or is not pending.
    */
-  bindUpload(
+  setUploadId(
     ref: FileRef,
     uploadId: string,
     before: string | undefined,
@@ -185,16 +185,16 @@ export interface FileStore {
    * others no more than its share. The rest are those that have waited longest of
    * all, so that none waits for ever, however many users there are.
    */
-  claimDue(limit: number, leaseSeconds: number, deadline: Deadline): Promise<DueFile[]>;
+  leaseDue(limit: number, leaseSeconds: number, deadline: Deadline): Promise<DueFile[]>;
 
   /**
    * There is nothing to do yet: the row comes due again after a pause that grows
    * up to a day, and at the latest when it settles. One that is not due stays as it is.
    */
-  postpone(ref: FileRef, deadline: Deadline): Promise<void>;
+  reschedule(ref: FileRef, deadline: Deadline): Promise<void>;
 
-  /** Forgets a settled PENDING or DELETED row; `false` when it is neither, or is not settled (any more). */
-  forget(ref: FileRef, deadline: Deadline): Promise<boolean>;
+  /** Forgets a purgeable PENDING or DELETED row; `false` when it is neither, or is not purgeable (any more). */
+  purge(ref: FileRef, deadline: Deadline): Promise<boolean>;
 
   /** Seconds by which the oldest due row is late; 0 when none is. */
   oldestOverdueSeconds(deadline: Deadline): Promise<number>;
@@ -203,7 +203,7 @@ export interface FileStore {
 /**
  * Where the bytes are. @throws FileError STORAGE_UNAVAILABLE when S3 does not
  * answer by the deadline, or answers with anything that is not about the object.
- * @throws DeadlineSpent when no time was left to ask it: nothing has happened.
+ * @throws DeadlineExceededError when no time was left to ask it: nothing has happened.
  */
 export interface ObjectStore {
   /** What S3 says of the object; `undefined` when there is none. */
@@ -304,7 +304,7 @@ export interface RowInventory {
   /** Whether there is any row of this key, a tombstone included. */
   has(ref: FileRef): Promise<boolean>;
   /** Whether there is a row that knows of uploads under this key, and will remove them if they come to nothing. */
-  mindsUploads(ref: FileRef): Promise<boolean>;
+  ownsUploads(ref: FileRef): Promise<boolean>;
 }
 
 export interface ListedObject {
@@ -330,12 +330,12 @@ export interface BucketInventory {
 }
 
 /** What the operations tell of things that no caller is told. */
-export interface Journal {
+export interface Observer {
   /** The object is not what was announced: somebody else wrote into the bucket, or a client added a Content-Encoding. */
   contentMismatch(ref: FileRef, seen: StoredObject): void;
   /** S3 failed where the call could go on without it. */
-  storageFailed(step: string, fault: unknown): void;
+  storageFailed(step: string, error: unknown): void;
 }
 
 /** Wraps one step against Postgres or S3, by its name, for metrics and traces. It changes nothing of what the step gives or throws. */
-export type Observe = <Result>(step: string, run: () => Promise<Result>) => Promise<Result>;
+export type ObserveStep = <Result>(step: string, run: () => Promise<Result>) => Promise<Result>;

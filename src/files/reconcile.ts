@@ -1,5 +1,4 @@
 import type { Deadline } from './deadline.ts';
-import { holdsBytesOf, type LookPorts, look } from './look.ts';
 import { mergeByKey } from './merge-by-key.ts';
 import type {
   BucketInventory,
@@ -11,11 +10,12 @@ import type {
   RowInventory,
 } from './ports.ts';
 import { ownerOfKey } from './s3-key.ts';
+import { holdsBytesOf, type VerifyPorts, verifyObject } from './verify-object.ts';
 
-export interface ReconcilePorts extends LookPorts {
+export interface ReconcilePorts extends VerifyPorts {
   rows: RowInventory;
   bucket: BucketInventory;
-  store: Pick<FileStore, 'find'> & LookPorts['store'];
+  store: Pick<FileStore, 'find'> & VerifyPorts['store'];
   objects: Pick<ObjectStore, 'head' | 'remove'>;
   multipart: Pick<MultipartStore, 'abort'>;
 }
@@ -93,7 +93,7 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
       // Past the cap nothing will be repaired, and a million looks would take hours.
       const capped = suspects.length >= options.maxRepairs;
       const first = object === undefined ? 'missing' : 'different';
-      const finding = capped ? first : await lookAgain(ports, row);
+      const finding = capped ? first : await verifyAgain(ports, row);
       if (finding !== undefined) {
         note(report[finding], row.s3Key, row.size);
         if (!capped) suspects.push(row);
@@ -123,7 +123,7 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
 type Finder = 'missing' | 'different';
 
 /** What a READY row of the scan is now: its object may have come or gone, or the row itself, since it was read. */
-async function lookAgain(ports: ReconcilePorts, ref: FileRef): Promise<Finder | undefined> {
+async function verifyAgain(ports: ReconcilePorts, ref: FileRef): Promise<Finder | undefined> {
   const file = await ports.store.find(ref, timeout());
   if (file?.state !== 'ready') return undefined;
   const object = await ports.objects.head(ref.s3Key, timeout());
@@ -142,7 +142,7 @@ function orphanKind(
 /** A pending row and a tombstone mind their uploads themselves, whatever S3 calls them. */
 async function isStray(ports: ReconcilePorts, { s3Key }: ListedUpload): Promise<boolean> {
   const userId = ownerOfKey(s3Key);
-  return userId !== undefined && !(await ports.rows.mindsUploads({ userId, s3Key }));
+  return userId !== undefined && !(await ports.rows.ownsUploads({ userId, s3Key }));
 }
 
 /** No object is lost with them, so no share of them is too many. */
@@ -197,9 +197,9 @@ async function repair(
     report.refusals.push(`${doubtful} rows that do not fit are more than the cap of ${options.maxRepairs}.`);
   } else {
     for (const ref of suspects) {
-      const found = await lookOnce(ports, ref);
-      if (found === 'nothing') report.repaired.missing++;
-      if (found === 'other bytes') report.repaired.different++;
+      const found = await verifyOnce(ports, ref);
+      if (found === 'missing') report.repaired.missing++;
+      if (found === 'mismatch') report.repaired.different++;
     }
   }
 }
@@ -213,9 +213,9 @@ async function removeOrphan(ports: ReconcilePorts, s3Key: string): Promise<numbe
 }
 
 /** The same look as every reader's: it takes the row out of READY when the bytes are not there. */
-async function lookOnce(ports: ReconcilePorts, ref: FileRef): Promise<string | undefined> {
+async function verifyOnce(ports: ReconcilePorts, ref: FileRef): Promise<string | undefined> {
   const file = await ports.store.find(ref, timeout());
-  return file?.state === 'ready' ? (await look(ports, file, timeout())).found : undefined;
+  return file?.state === 'ready' ? (await verifyObject(ports, file, timeout())).outcome : undefined;
 }
 
 function emptyReport(): ReconcileReport {

@@ -15,11 +15,11 @@ export interface RemovePorts {
  */
 export async function removeBytes(
   { objects, multipart }: RemovePorts,
-  { s3Key, inParts }: Tombstone,
+  { s3Key, isMultipart }: Tombstone,
   deadline: Deadline,
 ): Promise<boolean> {
   await objects.remove(s3Key, deadline);
-  return !inParts || (await abortUploads({ multipart }, s3Key, deadline)) === 0;
+  return !isMultipart || (await abortUploads({ multipart }, s3Key, deadline)) === 0;
 }
 
 /** @returns how many there were */

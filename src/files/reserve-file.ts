@@ -1,19 +1,19 @@
 import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, UserFile } from './file.ts';
 import { FileError } from './file-error.ts';
-import { type LookPorts, look } from './look.ts';
 import type { FileStore, PendingCap, UploadIntent } from './ports.ts';
 import { randomSuffix, s3Key } from './s3-key.ts';
+import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
-export interface ReservePorts extends LookPorts {
-  store: Pick<FileStore, 'reserve'> & LookPorts['store'];
+export interface ReservePorts extends VerifyPorts {
+  store: Pick<FileStore, 'reserve'> & VerifyPorts['store'];
 }
 
 export type Reserved =
   /** S3 was seen to hold the bytes within the trust window. */
-  | { there: true; file: ReadyFile }
+  | { status: 'exists'; file: ReadyFile }
   /** The bytes are still to come. `created`: nobody has asked for them before. */
-  | { there: false; file: PendingFile; created: boolean };
+  | { status: 'pending'; file: PendingFile; created: boolean };
 
 const RETRY_AFTER_MS = 1_000;
 
@@ -39,29 +39,29 @@ export async function reserveFile(
       continue;
     }
     const { file, created } = reserved;
-    const found = created ? undefined : await whereItIs(ports, file, deadline);
-    if (found !== undefined) return { there: true, file: found };
+    const found = created ? undefined : await findVerified(ports, file, deadline);
+    if (found !== undefined) return { status: 'exists', file: found };
     // READY until this look: only now can it be reserved for an upload.
-    if (file.state === 'pending') return { there: false, file, created };
+    if (file.state === 'pending') return { status: 'pending', file, created };
   }
-  throw alwaysAnother();
+  throw contention();
 }
 
 /** Others were in the way until the time was spent. */
-function alwaysAnother(): FileError {
+function contention(): FileError {
   return new FileError('OVERLOADED', 'others create and delete this very file all the while; retry', {
     retryAfterMs: RETRY_AFTER_MS,
   });
 }
 
-async function whereItIs(
-  ports: LookPorts,
+async function findVerified(
+  ports: VerifyPorts,
   file: UserFile,
   deadline: Deadline,
 ): Promise<ReadyFile | undefined> {
-  if (file.state === 'ready' && file.trusted) return file;
-  const seen = await look(ports, file, deadline);
-  return seen.found === 'bytes' ? seen.file : undefined;
+  if (file.state === 'ready' && file.isFresh) return file;
+  const seen = await verifyObject(ports, file, deadline);
+  return seen.outcome === 'verified' ? seen.file : undefined;
 }
 
 /** Without a RetryInfo: it stays so until something is uploaded, or for as long as URLs live. */

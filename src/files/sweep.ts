@@ -1,17 +1,17 @@
 import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile } from './file.ts';
-import { isOfParts } from './fingerprint.ts';
-import { type LookPorts, look } from './look.ts';
+import { isMultipart } from './fingerprint.ts';
 import type { DueFile, FileRef, FileStore, MultipartStore, ObjectStore } from './ports.ts';
 import { abortUploads, removeBytes } from './remove-bytes.ts';
+import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
-export interface SweepPorts extends LookPorts {
-  store: Pick<FileStore, 'postpone' | 'forget' | 'abandon' | 'markClean'> & LookPorts['store'];
+export interface SweepPorts extends VerifyPorts {
+  store: Pick<FileStore, 'reschedule' | 'purge' | 'expireUpload' | 'clearSweep'> & VerifyPorts['store'];
   objects: Pick<ObjectStore, 'head' | 'remove'>;
   multipart: Pick<MultipartStore, 'uploadsOf' | 'abort'>;
 }
 
-export type Swept = 'confirmed' | 'postponed' | 'retired' | 'forgotten' | 'cleaned';
+export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned';
 
 /**
  * Brings one due row a step further. Every step can be repeated and can be cut
@@ -28,42 +28,42 @@ export function sweepOne(ports: SweepPorts) {
     if (due.state === 'deleted') {
       // Repeated until no URL can write any more: a replayed one may have.
       const gone = await removeBytes(ports, due.ref, deadline);
-      return gone && due.settled && (await store.forget(due.ref, deadline))
-        ? 'forgotten'
-        : postpone(due.ref, deadline);
+      return gone && due.purgeable && (await store.purge(due.ref, deadline))
+        ? 'purged'
+        : reschedule(due.ref, deadline);
     }
-    const seen = await look(ports, due.file, deadline);
-    if (seen.found === 'bytes') return 'confirmed';
+    const seen = await verifyObject(ports, due.file, deadline);
+    if (seen.outcome === 'verified') return 'verified';
     // S3 holds bytes, and the row is a tombstone by now. It comes due by itself; forgotten here, it would leave them behind.
-    if (seen.found === 'deleted') return 'postponed';
+    if (seen.outcome === 'deleted') return 'rescheduled';
     // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse. An encoded
     // object came by our own URL and was never the file, so it goes, or any user could fill the bucket for good with what
     // no list shows. One that was READY before (`lost`) stays: a tool that sets the header on a whole bucket must not
     // make the sweeper remove every file. Its owner can upload it again, or delete it.
-    const goes = seen.found === 'nothing' || (seen.encoded && !due.file.lost);
-    const isEmpty = seen.found === 'nothing';
-    if (goes && due.settled && (await retire(due.file, isEmpty, deadline))) return 'retired';
-    return postpone(due.file, deadline);
+    const goes = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
+    const isEmpty = seen.outcome === 'missing';
+    if (goes && due.purgeable && (await expire(due.file, isEmpty, deadline))) return 'expired';
+    return reschedule(due.file, deadline);
   };
 
   /** @returns `false` when somebody asks for it again */
-  async function retire(file: PendingFile, isEmpty: boolean, deadline: Deadline): Promise<boolean> {
-    if (isEmpty && !isOfParts(file.fingerprint)) return store.forget(file, deadline);
+  async function expire(file: PendingFile, isEmpty: boolean, deadline: Deadline): Promise<boolean> {
+    if (isEmpty && !isMultipart(file.fingerprint)) return store.purge(file, deadline);
     // Who resumes it at this moment does so before, and keeps its parts, or after, under another key.
-    const tombstone = await store.abandon(file, deadline);
+    const tombstone = await store.expireUpload(file, deadline);
     if (tombstone !== undefined) await removeBytes(ports, tombstone, deadline);
     return tombstone !== undefined;
   }
 
   /** Of uploads begun by calls that saw it pending still, and died before they could take them back. */
   async function clean(file: ReadyFile, deadline: Deadline): Promise<Swept> {
-    if ((await abortUploads(ports, file.s3Key, deadline)) > 0) return postpone(file, deadline);
-    await store.markClean(file, deadline);
+    if ((await abortUploads(ports, file.s3Key, deadline)) > 0) return reschedule(file, deadline);
+    await store.clearSweep(file, deadline);
     return 'cleaned';
   }
 
-  async function postpone(ref: FileRef, deadline: Deadline): Promise<Swept> {
-    await store.postpone(ref, deadline);
-    return 'postponed';
+  async function reschedule(ref: FileRef, deadline: Deadline): Promise<Swept> {
+    await store.reschedule(ref, deadline);
+    return 'rescheduled';
   }
 }

@@ -1,23 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { type Breaker, neverOpen, WAITED_LONG_MS } from '../breaker.ts';
-import { createFairTurns } from '../fair-turns.ts';
+import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../breaker.ts';
+import { createFairQueue } from '../fair-queue.ts';
 import { type Deadline, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
-import type { Observe } from '../files/ports.ts';
+import type { ObserveStep } from '../files/ports.ts';
 import { checkOut } from './check-out.ts';
-import { isSilence, isStaleStatement, isUnavailable, isWorthRepeating } from './faults.ts';
+import { isNoResponse, isStaleStatement, isUnavailable, isWorthRepeating } from './error-classes.ts';
 import type { Prepared } from './prepared.ts';
+import type { Statement } from './prepared-query.ts';
 import { createRetryBudget } from './retry-budget.ts';
 import { send } from './send.ts';
-import type { Statement } from './submission.ts';
 import type { WireValue } from './types.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
   /**
    * @throws FileError DATABASE_UNAVAILABLE when there is no answer by the deadline
-   * @throws DeadlineSpent when it has passed already: nothing is asked
+   * @throws DeadlineExceededError when it has passed already: nothing is asked
    * @throws anything else, which is a fault of ours
    */
   run<Params, Row>(statement: Prepared<Params, Row>, params: Params, deadline: Deadline): Promise<Row[]>;
@@ -116,17 +116,17 @@ export interface DatabaseOptions {
 /** Where no connection is free, users take turns: one whose statements queue up is not felt by the others. */
 export function createDatabase(
   pool: pg.Pool,
-  observe: Observe,
+  observe: ObserveStep,
   {
     statementTimeoutMs = Number.POSITIVE_INFINITY,
     pooler = 'none',
-    breaker = neverOpen,
+    breaker = noopBreaker,
   }: DatabaseOptions = {},
 ): Database & {
   /** Statements that wait for their turn. */
   readonly waiting: number;
 } {
-  const turns = createFairTurns(pool.options.max);
+  const queue = createFairQueue(pool.options.max);
   const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
   const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
   const budget = createRetryBudget();
@@ -144,14 +144,14 @@ export function createDatabase(
       const startMs = performance.now();
       try {
         const rows = await runOn(pool, query, deadline, answerMaxMs);
-        breaker.answered();
+        breaker.onSuccess();
         budget.earn();
         return rows;
       } catch (error) {
-        const silent = isSilence(error);
+        const silent = isNoResponse(error);
         const waitedLong = performance.now() - startMs >= WAITED_LONG_MS;
-        if (!silent) breaker.answered();
-        else if (waitedLong) breaker.failed();
+        if (!silent) breaker.onSuccess();
+        else if (waitedLong) breaker.onFailure();
 
         const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
         // Where nothing came for that long, asking again only adds to it.
@@ -166,7 +166,7 @@ export function createDatabase(
 
   return {
     get waiting() {
-      return turns.waiting;
+      return queue.waiting;
     },
 
     async run<Params, Row>(
@@ -179,7 +179,7 @@ export function createDatabase(
         if (breaker.open) throw new Error(SILENT);
         const waitMs = Math.min(timeLeft(deadline) * WAIT_SHARE, waitMaxMs);
         const rows = await observe(statement.name, () =>
-          turns.take(userOf(params), Date.now() + waitMs, () => ask(statement, values, deadline)),
+          queue.run(userOf(params), Date.now() + waitMs, () => ask(statement, values, deadline)),
         );
         return rows as Row[];
       } catch (error) {

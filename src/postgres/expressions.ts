@@ -2,10 +2,10 @@ import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
 
 /** What several statements are made of: their parameters, the columns of a file, and the protocol's times. */
 
-export interface Trust {
-  trustSeconds: number;
+export interface Freshness {
+  verificationTtlSeconds: number;
 }
-export interface Settling {
+export interface WriteWindow {
   longestUploadSeconds: number;
 }
 export interface RowKey {
@@ -30,15 +30,15 @@ export const COLUMNS = [
   'size',
   'etag',
   'last_modified',
-  'seen_at',
+  'verified_at',
   'create_time',
   'lost',
 ] as const;
 
-export const trusted = (trustSeconds: Expression<number>) =>
-  sql<boolean | null>`seen_at > now() - ${seconds(trustSeconds)}`.as('trusted');
+export const isFresh = (verificationTtlSeconds: Expression<number>) =>
+  sql<boolean | null>`verified_at > now() - ${seconds(verificationTtlSeconds)}`.as('is_fresh');
 
-export const settled = (longestUploadSeconds: Expression<number>): RawBuilder<SqlBool> =>
+export const purgeable = (longestUploadSeconds: Expression<number>): RawBuilder<SqlBool> =>
   sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
 
 // The sweeper's pauses: 30 s, 2 min, 8 min, 32 min, 2 h, 9 h; the next is past
@@ -59,9 +59,9 @@ export const isPending = sql<SqlBool>`(state <> 'deleted' and state <> 'ready')`
 /** `due_at is not null`, in words that fit no index, for the same reason: what is not READY is due at some time. */
 export const isUnfinished = sql<SqlBool>`(state <> 'ready' or due_at is not null)`;
 
-/** `slot is not null`, likewise. */
-export const holdsSlot = sql<SqlBool>`coalesce(slot, 0) <> 0`;
+/** `pending_slot is not null`, likewise. */
+export const holdsSlot = sql<SqlBool>`coalesce(pending_slot, 0) <> 0`;
 
 /** A fingerprint of parts has two bytes more than an MD5. */
-export const isInParts = sql<boolean>`octet_length(fingerprint) > 16`;
-export const inParts = isInParts.as('in_parts');
+export const isMultipart = sql<boolean>`octet_length(fingerprint) > 16`;
+export const multipartColumn = isMultipart.as('is_multipart');

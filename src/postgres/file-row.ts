@@ -11,11 +11,11 @@ const MD5_BYTES = 16;
 /** The columns that make a `UserFile`, as `pg` returns them. */
 export type FileRow = Pick<Selectable<Schema['files']>, (typeof COLUMNS)[number]> & {
   /** Whether the last look is younger than the trust window; null where there was none. */
-  trusted: boolean | null;
+  is_fresh: boolean | null;
 };
 
 /** What is left of a deleted file. */
-export type TombstoneRow = Pick<FileRow, 'user_id' | 's3_key'> & { in_parts: boolean };
+export type TombstoneRow = Pick<FileRow, 'user_id' | 's3_key'> & { is_multipart: boolean };
 
 export function toFile(row: FileRow): UserFile {
   return row.state === 'ready' ? toReadyFile(row) : toPendingFile(row);
@@ -31,18 +31,18 @@ export function toPendingFile(row: FileRow): PendingFile {
 }
 
 export function toTombstone(row: TombstoneRow): Tombstone {
-  return { userId: row.user_id, s3Key: row.s3_key, inParts: row.in_parts };
+  return { userId: row.user_id, s3Key: row.s3_key, isMultipart: row.is_multipart };
 }
 
-export function toDueFile(row: FileRow & TombstoneRow & { settled: boolean }): DueFile {
-  const { state, settled } = row;
+export function toDueFile(row: FileRow & TombstoneRow & { purgeable: boolean }): DueFile {
+  const { state, purgeable } = row;
   switch (state) {
     case 'pending':
-      return { state, file: toPendingFile(row), settled };
+      return { state, file: toPendingFile(row), purgeable };
     case 'ready':
       return { state, file: toReadyFile(row) };
     case 'deleted':
-      return { state, ref: toTombstone(row), settled };
+      return { state, ref: toTombstone(row), purgeable };
   }
 }
 
@@ -59,8 +59,8 @@ export function toPendingUpload(row: UploadRow): PendingUpload {
 }
 
 export function toReadyFile(row: FileRow): ReadyFile {
-  const { size, etag, last_modified, seen_at } = row;
-  if (size === null || etag === null || last_modified === null || seen_at === null) {
+  const { size, etag, last_modified, verified_at } = row;
+  if (size === null || etag === null || last_modified === null || verified_at === null) {
     throw new Error('a READY row lacks what its table constraint demands');
   }
   return {
@@ -69,8 +69,8 @@ export function toReadyFile(row: FileRow): ReadyFile {
     size: Number(size),
     etag,
     lastModified: last_modified,
-    seenAt: seen_at,
-    trusted: row.trusted === true,
+    verifiedAt: verified_at,
+    isFresh: row.is_fresh === true,
   };
 }
 

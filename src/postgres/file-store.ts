@@ -1,7 +1,7 @@
 import type { Deadline } from '../files/deadline.ts';
 import type { FileStore, Listed, UploadIntent } from '../files/ports.ts';
 import type { Database } from './database.ts';
-import { isUniqueViolation } from './faults.ts';
+import { isUniqueViolation } from './error-classes.ts';
 import {
   type FileRow,
   fromFingerprint,
@@ -24,7 +24,7 @@ export interface StoreLimits {
   /** An upload in parts is kept so long after it was last asked for. */
   multipartSeconds: number;
   /** How long a look at S3 is believed. */
-  trustSeconds: number;
+  verificationTtlSeconds: number;
   /** How long after a URL's end a PUT that began in time may still land. */
   longestUploadSeconds: number;
   /** Pending uploads of one user with a single PUT, and cancelled ones, whose URLs live. At most 32,767, as the next. */
@@ -40,7 +40,7 @@ const EXAMINED_MAX = 10_000;
 
 /** The port, in one statement per transition. What each method promises stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
-  const { trustSeconds, examinedMax = EXAMINED_MAX } = limits;
+  const { verificationTtlSeconds, examinedMax = EXAMINED_MAX } = limits;
   /** Behind which user the next claim begins its round; lost with the process, which costs nothing but a turn. */
   let lastUser = '';
 
@@ -64,7 +64,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       s3Key,
       filename,
       mimeType,
-      trustSeconds,
+      verificationTtlSeconds,
       fingerprint: fromFingerprint(fingerprint),
       size: size ?? null,
       partSize: parts?.partSize ?? null,
@@ -92,24 +92,24 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       const { userId, s3Key } = intent;
       const fingerprint = fromFingerprint(intent.fingerprint);
       const sought = { userId, s3Key, fingerprint, lowestSlot, highestSlot };
-      const [obstacle] = await database.run(reservations.obstacles, sought, deadline);
-      if (obstacle?.key_taken) return { refused: 'key taken' };
-      const slot = obstacle?.free_slot ?? (obstacle?.made_meanwhile ? random : undefined);
+      const [conflict] = await database.run(reservations.explainConflict, sought, deadline);
+      if (conflict?.key_taken) return { refused: 'key taken' };
+      const slot = conflict?.free_slot ?? (conflict?.created_concurrently ? random : undefined);
       if (slot === undefined) return { refused: 'too many pending', limit, kind };
       return (await tryToReserve(intent, slot, deadline)) ?? { refused: 'raced' };
     },
 
-    async adopt({ size, ...intent }, deadline) {
-      await database.run(reservations.adopt, { ...intent, size: size ?? null }, deadline);
+    async updateIntent({ size, ...intent }, deadline) {
+      await database.run(reservations.updateIntent, { ...intent, size: size ?? null }, deadline);
     },
 
     async find({ userId, s3Key }, deadline) {
-      const [row] = await database.run(reads.find, { userId, s3Key, trustSeconds }, deadline);
+      const [row] = await database.run(reads.find, { userId, s3Key, verificationTtlSeconds }, deadline);
       return row && toFile(row);
     },
 
     async list({ after, ...query }, pendingLimit, deadline) {
-      const params = { ...query, trustSeconds, examinedMax, pendingLimit };
+      const params = { ...query, verificationTtlSeconds, examinedMax, pendingLimit };
       const behind = after && { ...params, afterTime: after.lastModified, afterKey: after.s3Key };
       if (query.filenamePrefix !== '') {
         return toListed(
@@ -130,8 +130,8 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       return row && toReadyFile(row);
     },
 
-    async markLost({ userId, s3Key, seenAt }, deadline) {
-      await database.run(transitions.markLost, { userId, s3Key, seenAt }, deadline);
+    async markLost({ userId, s3Key, verifiedAt }, deadline) {
+      await database.run(transitions.markLost, { userId, s3Key, verifiedAt }, deadline);
     },
 
     async markDeleted({ userId, s3Key }, deadline) {
@@ -139,13 +139,13 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       return row && toTombstone(row);
     },
 
-    async abandon({ userId, s3Key }, deadline) {
-      const [row] = await database.run(transitions.abandon, { userId, s3Key, ...limits }, deadline);
+    async expireUpload({ userId, s3Key }, deadline) {
+      const [row] = await database.run(transitions.expireUpload, { userId, s3Key, ...limits }, deadline);
       return row && toTombstone(row);
     },
 
-    async markClean({ userId, s3Key }, deadline) {
-      await database.run(transitions.markClean, { userId, s3Key }, deadline);
+    async clearSweep({ userId, s3Key }, deadline) {
+      await database.run(transitions.clearSweep, { userId, s3Key }, deadline);
     },
 
     async findUpload({ userId, s3Key }, deadline) {
@@ -158,25 +158,25 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       return row && toPendingUpload(row);
     },
 
-    async bindUpload({ userId, s3Key }, uploadId, before, deadline) {
+    async setUploadId({ userId, s3Key }, uploadId, before, deadline) {
       const params = { userId, s3Key, uploadId, before: before ?? null };
-      const rows = await database.run(uploads.bindUpload, params, deadline);
+      const rows = await database.run(uploads.setUploadId, params, deadline);
       return rows.length === 1;
     },
 
-    async claimDue(limit, leaseSeconds, deadline) {
+    async leaseDue(limit, leaseSeconds, deadline) {
       const params = { limit, leaseSeconds, lastUser, ...limits };
-      const rows = await database.run(sweeps.claimDue, params, deadline);
+      const rows = await database.run(sweeps.leaseDue, params, deadline);
       lastUser = rows[0]?.last_user ?? '';
       return rows.map(toDueFile);
     },
 
-    async postpone({ userId, s3Key }, deadline) {
-      await database.run(sweeps.postpone, { userId, s3Key, ...limits }, deadline);
+    async reschedule({ userId, s3Key }, deadline) {
+      await database.run(sweeps.reschedule, { userId, s3Key, ...limits }, deadline);
     },
 
-    async forget({ userId, s3Key }, deadline) {
-      const rows = await database.run(sweeps.forget, { userId, s3Key, ...limits }, deadline);
+    async purge({ userId, s3Key }, deadline) {
+      const rows = await database.run(sweeps.purge, { userId, s3Key, ...limits }, deadline);
       return rows.length === 1;
     },
 

@@ -4,10 +4,9 @@ import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
 import { createPool, type Pooler } from './database.ts';
 import * as files from './migrations/0001-files.ts';
-import * as uploadsInParts from './migrations/0002-uploads-in-parts.ts';
 
 /** In the order of their names. A migration that has been released is never edited. */
-const MIGRATIONS = { '0001-files': files, '0002-uploads-in-parts': uploadsInParts };
+const MIGRATIONS = { '0001-files': files };
 
 /** For an index on a large table, and for waiting until another instance has built it. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
@@ -34,15 +33,15 @@ export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationR
 export async function migrateWhenReachable(
   url: string,
   pooler: Pooler,
-  onWait: (fault: unknown) => void,
+  onWait: (error: unknown) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const pool = openPool(url, pooler);
   try {
     while (!signal.aborted) {
-      const fault = await whyUnreachable(pool);
-      if (fault === undefined) return void (await migrate(pool));
-      onWait(fault);
+      const error = await whyUnreachable(pool);
+      if (error === undefined) return void (await migrate(pool));
+      onWait(error);
       await sleep(RETRY_INTERVAL_MS, undefined, { signal }).catch(() => {});
     }
   } finally {

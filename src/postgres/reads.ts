@@ -1,21 +1,21 @@
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
-import { COLUMNS, type RowKey, type Trust, trusted } from './expressions.ts';
+import { COLUMNS, type Freshness, isFresh, type RowKey } from './expressions.ts';
 import type { FileRow } from './file-row.ts';
 import { type Param, prepare } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
 /** What callers read: one file, or a page of them. */
 
-export const find = prepare<RowKey & Trust>()<FileRow>('find', (db, param) =>
+export const find = prepare<RowKey & Freshness>()<FileRow>('find', (db, param) =>
   db
     .selectFrom('files')
-    .select([...COLUMNS, trusted(param('trustSeconds'))])
+    .select([...COLUMNS, isFresh(param('verificationTtlSeconds'))])
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '<>', 'deleted'),
 );
 
-interface ListParams extends Trust {
+interface ListParams extends Freshness {
   userId: string;
   filenamePrefix: string;
   limit: number;
@@ -29,7 +29,7 @@ export const listFirstPage = prepare<ListParams & { pendingLimit: number }>()<Fi
       .selectFrom((qb) =>
         qb
           .selectFrom('files')
-          .select([...COLUMNS, trusted(param('trustSeconds'))])
+          .select([...COLUMNS, isFresh(param('verificationTtlSeconds'))])
           .where('user_id', '=', param('userId'))
           .where('state', '=', 'ready')
           .where(sql<SqlBool>`starts_with(filename, ${param('filenamePrefix')})`)
@@ -44,7 +44,7 @@ export const listFirstPage = prepare<ListParams & { pendingLimit: number }>()<Fi
           .selectFrom((qb) =>
             qb
               .selectFrom('files')
-              .select([...COLUMNS, sql<boolean | null>`false`.as('trusted')])
+              .select([...COLUMNS, sql<boolean | null>`false`.as('is_fresh')])
               .where('user_id', '=', param('userId'))
               .where('state', '=', 'pending')
               .where(sql<SqlBool>`starts_with(filename, ${param('filenamePrefix')})`)
@@ -63,7 +63,7 @@ export const listNextPage = prepare<ListParams & { afterTime: Date; afterKey: st
   (db, param) =>
     db
       .selectFrom('files')
-      .select([...COLUMNS, trusted(param('trustSeconds'))])
+      .select([...COLUMNS, isFresh(param('verificationTtlSeconds'))])
       .where('user_id', '=', param('userId'))
       .where('state', '=', 'ready')
       .where(sql<SqlBool>`(last_modified, s3_key) < (${param('afterTime')}, ${param('afterKey')})`)
@@ -101,7 +101,7 @@ function matchingOf(
     .selectFrom((qb) =>
       qb
         .selectFrom('files')
-        .select([...COLUMNS, trusted(param('trustSeconds'))])
+        .select([...COLUMNS, isFresh(param('verificationTtlSeconds'))])
         .select(sql<string>`row_number() over (order by last_modified desc, s3_key desc)`.as('position'))
         .where('user_id', '=', param('userId'))
         .where('state', '=', 'ready')
@@ -111,7 +111,7 @@ function matchingOf(
         .limit(param('examinedMax'))
         .as('examined'),
     )
-    .select([...COLUMNS, 'trusted'])
+    .select([...COLUMNS, 'is_fresh'])
     .select([
       sql<boolean>`starts_with(filename, ${prefix})`.as('matches'),
       sql<boolean>`position = ${param('examinedMax')}`.as('is_last_examined'),
@@ -143,7 +143,7 @@ export const searchFirstPage = prepare<SearchParams & { pendingLimit: number }>(
                   .limit(param('examinedMax'))
                   .as('newest'),
               )
-              .select([...COLUMNS, sql<boolean | null>`false`.as('trusted'), ...found])
+              .select([...COLUMNS, sql<boolean | null>`false`.as('is_fresh'), ...found])
               .where(sql<SqlBool>`starts_with(filename, ${param('filenamePrefix')})`)
               .orderBy('create_time', 'desc')
               .limit(param('pendingLimit'))
@@ -167,6 +167,15 @@ export const searchNextPage = prepare<SearchParams & { afterTime: Date; afterKey
 export const schemaCheck = prepare<Record<never, never>>()('schema_check', (db) =>
   db
     .selectFrom('files')
-    .select([...COLUMNS, 'url_expire_at', 'due_at', 'looks', 'slot', 'part_size', 'part_md5s', 'upload_id'])
+    .select([
+      ...COLUMNS,
+      'url_expire_at',
+      'due_at',
+      'sweep_attempts',
+      'pending_slot',
+      'part_size',
+      'part_md5s',
+      'upload_id',
+    ])
     .limit(0),
 );

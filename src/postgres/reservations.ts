@@ -1,5 +1,13 @@
 import { sql } from 'kysely';
-import { after, COLUMNS, firstPause, isPending, type RowKey, type Trust, trusted } from './expressions.ts';
+import {
+  after,
+  COLUMNS,
+  type Freshness,
+  firstPause,
+  isFresh,
+  isPending,
+  type RowKey,
+} from './expressions.ts';
 import type { FileRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
 
@@ -7,7 +15,7 @@ import { prepare } from './prepared.ts';
 
 export const reserve = prepare<
   RowKey &
-    Trust & {
+    Freshness & {
       fingerprint: Buffer;
       filename: string;
       mimeType: string;
@@ -24,7 +32,7 @@ export const reserve = prepare<
     .with('live', (qb) =>
       qb
         .selectFrom('files')
-        .select([...COLUMNS, trusted(param('trustSeconds'))])
+        .select([...COLUMNS, isFresh(param('verificationTtlSeconds'))])
         .where('user_id', '=', param('userId'))
         .where('fingerprint', '=', param('fingerprint'))
         .where('state', '<>', 'deleted'),
@@ -38,14 +46,14 @@ export const reserve = prepare<
           part_size: sql`coalesce(part_size, ${param('partSize')}::bigint)`,
           part_md5s: sql`coalesce(part_md5s, ${param('partMd5s')}::bytea)`,
           // One that was long without a living URL may have lost its own.
-          slot: sql`coalesce(slot, ${param('slot')}::smallint)`,
+          pending_slot: sql`coalesce(pending_slot, ${param('slot')}::smallint)`,
           due_at: firstPause,
-          looks: 0,
+          sweep_attempts: 0,
         })
         .where('user_id', '=', param('userId'))
         .where('fingerprint', '=', param('fingerprint'))
         .where(isPending)
-        .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
+        .returning([...COLUMNS, sql<boolean | null>`false`.as('is_fresh')]),
     )
     .with('created', (qb) =>
       qb
@@ -62,7 +70,7 @@ export const reserve = prepare<
           'part_md5s',
           'url_expire_at',
           'due_at',
-          'slot',
+          'pending_slot',
         ])
         .expression(
           qb
@@ -78,23 +86,23 @@ export const reserve = prepare<
               sql<Buffer>`${param('partMd5s')}::bytea`.as('part_md5s'),
               after(param('lifeSeconds')).as('url_expire_at'),
               firstPause.as('due_at'),
-              sql<number>`${param('slot')}::smallint`.as('slot'),
+              sql<number>`${param('slot')}::smallint`.as('pending_slot'),
             ])
             .where(({ not, exists, selectFrom }) => not(exists(selectFrom('live').select('s3_key')))),
         )
         // Whichever index objects: the key or the slot is taken, or a competitor was first.
         .onConflict((conflict) => conflict.doNothing())
-        .returning([...COLUMNS, sql<boolean | null>`false`.as('trusted')]),
+        .returning([...COLUMNS, sql<boolean | null>`false`.as('is_fresh')]),
     )
     .selectFrom('created')
-    .select([...COLUMNS, 'trusted', sql<boolean>`true`.as('created')])
+    .select([...COLUMNS, 'is_fresh', sql<boolean>`true`.as('created')])
     .unionAll((qb) =>
-      qb.selectFrom('renewed').select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')]),
+      qb.selectFrom('renewed').select([...COLUMNS, 'is_fresh', sql<boolean>`false`.as('created')]),
     )
     .unionAll((qb) =>
       qb
         .selectFrom('live')
-        .select([...COLUMNS, 'trusted', sql<boolean>`false`.as('created')])
+        .select([...COLUMNS, 'is_fresh', sql<boolean>`false`.as('created')])
         .where('state', '=', 'ready'),
     ),
 );
@@ -104,7 +112,7 @@ export const reserve = prepare<
  * next try can do better. Slots whose URLs have died are released, of tombstones
  * too: only living ones count.
  */
-export const obstacles = prepare<
+export const explainConflict = prepare<
   RowKey & {
     fingerprint: Buffer;
     /** The range of the slots that it may hold. */
@@ -115,16 +123,16 @@ export const obstacles = prepare<
   /** By a tombstone, or by other content. */
   key_taken: boolean;
   /** A competitor has just made the file, or given it a slot: the next try finds it, and needs none. */
-  made_meanwhile: boolean;
+  created_concurrently: boolean;
   free_slot: number | null;
-}>('obstacles', (db, param) =>
+}>('explain_conflict', (db, param) =>
   db
     .with('released', (qb) =>
       qb
         .updateTable('files')
-        .set({ slot: null })
+        .set({ pending_slot: null })
         .where('user_id', '=', param('userId'))
-        .where('slot', 'is not', null)
+        .where('pending_slot', 'is not', null)
         .where('url_expire_at', '<=', sql<Date>`now()`)
         .returning('s3_key'),
     )
@@ -136,18 +144,18 @@ export const obstacles = prepare<
       sql<boolean>`exists (
         select from files
         where user_id = ${param('userId')} and fingerprint = ${param('fingerprint')} and state <> 'deleted'
-          and (slot is not null or state = 'ready'))`.as('made_meanwhile'),
+          and (pending_slot is not null or state = 'ready'))`.as('created_concurrently'),
       // At random: whoever looks for one at the same time should not find the same.
       sql<number | null>`(
         select slot from generate_series(${param('lowestSlot')}::int, ${param('highestSlot')}::int) as slot
         where not exists (
-          select from files where user_id = ${param('userId')} and files.slot = slot.slot and url_expire_at > now())
+          select from files where user_id = ${param('userId')} and files.pending_slot = slot.slot and url_expire_at > now())
         order by random() limit 1)`.as('free_slot'),
     ]),
 );
 
-export const adopt = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>()(
-  'adopt',
+export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>()(
+  'update_intent',
   (db, param) =>
     db
       .updateTable('files')

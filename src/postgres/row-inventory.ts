@@ -39,7 +39,7 @@ export function createRowInventory(pool: pg.Pool): RowInventory {
       return rowCount === 1;
     },
 
-    async mindsUploads({ userId, s3Key }) {
+    async ownsUploads({ userId, s3Key }) {
       const { rowCount } = await pool.query(
         `select from files where user_id = $1 and s3_key = $2 and due_at is not null and octet_length(fingerprint) > 16`,
         [userId, s3Key],

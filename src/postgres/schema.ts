@@ -6,7 +6,7 @@ export interface Schema {
 }
 
 /**
- * One row per upload that was asked for, until it is settled.
+ * One row per upload that was asked for, until it is purgeable.
  *
  * Times are `timestamptz(3)`: Postgres rounds to the milliseconds that a
  * JavaScript Date can hold, so that a page's position loses nothing.
@@ -26,7 +26,7 @@ interface FilesTable {
   last_modified: Date | null;
   create_time: Generated<Date>;
   /** When S3 was last seen to hold the bytes. */
-  seen_at: Date | null;
+  verified_at: Date | null;
   /** The end of the last URL's life, or later. */
   url_expire_at: Date;
   /** The object of a READY file was found gone. */
@@ -40,7 +40,7 @@ interface FilesTable {
    * uploads in parts -1 to minus theirs. A tombstone keeps the slot of the upload that
    * it cancelled until its URL has expired.
    */
-  slot: number | null;
+  pending_slot: number | null;
   /** Of a pending upload in parts, else null: bytes of each part but the last. */
   part_size: string | null;
   /** 16 bytes for each part, in their order. */
@@ -48,5 +48,5 @@ interface FilesTable {
   /** What S3 calls the upload, from when that was written down. */
   upload_id: string | null;
   /** How often the sweeper has looked in vain; the pauses grow with it. */
-  looks: Generated<number>;
+  sweep_attempts: Generated<number>;
 }

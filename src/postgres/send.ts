@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Statement, Submission } from './submission.ts';
+import { PreparedQuery, type Statement } from './prepared-query.ts';
 
 /**
  * Sends a statement on a connection that is free, and gives its rows. Without an
@@ -10,7 +10,7 @@ export function send(client: pg.ClientBase, statement: Statement, timeoutMs: num
     // Not the `query_timeout` of `pg`: it holds on to each answer's rows for longer.
     const timer = setTimeout(() => reject(new Error('no answer before the deadline')), timeoutMs);
     client.query(
-      new Submission(statement, (error, rows) => {
+      new PreparedQuery(statement, (error, rows) => {
         clearTimeout(timer);
         if (error === undefined) resolve(rows);
         else reject(error);

@@ -3,14 +3,14 @@ import {
   after,
   COLUMNS,
   FIRST_PAUSE_SECONDS,
-  inParts,
   isUnfinished,
+  multipartColumn,
   PAUSE_FACTOR,
   PAUSE_MAX_SECONDS,
+  purgeable,
   type RowKey,
-  type Settling,
   seconds,
-  settled,
+  type WriteWindow,
 } from './expressions.ts';
 import type { FileRow, TombstoneRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
@@ -40,8 +40,8 @@ const USERS_EXAMINED_MAX = 1_000;
  * Its cost is the same whatever is due: 0.2 ms where that is no more than a claim, for then nobody has to wait; else
  * 1 to 3 ms with a few users and 4 ms with a hundred thousand, be it 50 rows that are due or half a million.
  */
-export const claimDue = prepare<
-  Settling & {
+export const leaseDue = prepare<
+  WriteWindow & {
     limit: number;
     leaseSeconds: number;
     /** Behind whom the round of the users goes on; empty: it begins. */
@@ -50,11 +50,11 @@ export const claimDue = prepare<
 >()<
   FileRow &
     TombstoneRow & {
-      settled: boolean;
+      purgeable: boolean;
       /** With whom the round has ended; null: with the last user of all, or nobody had to wait. */
       last_user: string | null;
     }
->('claim_due', (db, param) => {
+>('lease_due', (db, param) => {
   const limit = sql`${param('limit')}::bigint`;
   const share = sql<number>`ceil(${limit} * ${sql.lit(TURNS_SHARE)})`;
   const somebodyWaits = sql<boolean>`${limit} <= (
@@ -112,9 +112,9 @@ export const claimDue = prepare<
       .whereRef('files.s3_key', '=', 'claimed.claimed_key')
       .returning([
         ...COLUMNS,
-        sql<boolean | null>`false`.as('trusted'),
-        inParts,
-        sql<boolean>`${settled(param('longestUploadSeconds'))}`.as('settled'),
+        sql<boolean | null>`false`.as('is_fresh'),
+        multipartColumn,
+        sql<boolean>`${purgeable(param('longestUploadSeconds'))}`.as('purgeable'),
         sql<string | null>`(
           select max(user_id) from users_in_turn
           having max(examined) = ${sql.lit(USERS_EXAMINED_MAX)} or max(due) >= ${share})`.as('last_user'),
@@ -135,28 +135,28 @@ interface ClaimedKey {
   s3_key: string;
 }
 
-export const postpone = prepare<RowKey & Settling>()('postpone', (db, param) =>
+export const reschedule = prepare<RowKey & WriteWindow>()('reschedule', (db, param) =>
   db
     .updateTable('files')
     .set({
-      looks: sql`least(looks + 1, 100)`,
-      // least() passes over null: a row that is settled already has only the pause.
+      sweep_attempts: sql`least(sweep_attempts + 1, 100)`,
+      // least() passes over null: a row that is purgeable already has only the pause.
       due_at: sql`least(
-        now() + least(${sql.lit(FIRST_PAUSE_SECONDS)} * power(${sql.lit(PAUSE_FACTOR)}, least(looks + 1, 20)), ${sql.lit(PAUSE_MAX_SECONDS)}) * interval '1 second',
-        case when not ${settled(param('longestUploadSeconds'))} then url_expire_at + ${seconds(param('longestUploadSeconds'))} end)`,
+        now() + least(${sql.lit(FIRST_PAUSE_SECONDS)} * power(${sql.lit(PAUSE_FACTOR)}, least(sweep_attempts + 1, 20)), ${sql.lit(PAUSE_MAX_SECONDS)}) * interval '1 second',
+        case when not ${purgeable(param('longestUploadSeconds'))} then url_expire_at + ${seconds(param('longestUploadSeconds'))} end)`,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where(isUnfinished),
 );
 
-export const forget = prepare<RowKey & Settling>()('forget', (db, param) =>
+export const purge = prepare<RowKey & WriteWindow>()('purge', (db, param) =>
   db
     .deleteFrom('files')
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', 'in', ['pending', 'deleted'])
-    .where(settled(param('longestUploadSeconds')))
+    .where(purgeable(param('longestUploadSeconds')))
     .returning('s3_key'),
 );
 

@@ -3,12 +3,12 @@ import {
   after,
   COLUMNS,
   firstPause,
-  inParts,
-  isInParts,
+  isMultipart,
   isPending,
+  multipartColumn,
+  purgeable,
   type RowKey,
-  type Settling,
-  settled,
+  type WriteWindow,
 } from './expressions.ts';
 import type { FileRow, TombstoneRow } from './file-row.ts';
 import { prepare } from './prepared.ts';
@@ -33,21 +33,21 @@ export const markReady = prepare<
       mime_type: param('mimeType'),
       // A READY file keeps its time: pages are ordered by it, and a replayed PUT must not move it.
       last_modified: sql`case when state = 'ready' then last_modified else ${param('lastModified')}::timestamptz end`,
-      seen_at: sql`now()`,
+      verified_at: sql`now()`,
       lost: false,
       // By then the calls that saw it pending have ended; what they may have begun beside it is removed.
-      due_at: sql`case when state = 'ready' then due_at when ${isInParts} then now() + ${sql.lit(LAST_CALL_SECONDS)} * interval '1 second' end`,
-      looks: 0,
-      slot: null,
+      due_at: sql`case when state = 'ready' then due_at when ${isMultipart} then now() + ${sql.lit(LAST_CALL_SECONDS)} * interval '1 second' end`,
+      sweep_attempts: 0,
+      pending_slot: null,
       ...withoutParts,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '<>', 'deleted')
-    .returning([...COLUMNS, sql<boolean | null>`true`.as('trusted')]),
+    .returning([...COLUMNS, sql<boolean | null>`true`.as('is_fresh')]),
 );
 
-export const markLost = prepare<RowKey & { seenAt: Date }>()('mark_lost', (db, param) =>
+export const markLost = prepare<RowKey & { verifiedAt: Date }>()('mark_lost', (db, param) =>
   db
     .updateTable('files')
     .set({
@@ -57,25 +57,25 @@ export const markLost = prepare<RowKey & { seenAt: Date }>()('mark_lost', (db, p
       // bucket name or a late restore must not cost the rows.
       url_expire_at: sql`greatest(url_expire_at, now())`,
       due_at: firstPause,
-      looks: 0,
+      sweep_attempts: 0,
     })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '=', 'ready')
     // Or somebody else's younger look has found it.
-    .where('seen_at', '<=', param('seenAt')),
+    .where('verified_at', '<=', param('verifiedAt')),
 );
 
-export const markClean = prepare<RowKey>()('mark_clean', (db, param) =>
+export const clearSweep = prepare<RowKey>()('clear_sweep', (db, param) =>
   db
     .updateTable('files')
-    .set({ due_at: null, looks: 0 })
+    .set({ due_at: null, sweep_attempts: 0 })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '=', 'ready'),
 );
 
-const tombstone = { state: 'deleted', due_at: firstPause, looks: 0, ...withoutParts } as const;
+const tombstone = { state: 'deleted', due_at: firstPause, sweep_attempts: 0, ...withoutParts } as const;
 
 export const markDeleted = prepare<RowKey & { urlSeconds: number }>()<TombstoneRow>(
   'mark_deleted',
@@ -94,23 +94,23 @@ export const markDeleted = prepare<RowKey & { urlSeconds: number }>()<TombstoneR
         // still find the tombstone: it stays as long as one whose URL lived until now, however old the file.
         // `crash-stalls.test.ts` fails without it.
         url_expire_at: sql<Date>`greatest(
-          case when ${isInParts} then least(url_expire_at, ${after(param('urlSeconds'))}) else url_expire_at end,
+          case when ${isMultipart} then least(url_expire_at, ${after(param('urlSeconds'))}) else url_expire_at end,
           now())`,
       })
       .where('user_id', '=', param('userId'))
       .where('s3_key', '=', param('s3Key'))
       .where('state', '<>', 'deleted')
-      .returning(['user_id', 's3_key', inParts]),
+      .returning(['user_id', 's3_key', multipartColumn]),
 );
 
-export const abandon = prepare<RowKey & Settling>()<TombstoneRow>('abandon', (db, param) =>
+export const expireUpload = prepare<RowKey & WriteWindow>()<TombstoneRow>('expire_upload', (db, param) =>
   db
     .updateTable('files')
-    // It has settled, so its slot is nobody's. The tombstone stays for as long as after a delete.
-    .set({ ...tombstone, url_expire_at: sql<Date>`greatest(url_expire_at, now())`, slot: null })
+    // It has purgeable, so its slot is nobody's. The tombstone stays for as long as after a delete.
+    .set({ ...tombstone, url_expire_at: sql<Date>`greatest(url_expire_at, now())`, pending_slot: null })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where(isPending)
-    .where(settled(param('longestUploadSeconds')))
-    .returning(['user_id', 's3_key', inParts]),
+    .where(purgeable(param('longestUploadSeconds')))
+    .returning(['user_id', 's3_key', multipartColumn]),
 );

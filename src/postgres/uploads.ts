@@ -11,12 +11,12 @@ export interface UploadRow extends FileRow {
   upload_id: string | null;
 }
 
-const untrusted = sql<boolean | null>`false`.as('trusted');
+const notFresh = sql<boolean | null>`false`.as('is_fresh');
 
 export const findUpload = prepare<RowKey>()<UploadRow>('find_upload', (db, param) =>
   db
     .selectFrom('files')
-    .select([...COLUMNS, 'upload_id', untrusted])
+    .select([...COLUMNS, 'upload_id', notFresh])
     .select([sql<string>`part_size`.as('part_size'), sql<Buffer>`part_md5s`.as('part_md5s')])
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
@@ -32,31 +32,31 @@ export const renewUpload = prepare<RowKey & { multipartSeconds: number }>()<Uplo
       .set({
         url_expire_at: sql`greatest(url_expire_at, ${after(param('multipartSeconds'))})`,
         due_at: firstPause,
-        looks: 0,
+        sweep_attempts: 0,
       })
       .where('user_id', '=', param('userId'))
       .where('s3_key', '=', param('s3Key'))
       .where('part_md5s', 'is not', null)
       .where(holdsSlot)
-      .returning([...COLUMNS, 'upload_id', untrusted])
+      .returning([...COLUMNS, 'upload_id', notFresh])
       .returning([sql<string>`part_size`.as('part_size'), sql<Buffer>`part_md5s`.as('part_md5s')]),
 );
 
-export const bindUpload = prepare<RowKey & { uploadId: string; before: string | null }>()<{ s3_key: string }>(
-  'bind_upload',
-  (db, param) =>
-    db
-      .updateTable('files')
-      .set({ upload_id: param('uploadId') })
-      .where('user_id', '=', param('userId'))
-      .where('s3_key', '=', param('s3Key'))
-      .where('part_md5s', 'is not', null)
-      // Whoever looked under the key meanwhile may have found this very one, and bound it: it is everybody's by now.
-      .where(({ or, eb }) =>
-        or([
-          eb('upload_id', 'is not distinct from', sql<string>`${param('before')}::text`),
-          eb('upload_id', '=', param('uploadId')),
-        ]),
-      )
-      .returning('s3_key'),
+export const setUploadId = prepare<RowKey & { uploadId: string; before: string | null }>()<{
+  s3_key: string;
+}>('set_upload_id', (db, param) =>
+  db
+    .updateTable('files')
+    .set({ upload_id: param('uploadId') })
+    .where('user_id', '=', param('userId'))
+    .where('s3_key', '=', param('s3Key'))
+    .where('part_md5s', 'is not', null)
+    // Whoever looked under the key meanwhile may have found this very one, and bound it: it is everybody's by now.
+    .where(({ or, eb }) =>
+      or([
+        eb('upload_id', 'is not distinct from', sql<string>`${param('before')}::text`),
+        eb('upload_id', '=', param('uploadId')),
+      ]),
+    )
+    .returning('s3_key'),
 );

@@ -6,7 +6,7 @@ import {
   type HandlerContext,
 } from '@connectrpc/connect';
 import { status } from '@grpc/grpc-js';
-import { DeadlineSpent } from '../files/deadline.ts';
+import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Admission, Place } from './admission.ts';
 import type { Caller } from './caller.ts';
@@ -22,7 +22,7 @@ export interface CallOutcome {
   seconds: number;
   userId: string | undefined;
   /** The error behind a failure. It is logged when it is the service's own, and never sent. */
-  fault: unknown;
+  error: unknown;
 }
 
 export interface CallGateOptions {
@@ -68,7 +68,7 @@ export function createCallGate(options: CallGateOptions): CallGate {
         if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed timeout', Code.InvalidArgument);
         const allowedMs = Math.min(timeoutMs, maxTimeoutMs);
         // A call whose time is spent does nothing at all.
-        if (allowedMs <= 0) throw deadlineSpent();
+        if (allowedMs <= 0) throw deadlineExceeded();
         return new AdmittedCall(caller, userId, startMs, Date.now() + allowedMs, admission.admit(userId));
       } catch (error) {
         const connectError = toConnectError(error);
@@ -101,10 +101,10 @@ export class AdmittedCall {
     this.#place = place;
   }
 
-  /** Until the client's deadline, in ms. @throws DeadlineSpent */
+  /** Until the client's deadline, in ms. @throws DeadlineExceededError */
   timeLeftMs(): number {
     const leftMs = this.#endMs - Date.now();
-    if (leftMs <= 0) throw deadlineSpent();
+    if (leftMs <= 0) throw deadlineExceeded();
     return leftMs;
   }
 
@@ -138,15 +138,15 @@ export function outcomeOf(
   startMs: number,
   userId: string | undefined,
   code: Code | 0,
-  fault?: unknown,
+  error?: unknown,
 ): CallOutcome {
-  const reason = fault instanceof FileError ? fault.reason : '';
+  const reason = error instanceof FileError ? error.reason : '';
   const seconds = (performance.now() - startMs) / 1_000;
-  return { method, code: status[code] ?? 'UNKNOWN', reason, seconds, userId, fault };
+  return { method, code: status[code] ?? 'UNKNOWN', reason, seconds, userId, error };
 }
 
-function deadlineSpent(): DeadlineSpent {
-  return new DeadlineSpent('the deadline has passed');
+function deadlineExceeded(): DeadlineExceededError {
+  return new DeadlineExceededError('the deadline has passed');
 }
 
 /** Where Connect's own contexts carry the admitted call. */

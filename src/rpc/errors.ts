@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { DeadlineSpent } from '../files/deadline.ts';
+import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError, type Reason } from '../files/file-error.ts';
 
 /** `google.rpc.ErrorInfo.domain` of every error. */
@@ -39,7 +39,7 @@ export const CODES = {
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
-  if (error instanceof DeadlineSpent) return new ConnectError(error.message, Code.DeadlineExceeded);
+  if (error instanceof DeadlineExceededError) return new ConnectError(error.message, Code.DeadlineExceeded);
   if (!(error instanceof FileError)) return new ConnectError('internal error', Code.Internal);
 
   const { reason, message, metadata, field, retryAfterMs } = error;

@@ -8,9 +8,9 @@ import type { createPresignedUpload } from '../files/create-presigned-upload.ts'
 import type { deleteFile } from '../files/delete-file.ts';
 import type { getFile } from '../files/get-file.ts';
 import type { listFiles } from '../files/list-files.ts';
+import { type CallPolicy, withCallPolicy } from './call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
-import { type CallPolicy, implement } from './calls.ts';
-import { renderFile, renderTime } from './render.ts';
+import { fileToProto, timeToProto } from './to-proto.ts';
 
 /** The operations behind the contract, one per method. */
 export interface FileOperations {
@@ -29,7 +29,7 @@ export function createFileService(
   files: FileOperations,
   policy: CallPolicy,
 ): ServiceImpl<typeof FileService> {
-  return implement(FileService, policy, FILE_SERVICE_WEIGHTS, {
+  return withCallPolicy(FileService, policy, FILE_SERVICE_WEIGHTS, {
     async createPresignedUpload(request, { userId, deadline }) {
       const answer = await files.createPresignedUpload(userId, request, deadline);
       const { s3Key, md5 } = answer;
@@ -41,17 +41,17 @@ export function createFileService(
         md5,
         presignedUrl: url,
         requiredHeaders,
-        expireTime: renderTime(expireTime),
+        expireTime: timeToProto(expireTime),
       };
     },
 
     async listFiles(request, { userId, deadline }) {
       const { files: page, nextPageToken } = await files.listFiles(userId, request, deadline);
-      return { files: page.map(renderFile), nextPageToken };
+      return { files: page.map(fileToProto), nextPageToken };
     },
 
     async getFile({ s3Key }, { userId, deadline }) {
-      return { file: renderFile(await files.getFile(userId, s3Key, deadline)) };
+      return { file: fileToProto(await files.getFile(userId, s3Key, deadline)) };
     },
 
     async deleteFile({ s3Key }, { userId, deadline }) {
@@ -63,8 +63,8 @@ export function createFileService(
       const { file, download } = await files.createPresignedDownload(userId, s3Key, deadline);
       return {
         presignedUrl: download.url,
-        expireTime: renderTime(download.expireTime),
-        file: renderFile(file),
+        expireTime: timeToProto(download.expireTime),
+        file: fileToProto(file),
       };
     },
 
@@ -79,7 +79,7 @@ export function createFileService(
         s3Key,
         partSize,
         missingPartNumbers,
-        expireTime: renderTime(expireTime),
+        expireTime: timeToProto(expireTime),
       };
     },
 
@@ -90,11 +90,11 @@ export function createFileService(
         presignedUrl: url,
         requiredHeaders,
       }));
-      return { parts, expireTime: renderTime(expireTime) };
+      return { parts, expireTime: timeToProto(expireTime) };
     },
 
     async completeMultipartUpload({ s3Key }, { userId, deadline }) {
-      return { file: renderFile(await files.completeMultipartUpload(userId, s3Key, deadline)) };
+      return { file: fileToProto(await files.completeMultipartUpload(userId, s3Key, deadline)) };
     },
   });
 }

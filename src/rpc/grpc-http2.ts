@@ -3,7 +3,7 @@ import type { Server } from '@grpc/grpc-js';
 
 /**
  * grpc-js keeps its HTTP/2 servers to itself, and passes on two of their options.
- * These fields are private; test/faults/wire.test.ts fails where a release has
+ * These fields are private; test/resilience/wire.test.ts fails where a release has
  * them no more.
  */
 interface Insides {

@@ -99,11 +99,11 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
   return ({ connection }) => {
     const peer = peerOf(connection);
     if ('names' in peer && peer.names.some((name) => allowed.has(name))) return;
-    const fault = 'names' in peer ? 'none of its names is allowed' : peer.fault;
+    const problem = 'names' in peer ? 'none of its names is allowed' : peer.problem;
     throw new FileError(
       'GATEWAY_UNTRUSTED',
-      `the caller is not a trusted gateway by its client certificate: ${fault}`,
-      { metadata: { certificate: fault } },
+      `the caller is not a trusted gateway by its client certificate: ${problem}`,
+      { metadata: { certificate: problem } },
     );
   };
 }

@@ -1,7 +1,7 @@
 import { TLSSocket } from 'node:tls';
 
 /** What a connection's certificate says, once it was verified: its names, as `DNS:…` and `URI:…`. */
-export type Peer = { names: readonly string[] } | { fault: string };
+export type Peer = { names: readonly string[] } | { problem: string };
 
 const peers = new WeakMap<object, Peer>();
 
@@ -10,7 +10,7 @@ const peers = new WeakMap<object, Peer>();
  * costs 3 µs and, as the object that grpc-js makes of it for every call, 40 to 90.
  */
 export function peerOf(connection: object | undefined): Peer {
-  if (connection === undefined) return { fault: 'the connection is gone' };
+  if (connection === undefined) return { problem: 'the connection is gone' };
   const known = peers.get(connection);
   if (known !== undefined) return known;
   const peer = lookAt(connection);
@@ -19,11 +19,11 @@ export function peerOf(connection: object | undefined): Peer {
 }
 
 function lookAt(connection: object): Peer {
-  if (!(connection instanceof TLSSocket)) return { fault: 'not a TLS connection' };
+  if (!(connection instanceof TLSSocket)) return { problem: 'not a TLS connection' };
   const certificate = connection.getPeerX509Certificate();
-  if (certificate === undefined) return { fault: 'no certificate' };
+  if (certificate === undefined) return { problem: 'no certificate' };
   // OpenSSL's verdict: chain, validity and purpose. Names are nothing to it.
-  if (!connection.authorized) return { fault: String(connection.authorizationError) };
-  // Node escapes the comma inside of a name: none can be made to look like two (test/process/mtls.test.ts).
+  if (!connection.authorized) return { problem: String(connection.authorizationError) };
+  // Node escapes the comma inside of a name: none can be made to look like two (test/e2e/mtls.test.ts).
   return { names: (certificate.subjectAltName ?? '').split(', ') };
 }

@@ -1,6 +1,6 @@
 import type { Compression } from '@connectrpc/connect/protocol';
 import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
-import { createFairTurns } from '../fair-turns.ts';
+import { createFairQueue } from '../fair-queue.ts';
 import { messagesTooMany } from './errors.ts';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
@@ -17,13 +17,13 @@ const DECODERS_MAX = 2;
  * @param userOf the user whose message is being decompressed
  */
 export function requestCompressions(userOf: () => string): Compression[] {
-  const turns = createFairTurns(DECODERS_MAX);
+  const queue = createFairQueue(DECODERS_MAX);
   return [compressionGzip, compressionBrotli].map((compression) => ({
     ...compression,
     async decompress(bytes, maxBytes) {
       let begun = false;
       try {
-        return await turns.take(userOf(), Date.now() + REQUEST_TIMEOUT_MS, () => {
+        return await queue.run(userOf(), Date.now() + REQUEST_TIMEOUT_MS, () => {
           begun = true;
           return compression.decompress(bytes, maxBytes);
         });

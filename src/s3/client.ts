@@ -1,7 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import type { BucketPlace } from './bucket-place.ts';
+import type { BucketLocation } from './bucket-location.ts';
 
-export interface ClientOptions extends Omit<BucketPlace, 'bucket'> {
+export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
   /** Unset: the SDK's own chain (environment, files, web identity, instance). */
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
 }

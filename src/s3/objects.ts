@@ -10,18 +10,18 @@ import type { Deadline } from '../files/deadline.ts';
 import type { StoredObject } from '../files/file.ts';
 import { type Fingerprint, parseFingerprint } from '../files/fingerprint.ts';
 import type { ObjectStore } from '../files/ports.ts';
-import type { BucketPlace } from './bucket-place.ts';
-import { createPlainRequest, type PlainAnswer } from './plain-request.ts';
+import type { BucketLocation } from './bucket-location.ts';
 import type { Send } from './send.ts';
+import { createSignedRequest, type SignedResponse } from './signed-request.ts';
 
 /** The port's two verbs and a check, each one request to S3. */
 export function createObjectStore(
   client: S3Client,
-  place: BucketPlace,
+  location: BucketLocation,
   send: Send,
 ): ObjectStore & { check(deadline: Deadline): Promise<void> } {
-  const Bucket = place.bucket;
-  const ask = createPlainRequest(client, place);
+  const Bucket = location.bucket;
+  const ask = createSignedRequest(client, location);
 
   return {
     head: (s3Key, deadline) =>
@@ -70,7 +70,7 @@ type Head = Pick<
   | 'SSECustomerAlgorithm'
 >;
 
-function headIn({ headers }: PlainAnswer): Head {
+function headIn({ headers }: SignedResponse): Head {
   const length = headers['content-length'];
   const lastModified = headers['last-modified'];
   return {

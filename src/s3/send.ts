@@ -1,10 +1,10 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
-import { type Breaker, neverOpen, WAITED_LONG_MS } from '../breaker.ts';
+import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../breaker.ts';
 import { type Deadline, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
-import type { Observe } from '../files/ports.ts';
+import type { ObserveStep } from '../files/ports.ts';
 
-/** Asks S3 one thing, by the deadline. @throws FileError STORAGE_UNAVAILABLE, DeadlineSpent */
+/** Asks S3 one thing, by the deadline. @throws FileError STORAGE_UNAVAILABLE, DeadlineExceededError */
 export type Send = <Result>(
   operation: string,
   deadline: Deadline,
@@ -13,19 +13,19 @@ export type Send = <Result>(
 
 const RETRY_AFTER_MS = 1_000;
 
-export function createSend(observe: Observe, breaker: Breaker = neverOpen): Send {
+export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker): Send {
   return async (operation, deadline, call) => {
     if (breaker.open) throw unavailable(new Error('S3 has not answered for a while: it is not asked'));
     const leftMs = timeLeft(deadline);
     const abortSignal = AbortSignal.timeout(leftMs);
     try {
       const result = await observe(operation, () => call({ abortSignal }));
-      breaker.answered();
+      breaker.onSuccess();
       return result;
     } catch (error) {
-      if (isAboutRequest(error)) breaker.answered();
+      if (isAboutRequest(error)) breaker.onSuccess();
       // Otherwise it may be the caller who gave up.
-      else if (!abortSignal.aborted || leftMs >= WAITED_LONG_MS) breaker.failed();
+      else if (!abortSignal.aborted || leftMs >= WAITED_LONG_MS) breaker.onFailure();
       throw unavailable(error);
     }
   };

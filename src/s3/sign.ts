@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import { FileError } from '../files/file-error.ts';
-import { type BucketPlace, bucketUrl } from './bucket-place.ts';
+import { type BucketLocation, bucketUrl } from './bucket-location.ts';
 import { escapeUri } from './escape-uri.ts';
 import {
   type Credentials,
@@ -36,11 +36,11 @@ const RETRY_AFTER_MS = 1_000;
  * first request with every key (of a day and of credentials), and where our own
  * signature is the very same, ours it is from there on; else it goes on signing.
  */
-export function createSign(client: S3Client, place: BucketPlace): Sign {
+export function createSign(client: S3Client, location: BucketLocation): Sign {
   const { credentials: provider, sha256 } = client.config;
-  const { region } = place;
+  const { region } = location;
   const sdk = new S3RequestPresigner({ credentials: provider, region, sha256 });
-  const base = bucketUrl(client, place);
+  const base = bucketUrl(client, location);
   // A URL makes these anew each time it is asked.
   const { origin, pathname, host } = base;
   let key: KeyOfDay | undefined;

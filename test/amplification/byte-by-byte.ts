@@ -9,7 +9,7 @@ import {
   grpcHeaders,
   headerBlock,
   openRawHttp2,
-} from '../faults/http2-frames.ts';
+} from '../resilience/http2-frames.ts';
 import type { Port } from './methods.ts';
 import { gateway } from './service.ts';
 

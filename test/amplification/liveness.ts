@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { envelope } from '../faults/http2-frames.ts';
+import { envelope } from '../resilience/http2-frames.ts';
 import { gateway, type ProbedService } from './service.ts';
 
 /** What an orchestrator, or a gateway, asks again and again. */

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
+import { residentMb } from '../harness/resident-memory.ts';
 import {
   envelope,
   FLAG,
@@ -11,8 +12,7 @@ import {
   grpcHeaders,
   headerBlock,
   openRawHttp2,
-} from '../faults/http2-frames.ts';
-import { residentMb } from '../harness/resident-memory.ts';
+} from '../resilience/http2-frames.ts';
 import type { Port } from './methods.ts';
 import { callOn } from './ordinary-call.ts';
 import { keepService, type ProbedService, type ServiceKeeper } from './service.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { envelope } from '../faults/http2-frames.ts';
+import { envelope } from '../resilience/http2-frames.ts';
 import type { Port } from './methods.ts';
 import type { RawRequest } from './request.ts';
 import { openSender } from './sender.ts';

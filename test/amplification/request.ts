@@ -1,4 +1,4 @@
-import { envelope } from '../faults/http2-frames.ts';
+import { envelope } from '../resilience/http2-frames.ts';
 import type { Case } from './cases.ts';
 import { compress } from './encodings.ts';
 import type { Port } from './methods.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Message } from '@bufbuild/protobuf';
-import { md5 } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
+import { md5 } from '../harness/random.ts';
 import { READY_FILE, READY_USER } from './calls.ts';
 import type { Stack } from './stack.ts';
 

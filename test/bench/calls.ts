@@ -1,5 +1,5 @@
 import type { Load } from '../harness/load.ts';
-import { md5 } from '../harness/made-up.ts';
+import { md5 } from '../harness/random.ts';
 import type { Stack } from './stack.ts';
 
 /** Of whom there is a file and a full page, all READY and seen just now. */
@@ -28,7 +28,7 @@ export const CALLS: readonly MeasuredCall[] = [
   {
     name: 'create, new',
     load: (run) => ({ call: 'CreatePresignedUpload', users: { name: run, count: USERS } }),
-    // The floor's signatures take half as long from some 30,000 calls on.
+    // The minimal's signatures take half as long from some 30,000 calls on.
     warmUpCalls: 50_000,
   },
   { name: 'create, existing', load: about('CreatePresignedUpload') },
@@ -55,7 +55,7 @@ export const CALLS: readonly MeasuredCall[] = [
 /** The same rows for every stack. Nobody looks at S3 for them: they were seen just now. */
 export async function fill({ database }: Stack): Promise<void> {
   await database.query(
-    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, create_time, url_expire_at)
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, create_time, url_expire_at)
      select $1, $1 || '_' || n || '.txt', 'ready', n || '.txt', 'text/plain', decode(md5(n::text), 'hex'), n, md5(n::text),
        timestamptz '2026-01-01' + n * interval '1 s', now(), timestamptz '2026-01-01', now()
      from generate_series(1, $2::int) as n`,
@@ -66,5 +66,5 @@ export async function fill({ database }: Stack): Promise<void> {
 
 /** Trusted for a quarter of an hour, and a bench may take longer. */
 export async function seeAgain({ database }: Stack): Promise<void> {
-  await database.query('update files set seen_at = now() where user_id = $1', [READY_USER]);
+  await database.query('update files set verified_at = now() where user_id = $1', [READY_USER]);
 }

@@ -1,5 +1,5 @@
 /**
- * What a call costs, beside what it could cost at least and what it costs when it is written as usual:
+ * What a call costs, beside what it could cost at least and what it costs when it is written as conventional:
  * `npm run bench`, `npm run bench -- --check`, `npm run bench -- --scale`.
  *
  * Three servers run at the same time, each with a database of its own, and are called in turns, so that whatever else the
@@ -64,11 +64,11 @@ async function main(): Promise<void> {
     // Nothing is swept that another stack would not have to sweep.
     SWEEP_INTERVAL_SECONDS: '3600',
   });
-  await using usual = await startStack('usual', await servers.environment(), 'usual.ts');
-  await using floor = await startStack('floor', await servers.environment(), 'floor.ts');
+  await using conventional = await startStack('conventional', await servers.environment(), 'conventional.ts');
+  await using minimal = await startStack('minimal', await servers.environment(), 'minimal.ts');
   await using emptyOurs = await startStack('ours', await servers.environment(), 'empty-ours.ts');
-  await using emptyFloor = await startStack('floor', await servers.environment(), 'empty-floor.ts');
-  const stacks = [ours, usual, floor];
+  await using emptyFloor = await startStack('minimal', await servers.environment(), 'empty-minimal.ts');
+  const stacks = [ours, conventional, minimal];
 
   await Promise.all(stacks.map(fill));
   await compareAnswers(stacks);

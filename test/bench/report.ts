@@ -63,7 +63,7 @@ export function summary(
         stack,
         `${median(cpu).toFixed(0)} (${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)})`,
         stack === 'ours'
-          ? ['floor', 'usual'].map((other) => times(ratio(figures, other), other)).join('')
+          ? ['minimal', 'conventional'].map((other) => times(ratio(figures, other), other)).join('')
           : '',
         of('postgresMicroseconds').toFixed(0),
         of('callsPerSecond').toFixed(0),

@@ -10,7 +10,7 @@ import { createDatabase, createPool } from '../../src/postgres/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { find, listFirstPage, listNextPage, searchFirstPage } from '../../src/postgres/reads.ts';
 import { reserve } from '../../src/postgres/reservations.ts';
-import { claimDue } from '../../src/postgres/sweeps.ts';
+import { leaseDue } from '../../src/postgres/sweeps.ts';
 import { markDeleted } from '../../src/postgres/transitions.ts';
 import { measuredOn } from '../harness/readme-table.ts';
 import { median } from './report.ts';
@@ -29,7 +29,7 @@ const HOUR_MS = 3_600_000;
 const LIMITS = {
   urlSeconds: 3_600,
   multipartSeconds: 604_800,
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
   pendingMultipartMax: 100,
   pendingMax: 30_000,
@@ -109,7 +109,7 @@ async function fillTable(
   const far = () => Date.now() + HOUR_MS;
   const bigRows = rows * BIG_SHARE;
   await pool.query(
-    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, url_expire_at)
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
      select u, u || '_' || n || '.pdf', 'ready', n || '.pdf', 'application/pdf', decode(md5(n::text), 'hex'), n, md5(n::text),
        now() - n * interval '1 s', now(), now()
      from generate_series(1, $1::int) as n,
@@ -152,7 +152,7 @@ async function fillTable(
     create: () => store.reserve(intent(), far()),
     get: () => store.find({ userId: BIG_USER, s3Key: `${BIG_USER}_7.pdf` }, far()),
     delete: () => store.markDeleted({ userId: BIG_USER, s3Key: `${BIG_USER}_${10 + made++}.pdf` }, far()),
-    "the sweeper's claim": () => store.claimDue(50, 60, far()),
+    "the sweeper's claim": () => store.leaseDue(50, 60, far()),
   };
   async function pages(numbers: number[]): Promise<Operations> {
     const found: Operations = {};
@@ -206,7 +206,7 @@ const STATEMENTS: Record<string, { text: string }> = {
   create: reserve,
   get: find,
   delete: markDeleted,
-  "the sweeper's claim": claimDue,
+  "the sweeper's claim": leaseDue,
 };
 
 function statementOf(operation: string): { text: string } {

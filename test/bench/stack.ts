@@ -23,8 +23,8 @@ export async function startStack(
   environment: StackEnvironment,
   program?: string,
 ): Promise<Stack> {
-  // The floor is one for the code alone; nobody writes down options for what is as usual.
-  const options = name === 'usual' ? [] : NODE_OPTIONS;
+  // The minimal is one for the code alone; nobody writes down options for what is as conventional.
+  const options = name === 'conventional' ? [] : NODE_OPTIONS;
   const service = await startService({
     environment: { ...environment, MAX_PENDING_UPLOADS: '30000' },
     ...(program && { command: [process.execPath, ...options, join(import.meta.dirname, 'stacks', program)] }),

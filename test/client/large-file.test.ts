@@ -9,10 +9,10 @@ import { FileState } from '../../gen/files/v1/file_pb.ts';
 import type { UploadResult } from '../../src/client/upload-file.ts';
 import { PART_UNIT_BYTES } from '../../src/files/part-plan.ts';
 import { LONG } from '../harness/long-form.ts';
-import { newUser } from '../harness/made-up.ts';
+import { newUser } from '../harness/random.ts';
 import { peakResidentMb } from '../harness/resident-memory.ts';
 import { startRgw } from '../servers/rgw.ts';
-import { openScene, PART_BYTES, type Scene } from './scene.ts';
+import { type Fixture, openFixture, PART_BYTES } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 
@@ -35,14 +35,14 @@ if (rgw !== undefined) {
 const server = rgw || isGiven ? 'a real S3 server' : 'the development object store';
 const owned = servers.move();
 
-let scene: Scene;
+let fixture: Fixture;
 beforeAll(async () => {
-  scene = owned.use(await openScene({ MULTIPART_PART_BYTES: String(PART) }));
+  fixture = owned.use(await openFixture({ MULTIPART_PART_BYTES: String(PART) }));
 });
 afterAll(() => owned.disposeAsync());
 
 it(`a file of ${SIZE} bytes goes to ${server}, is killed half-way, and goes on with what is missing`, async () => {
-  const { proxy, service, directory } = scene;
+  const { proxy, service, directory } = fixture;
   const user = newUser();
   const files = service.as(user);
   const path = join(directory, 'film.mp4');
@@ -119,7 +119,7 @@ type ChildResult = Pick<UploadResult, 'existing' | 'bytesSent' | 'bytesResumed'>
 /** A client in a process of its own, so that it can be killed and its memory is its own. */
 function startUpload(user: string, path: string) {
   const options = JSON.stringify({ multipartFromBytes: PART, concurrency: CONCURRENCY });
-  const child = spawn(process.execPath, [CHILD, scene.service.httpUrl, user, path, options], {
+  const child = spawn(process.execPath, [CHILD, fixture.service.httpUrl, user, path, options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exit = once(child, 'exit');

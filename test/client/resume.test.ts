@@ -4,23 +4,23 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { uploadFile } from '../../src/client/upload-file.ts';
-import { newUser } from '../harness/made-up.ts';
-import { downloaded, openScene, PART_BYTES, type Scene, sha256 } from './scene.ts';
+import { newUser } from '../harness/random.ts';
+import { downloaded, type Fixture, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 const IN_PARTS = { multipartFromBytes: PART_BYTES };
 
-let scene: Scene;
+let fixture: Fixture;
 beforeAll(async () => {
   // Less than the uploads take.
-  scene = await openScene({ PRESIGN_TTL_SECONDS: '3' });
+  fixture = await openFixture({ PRESIGN_TTL_SECONDS: '3' });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 it('a client that is killed half-way goes on and sends only what is missing, with URLs that expire under way', async () => {
-  const { proxy, service } = scene;
+  const { proxy, service } = fixture;
   const user = newUser();
-  const path = await scene.file('killed.mp4', 5 * PART_BYTES + 1_000);
+  const path = await fixture.file('killed.mp4', 5 * PART_BYTES + 1_000);
   proxy.delayMs = 600;
   const options = JSON.stringify({ ...IN_PARTS, concurrency: 1 });
   const child = spawn(process.execPath, [CHILD, service.httpUrl, user, path, options], { stdio: 'inherit' });

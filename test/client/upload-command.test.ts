@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProgressLine } from '../../src/upload/progress-line.ts';
 import { runUpload } from '../../src/upload/upload-command.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
-import { newUser } from '../harness/made-up.ts';
+import { newUser } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 

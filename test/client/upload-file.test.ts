@@ -6,24 +6,24 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { type Progress, UploadError, uploadFile } from '../../src/client/upload-file.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
-import { newUser } from '../harness/made-up.ts';
+import { newUser } from '../harness/random.ts';
 import { createFileClient } from '../harness/service-process.ts';
-import { downloaded, openScene, PART_BYTES, type Scene, sha256 } from './scene.ts';
+import { downloaded, type Fixture, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 
 /** Four parts, the last of 1 kB. */
 const BYTES = 3 * PART_BYTES + 1_000;
 const IN_PARTS = { multipartFromBytes: PART_BYTES };
 
-let scene: Scene;
+let fixture: Fixture;
 beforeAll(async () => {
-  scene = await openScene();
+  fixture = await openFixture();
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 beforeEach(() => {
-  scene.proxy.fault = () => 'none';
-  scene.proxy.delayMs = 0;
-  scene.proxy.taken.length = 0;
-  scene.proxy.refused.length = 0;
+  fixture.proxy.fault = () => 'none';
+  fixture.proxy.delayMs = 0;
+  fixture.proxy.taken.length = 0;
+  fixture.proxy.refused.length = 0;
 });
 
 /** Whatever is told must make sense at every moment. */
@@ -54,9 +54,9 @@ async function failureOf(upload: Promise<unknown>): Promise<{ reason: string; me
 }
 
 describe('a file', () => {
-  it.each(['gRPC', 'Connect'] as const)('goes in parts over %s, and not again', async (wire) => {
-    const files = scene.user(wire);
-    const path = await scene.file('film.mp4', BYTES);
+  it.each(['gRPC', 'Connect'] as const)('goes in parts over %s, and not again', async (protocol) => {
+    const files = fixture.user(protocol);
+    const path = await fixture.file('film.mp4', BYTES);
     const { seen, onProgress } = watch();
     const { file, ...rest } = await uploadFile(files, path, {
       ...IN_PARTS,
@@ -70,7 +70,7 @@ describe('a file', () => {
       mimeType: 'video/mp4',
       state: FileState.READY,
     });
-    expect(scene.proxy.taken.toSorted()).toEqual([1, 2, 3, 4]);
+    expect(fixture.proxy.taken.toSorted()).toEqual([1, 2, 3, 4]);
     expect(seen.at(-1)).toEqual({
       phase: 'done',
       bytesTotal: BYTES,
@@ -82,28 +82,28 @@ describe('a file', () => {
 
     const again = await uploadFile(files, path, IN_PARTS);
     expect(again).toMatchObject({ existing: true, bytesSent: 0, file: { s3Key: file.s3Key } });
-    expect(scene.proxy.taken).toHaveLength(4);
+    expect(fixture.proxy.taken).toHaveLength(4);
   });
 
   it('of fewer bytes goes with one PUT, and not again', async () => {
-    const files = scene.user();
-    const path = await scene.file('small.txt', 300_000);
+    const files = fixture.user();
+    const path = await fixture.file('small.txt', 300_000);
     const { seen, onProgress } = watch();
     const first = await uploadFile(files, path, { onProgress });
     expect(first).toMatchObject({ existing: false, bytesSent: 300_000, file: { state: FileState.READY } });
     expect(first.file.mimeType).toBe('application/octet-stream');
     expect(seen.map(({ phase }) => phase)).toEqual(expect.arrayContaining(['hashing', 'sending', 'done']));
     expect(await uploadFile(files, path)).toMatchObject({ existing: true, bytesSent: 0 });
-    expect(scene.proxy.taken).toEqual([0]);
+    expect(fixture.proxy.taken).toEqual([0]);
   });
 
   it('may be empty, bytes, a Blob, a File, a URL or an open file', async () => {
-    const files = scene.user();
-    const path = await scene.file('by-url.bin', 2_000);
+    const files = fixture.user();
+    const path = await fixture.file('by-url.bin', 2_000);
     await using handle = await open(path);
     const bytes = new TextEncoder().encode('bytes');
     const names = async (...args: Parameters<typeof uploadFile>) => (await uploadFile(...args)).file;
-    expect(await names(files, await scene.file('empty', 0))).toMatchObject({ filename: 'empty', size: 0n });
+    expect(await names(files, await fixture.file('empty', 0))).toMatchObject({ filename: 'empty', size: 0n });
     expect(await names(files, bytes, { filename: 'b' })).toMatchObject({ filename: 'b', size: 5n });
     const blob = new Blob(['blob'], { type: 'text/plain' });
     expect(await names(files, blob, { filename: 'c' })).toMatchObject({ mimeType: 'text/plain', size: 4n });
@@ -112,14 +112,16 @@ describe('a file', () => {
     expect(await names(files, handle, { filename: 'e' })).toMatchObject({ size: 2_000n });
     // The caller's own stays open.
     expect((await handle.stat()).size).toBe(2_000);
-    const large = new Blob([await readFile(await scene.file('blob', BYTES))]);
-    const inParts = await names(files, large, { ...IN_PARTS, filename: 'f' });
-    expect(sha256(await downloaded(files, inParts.s3Key))).toBe(sha256(await large.bytes()));
+    const large = new Blob([await readFile(await fixture.file('blob', BYTES))]);
+    const isMultipart = await names(files, large, { ...IN_PARTS, filename: 'f' });
+    expect(sha256(await downloaded(files, isMultipart.s3Key))).toBe(sha256(await large.bytes()));
   });
 
   it('must be one, and have a name', async () => {
-    const files = scene.user();
-    expect(await failureOf(uploadFile(files, scene.directory))).toMatchObject({ reason: 'SOURCE_UNUSABLE' });
+    const files = fixture.user();
+    expect(await failureOf(uploadFile(files, fixture.directory))).toMatchObject({
+      reason: 'SOURCE_UNUSABLE',
+    });
     expect(await failureOf(uploadFile(files, new Uint8Array(1)))).toMatchObject({
       reason: 'SOURCE_UNUSABLE',
     });
@@ -127,8 +129,8 @@ describe('a file', () => {
   });
 
   it('that the service refuses is refused in its words', async () => {
-    const path = await scene.file('x', 10);
-    const refused = uploadFile(scene.user(), path, { filename: 'a/b' });
+    const path = await fixture.file('x', 10);
+    const refused = uploadFile(fixture.user(), path, { filename: 'a/b' });
     await expect(refused).rejects.toThrow(ConnectError);
     await expect(refused).rejects.toMatchObject({ code: Code.InvalidArgument });
   });
@@ -137,8 +139,8 @@ describe('a file', () => {
     ['in parts', IN_PARTS],
     ['whole', {}],
   ])('that changes between being hashed and being sent, %s, is refused', async (_, options) => {
-    const files = scene.user();
-    const path = await scene.file('changing', BYTES);
+    const files = fixture.user();
+    const path = await fixture.file('changing', BYTES);
     const onProgress = ({ phase }: Progress) => {
       if (phase === 'sending') void utimes(path, 1, 1).then(() => writeFile(path, Buffer.alloc(BYTES, 'x')));
     };
@@ -152,13 +154,13 @@ describe('a file', () => {
     ['is written to', (path: string) => utimes(path, 1, 1)],
     ['shrinks', (path: string) => truncate(path, 10)],
   ])('that %s while it is hashed is refused, and not a byte is sent', async (_, change) => {
-    const path = await scene.file('changing', BYTES);
+    const path = await fixture.file('changing', BYTES);
     const onProgress = ({ phase }: Progress) => {
       if (phase === 'hashing') void change(path);
     };
-    const failure = await failureOf(uploadFile(scene.user(), path, { ...IN_PARTS, onProgress }));
+    const failure = await failureOf(uploadFile(fixture.user(), path, { ...IN_PARTS, onProgress }));
     expect(failure.reason).toBe('SOURCE_CHANGED');
-    expect(scene.proxy.taken).toEqual([]);
+    expect(fixture.proxy.taken).toEqual([]);
   });
 });
 
@@ -170,47 +172,49 @@ describe('it goes on', () => {
       { status: 503, code: 'SlowDown' },
       'answer lost',
     ] as const;
-    scene.proxy.fault = (n) => (n % 2 === 1 ? (fates[((n - 1) / 2) % fates.length] ?? 'none') : 'none');
-    const files = scene.user();
-    const path = await scene.file('faults', BYTES);
+    fixture.proxy.fault = (n) => (n % 2 === 1 ? (fates[((n - 1) / 2) % fates.length] ?? 'none') : 'none');
+    const files = fixture.user();
+    const path = await fixture.file('faults', BYTES);
     const { onProgress } = watch();
     const { file, bytesSent } = await uploadFile(files, path, { ...IN_PARTS, concurrency: 2, onProgress });
     expect(bytesSent).toBe(BYTES);
     expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
-    scene.proxy.fault = (n) => (n % 2 === 1 ? (fates[((n - 1) / 2) % fates.length] ?? 'none') : 'none');
-    for (const name of ['a', 'b', 'c']) await uploadFile(files, await scene.file(name, 100_000));
+    fixture.proxy.fault = (n) => (n % 2 === 1 ? (fates[((n - 1) / 2) % fates.length] ?? 'none') : 'none');
+    for (const name of ['a', 'b', 'c']) await uploadFile(files, await fixture.file(name, 100_000));
   });
 
   it('when the answer to a whole PUT is lost', async () => {
-    scene.proxy.fault = (n) => (n === 1 ? 'answer lost' : 'none');
-    const path = await scene.file('lost', 50_000);
-    expect(await uploadFile(scene.user(), path)).toMatchObject({ existing: false, bytesSent: 50_000 });
+    fixture.proxy.fault = (n) => (n === 1 ? 'answer lost' : 'none');
+    const path = await fixture.file('lost', 50_000);
+    expect(await uploadFile(fixture.user(), path)).toMatchObject({ existing: false, bytesSent: 50_000 });
     // Asked again, the service says that it is there.
-    expect(scene.proxy.taken).toEqual([0]);
+    expect(fixture.proxy.taken).toEqual([0]);
   });
 
   it('when a URL is refused as expired, and gives up when a fresh one is too', async () => {
-    scene.proxy.fault = (n) => (n === 1 ? { status: 403, code: 'AccessDenied' } : 'none');
-    await uploadFile(scene.user(), await scene.file('expired', BYTES), IN_PARTS);
-    scene.proxy.fault = () => ({ status: 403, code: 'AccessDenied' });
-    const refused = await failureOf(uploadFile(scene.user(), await scene.file('forbidden', 1_000)));
+    fixture.proxy.fault = (n) => (n === 1 ? { status: 403, code: 'AccessDenied' } : 'none');
+    await uploadFile(fixture.user(), await fixture.file('expired', BYTES), IN_PARTS);
+    fixture.proxy.fault = () => ({ status: 403, code: 'AccessDenied' });
+    const refused = await failureOf(uploadFile(fixture.user(), await fixture.file('forbidden', 1_000)));
     expect(refused).toMatchObject({ reason: 'STORAGE_REFUSED' });
     expect(refused.message).toContain('AccessDenied');
   });
 
   it('only for as long as it was told', async () => {
-    scene.proxy.fault = () => ({ status: 503, code: 'SlowDown' });
-    const path = await scene.file('never', BYTES);
-    expect(await failureOf(uploadFile(scene.user(), path, { ...IN_PARTS, retryForMs: 300 }))).toMatchObject({
-      reason: 'STORAGE_UNREACHABLE',
-    });
+    fixture.proxy.fault = () => ({ status: 503, code: 'SlowDown' });
+    const path = await fixture.file('never', BYTES);
+    expect(await failureOf(uploadFile(fixture.user(), path, { ...IN_PARTS, retryForMs: 300 }))).toMatchObject(
+      {
+        reason: 'STORAGE_UNREACHABLE',
+      },
+    );
   });
 
   it('when S3 has lost the upload', async () => {
-    const { endpoint, region, credentials, bucket: Bucket } = scene.service.bucket;
+    const { endpoint, region, credentials, bucket: Bucket } = fixture.service.bucket;
     const s3 = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
-    const files = scene.user();
-    const path = await scene.file('lost', BYTES);
+    const files = fixture.user();
+    const path = await fixture.file('lost', BYTES);
     let lost: Promise<unknown> | undefined;
     const lose = async () => {
       const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
@@ -218,29 +222,29 @@ describe('it goes on', () => {
         if (Key?.includes('lost')) await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
       }
     };
-    scene.proxy.delayMs = 300;
+    fixture.proxy.delayMs = 300;
     const onProgress = ({ phase }: Progress) => {
       if (phase === 'sending') lost ??= lose();
     };
     const { file } = await uploadFile(files, path, { ...IN_PARTS, concurrency: 1, onProgress });
     await lost;
     s3.destroy();
-    expect(scene.proxy.refused).toContain(404);
+    expect(fixture.proxy.refused).toContain(404);
     expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
   });
 
   it('when the service is away for a while', async () => {
-    await using wire = await startFaultProxy({ port: scene.service.app.httpPort });
-    const files = createFileClient(`http://127.0.0.1:${wire.port}`, { 'x-user-id': newUser() });
+    await using proxy = await startFaultProxy({ port: fixture.service.app.httpPort });
+    const files = createFileClient(`http://127.0.0.1:${proxy.port}`, { 'x-user-id': newUser() });
     let away: Promise<unknown> | undefined;
     const onProgress = ({ phase }: Progress) => {
       if (phase === 'sending')
-        away ??= wire
+        away ??= proxy
           .set({ kind: 'refused' })
           .then(() => sleep(700))
-          .then(() => wire.set({ kind: 'none' }));
+          .then(() => proxy.set({ kind: 'none' }));
     };
-    const path = await scene.file('away', BYTES);
+    const path = await fixture.file('away', BYTES);
     const { file } = await uploadFile(files, path, { ...IN_PARTS, onProgress });
     expect(away).toBeDefined();
     expect(file.state).toBe(FileState.READY);
@@ -249,8 +253,8 @@ describe('it goes on', () => {
 
 describe('two at once', () => {
   it('send the same file, and there is one', async () => {
-    const files = scene.user();
-    const path = await scene.file('same', BYTES);
+    const files = fixture.user();
+    const path = await fixture.file('same', BYTES);
     const both = await Promise.all([uploadFile(files, path, IN_PARTS), uploadFile(files, path, IN_PARTS)]);
     expect(both[0].file.s3Key).toBe(both[1].file.s3Key);
     expect((await files.listFiles({})).files).toHaveLength(1);
@@ -259,9 +263,9 @@ describe('two at once', () => {
 
 describe('aborted', () => {
   it('at any point, it ends at once with the reason and leaves nothing open; called again, it goes on', async () => {
-    const files = scene.user();
-    const path = await scene.file('aborted', BYTES);
-    await uploadFile(files, await scene.file('warm', 1_000));
+    const files = fixture.user();
+    const path = await fixture.file('aborted', BYTES);
+    await uploadFile(files, await fixture.file('warm', 1_000));
     /** Of this file alone: the service, in this process too, opens and closes connections as it likes. */
     const descriptors = async () => {
       const open = (await readdir('/proc/self/fd')).map((fd) =>
@@ -269,8 +273,8 @@ describe('aborted', () => {
       );
       return (await Promise.all(open)).filter((target) => target === path);
     };
-    await expect.poll(() => scene.proxy.connections).toBe(0);
-    scene.proxy.delayMs = 20;
+    await expect.poll(() => fixture.proxy.connections).toBe(0);
+    fixture.proxy.delayMs = 20;
     for (let i = 0; i < 8; i++) {
       const abort = new AbortController();
       const reason = new Error('enough');
@@ -279,7 +283,7 @@ describe('aborted', () => {
         (e: unknown) => e,
       );
       if (ended === reason) {
-        await expect.poll(() => scene.proxy.connections, { timeout: 1_000 }).toBe(0);
+        await expect.poll(() => fixture.proxy.connections, { timeout: 1_000 }).toBe(0);
       } else {
         expect(ended).toMatchObject({ file: { state: FileState.READY } });
       }
@@ -290,7 +294,7 @@ describe('aborted', () => {
   });
 
   it('before it began, nothing is asked', async () => {
-    const path = await scene.file('before', 10);
-    await expect(uploadFile(scene.user(), path, { signal: AbortSignal.abort('no') })).rejects.toBe('no');
+    const path = await fixture.file('before', 10);
+    await expect(uploadFile(fixture.user(), path, { signal: AbortSignal.abort('no') })).rejects.toBe('no');
   });
 });

@@ -116,7 +116,11 @@ describe('the table of parsers', () => {
   let exported: string[];
   beforeAll(async () => {
     const folder = join(import.meta.dirname, '../../src/files');
-    const modules = await Promise.all((await readdir(folder)).map((name) => import(join(folder, name))));
+    const modules = await Promise.all(
+      (await readdir(folder, { recursive: true }))
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => import(join(folder, name))),
+    );
     exported = modules
       .flatMap((module) => Object.keys(module))
       .filter((name) => /^(parse|check)[A-Z]/.test(name));

@@ -12,8 +12,8 @@ import { createLogger } from '../../src/telemetry.ts';
 import { openTestBucket, type TestBucket } from './bucket.ts';
 import { createDatabase } from './database.ts';
 
-export const WIRES = ['gRPC', 'Connect', 'gRPC-Web'] as const;
-export type Wire = (typeof WIRES)[number];
+export const PROTOCOLS = ['gRPC', 'Connect', 'gRPC-Web'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The whole service, in this process, on free ports, with a database and a bucket of its own. */
 export interface TestService {
@@ -26,8 +26,8 @@ export interface TestService {
   /** What it was started with. */
   environment: Record<string, string>;
   /** A client whose calls a gateway sends for this user; `undefined` sends no user. */
-  as(userId: string | undefined, wire?: Wire): Client<typeof FileService>;
-  transport(wire: Wire, headers: Record<string, string>): Transport;
+  as(userId: string | undefined, protocol?: Protocol): Client<typeof FileService>;
+  transport(protocol: Protocol, headers: Record<string, string>): Transport;
   stop(): Promise<void>;
 }
 
@@ -63,9 +63,9 @@ export async function startTestService(
   const grpcUrl = `http://127.0.0.1:${app.grpcPort}`;
   const httpUrl = `http://127.0.0.1:${app.httpPort}`;
 
-  const transport = (wire: Wire, headers: Record<string, string>): Transport => {
+  const transport = (protocol: Protocol, headers: Record<string, string>): Transport => {
     const interceptors = [withHeaders(headers)];
-    switch (wire) {
+    switch (protocol) {
       case 'gRPC':
         return createGrpcTransport({ baseUrl: grpcUrl, interceptors });
       case 'Connect':
@@ -82,8 +82,8 @@ export async function startTestService(
     httpUrl,
     environment: settings,
     transport,
-    as: (userId, wire = 'gRPC') =>
-      createClient(FileService, transport(wire, userId === undefined ? {} : { 'x-user-id': userId })),
+    as: (userId, protocol = 'gRPC') =>
+      createClient(FileService, transport(protocol, userId === undefined ? {} : { 'x-user-id': userId })),
     async stop() {
       await app.stop();
       await pool.end();

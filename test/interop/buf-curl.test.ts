@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
+import { newUser } from '../harness/random.ts';
 import { PROJECT } from '../harness/service-process.ts';
 import { output, run } from './command.ts';
 import { fromBufCurl } from './error-details.ts';
@@ -12,7 +12,7 @@ import { type InteropService, startInteropService } from './service.ts';
 
 const BUF = join(PROJECT, 'node_modules/.bin/buf');
 
-const WIRES = {
+const PROTOCOLS = {
   grpc: (service: InteropService) => ({
     base: `http://${service.grpc}`,
     flags: ['--protocol', 'grpc', '--http2-prior-knowledge'],
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-describe.each(Object.entries(WIRES))('buf curl over %s', (_, wireOf) => {
+describe.each(Object.entries(PROTOCOLS))('buf curl over %s', (_, wireOf) => {
   describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {
     const tool: Tool = {
       async call(method, request, user) {

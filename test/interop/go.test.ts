@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, test } from 'vitest';
-import { newUser } from '../harness/made-up.ts';
+import { newUser } from '../harness/random.ts';
 import { expectJourney, expectRetry } from './client-program.ts';
 import { output } from './command.ts';
 import { describeWith } from './describe-with.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { newUser } from '../harness/made-up.ts';
+import { newUser } from '../harness/random.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { output, run } from './command.ts';
 import { describeWith } from './describe-with.ts';

@@ -8,7 +8,7 @@ import {
   UploadType,
 } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
-import { md5 } from '../harness/made-up.ts';
+import { md5 } from '../harness/random.ts';
 
 export interface Tool {
   /** @throws ConnectError with the details of the failure */

@@ -7,10 +7,10 @@ import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { anyFreePort } from '../../src/dev/free-port.ts';
+import { GATEWAY_DNS, type MtlsService, startMtlsService } from '../e2e/mtls-service.ts';
 import { failureOf } from '../harness/failure.ts';
-import { newUser } from '../harness/made-up.ts';
 import { putTo } from '../harness/put.ts';
-import { GATEWAY_DNS, type MtlsService, startMtlsService } from '../process/mtls-service.ts';
+import { newUser } from '../harness/random.ts';
 import { startNginx } from '../servers/nginx.ts';
 import { findServer } from '../servers/server-program.ts';
 import { describeWith } from './describe-with.ts';
@@ -69,7 +69,7 @@ describeWith(
     });
     afterAll(() => resources.disposeAsync());
 
-    const transport = (wire: 'gRPC' | 'Connect', user: string, password: string): Transport => {
+    const transport = (protocol: 'gRPC' | 'Connect', user: string, password: string): Transport => {
       const claim: Interceptor = (next) => (request) => {
         const credentials = Buffer.from(`${user}:${password}`).toString('base64');
         request.header.set('authorization', `Basic ${credentials}`);
@@ -77,18 +77,18 @@ describeWith(
         return next(request);
       };
       const options = {
-        baseUrl: origins[wire],
+        baseUrl: origins[protocol],
         nodeOptions: { ca: publicCa, lookup },
         interceptors: [claim],
       };
-      return wire === 'gRPC'
+      return protocol === 'gRPC'
         ? createGrpcTransport(options)
         : createConnectTransport({ ...options, httpVersion: '1.1' });
     };
 
-    const tool = (wire: 'gRPC' | 'Connect'): Tool => ({
+    const tool = (protocol: 'gRPC' | 'Connect'): Tool => ({
       call: async (method, request, user = '') => {
-        const { message } = await transport(wire, user, PASSWORD).unary(
+        const { message } = await transport(protocol, user, PASSWORD).unary(
           method,
           undefined,
           undefined,
@@ -111,21 +111,21 @@ describeWith(
       ['Connect', people.grace],
     ] as const)(
       'a whole journey over %s: whoever a user claims to be, it is who the gateway knows',
-      async (wire, user) => {
-        await expectWholeJourney(tool(wire), user);
+      async (protocol, user) => {
+        await expectWholeJourney(tool(protocol), user);
       },
     );
 
     test.each(['gRPC', 'Connect'] as const)(
       'without the password there is no way in over %s',
-      async (wire) => {
-        const client = createClient(FileService, transport(wire, people.ada, 'a guess'));
+      async (protocol) => {
+        const client = createClient(FileService, transport(protocol, people.ada, 'a guess'));
         expect(await failureOf(client.listFiles({}))).toMatchObject({ code: 'Unauthenticated' });
       },
     );
 
-    test.each(['gRPC', 'Connect over h2'] as const)('nor past the gateway over %s', async (wire) => {
-      expect(await failureOf(mtls.client(wire, undefined).listFiles({}))).toMatchObject({
+    test.each(['gRPC', 'Connect over h2'] as const)('nor past the gateway over %s', async (protocol) => {
+      expect(await failureOf(mtls.client(protocol, undefined).listFiles({}))).toMatchObject({
         reason: 'GATEWAY_UNTRUSTED',
       });
     });

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
-import { newUser } from '../harness/made-up.ts';
+import { newUser } from '../harness/random.ts';
 import { PROJECT } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { expectJourney, expectRetry } from './client-program.ts';

@@ -15,7 +15,7 @@ const LEASE_SECONDS = 600;
 const LIMITS = {
   urlSeconds: 3_600,
   multipartSeconds: 604_800,
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
   pendingMax: 1_000,
   pendingMultipartMax: 100,
@@ -65,7 +65,7 @@ const userOf = (due: DueFile) => (due.state === 'deleted' ? due.ref.userId : due
 
 /** How many rows of each user the next claim has. */
 async function claim(store: FileStore): Promise<Record<string, number>> {
-  const due = await store.claimDue(BATCH, LEASE_SECONDS, ample());
+  const due = await store.leaseDue(BATCH, LEASE_SECONDS, ample());
   const users = Map.groupBy(due, userOf);
   return Object.fromEntries([...users].map(([user, rows]) => [user, rows.length]));
 }
@@ -160,7 +160,7 @@ async function costOfClaim(): Promise<{ ms: number; buffers: number }> {
     },
     LIMITS,
   );
-  for (let i = 0; i < 5; i++) await counting.claimDue(BATCH, LEASE_SECONDS, ample());
+  for (let i = 0; i < 5; i++) await counting.leaseDue(BATCH, LEASE_SECONDS, ample());
   costs.sort((a, b) => a.ms - b.ms);
   return costs[2] ?? { ms: Number.NaN, buffers: Number.NaN };
 }

@@ -4,9 +4,9 @@ import { Code } from '@connectrpc/connect';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createBreaker, past, WAITED_LONG_MS } from '../../src/breaker.ts';
+import { createBreaker, ignoringOpen, WAITED_LONG_MS } from '../../src/breaker.ts';
 import { anyFreePort } from '../../src/dev/free-port.ts';
-import { DeadlineSpent } from '../../src/files/deadline.ts';
+import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import {
   createPool,
   type Database,
@@ -16,7 +16,7 @@ import {
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Prepared, prepare } from '../../src/postgres/prepared.ts';
 import { find } from '../../src/postgres/reads.ts';
-import { forget } from '../../src/postgres/sweeps.ts';
+import { purge } from '../../src/postgres/sweeps.ts';
 import { markLost } from '../../src/postgres/transitions.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
@@ -35,7 +35,7 @@ const backend = prepare<object>()('backend', (db) =>
   db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid')]),
 );
 const wrong = prepare<object>()('wrong', (db) => db.selectNoFrom(sql`from from`.as('nothing')));
-const nobody = { userId: 'nobody', s3Key: 'none', trustSeconds: 0, longestUploadSeconds: 0 };
+const nobody = { userId: 'nobody', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
 
 /** A loopback port in front of Postgres, whose connections can be reset. */
@@ -270,20 +270,20 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     const name = new URL(server.url).pathname.slice(1);
     await admin.query(`alter database ${name} set default_transaction_read_only = on`);
     const { database } = open();
-    await expect(database.run(forget, nobody, ample())).rejects.toMatchObject({
+    await expect(database.run(purge, nobody, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '25006' },
     });
     await works(database);
     await admin.query(`alter database ${name} reset default_transaction_read_only`);
     // Each refusal cost its connection: the next leads to a server that takes writes.
-    await vi.waitFor(async () => expect(await database.run(forget, nobody, ample())).toEqual([]));
+    await vi.waitFor(async () => expect(await database.run(purge, nobody, ample())).toEqual([]));
   });
 });
 
 it('asks nothing when the deadline has passed, and needs no connection for that', async () => {
   const { database, pool } = open();
-  await expect(database.run(find, nobody, Date.now())).rejects.toBeInstanceOf(DeadlineSpent);
+  await expect(database.run(find, nobody, Date.now())).rejects.toBeInstanceOf(DeadlineExceededError);
   expect(pool.totalCount).toBe(0);
 });
 
@@ -371,7 +371,9 @@ describe('once Postgres has not answered a few times', () => {
     const breaker = createBreaker();
     const { pool } = open();
     const database = databaseOn(pool, (_, run) => run(), { breaker });
-    const look = databaseOn(open({ maxConnections: 1 }).pool, (_, run) => run(), { breaker: past(breaker) });
+    const look = databaseOn(open({ maxConnections: 1 }).pool, (_, run) => run(), {
+      breaker: ignoringOpen(breaker),
+    });
     const silent = () => database.run(sleep, { seconds: 20 }, Date.now() + 2 * WAITED_LONG_MS);
     await Promise.allSettled([1, 2, 3].map(silent));
     const startMs = performance.now();
@@ -462,7 +464,7 @@ describe('what Postgres answers', () => {
 
   it('a parameter that cannot be sent is a fault of ours, too', async () => {
     const { database } = open();
-    const noTime = { ...nobody, seenAt: new Date(Number.NaN) };
+    const noTime = { ...nobody, verifiedAt: new Date(Number.NaN) };
     await expect(database.run(markLost, noTime, ample())).rejects.toBeInstanceOf(RangeError);
   });
 });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PendingFile } from '../../src/files/file.ts';
-import { fingerprintOfParts } from '../../src/files/fingerprint.ts';
+import { multipartFingerprint } from '../../src/files/fingerprint.ts';
 import type { FileRef, Reservation, UploadIntent } from '../../src/files/ports.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
@@ -12,7 +12,7 @@ const DAY = 86_400;
 const LIMITS: StoreLimits = {
   urlSeconds: 3_600,
   multipartSeconds: 7 * DAY,
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: DAY,
   pendingMax: 20,
   pendingMultipartMax: 5,
@@ -27,7 +27,7 @@ function intent(filename: string, parts = 3, userId = 'ada'): UploadIntent {
     s3Key: `${userId}_${filename}`,
     filename,
     mimeType: 'video/mp4',
-    fingerprint: fingerprintOfParts(md5s),
+    fingerprint: multipartFingerprint(md5s),
     size: parts * 10 - 1,
     parts: { partSize: 10, md5s: Buffer.concat(md5s) },
   };
@@ -81,7 +81,7 @@ export function uploadsInPartsContract(
         expect(file.fingerprint).toBe(asked.fingerprint);
         const parts = { ...asked.parts, size: asked.size, count: n };
         expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: undefined });
-        expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(true);
+        expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
         expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: 'upload 1' });
       },
     );
@@ -89,7 +89,7 @@ export function uploadsInPartsContract(
     it('is one file however often it is asked for, and keeps its upload', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
-      await store.bindUpload(file, 'upload 1', undefined);
+      await store.setUploadId(file, 'upload 1', undefined);
       const again = await store.reserve({ ...asked, s3Key: 'ada_other.mp4', filename: 'other.mp4' });
       expect(again).toMatchObject({ created: false, file: { s3Key: file.s3Key } });
       expect(await store.findUpload(file)).toMatchObject({ uploadId: 'upload 1' });
@@ -112,25 +112,25 @@ export function uploadsInPartsContract(
     it('binds one upload of many at once', async () => {
       const file = await pending(intent('film.mp4'));
       const ids = Array.from({ length: 10 }, (_, i) => `upload ${i}`);
-      const bound = await Promise.all(ids.map((id) => store.bindUpload(file, id, undefined)));
+      const bound = await Promise.all(ids.map((id) => store.setUploadId(file, id, undefined)));
       expect(bound.filter(Boolean)).toHaveLength(1);
       expect((await store.findUpload(file))?.uploadId).toBe(ids[bound.indexOf(true)]);
     });
 
     it('knows an upload that others have found and bound as the one that it is', async () => {
       const file = await pending(intent('film.mp4'));
-      expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(true);
-      expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(true);
-      expect(await store.bindUpload(file, 'upload 1', 'upload 0')).toBe(true);
+      expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
+      expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
+      expect(await store.setUploadId(file, 'upload 1', 'upload 0')).toBe(true);
       expect((await store.findUpload(file))?.uploadId).toBe('upload 1');
     });
 
     it('binds another only in the place of the one that the caller knows', async () => {
       const file = await pending(intent('film.mp4'));
-      await store.bindUpload(file, 'upload 1', undefined);
-      expect(await store.bindUpload(file, 'upload 2', undefined)).toBe(false);
-      expect(await store.bindUpload(file, 'upload 2', 'upload 0')).toBe(false);
-      expect(await store.bindUpload(file, 'upload 2', 'upload 1')).toBe(true);
+      await store.setUploadId(file, 'upload 1', undefined);
+      expect(await store.setUploadId(file, 'upload 2', undefined)).toBe(false);
+      expect(await store.setUploadId(file, 'upload 2', 'upload 0')).toBe(false);
+      expect(await store.setUploadId(file, 'upload 2', 'upload 1')).toBe(true);
       expect((await store.findUpload(file))?.uploadId).toBe('upload 2');
     });
 
@@ -142,14 +142,14 @@ export function uploadsInPartsContract(
       expect(await store.markDeleted(deleted)).toEqual({
         userId: 'ada',
         s3Key: deleted.s3Key,
-        inParts: true,
+        isMultipart: true,
       });
       const { parts: _, ...single } = intent('c.mp4');
       const put = await pending(single);
       for (const file of [ready, deleted, put]) {
         expect(await store.findUpload(file)).toBeUndefined();
         expect(await store.renewUpload(file)).toBeUndefined();
-        expect(await store.bindUpload(file, 'upload 1', undefined)).toBe(false);
+        expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(false);
       }
       expect(await store.find(ready)).toMatchObject({ state: 'ready', fingerprint: asked.ready.fingerprint });
     });
@@ -159,17 +159,17 @@ export function uploadsInPartsContract(
       const file = await pending(asked);
       await store.markReady(file, seen(asked));
       await opened.shiftTime(59);
-      expect(await store.claimDue(10, 60)).toEqual([]);
+      expect(await store.leaseDue(10, 60)).toEqual([]);
       await opened.shiftTime(2);
       // A look in between is none at the parts.
       const ready = await store.markReady(file, seen(asked));
-      expect(await store.claimDue(10, 60)).toEqual([{ state: 'ready', file: { ...ready, trusted: false } }]);
-      await store.postpone(file);
+      expect(await store.leaseDue(10, 60)).toEqual([{ state: 'ready', file: { ...ready, isFresh: false } }]);
+      await store.reschedule(file);
       await opened.shiftTime(3 * DAY);
-      expect(await store.claimDue(10, 60)).toHaveLength(1);
-      await store.markClean(file);
+      expect(await store.leaseDue(10, 60)).toHaveLength(1);
+      await store.clearSweep(file);
       await opened.shiftTime(30 * DAY);
-      expect(await store.claimDue(10, 60)).toEqual([]);
+      expect(await store.leaseDue(10, 60)).toEqual([]);
       expect(await store.find(file)).toMatchObject({ state: 'ready' });
     });
 
@@ -177,33 +177,33 @@ export function uploadsInPartsContract(
       const asked = intent('film.mp4');
       const file = await pending(asked);
       const ready = await store.markReady(file, seen(asked));
-      await store.adopt({ ...asked, filename: 'other.mp4' });
+      await store.updateIntent({ ...asked, filename: 'other.mp4' });
       const page = { userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 };
       expect(await store.list(page, 9)).toMatchObject({ ready: [ready], pending: [] });
       expect(await store.reserve(asked)).toEqual({ created: false, file: ready });
-      expect(await store.abandon(file)).toBeUndefined();
+      expect(await store.expireUpload(file)).toBeUndefined();
     });
 
-    it('markClean leaves alone what is not READY', async () => {
+    it('clearSweep leaves alone what is not READY', async () => {
       const file = await pending(intent('film.mp4'));
-      await store.markClean(file);
+      await store.clearSweep(file);
       await opened.shiftTime(60);
-      expect(await store.claimDue(10, 60)).toHaveLength(1);
+      expect(await store.leaseDue(10, 60)).toHaveLength(1);
     });
 
     it('is given up only when it has settled, and keeps its key for a day more', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
-      await store.bindUpload(file, 'upload 1', undefined);
+      await store.setUploadId(file, 'upload 1', undefined);
       await opened.shiftTime(SETTLING - 60);
-      expect(await store.abandon(file)).toBeUndefined();
+      expect(await store.expireUpload(file)).toBeUndefined();
       await opened.shiftTime(120);
-      expect(await store.abandon(file)).toEqual({ userId: 'ada', s3Key: file.s3Key, inParts: true });
-      expect(await store.abandon(file)).toBeUndefined();
+      expect(await store.expireUpload(file)).toEqual({ userId: 'ada', s3Key: file.s3Key, isMultipart: true });
+      expect(await store.expireUpload(file)).toBeUndefined();
       expect(await store.findUpload(file)).toBeUndefined();
       expect(await store.reserve(asked)).toEqual({ refused: 'key taken' });
       await opened.shiftTime(DAY + 1);
-      expect(await store.forget(file)).toBe(true);
+      expect(await store.purge(file)).toBe(true);
     });
 
     it('asked for again, it is not given up', async () => {
@@ -213,14 +213,14 @@ export function uploadsInPartsContract(
         await opened.shiftTime(SETTLING + 60);
         if (ask === 'reserve') await store.reserve(asked);
         else await store.renewUpload(file);
-        expect(await store.abandon(file)).toBeUndefined();
+        expect(await store.expireUpload(file)).toBeUndefined();
       }
     });
 
     it('once READY and then lost, is asked for anew with its parts', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
-      await store.bindUpload(file, 'upload 1', undefined);
+      await store.setUploadId(file, 'upload 1', undefined);
       const ready = await store.markReady(file, seen(asked));
       if (ready === undefined) throw new Error('not READY');
       await store.markLost(ready);
@@ -244,9 +244,9 @@ export function uploadsInPartsContract(
         await store.markDeleted(file);
         expect(await urlEnd(file)).toBeCloseTo(LIMITS.urlSeconds, -1);
         await opened.shiftTime(URLS_SETTLING - 60);
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
         await opened.shiftTime(120);
-        expect(await store.forget(file)).toBe(true);
+        expect(await store.purge(file)).toBe(true);
       },
     );
 
@@ -325,19 +325,19 @@ export function uploadsInPartsContract(
       const gone = await pending(intent('gone.mp4'));
       await store.markDeleted(gone);
       await opened.shiftTime(URLS_SETTLING - 60);
-      expect(await store.claimDue(10, 60)).toMatchObject([{ settled: false }, { settled: false }]);
+      expect(await store.leaseDue(10, 60)).toMatchObject([{ purgeable: false }, { purgeable: false }]);
       await opened.shiftTime(SETTLING - URLS_SETTLING);
-      const early = await store.claimDue(10, 60);
+      const early = await store.leaseDue(10, 60);
       expect(early).toHaveLength(2);
-      expect(early.find(({ state }) => state === 'pending')).toMatchObject({ settled: false });
+      expect(early.find(({ state }) => state === 'pending')).toMatchObject({ purgeable: false });
       await opened.shiftTime(120);
-      const due = await store.claimDue(10, 60);
+      const due = await store.leaseDue(10, 60);
       const { createTime: _, ...same } = film;
-      expect(due).toContainEqual({ state: 'pending', file: expect.objectContaining(same), settled: true });
+      expect(due).toContainEqual({ state: 'pending', file: expect.objectContaining(same), purgeable: true });
       expect(due).toContainEqual({
         state: 'deleted',
-        ref: { userId: 'ada', s3Key: gone.s3Key, inParts: true },
-        settled: true,
+        ref: { userId: 'ada', s3Key: gone.s3Key, isMultipart: true },
+        purgeable: true,
       });
     });
 
@@ -346,7 +346,7 @@ export function uploadsInPartsContract(
       const theirs = { userId: 'bob', s3Key: file.s3Key };
       expect(await store.findUpload(theirs)).toBeUndefined();
       expect(await store.renewUpload(theirs)).toBeUndefined();
-      expect(await store.bindUpload(theirs, 'upload 1', undefined)).toBe(false);
+      expect(await store.setUploadId(theirs, 'upload 1', undefined)).toBe(false);
       expect((await store.findUpload(file))?.uploadId).toBeUndefined();
     });
   });

@@ -12,7 +12,7 @@ const program = await findServer('pgbouncer');
 
 const LIMITS = {
   urlSeconds: 3_600,
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
   multipartSeconds: 604_800,
   pendingMultipartMax: 5,

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { DeadlineSpent } from '../../src/files/deadline.ts';
+import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/files/fingerprint.ts';
 import { parseMd5 } from '../../src/files/md5.ts';
@@ -7,7 +7,7 @@ import type { PagePosition } from '../../src/files/page-token.ts';
 import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
-import { md5 } from '../harness/made-up.ts';
+import { md5 } from '../harness/random.ts';
 import type { OpenStore } from './open-store.ts';
 
 const HOUR = 3_600;
@@ -15,7 +15,7 @@ const DAY = 24 * HOUR;
 
 const LIMITS: StoreLimits = {
   urlSeconds: HOUR,
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: DAY,
   multipartSeconds: 7 * DAY,
   pendingMax: 20,
@@ -90,7 +90,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     /** The row past the store, with its times in seconds from now. */
     async function row({ userId, s3Key }: FileRef): Promise<Row | undefined> {
       const { rows } = await opened.pool.query<Row>(
-        `select state, filename, mime_type, size::float8 as size, lost, looks, slot,
+        `select state, filename, mime_type, size::float8 as size, lost, sweep_attempts, pending_slot,
            extract(epoch from due_at - now())::float8 as due,
            extract(epoch from url_expire_at - now())::float8 as url_end
          from files where user_id = $1 and s3_key = $2`,
@@ -133,7 +133,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     /** READY, and its last look no longer believed. */
     async function stale(filename: string, over?: Named): Promise<ReadyFile> {
       await ready(filename, over);
-      await opened.shiftTime(LIMITS.trustSeconds + 1);
+      await opened.shiftTime(LIMITS.verificationTtlSeconds + 1);
       const file = await store.find(intent(filename, over));
       if (file?.state !== 'ready') throw new Error('not READY');
       return file;
@@ -160,24 +160,24 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       const spent = Date.now();
       const calls: Record<keyof FileStore, Promise<unknown>> = {
         reserve: port.reserve(intent('new.pdf'), spent),
-        adopt: port.adopt(intent('pending.pdf', { size: 9 }), spent),
+        updateIntent: port.updateIntent(intent('pending.pdf', { size: 9 }), spent),
         find: port.find(file, spent),
         list: port.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9, spent),
         markReady: port.markReady(asked, seen(), spent),
         markLost: port.markLost(file, spent),
         markDeleted: port.markDeleted(file, spent),
-        claimDue: port.claimDue(9, 60, spent),
-        postpone: port.postpone(asked, spent),
-        forget: port.forget(asked, spent),
-        abandon: port.abandon(asked, spent),
-        markClean: port.markClean(file, spent),
+        leaseDue: port.leaseDue(9, 60, spent),
+        reschedule: port.reschedule(asked, spent),
+        purge: port.purge(asked, spent),
+        expireUpload: port.expireUpload(asked, spent),
+        clearSweep: port.clearSweep(file, spent),
         findUpload: port.findUpload(asked, spent),
         renewUpload: port.renewUpload(asked, spent),
-        bindUpload: port.bindUpload(asked, 'id', undefined, spent),
+        setUploadId: port.setUploadId(asked, 'id', undefined, spent),
         oldestOverdueSeconds: port.oldestOverdueSeconds(spent),
       };
       for (const [name, call] of Object.entries(calls)) {
-        await expect(call, name).rejects.toBeInstanceOf(DeadlineSpent);
+        await expect(call, name).rejects.toBeInstanceOf(DeadlineExceededError);
       }
       expect(await everything()).toEqual(before);
     });
@@ -194,7 +194,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           state: 'pending',
           url_end: about(LIMITS.urlSeconds),
           due: about(FIRST_PAUSE),
-          looks: 0,
+          sweep_attempts: 0,
         });
       });
 
@@ -234,14 +234,14 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
 
       it('starts the life of a PENDING one’s URLs anew, and its pauses', async () => {
         const file = await pending('x.pdf');
-        for (let i = 0; i < 3; i++) await store.postpone(file);
+        for (let i = 0; i < 3; i++) await store.reschedule(file);
         await opened.shiftTime(3_000);
-        expect(await row(file)).toMatchObject({ url_end: about(600), looks: 3 });
+        expect(await row(file)).toMatchObject({ url_end: about(600), sweep_attempts: 3 });
         await store.reserve(intent('x.pdf'));
         expect(await row(file)).toMatchObject({
           url_end: about(LIMITS.urlSeconds),
           due: about(FIRST_PAUSE),
-          looks: 0,
+          sweep_attempts: 0,
         });
       });
 
@@ -257,12 +257,12 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const file = await ready('x.pdf');
         const before = await everything();
         expect(await store.reserve(intent('y.pdf', { content: 'x.pdf' }))).toEqual({ created: false, file });
-        expect(file.trusted).toBe(true);
+        expect(file.isFresh).toBe(true);
         expect(await everything()).toEqual(before);
-        await opened.shiftTime(LIMITS.trustSeconds + 1);
+        await opened.shiftTime(LIMITS.verificationTtlSeconds + 1);
         expect(await store.reserve(intent('x.pdf'))).toMatchObject({
           created: false,
-          file: { trusted: false, state: 'ready' },
+          file: { isFresh: false, state: 'ready' },
         });
       });
 
@@ -482,21 +482,21 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
     });
 
-    describe('adopt', () => {
+    describe('updateIntent', () => {
       const newer = intent('newer.pdf', { s3Key: 'ada_x.pdf', mimeType: 'image/png', size: LARGEST });
 
       it('gives a PENDING file the intent’s name, type and size', async () => {
         const before = await pending('x.pdf');
-        await store.adopt(newer);
+        await store.updateIntent(newer);
         const { filename, mimeType, size } = newer;
         expect(await store.find(newer)).toEqual({ ...before, filename, mimeType, size });
-        await store.adopt({ ...newer, size: undefined });
+        await store.updateIntent({ ...newer, size: undefined });
         expect((await store.find(newer))?.size).toBeUndefined();
       });
 
       it('ends that a file is lost: it is waited for again', async () => {
         await lost('x.pdf');
-        await store.adopt(newer);
+        await store.updateIntent(newer);
         expect(await store.find(newer)).toMatchObject({ state: 'pending', lost: false });
       });
 
@@ -507,7 +507,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       ])('changes nothing when it is %s', async (_, make) => {
         await make();
         const before = await everything();
-        await store.adopt(newer);
+        await store.updateIntent(newer);
         expect(await everything()).toEqual(before);
       });
     });
@@ -518,10 +518,10 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.find(waiting)).toEqual(waiting);
         const file = await ready('x.pdf');
         expect(await store.find(file)).toEqual(file);
-        await opened.shiftTime(LIMITS.trustSeconds - 5);
-        expect(await store.find(file)).toMatchObject({ trusted: true });
+        await opened.shiftTime(LIMITS.verificationTtlSeconds - 5);
+        expect(await store.find(file)).toMatchObject({ isFresh: true });
         await opened.shiftTime(10);
-        expect(await store.find(file)).toMatchObject({ trusted: false });
+        expect(await store.find(file)).toMatchObject({ isFresh: false });
       });
 
       it('answers nothing for a deleted file, and for none', async () => {
@@ -722,15 +722,15 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const { lastModified, etag, size, mimeType } = seen({ size: LARGEST });
         const { lost: _, ...facts } = waiting;
         const file = await store.markReady(waiting, seen({ size: LARGEST }));
-        const expected = { ...facts, state: 'ready', lastModified, etag, size, mimeType, trusted: true };
-        expect(file).toEqual({ ...expected, seenAt: expect.any(Date) });
+        const expected = { ...facts, state: 'ready', lastModified, etag, size, mimeType, isFresh: true };
+        expect(file).toEqual({ ...expected, verifiedAt: expect.any(Date) });
         expect(await store.find(waiting)).toEqual(file);
-        expect(await row(waiting)).toMatchObject({ due: null, slot: null });
+        expect(await row(waiting)).toMatchObject({ due: null, pending_slot: null });
       });
 
       it('trusts a READY file anew and keeps its time', async () => {
         const before = await stale('x.pdf');
-        expect(before.trusted).toBe(false);
+        expect(before.isFresh).toBe(false);
         const later = seen({ lastModified: new Date(), size: 8, etag: 'another', mimeType: 'b/c' });
         const file = await store.markReady(before, later);
         expect(file).toEqual({
@@ -738,10 +738,10 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           size: 8,
           etag: 'another',
           mimeType: 'b/c',
-          trusted: true,
-          seenAt: expect.any(Date),
+          isFresh: true,
+          verifiedAt: expect.any(Date),
         });
-        expect(file?.seenAt.getTime()).toBeGreaterThan(before.seenAt.getTime());
+        expect(file?.verifiedAt.getTime()).toBeGreaterThan(before.verifiedAt.getTime());
         expect(await store.find(before)).toEqual(file);
       });
 
@@ -749,7 +749,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const before = await lost('x.pdf');
         const lastModified = new Date('2025-01-01T00:00:00Z');
         expect(await store.markReady(before, seen({ lastModified }))).toMatchObject({ lastModified });
-        await opened.shiftTime(LIMITS.trustSeconds + 1);
+        await opened.shiftTime(LIMITS.verificationTtlSeconds + 1);
         await store.markLost((await store.find(before)) as ReadyFile);
         expect(await store.find(before)).toMatchObject({ state: 'pending', lost: true });
       });
@@ -775,12 +775,12 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it('makes a READY file PENDING and lost, under its key, until it is settled', async () => {
         const before = await stale('x.pdf');
         await store.markLost(before);
-        const { trusted: _, seenAt: __, lastModified: ___, etag: ____, ...facts } = before;
+        const { isFresh: _, verifiedAt: __, lastModified: ___, etag: ____, ...facts } = before;
         expect(await store.find(before)).toEqual({ ...facts, state: 'pending', lost: true });
-        expect(await row(before)).toMatchObject({ due: about(FIRST_PAUSE), looks: 0 });
-        expect(await store.forget(before)).toBe(false);
+        expect(await row(before)).toMatchObject({ due: about(FIRST_PAUSE), sweep_attempts: 0 });
+        expect(await store.purge(before)).toBe(false);
         await opened.shiftTime(SETTLING);
-        expect(await store.forget(before)).toBe(true);
+        expect(await store.purge(before)).toBe(true);
       });
 
       it('keeps it as long as an upload asked for just now, however old it is', async () => {
@@ -789,9 +789,9 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const file = (await store.find(intent('x.pdf'))) as ReadyFile;
         await store.markLost(file);
         await opened.shiftTime(LIMITS.longestUploadSeconds - 10);
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
         await opened.shiftTime(20);
-        expect(await store.forget(file)).toBe(true);
+        expect(await store.purge(file)).toBe(true);
       });
 
       it('changes nothing when a younger look has found it', async () => {
@@ -808,7 +808,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it('changes nothing that is not READY any more', async () => {
         const file = await stale('x.pdf');
         await store.markLost(file);
-        await store.adopt(intent('x.pdf'));
+        await store.updateIntent(intent('x.pdf'));
         const waiting = await everything();
         await store.markLost(file);
         expect(await everything()).toEqual(waiting);
@@ -827,11 +827,15 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       ])('takes a %s file from its user at once; again, there is no such file', async (_, make) => {
         const file = await make('x.pdf', {});
         const { userId, s3Key } = file;
-        expect(await store.markDeleted(file)).toEqual({ userId, s3Key, inParts: false });
+        expect(await store.markDeleted(file)).toEqual({ userId, s3Key, isMultipart: false });
         expect(await store.find(file)).toBeUndefined();
         const listed = await store.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9);
         expect(listed).toMatchObject({ ready: [], pending: [] });
-        expect(await row(file)).toMatchObject({ state: 'deleted', due: about(FIRST_PAUSE), looks: 0 });
+        expect(await row(file)).toMatchObject({
+          state: 'deleted',
+          due: about(FIRST_PAUSE),
+          sweep_attempts: 0,
+        });
         const before = await everything();
         expect(await store.markDeleted(file)).toBeUndefined();
         expect(await everything()).toEqual(before);
@@ -851,15 +855,15 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const file = await ready('x.pdf');
         await store.markDeleted(file);
         await opened.shiftTime(SETTLING - 10);
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
         expect(await store.reserve(intent('x.pdf'))).toEqual({ refused: 'key taken' });
         await opened.shiftTime(20);
-        expect(await store.forget(file)).toBe(true);
+        expect(await store.purge(file)).toBe(true);
         expect(await store.reserve(intent('x.pdf'))).toMatchObject({ created: true });
       });
     });
 
-    describe('claimDue', () => {
+    describe('leaseDue', () => {
       const names = (due: DueFile[]) =>
         due.map((one) => (one.state === 'deleted' ? one.ref : one.file).s3Key).sort();
 
@@ -867,35 +871,35 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const waiting = await pending('x.pdf', { size: LARGEST });
         const gone = await deleted('y.pdf', { userId: 'bob' });
         await ready('z.pdf');
-        expect(await store.claimDue(10, 60)).toEqual([]);
+        expect(await store.leaseDue(10, 60)).toEqual([]);
         await opened.shiftTime(FIRST_PAUSE + 1);
-        const due = await store.claimDue(10, 60);
+        const due = await store.leaseDue(10, 60);
         expect(due).toHaveLength(2);
         expect(due).toContainEqual({
           state: 'pending',
-          settled: false,
+          purgeable: false,
           file: { ...waiting, createTime: expect.any(Date) },
         });
         const { userId, s3Key } = gone;
         expect(due).toContainEqual({
           state: 'deleted',
-          settled: false,
-          ref: { userId, s3Key, inParts: false },
+          purgeable: false,
+          ref: { userId, s3Key, isMultipart: false },
         });
       });
 
-      it('tells a lost file, and what is settled', async () => {
+      it('tells a lost file, and what is purgeable', async () => {
         await lost('lost.pdf');
         await pending('x.pdf');
         await deleted('y.pdf');
         await opened.shiftTime(SETTLING);
         await pending('young.pdf');
         await opened.shiftTime(FIRST_PAUSE + 1);
-        const due = await store.claimDue(10, 60);
+        const due = await store.leaseDue(10, 60);
         expect(due).toHaveLength(4);
         for (const one of due) {
           const name = one.state === 'pending' ? one.file.filename : 'y.pdf';
-          expect(one).toHaveProperty('settled', name !== 'young.pdf');
+          expect(one).toHaveProperty('purgeable', name !== 'young.pdf');
           if (one.state === 'pending') expect(one.file.lost).toBe(name === 'lost.pdf');
         }
       });
@@ -903,12 +907,12 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it('gives no row out twice before its lease has passed, and then again', async () => {
         await pending('x.pdf');
         await opened.shiftTime(FIRST_PAUSE + 1);
-        expect(await store.claimDue(10, 60)).toHaveLength(1);
-        expect(await store.claimDue(10, 60)).toEqual([]);
+        expect(await store.leaseDue(10, 60)).toHaveLength(1);
+        expect(await store.leaseDue(10, 60)).toEqual([]);
         await opened.shiftTime(55);
-        expect(await store.claimDue(10, 60)).toEqual([]);
+        expect(await store.leaseDue(10, 60)).toEqual([]);
         await opened.shiftTime(10);
-        expect(await store.claimDue(10, 60)).toHaveLength(1);
+        expect(await store.leaseDue(10, 60)).toHaveLength(1);
       });
 
       it('takes at most `limit`, of a user those first that have waited longest', async () => {
@@ -919,10 +923,10 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
             [100 - i, `${i}`],
           );
         }
-        expect(names(await store.claimDue(2, 600))).toEqual(['ada_0', 'ada_1']);
-        expect(names(await store.claimDue(1, 600))).toEqual(['ada_2']);
-        expect(names(await store.claimDue(3, 600))).toEqual(['ada_3', 'ada_4', 'ada_5']);
-        expect(names(await store.claimDue(9, 600))).toEqual(['ada_6', 'ada_7']);
+        expect(names(await store.leaseDue(2, 600))).toEqual(['ada_0', 'ada_1']);
+        expect(names(await store.leaseDue(1, 600))).toEqual(['ada_2']);
+        expect(names(await store.leaseDue(3, 600))).toEqual(['ada_3', 'ada_4', 'ada_5']);
+        expect(names(await store.leaseDue(9, 600))).toEqual(['ada_6', 'ada_7']);
       });
 
       it('goes round the users, where not all of it can be claimed at once', async () => {
@@ -930,7 +934,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           for (let i = 0; i < 3; i++) await pending(`${i}`, { userId });
         }
         await opened.shiftTime(FIRST_PAUSE + 1);
-        const users = async (limit: number) => names(await store.claimDue(limit, 600)).map(([user]) => user);
+        const users = async (limit: number) => names(await store.leaseDue(limit, 600)).map(([user]) => user);
         // Others of this file have left the round somewhere.
         const twice = [...(await users(4)), ...(await users(4))];
         expect(new Set(twice)).toEqual(new Set('abcd'));
@@ -943,11 +947,11 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         await opened.shiftTime(FIRST_PAUSE + 1);
         const other = await opened.pool.connect();
         await other.query('begin');
-        await other.query('update files set looks = 1 where s3_key = $1', [busy.s3Key]);
-        expect(names(await store.claimDue(10, 60))).toEqual(['ada_free']);
+        await other.query('update files set sweep_attempts = 1 where s3_key = $1', [busy.s3Key]);
+        expect(names(await store.leaseDue(10, 60))).toEqual(['ada_free']);
         await other.query('rollback');
         other.release();
-        expect(names(await store.claimDue(10, 60))).toEqual(['ada_busy']);
+        expect(names(await store.leaseDue(10, 60))).toEqual(['ada_busy']);
       });
 
       it('gives each row to one of many sweepers at once', async () => {
@@ -958,7 +962,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const sweep = async () => {
           const mine: string[] = [];
           for (let misses = 0; misses < 2; ) {
-            const due = await store.claimDue(10, 600);
+            const due = await store.leaseDue(10, 600);
             mine.push(...names(due));
             // What the others hold at this moment is passed over: nothing once is not nothing left.
             if (due.length === 0) misses += 1;
@@ -971,27 +975,27 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
     });
 
-    describe('postpone', () => {
+    describe('reschedule', () => {
       it('lets a row come due again after a pause that grows, and at the latest when it settles', async () => {
         const file = await pending('x.pdf');
         const pauses = [];
         for (let i = 0; i < 7; i++) {
-          await store.postpone(file);
+          await store.reschedule(file);
           pauses.push(Math.round((await row(file))?.due ?? -1));
         }
         expect(pauses).toEqual([120, 480, 1_920, 7_680, 30_720, DAY, DAY].map(about));
         await opened.shiftTime(SETTLING);
-        const [due] = await store.claimDue(1, 60);
-        expect(due).toMatchObject({ settled: true });
+        const [due] = await store.leaseDue(1, 60);
+        expect(due).toMatchObject({ purgeable: true });
       });
 
       it('comes due when it settles to the very moment, so that this look is the last', async () => {
         const file = await deleted('x.pdf');
         await opened.shiftTime(SETTLING - 5);
-        for (let i = 0; i < 4; i++) await store.postpone(file);
+        for (let i = 0; i < 4; i++) await store.reschedule(file);
         expect(await row(file)).toMatchObject({ due: about(5) });
         await opened.shiftTime(6);
-        expect(await store.claimDue(1, 60)).toMatchObject([{ settled: true }]);
+        expect(await store.leaseDue(1, 60)).toMatchObject([{ purgeable: true }]);
       });
 
       it('lets a settled row, too, wait longer each time, and a day at most', async () => {
@@ -999,7 +1003,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         await opened.shiftTime(SETTLING + 1);
         const pauses = [];
         for (let i = 0; i < 30; i++) {
-          await store.postpone(file);
+          await store.reschedule(file);
           pauses.push(Math.round((await row(file))?.due ?? -1));
         }
         expect(pauses.slice(0, 7)).toEqual([120, 480, 1_920, 7_680, 30_720, DAY, DAY].map(about));
@@ -1009,13 +1013,13 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it('changes nothing where nothing is due: a READY file, or none', async () => {
         const file = await ready('x.pdf');
         const before = await everything();
-        await store.postpone(file);
-        await store.postpone({ userId: 'ada', s3Key: 'none' });
+        await store.reschedule(file);
+        await store.reschedule({ userId: 'ada', s3Key: 'none' });
         expect(await everything()).toEqual(before);
       });
     });
 
-    describe('forget', () => {
+    describe('purge', () => {
       it.each([
         ['PENDING', pending],
         ['lost', lost],
@@ -1023,18 +1027,18 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       ])('forgets a %s row when it is settled, and not before', async (_, make) => {
         const file = await make('x.pdf', {});
         await opened.shiftTime(LIMITS.longestUploadSeconds - 10);
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
         expect(await row(file)).toBeDefined();
         await opened.shiftTime(LIMITS.urlSeconds + 20);
-        expect(await store.forget(file)).toBe(true);
+        expect(await store.purge(file)).toBe(true);
         expect(await row(file)).toBeUndefined();
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
       });
 
       it('leaves what is READY, however old', async () => {
         const file = await ready('x.pdf');
         await opened.shiftTime(300 * DAY);
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
         expect(await store.find(file)).toBeDefined();
       });
 
@@ -1042,7 +1046,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const file = await pending('x.pdf');
         await opened.shiftTime(SETTLING + 1);
         await store.reserve(intent('x.pdf'));
-        expect(await store.forget(file)).toBe(false);
+        expect(await store.purge(file)).toBe(false);
         expect(await store.find(file)).toBeDefined();
       });
     });
@@ -1057,7 +1061,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         await opened.shiftTime(80);
         await pending('y.pdf');
         expect(await store.oldestOverdueSeconds()).toEqual(about(70));
-        await store.claimDue(9, 60);
+        await store.leaseDue(9, 60);
         expect(await store.oldestOverdueSeconds()).toBe(0);
       });
     });
@@ -1080,13 +1084,13 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         string,
         (theirs: FileRef & { filename: string; fingerprint: Fingerprint }) => Promise<unknown>
       > = {
-        adopt: (theirs) => store.adopt(intent('new name', theirs)),
+        updateIntent: (theirs) => store.updateIntent(intent('new name', theirs)),
         find: (theirs) => store.find(theirs),
         markReady: (theirs) => store.markReady(theirs, seen()),
-        markLost: (theirs) => store.markLost({ ...(theirs as ReadyFile), seenAt: new Date(8.64e15) }),
+        markLost: (theirs) => store.markLost({ ...(theirs as ReadyFile), verifiedAt: new Date(8.64e15) }),
         markDeleted: (theirs) => store.markDeleted(theirs),
-        postpone: (theirs) => store.postpone(theirs),
-        forget: (theirs) => store.forget(theirs),
+        reschedule: (theirs) => store.reschedule(theirs),
+        purge: (theirs) => store.purge(theirs),
       };
       it.each(Object.entries(methods))('reaches nothing with %s, whatever key it names', async (_, call) => {
         const files = await adasRows();
@@ -1130,13 +1134,13 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       expect(lastModified).toEqual(PAST);
       const other = await deleted('y.pdf');
       const { rows } = await opened.pool.query<{ made: number; looked: number }>(
-        `select extract(epoch from now() - create_time)::float8 as made, extract(epoch from now() - seen_at)::float8 as looked
+        `select extract(epoch from now() - create_time)::float8 as made, extract(epoch from now() - verified_at)::float8 as looked
          from files where s3_key = $1`,
         [file.s3Key],
       );
       expect(rows).toEqual([{ made: about(0), looked: about(0) }]);
       expect(await row(other)).toMatchObject({ due: about(FIRST_PAUSE), url_end: about(LIMITS.urlSeconds) });
-      expect(await store.find(file)).toMatchObject({ trusted: true });
+      expect(await store.find(file)).toMatchObject({ isFresh: true });
     });
   });
 }
@@ -1150,8 +1154,8 @@ interface Row {
   mime_type: string;
   size: number | null;
   lost: boolean;
-  looks: number;
-  slot: number | null;
+  sweep_attempts: number;
+  pending_slot: number | null;
   /** Seconds from now. */
   due: number | null;
   url_end: number;

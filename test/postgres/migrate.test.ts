@@ -17,9 +17,7 @@ it('many instances may bring the schema up to date at once: one does, the others
   const database = await createDatabase();
   const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt(database.url, 'none')));
   expect(runs.filter((done) => done.length > 0)).toEqual([
-    ['0001-files', '0002-uploads-in-parts'].map((migrationName) =>
-      expect.objectContaining({ migrationName, status: 'Success' }),
-    ),
+    ['0001-files'].map((migrationName) => expect.objectContaining({ migrationName, status: 'Success' })),
   ]);
   const before = await tables(database.url);
   expect(before.length).toBeGreaterThan(0);

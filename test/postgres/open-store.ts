@@ -52,7 +52,7 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Way =
     pool,
     async shiftTime(seconds) {
       await pool.query(
-        `update files set create_time = create_time - $1 * interval '1 s', seen_at = seen_at - $1 * interval '1 s',
+        `update files set create_time = create_time - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s',
            url_expire_at = url_expire_at - $1 * interval '1 s', due_at = due_at - $1 * interval '1 s'`,
         [seconds],
       );

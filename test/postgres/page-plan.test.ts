@@ -9,7 +9,7 @@ const ROWS = 100_000;
 const LIMITS = {
   urlSeconds: 3_600,
   multipartSeconds: 604_800,
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
   pendingMultipartMax: 100,
   pendingMax: 1_000,
@@ -30,7 +30,7 @@ it('a page is read from its index, and not sorted, also where users’ files lie
   });
   await migrate(pool);
   await pool.query(
-    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, url_expire_at)
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
      select u, u || '_' || n || '.pdf', 'ready', n || '.pdf', 'application/pdf', decode(md5(n::text), 'hex'), n, md5(n::text),
        now() - n * interval '1 s', now(), now()
      from generate_series(1, $1::int) as n,

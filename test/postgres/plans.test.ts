@@ -44,8 +44,8 @@ const WRITE_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 12 * PR
 /** Every statement that there is: a new one needs a line. */
 const EXPECTED: Record<Name, Expectation> = {
   reserve: { indexes: ['files_content'], buffersMax: 12 * PROBE },
-  obstacles: { indexes: ['files_pkey', 'files_content', 'files_slot'], buffersMax: 6 * PROBE },
-  adopt: WRITE_BY_KEY,
+  explainConflict: { indexes: ['files_pkey', 'files_content', 'files_pending_slot'], buffersMax: 6 * PROBE },
+  updateIntent: WRITE_BY_KEY,
   find: ROW_BY_KEY,
   listFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
   listNextPage: { indexes: ['files_ready'], buffersMax: 101 + PROBE },
@@ -54,16 +54,16 @@ const EXPECTED: Record<Name, Expectation> = {
   markReady: WRITE_BY_KEY,
   markLost: WRITE_BY_KEY,
   markDeleted: WRITE_BY_KEY,
-  abandon: WRITE_BY_KEY,
-  markClean: WRITE_BY_KEY,
+  expireUpload: WRITE_BY_KEY,
+  clearSweep: WRITE_BY_KEY,
   // To find a user, and to find its oldest row; to lock a row, and to write it.
-  claimDue: { indexes: ['files_due', 'files_due_by_user', 'files_pkey'], buffersMax: 101 * 14 * PROBE },
-  postpone: WRITE_BY_KEY,
-  forget: WRITE_BY_KEY,
+  leaseDue: { indexes: ['files_due', 'files_due_by_user', 'files_pkey'], buffersMax: 101 * 14 * PROBE },
+  reschedule: WRITE_BY_KEY,
+  purge: WRITE_BY_KEY,
   oldestOverdue: { indexes: ['files_due'], buffersMax: 2 * PROBE },
   findUpload: ROW_BY_KEY,
   renewUpload: WRITE_BY_KEY,
-  bindUpload: WRITE_BY_KEY,
+  setUploadId: WRITE_BY_KEY,
   schemaCheck: { indexes: [], buffersMax: 0 },
 };
 
@@ -87,7 +87,7 @@ const PARAMS = {
   afterTime: new Date(),
   afterKey: 'z',
   lastModified: new Date(),
-  seenAt: new Date(),
+  verifiedAt: new Date(),
   leaseSeconds: 60,
   urlSeconds: 3_600,
   lifeSeconds: 3_600,
@@ -96,7 +96,7 @@ const PARAMS = {
   partMd5s: Buffer.alloc(16),
   uploadId: 'upload',
   before: 'upload before',
-  trustSeconds: 900,
+  verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
 };
 
@@ -109,7 +109,7 @@ async function fill(user: string, rows: number, state: 'ready' | 'pending'): Pro
       : `null, null, null, null, now() - i * interval '1 s', i / 1000 + 1`;
   await pool.query(`
     insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, create_time, url_expire_at,
-      size, etag, last_modified, seen_at, due_at, slot)
+      size, etag, last_modified, verified_at, due_at, pending_slot)
     select ${user}, ${user} || '_' || lpad(i::text, 8, '0') || '.pdf', '${state}', 'document ' || i || '.pdf',
       'application/pdf', decode(md5(i::text), 'hex'), now() - i * interval '1 minute', now(), ${values}
     from generate_series(1, ${rows}) i order by random()`);
@@ -248,27 +248,27 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         }
         expect(types).toMatchInlineSnapshot(`
           {
-            "abandon": "text text float8",
-            "adopt": "text text bigint text text",
-            "bindUpload": "text text text text text",
-            "claimDue": "text bigint bigint bigint bigint bigint bigint float8 float8 bigint",
+            "clearSweep": "text text",
+            "expireUpload": "text text float8",
+            "explainConflict": "text text text bytea text bytea integer integer text",
             "find": "float8 text text",
             "findUpload": "text text",
-            "forget": "text text float8",
+            "leaseDue": "text bigint bigint bigint bigint bigint bigint float8 float8 bigint",
             "listFirstPage": "float8 text text bigint text text bigint",
             "listNextPage": "float8 text time text text bigint",
-            "markClean": "text text",
             "markDeleted": "float8 text text",
             "markLost": "text text time",
             "markReady": "bigint text text time text text",
-            "obstacles": "text text text bytea text bytea integer integer text",
             "oldestOverdue": "",
-            "postpone": "float8 float8 text text",
+            "purge": "text text float8",
             "renewUpload": "float8 text text",
+            "reschedule": "float8 float8 text text",
             "reserve": "float8 text bytea float8 bigint bytea smallint text bytea text text bytea text text bigint bigint bytea float8 smallint",
             "schemaCheck": "",
             "searchFirstPage": "text bigint float8 text bigint text bigint bigint text bigint text bigint",
             "searchNextPage": "text bigint float8 text time text bigint text bigint bigint",
+            "setUploadId": "text text text text text",
+            "updateIntent": "text text bigint text text",
           }
         `);
       });
@@ -308,7 +308,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         const list = listFiles({
           store,
           objects: { head: askS3 },
-          journal: { contentMismatch: askS3, storageFailed: askS3 },
+          observer: { contentMismatch: askS3, storageFailed: askS3 },
         });
         const page = async (pageToken: string) =>
           list('big', { pageSize: 100, pageToken, filenamePrefix: '' }, Date.now() + 10_000);

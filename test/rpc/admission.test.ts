@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'v
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { type Admission, createAdmission, type Place } from '../../src/rpc/admission.ts';
 import { type AdmittedCall, createCallGate } from '../../src/rpc/call-gate.ts';
+import { withCallPolicy } from '../../src/rpc/call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from '../../src/rpc/call-weights.ts';
 import { createCaller } from '../../src/rpc/caller.ts';
-import { implement } from '../../src/rpc/calls.ts';
 import { failureOf } from '../harness/failure.ts';
-import { newUser } from '../harness/made-up.ts';
-import { startTestService, type TestService, WIRES } from '../harness/service.ts';
+import { newUser } from '../harness/random.ts';
+import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
 
 const PLACES = 256;
 
@@ -121,7 +121,7 @@ describe('an admitted call', () => {
     });
   const nothing = async () => ({});
   const service = (work: Promise<unknown>) =>
-    implement(FileService, { trace: (_, __, run) => run(), onEnd: () => {} }, FILE_SERVICE_WEIGHTS, {
+    withCallPolicy(FileService, { trace: (_, __, run) => run(), onEnd: () => {} }, FILE_SERVICE_WEIGHTS, {
       listFiles: async () => {
         await work;
         return {};
@@ -178,7 +178,7 @@ describe('the service', () => {
   });
   afterAll(() => service.stop());
 
-  it('refuses on every wire what it has no place for, before any query, and takes it when it has', async () => {
+  it('refuses on every protocol what it has no place for, before any query, and takes it when it has', async () => {
     const [greedy, other] = [newUser(), newUser()];
     const blocker = await service.pool.connect();
     onTestFinished(() => blocker.release(true));
@@ -186,8 +186,8 @@ describe('the service', () => {
     const calls = [1, 2].map(() => service.as(greedy).listFiles({}));
     const underWay = async () => (await fetch(`${service.httpUrl}/metrics`)).text();
     await vi.waitFor(async () => expect(await underWay()).toContain('files_calls_under_way 2'));
-    for (const wire of WIRES) {
-      expect(await failureOf(service.as(greedy, wire).listFiles({}))).toMatchObject({
+    for (const protocol of PROTOCOLS) {
+      expect(await failureOf(service.as(greedy, protocol).listFiles({}))).toMatchObject({
         code: 'ResourceExhausted',
         reason: 'OVERLOADED',
         retries: true,

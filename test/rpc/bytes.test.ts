@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { put, putTo } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;
@@ -20,7 +20,7 @@ const document = (bytes: string) => ({
 
 /** Lets a row's last look be older than the trust window. */
 const forgetLooks = (user: string) =>
-  service.pool.query(`update files set seen_at = now() - interval '1 day' where user_id = $1`, [user]);
+  service.pool.query(`update files set verified_at = now() - interval '1 day' where user_id = $1`, [user]);
 
 describe('one file, from the request to the last byte', () => {
   const USER = '651eb6e11d156e0d7a42c59d';

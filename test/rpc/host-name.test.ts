@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLoopbackAuthority } from '../../src/loopback.ts';
-import { envelope } from '../faults/http2-frames.ts';
-import { ask, grpc, json, tell } from '../faults/raw-calls.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
+import { envelope } from '../resilience/http2-frames.ts';
+import { ask, grpc, json, tell } from '../resilience/raw-calls.ts';
 
 const LOOPBACK = [
   'localhost',

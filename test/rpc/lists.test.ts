@@ -7,8 +7,8 @@ import { type File, FileSchema } from '../../gen/files/v1/file_pb.ts';
 import { type ListFilesResponse, ListFilesResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
 import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;
@@ -20,7 +20,7 @@ afterAll(() => service.stop());
 /** READY rows as if they had been uploaded: what a list reads is rows. */
 async function fill(user: string, count: number, options: { sameTime?: boolean; prefix?: string } = {}) {
   await service.pool.query(
-    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, url_expire_at)
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
      select $1, $1 || '_' || $4 || n, 'ready', $4 || n || '.txt', 'text/plain', decode(md5($1 || $4 || n), 'hex'), n, 'etag',
             case when $3 then timestamptz '2026-01-01 00:00:00.123456Z' else timestamptz '2026-01-01Z' + n * interval '1 ms' end,
             now(), now()
@@ -147,7 +147,7 @@ describe('a page of the longest names', () => {
       const user = newUser();
       const name = letter.repeat(Math.floor(250 / Buffer.byteLength(letter)));
       await service.pool.query(
-        `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, url_expire_at)
+        `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
        select $1, rpad($1 || '_' || n, 512, 'k'), 'ready', $2 || n, rpad('a/b; c="', 254, '\\') || '"', decode(md5(n::text), 'hex'),
          9007199254740991 - n, rpad('', 255, 'e'), now() - n * interval '1 ms', now(), now()
        from generate_series(1, 1000) n`,
@@ -186,7 +186,7 @@ describe('filename_prefix', () => {
     const names = ['report.txt', 'Report.txt', 'rep%ort', 'rep_ort', 'é.txt', 'other'];
     for (const [i, name] of names.entries()) {
       await service.pool.query(
-        `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, seen_at, url_expire_at)
+        `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
          values ($1, $2, 'ready', $3, 'text/plain', decode(md5($2), 'hex'), 1, 'e', now(), now(), now())`,
         [user, `${user}_${i}`, name],
       );

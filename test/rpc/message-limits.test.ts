@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { readGrpcMessage } from '../../src/rpc/grpc-message.ts';
 import { createMessageBudget } from '../../src/rpc/message-limits.ts';
-import { envelope } from '../faults/http2-frames.ts';
+import { envelope } from '../resilience/http2-frames.ts';
 
 const BUDGET_BYTES = 1_000;
 

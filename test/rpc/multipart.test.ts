@@ -10,12 +10,12 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { fingerprintOfParts } from '../../src/files/fingerprint.ts';
+import { multipartFingerprint } from '../../src/files/fingerprint.ts';
 import { failureOf } from '../harness/failure.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { type CutFile, cutFile, putParts } from '../harness/parts.ts';
 import { putTo } from '../harness/put.ts';
-import { startTestService, type TestService, WIRES } from '../harness/service.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
 
 /** The least that S3 takes, so that a few parts are few bytes. */
 const PART = 5 * 1024 ** 2;
@@ -61,15 +61,15 @@ async function finished(file: CutFile = threeParts()) {
 /** All rows' times, as if this had passed. */
 async function pass(seconds: number): Promise<void> {
   await service.pool.query(
-    `update files set due_at = due_at - $1 * interval '1 s', url_expire_at = url_expire_at - $1 * interval '1 s', seen_at = seen_at - $1 * interval '1 s'`,
+    `update files set due_at = due_at - $1 * interval '1 s', url_expire_at = url_expire_at - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s'`,
     [seconds],
   );
 }
 
-describe.each(WIRES)('over %s', (wire) => {
+describe.each(PROTOCOLS)('over %s', (protocol) => {
   it('a file in parts, sent in any order, becomes a file like any other', async () => {
     const user = newUser();
-    const files = service.as(user, wire);
+    const files = service.as(user, protocol);
     const file = threeParts();
     const answer = await files.createMultipartUpload(file);
     expect(answer).toMatchObject({
@@ -96,7 +96,7 @@ describe.each(WIRES)('over %s', (wire) => {
       mimeType: 'video/mp4',
       size: file.size,
       md5: '',
-      etag: fingerprintOfParts(file.partMd5s),
+      etag: multipartFingerprint(file.partMd5s),
       state: FileState.READY,
     });
     expect((await files.listFiles({})).files).toEqual([made]);
@@ -226,7 +226,7 @@ describe('parts that are not what was announced', () => {
     expect((await files.createMultipartUpload(file)).missingPartNumbers).toEqual([2]);
     await putParts(files, s3Key, file, [2]);
     expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.etag).toBe(
-      fingerprintOfParts(file.partMd5s),
+      multipartFingerprint(file.partMd5s),
     );
   });
 
@@ -269,7 +269,7 @@ describe('completing', () => {
     // S3 may be busy with the first of them; whoever hears so asks again.
     expect(made.length).toBeGreaterThan(0);
     const again = await files.completeMultipartUpload({ s3Key }, PATIENT);
-    expect(new Set([...made, again.file?.etag])).toEqual(new Set([fingerprintOfParts(file.partMd5s)]));
+    expect(new Set([...made, again.file?.etag])).toEqual(new Set([multipartFingerprint(file.partMd5s)]));
     expect(await uploadsOf(s3Key)).toEqual([]);
   });
 
@@ -367,9 +367,9 @@ describe('what is asked for wrongly', () => {
     ['a bad name', plan([1], { filename: 'a/b' }), 'INVALID_FILENAME', 'filename'],
     ['a bad type', plan([1], { mimeType: 'video' }), 'INVALID_MIME_TYPE', 'mime_type'],
   ])('%s', async (_, request, reason, field) => {
-    for (const wire of WIRES) {
+    for (const protocol of PROTOCOLS) {
       const user = newUser();
-      expect(await failureOf(service.as(user, wire).createMultipartUpload(request))).toMatchObject({
+      expect(await failureOf(service.as(user, protocol).createMultipartUpload(request))).toMatchObject({
         code: 'InvalidArgument',
         reason,
         fields: [field],

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;

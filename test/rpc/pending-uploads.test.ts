@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { failureOf } from '../harness/failure.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 const CAP = 10;

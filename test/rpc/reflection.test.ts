@@ -27,11 +27,11 @@ const TRANSPORTS = {
 
 /** Every question on one stream, as grpcurl asks them. */
 async function ask(
-  wire: keyof typeof TRANSPORTS,
+  protocol: keyof typeof TRANSPORTS,
   version: typeof V1 | typeof V1Alpha,
   questions: Question[],
 ) {
-  const client = createClient(version as typeof V1, TRANSPORTS[wire]());
+  const client = createClient(version as typeof V1, TRANSPORTS[protocol]());
   async function* requests() {
     for (const messageRequest of questions) yield { host: 'h', messageRequest };
   }
@@ -51,14 +51,14 @@ describe.each([
   ['gRPC', 'v1alpha', V1Alpha],
   ['Connect', 'v1', V1],
   ['Connect', 'v1alpha', V1Alpha],
-] as const)('over %s, %s', (wire, _, version) => {
-  it('lists what this wire serves, and nothing else', async () => {
-    const [answer] = await ask(wire, version, [{ case: 'listServices', value: '' }]);
+] as const)('over %s, %s', (protocol, _, version) => {
+  it('lists what this protocol serves, and nothing else', async () => {
+    const [answer] = await ask(protocol, version, [{ case: 'listServices', value: '' }]);
     const names = answer?.case === 'listServicesResponse' ? answer.value.service.map(({ name }) => name) : [];
     expect(names.sort()).toEqual(
       [
         'files.v1.FileService',
-        ...(wire === 'gRPC' ? ['grpc.health.v1.Health'] : []),
+        ...(protocol === 'gRPC' ? ['grpc.health.v1.Health'] : []),
         'grpc.reflection.v1.ServerReflection',
         'grpc.reflection.v1alpha.ServerReflection',
       ].sort(),
@@ -74,7 +74,7 @@ describe.each([
     'google.rpc.ErrorInfo',
     '.files.v1.File',
   ])('gives the file of %s with what it imports', async (symbol) => {
-    const [answer] = await ask(wire, version, [{ case: 'fileContainingSymbol', value: symbol }]);
+    const [answer] = await ask(protocol, version, [{ case: 'fileContainingSymbol', value: symbol }]);
     const files = filesOf(answer);
     expect(files).toEqual(expect.arrayContaining([expect.stringMatching(/\.proto$/)]));
     if (symbol.includes('FileService')) {
@@ -87,7 +87,7 @@ describe.each([
   });
 
   it('answers several questions on one stream, in order', async () => {
-    const answers = await ask(wire, version, [
+    const answers = await ask(protocol, version, [
       { case: 'fileByFilename', value: 'files/v1/file.proto' },
       { case: 'fileContainingSymbol', value: 'no.such.Thing' },
       { case: 'allExtensionNumbersOfType', value: 'files.v1.File' },

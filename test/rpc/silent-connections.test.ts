@@ -10,7 +10,7 @@ import { createHealth } from '../../src/rpc/health.ts';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http1-and-http2.ts';
 import { IDLE_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from '../../src/rpc/limits.ts';
 import { createMessageBudget } from '../../src/rpc/message-limits.ts';
-import { FRAME, openRawHttp2 } from '../faults/http2-frames.ts';
+import { FRAME, openRawHttp2 } from '../resilience/http2-frames.ts';
 
 // Minutes, in which nothing happens. Sockets have their own time.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }));

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { total } from '../harness/metrics.ts';
 import { put, putTo } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;
@@ -39,7 +39,7 @@ const putWith = (
 
 /** Lets a row's last look be older than the trust window. */
 const forgetLooks = (user: string) =>
-  service.pool.query(`update files set seen_at = now() - interval '1 day' where user_id = $1`, [user]);
+  service.pool.query(`update files set verified_at = now() - interval '1 day' where user_id = $1`, [user]);
 
 const mismatches = () => total(service.httpUrl, 'files_content_mismatches_total');
 

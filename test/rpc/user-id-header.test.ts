@@ -5,9 +5,9 @@ import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ConfigError, readConfig, VARIABLES } from '../../src/config.ts';
-import { DENIED_USER_ID_HEADERS, userIdHeaderFault } from '../../src/user-id-header.ts';
-import { envelope, FLAG, FRAME, frame, headerBlock, openRawHttp2 } from '../faults/http2-frames.ts';
+import { DENIED_USER_ID_HEADERS, userIdHeaderProblem } from '../../src/user-id-header.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
+import { envelope, FLAG, FRAME, frame, headerBlock, openRawHttp2 } from '../resilience/http2-frames.ts';
 
 const ALLOWED = ['x-user-id', 'x-account', 'remote-user', 'x-forwarded-user'];
 
@@ -29,7 +29,7 @@ const KNOWN = [
 describe('the list of headers that cannot name the user', () => {
   it('has every header that Node knows by name', () => {
     const forgotten = KNOWN.filter(
-      (name) => !ALLOWED.includes(name) && userIdHeaderFault(name) === undefined,
+      (name) => !ALLOWED.includes(name) && userIdHeaderProblem(name) === undefined,
     );
     expect(forgotten).toEqual([]);
   });
@@ -41,8 +41,8 @@ describe('the list of headers that cannot name the user', () => {
       if (arrived.some((value) => value !== 'u1, u2')) lost.push(name);
     }
     expect(lost).toEqual(expect.arrayContaining(['from', 'x-content-type-options']));
-    expect(lost.filter((name) => userIdHeaderFault(name) === undefined)).toEqual([]);
-    const saidToBe = KNOWN.filter((name) => userIdHeaderFault(name)?.includes('two values of it'));
+    expect(lost.filter((name) => userIdHeaderProblem(name) === undefined)).toEqual([]);
+    const saidToBe = KNOWN.filter((name) => userIdHeaderProblem(name)?.includes('two values of it'));
     expect(saidToBe.filter((name) => !lost.includes(name))).toEqual([]);
   });
 
@@ -54,7 +54,7 @@ describe('the list of headers that cannot name the user', () => {
       error = thrown;
     }
     expect(error).toBeInstanceOf(ConfigError);
-    expect((error as ConfigError).faults).toEqual([
+    expect((error as ConfigError).problems).toEqual([
       expect.stringMatching(new RegExp(`^USER_ID_HEADER must not be ${name}: .{20,}`)),
     ]);
   });
@@ -62,7 +62,7 @@ describe('the list of headers that cannot name the user', () => {
   it.each(['X-User-Id', 'x-user-id-bin', 'x_user', '', ' x-user', ':path', 'x'.repeat(65)])(
     'need not have %j, which is no metadata key',
     (name) => {
-      expect(userIdHeaderFault(name)).toMatch(/lower-case metadata key/);
+      expect(userIdHeaderProblem(name)).toMatch(/lower-case metadata key/);
     },
   );
 
@@ -72,7 +72,7 @@ describe('the list of headers that cannot name the user', () => {
 });
 
 it('the default is one that could be set', () => {
-  expect(userIdHeaderFault(String(VARIABLES.USER_ID_HEADER.default))).toBeUndefined();
+  expect(userIdHeaderProblem(String(VARIABLES.USER_ID_HEADER.default))).toBeUndefined();
 });
 
 describe.each(ALLOWED)('two values of %s', (header) => {

@@ -3,9 +3,9 @@ import { credentials, Metadata, makeGenericClientConstructor, type ServiceError 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
-import { md5, newUser } from '../harness/made-up.ts';
 import { put } from '../harness/put.ts';
-import { startTestService, type TestService, WIRES } from '../harness/service.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
 
 let service: TestService;
 beforeAll(async () => {
@@ -42,7 +42,7 @@ it('the table above has every RPC', () => {
 });
 
 describe.each(Object.entries(EVERY_RPC))('%s', (_, call) => {
-  describe.each(WIRES)('over %s', (wire) => {
+  describe.each(PROTOCOLS)('over %s', (protocol) => {
     it.each<[string, Record<string, string>, string]>([
       ['no user', {}, 'USER_ID_MISSING'],
       ['an empty user', { 'x-user-id': '' }, 'USER_ID_MISSING'],
@@ -53,7 +53,7 @@ describe.each(Object.entries(EVERY_RPC))('%s', (_, call) => {
       ['129 characters', { 'x-user-id': 'x'.repeat(129) }, 'USER_ID_INVALID'],
       ['binary metadata of that name', { 'x-user-id-bin': 'YQ==' }, 'USER_ID_MISSING'],
     ])('refuses %s', async (_, headers, reason) => {
-      const client = createClient(FileService, service.transport(wire, headers));
+      const client = createClient(FileService, service.transport(protocol, headers));
       expect(await failureOf(call(client, 'some_key'))).toMatchObject({
         code: 'Unauthenticated',
         reason,

@@ -6,9 +6,9 @@ import { afterAll, beforeEach, expect, it } from 'vitest';
 import { createClient } from '../../src/s3/client.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createSend } from '../../src/s3/send.ts';
-import { md5 } from '../harness/made-up.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 import { passOn } from '../harness/pass-on.ts';
+import { md5 } from '../harness/random.ts';
 
 /** What becomes of the requests that come next; when there is no more, all are passed on. */
 let fates: ((answer: ServerResponse) => void)[];

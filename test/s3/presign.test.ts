@@ -2,7 +2,7 @@ import { GetObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } fro
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Md5 } from '../../src/files/md5.ts';
-import type { BucketPlace } from '../../src/s3/bucket-place.ts';
+import type { BucketLocation } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSign } from '../../src/s3/sign.ts';
@@ -13,7 +13,7 @@ const UPLOAD = { s3Key: 'u_a.txt', mimeType: 'text/plain; charset=utf-8', md5: M
 
 afterEach(() => vi.useRealTimers());
 
-interface Options extends Partial<BucketPlace> {
+interface Options extends Partial<BucketLocation> {
   credentials?: S3ClientConfig['credentials'];
 }
 
@@ -88,7 +88,7 @@ describe('an upload URL', () => {
     expect(Object.keys(parts(url)).filter((name) => /checksum|sdk|x-id/i.test(name))).toEqual([]);
   });
 
-  it.each<[string, Partial<BucketPlace>, string]>([
+  it.each<[string, Partial<BucketLocation>, string]>([
     ['Amazon’s own host', {}, 'https://bucket.s3.eu-west-1.amazonaws.com/u_a.txt'],
     ['the bucket in the path', { forcePathStyle: true }, 'https://s3.eu-west-1.amazonaws.com/bucket/u_a.txt'],
     ['China’s partition', { region: 'cn-north-1' }, 'https://bucket.s3.cn-north-1.amazonaws.com.cn/u_a.txt'],

@@ -13,17 +13,27 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       etag text,
       last_modified timestamptz(3),
       create_time timestamptz(3) not null default now(),
-      seen_at timestamptz(3),
+      verified_at timestamptz(3),
       url_expire_at timestamptz(3) not null,
       lost boolean not null default false,
       due_at timestamptz(3),
-      looks smallint not null default 0,
-      slot smallint,
+      sweep_attempts smallint not null default 0,
+      pending_slot smallint,
+      part_size bigint check (part_size > 0),
+      part_md5s bytea check (octet_length(part_md5s) % 16 = 0),
+      upload_id text,
       primary key (user_id, s3_key),
-      check ((state = 'ready') = (due_at is null)),
-      check (slot is null or state <> 'ready'),
-      check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and seen_at is not null))
+      check (state = 'ready' or due_at is not null),
+      check (state <> 'ready' or due_at is null or octet_length(fingerprint) > 16),
+      check (pending_slot is null or state <> 'ready'),
+      check ((part_size is null) = (part_md5s is null)),
+      check (part_md5s is not null or upload_id is null),
+      check (part_md5s is null or state = 'pending'),
+      check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and verified_at is not null))
     )`.execute(db);
+
+  // Hashes cannot be compressed: do not try.
+  await sql`alter table files alter column part_md5s set storage external`.execute(db);
 
   // One live file per user and content: however many ask at once, they get the same one.
   await sql`
@@ -31,7 +41,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   // The caps on a user's pending uploads: each holds a slot of its own.
   await sql`
-    create unique index files_slot on files (user_id, slot) where slot is not null`.execute(db);
+    create unique index files_pending_slot on files (user_id, pending_slot) where pending_slot is not null`.execute(
+    db,
+  );
 
   // Pages of READY files; the row comparison of the cursor walks it backwards.
   await sql`

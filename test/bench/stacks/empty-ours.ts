@@ -1,5 +1,5 @@
-/** The service's own gRPC wire, with all that wraps a call, and operations that do nothing. */
-import { recordCall } from '../../../src/record.ts';
+/** The service's own gRPC protocol, with all that wraps a call, and operations that do nothing. */
+import { recordCall } from '../../../src/call-log.ts';
 import { createAdmission } from '../../../src/rpc/admission.ts';
 import { createCallGate } from '../../../src/rpc/call-gate.ts';
 import { createFileService, type FileOperations } from '../../../src/rpc/file-service.ts';

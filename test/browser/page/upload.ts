@@ -1,7 +1,7 @@
 import { call } from './file-service.ts';
 import { hashPieces } from './hash.ts';
 import { put } from './put.ts';
-import { uploadInParts } from './upload-in-parts.ts';
+import { uploadMultipart } from './upload-multipart.ts';
 
 /** What an upload is doing, and which part of that is done: 0 to 1. */
 export type Watch = (doing: 'hashing' | 'uploading', done: number) => void;
@@ -15,7 +15,7 @@ export type Outcome = 'uploaded' | 'already there';
 export async function upload(file: File, partUnitBytes: number, watch: Watch): Promise<Outcome> {
   // Browsers know few types; the empty string stands for the others.
   const mimeType = file.type || 'application/octet-stream';
-  if (file.size > partUnitBytes) return uploadInParts(file, mimeType, partUnitBytes, watch);
+  if (file.size > partUnitBytes) return uploadMultipart(file, mimeType, partUnitBytes, watch);
 
   const share = (bytes: number) => (file.size === 0 ? 1 : bytes / file.size);
   const [md5 = ''] = await hashPieces(file, partUnitBytes, (bytes) => watch('hashing', share(bytes)));

@@ -1,0 +1,111 @@
+import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { type Deadline, DeadlineExceededError } from '../files/deadline.ts';
+import { type AdmittedCall, admittedCallOf, type CallOutcome, outcomeOf } from './call-gate.ts';
+import type { Caller } from './caller.ts';
+import { toConnectError } from './errors.ts';
+
+/** What a method knows of the call that it answers. */
+export interface Call {
+  userId: string;
+  deadline: Deadline;
+}
+
+/** A service's methods, without anything that all of them have in common. */
+export type Methods<Service extends DescService> = {
+  [Name in keyof Service['method']]: Service['method'][Name] extends DescMethodUnary<infer In, infer Out>
+    ? (request: MessageShape<In>, call: Call) => Promise<MessageInitShape<Out>>
+    : never;
+};
+
+export interface CallPolicy {
+  /** Wraps a call, so that what it does is traced as part of it. */
+  trace: <Result>(method: string, caller: Caller, run: () => Promise<Result>) => Promise<Result>;
+  onEnd: (outcome: CallOutcome) => void;
+}
+
+type Run = (request: never, call: Call) => Promise<never>;
+type Weigh = (request: never) => number;
+
+/**
+ * The implementation that both protocols serve, behind the gate (`call-gate.ts`). Weights, deadlines, errors, traces
+ * and the record of each call are here once, so the protocols cannot differ in them.
+ */
+export function withCallPolicy<Service extends DescService>(
+  service: Service,
+  policy: CallPolicy,
+  weights: { [Name in keyof Service['method']]: (request: never) => number },
+  methods: Methods<Service>,
+): ServiceImpl<Service> {
+  const implementation: Record<string, unknown> = {};
+  for (const { localName, name } of service.methods) {
+    const run = methods[localName as keyof typeof methods] as unknown as Run;
+    const weigh = weights[localName as keyof typeof weights];
+    implementation[localName] = (request: never, context: HandlerContext) =>
+      answer(name, run, weigh, request, admittedCallOf(context), policy);
+  }
+  return implementation as ServiceImpl<Service>;
+}
+
+async function answer(
+  method: string,
+  run: Run,
+  weigh: Weigh,
+  request: never,
+  admitted: AdmittedCall,
+  policy: CallPolicy,
+): Promise<never> {
+  const { userId, startMs, caller } = admitted;
+  try {
+    const timeoutMs = admitted.timeLeftMs();
+    const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - responseReserveMs(timeoutMs)) };
+    admitted.begin(weigh(request));
+    const work = () => run(request, call);
+    const response = await policy.trace(method, caller, () => withTimeout(timeoutMs, work, admitted));
+    policy.onEnd(outcomeOf(method, startMs, userId, 0));
+    return response;
+  } catch (error) {
+    const connectError = toConnectError(error);
+    policy.onEnd(outcomeOf(method, startMs, userId, connectError.code, error));
+    throw connectError;
+  }
+}
+
+const RESPONSE_RESERVE_SHARE = 0.1;
+const RESPONSE_RESERVE_MAX_MS = 300;
+
+/**
+ * Time reserved for the response. If Postgres or S3 hangs, the client gets UNAVAILABLE with a RetryInfo instead of its
+ * own DEADLINE_EXCEEDED.
+ */
+function responseReserveMs(timeoutMs: number): number {
+  return Math.min(timeoutMs * RESPONSE_RESERVE_SHARE, RESPONSE_RESERVE_MAX_MS);
+}
+
+/**
+ * The caller gets its answer in time. Work that has begun goes on by itself and comes to a state that others can
+ * finish; its place is free when it has ended.
+ */
+function withTimeout<Result>(
+  timeoutMs: number,
+  work: () => Promise<Result>,
+  admitted: AdmittedCall,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new DeadlineExceededError('the deadline has passed')), timeoutMs);
+    const end = () => {
+      clearTimeout(timer);
+      admitted.end();
+    };
+    work().then(
+      (result) => {
+        end();
+        resolve(result);
+      },
+      (error: unknown) => {
+        end();
+        reject(error);
+      },
+    );
+  });
+}

@@ -1,0 +1,82 @@
+import { Writable } from 'node:stream';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { createObserver, recordCall } from '../src/call-log.ts';
+import type { CallOutcome } from '../src/rpc/call-gate.ts';
+import { createLogger, createMetrics } from '../src/telemetry.ts';
+
+const CALL: CallOutcome = {
+  method: 'ListFiles',
+  code: 'OK',
+  reason: '',
+  seconds: 0.002,
+  userId: 'u',
+  error: undefined,
+};
+
+/** What a logger at the default level has written. */
+function openLog() {
+  let text = '';
+  const sink = new Writable({
+    write(chunk, _, done) {
+      text += chunk;
+      done();
+    },
+  });
+  const lines = (): Record<string, unknown>[] =>
+    text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  return { log: createLogger('info', sink), lines };
+}
+
+function logged(call: Partial<CallOutcome>): Record<string, unknown>[] {
+  const { log, lines } = openLog();
+  recordCall(log, createMetrics())({ ...CALL, ...call });
+  return lines();
+}
+
+it.each<[string, Partial<CallOutcome>]>([
+  ['a call that went well', {}],
+  ['a caller’s own error', { code: 'INVALID_ARGUMENT', reason: 'INVALID_MD5' }],
+  ['a caller’s own impatience', { code: 'DEADLINE_EXCEEDED', error: new Error('deadline') }],
+])('%s is not worth a line', (_, call) => {
+  expect(logged(call)).toEqual([]);
+});
+
+it.each<[string, Partial<CallOutcome>, object]>([
+  ['a slow call', { seconds: 1.5 }, { level: 40, msg: 'slow call', method: 'ListFiles', userId: 'u' }],
+  ['a deadline of ours', { seconds: 3, code: 'DEADLINE_EXCEEDED' }, { level: 40, code: 'DEADLINE_EXCEEDED' }],
+  [
+    'a error of ours, with what is behind it',
+    { code: 'INTERNAL', error: new TypeError('inner') },
+    { level: 50, msg: 'call failed', err: { type: 'TypeError', message: 'inner' } },
+  ],
+  ['an outage', { code: 'UNAVAILABLE', error: new Error('x') }, { level: 50, code: 'UNAVAILABLE' }],
+])('%s is', (_, call, line) => {
+  expect(logged(call)).toMatchObject([line]);
+});
+
+it('counts every content mismatch, and logs one in a second with the number of those between', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { log, lines } = openLog();
+  const metrics = createMetrics();
+  const { contentMismatch } = createObserver(log, metrics);
+  const object = {
+    size: 1,
+    etag: 'e',
+    fingerprint: undefined,
+    mimeType: 'a/b',
+    contentEncoding: 'gzip\r\n"',
+    lastModified: new Date(),
+  };
+  for (let i = 0; i < 300; i++) contentMismatch({ userId: 'u', s3Key: `u_${i}` }, object);
+  vi.advanceTimersByTime(1_000);
+  contentMismatch({ userId: 'u', s3Key: 'u_next' }, { ...object, contentEncoding: '' });
+  expect(lines()).toMatchObject([
+    { level: 50, s3Key: 'u_0', contentEncoding: 'gzip\r\n"', unlogged: 0 },
+    { level: 50, s3Key: 'u_next', unlogged: 299, msg: expect.stringContaining('who else writes') },
+  ]);
+  expect((await metrics.contentMismatches.get()).values[0]?.value).toBe(301);
+});

@@ -1,0 +1,62 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Client } from '@connectrpc/connect';
+import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { openTestBucket } from '../harness/bucket.ts';
+import { newUser } from '../harness/random.ts';
+import { type Protocol, startTestService, type TestService } from '../harness/service.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { type S3Proxy, startS3Proxy } from './s3-proxy.ts';
+
+/** The least that S3 takes, so that a few parts are few bytes. */
+export const PART_BYTES = 5 * 1024 ** 2;
+
+/** A service, a proxy before its S3, and a place for files. */
+export interface Fixture extends AsyncDisposable {
+  service: TestService;
+  proxy: S3Proxy;
+  directory: string;
+  /** A user of a test's own. */
+  user(protocol?: Protocol): Client<typeof FileService>;
+  /** A file with bytes that nobody has sent before. */
+  file(name: string, bytes: number): Promise<string>;
+}
+
+export async function openFixture(environment: Record<string, string> = {}): Promise<Fixture> {
+  await using stack = new AsyncDisposableStack();
+  const bucket = await openTestBucket();
+  const proxy = stack.use(await startS3Proxy(bucket.endpoint));
+  const service = await startTestService(
+    { MULTIPART_PART_BYTES: String(PART_BYTES), S3_PUBLIC_ENDPOINT: proxy.endpoint, ...environment },
+    bucket,
+  );
+  stack.defer(() => service.stop());
+  const directory = stack.use(await temporaryDirectory()).path;
+  const owned = stack.move();
+  return {
+    service,
+    proxy,
+    directory,
+    user: (protocol) => service.as(newUser(), protocol),
+    async file(name, bytes) {
+      const path = join(directory, name);
+      await writeFile(path, randomBytes(bytes));
+      return path;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The bytes of a file as the service gives them back. */
+export async function downloaded(files: Client<typeof FileService>, s3Key: string): Promise<Buffer> {
+  const { presignedUrl } = await files.createPresignedDownload({ s3Key });
+  // Closed after it: what the clients under test leave open is counted.
+  const response = await fetch(presignedUrl, { headers: { connection: 'close' } });
+  if (!response.ok) throw new Error(`the GET was answered with ${response.status}`);
+  return Buffer.from(await response.arrayBuffer());
+}

@@ -1,0 +1,107 @@
+import { type Client, Code, ConnectError } from '@connectrpc/connect';
+import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import type { ServiceProcess } from '../harness/service-process.ts';
+import type { World } from './crash-servers.ts';
+
+/** What all clients share: the service that lives now, if one does, and the count of what was heard. */
+export class Load {
+  readonly world: World;
+  readonly wrong: string[] = [];
+  calls = 0;
+  underWay = 0;
+  uploads = 0;
+  deletes = 0;
+  existing = 0;
+  lists = 0;
+  parts = 0;
+  completes = 0;
+  over = false;
+  #service: ServiceProcess | undefined;
+  #next = Promise.withResolvers<void>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  serve(service: ServiceProcess): void {
+    this.#service = service;
+    this.#turn();
+  }
+
+  end(): void {
+    this.over = true;
+    this.#turn();
+  }
+
+  claim(holds: boolean, user: string, what: string): void {
+    if (!holds) this.wrong.push(`${user}: ${what}`);
+  }
+
+  client(user: string): FileClient | undefined {
+    return this.#service?.client({ 'x-user-id': user });
+  }
+
+  /** Resolves when another process serves, or none will. */
+  nextLife(): Promise<void> {
+    return this.#next.promise;
+  }
+
+  #turn(): void {
+    const { resolve } = this.#next;
+    this.#next = Promise.withResolvers();
+    resolve();
+  }
+}
+
+export type FileClient = Client<typeof FileService>;
+
+/** One call after the other, until the load is over. */
+export async function keepCalling(
+  load: Load,
+  user: string,
+  call: (files: FileClient) => Promise<void>,
+): Promise<void> {
+  await load.nextLife();
+  let files = load.client(user);
+  while (!load.over && files !== undefined) {
+    const life = load.nextLife();
+    load.calls++;
+    load.underWay++;
+    const heard = await hears(load, user, () => call(files as FileClient));
+    load.underWay--;
+    if (heard) continue;
+    // What was asked may happen until the process that was asked is gone.
+    await life;
+    files = load.client(user);
+  }
+}
+
+/** @returns whether there was an answer */
+async function hears(load: Load, user: string, call: () => Promise<void>): Promise<boolean> {
+  try {
+    await call();
+    return true;
+  } catch (fault) {
+    if (!(fault instanceof ConnectError)) throw fault;
+    const { code } = fault;
+    load.claim(!REFUSALS.has(code), user, `refused with ${Code[code]}: ${fault.rawMessage}`);
+    return false;
+  }
+}
+
+/** Answers that none of these calls deserves. What remains is a process that died, or had no time. */
+const REFUSALS = new Set([
+  Code.InvalidArgument,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.PermissionDenied,
+  Code.FailedPrecondition,
+  Code.Unauthenticated,
+  Code.Unimplemented,
+]);
+
+export function oneOf<Thing>(things: readonly Thing[]): Thing {
+  const thing = things[Math.floor(Math.random() * things.length)];
+  if (thing === undefined) throw new Error('one of none');
+  return thing;
+}

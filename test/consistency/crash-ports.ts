@@ -1,0 +1,210 @@
+import type pg from 'pg';
+import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
+import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
+import { createPresignedUpload } from '../../src/files/create-presigned-upload.ts';
+import { deleteFile } from '../../src/files/delete-file.ts';
+import { FileError, type Reason } from '../../src/files/file-error.ts';
+import { getFile } from '../../src/files/get-file.ts';
+import { listFiles } from '../../src/files/list-files.ts';
+import type { FileStore, MultipartStore, ObjectStore } from '../../src/files/ports.ts';
+import { sweepOne } from '../../src/files/sweep.ts';
+import { createDatabase, createPool, type Database } from '../../src/postgres/database.ts';
+import { createFileStore } from '../../src/postgres/file-store.ts';
+import { createClient } from '../../src/s3/client.ts';
+import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
+import { createObjectStore } from '../../src/s3/objects.ts';
+import { createPresigner } from '../../src/s3/presign.ts';
+import { createSend } from '../../src/s3/send.ts';
+import { createSign } from '../../src/s3/sign.ts';
+import { LEAST_PART_BYTES } from '../harness/bucket.ts';
+import { md5 } from '../harness/random.ts';
+
+/** Where rows and bytes are kept: outside the process that dies. */
+export interface Servers {
+  databaseUrl: string;
+  endpoint: string;
+  region: string;
+  bucket: string;
+  credentials: { accessKeyId: string; secretAccessKey: string };
+}
+
+/** What a client asks for. */
+export type Ask =
+  | { method: 'create'; content: Content }
+  | { method: 'list' }
+  | { method: 'get' | 'download' | 'delete' | 'complete'; s3Key: string }
+  /** Of a file in parts. */
+  | { method: 'begin'; content: CutContent }
+  | { method: 'presign'; s3Key: string; partNumbers: number[] }
+  | { method: 'sweep' };
+
+export interface Content {
+  filename: string;
+  bytes: string;
+  md5: string;
+}
+
+export interface CutContent {
+  filename: string;
+  /** Each of `PART_BYTES`, but the last. */
+  parts: string[];
+}
+
+/** What it hears. */
+export type Answer =
+  | { heard: 'NEW'; s3Key: string; url: string; headers: Record<string, string> }
+  | { heard: 'EXISTING'; s3Key: string }
+  | { heard: 'UPLOAD'; s3Key: string; missing: number[] }
+  | { heard: 'parts'; s3Key: string; urls: PartUrl[] }
+  | { heard: 'list'; keys: string[] }
+  | { heard: 'file'; state: 'pending' | 'ready' }
+  | { heard: 'OK' }
+  | { heard: Reason };
+
+export interface PartUrl {
+  number: number;
+  url: string;
+  requiredHeaders: Record<string, string>;
+}
+
+/** As `app.ts` puts them together, without the wires and the metrics: a child process has to start quickly. */
+export interface Ports {
+  pool: pg.Pool;
+  store: FileStore;
+  objects: ObjectStore;
+  multipart: MultipartStore;
+  sweepOne: ReturnType<typeof sweepOne>;
+  perform(userId: string, ask: Ask): Promise<Answer>;
+  /** What the observer was told. Where S3 answers, and nobody else writes to the bucket, that is nothing. */
+  observer: string[];
+  close(): Promise<void>;
+}
+
+/** The defaults of the service. */
+export const WINDOWS = {
+  urlSeconds: 3_600,
+  verificationTtlSeconds: 900,
+  longestUploadSeconds: 86_400,
+  multipartSeconds: 604_800,
+};
+
+/** Parts of a few bytes. */
+export const PART_RULE = { unitBytes: LEAST_PART_BYTES, maxBytes: 1_000 * LEAST_PART_BYTES };
+
+const CALL_TIMEOUT_MS = 20_000;
+
+interface Wrap {
+  database(database: Database): Database;
+  objects(objects: ObjectStore): ObjectStore;
+  multipart(multipart: MultipartStore): MultipartStore;
+}
+
+/** @param wrap what comes between the operations and their ports, for those that want to stop there */
+export function openPorts(servers: Servers, wrap?: Wrap): Ports {
+  const poolOptions = {
+    url: servers.databaseUrl,
+    maxConnections: 4,
+    connectTimeoutMs: 10_000,
+    statementTimeoutMs: 10_000,
+    onIdleError: () => undefined,
+  };
+  const pool = createPool(poolOptions);
+  const { bucket } = servers;
+  const place = { ...servers, forcePathStyle: true };
+  const client = createClient(place);
+  const database = createDatabase(pool, (_, run) => run(), poolOptions);
+  const send = createSend((_, run) => run());
+  const s3 = createObjectStore(client, place, send);
+  const s3Multipart = createMultipartStore(client, bucket, send);
+  const store = createFileStore(wrap?.database(database) ?? database, {
+    ...WINDOWS,
+    pendingMax: 1_000,
+    pendingMultipartMax: 100,
+  });
+  const objects = wrap?.objects(s3) ?? s3;
+  const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
+  const presigner = createPresigner(createSign(client, place), {
+    uploadSeconds: WINDOWS.urlSeconds,
+    downloadSeconds: 300,
+  });
+  const told: string[] = [];
+  const observer = {
+    contentMismatch: ({ s3Key }: { s3Key: string }) => void told.push(`content mismatch: ${s3Key}`),
+    storageFailed: (step: string, fault: unknown) => void told.push(`${step}: ${String(fault)}`),
+  };
+  const ports = { store, objects, multipart, presigner, observer };
+  const create = createPresignedUpload(ports);
+  const list = listFiles(ports);
+  const get = getFile(ports);
+  const download = createPresignedDownload(ports);
+  const remove = deleteFile(ports);
+  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: WINDOWS.multipartSeconds });
+  const presign = createPresignedParts(ports);
+  const complete = completeMultipartUpload(ports);
+
+  async function answer(userId: string, ask: Ask): Promise<Answer> {
+    const deadline = Date.now() + CALL_TIMEOUT_MS;
+    switch (ask.method) {
+      case 'create': {
+        const { filename, md5 } = ask.content;
+        const answer = await create(userId, { filename, mimeType: 'text/plain', md5 }, deadline);
+        const { s3Key } = answer;
+        if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
+        return { heard: 'NEW', s3Key, url: answer.upload.url, headers: answer.upload.requiredHeaders };
+      }
+      case 'begin': {
+        const { filename, parts } = ask.content;
+        const request = {
+          filename,
+          mimeType: 'video/mp4',
+          size: BigInt(Buffer.byteLength(parts.join(''))),
+          partMd5s: parts.map((part) => Buffer.from(md5(part), 'base64')),
+        };
+        const answer = await begin(userId, request, deadline);
+        const { s3Key } = answer;
+        if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
+        return { heard: 'UPLOAD', s3Key, missing: answer.missingPartNumbers };
+      }
+      case 'presign':
+        return { heard: 'parts', s3Key: ask.s3Key, urls: (await presign(userId, ask, deadline)).urls };
+      case 'complete':
+        return { heard: 'file', state: (await complete(userId, ask.s3Key, deadline)).state };
+      case 'list': {
+        const page = await list(userId, { pageSize: 1_000, pageToken: '', filenamePrefix: '' }, deadline);
+        return { heard: 'list', keys: page.files.map(({ s3Key }) => s3Key).sort() };
+      }
+      case 'get':
+        return { heard: 'file', state: (await get(userId, ask.s3Key, deadline)).state };
+      case 'download':
+        return { heard: 'file', state: (await download(userId, ask.s3Key, deadline)).file.state };
+      case 'delete':
+        await remove(userId, ask.s3Key, deadline);
+        return { heard: 'OK' };
+      case 'sweep':
+        throw new Error('nobody asks for a sweep');
+    }
+  }
+
+  return {
+    pool,
+    store,
+    objects,
+    multipart,
+    sweepOne: sweepOne(ports),
+    async perform(userId, ask) {
+      try {
+        return await answer(userId, ask);
+      } catch (fault) {
+        if (fault instanceof FileError) return { heard: fault.reason };
+        throw fault;
+      }
+    },
+    observer: told,
+    async close() {
+      await pool.end();
+      client.destroy();
+    },
+  };
+}

@@ -1,0 +1,128 @@
+import { migrate } from '../../src/postgres/migrate.ts';
+import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
+import { createDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
+import { openPorts, type Ports, type Servers } from './crash-ports.ts';
+
+/** A database and a bucket that outlive every process that dies, and the instance that is started after it. */
+export interface World {
+  servers: Servers;
+  bucket: TestBucket;
+  ports: Ports;
+  /** Everything that is due, of any user. */
+  sweep(): Promise<void>;
+  /** Time moves on: for rows, Postgres's clock is the only one. */
+  pass(seconds: number): Promise<void>;
+  /** Time moves on until nothing is due any more, and the sweeper with it. */
+  settle(): Promise<void>;
+  /** Table against bucket, with the uploads under way in it, against what was acknowledged; empty when they are the same. */
+  differences(acknowledged: Iterable<string>): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+const MINUTE_SECONDS = 60;
+/** An upload's week, a day for the longest upload, and a lease. */
+const SETTLING_SECONDS = (8 * 24 + 1) * 3_600;
+/** A tombstone needs three: claimed before it is settled, claimed settled, gone. */
+const ROUNDS_MAX = 8;
+
+export async function openWorld(): Promise<World> {
+  const [database, bucket] = await Promise.all([
+    createDatabase(),
+    openTestBucket({ minPartBytes: LEAST_PART_BYTES }),
+  ]);
+  const { endpoint, region, credentials } = bucket;
+  const servers = { databaseUrl: database.url, endpoint, region, credentials, bucket: bucket.bucket };
+  const ports = openPorts(servers);
+  await migrate(ports.pool);
+
+  const sweep = async () => {
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const batch = await ports.store.leaseDue(50, 60, ample());
+      if (batch.length === 0) return;
+      await Promise.all(batch.map((due) => ports.sweepOne(due, deadline)));
+    }
+  };
+
+  const pass = async (seconds: number) => {
+    await ports.pool.query(
+      `update files set
+         due_at = due_at - $1 * interval '1 second',
+         url_expire_at = url_expire_at - $1 * interval '1 second',
+         verified_at = verified_at - $1 * interval '1 second',
+         create_time = create_time - $1 * interval '1 second',
+         last_modified = last_modified - $1 * interval '1 second'`,
+      [seconds],
+    );
+  };
+
+  return {
+    servers,
+    bucket,
+    ports,
+    sweep,
+    pass,
+    async settle() {
+      // Once while every URL is alive, then when none is.
+      await pass(MINUTE_SECONDS);
+      await sweep();
+      for (let round = 0; round < ROUNDS_MAX; round++) {
+        const { rowCount } = await ports.pool.query('select from files where due_at is not null');
+        if (rowCount === 0) return;
+        await pass(SETTLING_SECONDS);
+        await sweep();
+      }
+    },
+    async differences(acknowledged) {
+      const { rows } = await ports.pool.query<{
+        user_id: string;
+        s3_key: string;
+        state: string;
+        md5: string;
+      }>(`select user_id, s3_key, state, encode(substr(fingerprint, 1, 16), 'hex')
+           || case when octet_length(fingerprint) > 16 then '-' || get_byte(fingerprint, 17) else '' end as md5
+         from files`);
+      const objects = new Set(await bucket.keys());
+      const uploads = await bucket.uploads();
+      const truth = new Set(acknowledged);
+      const ready = new Set(rows.filter(({ state }) => state === 'ready').map(({ s3_key }) => s3_key));
+      const found = [
+        ...rows
+          .filter(({ state }) => state !== 'ready')
+          .map((row) => `left behind, ${row.state}: ${row.s3_key}`),
+        ...outside(ready, objects).map((key) => `ghost, a READY row without an object: ${key}`),
+        ...outside(objects, ready).map((key) => `orphan, an object without a READY row: ${key}`),
+        ...outside(truth, ready).map((key) => `lost, acknowledged and not there: ${key}`),
+        ...outside(ready, truth).map((key) => `there, and deleted or never uploaded: ${key}`),
+        ...uploads.map(({ key }) => `left behind, an upload in parts: ${key}`),
+        ...ports.observer,
+      ];
+      const deadline = Date.now() + 30_000;
+      const contents = rows.map(async ({ s3_key, md5 }) => {
+        const object = await ports.objects.head(s3_key, deadline);
+        if (object !== undefined && object.fingerprint !== md5)
+          found.push(`other bytes than the row says: ${s3_key}`);
+      });
+      await Promise.all(contents);
+      const users = new Set(rows.map(({ user_id }) => user_id));
+      for (const user of users) {
+        const answer = await ports.perform(user, { method: 'list' });
+        const expected = [...ready].filter((key) => key.startsWith(`${user}_`)).sort();
+        if (JSON.stringify(answer) !== JSON.stringify({ heard: 'list', keys: expected })) {
+          found.push(`${user} sees ${JSON.stringify(answer)} and not ${expected.join(', ')}`);
+        }
+      }
+      return found;
+    },
+    async close() {
+      await ports.close();
+      await database.drop();
+      await bucket.stop();
+    },
+  };
+}
+
+function outside(keys: Set<string>, other: Set<string>): string[] {
+  return [...keys].filter((key) => !other.has(key));
+}

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { ample } from '../harness/deadline.ts';
+import { newUser } from '../harness/random.ts';
+import { content, cut, Fixture } from './crash-fixture.ts';
+import { openPorts, type Ports } from './crash-ports.ts';
+import { openWorld, type World } from './crash-servers.ts';
+
+/** A process may also stop for minutes between two steps, and go on: a frozen machine, a moved one. Others have acted meanwhile. */
+
+let world: World;
+let stalls: Stalls;
+beforeAll(async () => {
+  world = await openWorld();
+  stalls = openStalling(world);
+});
+afterAll(async () => {
+  await stalls.ports.close();
+  await world.close();
+});
+beforeEach(async () => {
+  await world.ports.pool.query('delete from files');
+  for (const key of await world.bucket.keys()) await world.bucket.remove(key);
+  for (const upload of await world.bucket.uploads()) await world.bucket.abort(upload);
+});
+
+const document = content('report.pdf', 'the report');
+const other = content('report.pdf', 'another of the same name');
+
+/** READY, and its last URL died long ago. */
+async function oldFile(): Promise<{ fixture: Fixture; key: string }> {
+  const fixture = new Fixture(world, newUser());
+  const key = await fixture.announceAndPut(document);
+  await fixture.ask({ method: 'list' });
+  await fixture.change(
+    `url_expire_at = now() - interval '30 days', verified_at = now() - interval '30 days'`,
+  );
+  return { fixture, key };
+}
+
+it.each([
+  ['the same content', document],
+  ['another of the same name', other],
+] as const)(
+  'a delete that stalls before it removes the object takes nothing from %s, uploaded meanwhile',
+  async (_, next) => {
+    const { fixture, key } = await oldFile();
+    const stall = stalls.before('DELETE');
+    const deleting = stalls.ports.perform(fixture.user, { method: 'delete', s3Key: key });
+    await stall.reached;
+    fixture.deleted(key);
+    await world.pass(61);
+    await world.sweep();
+    await fixture.announceAndPut(next);
+    await fixture.ask({ method: 'list' });
+    stall.end();
+    expect(await deleting).toEqual({ heard: 'OK' });
+    expect(await world.bucket.keys()).toEqual(fixture.uploaded());
+    await world.settle();
+    expect([...fixture.wrong, ...(await world.differences(fixture.uploaded()))]).toEqual([]);
+  },
+);
+
+it('a look that stalls before it writes down what it saw says nothing of another file under that key', async () => {
+  const { fixture, key } = await oldFile();
+  const stall = stalls.after('HEAD');
+  const looking = stalls.ports.perform(fixture.user, { method: 'get', s3Key: key });
+  await stall.reached;
+  await fixture.ask({ method: 'delete', s3Key: key });
+  await world.pass(61);
+  await world.sweep();
+  await fixture.announce(other);
+  stall.end();
+  expect(await looking).toEqual({ heard: 'FILE_NOT_FOUND' });
+  expect((await fixture.ask({ method: 'create', content: other })).heard).toBe('NEW');
+  await world.settle();
+  expect([...fixture.wrong, ...(await world.differences(fixture.uploaded()))]).toEqual([]);
+});
+
+it('a sweeper that sees bytes come at the very end, and the file deleted then, leaves the tombstone to its own time', async () => {
+  const fixture = new Fixture(world, newUser());
+  const key = await fixture.announceAndPut(document);
+  await fixture.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
+  const [due] = await stalls.ports.store.leaseDue(1, 60, ample());
+  if (due === undefined) throw new Error('nothing is due');
+  const stall = stalls.after('HEAD');
+  const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);
+  await stall.reached;
+  await fixture.deleteAndDie(key);
+  stall.end();
+  await sweeping;
+  await world.settle();
+  expect(await world.differences([])).toEqual([]);
+});
+
+const film = cut('film.mp4', 'the film');
+
+it('a begin that stalls while another makes the file, says so and begins nothing', async () => {
+  const fixture = new Fixture(world, newUser());
+  const key = await fixture.begin(film);
+  await fixture.putParts(key, [1]);
+  const stall = stalls.after('HEAD');
+  const beginning = stalls.ports.perform(fixture.user, { method: 'begin', content: film });
+  await stall.reached;
+  await fixture.makeInBucket(key, film);
+  stall.end();
+  expect(await beginning).toEqual({ heard: 'EXISTING', s3Key: key });
+  await world.settle();
+  expect([...fixture.wrong, ...(await world.differences(fixture.uploaded()))]).toEqual([]);
+});
+
+it('a sweeper that stalls before it gives an upload up, takes nothing from who has asked for it meanwhile', async () => {
+  const fixture = new Fixture(world, newUser());
+  const key = await fixture.begin(film);
+  await fixture.putParts(key, [1, 2, 3]);
+  await fixture.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
+  const [due] = await stalls.ports.store.leaseDue(1, 60, ample());
+  if (due === undefined) throw new Error('nothing is due');
+  const stall = stalls.after('HEAD');
+  const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);
+  await stall.reached;
+  expect(await fixture.ask({ method: 'begin', content: film })).toMatchObject({ s3Key: key, missing: [] });
+  stall.end();
+  expect(await sweeping).toBe('rescheduled');
+  expect(await fixture.ask({ method: 'complete', s3Key: key })).toEqual({ heard: 'file', state: 'ready' });
+  await world.settle();
+  expect([...fixture.wrong, ...(await world.differences(fixture.uploaded()))]).toEqual([]);
+});
+
+interface Stall {
+  reached: Promise<void>;
+  end(): void;
+}
+
+interface Stalls {
+  ports: Ports;
+  /** The next one of its kind. */
+  before(step: 'DELETE'): Stall;
+  after(step: 'HEAD'): Stall;
+}
+
+/** An instance beside the living one, whose steps to S3 can be held up. */
+function openStalling({ servers }: World): Stalls {
+  const holds = new Map<string, () => Promise<void>>();
+  const ports = openPorts(servers, {
+    database: (database) => database,
+    multipart: (multipart) => multipart,
+    objects: (objects) => ({
+      async head(s3Key, deadline) {
+        const seen = await objects.head(s3Key, deadline);
+        await hold('HEAD');
+        return seen;
+      },
+      async remove(s3Key, deadline) {
+        await hold('DELETE');
+        await objects.remove(s3Key, deadline);
+      },
+    }),
+  });
+  async function hold(step: string): Promise<void> {
+    const held = holds.get(step);
+    holds.delete(step);
+    await held?.();
+  }
+  const stall = (step: string): Stall => {
+    const reached = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    holds.set(step, () => {
+      reached.resolve();
+      return ended.promise;
+    });
+    return { reached: reached.promise, end: ended.resolve };
+  };
+  return { ports, before: stall, after: stall };
+}

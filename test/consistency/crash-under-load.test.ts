@@ -1,0 +1,244 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { LONG } from '../harness/long-form.ts';
+import { putTo } from '../harness/put.ts';
+import { newUser } from '../harness/random.ts';
+import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
+import { content } from './crash-fixture.ts';
+import { type FileClient, keepCalling, Load, oneOf } from './crash-load.ts';
+import { PART_BYTES, PartsClient } from './crash-load-multipart.ts';
+import type { Content } from './crash-ports.ts';
+import { openWorld, type World } from './crash-servers.ts';
+
+const KILLS = LONG ? 100 : 5;
+
+/** How long a process serves before it dies, at random: enough for every client to be somewhere in a call. */
+const LIFE_MIN_MS = 100;
+const LIFE_MAX_MS = 1_200;
+
+const USERS = 4;
+const CLIENTS_PER_USER = 3;
+/** Of those, how many users have a client more, that uploads in parts: a part has 5 MiB here. */
+const USERS_WITH_PARTS = 2;
+const CONTENTS_PER_CLIENT = 4;
+/** Fewer than contents, so that keys are taken, get suffixes, have tombstones, and are free again. */
+const NAMES = ['a.txt', 'b.txt', 'c.txt'];
+
+/** While it is dead, time moves on: sweeps have something to do, looks are no longer trusted. */
+const PASSES_SECONDS = 600;
+
+let world: World;
+let cache: TemporaryDirectory;
+beforeAll(async () => {
+  [world, cache] = await Promise.all([openWorld(), temporaryDirectory()]);
+});
+afterAll(async () => {
+  await world.close();
+  await cache[Symbol.asyncDispose]();
+});
+
+it('killed at random under load, it loses nothing, shows nothing that is not, and leaves nothing behind', async () => {
+  const startMs = performance.now();
+  const load = new Load(world);
+  const users = Array.from({ length: USERS }, newUser);
+  const clients = users.flatMap((user) =>
+    Array.from({ length: CLIENTS_PER_USER }, (_, lane) => new LoadClient(load, user, lane)),
+  );
+  const isMultipart = users.slice(0, USERS_WITH_PARTS).map((user) => new PartsClient(load, user));
+  const working = [...clients, ...isMultipart].map((client) => client.work());
+  let cutOff = 0;
+  for (let kill = 1; kill <= KILLS; kill++) {
+    const service = await start();
+    load.serve(service);
+    await sleep(LIFE_MIN_MS + Math.random() * (LIFE_MAX_MS - LIFE_MIN_MS));
+    cutOff += load.underWay;
+    service.kill('SIGKILL');
+    await service.exit;
+    await untilItsStatementsHaveEnded();
+    if (kill === KILLS) load.end();
+    else await timePasses(kill, clients);
+  }
+  await Promise.all(working);
+
+  await world.settle();
+  const { rows } = await world.ports.pool.query<{ s3_key: string }>(
+    `select s3_key from files where state = 'ready'`,
+  );
+  const ready = new Set(rows.map(({ s3_key }) => s3_key));
+  const known = [
+    ...clients.flatMap((client) => client.known()),
+    ...isMultipart.map((client) => client.known()),
+  ];
+  const truth = known
+    // Only of what nobody has heard the end of may it be the one or the other.
+    .filter(({ key, is }) => is === 'there' || (is === 'either' && ready.has(key)))
+    .map(({ key }) => key);
+  const wrong = [...load.wrong, ...(await world.differences(truth))];
+
+  const open = known.filter(({ is }) => is === 'either').length;
+  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
+  process.stdout.write(
+    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${truth.length} files at the end, ${open} deletes without an answer, ${wrong.length} wrong, ${seconds} s\n`,
+  );
+  expect(wrong).toEqual([]);
+  expect(Math.min(cutOff, load.uploads, load.deletes, load.lists, load.parts)).toBeGreaterThan(0);
+}, 900_000);
+
+const DOOMED = 'doomed';
+
+async function start(): Promise<ServiceProcess> {
+  const { bucket, endpoint, region, credentials } = world.servers;
+  const databaseUrl = new URL(world.servers.databaseUrl);
+  databaseUrl.searchParams.set('application_name', DOOMED);
+  return startService({
+    environment: {
+      DATABASE_URL: databaseUrl.href,
+      S3_BUCKET: bucket,
+      S3_ENDPOINT: endpoint,
+      S3_REGION: region,
+      S3_FORCE_PATH_STYLE: 'true',
+      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+      SWEEP_INTERVAL_SECONDS: '1',
+      MULTIPART_PART_BYTES: String(PART_BYTES),
+      NODE_COMPILE_CACHE: cache.path,
+    },
+  });
+}
+
+/** What the dead one had sent may still be committed; when its sessions have ended, no more. */
+async function untilItsStatementsHaveEnded(): Promise<void> {
+  for (;;) {
+    const { rowCount } = await world.ports.pool.query(
+      'select from pg_stat_activity where datname = current_database() and application_name = $1',
+      [DOOMED],
+    );
+    if (rowCount === 0) return;
+    await sleep(5);
+  }
+}
+
+async function timePasses(kill: number, clients: readonly LoadClient[]): Promise<void> {
+  await world.pass(PASSES_SECONDS);
+  // Nobody holds a URL to the key of a deleted file any more: tombstones may settle, and their keys be free again.
+  if (kill % 2 === 0) {
+    for (const client of clients) client.forgetKeysOfTheDeleted();
+    await world.ports.pool.query(
+      `update files set url_expire_at = url_expire_at - interval '26 hours', due_at = now() where state = 'deleted'`,
+    );
+  }
+}
+
+interface Known {
+  content: Content;
+  key: string;
+  /** `either`: a delete was asked for, and nobody has heard what became of it. */
+  is: 'there' | 'absent' | 'either';
+  /** Whether the key can only be this file's. */
+  mayDelete: boolean;
+}
+
+/**
+ * One after the other, it creates, uploads, deletes and lists. Its contents are its own, its user and its files' names are
+ * not: so it knows exactly what it must hear, among others that get in its way.
+ */
+class LoadClient {
+  readonly #load: Load;
+  readonly #user: string;
+  readonly #contents: Known[];
+
+  constructor(load: Load, user: string, lane: number) {
+    this.#load = load;
+    this.#user = user;
+    this.#contents = Array.from({ length: CONTENTS_PER_CLIENT }, (_, i) => ({
+      content: content(oneOf(NAMES), `content ${i} of client ${lane} of ${user}`),
+      key: '',
+      is: 'absent',
+      mayDelete: false,
+    }));
+  }
+
+  known(): Known[] {
+    return this.#contents;
+  }
+
+  /** A day after a delete its key may be another file's: whoever deletes by it then, deletes that one. */
+  forgetKeysOfTheDeleted(): void {
+    for (const known of this.#contents) known.mayDelete = known.is === 'there';
+  }
+
+  work(): Promise<void> {
+    return keepCalling(this.#load, this.#user, (files) => this.#call(files));
+  }
+
+  async #call(files: FileClient): Promise<void> {
+    const known = oneOf(this.#contents);
+    const dice = Math.random();
+    if (dice < 0.2) await this.#list(files);
+    else if (dice < 0.5 && known.mayDelete) await this.#delete(files, known);
+    else await this.#create(files, known);
+  }
+
+  async #create(files: FileClient, known: Known): Promise<void> {
+    const { filename, bytes, md5 } = known.content;
+    const answer = await files.createPresignedUpload({ filename, mimeType: 'text/plain', md5 });
+    const { type, s3Key, presignedUrl, requiredHeaders } = answer;
+    if (type === UploadType.EXISTING) {
+      this.#load.existing++;
+      this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, and that is not so`);
+      this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, and it was ${known.key}`);
+      const seen = await this.#load.world.ports.objects.head(s3Key, Date.now() + 10_000);
+      this.#claim(
+        seen?.fingerprint === Buffer.from(md5, 'base64').toString('hex'),
+        `EXISTING: ${s3Key}, and the bucket does not hold it`,
+      );
+      known.is = 'there';
+      known.mayDelete = true;
+      return;
+    }
+    this.#claim(known.is !== 'there', `NEW: ${s3Key}, and ${known.key} was acknowledged`);
+    known.is = 'absent';
+    known.key = s3Key;
+    known.mayDelete = true;
+    if (Math.random() < 0.1) return;
+    const { status } = await putTo(presignedUrl, requiredHeaders, bytes);
+    this.#claim(status === 200, `PUT ${s3Key}: ${status}`);
+    this.#load.uploads++;
+    known.is = 'there';
+  }
+
+  async #delete(files: FileClient, known: Known): Promise<void> {
+    const before = known.is;
+    if (before === 'there') known.is = 'either';
+    try {
+      await files.deleteFile({ s3Key: known.key });
+      this.#load.deletes++;
+    } catch (fault) {
+      if (!(fault instanceof ConnectError) || fault.code !== Code.NotFound) throw fault;
+      this.#claim(before !== 'there', `delete ${known.key}: not found, and it was acknowledged`);
+    }
+    known.is = 'absent';
+  }
+
+  async #list(files: FileClient): Promise<void> {
+    const { files: listed } = await files.listFiles({ pageSize: 1_000 });
+    this.#load.lists++;
+    const keys = new Map(listed.map(({ md5, s3Key }) => [md5, s3Key]));
+    for (const known of this.#contents) {
+      const key = keys.get(known.content.md5);
+      if (known.is === 'either') {
+        known.is = key === undefined ? 'absent' : 'there';
+        known.mayDelete ||= known.is === 'there';
+      }
+      const expected = known.is === 'there' ? known.key : undefined;
+      this.#claim(key === expected, `list: ${key} for ${known.content.md5}, and it is ${expected}`);
+    }
+  }
+
+  #claim(holds: boolean, what: string): void {
+    this.#load.claim(holds, this.#user, what);
+  }
+}

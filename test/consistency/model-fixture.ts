@@ -1,0 +1,256 @@
+/** The service's operations on a real Postgres and a real object store, and a clock that jumps for all three at once. */
+import { request } from 'node:http';
+import {
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import pg from 'pg';
+import { vi } from 'vitest';
+import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
+import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
+import { createPresignedUpload } from '../../src/files/create-presigned-upload.ts';
+import { deleteFile } from '../../src/files/delete-file.ts';
+import { getFile } from '../../src/files/get-file.ts';
+import { listFiles } from '../../src/files/list-files.ts';
+import { type Swept, sweepOne } from '../../src/files/sweep.ts';
+import { createDatabase as createRunner } from '../../src/postgres/database.ts';
+import { createFileStore } from '../../src/postgres/file-store.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { createClient } from '../../src/s3/client.ts';
+import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
+import { createObjectStore } from '../../src/s3/objects.ts';
+import { createPresigner } from '../../src/s3/presign.ts';
+import { createSend } from '../../src/s3/send.ts';
+import { createSign } from '../../src/s3/sign.ts';
+import { createSweeper } from '../../src/sweeper.ts';
+import { createDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
+import { startTestObjectStore } from '../harness/object-store.ts';
+import type { Rules } from './model.ts';
+import { PART_BYTES } from './model-steps.ts';
+
+/** Longer than any call takes. */
+const CALL_TIMEOUT_MS = 5_000;
+
+export interface SlowUpload {
+  finish(): Promise<number>;
+  abort(): void;
+}
+
+export interface SweptRow {
+  key: string;
+  outcome: Swept;
+}
+
+export type World = Awaited<ReturnType<typeof openWorld>>;
+
+export async function openWorld(rules: Rules) {
+  // Node's HTTP server writes the real time into `Date`; the SDK must not take its clock from there.
+  process.env.AWS_DISABLE_CLOCK_SKEW_CORRECTION = 'true';
+  const [database, server] = await Promise.all([
+    createDatabase(),
+    startTestObjectStore({ minPartBytes: PART_BYTES }),
+  ]);
+  const { bucket } = server;
+  const pool = new pg.Pool({ connectionString: database.url, max: 8 });
+  // Ended, its connections may still be open when the database is dropped.
+  pool.on('error', () => undefined);
+  await migrate(pool);
+
+  const observe = <Result>(_: string, run: () => Promise<Result>) => run();
+  const store = createFileStore(createRunner(pool, observe), rules);
+  const client = createClient(server);
+  const faults: unknown[] = [];
+  const ports = {
+    store,
+    objects: createObjectStore(client, server, createSend(observe)),
+    multipart: createMultipartStore(client, bucket, createSend(observe)),
+    presigner: createPresigner(createSign(client, server), {
+      uploadSeconds: rules.urlSeconds,
+      downloadSeconds: 300,
+    }),
+    observer: {
+      contentMismatch: () => undefined,
+      // Nothing fails here, so nothing may say that it did.
+      storageFailed: (step: string, fault: unknown) => void faults.push(new Error(step, { cause: fault })),
+    },
+  };
+  /** The model's time stands still during a call; for one that does not end, its deadline has to come all the same. */
+  const call = async <Answer>(run: (deadline: number) => Promise<Answer>): Promise<Answer> => {
+    const deadline = Date.now() + CALL_TIMEOUT_MS;
+    const impatience = setTimeout(() => vi.setSystemTime(deadline), CALL_TIMEOUT_MS);
+    try {
+      return await run(deadline);
+    } finally {
+      clearTimeout(impatience);
+    }
+  };
+  const create = createPresignedUpload(ports);
+  const list = listFiles(ports);
+  const get = getFile(ports);
+  const download = createPresignedDownload(ports);
+  const remove = deleteFile(ports);
+  const partRule = { unitBytes: PART_BYTES, maxBytes: 1_000 };
+  const begin = createMultipartUpload(ports, { ...partRule, lifeSeconds: rules.multipartSeconds });
+  const presignParts = createPresignedParts(ports);
+  const complete = completeMultipartUpload(ports);
+
+  let aheadMs = 0;
+  const setClock = () => vi.setSystemTime(performance.timeOrigin + performance.now() + aheadMs);
+  vi.useFakeTimers({ toFake: ['Date'] });
+  setClock();
+
+  return {
+    create: (user: string, ask: Parameters<typeof create>[1]) =>
+      call((deadline) => create(user, ask, deadline)),
+    begin: (user: string, ask: Parameters<typeof begin>[1]) => call((deadline) => begin(user, ask, deadline)),
+    presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
+      call((deadline) => presignParts(user, { s3Key, partNumbers }, deadline)),
+    complete: (user: string, key: string) => call((deadline) => complete(user, key, deadline)),
+    list: (user: string, page: Parameters<typeof list>[1]) => call((deadline) => list(user, page, deadline)),
+    get: (user: string, key: string) => call((deadline) => get(user, key, deadline)),
+    download: (user: string, key: string) => call((deadline) => download(user, key, deadline)),
+    delete: (user: string, key: string) => call((deadline) => remove(user, key, deadline)),
+
+    /** One round of the sweeper that every instance runs. */
+    async sweep(): Promise<SweptRow[]> {
+      const swept: SweptRow[] = [];
+      const step = sweepOne(ports);
+      const sweeper = createSweeper({
+        store,
+        async sweepOne(due, until) {
+          const outcome = await step(due, until);
+          swept.push({ key: due.state === 'deleted' ? due.ref.s3Key : due.file.s3Key, outcome });
+          return outcome;
+        },
+        intervalSeconds: 1,
+        onSwept: () => undefined,
+        onOverdue: () => undefined,
+        onError: (fault) => void faults.push(fault),
+      });
+      await sweeper.sweep();
+      return swept;
+    },
+
+    /** A sweeper that dies with what it has claimed. */
+    async claimAndDie(): Promise<number> {
+      return (await store.leaseDue(50, 60, ample())).length;
+    },
+
+    /** What went wrong where no caller was told. Must be nothing. */
+    faults,
+
+    now: () => Date.now(),
+
+    /**
+     * Time passes, everywhere: JavaScript's clock goes ahead, and with it the
+     * object store's and the signatures'; Postgres's cannot, so its times go back.
+     * `last_modified` is S3's time, and stays.
+     */
+    async jump(ms: number): Promise<void> {
+      aheadMs += ms;
+      setClock();
+      await pool.query(
+        `update files set create_time = create_time - $1 * interval '1 ms', verified_at = verified_at - $1 * interval '1 ms',
+         url_expire_at = url_expire_at - $1 * interval '1 ms', due_at = due_at - $1 * interval '1 ms'`,
+        [ms],
+      );
+    },
+
+    /** Sends the headers, waits until the server has checked them and asks for the bytes, and holds these back. */
+    beginPut(url: string, headers: Record<string, string>, bytes: string): Promise<SlowUpload | number> {
+      return new Promise((resolve, reject) => {
+        const put = request(url, {
+          method: 'PUT',
+          headers: { 'content-length': Buffer.byteLength(bytes), ...headers, expect: '100-continue' },
+        });
+        let answered: (status: number) => void = resolve;
+        let failed: (fault: unknown) => void = reject;
+        put.on('error', (fault) => failed(fault));
+        put.on('response', (response) => {
+          response.resume();
+          response.on('end', () => answered(response.statusCode ?? 0));
+        });
+        put.on('continue', () =>
+          resolve({
+            finish: () =>
+              new Promise((resolveEnd, rejectEnd) => {
+                answered = resolveEnd;
+                failed = rejectEnd;
+                put.end(bytes);
+              }),
+            abort() {
+              failed = () => undefined;
+              put.destroy();
+            },
+          }),
+        );
+        put.flushHeaders();
+      });
+    },
+
+    async strangerWrites(key: string, content: string, mimeType: string): Promise<void> {
+      await client.send(
+        new PutObjectCommand({ Bucket: bucket, Key: key, Body: content, ContentType: mimeType }),
+      );
+    },
+    async strangerRemoves(key: string): Promise<void> {
+      await ports.objects.remove(key, Date.now() + CALL_TIMEOUT_MS);
+    },
+
+    async strangerAborts(key: string): Promise<void> {
+      for (const uploadId of await ports.multipart.uploadsOf(key, ample())) {
+        await ports.multipart.abort(key, uploadId, ample());
+      }
+    },
+    /** Keys with uploads in parts under way. */
+    async uploads(prefix: string): Promise<string[]> {
+      const input = { Bucket: bucket, Prefix: prefix };
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand(input));
+      return Uploads.map(({ Key = '' }) => Key);
+    },
+
+    /** What is truly there, read past the service. */
+    async objects(prefix: string): Promise<Map<string, string>> {
+      const { Contents = [], IsTruncated } = await client.send(
+        new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix }),
+      );
+      if (IsTruncated) throw new Error('more objects than one run can make');
+      const found = new Map<string, string>();
+      for (const { Key = '' } of Contents) found.set(Key, (await this.object(Key)) ?? '');
+      return found;
+    },
+    async object(key: string): Promise<string | undefined> {
+      try {
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        return await Body?.transformToString();
+      } catch (error) {
+        if ((error as Error).name === 'NoSuchKey') return undefined;
+        throw error;
+      }
+    },
+    async rows(): Promise<{ user_id: string; s3_key: string; state: string }[]> {
+      const { rows } = await pool.query('select user_id, s3_key, state from files');
+      return rows;
+    },
+
+    /** An empty table: what a run before has left is none of the next one's business. */
+    async reset(): Promise<void> {
+      faults.length = 0;
+      aheadMs = 0;
+      setClock();
+      await pool.query('delete from files');
+    },
+
+    async close(): Promise<void> {
+      vi.useRealTimers();
+      await pool.end();
+      client.destroy();
+      await Promise.all([database.drop(), server.stop()]);
+    },
+  };
+}

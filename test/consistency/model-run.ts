@@ -1,0 +1,657 @@
+/** One sequence of steps, done on the real thing and in the model, each answer of the one held against the other. */
+import { isDeepStrictEqual } from 'node:util';
+import type { UploadAnswer } from '../../src/files/create-presigned-upload.ts';
+import { FileError } from '../../src/files/file-error.ts';
+import { multipartFingerprint } from '../../src/files/fingerprint.ts';
+import { putTo } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { createModel, type ModelFile, type Rules } from './model.ts';
+import type { SlowUpload, World } from './model-fixture.ts';
+import { stepsInParts } from './model-run-multipart.ts';
+import {
+  type Asked,
+  CONTENTS,
+  isCut,
+  MIME_TYPES,
+  NAMES,
+  NAMES_IN_KEYS,
+  partsOf,
+  STRANGE,
+  type Step,
+  usersInKeys,
+  usersOf,
+} from './model-steps.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 1_440 * MINUTE_MS;
+/** Postgres's clock goes on while a run takes its second or two. */
+const EDGE_MS = 15_000;
+
+/** What was done in all runs together, for the one line that is printed. */
+export const counts = {
+  runs: 0,
+  steps: 0,
+  puts: 0,
+  /** Begun before the URL's end, landed after it. */
+  putsLate: 0,
+  putsRefused: 0,
+  sweeps: 0,
+  rowsSwept: 0,
+  pagesShort: 0,
+  existingTrue: 0,
+  answersOwn: 0,
+  uploadsKept: 0,
+  deletesKept: 0,
+  parts: 0,
+  partsRefused: 0,
+  resumed: 0,
+  completed: 0,
+  uploadsLost: 0,
+  givenUp: 0,
+};
+
+interface HandedOut {
+  user: string;
+  key: string;
+  content: string;
+  url: string;
+  headers: Record<string, string>;
+  endMs: number;
+}
+
+interface Walk {
+  user: string;
+  pageSize: number;
+  token: string;
+  /** What was there when it began. */
+  began: Place[];
+  seen: Place[];
+}
+
+/** A file at its place in the list. It moves when it is lost and comes again: then it is another. */
+type Place = ReturnType<typeof placeOf>;
+const placeOf = ({ key, lastModifiedMs }: ModelFile) => ({ key, lastModifiedMs });
+
+function fingerprintOf(content: string): string {
+  if (!isCut(content)) return md5(content, 'hex');
+  return multipartFingerprint(partsOf(content).map((part) => Buffer.from(md5(part), 'base64')));
+}
+
+export async function run(world: World, rules: Rules, steps: Step[]): Promise<void> {
+  const id = newUser();
+  const users = usersOf(id);
+  const model = createModel(rules);
+  const urls: HandedOut[] = [];
+  /** Every key that was ever named, and whose it is. */
+  const owners = new Map<string, string>();
+  const underWay: { handed: HandedOut; upload: SlowUpload }[] = [];
+  const walks = new Map<string, Walk>();
+  /** The ledger of what was acknowledged; kept apart from the model. */
+  const uploaded = new Map<string, { user: string; content: string }>();
+  const deleted = new Set<string>();
+  const trace: string[] = [];
+
+  const check = (holds: boolean, what: string, ...seen: unknown[]) => {
+    if (!holds) throw new Error(`${what}${seen.map((each) => `\n  ${JSON.stringify(each)}`).join('')}`);
+  };
+  const equal = (what: string, is: unknown, ought: unknown) =>
+    check(isDeepStrictEqual(is, ought), what, { is }, { ought });
+  const pick = <Value>(values: Value[], fromNewest: number): Value | undefined =>
+    values.at(-1 - (fromNewest % Math.max(1, values.length)));
+
+  // The three promises by name, whatever the model says.
+  async function existingIsTrue(key: string, content: string) {
+    const trusted = [...model.live].find((file) => file.key === key);
+    const strangersWork = trusted !== undefined && !model.holdsRightBytes(trusted);
+    check(
+      strangersWork || (await world.object(key)) === content,
+      `EXISTING was false: ${key} does not hold it`,
+    );
+    counts.existingTrue++;
+  }
+  function isOwn(user: string, key: string) {
+    check(owners.get(key) === user, `${user} saw another's row: ${key} is ${owners.get(key) ?? 'nobody'}'s`);
+    counts.answersOwn++;
+  }
+  async function nothingAcknowledgedIsLost() {
+    for (const [key, { user, content }] of uploaded) {
+      const { download } = await world.download(user, key).catch((error: unknown) => {
+        throw new Error(`an acknowledged upload was lost: ${key} of ${user}`, { cause: error });
+      });
+      const response = await fetch(download.url);
+      check((await response.text()) === content, `an acknowledged upload was lost: ${key} has other bytes`);
+      counts.uploadsKept++;
+    }
+    for (const key of deleted) {
+      check((await world.object(key)) === undefined, `an acknowledged delete was lost: ${key} is back`);
+      counts.deletesKept++;
+    }
+  }
+
+  /** The answer, or the failure as the caller sees it. */
+  async function outcome<Answer>(call: Promise<Answer>): Promise<{ answer: Answer } | { refused: Refusal }> {
+    try {
+      return { answer: await call };
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      const { reason, message, metadata } = error;
+      return { refused: { reason, message, metadata } };
+    }
+  }
+  interface Refusal {
+    reason: string;
+    message: string;
+    metadata: Record<string, string>;
+  }
+  /** The same for a key of another, of nobody, and of a deleted file: nothing but what was sent. */
+  const notFound = (key: string): Refusal => ({
+    reason: 'FILE_NOT_FOUND',
+    message: `no file has the key "${key}"`,
+    metadata: { s3_key: key },
+  });
+
+  function shown(file: ModelFile) {
+    return {
+      userId: file.user,
+      s3Key: file.key,
+      filename: file.filename,
+      mimeType: file.mimeType,
+      fingerprint: fingerprintOf(file.content),
+      state: file.state,
+      ...(file.state === 'ready' && {
+        size: file.content.length,
+        etag: fingerprintOf(file.content),
+        lastModified: new Date(file.lastModifiedMs),
+      }),
+    };
+  }
+  function expectShown(what: string, is: object, file: ModelFile) {
+    const ought = shown(file);
+    equal(what, Object.fromEntries(Object.keys(ought).map((key) => [key, Reflect.get(is, key)])), ought);
+    isOwn(file.user, file.key);
+  }
+
+  async function create(step: Asked): Promise<string> {
+    const user = users[step.user] ?? id;
+    const content = CONTENTS[step.content] ?? STRANGE;
+    const ask = {
+      filename: NAMES[step.name] ?? '',
+      mimeType: MIME_TYPES[step.type] ?? '',
+      content,
+      plainKey: `${usersInKeys(id)[step.user]}_${NAMES_IN_KEYS[step.name]}`,
+    };
+    const rule = model.create(user, ask, world.now());
+    const took = await outcome(
+      world.create(user, {
+        ...ask,
+        md5: md5(content),
+        ...(step.tellsSize && { size: BigInt(content.length) }),
+      }),
+    );
+    const told = `${user} creates ${ask.filename} (${content})`;
+    if ('refused' in took) {
+      check(rule.type === 'too many', `${told}: refused`, took, rule);
+      equal(told, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
+      return `${told}: too many`;
+    }
+    const { answer } = took;
+    equal(`${told}: the md5`, answer.md5, md5(content));
+    if (answer.type === 'existing') {
+      await existingIsTrue(answer.s3Key, content);
+      const file = rule.type === 'too many' ? rule.arrived : rule.file;
+      check(file !== undefined && rule.type !== 'new', `${told}: EXISTING`, rule);
+      equal(`${told}: the key`, answer.s3Key, file?.key);
+      if (file && rule.type === 'too many') model.look(file, world.now());
+      isOwn(user, answer.s3Key);
+      return `${told}: EXISTING ${answer.s3Key}`;
+    }
+    check(rule.type === 'new', `${told}: NEW`, answer, rule);
+    if (rule.type === 'new') expectKey(told, answer.s3Key, rule, ask.plainKey);
+    equal(`${told}: what the PUT must send`, answer.upload.requiredHeaders, {
+      'Content-Type': ask.mimeType,
+      'Content-MD5': md5(content),
+      ...(step.tellsSize && { 'Content-Length': String(content.length) }),
+    });
+    handedOut(user, ask, answer);
+    return `${told}: NEW ${answer.s3Key}`;
+  }
+
+  function expectKey(
+    told: string,
+    key: string,
+    rule: { file: ModelFile | undefined; plainKey?: 'yes' | 'no' | 'either' },
+    plainKey: string,
+  ) {
+    if (rule.file !== undefined) return equal(`${told}: the key`, key, rule.file.key);
+    // A key is bound to one content for as long as a URL may write to it.
+    const bound = urls.find(
+      (url) => url.key === key && world.now() < url.endMs + rules.longestUploadSeconds * 1_000,
+    );
+    check(bound === undefined, `${told}: the key ${key} is given anew while a URL for it may live`, bound);
+    check(![...model.live].some((file) => file.key === key), `${told}: ${key} is another file's`);
+    const [stem = '', extension = ''] = plainKey.split('.txt', 1).concat('.txt');
+    const suffixed =
+      key.startsWith(`${stem}-`) && key.endsWith(extension) && key.length === plainKey.length + 9;
+    check(key === plainKey || suffixed, `${told}: ${key} is no key of its name`);
+    check(rule.plainKey !== 'yes' || key === plainKey, `${told}: ${plainKey} is free`, key);
+    check(rule.plainKey !== 'no' || suffixed, `${told}: ${plainKey} is taken`);
+  }
+
+  function handedOut(
+    user: string,
+    ask: Parameters<typeof model.handedOut>[1],
+    answer: UploadAnswer & { type: 'new' },
+  ) {
+    const { url, requiredHeaders: headers, expireTime } = answer.upload;
+    const endMs = expireTime.getTime();
+    check(
+      Math.abs(endMs - world.now() - rules.urlSeconds * 1_000) <= 1_000,
+      'the URL lives as long as it says',
+    );
+    model.handedOut(user, ask, answer.s3Key, endMs);
+    owners.set(answer.s3Key, user);
+    isOwn(user, answer.s3Key);
+    deleted.delete(answer.s3Key);
+    urls.push({ user, key: answer.s3Key, content: ask.content, url, headers, endMs });
+  }
+
+  /** S3 has said 200, so the bytes are the user's to keep. */
+  function landed({ user, key, content, headers }: HandedOut) {
+    counts.puts++;
+    const lastModifiedMs = Math.floor(world.now() / 1_000) * 1_000;
+    model.bucket.set(key, {
+      content,
+      mimeType: headers['Content-Type'] ?? '',
+      lastModifiedMs,
+      stranger: false,
+    });
+    if (model.fileOf(user, key) !== undefined) uploaded.set(key, { user, content });
+  }
+
+  async function put({ url: fromNewest, how }: Step & { do: 'put' }): Promise<string | undefined> {
+    const handed = pick(urls, fromNewest);
+    if (handed === undefined) return undefined;
+    const { key, content, headers, endMs } = handed;
+    const bytes = how === 'right' || how === 'other type' ? content : 'x'.repeat(content.length);
+    const sent = {
+      ...headers,
+      ...(how === 'other digest' && { 'Content-MD5': md5(bytes) }),
+      ...(how === 'other type' && { 'Content-Type': 'text/html' }),
+    };
+    const { status } = await putTo(handed.url, sent, bytes);
+    const accepted = how === 'right' && world.now() < endMs;
+    const told = `PUT ${key} (${how}, ${Math.round((world.now() - endMs) / MINUTE_MS)} min after its end)`;
+    check((status === 200) === accepted, `${told}: ${status}`);
+    if (accepted) landed(handed);
+    else counts.putsRefused++;
+    return `${told}: ${status}`;
+  }
+
+  async function begin({ url: fromNewest }: Step & { do: 'begin' }): Promise<string | undefined> {
+    const handed = pick(urls, fromNewest);
+    if (handed === undefined) return undefined;
+    const upload = await world.beginPut(handed.url, handed.headers, handed.content);
+    check((typeof upload === 'object') === world.now() < handed.endMs, `begin PUT ${handed.key}`, upload);
+    if (typeof upload === 'object') underWay.push({ handed, upload });
+    else counts.putsRefused++;
+    return `begin PUT ${handed.key}: ${typeof upload === 'object' ? 'under way' : upload}`;
+  }
+
+  async function land(): Promise<string | undefined> {
+    const first = underWay.shift();
+    if (first === undefined) return undefined;
+    equal(`${first.handed.key} lands`, await first.upload.finish(), 200);
+    landed(first.handed);
+    if (world.now() > first.handed.endMs) counts.putsLate++;
+    return `PUT ${first.handed.key} lands`;
+  }
+
+  async function list({ user: index, pageSize, prefix }: Step & { do: 'list' }): Promise<string> {
+    const user = users[index] ?? id;
+    model.lookAtPending(user, prefix, world.now());
+    const ought = model.listed(user, prefix);
+    const files = [];
+    for (let pageToken = ''; ; ) {
+      const page = await world.list(user, { pageSize, pageToken, filenamePrefix: prefix });
+      files.push(...page.files);
+      check(pageSize === 0 || page.files.length <= pageSize, 'a page is larger than asked for');
+      if (page.nextPageToken === '') break;
+      if (page.files.length < (pageSize || 100)) counts.pagesShort++;
+      pageToken = page.nextPageToken;
+    }
+    const told = `${user} lists "${prefix}*" by ${pageSize}`;
+    for (const file of files) isOwn(user, file.s3Key);
+    equal(
+      told,
+      files.map((file) => file.s3Key),
+      ought.map((file) => file.key),
+    );
+    for (const [i, file] of ought.entries()) expectShown(told, files[i] ?? {}, file);
+    return `${told}: ${files.length}`;
+  }
+
+  /** The next page of a list that may have begun long ago; the first, where none is under way. */
+  async function page({ user: index, pageSize }: Step & { do: 'page' }): Promise<string> {
+    const user = users[index] ?? id;
+    const nowMs = world.now();
+    let walk = walks.get(user);
+    if (walk === undefined) {
+      model.lookAtPending(user, '', nowMs);
+      walk = { user, pageSize, token: '', began: model.listed(user, '').map(placeOf), seen: [] };
+      walks.set(user, walk);
+    }
+    const { files, nextPageToken } = await world.list(user, {
+      pageSize: walk.pageSize,
+      pageToken: walk.token,
+      filenamePrefix: '',
+    });
+    const told = `${user} reads ${walk.token === '' ? 'a first' : 'the next'} page`;
+    for (const file of files) {
+      const known = model.fileOf(user, file.s3Key);
+      check(known?.state === 'ready', `${told}: ${file.s3Key} is not READY`);
+      if (known) expectShown(told, file, known);
+      walk.seen.push({ key: file.s3Key, lastModifiedMs: file.lastModified.getTime() });
+    }
+    walk.token = nextPageToken;
+    if (nextPageToken === '') {
+      walks.delete(user);
+      const names = walk.seen.map((place) => JSON.stringify(place));
+      equal(`${told}: a row came twice`, new Set(names).size, names.length);
+      const still = new Set(model.listed(user, '').map((file) => JSON.stringify(placeOf(file))));
+      const skipped = walk.began
+        .map((place) => JSON.stringify(place))
+        .filter((place) => still.has(place) && !names.includes(place));
+      equal(`${told}: the last one, and rows were skipped`, skipped, []);
+    }
+    return `${told}: ${files.length}`;
+  }
+
+  function keyAndUser(step: { key: number; as: 'owner' | 'other' }) {
+    const key = pick([...owners.keys()], step.key);
+    if (key === undefined) return undefined;
+    const owner = owners.get(key) ?? id;
+    const other = users[(users.indexOf(owner) + 1) % users.length] ?? id;
+    return { key, user: step.as === 'owner' ? owner : other };
+  }
+
+  async function get(step: Step & { do: 'get' }): Promise<string | undefined> {
+    const of = keyAndUser(step);
+    if (of === undefined) return undefined;
+    const rule = model.get(of.user, of.key, world.now());
+    const took = await outcome(world.get(of.user, of.key));
+    const told = `${of.user} gets ${of.key}`;
+    if (rule.found !== undefined) {
+      check('answer' in took, `${told}: refused`, took, rule);
+      if ('answer' in took) expectShown(told, took.answer, rule.found);
+      return `${told}: ${rule.found.state}`;
+    }
+    expectNotFound(told, took, of.key, rule.mismatch);
+    return `${told}: ${rule.mismatch ? 'other bytes' : 'not found'}`;
+  }
+
+  function expectNotFound(told: string, took: object, key: string, mismatch: boolean) {
+    const reason = 'refused' in took ? (took.refused as Refusal).reason : took;
+    if (mismatch) equal(told, reason, 'CONTENT_MISMATCH');
+    else equal(told, took, { refused: notFound(key) });
+  }
+
+  async function download(step: Step & { do: 'download' }): Promise<string | undefined> {
+    const of = keyAndUser(step);
+    if (of === undefined) return undefined;
+    const rule = model.get(of.user, of.key, world.now());
+    const took = await outcome(world.download(of.user, of.key));
+    const told = `${of.user} downloads ${of.key}`;
+    if (rule.found === undefined) {
+      expectNotFound(told, took, of.key, rule.mismatch);
+      return `${told}: refused`;
+    }
+    if (rule.found.state === 'pending') {
+      equal(told, 'refused' in took && took.refused.reason, 'UPLOAD_INCOMPLETE');
+      return `${told}: incomplete`;
+    }
+    check('answer' in took, `${told}: refused`, took);
+    if (!('answer' in took)) return undefined;
+    expectShown(told, took.answer.file, rule.found);
+    const response = await fetch(took.answer.download.url);
+    const bytes = await response.text();
+    const object = model.bucket.get(of.key);
+    if (object === undefined) equal(`${told}: within the trust window`, response.status, 404);
+    else equal(`${told}: the bytes`, bytes, object.content);
+    return `${told}: ${response.status}`;
+  }
+
+  async function remove(step: Step & { do: 'delete' }): Promise<string | undefined> {
+    const of = keyAndUser(step);
+    if (of === undefined) return undefined;
+    const known = model.delete(of.user, of.key, world.now());
+    const took = await outcome(world.delete(of.user, of.key));
+    const told = `${of.user} deletes ${of.key}`;
+    if (!known) equal(told, took, { refused: notFound(of.key) });
+    else {
+      equal(told, took, { answer: undefined });
+      uploaded.delete(of.key);
+      deleted.add(of.key);
+    }
+    return `${told}: ${known ? 'done' : 'not found'}`;
+  }
+
+  async function sweep(): Promise<string> {
+    const swept = await world.sweep();
+    counts.sweeps++;
+    counts.rowsSwept += swept.length;
+    for (const { key, outcome: did } of swept) {
+      if (did === 'expired' && isCut([...model.live].find((file) => file.key === key)?.content ?? ''))
+        counts.givenUp++;
+      model.swept(key, did, world.now());
+    }
+    return `sweep: ${swept.map(({ key, outcome: did }) => `${key} ${did}`).join(', ') || 'nothing'}`;
+  }
+
+  async function stranger(
+    step: Step & { do: 'stranger removes' | 'stranger writes' },
+  ): Promise<string | undefined> {
+    const key = pick([...owners.keys()], step.key);
+    if (key === undefined) return undefined;
+    uploaded.delete(key);
+    if (step.do === 'stranger removes') {
+      await world.strangerRemoves(key);
+      model.bucket.delete(key);
+      return `a stranger removes ${key}`;
+    }
+    const content = CONTENTS[step.content] ?? STRANGE;
+    const mimeType = 'application/x-strange';
+    await world.strangerWrites(key, content, mimeType);
+    const lastModifiedMs = Math.floor(world.now() / 1_000) * 1_000;
+    model.bucket.set(key, { content, mimeType, lastModifiedMs, stranger: true });
+    deleted.delete(key);
+    return `a stranger writes "${content}" into ${key}`;
+  }
+
+  const isMultipart = stepsInParts({
+    world,
+    rules,
+    model,
+    users,
+    owners,
+    uploaded,
+    deleted,
+    check,
+    equal,
+    pick,
+    outcome,
+    isOwn,
+    existingIsTrue,
+    expectKey,
+    expectNotFound,
+    expectShown,
+    plainKeyOf: (user, name) => `${usersInKeys(id)[user]}_${NAMES_IN_KEYS[name]}`,
+  });
+
+  const edgesMs = () => [...model.edgesMs(), ...urls.map(({ endMs }) => endMs)];
+
+  async function jumpToEdge(step: Step & { do: 'jump to an edge' }): Promise<string | undefined> {
+    const ahead = [...new Set(edgesMs())]
+      .filter((edge) => edge > world.now() + 2 * MINUTE_MS)
+      .sort((a, b) => a - b);
+    const edge = ahead[step.edge % Math.max(1, ahead.length)];
+    if (edge === undefined) return undefined;
+    const told = await jump((edge - world.now()) / MINUTE_MS + (step.side === 'after' ? 1 : -1));
+    return step.andSweep ? `${told}; ${await sweep()}` : told;
+  }
+
+  async function jump(minutes: number): Promise<string> {
+    let untilMs = world.now() + minutes * MINUTE_MS;
+    while (edgesMs().some((edge) => Math.abs(edge - untilMs) < EDGE_MS)) untilMs += EDGE_MS;
+    // No upload takes longer than the longest.
+    for (const late of underWay.filter(
+      ({ handed }) => untilMs > handed.endMs + rules.longestUploadSeconds * 1_000 - EDGE_MS,
+    )) {
+      late.upload.abort();
+      underWay.splice(underWay.indexOf(late), 1);
+    }
+    await world.jump(untilMs - world.now());
+    return `${Math.round(minutes)} minutes pass`;
+  }
+
+  async function take(step: Step): Promise<string | undefined> {
+    switch (step.do) {
+      case 'create':
+        return create(step);
+      case 'upload': {
+        const asked = urls.length;
+        const told = await create(step);
+        return urls.length === asked ? told : `${told}; ${await put({ do: 'put', url: 0, how: 'right' })}`;
+      }
+      case 'put':
+        return put(step);
+      case 'begin':
+        return begin(step);
+      case 'land':
+        return land();
+      case 'begin parts':
+        return isMultipart.begin(step);
+      case 'send part':
+        return isMultipart.send(step);
+      case 'send the rest':
+        return isMultipart.sendTheRest(step);
+      case 'complete':
+        return isMultipart.complete(step);
+      case 'S3 loses the upload':
+        return isMultipart.lose(step);
+      case 'list':
+        return list(step);
+      case 'page':
+        return page(step);
+      case 'get':
+        return get(step);
+      case 'download':
+        return download(step);
+      case 'delete':
+        return remove(step);
+      case 'sweep':
+        return sweep();
+      case 'claim and die':
+        return `a sweeper dies with ${await world.claimAndDie()} rows`;
+      case 'jump':
+        return jump(step.minutes);
+      case 'jump to an edge':
+        return jumpToEdge(step);
+      default:
+        return stranger(step);
+    }
+  }
+
+  /** Long afterwards nobody has to clean up anything. */
+  async function end(): Promise<void> {
+    for (const { upload } of underWay.splice(0)) upload.abort();
+    walks.clear();
+    trace.push(await jump(rules.urlSeconds / 60 + 1));
+    for (const { url, headers, content } of urls.slice(-8)) {
+      equal('a URL after its end', (await putTo(url, headers, content)).status, 403);
+    }
+    await settle();
+    // Who asks for a file that a stranger has damaged finds it out, and then it goes, too.
+    const damaged = [...model.live].filter((file) => file.state === 'ready' && !model.holdsRightBytes(file));
+    for (const { user, key } of damaged) {
+      model.get(user, key, world.now());
+      await outcome(world.get(user, key));
+    }
+    await settle();
+    await tableAndBucketAgree();
+    for (const user of [0, 1, 2]) trace.push(await list({ do: 'list', user, pageSize: 2, prefix: '' }));
+    await nothingAcknowledgedIsLost();
+
+    // What a stranger wrote is not ours to remove; its key stays taken until he does.
+    const strange = [...model.live].filter((file) => file.state === 'pending');
+    if (strange.length === 0) return;
+    for (const { key } of strange) {
+      await world.strangerRemoves(key);
+      model.bucket.delete(key);
+    }
+    await settle();
+    await tableAndBucketAgree();
+  }
+
+  async function settle() {
+    // A week, a day, and what is given up then is a tombstone for another.
+    for (const days of [9, 2]) {
+      trace.push(await jump((days * DAY_MS) / MINUTE_MS));
+      trace.push(await sweep());
+    }
+    // The slow ones are not due again at once.
+    equal('a second sweep finds nothing due', (await world.sweep()).length, 0);
+  }
+
+  async function tableAndBucketAgree() {
+    equal('no tombstone is left', [...model.tombstones.keys()], []);
+    const [rows, objects] = await Promise.all([world.rows(), world.objects(id)]);
+    const byKey = (a: string[], b: string[]) => ((a[0] ?? '') < (b[0] ?? '') ? -1 : 1);
+    equal(
+      'the table, at the end',
+      rows.map((row) => [row.s3_key, row.user_id, row.state]).sort(byKey),
+      [...model.live].map((file) => [file.key, file.user, file.state]).sort(byKey),
+    );
+    equal(
+      'the bucket, at the end',
+      [...objects].sort(byKey),
+      [...model.bucket].map(([key, { content }]) => [key, content]).sort(byKey),
+    );
+    equal(
+      'uploads in parts, at the end',
+      (await world.uploads(id)).sort(),
+      [...model.live].flatMap(({ parts, key }) => (parts?.open ? [key] : [])).sort(),
+    );
+    for (const file of model.live) {
+      const strange = model.bucket.get(file.key)?.stranger === true && !model.holdsRightBytes(file);
+      check(
+        file.state === 'ready' ? model.holdsRightBytes(file) : strange,
+        `${file.key} is left ${file.state}, and ought not to be`,
+      );
+    }
+    for (const [key, { stranger: strange }] of model.bucket) {
+      const ready = [...model.live].some((file) => file.key === key && file.state === 'ready');
+      check(ready || strange, `${key} is an orphan`);
+    }
+  }
+
+  await world.reset();
+  counts.runs++;
+  try {
+    for (const step of steps) {
+      trace.push(`… ${JSON.stringify(step)}`);
+      const told = await take(step);
+      trace.pop();
+      if (told === undefined) continue;
+      counts.steps++;
+      trace.push(told);
+      equal('nothing failed behind the caller', world.faults, []);
+    }
+    trace.push('the end:');
+    await end();
+    equal('nothing failed behind the caller', world.faults, []);
+  } catch (error) {
+    for (const { upload } of underWay) upload.abort();
+    const lines = trace.map((line) => `  ${line.replaceAll(id, 'u')}`).join('\n');
+    throw new Error(`${(error as Error).message.replaceAll(id, 'u')}\n after\n${lines}`, { cause: error });
+  }
+}

@@ -1,0 +1,54 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Rules } from './model.ts';
+import { openWorld, type World } from './model-fixture.ts';
+import { counts, run } from './model-run.ts';
+import { CANCELLED, IN_PARTS, RARE, steps } from './model-steps.ts';
+
+const RULES: Rules = {
+  urlSeconds: 3_600,
+  multipartSeconds: 604_800,
+  verificationTtlSeconds: 900,
+  longestUploadSeconds: 86_400,
+  pendingMax: 3,
+  pendingMultipartMax: 2,
+  // So that most lists of a prefix have pages that are not full.
+  examinedMax: 2,
+};
+
+const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
+const runs = Number(TEST_RUNS || (TEST_LONG ? 2_000 : 90));
+const seed = Number(TEST_SEED || Math.floor(Math.random() * 2 ** 31));
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld(RULES);
+});
+afterAll(() => world.close());
+
+it('whatever users, strangers, sweepers and time do, everyone sees what is true', {
+  timeout: 1_800_000,
+}, async () => {
+  const startMs = performance.now();
+  try {
+    await fc.assert(
+      fc.asyncProperty(steps, (sequence) => run(world, RULES, sequence)),
+      {
+        numRuns: runs,
+        seed,
+        examples: [...RARE, ...IN_PARTS, ...CANCELLED].map((sequence) => [sequence]),
+        ...(TEST_PATH && { path: TEST_PATH }),
+      },
+    );
+  } finally {
+    const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
+    const { existingTrue, answersOwn, pagesShort, uploadsKept, deletesKept, ...done } = counts;
+    process.stdout.write(
+      `model: seed ${seed}, ${seconds} s; ${done.runs} runs, ${done.steps} steps, ${done.puts} PUTs, ` +
+        `${done.putsLate} late and ${done.putsRefused} refused, ${done.sweeps} sweeps of ${done.rowsSwept} rows, ${pagesShort} pages not full and not the last; ${existingTrue} EXISTING ` +
+        `were true, ${answersOwn} rows the caller's own, ${uploadsKept} uploads and ${deletesKept} deletes kept; ${done.parts} parts and ${done.partsRefused} refused, ${done.resumed} resumed, ${done.completed} completed, ${done.uploadsLost} lost by S3, ${done.givenUp} given up\n`,
+    );
+  }
+  // A test that did nothing would hold as well.
+  for (const [what, count] of Object.entries(counts)) expect(count, what).toBeGreaterThan(0);
+});

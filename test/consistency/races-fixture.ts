@@ -1,0 +1,241 @@
+/** Several instances of the service at once, each with its own pool and its own client, on one Postgres and one bucket. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GetObjectCommand, NoSuchKey, paginateListObjectsV2 } from '@aws-sdk/client-s3';
+import pg from 'pg';
+import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
+import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
+import { createPresignedUpload, type UploadAnswer } from '../../src/files/create-presigned-upload.ts';
+import { deleteFile } from '../../src/files/delete-file.ts';
+import type { UserFile } from '../../src/files/file.ts';
+import { FileError, type Reason } from '../../src/files/file-error.ts';
+import { getFile } from '../../src/files/get-file.ts';
+import { listFiles } from '../../src/files/list-files.ts';
+import type { DueFile } from '../../src/files/ports.ts';
+import { type Swept, sweepOne } from '../../src/files/sweep.ts';
+import { createDatabase as createRunner } from '../../src/postgres/database.ts';
+import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { createClient } from '../../src/s3/client.ts';
+import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
+import { createObjectStore } from '../../src/s3/objects.ts';
+import { createPresigner } from '../../src/s3/presign.ts';
+import { createSend } from '../../src/s3/send.ts';
+import { createSign } from '../../src/s3/sign.ts';
+import { createSweeper } from '../../src/sweeper.ts';
+import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
+import { createDatabase } from '../harness/database.ts';
+import { ample } from '../harness/deadline.ts';
+import { putTo } from '../harness/put.ts';
+import { md5 } from '../harness/random.ts';
+
+export const PART_BYTES = LEAST_PART_BYTES;
+const PART_RULE = { unitBytes: PART_BYTES, maxBytes: 1_000 * PART_BYTES };
+
+const CALL_TIMEOUT_MS = 20_000;
+const INSTANCE_CONNECTIONS = 20;
+
+const LIMITS: StoreLimits = {
+  urlSeconds: 3_600,
+  verificationTtlSeconds: 900,
+  longestUploadSeconds: 86_400,
+  multipartSeconds: 604_800,
+  pendingMax: 1_000,
+  pendingMultipartMax: 100,
+};
+
+export type Instance = ReturnType<typeof openInstance>;
+export type RacesWorld = Awaited<ReturnType<typeof openRacesWorld>>;
+
+export interface Sweep {
+  /** As they were claimed. */
+  claimed: string[];
+  outcomes: Map<string, Swept>;
+}
+
+export const keyOf = (due: DueFile) => (due.state === 'deleted' ? due.ref.s3Key : due.file.s3Key);
+
+function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faults: unknown[]) {
+  const pool = new pg.Pool({ connectionString: url, max: INSTANCE_CONNECTIONS });
+  // Ended, its connections may still be open when the database is dropped.
+  pool.on('error', () => undefined);
+  const observe = <Result>(_: string, run: () => Promise<Result>) => run();
+  const store = createFileStore(createRunner(pool, observe), limits);
+  const place = { ...bucket, forcePathStyle: true };
+  const client = createClient(place);
+  const ports = {
+    store,
+    objects: createObjectStore(client, place, createSend(observe)),
+    multipart: createMultipartStore(client, bucket.bucket, createSend(observe)),
+    presigner: createPresigner(createSign(client, place), {
+      uploadSeconds: limits.urlSeconds,
+      downloadSeconds: 300,
+    }),
+    observer: {
+      contentMismatch: (ref: unknown) => void faults.push(ref),
+      storageFailed: (step: string, fault: unknown) => void faults.push(new Error(step, { cause: fault })),
+    },
+  };
+  const deadline = () => Date.now() + CALL_TIMEOUT_MS;
+  const [create, list, get, download, remove] = [
+    createPresignedUpload(ports),
+    listFiles(ports),
+    getFile(ports),
+    createPresignedDownload(ports),
+    deleteFile(ports),
+  ];
+  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: limits.multipartSeconds });
+  const presignParts = createPresignedParts(ports);
+  const complete = completeMultipartUpload(ports);
+  const step = sweepOne(ports);
+  return {
+    store,
+    create: (user: string, filename: string, content: string) =>
+      create(user, { filename, mimeType: 'text/plain', md5: md5(content) }, deadline()),
+    begin(user: string, filename: string, parts: string[]) {
+      const size = BigInt(parts.join('').length);
+      const partMd5s = parts.map((part) => Buffer.from(md5(part), 'base64'));
+      return begin(user, { filename, mimeType: 'video/mp4', size, partMd5s }, deadline());
+    },
+    presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
+      presignParts(user, { s3Key, partNumbers }, deadline()),
+    complete: (user: string, key: string) => complete(user, key, deadline()),
+    async list(user: string): Promise<UserFile[]> {
+      const page = { pageSize: 1_000, pageToken: '', filenamePrefix: '' };
+      return (await list(user, page, deadline())).files;
+    },
+    get: (user: string, key: string) => get(user, key, deadline()),
+    download: (user: string, key: string) => download(user, key, deadline()),
+    delete: (user: string, key: string) => remove(user, key, deadline()),
+    /** One round of this instance's sweeper. */
+    async sweep(): Promise<Sweep> {
+      const done: Sweep = { claimed: [], outcomes: new Map() };
+      await createSweeper({
+        store: {
+          ...store,
+          async leaseDue(limit, leaseSeconds) {
+            const batch = await store.leaseDue(limit, leaseSeconds, ample());
+            done.claimed.push(...batch.map(keyOf));
+            return batch;
+          },
+        },
+        async sweepOne(due) {
+          const outcome = await step(due, ample());
+          done.outcomes.set(keyOf(due), outcome);
+          return outcome;
+        },
+        intervalSeconds: 1,
+        onSwept: () => undefined,
+        onOverdue: () => undefined,
+        onError: (fault) => void faults.push(fault),
+      }).sweep();
+      return done;
+    },
+    async close() {
+      await pool.end();
+      client.destroy();
+    },
+  };
+}
+
+export async function openRacesWorld(instances: number, limits: Partial<StoreLimits> = {}) {
+  const [database, bucket] = await Promise.all([
+    createDatabase(),
+    openTestBucket({ minPartBytes: PART_BYTES }),
+  ]);
+  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  // Ended, its connections may still be open when the database is dropped.
+  pool.on('error', () => undefined);
+  await migrate(pool);
+  const owner = createClient({ ...bucket, forcePathStyle: true });
+  /** What failed where no caller was told; nothing may. */
+  const faults: unknown[] = [];
+  const opened = Array.from({ length: instances }, () =>
+    openInstance(database.url, bucket, { ...LIMITS, ...limits }, faults),
+  );
+  return {
+    pool,
+    faults,
+    /** Round about. */
+    instance(index: number): Instance {
+      const instance = opened[index % opened.length];
+      if (instance === undefined) throw new Error('no instances');
+      return instance;
+    },
+    instances: opened,
+    /** Postgres's clock is the only one that rows have: they all grow older. */
+    async later(seconds: number): Promise<void> {
+      await pool.query(
+        `update files set create_time = create_time - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s',
+         url_expire_at = url_expire_at - $1 * interval '1 s', due_at = due_at - $1 * interval '1 s'`,
+        [seconds],
+      );
+    },
+    /** Long after all URLs are dead: what the sweeper leaves is for good. */
+    async settle(): Promise<void> {
+      for (let round = 0; round < 4; round++) {
+        await this.later(9 * 86_400);
+        await this.instance(round).sweep();
+      }
+    },
+    async rows(user?: string): Promise<{ s3_key: string; state: string; fingerprint: string }[]> {
+      const { rows } = await pool.query(
+        `select s3_key, state, encode(fingerprint, 'base64') as fingerprint from files
+         where $1::text is null or user_id = $1 order by s3_key`,
+        [user],
+      );
+      return rows;
+    },
+    /** Uploads in parts under way, of anybody. */
+    uploads: () => bucket.uploads(),
+    /** Behind the service's back. */
+    async abortAll(): Promise<void> {
+      await Promise.all((await bucket.uploads()).map((upload) => bucket.abort(upload)));
+    },
+    /** What is truly in the bucket, read past the service. */
+    async keys(prefix: string): Promise<string[]> {
+      const keys: string[] = [];
+      const pages = paginateListObjectsV2({ client: owner }, { Bucket: bucket.bucket, Prefix: prefix });
+      for await (const { Contents = [] } of pages) keys.push(...Contents.map(({ Key = '' }) => Key));
+      return keys;
+    },
+    async read(key: string): Promise<string | undefined> {
+      try {
+        const { Body } = await owner.send(new GetObjectCommand({ Bucket: bucket.bucket, Key: key }));
+        return await Body?.transformToString();
+      } catch (error) {
+        if (error instanceof NoSuchKey) return undefined;
+        throw error;
+      }
+    },
+    async close(): Promise<void> {
+      owner.destroy();
+      await Promise.all(opened.map((instance) => instance.close()));
+      await pool.end();
+      await database.drop();
+      await bucket.stop();
+    },
+  };
+}
+
+export async function upload(answer: UploadAnswer, content: string): Promise<number> {
+  if (answer.type !== 'new') throw new Error(`${answer.s3Key} is there already`);
+  return (await putTo(answer.upload.url, answer.upload.requiredHeaders, content)).status;
+}
+
+/** The answer, or why it was refused. */
+export async function answered<Answer>(call: Promise<Answer>): Promise<Answer | Reason> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof FileError) return error.reason;
+    throw error;
+  }
+}
+
+/** Up to so many milliseconds, so that each repetition meets in another order. */
+export const jitter = (maxMs: number) => sleep(Math.random() * maxMs);
+
+export const times = <Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => run(index)));

@@ -1,0 +1,299 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
+import { putTo } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
+import {
+  answered,
+  type Instance,
+  jitter,
+  openRacesWorld,
+  PART_BYTES,
+  type RacesWorld,
+  times,
+} from './races-fixture.ts';
+
+/** Repetitions: each meets in another order. */
+const rounds = (short: number) => (LONG ? short * 5 : short);
+vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
+
+let world: RacesWorld;
+beforeAll(async () => {
+  world = await openRacesWorld(2);
+});
+afterEach(async () => {
+  await world.pool.query('delete from files');
+  expect(world.faults.splice(0)).toEqual([]);
+});
+afterAll(async () => {
+  await world.close();
+  const told = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
+  process.stdout.write(`races in parts: ${told.join(', ')}\n`);
+});
+
+const counts = {
+  'twenty begins of one content': 0,
+  'completes of one upload': 0,
+  'completes against a delete': 0,
+  'begins against a delete': 0,
+  'resumes against a sweeper that gives up': 0,
+  'completes against a sweeper that gives up': 0,
+  'resumes of two processes': 0,
+};
+
+const film = (what: string): string[] =>
+  ['1', '2', '3'].map((n) =>
+    md5(`${what} ${n}`)
+      .repeat(PART_BYTES)
+      .slice(0, n === '3' ? 3 : PART_BYTES),
+  );
+
+/** @returns S3's answers */
+async function putParts(instance: Instance, user: string, key: string, parts: string[], numbers: number[]) {
+  const { urls } = await instance.presignParts(user, key, numbers);
+  return Promise.all(
+    urls.map(async ({ number, url, requiredHeaders }) => {
+      const { status } = await putTo(url, requiredHeaders, parts[number - 1] ?? '');
+      return status;
+    }),
+  );
+}
+
+const ALL = [1, 2, 3];
+
+/** In the end a READY file has its bytes, nothing else is in the bucket, and nobody has left a part. */
+async function nothingElseIsLeft(user: string, whole: string | undefined, key?: string): Promise<void> {
+  await world.settle();
+  const keys = await world.keys(user);
+  expect(await world.rows(user)).toMatchObject(keys.map((s3_key) => ({ s3_key, state: 'ready' })));
+  expect(keys).toEqual(whole === undefined ? [] : [key ?? expect.any(String)]);
+  for (const each of keys) expect(await world.read(each), 'READY without its bytes').toBe(whole);
+  expect(await world.uploads(), 'parts are left').toEqual([]);
+}
+
+describe('twenty begins of one content at once', () => {
+  it.each([
+    ['of a new one', 3],
+    ['of one that S3 has lost', 5],
+  ])('%s, are one upload: whatever part any of them sends counts', async (which, short) => {
+    for (let round = 0; round < rounds(short); round++) {
+      const [user, parts] = [newUser(), film(`begun ${round}`)];
+      if (which === 'of one that S3 has lost') {
+        await world.instance(0).begin(user, 'a.mp4', parts);
+        await world.abortAll();
+      }
+      const landed = new Set<number>();
+      const keys = await times(20, async (i) => {
+        await jitter(10);
+        const instance = world.instance(i);
+        const answer = await instance.begin(user, 'a.mp4', parts);
+        if (answer.type !== 'new') throw new Error('nobody has completed it');
+        // At once: whoever is given an upload may use it.
+        const number = 1 + (i % 3);
+        expect(
+          await putParts(instance, user, answer.s3Key, parts, [number]),
+          'an upload that is none',
+        ).toEqual([200]);
+        landed.add(number);
+        return answer.s3Key;
+      });
+      const [key = ''] = keys;
+      expect(new Set(keys).size).toBe(1);
+      expect(
+        await world.instance(round).begin(user, 'a.mp4', parts),
+        'acknowledged parts were lost',
+      ).toMatchObject({
+        missingPartNumbers: ALL.filter((number) => !landed.has(number)),
+      });
+      expect(await world.instance(round).complete(user, key)).toMatchObject({ state: 'ready' });
+      await nothingElseIsLeft(user, parts.join(''));
+      counts['twenty begins of one content']++;
+    }
+  });
+});
+
+/** With all its parts. */
+async function uploaded(what: string) {
+  const [user, parts] = [newUser(), film(what)];
+  const { s3Key: key } = await world.instance(0).begin(user, 'a.mp4', parts);
+  expect(await putParts(world.instance(0), user, key, parts, ALL)).toEqual([200, 200, 200]);
+  return { user, parts, key, whole: parts.join('') };
+}
+
+/** Until it is heard; S3 may be at it, and say so to whoever comes second. */
+async function complete(instance: Instance, user: string, key: string) {
+  for (;;) {
+    const outcome = await answered(instance.complete(user, key));
+    if (outcome !== 'STORAGE_UNAVAILABLE') return outcome;
+    await sleep(5);
+  }
+}
+
+describe('completes of one upload at once', () => {
+  it('are one file, of which each hears', async () => {
+    for (let round = 0; round < rounds(8); round++) {
+      const { user, key, whole } = await uploaded(`completed ${round}`);
+      const outcomes = await times(6, async (i) => {
+        await jitter(10);
+        return complete(world.instance(i), user, key);
+      });
+      for (const outcome of outcomes) expect(outcome).toMatchObject({ state: 'ready', size: whole.length });
+      await nothingElseIsLeft(user, whole, key);
+      counts['completes of one upload']++;
+    }
+  });
+});
+
+describe('completes against a delete', () => {
+  it('end with the delete', async () => {
+    for (let round = 0; round < rounds(12); round++) {
+      const { user, key } = await uploaded(`completed and deleted ${round}`);
+      await Promise.all([
+        times(2, async (i) => {
+          await jitter(15);
+          // Before it, after it, or of parts that were removed at this moment.
+          const outcome = await complete(world.instance(i), user, key);
+          if (typeof outcome === 'string') expect(['FILE_NOT_FOUND', 'UPLOAD_INCOMPLETE']).toContain(outcome);
+        }),
+        (async () => {
+          await jitter(25);
+          await world.instance(1).delete(user, key);
+        })(),
+      ]);
+      expect(await world.instance(0).list(user)).toEqual([]);
+      await nothingElseIsLeft(user, undefined);
+      counts['completes against a delete']++;
+    }
+  });
+});
+
+describe('begins against a delete', () => {
+  it('are before it, or of another key, whose parts it takes not', async () => {
+    for (let round = 0; round < rounds(10); round++) {
+      const [user, parts] = [newUser(), film(`begun and deleted ${round}`)];
+      const { s3Key: old } = await world.instance(0).begin(user, 'a.mp4', parts);
+      let deleted = false;
+      const begun = await Promise.all([
+        ...Array.from({ length: 4 }, async (_, i) => {
+          await jitter(15);
+          const afterIt = deleted;
+          const answer = await world.instance(i).begin(user, 'a.mp4', parts);
+          if (afterIt) expect(answer.s3Key, 'the key of a deleted file was handed out').not.toBe(old);
+          return answer.s3Key;
+        }),
+        (async () => {
+          await jitter(15);
+          await world.instance(1).delete(user, old);
+          deleted = true;
+          return old;
+        })(),
+      ]);
+      expect(await answered(world.instance(0).complete(user, old))).toBe('FILE_NOT_FOUND');
+      const others = new Set(begun.filter((key) => key !== old));
+      expect(others.size).toBeLessThanOrEqual(1);
+      const [key] = others;
+      if (key !== undefined) {
+        expect(await putParts(world.instance(0), user, key, parts, ALL)).toEqual([200, 200, 200]);
+        expect(await complete(world.instance(1), user, key)).toMatchObject({ state: 'ready' });
+      }
+      await nothingElseIsLeft(user, key === undefined ? undefined : parts.join(''), key);
+      counts['begins against a delete']++;
+    }
+  });
+});
+
+/** Nobody has asked for a week and a day: the next sweep gives it up, unless somebody comes first. */
+const OUTLIVED_SECONDS = 8 * 86_400 + 60;
+
+describe('a sweeper that gives an upload up', () => {
+  it('takes no part from who resumes it at this moment', async () => {
+    for (let round = 0; round < rounds(5); round++) {
+      const resuming = await times(6, async (i) => {
+        const [user, parts] = [newUser(), film(`resumed ${round}`)];
+        const { s3Key } = await world.instance(i).begin(user, 'a.mp4', parts);
+        await putParts(world.instance(i), user, s3Key, parts, [1, 2]);
+        return { user, parts };
+      });
+      await world.later(OUTLIVED_SECONDS);
+      const clients = resuming.map(async ({ user, parts }, i) => {
+        await jitter(25);
+        const instance = world.instance(i);
+        const answer = await instance.begin(user, 'a.mp4', parts);
+        if (answer.type !== 'new') throw new Error('nobody has completed it');
+        // Those that it names, and no others: the rest is there, or all of it is to be sent.
+        expect(['3', '1,2,3']).toContain(answer.missingPartNumbers.join());
+        await jitter(10);
+        const statuses = await putParts(instance, user, answer.s3Key, parts, answer.missingPartNumbers);
+        expect(new Set(statuses), 'its upload was aborted').toEqual(new Set([200]));
+        expect(await complete(instance, user, answer.s3Key), 'parts were lost').toMatchObject({
+          state: 'ready',
+        });
+      });
+      const sweeping = world.instances.map(async (instance) => {
+        await jitter(10);
+        await instance.sweep();
+      });
+      await Promise.all([...clients, ...sweeping]);
+      await world.settle();
+      for (const { user, parts } of resuming) await nothingElseIsLeft(user, parts.join(''));
+      counts['resumes against a sweeper that gives up'] += resuming.length;
+    }
+  });
+
+  it('leaves no object of who completes it at this moment, and no file without its bytes', async () => {
+    for (let round = 0; round < rounds(5); round++) {
+      const completing = await times(6, () => uploaded(`completed late ${round}`));
+      await world.later(OUTLIVED_SECONDS);
+      const outcomes = completing.map(async ({ user, key }, i) => {
+        await jitter(25);
+        return complete(world.instance(i), user, key);
+      });
+      const sweeping = world.instances.map(async (instance) => {
+        await jitter(10);
+        await instance.sweep();
+      });
+      await Promise.all(sweeping);
+      for (const [i, outcome] of (await Promise.all(outcomes)).entries()) {
+        const { user, key, whole } = completing[i] ?? { user: '', key: '', whole: '' };
+        if (outcome !== 'FILE_NOT_FOUND') expect(outcome).toMatchObject({ state: 'ready' });
+        await nothingElseIsLeft(user, outcome === 'FILE_NOT_FOUND' ? undefined : whole, key);
+      }
+      counts['completes against a sweeper that gives up'] += completing.length;
+    }
+  });
+});
+
+describe('two processes that resume one upload', () => {
+  it.each(['under way', 'that S3 has lost', 'whose name was never written down'])(
+    '%s, send what is missing into one',
+    async (which) => {
+      for (let round = 0; round < rounds(4); round++) {
+        const [user, parts] = [newUser(), film(`resumed by two ${round}`)];
+        const { s3Key: key } = await world.instance(0).begin(user, 'a.mp4', parts);
+        await putParts(world.instance(0), user, key, parts, [1]);
+        if (which === 'that S3 has lost') await world.abortAll();
+        if (which === 'whose name was never written down')
+          await world.pool.query('update files set upload_id = null');
+        const made = await times(2, async (i) => {
+          await jitter(10);
+          const instance = world.instance(i);
+          const answer = await instance.begin(user, 'a.mp4', parts);
+          // The other one was quicker by all of it.
+          if (answer.type !== 'new') return 'ready';
+          await Promise.all(
+            answer.missingPartNumbers.map(async (number) => {
+              const statuses = await answered(putParts(instance, user, key, parts, [number]));
+              // Or it has completed what this one sends once more.
+              expect(['200', '404', 'UPLOAD_COMPLETE']).toContain(String(statuses));
+            }),
+          );
+          return complete(instance, user, key);
+        });
+        for (const outcome of made)
+          if (outcome !== 'ready') expect(outcome).toMatchObject({ state: 'ready' });
+        await nothingElseIsLeft(user, parts.join(''), key);
+        counts['resumes of two processes']++;
+      }
+    },
+  );
+});

@@ -1,0 +1,317 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ample } from '../harness/deadline.ts';
+import { LONG } from '../harness/long-form.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from './races-fixture.ts';
+
+/** Repetitions: each meets in another order. */
+const rounds = (short: number) => (LONG ? short * 5 : short);
+// Together a few seconds on an idle machine.
+vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
+
+const CAP = 8;
+let world: RacesWorld;
+beforeAll(async () => {
+  world = await openRacesWorld(2, { pendingMax: CAP });
+});
+afterEach(async () => {
+  await world.pool.query('delete from files');
+  expect(world.faults.splice(0)).toEqual([]);
+});
+afterAll(async () => {
+  await world.close();
+  const told = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
+  process.stdout.write(`races: ${told.join(', ')}\n`);
+});
+
+const counts = {
+  'fifty creates of one content': 0,
+  'deletes against creates': 0,
+  'deletes against a landing upload': 0,
+  'creates against a last look': 0,
+  'rows for two sweepers': 0,
+  'lists against a landing upload': 0,
+  'fights for the last place': 0,
+};
+
+describe('fifty creates of one content at once', () => {
+  it('are one row and one key; and once it is there, fifty times EXISTING', async () => {
+    for (let round = 0; round < rounds(5); round++) {
+      const user = newUser();
+      const fifty = () => times(50, (i) => world.instance(i).create(user, `${i}.txt`, 'one content'));
+      const answers = await fifty();
+      expect(new Set(answers.map(({ s3Key }) => s3Key)).size).toBe(1);
+      expect(new Set(answers.map(({ type }) => type))).toEqual(new Set(['new']));
+      expect(await world.rows(user)).toHaveLength(1);
+
+      // Whoever got an answer may use it, all of them at once.
+      const statuses = await Promise.all(answers.slice(0, 6).map((answer) => upload(answer, 'one content')));
+      expect(new Set(statuses)).toEqual(new Set([200]));
+      const again = await fifty();
+      expect(new Set(again.map(({ type, s3Key }) => `${type} ${s3Key}`))).toEqual(
+        new Set([`existing ${answers[0]?.s3Key}`]),
+      );
+      expect(await world.rows(user)).toMatchObject([{ state: 'ready' }]);
+      expect(await world.instance(round).list(user)).toHaveLength(1);
+      counts['fifty creates of one content']++;
+    }
+  });
+});
+
+describe('a delete against creates of the same content', () => {
+  it.each(['ready', 'pending'] as const)('%s: each create is before it or after it', async (state) => {
+    for (let round = 0; round < rounds(15); round++) {
+      const [user, content] = [newUser(), 'deleted and created'];
+      const first = await world.instance(0).create(user, 'a.txt', content);
+      if (state === 'ready') await upload(first, content);
+      if (state === 'ready') await world.instance(0).list(user);
+      const old = first.s3Key;
+
+      let deleted = false;
+      const uploadedKeys = new Set<string>();
+      const creating = times(8, async (i) => {
+        await jitter(6);
+        const afterIt = deleted;
+        const answer = await world.instance(i).create(user, 'a.txt', content);
+        if (afterIt) expect(answer.s3Key, 'the key of a deleted file was handed out').not.toBe(old);
+        if (answer.type === 'new') {
+          // The URL of a pending file may be used after its file was deleted: that must not bring it back.
+          expect(await upload(answer, content)).toBe(200);
+          if (answer.s3Key !== old) uploadedKeys.add(answer.s3Key);
+        } else if (answer.s3Key !== old) {
+          expect(await world.read(answer.s3Key), 'EXISTING was false').toBe(content);
+        } else {
+          // Said of the old one: then the delete came later.
+          expect(afterIt, 'EXISTING was false: the file had been deleted').toBe(false);
+        }
+      });
+      const deleting = (async () => {
+        await jitter(6);
+        await world.instance(1).delete(user, old);
+        deleted = true;
+      })();
+      await Promise.all([creating, deleting]);
+
+      expect(await answered(world.instance(0).get(user, old))).toBe('FILE_NOT_FOUND');
+      const listed = await world.instance(0).list(user);
+      expect(
+        listed.map(({ s3Key }) => s3Key),
+        'an acknowledged upload was lost',
+      ).toEqual([...uploadedKeys]);
+      await world.settle();
+      expect(await world.rows(user)).toMatchObject(
+        [...uploadedKeys].map((s3_key) => ({ s3_key, state: 'ready' })),
+      );
+      expect(await world.keys(user)).toEqual([...uploadedKeys]);
+      counts['deletes against creates']++;
+    }
+  });
+});
+
+describe('a delete against list, get and download while the upload lands', () => {
+  it('is the last word, and its bytes go', async () => {
+    for (let round = 0; round < rounds(25); round++) {
+      const [user, content] = [newUser(), `landing ${round}`];
+      const answer = await world.instance(0).create(user, 'a.txt', content);
+      const key = answer.s3Key;
+      let deleted = false;
+      const look = async (i: number) => {
+        await jitter(12);
+        const afterIt = deleted;
+        const instance = world.instance(i);
+        const seen = i % 2 ? await instance.list(user) : [await answered(instance.get(user, key))];
+        const files = seen.filter((file) => typeof file === 'object');
+        if (afterIt) expect(files, 'a deleted file was shown').toEqual([]);
+        for (const file of files) expect(file.s3Key, 'somebody else’s row').toBe(key);
+      };
+      await Promise.all([
+        times(10, look),
+        (async () => {
+          await jitter(4);
+          expect(await upload(answer, content)).toBe(200);
+        })(),
+        (async () => {
+          await jitter(16);
+          await world.instance(1).delete(user, key);
+          deleted = true;
+        })(),
+      ]);
+      expect(await world.instance(0).list(user)).toEqual([]);
+      expect(await answered(world.instance(1).download(user, key))).toBe('FILE_NOT_FOUND');
+      await world.settle();
+      expect(await world.rows(user)).toEqual([]);
+      expect(await world.keys(user), 'an acknowledged delete was lost').toEqual([]);
+      counts['deletes against a landing upload']++;
+    }
+  });
+});
+
+describe('a create against the sweepers’ last look', () => {
+  it('either finds the file and keeps it, or makes it anew: the bytes that it asked for stay', async () => {
+    for (let round = 0; round < rounds(8); round++) {
+      const users = Array.from({ length: 10 }, newUser);
+      const content = `asked again ${round}`;
+      for (const user of users) await world.instance(0).create(user, 'a.txt', content);
+      // Settled and due: the next sweep retires them, unless somebody comes first.
+      await world.later(3 * 86_400);
+      const creating = users.map(async (user, i) => {
+        await jitter(12);
+        const answer = await world.instance(i).create(user, 'a.txt', content);
+        expect(await upload(answer, content)).toBe(200);
+      });
+      const sweeping = world.instances.map(async (instance) => {
+        await jitter(6);
+        await instance.sweep();
+      });
+      await Promise.all([...creating, ...sweeping]);
+      for (const user of users) {
+        const files = await world.instance(1).list(user);
+        expect(files, 'an acknowledged upload was lost').toMatchObject([{ filename: 'a.txt' }]);
+      }
+      counts['creates against a last look'] += users.length;
+    }
+  });
+});
+
+describe('two sweepers on the same due rows', () => {
+  it('sweep each row once, none twice at the same time, and lose none', async () => {
+    for (let round = 0; round < rounds(1); round++) {
+      const made = await times(40, async (i) => {
+        const [user, content] = [newUser(), `swept ${i}`];
+        const answers = await times(5, (n) => world.instance(i).create(user, `${n}.txt`, content + n));
+        // Landed; never came; deleted; deleted, and then landed again; never came.
+        await Promise.all([0, 3].map(async (n) => answers[n] && upload(answers[n], content + n)));
+        await Promise.all(
+          [2, 3].map(async (n) => answers[n] && world.instance(i).delete(user, answers[n].s3Key)),
+        );
+        if (answers[3]) await upload(answers[3], `${content}3`);
+        return { user, keys: answers.map(({ s3Key }) => s3Key) };
+      });
+      const all = made.flatMap(({ keys }) => keys);
+
+      // Due, and not settled: everything is looked at, nothing may be forgotten.
+      await world.later(60);
+      const early = await Promise.all(world.instances.map((instance) => instance.sweep()));
+      expect(early.flatMap(({ claimed }) => claimed).sort(), 'once per lease').toEqual(all.toSorted());
+      expect(Math.min(...early.map(({ claimed }) => claimed.length)), 'both took part').toBeGreaterThan(0);
+      const outcomes = (sweeps: typeof early, n: number) =>
+        new Set(
+          made.map(({ keys }) => sweeps.map((sweep) => sweep.outcomes.get(keys[n] ?? '')).find(Boolean)),
+        );
+      expect([0, 1, 2, 3, 4].map((n) => [...outcomes(early, n)])).toEqual([
+        ['verified'],
+        ['rescheduled'],
+        ['rescheduled'],
+        ['rescheduled'],
+        ['rescheduled'],
+      ]);
+      // The replayed URL has brought the deleted one's bytes back, and they are gone again.
+      const inBucket = await Promise.all(made.map(({ user }) => world.keys(user)));
+      expect(inBucket).toEqual(made.map(({ keys }) => keys.slice(0, 1)));
+
+      await world.later(3 * 86_400);
+      const late = await Promise.all(world.instances.map((instance) => instance.sweep()));
+      expect(late.flatMap(({ claimed }) => claimed).sort()).toEqual(
+        made.flatMap(({ keys }) => keys.slice(1)).toSorted(),
+      );
+      await world.settle();
+      for (const { user, keys } of made) {
+        expect(await world.rows(user)).toMatchObject([{ s3_key: keys[0], state: 'ready' }]);
+      }
+      counts['rows for two sweepers'] += all.length;
+    }
+  });
+
+  it('a lease holds while its sweeper is busy, and ends', async () => {
+    const user = newUser();
+    await times(CAP, (i) => world.instance(i).create(user, `${i}.txt`, `${i}`));
+    await world.later(60);
+    const claims = await times(6, (i) => world.instance(i).store.leaseDue(3, 60, ample()));
+    expect(claims.flat()).toHaveLength(CAP);
+    expect(await world.instance(0).store.leaseDue(50, 60, ample())).toEqual([]);
+    await world.later(61);
+    expect(await world.instance(1).store.leaseDue(50, 60, ample())).toHaveLength(CAP);
+  });
+});
+
+describe('lists while an upload lands', () => {
+  it('show it with its bytes or not at all, and the first one after the 200 does', async () => {
+    for (let round = 0; round < rounds(25); round++) {
+      const [user, content] = [newUser(), `listed ${round}`];
+      const answer = await world.instance(0).create(user, 'a.txt', content);
+      let landed = false;
+      const reading = times(8, async (i) => {
+        for (let again = 0; again < 3; again++) {
+          await jitter(5);
+          const afterIt = landed;
+          const files = await world.instance(i).list(user);
+          if (afterIt) expect(files, 'S3 had said 200').toHaveLength(1);
+          if (files.length === 0) continue;
+          expect(files).toMatchObject([
+            { s3Key: answer.s3Key, fingerprint: md5(content, 'hex'), size: content.length },
+          ]);
+          const { download } = await world.instance(i).download(user, answer.s3Key);
+          expect(await (await fetch(download.url)).text(), 'READY without its bytes').toBe(content);
+        }
+      });
+      const landing = (async () => {
+        await jitter(5);
+        expect(await upload(answer, content)).toBe(200);
+        landed = true;
+        expect(await world.instance(1).list(user), 'the very next list').toHaveLength(1);
+      })();
+      await Promise.all([reading, landing]);
+      counts['lists against a landing upload']++;
+    }
+  });
+});
+
+describe('creates at the pending cap, from two instances', () => {
+  it('are as many as the cap allows, exactly, while others cancel, repeat and land', async () => {
+    for (let round = 0; round < rounds(6); round++) {
+      const user = newUser();
+      const outcomes = await times(30, (i) => answered(world.instance(i).create(user, `${i}.txt`, `${i}`)));
+      const made = outcomes.filter((outcome) => typeof outcome === 'object');
+      expect(made).toHaveLength(CAP);
+      expect(new Set(outcomes.filter((outcome) => typeof outcome === 'string'))).toEqual(
+        new Set(['TOO_MANY_PENDING_UPLOADS']),
+      );
+
+      // Half of them go, in two ways, while as many as before want their places and others renew theirs.
+      const [cancelled, landing, kept] = [made.slice(0, 2), made.slice(2, 4), made.slice(4)];
+      await Promise.all([
+        ...cancelled.map(async ({ s3Key }) => {
+          await jitter(5);
+          await world.instance(0).delete(user, s3Key);
+        }),
+        ...landing.map(async (answer) => {
+          const content = outcomes.indexOf(answer);
+          expect(await upload(answer, `${content}`)).toBe(200);
+          await world.instance(1).list(user);
+        }),
+        ...kept.map(async (answer, i) => {
+          const content = outcomes.indexOf(answer);
+          const again = await world.instance(i).create(user, `${content}.txt`, `${content}`);
+          expect(again, 'whoever has a place keeps it').toMatchObject({ type: 'new', s3Key: answer.s3Key });
+        }),
+        times(30, async (i) => {
+          await jitter(10);
+          await answered(world.instance(i).create(user, `more ${i}.txt`, `more ${i}`));
+        }),
+      ]);
+      // Those that were cancelled keep their places, for as long as their URLs live.
+      const { rows } = await world.pool.query<{ taken: number; ready: number }>(
+        `select count(*) filter (where state <> 'ready')::int as taken,
+                count(*) filter (where state = 'ready')::int as ready from files where user_id = $1`,
+        [user],
+      );
+      expect(rows[0]?.ready, 'an acknowledged upload was lost').toBe(landing.length);
+      expect(rows[0]?.taken).toBeLessThanOrEqual(CAP);
+      // Every place that came free can be had again.
+      const last = await times(10, (i) => answered(world.instance(i).create(user, `last ${i}`, `last ${i}`)));
+      const free = CAP - (rows[0]?.taken ?? 0);
+      expect(last.filter((outcome) => typeof outcome === 'object')).toHaveLength(free);
+      counts['fights for the last place']++;
+    }
+  });
+});

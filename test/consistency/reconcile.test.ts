@@ -1,0 +1,249 @@
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import type { ReconcileReport } from '../../src/files/reconcile.ts';
+import { runReconcile } from '../../src/reconcile.ts';
+import { createLogger } from '../../src/telemetry.ts';
+import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { put } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { startTestService, type TestService } from '../harness/service.ts';
+
+let service: TestService;
+let user: string;
+beforeAll(async () => {
+  // No sweeper is quicker than the command.
+  service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+});
+beforeEach(() => {
+  user = newUser();
+});
+afterEach(async () => {
+  await service.pool.query('truncate files');
+  for (const key of await service.bucket.keys()) await service.bucket.remove(key);
+});
+afterAll(() => service.stop());
+
+async function uploaded(count: number): Promise<string[]> {
+  const keys: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const bytes = `content ${i}`;
+    const request = { filename: `${i}.txt`, mimeType: 'text/plain', md5: md5(bytes) };
+    const answer = await service.as(user).createPresignedUpload(request);
+    await put(answer, bytes);
+    keys.push(answer.s3Key);
+  }
+  await service.as(user).listFiles({});
+  return keys;
+}
+
+const NO_AGE_GUARD = { PRESIGN_TTL_SECONDS: '1', LONGEST_UPLOAD_SECONDS: '0' };
+
+/** As the command runs, but with its output kept. */
+async function run(args: string[], environment: Record<string, string> = {}) {
+  const terminal = captureTerminal(true);
+  const config = readConfig({ ...service.environment, ...environment });
+  const code = await runReconcile(args, config, createLogger('silent'), terminal);
+  const [, ...progress] = terminal.stderr.split('\r\x1b[K');
+  return { code, text: terminal.stdout, progress };
+}
+
+/** With objects a second old past the guard. */
+async function report(...args: string[]): Promise<ReconcileReport & { code: number }> {
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  const { code, text } = await run(['--json', '--min-age-hours', '0.0003', ...args], NO_AGE_GUARD);
+  return { code, ...JSON.parse(text) };
+}
+
+const listed = async () =>
+  (await service.as(user).listFiles({ pageSize: 1_000 })).files.map(({ s3Key }) => s3Key).sort();
+
+describe('a table and a bucket that agree', () => {
+  it('are said to, and nothing is changed', async () => {
+    const keys = await uploaded(5);
+    await service.as(user).createPresignedUpload({ filename: 'p', mimeType: 'a/b', md5: md5('pending') });
+    await service.as(user).deleteFile({ s3Key: keys[0] ?? '' });
+    const { code, text } = await run([]);
+    expect(text).toContain('4 READY, 1 PENDING, 1 tombstones; 4 objects');
+    expect(text).toContain('table and bucket agree');
+    expect(code).toBe(0);
+  });
+
+  it('are so when both are empty', async () => {
+    expect(await run([])).toMatchObject({ code: 0 });
+  });
+});
+
+describe('differences', () => {
+  it('of uploads in parts: those of no row are counted, and aborted with --repair', async () => {
+    const { bucket } = service.bucket;
+    const s3 = new S3Client({ ...service.bucket, forcePathStyle: true });
+    const begin = async (Key: string) => {
+      await s3.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key }));
+      return Key;
+    };
+    const [ready = ''] = await uploaded(1);
+    const files = service.as(user);
+    const request = { filename: 'film', mimeType: 'video/mp4', size: 5n, partMd5s: [new Uint8Array(16)] };
+    const { s3Key } = await files.createMultipartUpload(request);
+    const strays = [await begin(ready), await begin(`${user}_nobody-knows-it.mp4`)];
+    await begin('folder/not ours');
+    const underWay = async () => {
+      const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+      return Uploads.map(({ Key }) => Key).sort();
+    };
+
+    const found = await report();
+    expect(found).toMatchObject({ code: 1, strayUploads: { count: 2, examples: strays.sort() } });
+    expect(await underWay()).toHaveLength(4);
+    expect(await report('--repair')).toMatchObject({ code: 0, repaired: { strayUploads: 2 } });
+    expect(await underWay()).toEqual(['folder/not ours', s3Key].sort());
+    s3.destroy();
+  });
+
+  it('are counted with examples in both directions, and left alone by default', async () => {
+    const keys = await uploaded(30);
+    await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 2)]);
+    for (const key of keys.slice(2, 5)) await service.bucket.remove(key);
+    await service.bucket.write(keys[5] ?? '', 'somebody else’s');
+    await service.bucket.write('folder/not ours.txt', 'foreign');
+
+    const found = await report();
+    expect(found).toMatchObject({
+      code: 1,
+      rows: { ready: 28 },
+      objects: { count: 28 },
+      orphans: { count: 2, examples: keys.slice(0, 2).sort() },
+      missing: { count: 3, examples: keys.slice(2, 5).sort() },
+      different: { count: 1, examples: [keys[5]] },
+      foreign: { count: 1, examples: ['folder/not ours.txt'] },
+      repaired: { orphans: 0, missing: 0, different: 0 },
+    });
+    expect(await listed()).toEqual(keys.slice(2).sort());
+    expect(await service.bucket.keys()).toHaveLength(28);
+  });
+
+  it('are repaired when told so, and then there are none', async () => {
+    const keys = await uploaded(30);
+    await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 2)]);
+    for (const key of keys.slice(2, 5)) await service.bucket.remove(key);
+    await service.bucket.write(keys[5] ?? '', 'somebody else’s');
+    await service.bucket.write('folder/not ours.txt', 'foreign');
+
+    expect(await report('--repair')).toMatchObject({
+      code: 0,
+      repaired: { orphans: 2, missing: 3, different: 1 },
+      refusals: [],
+    });
+    expect(await listed()).toEqual(keys.slice(6).sort());
+    // The foreign object, and the other bytes under a key of ours, are somebody's.
+    expect((await service.bucket.keys()).sort()).toEqual(['folder/not ours.txt', ...keys.slice(5)].sort());
+    expect(await report()).toMatchObject({ code: 0, orphans: { count: 0 }, missing: { count: 0 } });
+  });
+
+  it('are seen through pages of both sides', async () => {
+    const keys = await uploaded(1);
+    await service.pool.query(
+      `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
+       select 'many', 'many_' || n, 'ready', 'f', 'a/b', decode(md5('m' || n), 'hex'), 1, 'e', now(), now(), now()
+       from generate_series(1, 2500) n`,
+    );
+    const found = await report('--max-repairs', '20');
+    expect(found).toMatchObject({ rows: { ready: 2_501 }, missing: { count: 2_500 } });
+    expect(found.missing.examples).toHaveLength(10);
+    expect(found.missing.examples).not.toContain(keys[0]);
+  }, 60_000);
+});
+
+describe('--repair refuses', () => {
+  it('objects that are too young to tell', async () => {
+    const keys = await uploaded(3);
+    await service.pool.query('delete from files where s3_key = $1', [keys[0]]);
+    const { text, code } = await run(['--repair', '--json']);
+    expect(JSON.parse(text)).toMatchObject({
+      orphans: { count: 0 },
+      young: { count: 1 },
+      repaired: { orphans: 0 },
+    });
+    expect(code).toBe(0);
+    expect(await service.bucket.keys()).toHaveLength(3);
+  });
+
+  it('more than the cap, and then does nothing of that kind', async () => {
+    const keys = await uploaded(30);
+    await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 3)]);
+    const found = await report('--repair', '--max-repairs', '2');
+    expect(found).toMatchObject({ code: 1, orphans: { count: 3 }, repaired: { orphans: 0 } });
+    expect(found.refusals).toEqual([expect.stringContaining('more than the cap of 2')]);
+    expect(await service.bucket.keys()).toHaveLength(30);
+  });
+
+  it('a table that looks restored to an older state', async () => {
+    const keys = await uploaded(40);
+    await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 15)]);
+    const found = await report('--repair');
+    expect(found).toMatchObject({ code: 1, orphans: { count: 15 }, repaired: { orphans: 0 } });
+    expect(found.refusals).toEqual([expect.stringContaining('restored to an older state')]);
+    expect(await service.bucket.keys()).toHaveLength(40);
+  });
+
+  it('a bucket that looks like the wrong one', async () => {
+    const keys = await uploaded(40);
+    for (const key of keys.slice(0, 15)) await service.bucket.remove(key);
+    const found = await report('--repair');
+    expect(found).toMatchObject({ code: 1, missing: { count: 15 }, repaired: { missing: 0 } });
+    expect(found.refusals).toEqual([expect.stringContaining('is this the right bucket')]);
+    expect(await listed()).toHaveLength(40);
+  });
+});
+
+describe('the command', () => {
+  it.each([
+    ['--unknown'],
+    ['--min-age-hours', '1'],
+    ['--min-age-hours', 'x'],
+    ['--max-repairs', '-1'],
+    ['stray'],
+  ])('refuses %s %s with its usage', async (...args) => {
+    const { code, text } = await run(args.filter((arg) => arg !== undefined));
+    expect(code).toBe(2);
+    expect(text).toContain('usage: npm run reconcile');
+  });
+
+  it('prints keys that anybody can write without what a terminal would obey, and without a line of their own', async () => {
+    const forged = 'table and bucket agree';
+    const [orphan = ''] = await uploaded(1);
+    await service.pool.query('delete from files');
+    const keys = [hostileText(forged), `z${' '.repeat(200)}${forged}`];
+    for (const key of keys) await service.bucket.write(key, 'foreign');
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    const args = ['--min-age-hours', '0.0003'];
+
+    const { text, code } = await run(args, NO_AGE_GUARD);
+    expect(code).toBe(1);
+    expect(text).not.toMatch(UNPRINTABLE);
+    expect(text).toContain(`            ${JSON.stringify(orphan)}\n`);
+    expect(text).toContain('\\u001b[2J');
+    expect(text.split('\n').filter((line) => line.trim() === forged)).toEqual([]);
+    expect(text.trimEnd().split('\n').at(-1)).toBe('nothing was changed; --repair acts');
+    // Blanks may wrap it: then the quotation mark is at its end.
+    expect(text).not.toMatch(new RegExp(`${forged}$`, 'm'));
+
+    const json = await run(['--json', ...args], NO_AGE_GUARD);
+    expect(json.text).not.toMatch(UNPRINTABLE);
+    expect(JSON.parse(json.text)).toMatchObject({ foreign: { count: 2, examples: keys } });
+  });
+
+  it('repeats a wrong call without what a terminal would obey', async () => {
+    const { text, code } = await run([`--${hostileText('table and bucket agree')}`]);
+    expect(code).toBe(2);
+    expect(text).not.toMatch(UNPRINTABLE);
+    expect(text.split('\n')).not.toContain('table and bucket agree');
+  });
+
+  it('tells its progress', async () => {
+    await uploaded(2);
+    const { progress } = await run([]);
+    expect(progress[0]).toMatch(/^\d+ rows, \d+ objects, \d+ objects\/s$/);
+  });
+});

@@ -1,0 +1,270 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import type { DueFile } from '../../src/files/ports.ts';
+import { inTurns } from '../../src/sweeper.ts';
+import { failureOf } from '../harness/failure.ts';
+import { put, putTo } from '../harness/put.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { startTestService, type TestService } from '../harness/service.ts';
+
+const HOUR = 3_600;
+
+let service: TestService;
+beforeAll(async () => {
+  // Sweeps come when a test says so.
+  service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+});
+afterAll(() => service.stop());
+
+const file = (bytes: string) => ({ filename: `${bytes}.txt`, mimeType: 'text/plain', md5: md5(bytes) });
+const rows = async (user: string) =>
+  (
+    await service.pool.query(
+      'select *, extract(epoch from due_at - now()) as due_in from files where user_id = $1',
+      [user],
+    )
+  ).rows;
+const objects = async (user: string) => (await service.bucket.keys()).filter((key) => key.startsWith(user));
+
+/** For the rows of one user, time passes: Postgres's clock is the only one they have. */
+async function later(user: string, seconds: number) {
+  await service.pool.query(
+    `update files set url_expire_at = url_expire_at - $2 * interval '1 s', due_at = due_at - $2 * interval '1 s',
+       verified_at = verified_at - $2 * interval '1 s', create_time = create_time - $2 * interval '1 s' where user_id = $1`,
+    [user, seconds],
+  );
+}
+
+async function sweepAfter(user: string, seconds: number) {
+  await later(user, seconds);
+  await service.app.sweeper.sweep();
+}
+
+describe('a pending upload', () => {
+  it('that has come is confirmed, though nobody asked', async () => {
+    const user = newUser();
+    await put(await service.as(user).createPresignedUpload(file('come')), 'come');
+    await sweepAfter(user, 31);
+    expect(await rows(user)).toMatchObject([{ state: 'ready', due_at: null, pending_slot: null }]);
+  });
+
+  it('that never comes is looked for with growing pauses, and goes when no PUT can land any more', async () => {
+    const user = newUser();
+    await service.as(user).createPresignedUpload(file('never'));
+    const pauses: number[] = [];
+    let elapsed = 0;
+    for (let looks = 0; (await rows(user)).length > 0 && looks < 20; looks++) {
+      const [{ due_in }] = await rows(user);
+      pauses.push(Math.round(Number(due_in)));
+      elapsed += Number(due_in) + 1;
+      await sweepAfter(user, Number(due_in) + 1);
+    }
+    expect(pauses.slice(0, 6)).toEqual([30, 120, 480, 1_920, 7_680, 30_720]);
+    // One hour of URL and a day of upload; not before, and not much later.
+    expect(elapsed).toBeGreaterThanOrEqual(25 * HOUR);
+    expect(elapsed).toBeLessThan(25 * HOUR + 120);
+    expect(pauses).toHaveLength(7);
+  });
+
+  it('that comes at the very end is kept', async () => {
+    const user = newUser();
+    const answer = await service.as(user).createPresignedUpload(file('late'));
+    await sweepAfter(user, 24.9 * HOUR);
+    expect(await rows(user)).toHaveLength(1);
+    await put(answer, 'late');
+    await sweepAfter(user, HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'ready' }]);
+    expect(await objects(user)).toHaveLength(1);
+  });
+
+  it('that is asked for again starts anew', async () => {
+    const user = newUser();
+    await service.as(user).createPresignedUpload(file('again'));
+    await sweepAfter(user, 24 * HOUR);
+    await service.as(user).createPresignedUpload(file('again'));
+    await sweepAfter(user, 2 * HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
+  });
+
+  it('under whose key are other bytes stays, and neither is taken away', async () => {
+    const user = newUser();
+    const { s3Key } = await service.as(user).createPresignedUpload(file('mine'));
+    await service.bucket.write(s3Key, 'theirs');
+    await sweepAfter(user, 30 * HOUR);
+    await sweepAfter(user, 30 * HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
+    expect(await objects(user)).toEqual([s3Key]);
+  });
+});
+
+describe('an upload that was sent with a Content-Encoding', () => {
+  const withCoding = (answer: CreatePresignedUploadResponse, bytes: string) =>
+    putTo(answer.presignedUrl, { ...answer.requiredHeaders, 'Content-Encoding': 'gzip' }, bytes);
+
+  it('is no file: it stays while its URL can write, then row and object go', async () => {
+    const user = newUser();
+    const answer = await service.as(user).createPresignedUpload(file('encoded'));
+    expect((await withCoding(answer, 'encoded')).status).toBe(200);
+    await sweepAfter(user, 24.9 * HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
+    expect(await objects(user)).toEqual([answer.s3Key]);
+    await sweepAfter(user, HOUR);
+    expect(await objects(user)).toEqual([]);
+    await sweepAfter(user, 26 * HOUR);
+    expect(await rows(user)).toEqual([]);
+  });
+
+  it('over a READY file takes the file out of READY, and the sweeper keeps the bytes', async () => {
+    const user = newUser();
+    const answer = await service.as(user).createPresignedUpload(file('ready before'));
+    await put(answer, 'ready before');
+    await service.as(user).listFiles({});
+    await withCoding(answer, 'ready before');
+    await later(user, HOUR);
+    const seen = failureOf(service.as(user).getFile({ s3Key: answer.s3Key }));
+    expect(await seen).toMatchObject({ reason: 'CONTENT_MISMATCH' });
+    await sweepAfter(user, 30 * HOUR);
+    await sweepAfter(user, 30 * HOUR);
+    expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
+    expect(await objects(user)).toEqual([answer.s3Key]);
+
+    const again = await service.as(user).createPresignedUpload(file('ready before'));
+    expect(again).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
+    await put(again, 'ready before');
+    expect((await service.as(user).listFiles({})).files).toHaveLength(1);
+  });
+});
+
+describe('a deleted file', () => {
+  it('is removed again after each replay of its URL, and forgotten when none can come', async () => {
+    const user = newUser();
+    const answer = await service.as(user).createPresignedUpload(file('replayed'));
+    await put(answer, 'replayed');
+    await service.as(user).listFiles({});
+    await service.as(user).deleteFile({ s3Key: answer.s3Key });
+    expect(await objects(user)).toEqual([]);
+    for (const seconds of [31, 121, 481, 1_921]) {
+      expect((await put(answer, 'replayed')).status).toBe(200);
+      expect(await objects(user)).toHaveLength(1);
+      await sweepAfter(user, seconds);
+      expect(await objects(user)).toEqual([]);
+      expect(await rows(user)).toMatchObject([{ state: 'deleted' }]);
+    }
+    await sweepAfter(user, 24 * HOUR);
+    expect(await rows(user)).toHaveLength(1);
+    await put(answer, 'replayed');
+    await sweepAfter(user, 2 * HOUR);
+    expect(await rows(user)).toEqual([]);
+    expect(await objects(user)).toEqual([]);
+  });
+
+  it('keeps its key from other content until it is forgotten', async () => {
+    const user = newUser();
+    const named = (bytes: string) => ({ ...file(bytes), filename: 'name.txt' });
+    const first = await service.as(user).createPresignedUpload(named('1'));
+    await service.as(user).deleteFile({ s3Key: first.s3Key });
+    const second = await service.as(user).createPresignedUpload(named('2'));
+    expect(second.s3Key).not.toBe(first.s3Key);
+    await service.as(user).deleteFile({ s3Key: second.s3Key });
+    await sweepAfter(user, 26 * HOUR);
+    expect(await rows(user)).toEqual([]);
+    expect((await service.as(user).createPresignedUpload(named('3'))).s3Key).toBe(first.s3Key);
+  });
+});
+
+it('a READY file is never touched', async () => {
+  const user = newUser();
+  await put(await service.as(user).createPresignedUpload(file('ready')), 'ready');
+  await service.as(user).listFiles({});
+  const before = await rows(user);
+  await service.app.sweeper.sweep();
+  expect((await rows(user)).map((row) => row.sweep_attempts)).toEqual(
+    before.map((row) => row.sweep_attempts),
+  );
+  expect((await service.as(user).createPresignedUpload(file('ready'))).type).toBe(UploadType.EXISTING);
+});
+
+it('a file whose object was found gone is forgotten a day later, and not before', async () => {
+  const user = newUser();
+  const answer = await service.as(user).createPresignedUpload(file('gone'));
+  await put(answer, 'gone');
+  await service.as(user).listFiles({});
+  await later(user, 40 * HOUR);
+  await service.bucket.remove(answer.s3Key);
+  await service
+    .as(user)
+    .getFile({ s3Key: answer.s3Key })
+    .catch(() => undefined);
+  expect(await rows(user)).toMatchObject([{ state: 'pending', lost: true }]);
+  await sweepAfter(user, 23 * HOUR);
+  expect(await rows(user)).toHaveLength(1);
+  await sweepAfter(user, 2 * HOUR);
+  expect(await rows(user)).toEqual([]);
+});
+
+it('works through a backlog of many batches, and says how late it is', async () => {
+  const user = newUser();
+  await service.pool.query(
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
+     select $1, $1 || '_' || n, 'pending', 'f', 'a/b', decode(md5($1 || n), 'hex'), now() - interval '2 days', now() - interval '1 hour'
+     from generate_series(1, 230) n`,
+    [user],
+  );
+  expect(await service.app.sweeper.sweep()).toBeGreaterThanOrEqual(230);
+  expect(await rows(user)).toEqual([]);
+});
+
+it('takes one row of each user before the second of any, so that a user whose bytes go slowly holds up nobody', () => {
+  const due = (userId: string, n: number): DueFile => ({
+    state: 'deleted',
+    ref: { userId, s3Key: `${userId}_${n}`, isMultipart: false },
+    purgeable: true,
+  });
+  const backlog = Array.from({ length: 20 }, (_, n) => due('slow', n));
+  const batch = [...backlog, due('ada', 0), due('bob', 0), due('bob', 1)];
+  const users = inTurns(batch).map((one) => (one.state === 'deleted' ? one.ref.userId : ''));
+  expect(users).toHaveLength(23);
+  expect(users.slice(0, 5)).toEqual(['slow', 'ada', 'bob', 'slow', 'bob']);
+  expect(inTurns([])).toEqual([]);
+});
+
+it('runs by itself, and its gauge and counters tell', async () => {
+  const own = await startTestService({ SWEEP_INTERVAL_SECONDS: '1' });
+  try {
+    const user = newUser();
+    await put(await own.as(user).createPresignedUpload(file('alone')), 'alone');
+    await own.pool.query(`update files set due_at = now() - interval '90 s'`);
+    let state = '';
+    for (let tries = 0; state !== 'ready' && tries < 50; tries++) {
+      await sleep(100);
+      state = (await own.pool.query('select state from files')).rows[0].state;
+    }
+    expect(state).toBe('ready');
+    const metrics = await (await fetch(`${own.httpUrl}/metrics`)).text();
+    expect(metrics).toMatch(/files_swept_total\{outcome="verified"\} 1/);
+    expect(Number(/^files_oldest_overdue_seconds (.+)$/m.exec(metrics)?.[1])).toBeGreaterThanOrEqual(90);
+  } finally {
+    await own.stop();
+  }
+});
+
+it('leaves a backlog alone while S3 is out, and keeps every row of it', async () => {
+  const own = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+  try {
+    await own.pool.query(
+      `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
+       select 'u', 'u_' || n, 'deleted', 'f', 'a/b', decode(md5('b' || n), 'hex'), now() - interval '2 days', now()
+       from generate_series(1, 200) n`,
+    );
+    await own.bucket.stop();
+    expect(await own.app.sweeper.sweep()).toBe(0);
+    const { rows: counts } = await own.pool.query(
+      `select count(*) filter (where sweep_attempts = 1)::int as tried, count(*)::int as kept from files`,
+    );
+    // One batch was tried, each of its rows has its pause; the rest waits.
+    expect(counts).toEqual([{ tried: 50, kept: 200 }]);
+  } finally {
+    await own.stop();
+  }
+}, 60_000);

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
+import { LONG } from '../harness/long-form.ts';
+import { newUser } from '../harness/random.ts';
+import { describeWith } from '../interop/describe-with.ts';
+import { buildGoClient, GO_BUILD_TIMEOUT_MS } from '../interop/go-client.ts';
+import { missingGo } from '../interop/toolchain.ts';
+import { connectCaller, grpcJsCaller } from './callers.ts';
+import { report } from './outcome.ts';
+import { balance, deploy, type Instance } from './rolling-deploy.ts';
+import { type LoadFigures, type SteadyLoad, startSteadyLoad } from './steady-load.ts';
+
+/** A stop and a start each; on a busy machine five seconds a time. */
+vi.setConfig({ testTimeout: LONG ? 400_000 : 60_000 });
+
+const SIGTERMS = LONG ? 20 : 2;
+
+/** The issue's own bound, with the default delay. */
+const STOP_MAX_MS = 10_000;
+
+const USERS = 32;
+
+/** Replaces instances under load, and holds each call and each stop to what was promised. */
+async function rollUnderLoad(
+  context: TestContext,
+  instanceCount: number,
+  start: (instances: readonly Instance[]) => SteadyLoad,
+): Promise<void> {
+  await using deployment = await deploy(instanceCount);
+  const load = start(deployment.instances);
+  const stopsMs = await deployment.roll(SIGTERMS);
+  const { calls, failures, slowestMs } = await load.stop();
+  expect(failures).toEqual([]);
+  expect(Math.max(...stopsMs)).toBeLessThan(STOP_MAX_MS);
+  // They went on all the time, and did not end with the first stop.
+  expect(calls).toBeGreaterThan(SIGTERMS * USERS);
+  report(
+    context,
+    `${failures.length} of ${calls} calls failed`,
+    `slowest call ${seconds(slowestMs)}, slowest stop ${seconds(Math.max(...stopsMs))}`,
+  );
+}
+
+const seconds = (milliseconds: number) => `${(milliseconds / 1_000).toFixed(1)} s`;
+
+const grpcJsLoad = (instances: readonly Instance[]) =>
+  startSteadyLoad(grpcJsCaller(instances.map(({ grpc }) => grpc)), USERS);
+
+test(`${SIGTERMS} rolling SIGTERMs under load: grpc-js over two instances`, (context) =>
+  rollUnderLoad(context, 2, grpcJsLoad));
+
+test.runIf(LONG)(
+  `${SIGTERMS} SIGTERMs of the only instance under load: grpc-js waits for the next`,
+  (context) => rollUnderLoad(context, 1, grpcJsLoad),
+);
+
+test.runIf(LONG).for(['1.1', '2'] as const)(
+  `${SIGTERMS} rolling SIGTERMs under load: Connect over HTTP/%s, balanced by /readyz`,
+  (version, context) =>
+    rollUnderLoad(context, 2, (instances) => {
+      return startSteadyLoad(connectCaller(version, balance(instances)), USERS);
+    }),
+);
+
+// Its client takes longer to build than all else takes together.
+if (LONG) {
+  describeWith('a client in Go', await missingGo(), () => {
+    const resources = new AsyncDisposableStack();
+    let program: string;
+
+    beforeAll(async () => {
+      program = await buildGoClient(resources);
+    }, GO_BUILD_TIMEOUT_MS);
+
+    afterAll(() => resources.disposeAsync());
+
+    const goLoad = (instances: readonly Instance[]): SteadyLoad => {
+      const addresses = instances.map(({ grpc }) => grpc).join(',');
+      const client = spawn(program, ['load', addresses, newUser()], { stdio: ['pipe', 'pipe', 'inherit'] });
+      return {
+        async stop() {
+          client.stdin.end();
+          return JSON.parse(await text(client.stdout)) as LoadFigures;
+        },
+      };
+    };
+
+    test(`${SIGTERMS} rolling SIGTERMs under load: grpc-go over two instances`, (context) =>
+      rollUnderLoad(context, 2, goLoad));
+
+    test(`${SIGTERMS} SIGTERMs of the only instance under load: grpc-go waits for the next`, (context) =>
+      rollUnderLoad(context, 1, goLoad));
+  });
+}

@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { offer } from '../harness/load.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { report } from './outcome.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let servers: ExternalServers;
+let service: ServiceProcess;
+beforeAll(async () => {
+  servers = await externalServers();
+  service = await startService({ environment: { ...servers.environment, MIGRATE_ON_START: 'true' } });
+});
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  await servers?.[Symbol.asyncDispose]();
+});
+
+/** Of the others, in ms: what they wait while the heavy calls are served. Without turns and weights it is 150 to 250. */
+const MEDIAN_MAX_MS = 60;
+const AT_ONCE = 60;
+const PART_BYTES = 64 * 1024 ** 2;
+const PARTS = 1_000;
+
+test('sixty calls for 1,000 part URLs each, of one user, all the time', async (context) => {
+  const user = newUser();
+  const heavy = createClient(
+    FileService,
+    createGrpcTransport({
+      baseUrl: `http://${service.grpc}`,
+      interceptors: [
+        (next) => (request) => {
+          request.header.set('x-user-id', user);
+          return next(request);
+        },
+      ],
+    }),
+  );
+  const { s3Key, missingPartNumbers: partNumbers } = await heavy.createMultipartUpload({
+    filename: 'large.bin',
+    mimeType: 'application/octet-stream',
+    size: BigInt(PART_BYTES) * BigInt(PARTS),
+    partMd5s: Array.from({ length: PARTS }, (_, part) => Buffer.from(md5(`part ${part}`), 'base64')),
+  });
+  const others = (seconds: number) =>
+    offer({
+      target: service.grpc,
+      call: 'ListFiles',
+      users: { name: 'modest', count: 20 },
+      pace: { kind: 'open', callsPerSecond: 100 },
+      timeoutMs: 3_000,
+      seconds,
+    });
+  const calm = await others(2);
+
+  let going = true;
+  const codes = { OK: 0, refused: 0 };
+  const callAgain = async () => {
+    while (going) {
+      await heavy.createPresignedParts({ s3Key, partNumbers }).then(
+        () => codes.OK++,
+        () => codes.refused++,
+      );
+      await sleep(20);
+    }
+  };
+  const flood = Array.from({ length: AT_ONCE }, callAgain);
+  await sleep(300);
+  const beside = await others(3);
+  going = false;
+  await Promise.all(flood);
+
+  report(
+    context,
+    'the others hardly notice; the one gets URLs, and is refused what is too much at once',
+    `the others: p50 ${calm.okMs.p50.toFixed(1)} ms, beside it ${beside.okMs.p50.toFixed(1)} ms (p99 ${beside.okMs.p99.toFixed(0)} ms); the one: ${codes.OK} OK, ${codes.refused} refused`,
+  );
+  expect(beside.codes).toEqual({ OK: beside.calls });
+  expect(beside.okMs.p50).toBeLessThan(MEDIAN_MAX_MS);
+  expect(codes.OK).toBeGreaterThan(0);
+  expect(codes.refused).toBeGreaterThan(0);
+});

@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { cpuMicroseconds } from '../bench/cpu.ts';
+import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import {
+  FLAG,
+  FRAME,
+  frame,
+  grpcHeaders,
+  indexedBlock,
+  indexingBlock,
+  openRawHttp2,
+} from './http2-frames.ts';
+import { report } from './outcome.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+/** What an orchestrator waits at most. Counted is the CPU that the streams cost, all of which may be ahead of `/livez`. */
+const BURST_MAX_MS = 250;
+
+/** The median of some tries; the first ones are those in which code is compiled. */
+const TRIES = 5;
+
+/** All that a connection may have at once, but for some. */
+const STREAMS = 990;
+
+let servers: ExternalServers;
+let service: ServiceProcess;
+beforeAll(async () => {
+  servers = await externalServers();
+  service = await startService({
+    environment: {
+      ...servers.environment,
+      MIGRATE_ON_START: 'true',
+      GATEWAY_AUTH: 'token',
+      GATEWAY_TOKENS: 'a-token-of-the-gateway',
+    },
+  });
+});
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  await servers?.[Symbol.asyncDispose]();
+});
+
+async function costOf(port: number, headers: [string, string][]): Promise<number> {
+  using raw = await openRawHttp2(port);
+  raw.socket.write(frame(FRAME.headers, FLAG.endHeaders, 1, indexingBlock(headers)));
+  await sleep(20);
+  // 17 kB, which the service reads at once.
+  const streams = Array.from({ length: STREAMS }, (_, index) =>
+    frame(FRAME.headers, FLAG.endHeaders, 2 * index + 3, indexedBlock(headers)),
+  );
+  const startUs = await cpuMicroseconds(service.pid);
+  raw.socket.write(Buffer.concat(streams));
+  // Answered when the streams have been, and once more for what they leave behind.
+  for (let asked = 0; asked < 2; asked++) {
+    await sleep(20);
+    await fetch(`${service.http}/livez`);
+  }
+  return ((await cpuMicroseconds(service.pid)) - startUs) / 1_000;
+}
+
+const LIST = '/files.v1.FileService/ListFiles';
+const REFLECTION = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+const KINDS = {
+  'gRPC calls': grpcHeaders(LIST),
+  'Connect calls': grpcHeaders(LIST, { 'content-type': 'application/json' }),
+  'reflection streams': grpcHeaders(REFLECTION),
+} satisfies Record<string, [string, string][]>;
+
+test('990 streams without proof in one packet, on either port', async (context) => {
+  const costs: Record<string, number> = {};
+  for (const [name, headers] of Object.entries(KINDS)) {
+    for (const [port, number] of [
+      ['gRPC', Number(service.grpc.split(':')[1])],
+      ['HTTP', Number(new URL(service.http).port)],
+    ] as const) {
+      const tries: number[] = [];
+      for (let tried = 0; tried < TRIES; tried++) tries.push(await costOf(number, headers));
+      costs[`${name}, ${port} port`] = tries.sort((a, b) => a - b)[(TRIES - 1) / 2] ?? 0;
+    }
+  }
+  const figures = Object.entries(costs).map(([name, ms]) => `${name}: ${ms.toFixed(0)} ms`);
+  report(context, 'they cost less than 250 ms, which is how long /livez may wait', figures.join(', '));
+  for (const [name, ms] of Object.entries(costs)) expect(ms, name).toBeLessThan(BURST_MAX_MS);
+});

@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
+import { externalServers } from '../e2e/external-servers.ts';
+import { type Load, offer } from '../harness/load.ts';
+import { LONG } from '../harness/long-form.ts';
+import { total } from '../harness/metrics.ts';
+import { residentMb } from '../harness/resident-memory.ts';
+import { startService } from '../harness/service-process.ts';
+import { report } from './outcome.ts';
+
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 60_000 });
+
+const CALLS = 1_000_000;
+/** So many that what is kept of each would show: 100 bytes of each are 10 MB. */
+const USERS = 100_000;
+const CALLS_AT_ONCE = 64;
+
+/** What an operator may give to a container of it, with room: the heap's young generation alone may take 48. */
+const RESIDENT_MAX_MB = 200;
+
+const SAMPLE_EVERY_MS = 1_000;
+/** Before that the JIT, the heap and the pools find their size. */
+const WARM_UP_SHARE = 0.35;
+
+/** Only the long form: fewer calls say nothing of memory. */
+test.runIf(LONG)('a million calls of a hundred thousand users', async (context) => {
+  await using servers = await externalServers();
+  await using service = await startService({
+    environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
+  });
+  const load = (call: Load['call'], share: number): Load => ({
+    target: service.grpc,
+    call,
+    users: { name: call, count: USERS },
+    pace: { kind: 'closed', callsAtOnce: CALLS_AT_ONCE * share },
+    timeoutMs: 10_000,
+    seconds: 1_500,
+    callsMax: CALLS * share,
+  });
+  const offered = Promise.all([offer(load('ListFiles', 0.75)), offer(load('CreatePresignedUpload', 0.25))]);
+  let done = false;
+  void offered.finally(() => {
+    done = true;
+  });
+  const samples: { calls: number; mb: number }[] = [];
+  while (!done) {
+    await sleep(SAMPLE_EVERY_MS);
+    samples.push({
+      calls: await total(service.http, 'files_calls_total'),
+      mb: await residentMb(service.pid),
+    });
+  }
+  const outcomes = await offered;
+  const made = outcomes.reduce((sum, { calls }) => sum + calls, 0);
+  const warm = samples.filter(({ calls }) => calls > made * WARM_UP_SHARE);
+  const grownMb = slope(warm) * made * (1 - WARM_UP_SHARE);
+  report(
+    context,
+    'memory stays flat',
+    `${made} calls, ${outcomes.map(({ codes }) => JSON.stringify(codes)).join(' ')}; RSS ${warm.at(-1)?.mb.toFixed(0)} MB, slope ${grownMb.toFixed(1)} MB over the last ${(made * (1 - WARM_UP_SHARE)).toFixed(0)}`,
+  );
+  expect(made).toBe(CALLS);
+  expect(grownMb).toBeLessThan(5);
+  expect(Math.max(...warm.map(({ mb }) => mb))).toBeLessThanOrEqual(RESIDENT_MAX_MB);
+  expect(await total(service.http, 'files_calls_under_way')).toBe(0);
+});
+
+/** Of the line with the least squares: MB per call. */
+function slope(samples: { calls: number; mb: number }[]): number {
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(samples.map(({ calls }) => calls)), mean(samples.map(({ mb }) => mb))];
+  const covariance = samples.reduce((sum, { calls, mb }) => sum + (calls - x) * (mb - y), 0);
+  return covariance / samples.reduce((sum, { calls }) => sum + (calls - x) ** 2, 0);
+}

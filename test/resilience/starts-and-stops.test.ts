@@ -1,0 +1,120 @@
+import { expect, test, vi } from 'vitest';
+import { externalServers } from '../e2e/external-servers.ts';
+import { healthWatch, idleHttp1 } from '../e2e/open-connections.ts';
+import { execute } from '../harness/database.ts';
+import { type Fault, type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { launchService, type ServiceProcess, startService } from '../harness/service-process.ts';
+import { report } from './outcome.ts';
+
+/** Real starts, on a busy machine seconds each. */
+vi.setConfig({ testTimeout: 60_000 });
+
+interface World extends AsyncDisposable {
+  readonly environment: Record<string, string>;
+  readonly postgres: FaultProxy;
+  readonly s3: FaultProxy;
+}
+
+/** A database and a bucket, each behind a proxy. */
+async function world(): Promise<World> {
+  await using starting = new AsyncDisposableStack();
+  const { environment } = starting.use(await externalServers());
+  const database = new URL(environment.DATABASE_URL ?? '');
+  const store = new URL(environment.S3_ENDPOINT ?? '');
+  const postgres = starting.use(await startFaultProxy({ port: Number(database.port) }));
+  const s3 = starting.use(await startFaultProxy({ port: Number(store.port) }));
+  database.host = `127.0.0.1:${postgres.port}`;
+  store.host = `127.0.0.1:${s3.port}`;
+  const opened = starting.move();
+  return {
+    environment: { ...environment, DATABASE_URL: database.href, S3_ENDPOINT: store.origin },
+    postgres,
+    s3,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+const seconds = (milliseconds: number) => `${(milliseconds / 1_000).toFixed(1)} s`;
+
+test('a start while Postgres and S3 hang and then refuse: it lives at once, and is ready when they are back', async (context) => {
+  await using servers = await world();
+  const { environment, postgres, s3 } = servers;
+  const both = (fault: Fault) => Promise.all([postgres.set(fault), s3.set(fault)]);
+  await both({ kind: 'hanging' });
+  await using service = launchService({ environment: { ...environment, MIGRATE_ON_START: 'true' } });
+
+  const { httpPort } = await service.logged('serving', 30_000);
+  const http = `http://127.0.0.1:${httpPort}`;
+  expect((await fetch(`${http}/livez`)).status).toBe(200);
+  expect((await fetch(`${http}/readyz`)).status).toBe(503);
+  await both({ kind: 'refused' });
+  await service.logged('the schema waits for Postgres');
+
+  await both({ kind: 'none' });
+  const startMs = performance.now();
+  await expect.poll(async () => (await fetch(`${http}/readyz`)).status, { timeout: 20_000 }).toBe(200);
+  report(context, 'lives at once, then ready', `${seconds(performance.now() - startMs)} after their return`);
+  service.kill('SIGTERM');
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+});
+
+test('MIGRATE_ON_START on a database that holds something else: the start ends and says why', async (context) => {
+  await using servers = await world();
+  const { environment } = servers;
+  await execute(environment.DATABASE_URL ?? '', 'create table files (somebody_elses text)');
+  await using service = launchService({ environment: { ...environment, MIGRATE_ON_START: 'true' } });
+  expect(await service.untilGone()).toEqual({ code: 1, signal: null });
+  expect(service.printed.stderr).toBe(
+    'the schema cannot be brought up to date: relation "files" already exists\n',
+  );
+  report(context, 'ends with code 1 and the reason');
+});
+
+test('SIGTERM: not ready at once, calls are taken for the delay, and HTTP/1.1 is asked to close', async (context) => {
+  await using servers = await world();
+  await using service = await ready(servers, { STOP_DELAY_SECONDS: '2' });
+  using watch = await healthWatch(service);
+  using idle = await idleHttp1(service);
+  service.kill('SIGTERM');
+  await service.logged('stopping');
+  await expect
+    .poll(() => watch.statuses, { timeout: 1_000, interval: 10 })
+    .toEqual(['SERVING', 'NOT_SERVING']);
+  const readyz = await fetch(`${service.http}/readyz`);
+  expect([readyz.status, readyz.headers.get('connection')]).toEqual([503, 'close']);
+  expect((await service.client({ 'x-user-id': 'ada' }).listFiles({})).files).toEqual([]);
+  // Kept until the delay is over: its client may be about to call.
+  expect(await Promise.race([idle.ended.then(() => 'closed'), Promise.resolve('open')])).toBe('open');
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+  report(context, 'not ready, and still answers');
+});
+
+test('SIGINT has no delay', async () => {
+  await using servers = await world();
+  await using service = await ready(servers, { STOP_DELAY_SECONDS: '300' });
+  service.kill('SIGINT');
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+});
+
+test('SIGTERM while Postgres and S3 hang, with calls under way: it still ends in time', async (context) => {
+  await using servers = await world();
+  const { postgres, s3 } = servers;
+  // The default.
+  await using service = await ready(servers, { STOP_DELAY_SECONDS: '' });
+  const client = service.client({ 'x-user-id': 'ada' });
+  await client.listFiles({});
+  await Promise.all([postgres.set({ kind: 'hanging' }), s3.set({ kind: 'hanging' })]);
+  const calls = Array.from({ length: 20 }, () => client.listFiles({}, { timeoutMs: 30_000 }));
+  const startMs = performance.now();
+  service.kill('SIGTERM');
+  const ends = await Promise.allSettled(calls);
+  expect(ends.map(({ status }) => status)).toEqual(Array(20).fill('rejected'));
+  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+  const tookMs = performance.now() - startMs;
+  expect(tookMs).toBeLessThan(10_000);
+  report(context, 'ends in order', `after ${seconds(tookMs)}`);
+});
+
+function ready({ environment }: World, settings: Record<string, string>): Promise<ServiceProcess> {
+  return startService({ environment: { ...environment, MIGRATE_ON_START: 'true', ...settings } });
+}

@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
+import { md5Of, upload } from '../e2e/upload.ts';
+import { createDatabase, type TestDatabase } from '../harness/database.ts';
+import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { LONG } from '../harness/long-form.ts';
+import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
+import { type FaultyS3, type S3Fault, startFaultyS3 } from '../harness/s3-faults.ts';
+import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { DEADLINE_MS, endure, until } from './outage.ts';
+import { report } from './outcome.ts';
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+/** The agent's, one for plain connections and never two kinds (src/s3/client.ts). */
+const SOCKETS_MAX = 64;
+
+let database: TestDatabase;
+let store: TestObjectStore;
+let faulty: FaultyS3;
+let proxy: FaultProxy;
+let service: ServiceProcess;
+let calls: Record<string, () => Promise<unknown>>;
+
+beforeAll(async () => {
+  [database, store] = await Promise.all([createDatabase(), startTestObjectStore()]);
+  faulty = await startFaultyS3(Number(new URL(store.endpoint).port));
+  proxy = await startFaultProxy({ port: faulty.port });
+  service = await startService({
+    environment: {
+      DATABASE_URL: database.url,
+      MIGRATE_ON_START: 'true',
+      S3_BUCKET: store.bucket,
+      S3_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
+      // Users reach S3 all the while: what is lost is the service's own way there.
+      S3_PUBLIC_ENDPOINT: store.endpoint,
+      S3_REGION: store.region,
+      S3_FORCE_PATH_STYLE: 'true',
+      AWS_ACCESS_KEY_ID: store.credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: store.credentials.secretAccessKey,
+    },
+  });
+  const ada = service.client({ 'x-user-id': 'ada' });
+  await upload(ada, 'a.txt', 'bytes');
+  await ada.listFiles({});
+  // A list looks at each of these, and so does a get.
+  const file = (name: string) => ({ filename: name, mimeType: 'text/plain', md5: md5Of(name) });
+  const timeout = { timeoutMs: DEADLINE_MS };
+  const { s3Key } = await ada.createPresignedUpload(file('awaited.txt'));
+  calls = {
+    create: () =>
+      service.client({ 'x-user-id': randomUUID() }).createPresignedUpload(file('new.txt'), timeout),
+    list: async () => {
+      const { files } = await ada.listFiles({}, timeout);
+      if (files.length !== 1) throw new Error(`${files.length} files are listed`);
+    },
+    get: () => ada.getFile({ s3Key }, timeout),
+    delete: async () => {
+      const eve = service.client({ 'x-user-id': randomUUID() });
+      const made = await eve.createPresignedUpload(file('deleted.txt'), timeout);
+      await eve.deleteFile({ s3Key: made.s3Key }, timeout);
+    },
+  };
+});
+
+afterAll(async () => {
+  await service?.stop();
+  await proxy?.[Symbol.asyncDispose]();
+  await faulty?.[Symbol.asyncDispose]();
+  await store?.stop();
+  await database?.drop();
+});
+
+interface Lost {
+  begin(): Promise<unknown>;
+  end(): Promise<unknown>;
+}
+
+const network = (kind: 'refused' | 'hanging'): Lost => ({
+  begin: () => proxy.set({ kind }),
+  end: () => proxy.set({ kind: 'none' }),
+});
+
+const answering = (fault: S3Fault): Lost => ({
+  async begin() {
+    faulty.fault = fault;
+  },
+  async end() {
+    faulty.fault = 'none';
+  },
+});
+
+async function outlives(context: TestContext, lost: Lost) {
+  const { warned, failed, ready, figure } = await endure(service, calls, {
+    ...lost,
+    shortMs: 4_500,
+    longMs: 10_000,
+  });
+  // Only what cannot be said without S3 is not said, and it is S3 that is named.
+  expect(failed.length).toBeGreaterThan(0);
+  for (const one of failed) expect(one).toMatchObject({ call: 'get', reason: 'STORAGE_UNAVAILABLE' });
+  // The load balancer keeps it: lists and deletes are worth having.
+  expect(ready).not.toContain(503);
+  expect(warned.length).toBeGreaterThan(10);
+  const slowestMs = Math.max(...warned.map(({ ms }) => ms));
+  expect(slowestMs).toBeLessThan(1_000);
+  await until(() => proxy.connections <= SOCKETS_MAX, 5_000);
+  await until(() => service.log().some(({ msg, storage }) => msg === 'ready' && storage === true), 5_000);
+  const figures = `${figure}; slowest once it is known ${(slowestMs / 1_000).toFixed(2)} s`;
+  report(context, 'list, delete and new uploads go on, the rest UNAVAILABLE; then serves', figures);
+}
+
+test('S3 hangs: connections are taken and nothing is said', (context) =>
+  outlives(context, network('hanging')));
+
+test.runIf(LONG)('S3 refuses connections', (context) => outlives(context, network('refused')));
+
+const inItsOwnWords: [string, S3Fault][] = [
+  ['S3 answers 500 InternalError', 'InternalError'],
+  ['S3 answers 503 SlowDown', 'SlowDown'],
+  ['S3 answers 200, with an error in its body', '200 with an error body'],
+];
+for (const [name, fault] of inItsOwnWords) {
+  test.runIf(LONG)(name, (context) => outlives(context, answering(fault)));
+}
+
+test.runIf(LONG)('S3 is slow: 300 ms for each answer', async (context) => {
+  const { failed, figure } = await endure(service, calls, {
+    begin: () => proxy.set({ kind: 'slow', milliseconds: 300 }),
+    end: () => proxy.set({ kind: 'none' }),
+    shortMs: 4_000,
+    longMs: 10_000,
+  });
+  expect(failed).toEqual([]);
+  report(context, 'goes on', figure);
+});

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, test, vi } from 'vitest';
+import { externalServers } from '../e2e/external-servers.ts';
+import { launchService, PROJECT, startService } from '../harness/service-process.ts';
+import { report } from './outcome.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const STRAY = `--import=${pathToFileURL(join(import.meta.dirname, 'stray-errors.ts')).href}`;
+
+test('errors that nobody waits for, with calls under way', async (context) => {
+  await using servers = await externalServers();
+  await using service = await startService({
+    environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_OPTIONS: STRAY },
+  });
+  const files = service.client({ 'x-user-id': 'ada' });
+  const calls = Array.from({ length: 50 }, async (_, index) => {
+    if (index === 25) service.kill('SIGUSR2');
+    await files.listFiles({});
+  });
+  expect((await Promise.allSettled(calls)).map(({ status }) => status)).not.toContain('rejected');
+  await vi.waitFor(async () => {
+    const metrics = await (await fetch(`${service.http}/metrics`)).text();
+    expect(metrics).toContain('files_stray_errors_total 3');
+  });
+  const told = service.log().filter(({ msg }) => msg.startsWith('an error that nobody caught'));
+  const texts = told.map(({ err }) => (err as Error).message);
+  expect(texts.sort()).toEqual([
+    expect.stringContaining('ECONNREFUSED'),
+    'rejected by postgres://files:[redacted]@db/files',
+    'thrown by postgres://files:[redacted]@db/files',
+  ]);
+  expect(service.printed.stdout + service.printed.stderr).not.toContain('swordfish');
+  await service.stop();
+  report(context, 'logged and counted; no call fails', `${told.length} errors, ${calls.length} calls`);
+});
+
+test('an error that nobody waits for, before it serves', async (context) => {
+  await using servers = await externalServers();
+  await using service = launchService({
+    environment: { ...servers.environment, NODE_OPTIONS: STRAY, STRAY_AT_START: '1' },
+  });
+  const { code } = await service.untilGone();
+  expect(code).toBe(1);
+  expect(service.printed.stderr).toContain('at the start by postgres://files:[redacted]@db/files');
+  report(context, 'the start ends, and says why');
+});
+
+test('no file descriptor left', async (context) => {
+  await using servers = await externalServers();
+  await using service = await startService({
+    environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
+    command: [
+      'bash',
+      '-c',
+      `ulimit -n 100 && exec ${process.execPath} ${join(PROJECT, 'src/main.ts')} serve`,
+    ],
+  });
+  const ports = [Number(new URL(service.http).port), Number(service.grpc.split(':')[1])];
+  const sockets = Array.from({ length: 400 }, (_, index) => connect(ports[index % 2] ?? 0, '127.0.0.1'));
+  for (const socket of sockets) socket.on('error', () => {}).resume();
+  await Promise.all(sockets.map((socket) => Promise.race([once(socket, 'connect'), once(socket, 'close')])));
+  for (const socket of sockets) socket.destroy();
+  const files = service.client({ 'x-user-id': 'ada' });
+  await vi.waitFor(() => files.listFiles({}), { timeout: 5_000 });
+  await service.stop();
+  report(
+    context,
+    'connections are refused; full service when there are some again',
+    '400 connections, 100 descriptors',
+  );
+});

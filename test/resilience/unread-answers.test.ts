@@ -1,0 +1,86 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { GetFileRequestSchema, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
+import { REQUEST_TIMEOUT_MS } from '../../src/rpc/limits.ts';
+import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
+import { report } from './outcome.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let servers: ExternalServers;
+let service: ServiceProcess;
+beforeAll(async () => {
+  servers = await externalServers();
+  service = await startService({ environment: { ...servers.environment, MIGRATE_ON_START: 'true' } });
+});
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  await servers?.[Symbol.asyncDispose]();
+});
+
+/** Each answer is a page of 1,000 files with the longest names, 1 MiB: together five times what a session may hold. */
+const LISTS = 150;
+const FILES = 1_000;
+
+/** SETTINGS_INITIAL_WINDOW_SIZE = 0: no answer's bytes are read, while headers and trailers are. */
+const NO_WINDOW = Buffer.from([0, 4, 0, 0, 0, 0]);
+
+test('lists that one user’s gateway does not read, and another user on the same connection', async (context) => {
+  await fill('unread');
+  using gateway = await openRawHttp2(Number(service.grpc.split(':')[1]), NO_WINDOW);
+  const call = (streamId: number, user: string, method: string, message: Uint8Array) => {
+    const headers = headerBlock(grpcHeaders(`/files.v1.FileService/${method}`, { 'x-user-id': user }));
+    gateway.socket.write(frame(FRAME.headers, FLAG.endHeaders, streamId, headers));
+    gateway.socket.write(frame(FRAME.data, FLAG.endStream, streamId, envelope(message)));
+  };
+  const list = toBinary(ListFilesRequestSchema, create(ListFilesRequestSchema, { pageSize: FILES }));
+  const streams = Array.from({ length: LISTS }, (_, index) => 2 * index + 1);
+  const startMs = performance.now();
+  for (const streamId of streams) call(streamId, 'unread', 'ListFiles', list);
+  await vi.waitFor(() => expect(streams.every((id) => gateway.framesOf(id).has(FRAME.headers))).toBe(true), {
+    timeout: REQUEST_TIMEOUT_MS,
+  });
+
+  const get = toBinary(GetFileRequestSchema, create(GetFileRequestSchema, { s3Key: 'none' }));
+  const other = 2 * LISTS + 1;
+  const askedMs = performance.now();
+  call(other, 'other', 'GetFile', get);
+  await vi.waitFor(() => expect(gateway.framesOf(other)).toContain(FRAME.headers));
+  const otherMs = performance.now() - askedMs;
+  expect(gateway.framesOf(other)).not.toContain(FRAME.reset);
+
+  // What was not refused is given up at the first look, and its place is free.
+  await vi.waitFor(
+    async () => {
+      const metrics = await (await fetch(`${service.http}/metrics`)).text();
+      expect(metrics).toContain('files_calls_under_way 0');
+    },
+    { timeout: 2 * REQUEST_TIMEOUT_MS, interval: 100 },
+  );
+  const freedMs = performance.now() - startMs;
+  expect(freedMs).toBeLessThan(REQUEST_TIMEOUT_MS + 1_500);
+  const given = streams.filter((id) => gateway.framesOf(id).has(FRAME.reset)).length;
+  report(
+    context,
+    'the other is answered; what is not read is given up, and counts for its own user until then',
+    `${LISTS} lists of 1 MiB, ${LISTS - given} refused; the other after ${otherMs.toFixed(0)} ms; places free after ${(freedMs / 1_000).toFixed(1)} s`,
+  );
+  expect(given).toBeGreaterThan(0);
+  expect(given).toBeLessThan(32);
+});
+
+async function fill(user: string): Promise<void> {
+  const client = new pg.Client({ connectionString: servers.environment.DATABASE_URL });
+  await client.connect();
+  await client.query(
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
+     select $1, rpad($1 || '_' || n, 500, 'k'), 'ready', rpad(n::text, 250, 'n'), rpad('text/', 250, 'm'), decode(md5($1 || n), 'hex'),
+            n, 'etag', timestamptz '2026-01-01Z' + n * interval '1 ms', now(), now()
+     from generate_series(1, $2) n`,
+    [user, FILES],
+  );
+  await client.end();
+}
