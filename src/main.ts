@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
-import { ConfigError, readConfig, VARIABLES } from './config.ts';
-import { StartupError } from './startup-error.ts';
-import { createLogger, redact } from './telemetry.ts';
-import { createTerminal } from './terminal.ts';
+import { createTerminal } from './cli/terminal.ts';
+import { ConfigError, readConfig, VARIABLES } from './config/config.ts';
+import { StartupError } from './config/startup-error.ts';
+import { createLogger, redact } from './observability/telemetry.ts';
 
 /**
  * The one file that knows of a process: its arguments, its environment, its
@@ -44,7 +44,7 @@ async function serve(): Promise<void> {
     await app.stop(delayMs);
     log.info('stopped');
   });
-  const starting = import('./app.ts').then(({ startApp }) => startApp(config, log));
+  const starting = import('./server/app.ts').then(({ startApp }) => startApp(config, log));
 
   const { grpcPort, httpPort, onStrayError, prepared } = await starting;
   outliveStrayErrors(onStrayError);
@@ -77,13 +77,13 @@ async function migrate(): Promise<void> {
 
 async function reconcile(): Promise<void> {
   const config = readConfig(process.env);
-  const { runReconcile } = await import('./reconcile.ts');
+  const { runReconcile } = await import('./cli/reconcile.ts');
   process.exitCode = await runReconcile(process.argv.slice(3), config, createLogger('warn'), terminal);
 }
 
 async function upload(): Promise<void> {
   const { host, httpPort, tls, userIdHeader, gateway } = readConfig(process.env);
-  const { runUpload } = await import('./upload/upload-command.ts');
+  const { runUpload } = await import('./cli/upload.ts');
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
   const address = {
@@ -99,7 +99,7 @@ async function upload(): Promise<void> {
  * need not take types away, and what Node loads for that would stay in its memory.
  */
 async function compile(): Promise<void> {
-  await Promise.all([import('./app.ts'), import('./dev/embedded.ts'), import('./dev/welcome.ts')]);
+  await Promise.all([import('./server/app.ts'), import('./dev/embedded.ts'), import('./dev/welcome.ts')]);
 }
 
 async function printVariables(): Promise<void> {

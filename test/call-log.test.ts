@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { createObserver, recordCall } from '../src/call-log.ts';
+import { createObserver, recordCall } from '../src/observability/call-log.ts';
+import { createLogger, createMetrics } from '../src/observability/telemetry.ts';
 import type { CallOutcome } from '../src/rpc/call-gate.ts';
-import { createLogger, createMetrics } from '../src/telemetry.ts';
 
 const CALL: CallOutcome = {
   method: 'ListFiles',

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { VARIABLES } from '../src/config.ts';
+import { VARIABLES } from '../src/config/config.ts';
 import { CODES } from '../src/rpc/errors.ts';
 import { startTestService, type TestService } from './harness/service.ts';
 
@@ -25,7 +25,7 @@ function blocks(comment: string): { about: string; code: string }[] {
 }
 
 describe('the tables', () => {
-  it('of the configuration is that of src/config.ts', () => {
+  it('of the configuration is that of src/config/config.ts', () => {
     const rows = Object.entries(VARIABLES).map(
       ([name, { default: fallback, desc }]) =>
         `| \`${name}\` | ${fallback === undefined ? '' : `\`${fallback}\``} | ${desc} |`,

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
-import { createLogger } from '../src/telemetry.ts';
+import { createLogger } from '../src/observability/telemetry.ts';
 
 const SECRETS = {
   signature: 'deadbeefdeadbeef',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escapeControls } from '../src/terminal.ts';
+import { escapeControls } from '../src/cli/terminal.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from './harness/captured-terminal.ts';
 
 /** Any UTF-16 units, so lone surrogates too, with many of those that matter. */

@@ -1,13 +1,13 @@
 import type { Client } from '@connectrpc/connect';
 import type { File } from '../../gen/files/v1/file_pb.ts';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { uploadMultipart } from './multipart/upload-multipart.ts';
 import { createProgressMeter, type Progress } from './progress.ts';
 import { createPutClient, PutError } from './put.ts';
 import { createRetry } from './retry.ts';
 import { openSource, type UploadSource } from './source.ts';
 import type { Transferred } from './transfer.ts';
 import { UploadError } from './upload-error.ts';
-import { uploadMultipart } from './upload-multipart.ts';
 import { uploadWhole } from './upload-whole.ts';
 
 export { FileService } from '../../gen/files/v1/file_service_pb.ts';

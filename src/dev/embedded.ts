@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory.ts';
-import { lockDataDirectory } from './data-directory-lock.ts';
-import { isPortFree } from './free-port.ts';
+import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory/data-directory.ts';
+import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
+import { printable, printableLines } from './data-directory/printable.ts';
+import { privateDirectory } from './data-directory/private-directory.ts';
+import { readPrivateFile, writePrivateFile } from './data-directory/private-file.ts';
 import { startObjectStore } from './object-store/server.ts';
-import { startPostgres } from './postgres.ts';
-import { printable, printableLines } from './printable.ts';
-import { privateDirectory } from './private-directory.ts';
-import { readPrivateFile, writePrivateFile } from './private-file.ts';
+import { isPortFree } from './postgres/free-port.ts';
+import { startPostgres } from './postgres/postgres.ts';
 
 export interface EmbeddedOptions {
   /** Everything is kept here between runs. One service at a time. */

@@ -1,4 +1,4 @@
-import type { Fingerprint } from './fingerprint.ts';
+import type { Fingerprint } from './rules/fingerprint.ts';
 
 interface FileFacts {
   userId: string;

@@ -1,6 +1,7 @@
 import type { Deadline } from './deadline.ts';
 import type { PendingFile } from './file.ts';
-import type { FileStore, MultipartStore, StoredPart } from './ports.ts';
+import type { FileStore, MultipartStore } from './ports.ts';
+import type { StoredPart } from './rules/parts.ts';
 import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
 export interface OpenUploadPorts extends VerifyPorts {

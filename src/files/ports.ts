@@ -1,9 +1,9 @@
 import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, StoredObject, UserFile } from './file.ts';
-import type { Fingerprint } from './fingerprint.ts';
-import type { Md5 } from './md5.ts';
-import type { PagePosition } from './page-token.ts';
-import type { AnnouncedParts } from './parts.ts';
+import type { Fingerprint } from './rules/fingerprint.ts';
+import type { Md5 } from './rules/md5.ts';
+import type { PagePosition } from './rules/page-token.ts';
+import type { AnnouncedParts, StoredPart } from './rules/parts.ts';
 
 /** One file of one user. Every method of the store is scoped by both. */
 export interface FileRef {
@@ -211,16 +211,6 @@ export interface ObjectStore {
 
   /** Removes the object. Removing one that is not there is a success. */
   remove(s3Key: string, deadline: Deadline): Promise<void>;
-}
-
-/** A part as S3 lists it. */
-export interface StoredPart {
-  /** From 1. */
-  number: number;
-  /** Bytes. */
-  size: number;
-  /** Without the quotes; the MD5 in hexadecimal, but under SSE-KMS. */
-  etag: string;
 }
 
 /**

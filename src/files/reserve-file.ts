@@ -2,7 +2,7 @@ import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, UserFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import type { FileStore, PendingCap, UploadIntent } from './ports.ts';
-import { randomSuffix, s3Key } from './s3-key.ts';
+import { randomSuffix, s3Key } from './rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
 export interface ReservePorts extends VerifyPorts {

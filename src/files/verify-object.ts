@@ -1,8 +1,8 @@
-import { changesBytes } from './content-encoding.ts';
 import type { Deadline } from './deadline.ts';
 import type { ReadyFile, StoredObject, UserFile } from './file.ts';
-import { areComparable } from './fingerprint.ts';
 import type { FileStore, ObjectStore, Observer } from './ports.ts';
+import { changesBytes } from './rules/content-encoding.ts';
+import { areComparable } from './rules/fingerprint.ts';
 
 export interface VerifyPorts {
   store: Pick<FileStore, 'markReady' | 'markLost'>;

@@ -1,10 +1,9 @@
 import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
-import type { Fingerprint } from '../files/fingerprint.ts';
 import type { DueFile, PendingUpload, Tombstone } from '../files/ports.ts';
-import type { COLUMNS } from './expressions.ts';
+import type { Fingerprint } from '../files/rules/fingerprint.ts';
 import type { Schema } from './schema.ts';
-import type { UploadRow } from './uploads.ts';
+import type { COLUMNS } from './statements/expressions.ts';
 
 const MD5_BYTES = 16;
 
@@ -13,6 +12,13 @@ export type FileRow = Pick<Selectable<Schema['files']>, (typeof COLUMNS)[number]
   /** Whether the last look is younger than the trust window; null where there was none. */
   is_fresh: boolean | null;
 };
+
+/** A pending upload in parts. */
+export interface UploadRow extends FileRow {
+  part_size: string;
+  part_md5s: Buffer;
+  upload_id: string | null;
+}
 
 /** What is left of a deleted file. */
 export type TombstoneRow = Pick<FileRow, 'user_id' | 's3_key'> & { is_multipart: boolean };

@@ -1,7 +1,7 @@
 import type { Deadline } from '../files/deadline.ts';
 import type { FileStore, Listed, UploadIntent } from '../files/ports.ts';
-import type { Database } from './database.ts';
-import { isUniqueViolation } from './error-classes.ts';
+import type { Database } from './connection/database.ts';
+import { isUniqueViolation } from './connection/error-classes.ts';
 import {
   type FileRow,
   fromFingerprint,
@@ -12,11 +12,11 @@ import {
   toReadyFile,
   toTombstone,
 } from './file-row.ts';
-import * as reads from './reads.ts';
-import * as reservations from './reservations.ts';
-import * as sweeps from './sweeps.ts';
-import * as transitions from './transitions.ts';
-import * as uploads from './uploads.ts';
+import * as uploads from './statements/multipart.ts';
+import * as reads from './statements/reads.ts';
+import * as reservations from './statements/reservations.ts';
+import * as sweeps from './statements/sweeps.ts';
+import * as transitions from './statements/transitions.ts';
 
 export interface StoreLimits {
   /** An upload URL's life. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely';
 import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
-import { createPool, type Pooler } from './database.ts';
+import { createPool, type Pooler } from './connection/database.ts';
 import * as files from './migrations/0001-files.ts';
 
 /** In the order of their names. A migration that has been released is never edited. */

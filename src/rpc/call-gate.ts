@@ -8,7 +8,7 @@ import {
 import { status } from '@grpc/grpc-js';
 import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
-import type { Admission, Place } from './admission.ts';
+import type { Admission, Place } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 

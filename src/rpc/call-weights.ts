@@ -1,6 +1,6 @@
 import type { DescService, MessageShape } from '@bufbuild/protobuf';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../files/list-files.ts';
+import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../files/operations/list-files.ts';
 
 /**
  * What calls cost compared with a GetFile, as admission counts them. A call weighs by what its request asks for, which

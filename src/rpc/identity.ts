@@ -1,15 +1,9 @@
 import { hash, timingSafeEqual } from 'node:crypto';
+import type { GatewayProof } from '../config/config.ts';
+import { isLoopbackAuthority } from '../config/loopback.ts';
 import { FileError } from '../files/file-error.ts';
-import { isLoopbackAuthority } from '../loopback.ts';
 import type { Caller } from './caller.ts';
-import { peerOf } from './peer.ts';
-
-/** How the gateway proves that it is the gateway. */
-export type GatewayProof =
-  | { kind: 'none' }
-  | { kind: 'token'; tokens: readonly string[] }
-  /** Names of a verified client certificate, `DNS:…` or `URI:…`; one of them is enough. */
-  | { kind: 'mtls'; names: readonly string[] };
+import { peerOf } from './tls/peer.ts';
 
 export interface IdentityOptions {
   /** The metadata key that names the user. */

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Timestamp, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type File, FileSchema, FileState } from '../../gen/files/v1/file_pb.ts';
 import type { UserFile } from '../files/file.ts';
-import { md5Of } from '../files/fingerprint.ts';
+import { md5Of } from '../files/rules/fingerprint.ts';
 
 /** A record of the domain as the message that callers see. */
 export function fileToProto(file: UserFile): File {

@@ -1,8 +1,8 @@
-import { createFairQueue } from '../fair-queue.ts';
 import { type Deadline, partOf } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { ObjectStore } from '../files/ports.ts';
-import { ownerOfKey } from '../files/s3-key.ts';
+import { ownerOfKey } from '../files/rules/s3-key.ts';
+import { createFairQueue } from '../overload/fair-queue.ts';
 import { SOCKETS_MAX } from './client.ts';
 
 /** Of its time, for its turn; the rest is for S3's answer, and for the caller's. As at Postgres. */

@@ -8,8 +8,8 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Deadline } from '../files/deadline.ts';
 import type { StoredObject } from '../files/file.ts';
-import { type Fingerprint, parseFingerprint } from '../files/fingerprint.ts';
 import type { ObjectStore } from '../files/ports.ts';
+import { type Fingerprint, parseFingerprint } from '../files/rules/fingerprint.ts';
 import type { BucketLocation } from './bucket-location.ts';
 import type { Send } from './send.ts';
 import { createSignedRequest, type SignedResponse } from './signed-request.ts';

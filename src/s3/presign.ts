@@ -1,7 +1,7 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Presigner } from '../files/ports.ts';
 import { downloadOverrides } from './download-overrides.ts';
-import type { Sign } from './sign.ts';
+import type { Sign } from './signing/sign.ts';
 
 export interface PresignOptions {
   uploadSeconds: number;

@@ -1,8 +1,8 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
-import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../breaker.ts';
 import { type Deadline, timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { ObserveStep } from '../files/ports.ts';
+import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
 
 /** Asks S3 one thing, by the deadline. @throws FileError STORAGE_UNAVAILABLE, DeadlineExceededError */
 export type Send = <Result>(

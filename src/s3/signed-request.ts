@@ -1,6 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { type BucketLocation, bucketUrl } from './bucket-location.ts';
-import { createSign } from './sign.ts';
+import { createSign } from './signing/sign.ts';
 
 /** An answer without a body that anybody reads. */
 export interface SignedResponse {

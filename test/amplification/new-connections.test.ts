@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits.ts';
+import { STREAMS_PER_CONNECTION_MAX } from '../../src/rpc/limits/limits.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import {
   envelope,

@@ -4,14 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { fingerprintOf } from '../../src/files/fingerprint.ts';
-import { parseMd5 } from '../../src/files/md5.ts';
-import { createDatabase, createPool } from '../../src/postgres/database.ts';
+import { fingerprintOf } from '../../src/files/rules/fingerprint.ts';
+import { parseMd5 } from '../../src/files/rules/md5.ts';
+import { createDatabase, createPool } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
-import { find, listFirstPage, listNextPage, searchFirstPage } from '../../src/postgres/reads.ts';
-import { reserve } from '../../src/postgres/reservations.ts';
-import { leaseDue } from '../../src/postgres/sweeps.ts';
-import { markDeleted } from '../../src/postgres/transitions.ts';
+import { find, listFirstPage, listNextPage, searchFirstPage } from '../../src/postgres/statements/reads.ts';
+import { reserve } from '../../src/postgres/statements/reservations.ts';
+import { leaseDue } from '../../src/postgres/statements/sweeps.ts';
+import { markDeleted } from '../../src/postgres/statements/transitions.ts';
 import { measuredOn } from '../harness/readme-table.ts';
 import { median } from './report.ts';
 import { type BenchServers, startServers } from './servers.ts';

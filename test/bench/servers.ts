@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startPostgres } from '../../src/dev/postgres.ts';
+import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 import { migrateAt } from '../../src/postgres/migrate.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import type { UploadResult } from '../../src/client/upload-file.ts';
-import { PART_UNIT_BYTES } from '../../src/files/part-plan.ts';
+import { PART_UNIT_BYTES } from '../../src/files/rules/part-plan.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
 import { peakResidentMb } from '../harness/resident-memory.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { planParts, publishedPartBytes } from '../../src/client/part-plan.ts';
-import { bytesOfPart, PART_UNIT_BYTES, planParts as planOfService } from '../../src/files/part-plan.ts';
+import { planParts, publishedPartBytes } from '../../src/client/multipart/part-plan.ts';
+import { bytesOfPart, PART_UNIT_BYTES, planParts as planOfService } from '../../src/files/rules/part-plan.ts';
 
 const MiB = 1024 ** 2;
 const EDGE = 10_000 * 64 * MiB;

@@ -1,8 +1,8 @@
 /** One sequence of steps, done on the real thing and in the model, each answer of the one held against the other. */
 import { isDeepStrictEqual } from 'node:util';
-import type { UploadAnswer } from '../../src/files/create-presigned-upload.ts';
 import { FileError } from '../../src/files/file-error.ts';
-import { multipartFingerprint } from '../../src/files/fingerprint.ts';
+import type { UploadAnswer } from '../../src/files/operations/create-presigned-upload.ts';
+import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { createModel, type ModelFile, type Rules } from './model.ts';

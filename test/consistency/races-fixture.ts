@@ -2,19 +2,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand, NoSuchKey, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import pg from 'pg';
-import { completeMultipartUpload } from '../../src/files/complete-multipart-upload.ts';
-import { createMultipartUpload } from '../../src/files/create-multipart-upload.ts';
-import { createPresignedDownload } from '../../src/files/create-presigned-download.ts';
-import { createPresignedParts } from '../../src/files/create-presigned-parts.ts';
-import { createPresignedUpload, type UploadAnswer } from '../../src/files/create-presigned-upload.ts';
-import { deleteFile } from '../../src/files/delete-file.ts';
 import type { UserFile } from '../../src/files/file.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
-import { getFile } from '../../src/files/get-file.ts';
-import { listFiles } from '../../src/files/list-files.ts';
+import { type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
+import { createSweeper } from '../../src/files/maintenance/sweeper.ts';
+import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
+import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
+import { createPresignedDownload } from '../../src/files/operations/create-presigned-download.ts';
+import { createPresignedParts } from '../../src/files/operations/create-presigned-parts.ts';
+import {
+  createPresignedUpload,
+  type UploadAnswer,
+} from '../../src/files/operations/create-presigned-upload.ts';
+import { deleteFile } from '../../src/files/operations/delete-file.ts';
+import { getFile } from '../../src/files/operations/get-file.ts';
+import { listFiles } from '../../src/files/operations/list-files.ts';
 import type { DueFile } from '../../src/files/ports.ts';
-import { type Swept, sweepOne } from '../../src/files/sweep.ts';
-import { createDatabase as createRunner } from '../../src/postgres/database.ts';
+import { createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
 import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createClient } from '../../src/s3/client.ts';
@@ -22,8 +26,7 @@ import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
-import { createSign } from '../../src/s3/sign.ts';
-import { createSweeper } from '../../src/sweeper.ts';
+import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';

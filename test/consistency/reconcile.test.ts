@@ -1,9 +1,9 @@
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.ts';
-import type { ReconcileReport } from '../../src/files/reconcile.ts';
-import { runReconcile } from '../../src/reconcile.ts';
-import { createLogger } from '../../src/telemetry.ts';
+import { runReconcile } from '../../src/cli/reconcile.ts';
+import { readConfig } from '../../src/config/config.ts';
+import type { ReconcileReport } from '../../src/files/maintenance/reconcile.ts';
+import { createLogger } from '../../src/observability/telemetry.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';

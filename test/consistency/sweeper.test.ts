@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { inTurns } from '../../src/files/maintenance/sweeper.ts';
 import type { DueFile } from '../../src/files/ports.ts';
-import { inTurns } from '../../src/sweeper.ts';
 import { failureOf } from '../harness/failure.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';

@@ -6,9 +6,9 @@ import { Readable } from 'node:stream';
 import { HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { authenticate } from '../../src/dev/object-store/authenticate.ts';
 import { chunkedForm, decodeChunked } from '../../src/dev/object-store/aws-chunked.ts';
 import { parseRequest } from '../../src/dev/object-store/request.ts';
+import { authenticate } from '../../src/dev/object-store/signatures/authenticate.ts';
 import { startTestObjectStore, type TestObjectStore, testCredentials } from '../harness/object-store.ts';
 import { type Answered, md5Base64, type ObjectStoreTarget, presign, send } from './object-store-client.ts';
 

@@ -4,9 +4,9 @@ import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
+import { lockDataDirectory } from '../../src/dev/data-directory/data-directory-lock.ts';
 
-const MODULE = new URL('../../src/dev/data-directory-lock.ts', import.meta.url).href;
+const MODULE = new URL('../../src/dev/data-directory/data-directory-lock.ts', import.meta.url).href;
 
 let directory: string;
 const children: ChildProcess[] = [];

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openDataDirectory } from '../../src/dev/data-directory.ts';
+import { openDataDirectory } from '../../src/dev/data-directory/data-directory.ts';
 
 const isRoot = process.geteuid?.() === 0;
 /** Only root can give a file to another user. */

@@ -13,9 +13,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres.ts';
-import { dataDirectoryIn } from '../../src/dev/postgres-cluster.ts';
-import { readPostmasterFile } from '../../src/dev/postgres-leftovers.ts';
+import { dataDirectoryIn } from '../../src/dev/postgres/cluster.ts';
+import { readPostmasterFile } from '../../src/dev/postgres/leftovers.ts';
+import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres/postgres.ts';
 import { dataDirectory } from '../harness/data-directory.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 

@@ -6,15 +6,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
+import { lockDataDirectory } from '../../src/dev/data-directory/data-directory-lock.ts';
+import { findPostgresBinaries } from '../../src/dev/postgres/binaries.ts';
+import { createCluster, dataDirectoryIn } from '../../src/dev/postgres/cluster.ts';
+import { chooseLauncher } from '../../src/dev/postgres/launcher.ts';
 import {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
   startPostgres,
-} from '../../src/dev/postgres.ts';
-import { findPostgresBinaries } from '../../src/dev/postgres-binaries.ts';
-import { createCluster, dataDirectoryIn } from '../../src/dev/postgres-cluster.ts';
-import { chooseLauncher } from '../../src/dev/postgres-launcher.ts';
+} from '../../src/dev/postgres/postgres.ts';
 
 const PROGRAM = join(import.meta.dirname, 'start-postgres.ts');
 const isRoot = process.geteuid?.() === 0;

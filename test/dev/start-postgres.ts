@@ -1,6 +1,6 @@
 // A process of its own for tests that kill it: locks the directory, starts Postgres there, tells its address, stays.
-import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
-import { startPostgres } from '../../src/dev/postgres.ts';
+import { lockDataDirectory } from '../../src/dev/data-directory/data-directory-lock.ts';
+import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 
 const directory = process.argv[2];
 if (directory === undefined) throw new Error('usage: start-postgres.ts <directory>');

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { VARIABLES } from '../../src/config.ts';
+import { VARIABLES } from '../../src/config/config.ts';
 import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { main } from './main.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import { anyFreePort } from '../../src/dev/free-port.ts';
-import { startPostgres } from '../../src/dev/postgres.ts';
+import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
+import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { externalServers } from './external-servers.ts';

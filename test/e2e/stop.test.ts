@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { expect, test, vi } from 'vitest';
-import { dataDirectoryIn } from '../../src/dev/postgres-cluster.ts';
+import { dataDirectoryIn } from '../../src/dev/postgres/cluster.ts';
 import { dataDirectory } from '../harness/data-directory.ts';
 import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';

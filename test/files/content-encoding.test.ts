@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { changesBytes } from '../../src/files/content-encoding.ts';
+import { changesBytes } from '../../src/files/rules/content-encoding.ts';
 
 it.each([
   '',

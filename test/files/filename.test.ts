@@ -4,7 +4,7 @@ import {
   FILENAME_MAX_UNITS,
   parseFilename,
   parseFilenamePrefix,
-} from '../../src/files/filename.ts';
+} from '../../src/files/rules/filename.ts';
 
 function* allCharacters(): Generator<string> {
   for (let codePoint = 0; codePoint <= 0x10ffff; codePoint++) {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FileError } from '../../src/files/file-error.ts';
-import { pageToken, parsePageToken } from '../../src/files/page-token.ts';
-import { ownerOfKey, S3_KEY_MAX_BYTES, s3Key } from '../../src/files/s3-key.ts';
+import { pageToken, parsePageToken } from '../../src/files/rules/page-token.ts';
+import { ownerOfKey, S3_KEY_MAX_BYTES, s3Key } from '../../src/files/rules/s3-key.ts';
 import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
 
 const LAST = new Date('9999-12-31T23:59:59.999Z');

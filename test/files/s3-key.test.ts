@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseFilename } from '../../src/files/filename.ts';
-import { ownerOfKey, parseS3Key, randomSuffix, S3_KEY_MAX_BYTES, s3Key } from '../../src/files/s3-key.ts';
+import { parseFilename } from '../../src/files/rules/filename.ts';
+import {
+  ownerOfKey,
+  parseS3Key,
+  randomSuffix,
+  S3_KEY_MAX_BYTES,
+  s3Key,
+} from '../../src/files/rules/s3-key.ts';
 
 const userId = fc.string({
   unit: fc.constantFrom(

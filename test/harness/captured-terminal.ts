@@ -1,4 +1,4 @@
-import { createTerminal, type Terminal } from '../../src/terminal.ts';
+import { createTerminal, type Terminal } from '../../src/cli/terminal.ts';
 
 /** A command's own terminal, with what it wrote. */
 export interface CapturedTerminal extends Terminal {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
-import { lockDataDirectory } from '../../src/dev/data-directory-lock.ts';
-import { startPostgres } from '../../src/dev/postgres.ts';
+import { lockDataDirectory } from '../../src/dev/data-directory/data-directory-lock.ts';
+import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

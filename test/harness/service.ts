@@ -6,9 +6,9 @@ import {
 } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { type App, startApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/telemetry.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createLogger } from '../../src/observability/telemetry.ts';
+import { type App, startApp } from '../../src/server/app.ts';
 import { openTestBucket, type TestBucket } from './bucket.ts';
 import { createDatabase } from './database.ts';
 

@@ -6,7 +6,7 @@ import { createClient, type Interceptor, type Transport } from '@connectrpc/conn
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { anyFreePort } from '../../src/dev/free-port.ts';
+import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { GATEWAY_DNS, type MtlsService, startMtlsService } from '../e2e/mtls-service.ts';
 import { failureOf } from '../harness/failure.ts';
 import { putTo } from '../harness/put.ts';

@@ -4,20 +4,20 @@ import { Code } from '@connectrpc/connect';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createBreaker, ignoringOpen, WAITED_LONG_MS } from '../../src/breaker.ts';
-import { anyFreePort } from '../../src/dev/free-port.ts';
+import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
+import { createBreaker, ignoringOpen, WAITED_LONG_MS } from '../../src/overload/circuit-breaker.ts';
 import {
   createPool,
   type Database,
   createDatabase as databaseOn,
   type PoolOptions,
-} from '../../src/postgres/database.ts';
+} from '../../src/postgres/connection/database.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
-import { type Prepared, prepare } from '../../src/postgres/prepared.ts';
-import { find } from '../../src/postgres/reads.ts';
-import { purge } from '../../src/postgres/sweeps.ts';
-import { markLost } from '../../src/postgres/transitions.ts';
+import { type Prepared, prepare } from '../../src/postgres/statements/prepared.ts';
+import { find } from '../../src/postgres/statements/reads.ts';
+import { purge } from '../../src/postgres/statements/sweeps.ts';
+import { markLost } from '../../src/postgres/statements/transitions.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PendingFile } from '../../src/files/file.ts';
-import { multipartFingerprint } from '../../src/files/fingerprint.ts';
 import type { FileRef, Reservation, UploadIntent } from '../../src/files/ports.ts';
+import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
 import type { OpenStore } from './open-store.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Pooler } from '../../src/postgres/database.ts';
+import type { Pooler } from '../../src/postgres/connection/database.ts';
 import { migrateAt } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';
 import { startPgbouncer } from '../servers/pgbouncer.ts';

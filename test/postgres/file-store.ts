@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
-import { type Fingerprint, fingerprintOf } from '../../src/files/fingerprint.ts';
-import { parseMd5 } from '../../src/files/md5.ts';
-import type { PagePosition } from '../../src/files/page-token.ts';
 import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
+import { type Fingerprint, fingerprintOf } from '../../src/files/rules/fingerprint.ts';
+import { parseMd5 } from '../../src/files/rules/md5.ts';
+import type { PagePosition } from '../../src/files/rules/page-token.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
 import type { PatientStore } from '../harness/deadline.ts';
 import { md5 } from '../harness/random.ts';

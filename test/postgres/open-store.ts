@@ -1,6 +1,11 @@
 import pg from 'pg';
 import type { FileStore } from '../../src/files/ports.ts';
-import { createDatabase, createPool, type Pooler, type PoolOptions } from '../../src/postgres/database.ts';
+import {
+  createDatabase,
+  createPool,
+  type Pooler,
+  type PoolOptions,
+} from '../../src/postgres/connection/database.ts';
 import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase as createTestDatabase } from '../harness/database.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createPool, createDatabase as createRunner } from '../../src/postgres/database.ts';
+import { createPool, createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';

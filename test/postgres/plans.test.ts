@@ -1,15 +1,19 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { listFiles } from '../../src/files/list-files.ts';
-import { createPool, type Database, createDatabase as databaseOn } from '../../src/postgres/database.ts';
+import { listFiles } from '../../src/files/operations/list-files.ts';
+import {
+  createPool,
+  type Database,
+  createDatabase as databaseOn,
+} from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
-import type { Prepared } from '../../src/postgres/prepared.ts';
-import * as reads from '../../src/postgres/reads.ts';
-import * as reservations from '../../src/postgres/reservations.ts';
-import * as sweeps from '../../src/postgres/sweeps.ts';
-import * as transitions from '../../src/postgres/transitions.ts';
-import * as uploads from '../../src/postgres/uploads.ts';
+import * as uploads from '../../src/postgres/statements/multipart.ts';
+import type { Prepared } from '../../src/postgres/statements/prepared.ts';
+import * as reads from '../../src/postgres/statements/reads.ts';
+import * as reservations from '../../src/postgres/statements/reservations.ts';
+import * as sweeps from '../../src/postgres/statements/sweeps.ts';
+import * as transitions from '../../src/postgres/statements/transitions.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { LONG } from '../harness/long-form.ts';
 

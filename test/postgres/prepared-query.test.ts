@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { PreparedQuery, type Statement } from '../../src/postgres/prepared-query.ts';
-import { toWire } from '../../src/postgres/types.ts';
+import { PreparedQuery, type Statement } from '../../src/postgres/connection/prepared-query.ts';
+import { toWire } from '../../src/postgres/connection/types.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 
 let server: TestDatabase;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createRetryBudget } from '../../src/postgres/retry-budget.ts';
+import { createRetryBudget } from '../../src/overload/retry-budget.ts';
 
 it('allows a burst, then one retry for ten answers', () => {
   const budget = createRetryBudget();

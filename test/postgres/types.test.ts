@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { expect, it } from 'vitest';
-import { parserOf } from '../../src/postgres/types.ts';
+import { parserOf } from '../../src/postgres/connection/types.ts';
 
 const { TIMESTAMPTZ, INT4 } = pg.types.builtins;
 const parse = parserOf(TIMESTAMPTZ);

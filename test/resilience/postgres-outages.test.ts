@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
-import { anyFreePort } from '../../src/dev/free-port.ts';
-import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres.ts';
+import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
+import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres/postgres.ts';
 import { md5Of, upload } from '../e2e/upload.ts';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 import { LONG } from '../harness/long-form.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { anyFreePort } from '../../src/dev/free-port.ts';
+import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { externalServers } from '../e2e/external-servers.ts';
 import { main } from '../e2e/main.ts';
 import { type LaunchedService, launchService } from '../harness/service-process.ts';

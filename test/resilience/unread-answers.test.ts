@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { GetFileRequestSchema, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
-import { REQUEST_TIMEOUT_MS } from '../../src/rpc/limits.ts';
+import { REQUEST_TIMEOUT_MS } from '../../src/rpc/limits/limits.ts';
 import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';

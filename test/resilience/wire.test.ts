@@ -10,7 +10,7 @@ import {
   PIPELINED_REQUESTS_MAX,
   STREAMS_PER_CONNECTION_MAX,
   UNPROVEN_REQUESTS_MAX,
-} from '../../src/rpc/limits.ts';
+} from '../../src/rpc/limits/limits.ts';
 import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
 import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
-import { type Admission, createAdmission, type Place } from '../../src/rpc/admission.ts';
+import { type Admission, createAdmission, type Place } from '../../src/overload/admission.ts';
 import { type AdmittedCall, createCallGate } from '../../src/rpc/call-gate.ts';
 import { withCallPolicy } from '../../src/rpc/call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from '../../src/rpc/call-weights.ts';

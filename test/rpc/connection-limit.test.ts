@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { type Connection, limitConnections } from '../../src/rpc/connection-limit.ts';
+import { type Connection, limitConnections } from '../../src/rpc/limits/connection-limit.ts';
 
 const MAX = 3;
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isLoopbackAuthority } from '../../src/loopback.ts';
+import { isLoopbackAuthority } from '../../src/config/loopback.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 import { envelope } from '../resilience/http2-frames.ts';
 import { ask, grpc, json, tell } from '../resilience/raw-calls.ts';

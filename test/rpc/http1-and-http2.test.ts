@@ -4,7 +4,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
 import { expect, it } from 'vitest';
-import { createHttp1AndHttp2Server } from '../../src/rpc/http1-and-http2.ts';
+import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
 
 async function urlOf(server: Server | Http2Server): Promise<string> {
   server.listen(0, '127.0.0.1');

@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { readGrpcMessage } from '../../src/rpc/grpc-message.ts';
-import { createMessageBudget } from '../../src/rpc/message-limits.ts';
+import { readGrpcMessage } from '../../src/rpc/grpc/message.ts';
+import { createMessageBudget } from '../../src/rpc/limits/message-limits.ts';
 import { envelope } from '../resilience/http2-frames.ts';
 
 const BUDGET_BYTES = 1_000;

@@ -10,7 +10,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { multipartFingerprint } from '../../src/files/fingerprint.ts';
+import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import { failureOf } from '../harness/failure.ts';
 import { type CutFile, cutFile, putParts } from '../harness/parts.ts';
 import { putTo } from '../harness/put.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { onceInATurn } from '../../src/rpc/once-in-a-turn.ts';
+import { onceInATurn } from '../../src/rpc/http/once-in-a-turn.ts';
 
 it('a page is made once for all who ask in the same turn, and anew for the next', async () => {
   let made = 0;

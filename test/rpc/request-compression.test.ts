@@ -1,6 +1,6 @@
 import { brotliCompressSync, constants } from 'node:zlib';
 import { expect, it } from 'vitest';
-import { requestCompressions } from '../../src/rpc/request-compression.ts';
+import { requestCompressions } from '../../src/rpc/http/compression.ts';
 
 it('a user’s message is inflated before the many that another user sent earlier', async () => {
   let user = 'greedy';

@@ -4,8 +4,8 @@ import { connect as connectHttp2, constants, createServer as createHttp2Server }
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError, readConfig, VARIABLES } from '../../src/config.ts';
-import { DENIED_USER_ID_HEADERS, userIdHeaderProblem } from '../../src/user-id-header.ts';
+import { ConfigError, readConfig, VARIABLES } from '../../src/config/config.ts';
+import { DENIED_USER_ID_HEADERS, userIdHeaderProblem } from '../../src/config/user-id-header.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 import { envelope, FLAG, FRAME, frame, headerBlock, openRawHttp2 } from '../resilience/http2-frames.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest';
-import { s3Key } from '../../src/files/s3-key.ts';
+import { s3Key } from '../../src/files/rules/s3-key.ts';
 import { createClient, SOCKETS_MAX } from '../../src/s3/client.ts';
 import { withFairQueue } from '../../src/s3/fair-object-store.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';

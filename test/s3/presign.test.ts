@@ -1,11 +1,11 @@
 import { GetObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Md5 } from '../../src/files/md5.ts';
+import type { Md5 } from '../../src/files/rules/md5.ts';
 import type { BucketLocation } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
-import { createSign } from '../../src/s3/sign.ts';
+import { createSign } from '../../src/s3/signing/sign.ts';
 
 const MD5 = 'KUK/q7PQUzK2brEo4IQs/w==' as Md5;
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' };

@@ -2,8 +2,8 @@ import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { createClient } from '../../src/s3/client.ts';
-import { createSign } from '../../src/s3/sign.ts';
-import { presignedQuery, signingKey } from '../../src/s3/signature.ts';
+import { createSign } from '../../src/s3/signing/sign.ts';
+import { presignedQuery, signingKey } from '../../src/s3/signing/signature.ts';
 
 type AwsIdentity = { accessKeyId: string; secretAccessKey: string };
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chooseLauncher } from '../../src/dev/postgres-launcher.ts';
+import { chooseLauncher } from '../../src/dev/postgres/launcher.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { answers } from './server-program.ts';
 

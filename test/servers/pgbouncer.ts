@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { anyFreePort } from '../../src/dev/free-port.ts';
-import { chooseLauncher } from '../../src/dev/postgres-launcher.ts';
+import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
+import { chooseLauncher } from '../../src/dev/postgres/launcher.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { answers } from './server-program.ts';
 

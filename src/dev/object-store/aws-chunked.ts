@@ -5,9 +5,9 @@
  *     <size in hex>[;chunk-signature=<hex>] CRLF <bytes> CRLF … 0[;chunk-signature=<hex>] CRLF [name:value CRLF …] CRLF
  */
 import { createHash, hash } from 'node:crypto';
-import type { Authenticated } from './authenticate.ts';
 import { S3Error } from './errors.ts';
-import { isSame, signChunk, signTrailer } from './sigv4.ts';
+import type { Authenticated } from './signatures/authenticate.ts';
+import { isSame, signChunk, signTrailer } from './signatures/sigv4.ts';
 
 /** The longest line of the framing itself; real ones are a size and a signature, about 100 bytes. */
 const maxLineBytes = 4096;

@@ -1,11 +1,11 @@
 /** A request's body: announced length, framing, digests. Whoever receives it has either all of it, right, or an error. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Authenticated } from './authenticate.ts';
 import { chunkedForm, decodeChunked, incompleteBody } from './aws-chunked.ts';
 import { S3Error } from './errors.ts';
 import { badMd5, checksumCheck, contentMd5 } from './integrity.ts';
 import type { S3Request } from './request.ts';
+import type { Authenticated } from './signatures/authenticate.ts';
 
 /** S3's limit on a single PUT or part. */
 const maxPutBytes = 5 * 1024 ** 3;

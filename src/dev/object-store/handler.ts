@@ -3,15 +3,15 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Authority, authenticate } from './authenticate.ts';
 import { bodyOf } from './body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from './cors.ts';
 import { S3Error } from './errors.ts';
-import type { Objects } from './objects.ts';
 import type { Answer } from './operation.ts';
 import { parseRequest } from './request.ts';
 import { route } from './route.ts';
-import type { Uploads } from './uploads.ts';
+import { type Authority, authenticate } from './signatures/authenticate.ts';
+import type { Objects } from './storage/objects.ts';
+import type { Uploads } from './storage/uploads.ts';
 import { xmlErrorDocument } from './xml.ts';
 
 export interface HandlerParts {

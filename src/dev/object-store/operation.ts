@@ -2,9 +2,9 @@
 import type { Readable } from 'node:stream';
 import type { Body } from './body.ts';
 import { S3Error } from './errors.ts';
-import type { Objects } from './objects.ts';
 import type { S3Request } from './request.ts';
-import type { Uploads } from './uploads.ts';
+import type { Objects } from './storage/objects.ts';
+import type { Uploads } from './storage/uploads.ts';
 
 export interface Call {
   readonly request: S3Request;

@@ -13,12 +13,12 @@ import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, BlockList, isIP } from 'node:net';
 import { join } from 'node:path';
-import { privateDirectory } from '../private-directory.ts';
-import type { Credentials } from './authenticate.ts';
+import { privateDirectory } from '../data-directory/private-directory.ts';
 import { type CorsRule, defaultCorsRule } from './cors.ts';
 import { createHandler } from './handler.ts';
-import { openObjects } from './objects.ts';
-import { openUploads } from './uploads.ts';
+import type { Credentials } from './signatures/authenticate.ts';
+import { openObjects } from './storage/objects.ts';
+import { openUploads } from './storage/uploads.ts';
 
 export interface ObjectStoreOptions {
   /** Where buckets are kept between runs; created when absent. */

@@ -1,13 +1,13 @@
 /** The service's own gRPC protocol, with all that wraps a call, and operations that do nothing. */
-import { recordCall } from '../../../src/call-log.ts';
-import { createAdmission } from '../../../src/rpc/admission.ts';
+import { recordCall } from '../../../src/observability/call-log.ts';
+import { createLogger, createMetrics, traceCall } from '../../../src/observability/telemetry.ts';
+import { createAdmission } from '../../../src/overload/admission.ts';
 import { createCallGate } from '../../../src/rpc/call-gate.ts';
 import { createFileService, type FileOperations } from '../../../src/rpc/file-service.ts';
-import { createGrpcServer } from '../../../src/rpc/grpc-server.ts';
+import { createGrpcServer } from '../../../src/rpc/grpc/server.ts';
 import { createHealth } from '../../../src/rpc/health.ts';
 import { createIdentify } from '../../../src/rpc/identity.ts';
-import { createMessageBudget } from '../../../src/rpc/message-limits.ts';
-import { createLogger, createMetrics, traceCall } from '../../../src/telemetry.ts';
+import { createMessageBudget } from '../../../src/rpc/limits/message-limits.ts';
 import { tellServing } from './environment.ts';
 
 const log = createLogger('info');

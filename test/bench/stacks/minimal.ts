@@ -19,10 +19,10 @@ import pg from 'pg';
 import { FileState } from '../../../gen/files/v1/file_pb.ts';
 import { FileService, UploadType } from '../../../gen/files/v1/file_service_pb.ts';
 import type { FileRow } from '../../../src/postgres/file-row.ts';
-import type { Prepared } from '../../../src/postgres/prepared.ts';
-import { find, listFirstPage } from '../../../src/postgres/reads.ts';
-import { reserve } from '../../../src/postgres/reservations.ts';
-import { markDeleted } from '../../../src/postgres/transitions.ts';
+import type { Prepared } from '../../../src/postgres/statements/prepared.ts';
+import { find, listFirstPage } from '../../../src/postgres/statements/reads.ts';
+import { reserve } from '../../../src/postgres/statements/reservations.ts';
+import { markDeleted } from '../../../src/postgres/statements/transitions.ts';
 import { DATABASE_URL, DOWNLOAD_SECONDS, POOL_SIZE, tellServing, URL_SECONDS } from './environment.ts';
 import { presign } from './sigv4.ts';
 

@@ -1,7 +1,7 @@
 import { S3Error } from '../errors.ts';
-import type { ObjectRecord } from '../objects.ts';
 import { type Answer, noSuchKey, type ObjectCall } from '../operation.ts';
 import { queryValue, type S3Request } from '../request.ts';
+import type { ObjectRecord } from '../storage/objects.ts';
 
 /** GET and HEAD are one operation; the server leaves a HEAD's body out. */
 export async function getObject({ request, objects, bucket, key }: ObjectCall): Promise<Answer> {

@@ -1,7 +1,7 @@
 import { S3Error } from '../errors.ts';
-import { aboveEveryKeyWith, fromUtf8Form, utf8Form } from '../key-index.ts';
 import { type Answer, type BucketCall, countOf, xmlAnswer } from '../operation.ts';
 import { encodeUri, queryValue, type S3Request } from '../request.ts';
+import { aboveEveryKeyWith, fromUtf8Form, utf8Form } from '../storage/key-index.ts';
 import { xmlDocument } from '../xml.ts';
 
 /** S3's longest page. */

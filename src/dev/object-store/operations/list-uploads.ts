@@ -1,7 +1,7 @@
 import { S3Error } from '../errors.ts';
-import { utf8Form } from '../key-index.ts';
 import { type Answer, type BucketCall, countOf, type ObjectCall, xmlAnswer } from '../operation.ts';
 import { queryValue } from '../request.ts';
+import { utf8Form } from '../storage/key-index.ts';
 import { xmlDocument } from '../xml.ts';
 import { keyEncoding } from './list-objects.ts';
 import { uploadOf } from './multipart.ts';

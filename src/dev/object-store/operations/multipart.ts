@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { S3Error } from '../errors.ts';
-import { md5Etag } from '../objects.ts';
 import { type Answer, type ObjectCall, xmlAnswer } from '../operation.ts';
 import { queryValue } from '../request.ts';
-import type { Part, Upload } from '../uploads.ts';
+import { md5Etag } from '../storage/objects.ts';
+import type { Part, Upload } from '../storage/uploads.ts';
 import { childText, malformed, parseXml, xmlDocument } from '../xml.ts';
 import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
 

@@ -1,8 +1,8 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { S3Error } from '../errors.ts';
-import { md5Etag, type ObjectHeaders } from '../objects.ts';
 import type { Answer, ObjectCall } from '../operation.ts';
 import type { S3Request } from '../request.ts';
+import { md5Etag, type ObjectHeaders } from '../storage/objects.ts';
 
 /** Nothing is stored unless the whole body came and was what its headers and its signature said. */
 export async function putObject({ request, body, objects, bucket, key }: ObjectCall): Promise<Answer> {

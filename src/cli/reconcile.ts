@@ -1,0 +1,175 @@
+import { parseArgs } from 'node:util';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { type Finding, type ReconcileReport, reconcile } from '../files/maintenance/reconcile.ts';
+import { createDatabase, createPool } from '../postgres/connection/database.ts';
+import { createFileStore } from '../postgres/file-store.ts';
+import { createRowInventory } from '../postgres/row-inventory.ts';
+import { createBucketInventory } from '../s3/bucket-inventory.ts';
+import { createClient } from '../s3/client.ts';
+import { createMultipartStore } from '../s3/multipart-uploads.ts';
+import { createObjectStore } from '../s3/objects.ts';
+import { createSend } from '../s3/send.ts';
+import { openBackends } from '../server/backends.ts';
+import type { Terminal } from './terminal.ts';
+
+/**
+ * The operator's command: what table and bucket say of each other, after a
+ * restore or an accident. It may run beside the service.
+ */
+const USAGE = `usage: npm run reconcile -- [--repair] [--json] [--min-age-hours N] [--max-repairs N]
+
+Compares bucket and table in both directions and reports. Changes nothing without --repair.
+  --repair           remove objects without rows, abort uploads without rows, take READY rows without objects out of the lists
+  --min-age-hours N  act on objects that are older only (default 48, and no less than a URL and an upload can live)
+  --max-repairs N    do nothing of a kind of which there are more (default 1000)
+  --json             print the report as JSON
+Exit code: 0 when they agree, or all was repaired; 1 when differences remain; 2 for a wrong call.`.split(
+  '\n',
+);
+
+const MIN_AGE_HOURS_DEFAULT = 48;
+const MAX_REPAIRS_DEFAULT = 1_000;
+
+/** The one sort of the table may take its time. */
+const STATEMENT_TIMEOUT_MS = 3_600_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** A terminal needs no more. */
+const PROGRESS_INTERVAL_MS = 200;
+
+/** @returns the exit code */
+export async function runReconcile(
+  args: string[],
+  config: Config,
+  log: Logger,
+  terminal: Terminal,
+): Promise<number> {
+  const options = parseOptions(args, config);
+  if (typeof options === 'string') {
+    terminal.print(options, '', ...USAGE);
+    return 2;
+  }
+  const backends = await openBackends(config.backend, config.region, log);
+  const poolOptions = {
+    url: backends.databaseUrl,
+    pooler: config.databasePooler,
+    maxConnections: 2,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    onIdleError: (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
+  };
+  const pool = createPool(poolOptions);
+  const location = { region: config.region, ...backends };
+  const client = createClient(location);
+  try {
+    const database = createDatabase(pool, (_, run) => run(), poolOptions);
+    const send = createSend((_, run) => run());
+    const ports = {
+      rows: createRowInventory(pool),
+      bucket: createBucketInventory(client, backends.bucket),
+      // Every look is a new one: nothing that was seen before counts here.
+      store: createFileStore(database, {
+        ...config.lifetimes,
+        verificationTtlSeconds: 0,
+        multipartSeconds: config.multipart.lifeSeconds,
+        pendingMax: config.pendingUploadsMax,
+        pendingMultipartMax: config.pendingMultipartUploadsMax,
+      }),
+      objects: createObjectStore(client, location, send),
+      multipart: createMultipartStore(client, backends.bucket, send),
+      observer: { contentMismatch: () => undefined, storageFailed: () => undefined },
+    };
+    const report = await reconcile(ports, { ...options, onProgress: progressOn(terminal) });
+    terminal.print(...(options.json ? jsonLines(report) : describe(report, options.repair)));
+    return agrees(report) ? 0 : 1;
+  } finally {
+    client.destroy();
+    await pool.end();
+    await backends.stop();
+  }
+}
+
+function parseOptions(args: string[], { lifetimes }: Config) {
+  let values: { repair?: boolean; json?: boolean; 'min-age-hours'?: string; 'max-repairs'?: string };
+  try {
+    ({ values } = parseArgs({
+      args,
+      options: {
+        repair: { type: 'boolean' },
+        json: { type: 'boolean' },
+        'min-age-hours': { type: 'string' },
+        'max-repairs': { type: 'string' },
+      },
+    }));
+  } catch (error) {
+    return (error as Error).message;
+  }
+  // Younger objects may belong to an upload that is under way.
+  const leastSeconds = lifetimes.urlSeconds + lifetimes.longestUploadSeconds;
+  const ageHours = Number(values['min-age-hours'] ?? Math.max(MIN_AGE_HOURS_DEFAULT, leastSeconds / 3_600));
+  const maxRepairs = Number(values['max-repairs'] ?? MAX_REPAIRS_DEFAULT);
+  if (!(ageHours * 3_600 >= leastSeconds)) {
+    return `--min-age-hours must be at least ${(leastSeconds / 3_600).toFixed(2)}: PRESIGN_TTL_SECONDS and LONGEST_UPLOAD_SECONDS together`;
+  }
+  if (!Number.isSafeInteger(maxRepairs) || maxRepairs < 0) return '--max-repairs must be a whole number';
+  return {
+    repair: values.repair ?? false,
+    json: values.json ?? false,
+    minAgeSeconds: ageHours * 3_600,
+    maxRepairs,
+  };
+}
+
+function progressOn(terminal: Terminal) {
+  let lastMs = 0;
+  const startMs = performance.now();
+  return ({ rows, objects }: { rows: number; objects: number }) => {
+    const nowMs = performance.now();
+    if (nowMs - lastMs < PROGRESS_INTERVAL_MS) return;
+    lastMs = nowMs;
+    const perSecond = Math.round(objects / ((nowMs - startMs) / 1_000));
+    terminal.progress(`${rows} rows, ${objects} objects, ${perSecond} objects/s`);
+  };
+}
+
+/** Whether nothing is left that a person should look at. What is young or foreign is nobody's fault. */
+function agrees({ orphans, strayUploads, missing, different, repaired }: ReconcileReport): boolean {
+  return (
+    orphans.count === repaired.orphans &&
+    strayUploads.count === repaired.strayUploads &&
+    missing.count === repaired.missing &&
+    different.count === repaired.different
+  );
+}
+
+/** JSON has line ends only between its values. */
+function jsonLines(report: ReconcileReport): string[] {
+  return JSON.stringify(report, null, 2).split('\n');
+}
+
+function describe(report: ReconcileReport, repair: boolean): string[] {
+  const { rows, objects, repaired } = report;
+  const section = (title: string, { count, bytes, examples }: Finding, done?: number) => [
+    `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${repair && done !== undefined ? `; repaired: ${done}` : ''}`,
+    // In quotes, because anybody who can write to the bucket chooses a key: where blanks wrap it on the screen, its end
+    // cannot pass for a line of this report.
+    ...examples.map((key) => `            ${JSON.stringify(key)}`),
+    ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
+  ];
+  return [
+    `${rows.ready} READY, ${rows.pending} PENDING, ${rows.deleted} tombstones; ${objects.count} objects, ${objects.bytes} bytes`,
+    ...section('objects without a row', report.orphans, repaired.orphans),
+    ...section('uploads in parts without a row', report.strayUploads, repaired.strayUploads),
+    ...section('READY rows without their object', report.missing, repaired.missing),
+    ...section('READY rows whose object is other bytes', report.different, repaired.different),
+    ...section('objects without a row, too young to tell', report.young),
+    ...section('objects under keys that are not this service’s', report.foreign),
+    ...report.refusals.map((refusal) => `refused: ${refusal}`),
+    agrees(report)
+      ? 'table and bucket agree'
+      : repair
+        ? 'differences remain'
+        : 'nothing was changed; --repair acts',
+  ];
+}

@@ -1,0 +1,123 @@
+/** What a request's signature says about itself, read alike from the Authorization header and from a presigned query. */
+import { S3Error } from '../errors.ts';
+import type { S3Request } from '../request.ts';
+import { algorithm, type Scope } from './sigv4.ts';
+
+/** Nothing in it is proven yet: that is `authenticate.ts`. */
+export interface Claim {
+  readonly accessKeyId: string;
+  readonly scope: Scope;
+  /** When it was signed, as it was written (`20260131T120000Z`), for that text is itself signed. */
+  readonly timestamp: string;
+  readonly signedAtMs: number;
+  readonly signedHeaders: readonly string[];
+  readonly signature: string;
+  /** What was signed about the body: its SHA-256 in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms. */
+  readonly payloadHash: string;
+  /** How long a presigned request lives; a header's signature has no such term. */
+  readonly expiresSeconds: number | undefined;
+  /** The error for a claim that cannot be right, in the words S3 has for this form of it. */
+  readonly refuse: Refuse;
+}
+
+type Refuse = (message: string, details?: Record<string, string>) => S3Error;
+
+/** The longest life of a presigned URL: seven days, as long as SigV4's derived key can live. */
+const maxExpiresSeconds = 604_800;
+
+export function readClaim(request: S3Request): Claim {
+  const authorization = request.headers.get('authorization');
+  const inQuery = (...names: string[]) => request.query.some(([name]) => names.includes(name));
+  if (inQuery('AWSAccessKeyId') || authorization?.startsWith('AWS ')) {
+    const message = `The authorization mechanism you have provided is not supported. Please use ${algorithm}.`;
+    throw new S3Error('InvalidRequest', message);
+  }
+  const presigned = inQuery('X-Amz-Algorithm', 'X-Amz-Signature');
+  if (authorization === undefined) {
+    if (presigned) return queryClaim(request);
+    throw new S3Error('AccessDenied', 'Access Denied');
+  }
+  if (presigned) throw new S3Error('InvalidArgument', 'Only one auth mechanism allowed');
+  return headerClaim(request, authorization);
+}
+
+function headerClaim({ headers }: S3Request, authorization: string): Claim {
+  const refuse: Refuse = (message, details) =>
+    new S3Error('AuthorizationHeaderMalformed', `The authorization header is malformed; ${message}`, details);
+  if (!authorization.startsWith(`${algorithm} `)) {
+    throw new S3Error('InvalidArgument', 'Unsupported Authorization Type');
+  }
+  const fields = authorization
+    .slice(algorithm.length)
+    .split(',')
+    .map((field) => field.trim());
+  const field = (name: string): string => {
+    const value = fields.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1);
+    if (!value) throw refuse(`missing ${name}.`);
+    return value;
+  };
+  const payloadHash = headers.get('x-amz-content-sha256');
+  if (payloadHash === undefined) {
+    throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
+  }
+  return {
+    ...readCredential(field('Credential'), refuse),
+    ...readTimestamp(headers.get('x-amz-date')),
+    signedHeaders: field('SignedHeaders').split(';'),
+    signature: field('Signature'),
+    payloadHash,
+    expiresSeconds: undefined,
+    refuse,
+  };
+}
+
+function queryClaim({ query, amz }: S3Request): Claim {
+  const refuse: Refuse = (message, details) =>
+    new S3Error('AuthorizationQueryParametersError', message, details);
+  const field = (name: string): string => {
+    const [found, second] = query.filter(([each]) => each === name);
+    if (found === undefined || second !== undefined) {
+      throw refuse(
+        'Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, ' +
+          'X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, each once.',
+      );
+    }
+    return found[1];
+  };
+  if (field('X-Amz-Algorithm') !== algorithm) throw refuse(`X-Amz-Algorithm only supports "${algorithm}"`);
+  const expires = field('X-Amz-Expires');
+  if (!/^[1-9][0-9]{0,6}$/.test(expires) || Number(expires) > maxExpiresSeconds) {
+    throw refuse(`X-Amz-Expires must be between 1 and ${maxExpiresSeconds} seconds`);
+  }
+  return {
+    ...readCredential(field('X-Amz-Credential'), refuse),
+    ...readTimestamp(field('X-Amz-Date')),
+    signedHeaders: field('X-Amz-SignedHeaders').split(';'),
+    signature: field('X-Amz-Signature'),
+    payloadHash: amz.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD',
+    expiresSeconds: Number(expires),
+    refuse,
+  };
+}
+
+/** The access key may itself contain slashes, so the scope is read from the end. */
+function readCredential(credential: string, refuse: Refuse): Pick<Claim, 'accessKeyId' | 'scope'> {
+  const parts = credential.split('/');
+  const [date, region, service, terminator] = parts.slice(-4);
+  const accessKeyId = parts.slice(0, -4).join('/');
+  if (!accessKeyId || !date || !region || !service || terminator !== 'aws4_request') {
+    throw refuse(
+      'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
+    );
+  }
+  return { accessKeyId, scope: { date, region, service } };
+}
+
+function readTimestamp(timestamp = ''): Pick<Claim, 'timestamp' | 'signedAtMs'> {
+  const [, ...fields] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(timestamp) ?? [];
+  const [year = 0, month = 0, day, hour, minute, second] = fields.map(Number);
+  if (fields.length === 0) {
+    throw new S3Error('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
+  }
+  return { timestamp, signedAtMs: Date.UTC(year, month - 1, day, hour, minute, second) };
+}

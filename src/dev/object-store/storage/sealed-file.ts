@@ -1,0 +1,90 @@
+/**
+ * One file that holds bytes and, after them, the record that describes them, so that the two can never disagree:
+ *
+ *     <bytes> <record as JSON> <length of the record, 4 bytes, big-endian> <the 8 bytes of `mark`>
+ *
+ * The record comes last because its MD5 is only known then. A file appears under its name by one rename, once it is
+ * whole and on the disk; whatever a killed process leaves behind is in the temporary directory, which a start empties.
+ */
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { printable } from '../../data-directory/printable.ts';
+import { openPrivateFile } from '../../data-directory/private-file.ts';
+
+const mark = Buffer.from('objects1');
+const footerBytes = 4 + mark.length;
+
+/** Most records are shorter, so one read from the end gets the whole of them. */
+const firstReadBytes = 2048;
+
+export interface SealedRecord {
+  readonly sizeBytes: number;
+}
+
+/** Writes a sealed file at a temporary path. On any failure nothing is left there. */
+export async function seal<R extends SealedRecord>(
+  temporaryPath: string,
+  fill: (append: (bytes: Buffer) => Promise<void>) => Promise<R>,
+): Promise<R> {
+  const file = await open(temporaryPath, 'wx', 0o600);
+  try {
+    const record = await fill((bytes) => appendAll(file, bytes));
+    const json = Buffer.from(JSON.stringify(record));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(json.length);
+    await appendAll(file, Buffer.concat([json, length, mark]));
+    await file.datasync();
+    return record;
+  } catch (error) {
+    await rm(temporaryPath, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The record of a file sealed earlier. Synchronous, for the start only: 14 µs a file, with `fs/promises` 87 µs. */
+export function readRecord<R extends SealedRecord>(path: string): R {
+  const descriptor = openPrivateFile(path);
+  try {
+    const fileBytes = fstatSync(descriptor).size;
+    const readEnd = (bytes: number): Buffer => {
+      const end = Buffer.alloc(Math.min(bytes, fileBytes));
+      readSync(descriptor, end, 0, end.length, fileBytes - end.length);
+      return end;
+    };
+    let end = readEnd(firstReadBytes);
+    if (end.length < footerBytes || !end.subarray(-mark.length).equals(mark)) throw damaged(path);
+    const recordBytes = end.readUInt32BE(end.length - footerBytes);
+    if (recordBytes + footerBytes > end.length) end = readEnd(recordBytes + footerBytes);
+    const record: R = JSON.parse(
+      end.toString('utf8', end.length - footerBytes - recordBytes, end.length - footerBytes),
+    );
+    if (record.sizeBytes + recordBytes + footerBytes !== fileBytes) throw damaged(path);
+    return record;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A rename is on the disk for good once the directory is. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function appendAll(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let writtenBytes = 0; writtenBytes < bytes.length; ) {
+    writtenBytes += (await file.write(bytes, writtenBytes)).bytesWritten;
+  }
+}
+
+function damaged(path: string): Error {
+  return new Error(
+    `object store: ${printable(path)} is damaged, or was not written by this store; move it away to start`,
+  );
+}

@@ -1,0 +1,103 @@
+import type { Deadline } from '../deadline.ts';
+import type { ReadyFile, UserFile } from '../file.ts';
+import { contentMismatch, FileError, fileNotFound } from '../file-error.ts';
+import type { FileStore, MultipartStore } from '../ports.ts';
+import { isMultipart } from '../rules/fingerprint.ts';
+import { allPartNumbers, type PartPlan } from '../rules/part-plan.ts';
+import { compareParts } from '../rules/parts.ts';
+import { parseS3Key } from '../rules/s3-key.ts';
+import { type VerifyPorts, verifyObject } from '../verify-object.ts';
+import { notMultipart } from './create-presigned-parts.ts';
+
+interface Ports extends VerifyPorts {
+  store: Pick<FileStore, 'find' | 'renewUpload'> & VerifyPorts['store'];
+  multipart: Pick<MultipartStore, 'parts' | 'complete'>;
+}
+
+/** How many part numbers an error names. */
+const NAMED_PARTS_MAX = 100;
+
+/**
+ * Makes the file of its parts. S3 is asked which it holds, each is held against
+ * what was announced, and READY is only said after a look at the whole.
+ *
+ * Safe to repeat: whatever became of the call before, S3 holds either the upload
+ * or the object.
+ *
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE
+ */
+export function completeMultipartUpload(ports: Ports) {
+  return async (userId: string, s3Key: string, deadline: Deadline): Promise<ReadyFile> => {
+    const file = await ports.store.find({ userId, s3Key: parseS3Key(s3Key) }, deadline);
+    if (file === undefined) throw fileNotFound(s3Key);
+    if (file.state === 'ready') return file.isFresh ? file : completed(ports, file, deadline);
+    if (!isMultipart(file.fingerprint)) throw notMultipart(s3Key);
+
+    // Renewed, so that no sweeper gives it up while S3 puts it together.
+    const upload = await ports.store.renewUpload(file, deadline);
+    if (upload === undefined) return completed(ports, file, deadline);
+    const { uploadId, parts: announced } = upload;
+    const stored = uploadId && (await ports.multipart.parts(s3Key, uploadId, deadline));
+    // S3 does not know the upload: it was completed and nobody heard of it, or it is lost.
+    if (!uploadId || !stored) return completed(ports, file, deadline, announced);
+
+    const { right, missing, wrong } = compareParts(stored, announced);
+    if (wrong.length > 0) throw wrongParts(s3Key, wrong);
+    if (missing.length > 0) throw incomplete(s3Key, missing);
+    try {
+      await ports.multipart.complete(s3Key, uploadId, right, deadline);
+    } catch (error) {
+      // Somebody else may have completed it, or S3 has done it and could not say so.
+      const seen = await verifyObject(ports, file, deadline);
+      if (seen.outcome === 'verified') return seen.file;
+      throw error;
+    }
+    return completed(ports, file, deadline, announced);
+  };
+}
+
+async function completed(
+  ports: Ports,
+  file: UserFile,
+  deadline: Deadline,
+  plan?: PartPlan,
+): Promise<ReadyFile> {
+  const seen = await verifyObject(ports, file, deadline);
+  switch (seen.outcome) {
+    case 'verified':
+      return seen.file;
+    case 'mismatch':
+      throw contentMismatch(file.s3Key);
+    case 'deleted':
+      throw fileNotFound(file.s3Key);
+    case 'missing':
+      if (plan === undefined) throw fileNotFound(file.s3Key);
+      throw incomplete(file.s3Key, allPartNumbers(plan));
+  }
+}
+
+function incomplete(s3Key: string, missing: number[]): FileError {
+  return new FileError(
+    'UPLOAD_INCOMPLETE',
+    `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, part ${missing[0]} among them; CreateMultipartUpload names those that are missing`,
+    {
+      metadata: {
+        s3_key: s3Key,
+        missing_parts: String(missing.length),
+        missing_part_numbers: named(missing),
+      },
+    },
+  );
+}
+
+function wrongParts(s3Key: string, wrong: number[]): FileError {
+  return new FileError(
+    'CONTENT_MISMATCH',
+    `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than were announced; upload them again`,
+    { metadata: { s3_key: s3Key, part_numbers: named(wrong) } },
+  );
+}
+
+function named(numbers: number[]): string {
+  return numbers.slice(0, NAMED_PARTS_MAX).join(',');
+}

@@ -1,0 +1,72 @@
+import type { Deadline } from '../deadline.ts';
+import { beginUpload, type OpenUploadPorts, openUpload } from '../open-upload.ts';
+import type { FileStore } from '../ports.ts';
+import { type ReservePorts, reserveFile } from '../reserve-file.ts';
+import { parseFilename } from '../rules/filename.ts';
+import { multipartFingerprint } from '../rules/fingerprint.ts';
+import { parseMimeType } from '../rules/mime-type.ts';
+import { checkPartMd5s, type PartRule, parseMultipartSize, planParts } from '../rules/part-plan.ts';
+import { compareParts } from '../rules/parts.ts';
+
+interface Request {
+  filename: string;
+  mimeType: string;
+  /** Bytes. */
+  size: bigint;
+  /** In the order of the parts, 16 bytes each. */
+  partMd5s: readonly Uint8Array[];
+}
+
+export type MultipartAnswer =
+  | { type: 'new'; s3Key: string; partSize: number; missingPartNumbers: number[]; expireTime: Date }
+  | { type: 'existing'; s3Key: string; partSize: number };
+
+interface Ports extends ReservePorts, OpenUploadPorts {
+  store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'] & OpenUploadPorts['store'];
+}
+
+interface Rules extends PartRule {
+  /** How long an upload is kept after it was last asked for. */
+  lifeSeconds: number;
+}
+
+/**
+ * Begins an upload in parts, or resumes it: the answer names the parts that S3
+ * does not hold. As with a single PUT the intent is committed first, so whatever
+ * is begun in S3 has a row by which it is found, finished or removed.
+ *
+ * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
+ */
+export function createMultipartUpload(ports: Ports, rules: Rules) {
+  return async (userId: string, request: Request, deadline: Deadline): Promise<MultipartAnswer> => {
+    const size = parseMultipartSize(request.size, rules);
+    const plan = planParts(size, rules.unitBytes);
+    checkPartMd5s(request.partMd5s, plan);
+    const intent = {
+      userId,
+      filename: parseFilename(request.filename),
+      mimeType: parseMimeType(request.mimeType),
+      fingerprint: multipartFingerprint(request.partMd5s),
+      size,
+      parts: { partSize: plan.partSize, md5s: Buffer.concat(request.partMd5s) },
+    };
+    for (;;) {
+      const expireTime = new Date(Date.now() + rules.lifeSeconds * 1_000);
+      const reserved = await reserveFile(ports, intent, deadline);
+      const { file } = reserved;
+      const answer = { s3Key: file.s3Key, partSize: plan.partSize };
+      if (reserved.status === 'exists') return { type: 'existing', ...answer };
+
+      const open = reserved.created ? beginUpload : openUpload;
+      const upload = await open(ports, reserved.file, deadline);
+      // Completed or deleted by somebody else, just now.
+      if (upload === undefined) continue;
+      // S3 keeps the type that the upload was begun with.
+      const agreed = { ...intent, s3Key: file.s3Key, mimeType: file.mimeType };
+      if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
+      const { missing, wrong } = compareParts(upload.parts, { ...plan, md5s: intent.parts.md5s });
+      const missingPartNumbers = [...missing, ...wrong].sort((a, b) => a - b);
+      return { type: 'new', ...answer, missingPartNumbers, expireTime };
+    }
+  };
+}

@@ -1,0 +1,36 @@
+import type { Deadline } from '../deadline.ts';
+import type { ReadyFile } from '../file.ts';
+import { FileError } from '../file-error.ts';
+import type { PresignedDownload, Presigner } from '../ports.ts';
+import { type GetFilePorts, getFile } from './get-file.ts';
+
+interface Ports extends GetFilePorts {
+  presigner: Pick<Presigner, 'presignDownload'>;
+}
+
+/**
+ * A URL that reads a file. It is only given for bytes that S3 was seen to hold
+ * within the trust window, so a URL can be dead for no longer than that.
+ *
+ * @throws FileError as `getFile`, and UPLOAD_INCOMPLETE
+ */
+export function createPresignedDownload(ports: Ports) {
+  const get = getFile(ports);
+  return async (
+    userId: string,
+    s3Key: string,
+    deadline: Deadline,
+  ): Promise<{ file: ReadyFile; download: PresignedDownload }> => {
+    const file = await get(userId, s3Key, deadline);
+    if (file.state === 'pending') {
+      throw new FileError(
+        'UPLOAD_INCOMPLETE',
+        `the bytes of ${JSON.stringify(s3Key)} have not been uploaded yet`,
+        {
+          metadata: { s3_key: s3Key },
+        },
+      );
+    }
+    return { file, download: await ports.presigner.presignDownload(file) };
+  };
+}

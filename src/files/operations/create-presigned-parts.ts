@@ -1,0 +1,62 @@
+import type { Deadline } from '../deadline.ts';
+import { FileError, fileNotFound } from '../file-error.ts';
+import { type OpenUploadPorts, openUpload } from '../open-upload.ts';
+import type { FileRef, FileStore, PresignedParts, Presigner } from '../ports.ts';
+import { isMultipart } from '../rules/fingerprint.ts';
+import { bytesOfPart, checkPartNumbers } from '../rules/part-plan.ts';
+import { md5OfPart } from '../rules/parts.ts';
+import { parseS3Key } from '../rules/s3-key.ts';
+
+interface Ports extends OpenUploadPorts {
+  store: Pick<FileStore, 'find' | 'renewUpload'> & OpenUploadPorts['store'];
+  presigner: Pick<Presigner, 'presignParts'>;
+}
+
+/**
+ * URLs for some parts of an upload that was begun. Each takes the announced bytes
+ * of its part and no others.
+ *
+ * @throws FileError INVALID_S3_KEY, INVALID_PARTS, FILE_NOT_FOUND, UPLOAD_COMPLETE, *_UNAVAILABLE
+ */
+export function createPresignedParts(ports: Ports) {
+  return async (
+    userId: string,
+    request: { s3Key: string; partNumbers: readonly number[] },
+    deadline: Deadline,
+  ): Promise<PresignedParts> => {
+    const { s3Key, partNumbers } = request;
+    const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
+    const upload = await ports.store.renewUpload(ref, deadline);
+    if (upload === undefined) throw await whyNot(ports, ref, deadline);
+    checkPartNumbers(partNumbers, upload.parts);
+    const uploadId = upload.uploadId ?? (await openUpload(ports, upload.file, deadline))?.uploadId;
+    if (uploadId === undefined) throw await whyNot(ports, ref, deadline);
+
+    const parts = partNumbers.map((number) => ({
+      number,
+      md5: md5OfPart(upload.parts, number).toString('base64'),
+      size: bytesOfPart(upload.parts, number),
+    }));
+    return ports.presigner.presignParts({ s3Key, uploadId, parts });
+  };
+}
+
+/** Why a file has no upload in parts that is under way. */
+async function whyNot(ports: Ports, ref: FileRef, deadline: Deadline): Promise<FileError> {
+  const file = await ports.store.find(ref, deadline);
+  if (file === undefined) return fileNotFound(ref.s3Key);
+  if (!isMultipart(file.fingerprint)) return notMultipart(ref.s3Key);
+  // Bytes that were there and are gone have to be asked for anew.
+  if (file.state === 'pending') return fileNotFound(ref.s3Key);
+  return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(ref.s3Key)} is there already`, {
+    metadata: { s3_key: ref.s3Key },
+  });
+}
+
+export function notMultipart(s3Key: string): FileError {
+  return new FileError(
+    'INVALID_S3_KEY',
+    `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT, and not in parts`,
+    { field: 's3_key', metadata: { s3_key: s3Key } },
+  );
+}

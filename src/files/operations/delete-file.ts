@@ -1,0 +1,33 @@
+import { type Deadline, partOf } from '../deadline.ts';
+import { fileNotFound } from '../file-error.ts';
+import type { FileStore, Observer } from '../ports.ts';
+import { type RemovePorts, removeBytes } from '../remove-bytes.ts';
+import { parseS3Key } from '../rules/s3-key.ts';
+
+interface Ports extends RemovePorts {
+  store: Pick<FileStore, 'markDeleted'>;
+  observer: Observer;
+}
+
+/** Of the time left after the commit. A deleted file is deleted, however long S3 takes. */
+const REMOVE_SHARE = 0.5;
+
+/**
+ * The committed tombstone is the acknowledgement. The bytes are removed at once
+ * where S3 answers in time; the sweeper does it again in any case, until no URL
+ * can bring it back.
+ *
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, DATABASE_UNAVAILABLE
+ */
+export function deleteFile(ports: Ports) {
+  return async (userId: string, s3Key: string, deadline: Deadline): Promise<void> => {
+    const ref = { userId, s3Key: parseS3Key(s3Key) };
+    const tombstone = await ports.store.markDeleted(ref, deadline);
+    if (tombstone === undefined) throw fileNotFound(s3Key);
+    try {
+      await removeBytes(ports, tombstone, partOf(deadline, REMOVE_SHARE));
+    } catch (error) {
+      ports.observer.storageFailed('remove the bytes of a deleted file', error);
+    }
+  };
+}

@@ -1,0 +1,40 @@
+import type { Deadline } from '../deadline.ts';
+import type { ReadyFile, UserFile } from '../file.ts';
+import { contentMismatch, fileNotFound } from '../file-error.ts';
+import type { FileRef, FileStore } from '../ports.ts';
+import { parseS3Key } from '../rules/s3-key.ts';
+import { type VerifyPorts, verifyObject } from '../verify-object.ts';
+
+export interface GetFilePorts extends VerifyPorts {
+  store: Pick<FileStore, 'find'> & VerifyPorts['store'];
+}
+
+/**
+ * One file as it is now: a pending upload is looked for in S3, a READY file when
+ * its last look is older than the trust window.
+ *
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE
+ */
+export function getFile(ports: GetFilePorts) {
+  return async (userId: string, s3Key: string, deadline: Deadline): Promise<UserFile> => {
+    const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
+    const file = await ports.store.find(ref, deadline);
+    if (file === undefined) throw fileNotFound(s3Key);
+    if (file.state === 'ready' && file.isFresh) return file;
+    return seenOrPending(ports, file, deadline);
+  };
+}
+
+async function seenOrPending(
+  ports: VerifyPorts,
+  file: UserFile,
+  deadline: Deadline,
+): Promise<ReadyFile | UserFile> {
+  const seen = await verifyObject(ports, file, deadline);
+  if (seen.outcome === 'verified') return seen.file;
+  if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);
+  // Bytes that were there and are gone will not come by waiting.
+  const awaited = seen.outcome === 'missing' && file.state === 'pending' && !file.lost;
+  if (!awaited) throw fileNotFound(file.s3Key);
+  return file;
+}

@@ -1,0 +1,60 @@
+import { FileError } from '../file-error.ts';
+
+/** What the usual file systems allow for one name, in bytes of UTF-8. */
+export const FILENAME_MAX_BYTES = 255;
+
+/**
+ * Checked before anything else, in UTF-16 units, because normalisation is quadratic in a run of combining marks that
+ * are out of order: 80 kB of them take seconds, 382 units at most 0.1 ms. The bound refuses no name that is short
+ * enough once it is composed: the longest spelling of a composed character has 1.5 units for each of its bytes
+ * (U+01D5 is `U` and two marks, or two bytes). test/files/filename.test.ts holds that against all of Unicode.
+ */
+export const FILENAME_MAX_UNITS = Math.floor(FILENAME_MAX_BYTES * 1.5);
+
+const TOO_LONG = `must be at most ${FILENAME_MAX_BYTES} bytes of UTF-8`;
+
+// Control characters end lines and hide in terminals; the bidirectional marks,
+// embeddings, overrides and isolates make `gpj.exe` read `exe.jpg`.
+const CONTROL = /\p{Cc}/u;
+const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+
+/**
+ * The name as it is kept and shown: Unicode NFC, else untouched.
+ *
+ * @throws FileError INVALID_FILENAME
+ */
+export function parseFilename(text: string): string {
+  const problem = filenameProblem(text);
+  if (problem !== undefined) throw invalid('filename', problem);
+  return text.normalize('NFC');
+}
+
+/**
+ * The prefix of a list, in the same form as the names that it is held against.
+ *
+ * @throws FileError INVALID_FILENAME
+ */
+export function parseFilenamePrefix(text: string): string {
+  if (text.length > FILENAME_MAX_UNITS) throw invalid('filename_prefix', TOO_LONG);
+  if (!text.isWellFormed()) throw invalid('filename_prefix', 'must be well-formed Unicode');
+  // Postgres takes no NUL in a text, and no name has one.
+  if (CONTROL.test(text)) throw invalid('filename_prefix', 'must not contain control characters');
+  const prefix = text.normalize('NFC');
+  if (Buffer.byteLength(prefix) > FILENAME_MAX_BYTES) throw invalid('filename_prefix', TOO_LONG);
+  return prefix;
+}
+
+function filenameProblem(text: string): string | undefined {
+  if (text === '') return 'must not be empty';
+  if (text.length > FILENAME_MAX_UNITS) return TOO_LONG;
+  if (!text.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';
+  if (text === '.' || text === '..') return 'must not be "." or ".."';
+  if (/[/\\]/.test(text)) return 'must be a name, not a path: no "/" and no "\\"';
+  if (CONTROL.test(text)) return 'must not contain control characters';
+  if (BIDI.test(text)) return 'must not contain bidirectional control characters';
+  return Buffer.byteLength(text.normalize('NFC')) > FILENAME_MAX_BYTES ? TOO_LONG : undefined;
+}
+
+function invalid(field: string, rule: string): FileError {
+  return new FileError('INVALID_FILENAME', `${field} ${rule}`, { field });
+}

@@ -1,0 +1,111 @@
+import { FileError } from '../file-error.ts';
+
+/** How a file is cut: every part has `partSize` bytes, but the last, which has the rest. */
+export interface PartPlan {
+  size: number;
+  partSize: number;
+  count: number;
+}
+
+/** What S3 takes as one upload (Amazon S3 User Guide, "Multipart upload limits"). */
+export const PARTS_MAX = 10_000;
+
+/** Of a part that is not the last, and of any, by the same table. */
+export const PART_MIN_BYTES = 5 * 1024 ** 2;
+export const PART_MAX_BYTES = 5 * 1024 ** 3;
+
+/** The unit of the published rule: 64 MiB. */
+export const PART_UNIT_BYTES = 64 * 1024 ** 2;
+
+/** MD5s are 16 bytes. */
+export const PART_MD5_BYTES = 16;
+
+/** How many URLs one call gives: about 600 bytes each, and many clients take no message above 4 MiB. */
+const PART_NUMBERS_MAX = 1_000;
+
+export interface PartRule {
+  /** Every part size is a multiple of it. */
+  unitBytes: number;
+  /** The largest file. */
+  maxBytes: number;
+}
+
+/** The published rule: the smallest multiple of the unit that gives at most 10,000 parts. */
+export function planParts(size: number, unitBytes: number): PartPlan {
+  const partSize = Math.max(1, Math.ceil(size / (PARTS_MAX * unitBytes))) * unitBytes;
+  return { size, partSize, count: Math.ceil(size / partSize) };
+}
+
+/** Bytes of a part; `number` counts from 1. */
+export function bytesOfPart({ size, partSize, count }: PartPlan, number: number): number {
+  return number === count ? size - partSize * (count - 1) : partSize;
+}
+
+export function allPartNumbers({ count }: PartPlan): number[] {
+  return Array.from({ length: count }, (_, i) => i + 1);
+}
+
+/** @throws FileError INVALID_SIZE, FILE_TOO_LARGE */
+export function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number {
+  if (size < 1n) {
+    throw new FileError('INVALID_SIZE', 'size must be at least 1: an upload in parts has a part', {
+      field: 'size',
+    });
+  }
+  if (size > maxBytes) {
+    throw new FileError('FILE_TOO_LARGE', `size must be at most ${maxBytes} bytes, the largest object`, {
+      field: 'size',
+      metadata: { limit_bytes: String(maxBytes) },
+    });
+  }
+  return Number(size);
+}
+
+/** @throws FileError INVALID_PARTS that says how the size is cut */
+export function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan): void {
+  // The count first: it is at most 10,000, while a message has room for half a million empty ones.
+  if (md5s.length !== plan.count) {
+    throw invalidParts(
+      'part_md5s',
+      `${plan.size} bytes are ${plan.count} parts of ${plan.partSize} bytes (the last has the rest), and ${md5s.length} MD5s were given`,
+      plan,
+    );
+  }
+  const wrong = md5s.findIndex((md5) => md5.length !== PART_MD5_BYTES);
+  if (wrong >= 0) {
+    throw invalidParts(
+      'part_md5s',
+      `the MD5 of part ${wrong + 1} has ${md5s[wrong]?.length} bytes; it must be the ${PART_MD5_BYTES} raw bytes`,
+      plan,
+    );
+  }
+}
+
+/** @throws FileError INVALID_PARTS */
+export function checkPartNumbers(numbers: readonly number[], plan: PartPlan): void {
+  const problem = problemOfNumbers(numbers, plan);
+  if (problem !== undefined) throw invalidParts('part_numbers', problem, plan);
+}
+
+function problemOfNumbers(numbers: readonly number[], { count }: PartPlan): string | undefined {
+  if (numbers.length === 0 || numbers.length > PART_NUMBERS_MAX) {
+    return `part_numbers must be 1 to ${PART_NUMBERS_MAX} numbers, and are ${numbers.length}`;
+  }
+  const outside = numbers.find((number) => number < 1 || number > count);
+  if (outside !== undefined) return `part ${outside} is none of this file's: they are 1 to ${count}`;
+  const seen = new Set<number>();
+  const twice = numbers.find((number) => {
+    if (seen.has(number)) return true;
+    seen.add(number);
+    return false;
+  });
+  if (twice !== undefined) return `part ${twice} is named twice`;
+  return undefined;
+}
+
+function invalidParts(field: string, message: string, { partSize, count }: PartPlan): FileError {
+  return new FileError('INVALID_PARTS', message, {
+    field,
+    metadata: { part_size: String(partSize), part_count: String(count) },
+  });
+}

@@ -1,0 +1,23 @@
+import { FileError } from '../file-error.ts';
+
+/** What S3 takes in one PUT: 5 GiB (Amazon S3 User Guide, "Uploading objects"). */
+export const SINGLE_PUT_MAX_BYTES = 5 * 1024 ** 3;
+
+/**
+ * @throws FileError INVALID_SIZE, FILE_TOO_LARGE
+ */
+export function parseUploadSize(size: bigint | undefined): number | undefined {
+  if (size === undefined) return undefined;
+  if (size < 0n) throw new FileError('INVALID_SIZE', 'size must not be negative', { field: 'size' });
+  if (size > SINGLE_PUT_MAX_BYTES) {
+    throw new FileError(
+      'FILE_TOO_LARGE',
+      `size must be at most ${SINGLE_PUT_MAX_BYTES} bytes (5 GiB), what S3 takes in one PUT; CreateMultipartUpload takes larger files`,
+      {
+        field: 'size',
+        metadata: { limit_bytes: String(SINGLE_PUT_MAX_BYTES), use_rpc: 'CreateMultipartUpload' },
+      },
+    );
+  }
+  return Number(size);
+}

@@ -1,0 +1,108 @@
+import type { DescService } from '@bufbuild/protobuf';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
+import type { CallGate } from '../call-gate.ts';
+import type { Health } from '../health.ts';
+import { limitConnections } from '../limits/connection-limit.ts';
+import { limitHttp2 } from '../limits/http2-limits.ts';
+import {
+  CONNECTIONS_MAX,
+  HTTP2_OPTIONS,
+  IDLE_TIMEOUT_MS,
+  PING_INTERVAL_MS,
+  PING_TIMEOUT_MS,
+  UNPROVEN_REQUESTS_MAX,
+} from '../limits/limits.ts';
+import { type MessageBudget, PARTS_MESSAGE_MAX_BYTES } from '../limits/message-limits.ts';
+import { createReflection } from '../reflection.ts';
+import { type Certificates, CurrentCredentials } from '../tls/tls.ts';
+import { addService } from './bridge.ts';
+import { guardGrpc } from './gate.ts';
+import { StreamEndingServer } from './open-streams.ts';
+import { http2Servers, setHttp2Options } from './private-fields.ts';
+
+export interface GrpcServer {
+  /** The port, where 0 was asked for. @throws when the port is taken */
+  listen(host: string, port: number): Promise<number>;
+  /** Takes no new calls, ends streams, and waits for the calls under way; ends those too after the time given. */
+  stop(graceMs: number): Promise<void>;
+}
+
+export interface GrpcServerOptions {
+  fileService: ServiceImpl<typeof FileService>;
+  gate: CallGate;
+  budget: MessageBudget;
+  health: Health;
+  certificates?: Certificates | undefined;
+}
+
+/** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { fileService, gate, budget, health, certificates } = options;
+  const server = new StreamEndingServer({
+    'grpc.max_receive_message_length': PARTS_MESSAGE_MAX_BYTES.binary,
+    'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
+    'grpc.keepalive_time_ms': PING_INTERVAL_MS,
+    'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
+    // Its books of every call and socket are kept for a service that nobody serves here.
+    'grpc.enable_channelz': 0,
+    // No limit of age: gateways spread their calls by themselves, and each closed connection is a risk for a call.
+  });
+  setHttp2Options(server, HTTP2_OPTIONS);
+  addService(server, FileService, fileService);
+  const reflection = createReflection([FileService, HealthService]);
+  addService(server, ServerReflectionV1, reflection.v1);
+  addService(server, ServerReflectionV1Alpha, reflection.v1alpha);
+  health.addToGrpc(server);
+  const methods = methodsByPath([FileService, HealthService, ServerReflectionV1, ServerReflectionV1Alpha]);
+  const credentials = certificates
+    ? new CurrentCredentials(certificates)
+    : ServerCredentials.createInsecure();
+
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.bindAsync(authority(host, port), credentials, (error, bound) => {
+          if (error) return reject(error);
+          for (const http2 of http2Servers(server)) {
+            const connections = limitConnections(http2, CONNECTIONS_MAX);
+            guardGrpc(http2, {
+              methods,
+              gate,
+              connections,
+              budget,
+              unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
+            });
+            limitHttp2(http2);
+          }
+          resolve(bound);
+        });
+      }),
+
+    stop: (graceMs) =>
+      new Promise((resolve) => {
+        const force = setTimeout(() => server.forceShutdown(), graceMs);
+        server.tryShutdown(() => {
+          clearTimeout(force);
+          resolve();
+        });
+        server.endStreams();
+      }),
+  };
+}
+
+function methodsByPath(services: readonly DescService[]) {
+  return new Map(
+    services.flatMap(({ typeName, methods }) =>
+      methods.map((method) => [`/${typeName}/${method.name}`, method] as const),
+    ),
+  );
+}
+
+function authority(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

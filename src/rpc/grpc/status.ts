@@ -1,0 +1,34 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
+import type { ConnectError } from '@connectrpc/connect';
+import { Metadata, type StatusObject } from '@grpc/grpc-js';
+import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
+
+/** An error as gRPC sends it: with its details as a `google.rpc.Status` in the trailers. */
+export function grpcStatus(error: ConnectError): StatusObject & { metadata: Metadata } {
+  const metadata = new Metadata();
+  if (error.details.length > 0) {
+    const status = create(StatusSchema, {
+      code: error.code,
+      message: error.rawMessage,
+      details: error.details.map((detail) =>
+        'desc' in detail
+          ? anyPack(detail.desc, create(detail.desc, detail.value))
+          : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
+      ),
+    });
+    metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
+  }
+  return { code: error.code as number, details: error.rawMessage, metadata };
+}
+
+/** The same as headers of an answer that has nothing else (gRPC over HTTP2, "Trailers-Only"). */
+export function trailersOnly(error: ConnectError): OutgoingHttpHeaders {
+  const { code, details, metadata } = grpcStatus(error);
+  return {
+    'grpc-status': code,
+    'grpc-message': encodeURI(details.toWellFormed()),
+    ...metadata.toHttp2Headers(),
+  };
+}
