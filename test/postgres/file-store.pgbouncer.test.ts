@@ -45,7 +45,7 @@ if (program === undefined) {
     const runs = await Promise.all([1, 2, 3, 4].map(() => migrateAt(url, 'transaction')));
     // One of them did each of the steps.
     expect(runs.filter((done) => done.length > 0)).toHaveLength(1);
-    expect(runs.flat().map(({ status }) => status)).toEqual(['Success', 'Success']);
+    expect(runs.flat().map(({ status }) => status)).toEqual(['Success']);
     expect(await migrateAt(url, 'transaction')).toEqual([]);
     await stop();
     await database.drop();
