@@ -5,8 +5,6 @@ export interface Caller {
   /** The value of a header, by its name in lower case; several values are joined by a comma. */
   header(name: string): string | undefined;
   headerNames(): Iterable<string>;
-  /** The host that the request was sent to, with its port: `:authority` or `Host`. */
-  readonly authority: string | undefined;
   /** The socket; `undefined` when it is gone already. */
   readonly connection: object | undefined;
 }
@@ -29,16 +27,13 @@ class HeadersCaller implements Caller {
   headerNames(): Iterable<string> {
     return Object.keys(this.#headers);
   }
-
-  get authority(): string | undefined {
-    return authorityOf(this.#headers);
-  }
 }
 
 export function createCaller(headers: IncomingHttpHeaders, connection: object | undefined): Caller {
   return new HeadersCaller(headers, connection);
 }
 
+/** The host that a request was sent to, with its port. */
 export function authorityOf(headers: IncomingHttpHeaders): string | undefined {
   return (headers[':authority'] as string | undefined) ?? headers.host;
 }

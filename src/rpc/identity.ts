@@ -1,6 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { GatewayProof } from '../config/config.ts';
-import { isLoopbackAuthority } from '../config/loopback.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Caller } from './caller.ts';
 import { peerOf } from './tls/peer.ts';
@@ -49,31 +48,12 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
 function trustBy(proof: GatewayProof): (caller: Caller) => void {
   switch (proof.kind) {
     case 'none':
-      return trustByAddress();
+      return () => undefined;
     case 'token':
       return trustByToken(proof.tokens);
     case 'mtls':
       return trustByCertificate(new Set(proof.names));
   }
-}
-
-export const LOOPBACK_NAMES_ONLY =
-  'with GATEWAY_AUTH=none the service takes calls by a loopback name only: localhost, 127.0.0.1 or [::1]';
-
-/**
- * Without any other proof the service listens on loopback alone, and what is sent there by another name was not meant
- * for it: a web page whose own name has just been resolved to 127.0.0.1 (DNS rebinding) would read any user's files.
- */
-function trustByAddress(): (caller: Caller) => void {
-  // Clients send the same one with every call.
-  let known: string | undefined;
-  return ({ authority }) => {
-    if (authority !== undefined && authority === known) return;
-    if (!isLoopbackAuthority(authority)) {
-      throw new FileError('GATEWAY_UNTRUSTED', LOOPBACK_NAMES_ONLY, { metadata: { header: 'host' } });
-    }
-    known = authority;
-  };
 }
 
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {

@@ -27,6 +27,9 @@ const COPIES = 64;
 /** By so much two measurements of the same differ: code is compiled, caches fill. All copies together are held against it. */
 const NOISE_BYTES = 1.5e6;
 
+/** A connection of HTTP/1.1 costs so much whatever is sent on it, sometimes before its body and sometimes with it. */
+const CONNECTION_BYTES = 60e3;
+
 /** A first look: what would be too much in all copies is not sent in all of them. */
 const FIRST_COPIES = 2;
 
@@ -118,7 +121,8 @@ async function emptyRequests({ probe, ports }: ProbedService, route: Route): Pro
   const [nothing] = casesOf(route);
   if (nothing === undefined) return 0;
   const request = { ...requestOf(nothing, gateway('ada')), body: Buffer.alloc(0) };
-  let emptyBytes = 0;
+  // Each copy over HTTP/1.1 has a connection of its own.
+  let emptyBytes = httpVersionOf(route.protocol, route.method) === 1 ? COPIES * CONNECTION_BYTES : 0;
   for (let tried = 0; tried < TRIES; tried++) {
     const baseBytes = await quietHeld(probe);
     using sender = openSender(ports);

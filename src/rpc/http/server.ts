@@ -7,7 +7,6 @@ import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { isLoopbackAuthority } from '../../config/loopback.ts';
 import type { CallGate } from '../call-gate.ts';
 import { authorityOf } from '../caller.ts';
-import { LOOPBACK_NAMES_ONLY } from '../identity.ts';
 import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
 import type { MessageBudget } from '../limits/message-limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
@@ -15,6 +14,15 @@ import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import type { Certificates } from '../tls/tls.ts';
 import { createConnectHandler } from './connect-handler.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
+
+/**
+ * Without any other proof the service listens on loopback alone, and a request that was sent there by another name was
+ * not meant for it: a web page whose own name has just been resolved to 127.0.0.1 (DNS rebinding) would read any user's
+ * files. Browsers reach this port only: no page can speak gRPC's HTTP/2 without TLS, and clients of gRPC may call a
+ * service by any authority.
+ */
+const LOOPBACK_NAMES_ONLY =
+  'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
 
 export interface HttpServer {
   /** The port, where 0 was asked for. @throws when the port is taken */
