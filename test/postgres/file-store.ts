@@ -339,8 +339,12 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const deleting = async () => {
           for (let i = 0; i < 30; i++) {
             for (const s3Key of await liveRows()) await store.markDeleted({ userId: 'ada', s3Key });
-            // Or else the cancelled ones come to be as many as may be pending.
-            await opened.pool.query(`update files set url_expire_at = now() where state = 'deleted'`);
+            // Or else the cancelled ones come to be as many as may be pending. Row by row in one order: the store
+            // releases several slots at once, and two statements that do so in different orders wait for each other.
+            await opened.pool.query(
+              `update files set url_expire_at = now() where s3_key in
+                 (select s3_key from files where state = 'deleted' order by s3_key for update skip locked)`,
+            );
           }
         };
         await Promise.all([creating(), creating(), creating(), deleting(), deleting()]);

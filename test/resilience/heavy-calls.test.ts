@@ -22,8 +22,9 @@ afterAll(async () => {
   await servers?.[Symbol.asyncDispose]();
 });
 
-/** Of the others, in ms: what they wait while the heavy calls are served. Without turns and weights it is 150 to 250. */
-const MEDIAN_MAX_MS = 60;
+/** Of the others, in ms: what they wait while the heavy calls are served. Without weights and turns it is 150 to 250;
+ * with them 7.5, and 82 was seen beside six other jobs on two cores. */
+const MEDIAN_MAX_MS = 100;
 const AT_ONCE = 60;
 const PART_BYTES = 64 * 1024 ** 2;
 const PARTS = 1_000;
