@@ -1,3 +1,4 @@
+/** Converts rows of the table `files` to the types of the port `FileStore`. */
 import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
 import type { DueFile, PendingUpload, Tombstone } from '../files/ports.ts';
@@ -7,20 +8,22 @@ import type { COLUMNS } from './statements/expressions.ts';
 
 const MD5_BYTES = 16;
 
-/** The columns that make a `UserFile`, as `pg` returns them. */
+/** The columns of a `UserFile`, as `pg` returns them. */
 export type FileRow = Pick<Selectable<Schema['files']>, (typeof COLUMNS)[number]> & {
-  /** Whether the last look is younger than the trust window; null where there was none. */
+  /**
+   * Whether the last verification is younger than the verification TTL. Null if the file was never verified.
+   */
   is_fresh: boolean | null;
 };
 
-/** A pending upload in parts. */
+/** A pending multipart upload. */
 export interface UploadRow extends FileRow {
   part_size: string;
   part_md5s: Buffer;
   upload_id: string | null;
 }
 
-/** What is left of a deleted file. */
+/** The columns of a deleted file that its cleanup needs. */
 export type TombstoneRow = Pick<FileRow, 'user_id' | 's3_key'> & { is_multipart: boolean };
 
 export function toFile(row: FileRow): UserFile {
@@ -29,7 +32,7 @@ export function toFile(row: FileRow): UserFile {
 
 export function toPendingFile(row: FileRow): PendingFile {
   return {
-    ...facts(row),
+    ...commonFields(row),
     state: 'pending',
     size: row.size === null ? undefined : Number(row.size),
     lost: row.lost,
@@ -67,10 +70,12 @@ export function toPendingUpload(row: UploadRow): PendingUpload {
 export function toReadyFile(row: FileRow): ReadyFile {
   const { size, etag, last_modified, verified_at } = row;
   if (size === null || etag === null || last_modified === null || verified_at === null) {
-    throw new Error('a READY row lacks what its table constraint demands');
+    throw new Error(
+      'a READY row has no size, etag, last_modified or verified_at, which its CHECK constraint forbids',
+    );
   }
   return {
-    ...facts(row),
+    ...commonFields(row),
     state: 'ready',
     size: Number(size),
     etag,
@@ -80,7 +85,7 @@ export function toReadyFile(row: FileRow): ReadyFile {
   };
 }
 
-function facts(row: FileRow) {
+function commonFields(row: FileRow) {
   return {
     userId: row.user_id,
     s3Key: row.s3_key,
@@ -95,7 +100,7 @@ export function fromFingerprint(fingerprint: Fingerprint): Buffer {
   const [md5 = '', parts] = fingerprint.split('-');
   const bytes = Buffer.from(md5, 'hex');
   if (parts === undefined) return bytes;
-  // Two bytes hold the 10,000 that S3 takes.
+  // Two bytes are enough: S3 accepts at most 10,000 parts (Amazon S3 User Guide, "Multipart upload limits").
   const number = Buffer.alloc(2);
   number.writeUInt16BE(Number(parts));
   return Buffer.concat([bytes, number]);

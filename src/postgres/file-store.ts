@@ -1,3 +1,11 @@
+/**
+ * The folder `postgres/`: file records in Postgres. It implements the ports `FileStore` and `RowInventory`,
+ * and brings the schema up to date. `connection/` runs statements, `statements/` holds the SQL, `migrations/`
+ * holds the schema.
+ *
+ * Rules about files (names, keys, states, limits) do not belong here: see `../files/`. Neither does anything
+ * that calls S3.
+ */
 import type { Deadline } from '../files/deadline.ts';
 import type { FileStore, Listed, UploadIntent } from '../files/ports.ts';
 import type { Database } from './connection/database.ts';
@@ -19,33 +27,48 @@ import * as sweeps from './statements/sweeps.ts';
 import * as transitions from './statements/transitions.ts';
 
 export interface StoreLimits {
-  /** An upload URL's life. */
+  /** The lifetime of an upload URL. */
   urlSeconds: number;
-  /** An upload in parts is kept so long after it was last asked for. */
+  /** A multipart upload is kept for this time after the last request for it. */
   multipartSeconds: number;
-  /** How long a look at S3 is believed. */
+  /** For this time after a verification of the object in S3, the service does not verify it again. */
   verificationTtlSeconds: number;
-  /** How long after a URL's end a PUT that began in time may still land. */
+  /** A PUT that began before its URL expired may finish up to this time after the expiry. */
   longestUploadSeconds: number;
-  /** Pending uploads of one user with a single PUT, and cancelled ones, whose URLs live. At most 32,767, as the next. */
+  /**
+   * The cap on one user's pending uploads with a single PUT. A cancelled upload counts until its URL has
+   * expired. At most 32,767, the largest smallint, because the column `pending_slot` is a smallint.
+   */
   pendingMax: number;
-  /** The same of uploads in parts, each of which keeps up to 160 kB in its row. */
+  /**
+   * The cap on one user's pending multipart uploads. At most 32,767 as well. Each upload keeps up to 160 kB
+   * of MD5s in its row (10,000 parts of 16 bytes).
+   */
   pendingMultipartMax: number;
-  /** Files that a page of a prefix walks through. Default: 10,000. */
+  /** The maximum of files that one page of a list with a prefix examines. Default: 10,000. */
   examinedMax?: number;
 }
 
-/** As long as any list may take: 6 ms of Postgres where the rows are in its memory. All of a million took 300 ms. */
+/**
+ * Takes 6 ms of Postgres if the rows are in its memory. Without the limit, a prefix search in a million files
+ * took 300 ms.
+ */
 const EXAMINED_MAX = 10_000;
 
-/** The port, in one statement per transition. What each method promises stands on the port. */
+/** Implements `FileStore` with one statement per transition. The contract of each method stands on the port. */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   const { verificationTtlSeconds, examinedMax = EXAMINED_MAX } = limits;
-  /** Behind which user the next claim begins its round; lost with the process, which costs nothing but a turn. */
+  /**
+   * The last user that `leaseDue` served: the next lease continues after this user. A restart loses the
+   * value, and then only the order of the users begins anew.
+   */
   let lastUser = '';
 
-  /** The two kinds of uploads hold slots of their own, so neither takes a place of the other's. */
-  function slotsFor({ parts }: UploadIntent) {
+  /**
+   * Each kind of upload has its own range of pending slots, so that its cap does not depend on the other
+   * kind.
+   */
+  function slotRangeFor({ parts }: UploadIntent) {
     const { pendingMax, pendingMultipartMax } = limits;
     return parts === undefined
       ? { kind: 'single' as const, limit: pendingMax, lowestSlot: 1, highestSlot: pendingMax }
@@ -76,7 +99,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       const [row] = await database.run(reservations.reserve, params, deadline);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
-      // A renewal cannot say `on conflict`: the slot that it was to get is taken.
+      // The slot is taken. The `update` that renews a pending file cannot say `on conflict`, so it fails.
       if (isUniqueViolation(error)) return undefined;
       throw error;
     }
@@ -84,15 +107,15 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
 
   return {
     async reserve(intent, deadline) {
-      const { kind, limit, lowestSlot, highestSlot } = slotsFor(intent);
+      const { kind, limit, lowestSlot, highestSlot } = slotRangeFor(intent);
       const random = lowestSlot + Math.floor(Math.random() * limit);
       const reserved = await tryToReserve(intent, random, deadline);
       if (reserved !== undefined) return reserved;
 
       const { userId, s3Key } = intent;
       const fingerprint = fromFingerprint(intent.fingerprint);
-      const sought = { userId, s3Key, fingerprint, lowestSlot, highestSlot };
-      const [conflict] = await database.run(reservations.explainConflict, sought, deadline);
+      const conflictParams = { userId, s3Key, fingerprint, lowestSlot, highestSlot };
+      const [conflict] = await database.run(reservations.explainConflict, conflictParams, deadline);
       if (conflict?.key_taken) return { refused: 'key taken' };
       const slot = conflict?.free_slot ?? (conflict?.created_concurrently ? random : undefined);
       if (slot === undefined) return { refused: 'too many pending', limit, kind };
@@ -110,18 +133,18 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
 
     async list({ after, ...query }, pendingLimit, deadline) {
       const params = { ...query, verificationTtlSeconds, examinedMax, pendingLimit };
-      const behind = after && { ...params, afterTime: after.lastModified, afterKey: after.s3Key };
+      const nextParams = after && { ...params, afterTime: after.lastModified, afterKey: after.s3Key };
       if (query.filenamePrefix !== '') {
         return toListed(
-          behind === undefined
+          nextParams === undefined
             ? await database.run(reads.searchFirstPage, params, deadline)
-            : await database.run(reads.searchNextPage, behind, deadline),
+            : await database.run(reads.searchNextPage, nextParams, deadline),
         );
       }
       const rows =
-        behind === undefined
+        nextParams === undefined
           ? await database.run(reads.listFirstPage, params, deadline)
-          : await database.run(reads.listNextPage, behind, deadline);
+          : await database.run(reads.listNextPage, nextParams, deadline);
       return { ...byState(rows), examinedTo: undefined };
     },
 

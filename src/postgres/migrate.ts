@@ -5,17 +5,23 @@ import type pg from 'pg';
 import { createPool, type Pooler } from './connection/database.ts';
 import * as files from './migrations/0001-files.ts';
 
-/** In the order of their names. A migration that has been released is never edited. */
+/** Kysely runs them in the order of their names. A migration that has been released must never be edited. */
 const MIGRATIONS = { '0001-files': files };
 
-/** For an index on a large table, and for waiting until another instance has built it. */
+/**
+ * One hour: long enough to build an index on a large table, or to wait until another instance has built the
+ * index.
+ */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
 const RETRY_INTERVAL_MS = 1_000;
 
-/** Opens a pool of its own, `migrate`s, and closes it: the timeouts of calls are far too short for it. */
+/**
+ * Runs `migrate` on a pool of its own, because the time-outs of the service's pool are far too short for a
+ * migration.
+ */
 export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationResult[]> {
   const pool = openPool(url, pooler);
   try {
@@ -26,9 +32,10 @@ export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationR
 }
 
 /**
- * As `migrateAt`, but waits while Postgres takes no connection, until the signal.
+ * Runs `migrate` as soon as Postgres accepts a connection, and tries again every second until then. Returns
+ * without a migration when the signal is aborted.
  *
- * @throws what fails once Postgres has taken one: the migration itself is wrong
+ * @throws any error after Postgres has accepted a connection: waiting would not repair the migration
  */
 export async function migrateWhenReachable(
   url: string,
@@ -70,9 +77,9 @@ function openPool(url: string, pooler: Pooler): pg.Pool {
 }
 
 /**
- * Kysely's own lock belongs to the session, which a pooler shares: through one it
- * keeps nobody out, and can stay behind for good. `migrate` takes one of the
- * transaction. file-store.pgbouncer.test.ts fails without it.
+ * Switches Kysely's own lock off, because it belongs to the session, and a pooler shares sessions between
+ * clients: through a pooler the lock excludes no other client, and can stay held for ever. `migrate` takes a
+ * lock that belongs to the transaction instead. file-store.pgbouncer.test.ts fails with Kysely's lock.
  */
 class WithoutLock extends PostgresAdapter {
   override async acquireMigrationLock(): Promise<void> {}
@@ -85,16 +92,15 @@ class Dialect extends PostgresDialect {
   }
 }
 
-/** Any number that nobody else in this database locks. */
+/** A random number, which no other application in this database may use for an advisory lock. */
 const LOCK = 7_114_253_886_201;
 
 /**
- * Brings the schema up to date and tells what was done, in one transaction, under
- * a lock: concurrent runs wait for each other, so every instance may do it at its
- * start.
+ * Brings the schema up to date in one transaction, and returns the migrations that ran. Concurrent runs wait
+ * for each other, so every instance may call this at its start.
  *
- * Migrations only go forward, and each leaves the release before it working:
- * add in one release, use in the next, remove in the one after.
+ * Migrations only go forward. After each migration, the release before it must still work: add a column in one
+ * release, use it in the next, and remove the old column in the one after.
  */
 export async function migrate(pool: pg.Pool): Promise<MigrationResult[]> {
   const db = new Kysely<unknown>({ dialect: new Dialect({ pool }) });

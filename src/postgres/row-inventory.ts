@@ -4,9 +4,9 @@ import type { ListedRow, RowInventory } from '../files/ports.ts';
 const PAGE_ROWS = 1_000;
 
 /**
- * The whole table through a cursor: one snapshot, one page in memory. Postgres
- * sorts it once, on disk where it is large; an index for it would cost every
- * create, for a command that runs after accidents.
+ * Reads the whole table for `reconcile`, through a cursor: in one snapshot, with one page in memory. Postgres
+ * sorts the rows once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would
+ * make every create slower for a command that runs only after accidents.
  */
 export function createRowInventory(pool: pg.Pool): RowInventory {
   return {
@@ -25,7 +25,7 @@ export function createRowInventory(pool: pg.Pool): RowInventory {
           yield* rows.map(toListedRow);
         }
       } finally {
-        // Whoever stops half-way leaves no transaction behind.
+        // Also ends the transaction when the caller stops iterating before the last row.
         await client.query('rollback').catch(() => undefined);
         client.release();
       }

@@ -1,15 +1,16 @@
 import type { Generated } from 'kysely';
 
-/** The tables as Kysely sees them; the migrations make them. */
+/** The types of the tables for Kysely. The migrations create the tables. */
 export interface Schema {
   files: FilesTable;
 }
 
 /**
- * One row per upload that was asked for, until it is purgeable.
+ * One row per file, from the request for its upload until the file is deleted or has expired, and is then
+ * *purgeable*: no URL that the service handed out can write to the key any more.
  *
- * Times are `timestamptz(3)`: Postgres rounds to the milliseconds that a
- * JavaScript Date can hold, so that a page's position loses nothing.
+ * Times are `timestamptz(3)`, because a JavaScript `Date` holds milliseconds: a position in a list that was
+ * read into a `Date` then still equals the column.
  */
 interface FilesTable {
   user_id: string;
@@ -17,36 +18,53 @@ interface FilesTable {
   state: 'pending' | 'ready' | 'deleted';
   filename: string;
   mime_type: string;
-  /** The 16 bytes of the MD5; of a file in parts, of the parts' MD5s, and two more for their number. */
+  /**
+   * The 16 bytes of the content's MD5. For a multipart upload, the MD5 of the concatenated MD5s of its parts,
+   * and two more bytes for the number of parts.
+   */
   fingerprint: Buffer;
-  /** int8 arrives as text; as announced while pending, as S3 says when ready. */
+  /**
+   * Bytes; `pg` returns an int8 as text. While the file is pending, the announced size; then the size that S3
+   * reports.
+   */
   size: string | null;
   etag: string | null;
-  /** By S3's clock, when the bytes were first seen. Pages are ordered by it, so it stays. */
+  /**
+   * S3's Last-Modified at the first successful verification. It never changes after that, because pages are
+   * ordered by it.
+   */
   last_modified: Date | null;
   create_time: Generated<Date>;
-  /** When S3 was last seen to hold the bytes. */
+  /** The time of the last successful verification of the object in S3. */
   verified_at: Date | null;
-  /** The end of the last URL's life, or later. */
+  /** The last upload URL expires at this time or earlier. */
   url_expire_at: Date;
-  /** The object of a READY file was found gone. */
+  /** The file was READY, and then its object was missing in S3. */
   lost: Generated<boolean>;
-  /** When the sweeper is to look; null for READY, but for a short while after it was made of parts. */
+  /**
+   * The time at which the sweeper next handles the row. Null for READY files, except for about a minute after a
+   * multipart upload was completed.
+   */
   due_at: Date | null;
   /**
-   * Every pending upload with a living URL holds one of its user's slots, and no two
-   * hold the same: the unique index counts them, without a race and without a counter
-   * that every create of a user would wait for. Single PUTs hold 1 to their cap,
-   * uploads in parts -1 to minus theirs. A tombstone keeps the slot of the upload that
-   * it cancelled until its URL has expired.
+   * A number that counts against the cap on the user's pending uploads. Every pending upload whose URL has
+   * not expired holds a slot, and a unique index forbids that two uploads of a user hold the same slot. So
+   * the index enforces the cap without races, and without a counter row that all creates of the user would
+   * have to lock.
+   *
+   * Single PUTs hold 1 to their cap, multipart uploads hold -1 to minus their cap. When an upload is
+   * cancelled, its tombstone keeps the slot until the URL has expired.
    */
   pending_slot: number | null;
-  /** Of a pending upload in parts, else null: bytes of each part but the last. */
+  /** Bytes of each part but the last. Null unless the row is a pending multipart upload. */
   part_size: string | null;
-  /** 16 bytes for each part, in their order. */
+  /**
+   * The MD5 of each part, 16 bytes each, in the order of the parts. Null unless the row is a pending
+   * multipart upload.
+   */
   part_md5s: Buffer | null;
-  /** What S3 calls the upload, from when that was written down. */
+  /** S3's UploadId. Null until `setUploadId` has stored it. */
   upload_id: string | null;
-  /** How often the sweeper has looked in vain; the pauses grow with it. */
+  /** How often the sweeper found nothing to do for the row. Its pauses grow with this number. */
   sweep_attempts: Generated<number>;
 }

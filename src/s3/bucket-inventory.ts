@@ -2,7 +2,10 @@ import { paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketInventory } from '../files/ports.ts';
 import { openUploads } from './open-uploads.ts';
 
-/** S3 lists in the order of the keys' bytes, a thousand at a time (API Reference, "ListObjectsV2"). */
+/**
+ * Lists the objects and the multipart uploads of a bucket, for `reconcile`. S3 lists keys in the order of
+ * their bytes, up to a thousand per page (Amazon S3 API Reference, "ListObjectsV2").
+ */
 export function createBucketInventory(client: S3Client, bucket: string): BucketInventory {
   return {
     async *list() {

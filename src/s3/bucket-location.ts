@@ -1,16 +1,19 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 
-/** Where a bucket is, and how it is called there. */
+/** A bucket and how to address it. */
 export interface BucketLocation {
   bucket: string;
   region: string;
-  /** Another server than Amazon's. */
+  /** The URL of an S3 server. Unset: Amazon's server of the region. */
   endpoint: string | undefined;
-  /** The bucket in the path and not in the host name. */
+  /** Puts the bucket's name into the path, and not into the host name. */
   forcePathStyle: boolean;
 }
 
-/** Where the bucket is, by the SDK's own rules for partitions, styles and bucket names; ends in `/`. */
+/**
+ * The URL of the bucket, with a `/` at its end. The SDK's own endpoint provider builds it, so that the rules
+ * for partitions, path styles and bucket names are the SDK's.
+ */
 export function bucketUrl(
   { config }: S3Client,
   { bucket, region, forcePathStyle, endpoint }: BucketLocation,

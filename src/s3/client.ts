@@ -1,21 +1,37 @@
+/**
+ * The folder `s3/`: the ports `ObjectStore`, `MultipartStore`, `Presigner` and `BucketInventory` for any S3
+ * server, over the AWS SDK. `signing/` signs URLs.
+ *
+ * Rules about files and keys do not belong here (see `../files/`), nor does the development object store (see
+ * `../dev/`). No file of this folder reads or writes a row of the database.
+ */
 import { S3Client } from '@aws-sdk/client-s3';
 import type { BucketLocation } from './bucket-location.ts';
 
 export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
-  /** Unset: the SDK's own chain (environment, files, web identity, instance). */
+  /** Unset: the SDK finds credentials itself (environment, files, web identity, instance). */
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
 }
 
-/** Loopback and a region's own network answer in milliseconds; what takes longer is not there. */
+/**
+ * A TCP connect on loopback or inside a region takes milliseconds. After one second, the server is taken for
+ * unreachable.
+ */
 const CONNECT_TIMEOUT_MS = 1_000;
 
-/** A HEAD or a DELETE that takes longer is tried anew, or left to the sweeper. */
+/** A HEAD or DELETE that takes longer is retried once. If it fails again, the sweeper repeats it later. */
 const REQUEST_TIMEOUT_MS = 2_500;
 
-/** As many looks as a first page takes at once, for two pages, before requests queue for a socket. */
+/**
+ * The maximum of sockets to S3. A first page of a list sends up to 32 HEAD requests at once to verify pending
+ * files, so two such pages run before requests wait for a socket.
+ */
 export const SOCKETS_MAX = 64;
 
-/** The first try and one retry: whoever calls has a deadline, and the sweeper comes again. */
+/**
+ * The first try and one retry. More would not fit into the caller's deadline, and the sweeper repeats what
+ * failed.
+ */
 const ATTEMPTS_MAX = 2;
 
 export function createClient(options: ClientOptions): S3Client {
@@ -26,8 +42,8 @@ export function createClient(options: ClientOptions): S3Client {
     ...(options.credentials && { credentials: options.credentials }),
     forcePathStyle: options.forcePathStyle,
     maxAttempts: ATTEMPTS_MAX,
-    // By default the SDK adds a CRC32 of its own to what it sends and signs, and
-    // expects one in what it gets; not every S3 has them.
+    // By default the SDK adds a CRC32 to the requests that it sends and signs, and expects one in responses.
+    // Not every S3 server supports them.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {

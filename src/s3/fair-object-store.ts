@@ -5,33 +5,36 @@ import { ownerOfKey } from '../files/rules/s3-key.ts';
 import { createFairQueue } from '../overload/fair-queue.ts';
 import { SOCKETS_MAX } from './client.ts';
 
-/** Of its time, for its turn; the rest is for S3's answer, and for the caller's. As at Postgres. */
+/**
+ * The part of its remaining time that a request may wait in the fair queue. The rest is for S3's response and
+ * for the response to the client. `postgres/connection/database.ts` uses the same share and says why.
+ */
 const WAIT_SHARE = 2 / 3;
 
 const RETRY_AFTER_MS = 1_000;
 
 /**
- * Where all sockets are taken, users take turns at them. A list looks at up to
- * 300 pending uploads: fifty lists of one user would otherwise be 1,600 requests
- * in front of everybody else's.
+ * While all sockets to S3 are taken, requests wait in a fair queue with one line per user. A list verifies up
+ * to 300 pending files, 32 at once, so fifty lists of one user would otherwise put 1,600 requests in front of
+ * those of all other users.
  */
 export function withFairQueue(objects: ObjectStore): ObjectStore {
   const queue = createFairQueue(SOCKETS_MAX);
 
-  async function take<Result>(
+  async function runInQueue<Result>(
     s3Key: string,
     deadline: Deadline,
     run: () => Promise<Result>,
   ): Promise<Result> {
-    let begun = false;
+    let started = false;
     try {
       return await queue.run(ownerOfKey(s3Key) ?? '', partOf(deadline, WAIT_SHARE), () => {
-        begun = true;
+        started = true;
         return run();
       });
     } catch (error) {
-      if (begun) throw error;
-      throw new FileError('STORAGE_UNAVAILABLE', 'too much is asked of the object storage; retry', {
+      if (started) throw error;
+      throw new FileError('STORAGE_UNAVAILABLE', 'too many requests wait for the object storage; retry', {
         retryAfterMs: RETRY_AFTER_MS,
         cause: error,
       });
@@ -39,7 +42,7 @@ export function withFairQueue(objects: ObjectStore): ObjectStore {
   }
 
   return {
-    head: (s3Key, deadline) => take(s3Key, deadline, () => objects.head(s3Key, deadline)),
-    remove: (s3Key, deadline) => take(s3Key, deadline, () => objects.remove(s3Key, deadline)),
+    head: (s3Key, deadline) => runInQueue(s3Key, deadline, () => objects.head(s3Key, deadline)),
+    remove: (s3Key, deadline) => runInQueue(s3Key, deadline, () => objects.remove(s3Key, deadline)),
   };
 }

@@ -13,21 +13,21 @@ import type { StoredPart } from '../files/rules/parts.ts';
 import { openUploads } from './open-uploads.ts';
 import type { Send } from './send.ts';
 
-/** What S3 says of uploads in parts, and what it is told to do with them. */
+/** Implements `MultipartStore` with the SDK's commands. The contract of each method stands on the port. */
 export function createMultipartStore(client: S3Client, bucket: string, send: Send): MultipartStore {
   return {
     begin: (s3Key, mimeType, deadline) =>
       send('CreateMultipartUpload', deadline, async (options) => {
         const input = { Bucket: bucket, Key: s3Key, ContentType: mimeType };
         const { UploadId } = await client.send(new CreateMultipartUploadCommand(input), options);
-        if (UploadId === undefined) throw new Error('CreateMultipartUpload answered without an UploadId');
+        if (UploadId === undefined) throw new Error('S3 answered CreateMultipartUpload without an UploadId');
         return UploadId;
       }),
 
     uploadsOf: (s3Key, deadline) =>
       send('ListMultipartUploads', deadline, async (options) => {
         const ids: string[] = [];
-        // Keys of other files may begin with this one.
+        // S3 can only filter by prefix, and the key can be a prefix of another file's key.
         for await (const upload of openUploads(client, { Bucket: bucket, Prefix: s3Key }, options)) {
           if (upload.s3Key === s3Key) ids.push(upload.uploadId);
         }
@@ -49,9 +49,10 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
       send('CompleteMultipartUpload', deadline, async (options) => {
         const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` }));
         const input = { Bucket: bucket, Key: s3Key, UploadId: uploadId, MultipartUpload: { Parts } };
-        // Thousands of parts take S3 longer than any other request.
-        const patient = { ...options, requestTimeout: timeLeft(deadline) };
-        await client.send(new CompleteMultipartUploadCommand(input), patient);
+        // S3 takes longer to complete thousands of parts than for any other request, so only the deadline
+        // limits it.
+        const untilDeadline = { ...options, requestTimeout: timeLeft(deadline) };
+        await client.send(new CompleteMultipartUploadCommand(input), untilDeadline);
       }),
 
     abort: (s3Key, uploadId, deadline) =>
@@ -66,7 +67,10 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
   };
 }
 
-/** The SDK's own paginator goes on for as long as S3 names a marker, which it does on the last page, too. */
+/**
+ * Lists all parts of an upload. The SDK's own paginator continues as long as S3 returns a marker, and S3
+ * returns one on the last page, too.
+ */
 async function storedParts(
   client: S3Client,
   input: ListPartsCommandInput,
@@ -85,7 +89,9 @@ async function storedParts(
   return parts;
 }
 
-/** Completed, aborted, or never there. Ceph's RGW says NoSuchKey when it is asked for the parts. */
+/**
+ * The upload was completed, aborted or never started. Ceph RGW answers ListParts with NoSuchKey in this case.
+ */
 function isNoSuchUpload(error: unknown): boolean {
   return error instanceof S3ServiceException && (error.name === 'NoSuchUpload' || error.name === 'NoSuchKey');
 }

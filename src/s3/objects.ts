@@ -14,21 +14,25 @@ import type { BucketLocation } from './bucket-location.ts';
 import type { Send } from './send.ts';
 import { createSignedRequest, type SignedResponse } from './signed-request.ts';
 
-/** The port's two verbs and a check, each one request to S3. */
+/**
+ * Implements `ObjectStore`, and a check that the bucket can be reached. HEAD and DELETE go out as signed
+ * requests; the SDK sends them only if S3 answers with another status than the expected ones, because it
+ * knows redirects and error codes.
+ */
 export function createObjectStore(
   client: S3Client,
   location: BucketLocation,
   send: Send,
 ): ObjectStore & { check(deadline: Deadline): Promise<void> } {
   const Bucket = location.bucket;
-  const ask = createSignedRequest(client, location);
+  const request = createSignedRequest(client, location);
 
   return {
     head: (s3Key, deadline) =>
       send('HeadObject', deadline, async (options) => {
-        const answer = await ask('HEAD', s3Key, options).catch(unlessAborted(options));
-        if (answer?.status === 200) return toStoredObject(headIn(answer));
-        if (answer?.status === 404) return undefined;
+        const response = await request('HEAD', s3Key, options).catch(unlessAborted(options));
+        if (response?.status === 200) return toStoredObject(headIn(response));
+        if (response?.status === 404) return undefined;
         try {
           return toStoredObject(await client.send(new HeadObjectCommand({ Bucket, Key: s3Key }), options));
         } catch (error) {
@@ -39,8 +43,8 @@ export function createObjectStore(
 
     remove: (s3Key, deadline) =>
       send('DeleteObject', deadline, async (options) => {
-        const answer = await ask('DELETE', s3Key, options).catch(unlessAborted(options));
-        if (answer?.status === 204) return;
+        const response = await request('DELETE', s3Key, options).catch(unlessAborted(options));
+        if (response?.status === 204) return;
         await client.send(new DeleteObjectCommand({ Bucket, Key: s3Key }), options);
       }),
 
@@ -51,14 +55,17 @@ export function createObjectStore(
   };
 }
 
-/** A connection that broke is one that the SDK tries again; whoever gave up wants no second try. */
+/**
+ * Ignores network errors, because the SDK then tries again. An aborted request is not repeated: its caller
+ * has given up.
+ */
 function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: unknown) => undefined {
   return (error) => {
     if (abortSignal.aborted) throw error;
   };
 }
 
-/** What the service reads of a HEAD, whoever sent it. */
+/** The fields of a HEAD response that the service reads, whether the SDK or the signed request sent it. */
 type Head = Pick<
   HeadObjectCommandOutput,
   | 'ContentLength'
@@ -87,7 +94,7 @@ function headIn({ headers }: SignedResponse): Head {
 function toStoredObject(head: Head): StoredObject {
   const { ContentLength, ETag, ContentType, ContentEncoding, LastModified } = head;
   if (ContentLength === undefined || ETag === undefined || LastModified === undefined) {
-    throw new Error('HeadObject answered without Content-Length, ETag or Last-Modified');
+    throw new Error('S3 answered HeadObject without Content-Length, ETag or Last-Modified');
   }
   const etag = ETag.replaceAll('"', '');
   return {
@@ -101,8 +108,8 @@ function toStoredObject(head: Head): StoredObject {
 }
 
 /**
- * The ETag is made of MD5s, except under SSE-KMS and SSE-C, where it only looks
- * so (Amazon S3 API Reference, "Object").
+ * The ETag is an MD5, or is made of the MD5s of the parts. With SSE-KMS and SSE-C, the ETag only looks like
+ * an MD5 (Amazon S3 API Reference, "Object").
  */
 function fingerprintIn(etag: string, head: Head): Fingerprint | undefined {
   const opaque = head.ServerSideEncryption?.startsWith('aws:kms') || head.SSECustomerAlgorithm !== undefined;

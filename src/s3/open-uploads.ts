@@ -6,8 +6,8 @@ import {
 import type { ListedUpload } from '../files/ports.ts';
 
 /**
- * Uploads in parts that are neither completed nor aborted, in the order of their keys' bytes, a page in memory. The SDK has
- * no paginator for this one.
+ * Lists multipart uploads that are neither completed nor aborted, in the order of their keys' bytes, with one
+ * page in memory. The SDK has no paginator for ListMultipartUploads.
  */
 export async function* openUploads(
   client: S3Client,

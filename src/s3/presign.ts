@@ -8,16 +8,19 @@ export interface PresignOptions {
   downloadSeconds: number;
 }
 
-/** Of this many parts the signatures take 1 ms; then other calls have their turn. */
-const SIGNED_IN_A_TURN = 16;
+/** Signing this many part URLs takes 1 ms. Then the event loop handles other calls before the next batch. */
+const PARTS_PER_BATCH = 16;
 
-/** What clients may do with S3 themselves, for a while. */
+/** Creates the URLs with which clients upload to S3 and download from S3 directly, until the URLs expire. */
 export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: PresignOptions): Presigner {
-  let lastTurn: Promise<void> = Promise.resolve();
-  /** One for each round of the event loop, however many calls sign parts at once: they take turns. */
-  const turn = () => {
-    lastTurn = lastTurn.then(() => nextRound());
-    return lastTurn;
+  let lastPause: Promise<void> = Promise.resolve();
+  /**
+   * Waits for the next round of the event loop. Concurrent calls share one chain of pauses, so that only one
+   * of them signs a batch in each round.
+   */
+  const pause = () => {
+    lastPause = lastPause.then(() => nextRound());
+    return lastPause;
   };
   return {
     async presignUpload({ s3Key, mimeType, md5, size }) {
@@ -34,12 +37,13 @@ export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: 
       const urls = [];
       let expireTime = new Date(8.64e15);
       for (const { number, md5, size } of parts) {
-        if (urls.length > 0 && urls.length % SIGNED_IN_A_TURN === 0) await turn();
+        if (urls.length > 0 && urls.length % PARTS_PER_BATCH === 0) await pause();
         const requiredHeaders = { 'Content-MD5': md5, 'Content-Length': String(size) };
         const query = { partNumber: String(number), uploadId };
         const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders, query);
         urls.push({ number, url: signed.url, requiredHeaders });
-        // Of all of them: the first was signed first, and credentials may have been renewed since.
+        // The earliest of all URLs. It need not be the first, because the credentials may be renewed in
+        // between.
         if (signed.expireTime < expireTime) expireTime = signed.expireTime;
       }
       return { urls, expireTime };

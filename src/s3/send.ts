@@ -4,7 +4,12 @@ import { FileError } from '../files/file-error.ts';
 import type { ObserveStep } from '../files/ports.ts';
 import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
 
-/** Asks S3 one thing, by the deadline. @throws FileError STORAGE_UNAVAILABLE, DeadlineExceededError */
+/**
+ * Runs one operation on S3, until the deadline at the latest.
+ *
+ * @throws FileError STORAGE_UNAVAILABLE when the operation fails, or when the breaker is open
+ * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
+ */
 export type Send = <Result>(
   operation: string,
   deadline: Deadline,
@@ -15,7 +20,8 @@ const RETRY_AFTER_MS = 1_000;
 
 export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker): Send {
   return async (operation, deadline, call) => {
-    if (breaker.open) throw unavailable(new Error('S3 has not answered for a while: it is not asked'));
+    if (breaker.open)
+      throw unavailable(new Error('the request was not sent, because S3 did not answer the last calls'));
     const leftMs = timeLeft(deadline);
     const abortSignal = AbortSignal.timeout(leftMs);
     try {
@@ -24,14 +30,17 @@ export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker)
       return result;
     } catch (error) {
       if (isAboutRequest(error)) breaker.onSuccess();
-      // Otherwise it may be the caller who gave up.
+      // A short time-out says nothing about S3: the caller's own deadline may have been too short.
       else if (!abortSignal.aborted || leftMs >= WAITED_LONG_MS) breaker.onFailure();
       throw unavailable(error);
     }
   };
 }
 
-/** S3 does answer: that this may not be done, or is not so. 429 is what some servers say for 503 SlowDown. */
+/**
+ * Whether S3 answered and refused this very request, so that S3 itself works. 429 is excluded, because some
+ * servers send it in place of 503 SlowDown.
+ */
 function isAboutRequest(error: unknown): boolean {
   const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
   return status !== undefined && status >= 400 && status < 500 && status !== 429;

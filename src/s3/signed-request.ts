@@ -2,27 +2,30 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { type BucketLocation, bucketUrl } from './bucket-location.ts';
 import { createSign } from './signing/sign.ts';
 
-/** An answer without a body that anybody reads. */
+/** A response of S3. Its body is discarded. */
 export interface SignedResponse {
   status: number;
-  /** By their names in lower case. */
+  /** The names are in lower case. */
   headers: Record<string, string | undefined>;
 }
 
-/** Asks S3 one thing about one object, once. @throws the network's error, or the signal's */
+/** Sends one request about one object, without retries. @throws the error of the network or of the signal */
 export type SignedRequest = (
   method: 'HEAD' | 'DELETE',
   s3Key: string,
   options: { abortSignal: AbortSignal },
 ) => Promise<SignedResponse>;
 
-/** By a clock that differs from S3's by this much, the SDK has to ask: it learns the difference. */
+/**
+ * The lifetime of the signature. If the clocks of this host and of S3 differ by more, S3 refuses the request.
+ * The caller then repeats it with the SDK, which learns the difference from the response.
+ */
 const LIFE_SECONDS = 300;
 
 /**
- * Asks by a signed URL, over the connections of the SDK's client. Its command
- * stack has retries, redirects, checksums and errors in XML, and takes three
- * times the CPU; it is asked where S3 says anything else than it nearly always does.
+ * Sends requests with a signed URL over the connections of the SDK's client. The SDK's command stack handles
+ * retries, redirects, checksums and errors in XML, and takes three times the CPU. Callers use it only if S3
+ * answers with an unexpected status.
  */
 export function createSignedRequest(client: S3Client, location: BucketLocation): SignedRequest {
   const { requestHandler } = client.config;
@@ -42,7 +45,7 @@ export function createSignedRequest(client: S3Client, location: BucketLocation):
       },
       options,
     );
-    // Unread, it would keep its connection.
+    // An unread body would keep its connection busy.
     response.body.resume();
     return { status: response.statusCode, headers: response.headers };
   };

@@ -2,9 +2,11 @@ import type pg from 'pg';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
 
 /**
- * A free connection, or a new one. One that comes when the call has given up goes back to the pool.
+ * Takes a free connection from the pool, or a new one. A connection that arrives after the deadline goes back
+ * to the pool.
  *
- * By callbacks: of each promise of its own, `pg` makes a second one for the stack of an error.
+ * Uses the callback form of `pool.connect`: for each promise that it returns, `pg` creates a second promise,
+ * only to give its error a stack trace.
  */
 export function checkOut(pool: pg.Pool, deadline: Deadline): Promise<pg.PoolClient> {
   return new Promise((resolve, reject) => {

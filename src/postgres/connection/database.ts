@@ -1,3 +1,10 @@
+/**
+ * The folder `connection/`: how a statement travels to Postgres and back. The pool, checking out and releasing
+ * connections, sending, time-outs, retries, the fair queue, the classes of errors, and how values are encoded.
+ *
+ * SQL and the table's columns do not belong here: see `../statements/`. No file of this folder knows about file
+ * records.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
@@ -16,17 +23,17 @@ import type { WireValue } from './types.ts';
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
   /**
-   * @throws FileError DATABASE_UNAVAILABLE when there is no answer by the deadline
-   * @throws DeadlineExceededError when it has passed already: nothing is asked
-   * @throws anything else, which is a fault of ours
+   * @throws FileError DATABASE_UNAVAILABLE when Postgres does not answer by the deadline
+   * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
+   * @throws any other error when the service itself has a bug
    */
   run<Params, Row>(statement: Prepared<Params, Row>, params: Params, deadline: Deadline): Promise<Row[]>;
 }
 
 /**
- * What stands between the service and Postgres. `transaction`: a pooler, such as
- * pgbouncer in transaction mode, which gives each statement any connection. So
- * nothing can be kept on one: neither a named statement nor a setting.
+ * The kind of pooler between the service and Postgres. `transaction` means a pooler like pgbouncer in
+ * transaction mode, which runs each statement on any connection. A connection then cannot keep a named
+ * statement or a setting for the next statement.
  */
 export type Pooler = 'none' | 'transaction';
 
@@ -34,39 +41,46 @@ export interface PoolOptions {
   url: string;
   /** Default: `none`. */
   pooler?: Pooler;
-  /** Connections of this instance. */
+  /** The maximum of connections of this instance. */
   maxConnections: number;
   /** A call waits no longer than this for a connection. */
   connectTimeoutMs: number;
   /**
-   * Postgres ends a statement after this; not so behind a pooler, unless the role
-   * has a statement_timeout.
+   * Postgres cancels a statement after this time. Behind a pooler it does so only if the database role has a
+   * `statement_timeout`, because the pooler accepts no such setting from a connection.
    */
   statementTimeoutMs: number;
-  /** An idle connection broke; the pool replaces it. */
+  /** Called when an idle connection breaks. The pool replaces the connection. */
   onIdleError: (error: Error) => void;
 }
 
-/** How much longer than Postgres the client waits for an answer. */
+/**
+ * The client waits this much longer than `statement_timeout`, so that Postgres's own time-out error arrives
+ * first.
+ */
 const ANSWER_GRACE_MS = 500;
 
-/** How soon Postgres notices that nobody waits for a statement any more: the deadline's end, or ours. */
+/**
+ * Postgres checks this often whether the client of a running statement is still connected, and cancels the
+ * statement if it is not. The client closes its connection at the deadline; the connection also closes when
+ * this process dies.
+ */
 const CLIENT_CHECK_MS = 250;
 
 /**
- * How much of its time a statement may wait for its turn. When more is asked than
- * Postgres can do, lines grow until the first in line has waited as long as it
- * may; if that were all of its time, nothing that gets a turn would be answered
- * in time any more (seen: a tenth of the answers at twice the load).
+ * The part of its remaining time that a statement may wait in the fair queue. Under overload, the queue grows
+ * until its first statement has waited as long as it may. If a statement could wait for all of its time, no
+ * statement would have time left to run: at twice the load that Postgres can carry, only a tenth of the calls
+ * were answered in time.
  */
 const WAIT_SHARE = 2 / 3;
 
 const RETRY_AFTER_MS = 1_000;
 
-/** The first and one more. Whoever calls can repeat too, and each layer that does multiplies. */
+/** The first try and one retry. Callers can retry as well, and the retries of the layers multiply. */
 const TRIES_MAX = 2;
 
-/** Give or take half: those whose connections broke together do not come back together. */
+/** Plus or minus half, so that calls whose connections broke together do not retry together. */
 const RETRY_PAUSE_MS = 50;
 
 export function createPool(options: PoolOptions): pg.Pool {
@@ -78,24 +92,30 @@ export function createPool(options: PoolOptions): pg.Pool {
     // pgbouncer refuses a connection that asks for settings which it does not know.
     ...(options.pooler !== 'transaction' && {
       statement_timeout: options.statementTimeoutMs,
-      // Planned once per connection, and the plans are those that plans.test.ts looks at. Left
-      // to itself, Postgres plans some anew at each call, by values that change nothing.
-      // Without bitmaps, pages come from their index whatever the statistics say: where most
-      // users have few files, a kept plan read and sorted all 20,000 of one who has them, 16 ms.
-      // Nor by the key, to be sorted: where files of a user lie together that looks as cheap, 31 ms.
-      // Times come in UTC, which types.ts reads fastest.
+      // plan_cache_mode: each connection plans a statement once, and uses the plan that plans.test.ts checks.
+      // By default, Postgres plans some statements anew at each call, for parameter values that do not change
+      // the plan.
+      //
+      // enable_bitmapscan, enable_sort: a page of files must come from its index, in order, whatever the
+      // statistics say. With bitmap scans, a generic plan that was made where most users have few files read
+      // and sorted all 20,000 files of a user who has many: 16 ms. With sorts, it read them by the primary
+      // key, because that looks as cheap where the rows of a user lie together: 31 ms.
+      //
+      // timezone: types.ts parses times in UTC fastest.
       options:
         '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off -c enable_sort=off -c timezone=UTC',
-      // A client that gives up closes its connection, and Postgres would not look before it
-      // answers. A server that cannot look (on Windows) goes on until the statement's time is out.
+      // At its deadline the client closes the connection. Without this setting, Postgres does not notice that
+      // before it answers. A server that does not support the setting (on Windows) refuses it, and runs the
+      // statement until statement_timeout.
       onConnect: (client: pg.ClientBase) =>
         send(client, settings, options.connectTimeoutMs).catch(() => undefined),
     }),
     application_name: 'file-service',
     keepAlive: true,
   });
-  // Without a listener, the loss of a connection ends the process: of an idle one,
-  // and of one in use, whose statement fails and tells it.
+  // Without an error listener, a broken connection ends the process. The first listener is for idle
+  // connections. The second is for connections in use and does nothing, because their statement fails with
+  // the same error.
   pool.on('error', options.onIdleError);
   pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
@@ -103,17 +123,20 @@ export function createPool(options: PoolOptions): pg.Pool {
 
 export interface DatabaseOptions {
   /**
-   * As the pool was told. A little later the client gives up as well: Postgres may
-   * be frozen, or the network gone. Unset: at the deadline.
+   * The `statementTimeoutMs` of the pool. The client stops waiting shortly after this time, in case Postgres
+   * hangs or the network is gone. Default: the client waits until the deadline.
    */
   statementTimeoutMs?: number;
   /** Default: `none`. */
   pooler?: Pooler;
-  /** Default: one that never opens. */
+  /** Default: a breaker that never opens. */
   breaker?: Breaker;
 }
 
-/** Where no connection is free, users take turns: one whose statements queue up is not felt by the others. */
+/**
+ * While no connection is free, statements wait in a fair queue with one line per user. A user with many waiting
+ * statements therefore does not delay the others.
+ */
 export function createDatabase(
   pool: pg.Pool,
   observe: ObserveStep,
@@ -123,7 +146,7 @@ export function createDatabase(
     breaker = noopBreaker,
   }: DatabaseOptions = {},
 ): Database & {
-  /** Statements that wait for their turn. */
+  /** The number of statements that wait in the fair queue. */
   readonly waiting: number;
 } {
   const queue = createFairQueue(pool.options.max);
@@ -131,16 +154,16 @@ export function createDatabase(
   const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
   const budget = createRetryBudget();
 
-  async function ask(
+  async function runWithRetry(
     { name, text, reads }: Prepared<never, unknown>,
     values: WireValue[],
     deadline: Deadline,
   ) {
-    const nameless = { text, values };
-    // Without a name Postgres parses and plans it at each call; the text is the same.
-    let query: Statement = pooler === 'transaction' ? nameless : { name, text, values };
+    const unnamed = { text, values };
+    // Postgres parses and plans an unnamed statement at each call, so no connection has to keep it.
+    let query: Statement = pooler === 'transaction' ? unnamed : { name, text, values };
     for (let tries = 1; ; tries++) {
-      if (breaker.open) throw new Error(SILENT);
+      if (breaker.open) throw new Error(BREAKER_OPEN);
       const startMs = performance.now();
       try {
         const rows = await runOn(pool, query, deadline, answerMaxMs);
@@ -148,18 +171,19 @@ export function createDatabase(
         budget.earn();
         return rows;
       } catch (error) {
-        const silent = isNoResponse(error);
+        const noResponse = isNoResponse(error);
         const waitedLong = performance.now() - startMs >= WAITED_LONG_MS;
-        if (!silent) breaker.onSuccess();
+        if (!noResponse) breaker.onSuccess();
         else if (waitedLong) breaker.onFailure();
 
         const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
-        // Where nothing came for that long, asking again only adds to it.
-        const again = tries < TRIES_MAX && !(silent && waitedLong) && Date.now() + pauseMs < deadline;
-        if (!again || !isWorthRepeating(error, reads) || !budget.spend()) throw error;
+        // A retry after a long wait without a response would only add load to a server that hangs.
+        const mayRetry = tries < TRIES_MAX && !(noResponse && waitedLong) && Date.now() + pauseMs < deadline;
+        if (!mayRetry || !isWorthRepeating(error, reads) || !budget.spend()) throw error;
         await sleep(pauseMs);
-        // What a connection keeps may be what failed, and the next may keep the same.
-        query = nameless;
+        // The statement that the connection kept may be the cause of the error, and the next connection may
+        // keep the same one.
+        query = unnamed;
       }
     }
   }
@@ -176,10 +200,10 @@ export function createDatabase(
     ): Promise<Row[]> {
       const values = statement.values(params);
       try {
-        if (breaker.open) throw new Error(SILENT);
+        if (breaker.open) throw new Error(BREAKER_OPEN);
         const waitMs = Math.min(timeLeft(deadline) * WAIT_SHARE, waitMaxMs);
         const rows = await observe(statement.name, () =>
-          queue.run(userOf(params), Date.now() + waitMs, () => ask(statement, values, deadline)),
+          queue.run(userOf(params), Date.now() + waitMs, () => runWithRetry(statement, values, deadline)),
         );
         return rows as Row[];
       } catch (error) {
@@ -189,14 +213,20 @@ export function createDatabase(
   };
 }
 
-const SILENT = 'Postgres has not answered for a while: it is not asked';
+const BREAKER_OPEN = 'the statement was not sent, because Postgres did not answer the last calls';
 
-/** Whose turn a statement takes. What is nobody's, such as the sweeper's claim, has turns of its own beside the users'. */
+/**
+ * The user in whose line a statement waits. Statements without a user, like the sweeper's, share one line of
+ * their own.
+ */
 function userOf(params: unknown): string {
   return (params as { userId?: string }).userId ?? '';
 }
 
-/** `pool.query` would close the connection after any error, also where Postgres only says that a slot is taken. */
+/**
+ * Does not use `pool.query`, which closes the connection after every error, even after a mere unique
+ * violation (a taken pending slot, for example).
+ */
 async function runOn(
   pool: pg.Pool,
   statement: Statement,

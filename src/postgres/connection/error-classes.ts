@@ -1,22 +1,24 @@
+/** Classifies the driver's errors: what they mean for the caller, for the connection, and for a retry. */
 import pg from 'pg';
 import { DeadlineExceededError } from '../../files/deadline.ts';
 
-/** What a driver's error means: for the caller, for the connection, and for whoever might try again. */
-
-// Classes of SQLSTATE (PostgreSQL, Appendix A) that speak of the server and not
-// of the statement: connection, authorisation, no such database, transaction
-// rollback (deadlock), resources, operator intervention, system error. And
-// 25006: the server is read-only, as after a failover.
+// Classes of SQLSTATE (PostgreSQL, Appendix A) that describe the server and not the statement: connection
+// (08), authorisation (28), no such database (3D), transaction rollback, such as a deadlock (40), resources
+// (53), operator intervention (57), system error (58). And 25006: the server is read-only, as after a
+// failover.
 const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$/;
 
-/** What is no answer of Postgres at all is a broken or missing connection, or a time-out of the client. */
+/**
+ * Whether the caller may retry later, because Postgres was not reachable or not able to run the statement. An
+ * error that Postgres did not send is a broken connection, a missing connection or a time-out of the client.
+ */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof DeadlineExceededError) return false;
   if (!(error instanceof pg.DatabaseError)) return true;
   return error.code !== undefined && UNAVAILABLE_SQLSTATE.test(error.code);
 }
 
-/** No answer came, although somebody was asked. */
+/** Whether Postgres was asked, and neither answered nor sent an error. */
 export function isNoResponse(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError || error instanceof DeadlineExceededError);
 }
@@ -26,26 +28,27 @@ export function isUniqueViolation(error: unknown): boolean {
 }
 
 /**
- * The connection's kept statement will not do any more: a migration has changed a
- * column's type (0A000, told apart by who raises it), or a pooler has thrown it
- * away (26000). The connection is given up, so that the next prepares anew.
+ * Whether the prepared statement of the connection is unusable. Either a migration changed the type of a
+ * column (0A000, distinguished from other cases of 0A000 by the routine that raises it), or a pooler
+ * discarded the statement (26000). The caller closes the connection, so that a new connection prepares the
+ * statement again.
  */
 export function isStaleStatement(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return false;
   return error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery');
 }
 
-// Refused before it was begun: 57P03 (starting up, shutting down), 53300 (no
-// connection left). Rolled back: 40001 and 40P01 (serialization, deadlock), and
-// 57P01, since a backend that is told to end does so between statements or inside
-// one, not between a commit and its answer. 57P02 (another backend crashed) can
-// strike just there, so a write may have happened.
+// Errors after which a write has not happened. Refused before it began: 57P03 (starting up, shutting down),
+// 53300 (too many connections). Rolled back: 40001 (serialization) and 40P01 (deadlock). 57P01 (terminated by
+// an administrator) also means rolled back, because a backend obeys between statements or inside a statement,
+// and not between a commit and its response. 57P02 (another backend crashed) can occur exactly there, so a
+// write may have happened.
 const DID_NOT_HAPPEN = /^(57P01|57P03|53300|40001|40P01)$/;
 
-/** For a read: the connection broke, however far it had come. */
+/** Errors after which only a read can be repeated: the connection broke, and a write may have happened. */
 const BROKEN = /^(08|57P02)/;
 
-/** Whether a second try can do no harm, and may fare better. */
+/** Whether a second try is harmless and may succeed. @param reads the statement writes nothing */
 export function isWorthRepeating(error: unknown, reads: boolean): boolean {
   if (error instanceof DeadlineExceededError) return false;
   if (isStaleStatement(error)) return true;

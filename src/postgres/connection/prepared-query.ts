@@ -1,9 +1,17 @@
+/**
+ * Replaces `pg.Query`, which asks Postgres to describe the columns at each call and parses all their names
+ * again. For a result of one row, this takes as much CPU as the row itself. `PreparedQuery` asks once per
+ * connection and named statement.
+ */
 import type pg from 'pg';
 import { parserOf, type WireValue } from './types.ts';
 
-/** What Postgres is sent. */
+/** A statement with its parameters, as Postgres receives it. */
 export interface Statement {
-  /** The connection keeps its plan by it. Unset: it is parsed and planned at each call. */
+  /**
+   * The connection keeps the plan under this name. Unset: Postgres parses and plans the statement at each
+   * call.
+   */
   name?: string;
   text: string;
   values: WireValue[];
@@ -14,10 +22,16 @@ interface Column {
   parse: (text: string) => unknown;
 }
 
-/** With what pg's own `Query` and pg-cursor use of it, too. */
+/**
+ * `parsedStatements` is missing in the published types. `pg`'s own `Query` and `pg-cursor` use it as well, to
+ * know which statements the connection has parsed.
+ */
 type Connection = pg.Connection & { readonly parsedStatements: Readonly<Record<string, string>> };
 
-/** Of the statements that a connection has kept. They stay: Postgres fails one whose columns have changed. */
+/**
+ * The columns of the named statements of each connection. An entry never becomes wrong: when the columns of a
+ * statement change, Postgres fails the statement.
+ */
 const keptColumns = new WeakMap<pg.Connection, Map<string, Column[]>>();
 
 function columnsKeptOn(connection: pg.Connection): Map<string, Column[]> {
@@ -29,15 +43,9 @@ function columnsKeptOn(connection: pg.Connection): Map<string, Column[]> {
   return columns;
 }
 
-/**
- * A statement on its way. `pg` tells it of each message that Postgres answers.
- *
- * `pg.Query` has Postgres describe the columns at each call, and reads all their
- * names anew, which for a single row is as much work as the row. Here they are
- * described once per connection and kept statement.
- */
+/** A statement that is running. `pg` calls one `handle…` method for each message of Postgres's response. */
 export class PreparedQuery implements pg.Submittable {
-  // `pg` writes down by these two what it has kept.
+  // `pg` reads these two to record in `parsedStatements` what the connection has parsed.
   readonly name: string | undefined;
   readonly text: string;
   readonly #values: WireValue[];
@@ -46,7 +54,7 @@ export class PreparedQuery implements pg.Submittable {
   #kept: Map<string, Column[]> | undefined;
   #columns: Column[] | undefined;
 
-  /** @param onEnd with the rows, or with what went wrong; called again where a connection breaks after that */
+  /** @param onEnd called with the rows or an error; called again if the connection breaks after that */
   constructor({ name, text, values }: Statement, onEnd: (error: Error | undefined, rows: unknown[]) => void) {
     this.name = name;
     this.text = text;
@@ -59,7 +67,7 @@ export class PreparedQuery implements pg.Submittable {
     const { name = '', text } = this;
     this.#kept = columnsKeptOn(connection);
     this.#columns = this.#kept.get(name);
-    // Into one packet.
+    // All messages in one packet.
     connection.stream.cork();
     if (parsedStatements[name] === undefined) connection.parse({ name, text, types: [] }, true);
     connection.bind({ statement: name, values: this.#values }, true);
@@ -78,7 +86,7 @@ export class PreparedQuery implements pg.Submittable {
   }
 
   handleCommandComplete(): void {
-    // What gives no rows has no columns.
+    // Postgres sends no description for a statement that returns no rows.
     if (this.name !== undefined) this.#kept?.set(this.name, this.#columns ?? []);
   }
 
@@ -94,7 +102,7 @@ export class PreparedQuery implements pg.Submittable {
         this.#rows.map((row) => toRow(columns, row)),
       );
     } catch (error) {
-      // Thrown from here, it would end the process.
+      // An error thrown from this handler would end the process.
       this.#onEnd(error as Error, []);
     }
   }

@@ -1,3 +1,9 @@
+/**
+ * The folder `migrations/`: one file per change of the schema, named `<number>-<subject>.ts` and listed in
+ * `../migrate.ts`. A migration contains its own SQL and imports nothing from this repository, because later
+ * changes of the code must not change it. A migration that has been released is never edited: add a new file
+ * instead.
+ */
 import { type Kysely, sql } from 'kysely';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -32,33 +38,34 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and verified_at is not null))
     )`.execute(db);
 
-  // Hashes cannot be compressed: do not try.
+  // `external` stores the MD5s uncompressed: hashes do not compress, and trying costs CPU.
   await sql`alter table files alter column part_md5s set storage external`.execute(db);
 
-  // One live file per user and content: however many ask at once, they get the same one.
+  // One live file per user and content. Concurrent creates of the same content therefore get the same file.
   await sql`
     create unique index files_content on files (user_id, fingerprint) where state <> 'deleted'`.execute(db);
 
-  // The caps on a user's pending uploads: each holds a slot of its own.
+  // Caps a user's pending uploads: each upload holds a slot number of its own, and the numbers are limited.
   await sql`
     create unique index files_pending_slot on files (user_id, pending_slot) where pending_slot is not null`.execute(
     db,
   );
 
-  // Pages of READY files; the row comparison of the cursor walks it backwards.
+  // Pages of READY files. The row comparison of the next page reads this index backwards.
   await sql`
     create index files_ready on files (user_id, last_modified, s3_key) where state = 'ready'`.execute(db);
 
-  // What a first page looks for; empty for most users, and then free.
+  // Pending files for the first page of a list. Most users have none, and then the lookup costs almost nothing.
   await sql`
     create index files_pending on files (user_id, create_time) where state = 'pending'`.execute(db);
 
-  // The sweeper's queue. READY rows, nearly all of the table, are not in it.
+  // The sweeper's queue. It leaves out READY rows, which are nearly all of the table.
   await sql`
     create index files_due on files (due_at) where due_at is not null`.execute(db);
 
-  // The same rows by user: one probe finds the next user and its oldest row, however many rows the user before has.
-  // It costs each write of such a row 5 to 7 µs of Postgres's CPU; a create takes 270.
+  // The sweeper's queue by user: one probe of the index finds the next user and that user's oldest due row,
+  // however many rows the user before has. The index costs each write of a due row 5 to 7 µs of Postgres's
+  // CPU. A create takes 270 µs.
   await sql`
     create index files_due_by_user on files (user_id, due_at) where due_at is not null`.execute(db);
 }

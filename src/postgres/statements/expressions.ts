@@ -1,6 +1,7 @@
+/**
+ * Parts that several statements share: types of parameters, the columns of a file, conditions and time spans.
+ */
 import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
-
-/** What several statements are made of: their parameters, the columns of a file, and the protocol's times. */
 
 export interface Freshness {
   verificationTtlSeconds: number;
@@ -16,7 +17,9 @@ export interface RowKey {
 export const seconds = (value: Expression<number>): RawBuilder<Date> =>
   sql`(${value}::double precision * interval '1 second')`;
 
-/** `now()` is the only clock for rows. */
+/**
+ * Postgres's `now()` is the only clock for the times in rows, so the clocks of the instances need not agree.
+ */
 export const after = (value: Expression<number>): RawBuilder<Date> => sql`now() + ${seconds(value)}`;
 
 /** The columns of a `FileRow`. */
@@ -41,27 +44,33 @@ export const isFresh = (verificationTtlSeconds: Expression<number>) =>
 export const purgeable = (longestUploadSeconds: Expression<number>): RawBuilder<SqlBool> =>
   sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
 
-// The sweeper's pauses: 30 s, 2 min, 8 min, 32 min, 2 h, 9 h; the next is past
-// the settling of an ordinary URL (25 h). Seven looks at an upload that never comes.
+// The sweeper's pauses between attempts: 30 s, 2 min, 8 min, 32 min, 2 h, 9 h. An upload with an ordinary URL
+// is purgeable (after 25 h) before the next pause would end, so an upload that never arrives is verified
+// seven times.
 export const FIRST_PAUSE_SECONDS = 30;
 export const PAUSE_FACTOR = 4;
 export const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * interval '1 second'`;
 
 /**
- * `state = 'pending'`, there being three states, for a statement that wants one
- * row. In those words the index of a user's pending files would fit, too; where
- * users have few of them, a kept plan takes it, and reads them all for the user
- * who has thousands.
+ * Means `state = 'pending'` (there are three states), for statements that need one row by its key. Written as
+ * `state = 'pending'`, the condition would match the index `files_pending` as well. A generic plan chooses
+ * that index where users have few pending files, and then reads all of them for a user who has thousands.
  */
 export const isPending = sql<SqlBool>`(state <> 'deleted' and state <> 'ready')`;
 
-/** `due_at is not null`, in words that fit no index, for the same reason: what is not READY is due at some time. */
+/**
+ * Means `due_at is not null`, written so that it matches no index, for the same reason as `isPending`. The
+ * first half is implied: a CHECK constraint demands `due_at` for every row that is not READY.
+ */
 export const isUnfinished = sql<SqlBool>`(state <> 'ready' or due_at is not null)`;
 
-/** `pending_slot is not null`, likewise. */
+/**
+ * Means `pending_slot is not null`, written so that it matches no index, for the same reason as `isPending`.
+ * No slot is 0.
+ */
 export const holdsSlot = sql<SqlBool>`coalesce(pending_slot, 0) <> 0`;
 
-/** A fingerprint of parts has two bytes more than an MD5. */
+/** The fingerprint of a multipart upload has two bytes more than the 16 bytes of an MD5. */
 export const isMultipart = sql<boolean>`octet_length(fingerprint) > 16`;
 export const multipartColumn = isMultipart.as('is_multipart');

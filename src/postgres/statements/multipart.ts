@@ -1,9 +1,8 @@
+/** Statements about pending multipart uploads. */
 import { sql } from 'kysely';
 import type { UploadRow } from '../file-row.ts';
 import { after, COLUMNS, firstPause, holdsSlot, type RowKey } from './expressions.ts';
 import { prepare } from './prepared.ts';
-
-/** Uploads in parts that are under way. */
 
 const notFresh = sql<boolean | null>`false`.as('is_fresh');
 
@@ -17,7 +16,10 @@ export const findUpload = prepare<RowKey>()<UploadRow>('find_upload', (db, param
     .where('part_md5s', 'is not', null),
 );
 
-/** Only one that holds a slot: its owner's other uploads may have it by now, and the cap is on all that are kept. */
+/**
+ * Renews only uploads that still hold a pending slot. An expired upload may have lost its slot to another
+ * upload of the user, and renewing it would exceed the cap on pending uploads.
+ */
 export const renewUpload = prepare<RowKey & { multipartSeconds: number }>()<UploadRow>(
   'renew_upload',
   (db, param) =>
@@ -45,7 +47,8 @@ export const setUploadId = prepare<RowKey & { uploadId: string; before: string |
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('part_md5s', 'is not', null)
-    // Whoever looked under the key meanwhile may have found this very one, and bound it: it is everybody's by now.
+    // A concurrent call may have found the same upload under the key in S3, and stored its id first. Both
+    // calls succeed.
     .where(({ or, eb }) =>
       or([
         eb('upload_id', 'is not distinct from', sql<string>`${param('before')}::text`),

@@ -1,10 +1,9 @@
+/** Statements that read files for callers: one file, or a page of a list. */
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
 import type { Schema } from '../schema.ts';
 import { COLUMNS, type Freshness, isFresh, type RowKey } from './expressions.ts';
 import { type Param, prepare } from './prepared.ts';
-
-/** What callers read: one file, or a page of them. */
 
 export const find = prepare<RowKey & Freshness>()<FileRow>('find', (db, param) =>
   db
@@ -21,7 +20,7 @@ interface ListParams extends Freshness {
   limit: number;
 }
 
-/** A first page and, in the same round trip, the newest pending uploads. */
+/** The first page of READY files and, in the same round trip, the newest pending files. */
 export const listFirstPage = prepare<ListParams & { pendingLimit: number }>()<FileRow>(
   'list_first_page',
   (db, param) =>
@@ -56,8 +55,8 @@ export const listFirstPage = prepare<ListParams & { pendingLimit: number }>()<Fi
       ),
 );
 
-// The row comparison walks the index: 0.3 ms at page 9,000 of a million files.
-// Written as `a < $1 or (a = $1 and b < $2)` it reads all before it: 466 ms (design, §6).
+// The row comparison starts in the index where the page starts: 0.3 ms at page 9,000 of a million files.
+// Written as `a < $1 or (a = $1 and b < $2)`, the statement reads all rows before the page: 466 ms.
 export const listNextPage = prepare<ListParams & { afterTime: Date; afterKey: string }>()<FileRow>(
   'list_next_page',
   (db, param) =>
@@ -73,28 +72,30 @@ export const listNextPage = prepare<ListParams & { afterTime: Date; afterKey: st
       .limit(param('limit')),
 );
 
-/** A row of a page of a prefix. */
+/** A row of a page of a list with a prefix. */
 export type ExaminedRow = FileRow & {
-  /** `false`: it is only there to tell how far the walk came. */
+  /** Whether the filename has the prefix. `false`: the row is only returned to tell how far the search came. */
   matches: boolean;
-  /** As many were examined as may be, and this was the last. */
+  /** The search examined `examinedMax` rows, and this row is the last of them. */
   is_last_examined: boolean;
 };
 
 type SearchParams = ListParams & { examinedMax: number };
 
-/** For the union with the READY half. */
-const found = [sql<boolean>`true`.as('matches'), sql<boolean>`false`.as('is_last_examined')] as const;
+/** Gives the pending half of the union the same columns as the READY half. */
+const matchColumns = [sql<boolean>`true`.as('matches'), sql<boolean>`false`.as('is_last_examined')] as const;
 
 /**
- * Those that match among the next `examinedMax` files, and the last of these in any case. Numbered as they come from
- * the index, so a page of a prefix that many names have ends as soon as it is full; one that nothing has costs 6 ms.
- * To find the last one beforehand, by the index alone, costs half of that, but also where the page is full at once.
+ * Selects the files with the prefix among the next `examinedMax` files, and the last examined file in any case.
+ *
+ * `row_number()` counts the rows as the index delivers them. So the search ends as soon as the page is full,
+ * and a prefix that no file has costs 6 ms. The alternative finds the last examined file first, with the
+ * index alone: that costs half as much, but also when the page is full at once.
  */
 function matchingOf(
   db: Kysely<Schema>,
   param: Param<SearchParams>,
-  behind: RawBuilder<SqlBool> = sql<SqlBool>`true`,
+  startAfter: RawBuilder<SqlBool> = sql<SqlBool>`true`,
 ) {
   const prefix = param('filenamePrefix');
   return db
@@ -105,7 +106,7 @@ function matchingOf(
         .select(sql<string>`row_number() over (order by last_modified desc, s3_key desc)`.as('position'))
         .where('user_id', '=', param('userId'))
         .where('state', '=', 'ready')
-        .where(behind)
+        .where(startAfter)
         .orderBy('last_modified', 'desc')
         .orderBy('s3_key', 'desc')
         .limit(param('examinedMax'))
@@ -122,7 +123,7 @@ function matchingOf(
     .limit(param('limit'));
 }
 
-/** As `listFirstPage`, for a prefix: it examines no more than `examinedMax` files of either state. */
+/** Like `listFirstPage`, for a prefix. Examines at most `examinedMax` READY files and as many pending files. */
 export const searchFirstPage = prepare<SearchParams & { pendingLimit: number }>()<ExaminedRow>(
   'search_first_page',
   (db, param) =>
@@ -143,7 +144,7 @@ export const searchFirstPage = prepare<SearchParams & { pendingLimit: number }>(
                   .limit(param('examinedMax'))
                   .as('newest'),
               )
-              .select([...COLUMNS, sql<boolean | null>`false`.as('is_fresh'), ...found])
+              .select([...COLUMNS, sql<boolean | null>`false`.as('is_fresh'), ...matchColumns])
               .where(sql<SqlBool>`starts_with(filename, ${param('filenamePrefix')})`)
               .orderBy('create_time', 'desc')
               .limit(param('pendingLimit'))
@@ -163,7 +164,7 @@ export const searchNextPage = prepare<SearchParams & { afterTime: Date; afterKey
     ),
 );
 
-/** Answers nothing; fails where there is no database, or not the schema that this release needs. */
+/** Returns no rows. Fails if the database is missing, or has not the schema that this release needs. */
 export const schemaCheck = prepare<Record<never, never>>()('schema_check', (db) =>
   db
     .selectFrom('files')

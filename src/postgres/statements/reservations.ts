@@ -1,3 +1,7 @@
+/**
+ * Statements that create a pending file or find the existing one: `reserve`, and `explainConflict` and
+ * `updateIntent`, which follow it.
+ */
 import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
 import {
@@ -11,8 +15,11 @@ import {
 } from './expressions.ts';
 import { prepare } from './prepared.ts';
 
-/** Making a file, or finding the one that is there: `reserve` and what it needs when it is refused. */
-
+/**
+ * Returns the user's live file with this fingerprint, or creates a pending one. A pending file is renewed:
+ * its URL may be used for `lifeSeconds` again. Returns no row if another file has the key, if the slot is
+ * taken, or if a concurrent call creates the same file; `explainConflict` tells which.
+ */
 export const reserve = prepare<
   RowKey &
     Freshness & {
@@ -22,9 +29,11 @@ export const reserve = prepare<
       size: number | null;
       partSize: number | null;
       partMd5s: Buffer | null;
-      /** How long what is handed out now may be used. */
+      /**
+       * The lifetime of the URL, or of the multipart upload, that the caller hands out after this statement.
+       */
       lifeSeconds: number;
-      /** One of the user's for uploads of this kind, which every pending one holds one of. */
+      /** The pending slot for the file if it has none. */
       slot: number;
     }
 >()<FileRow & { created: boolean }>('reserve', (db, param) =>
@@ -42,10 +51,10 @@ export const reserve = prepare<
         .updateTable('files')
         .set({
           url_expire_at: sql`greatest(url_expire_at, ${after(param('lifeSeconds'))})`,
-          // A lost file in parts has them no longer.
+          // A lost multipart file has no part data any more: `markReady` removed it.
           part_size: sql`coalesce(part_size, ${param('partSize')}::bigint)`,
           part_md5s: sql`coalesce(part_md5s, ${param('partMd5s')}::bytea)`,
-          // One that was long without a living URL may have lost its own.
+          // `explainConflict` takes away the slots of uploads whose URL has expired.
           pending_slot: sql`coalesce(pending_slot, ${param('slot')}::smallint)`,
           due_at: firstPause,
           sweep_attempts: 0,
@@ -90,7 +99,8 @@ export const reserve = prepare<
             ])
             .where(({ not, exists, selectFrom }) => not(exists(selectFrom('live').select('s3_key')))),
         )
-        // Whichever index objects: the key or the slot is taken, or a competitor was first.
+        // Without a target, because the conflict can be on the key, on the slot, or on the content (a
+        // concurrent create).
         .onConflict((conflict) => conflict.doNothing())
         .returning([...COLUMNS, sql<boolean | null>`false`.as('is_fresh')]),
     )
@@ -108,21 +118,24 @@ export const reserve = prepare<
 );
 
 /**
- * Why a reservation found nothing and made nothing, and a slot with which the
- * next try can do better. Slots whose URLs have died are released, of tombstones
- * too: only living ones count.
+ * Explains why `reserve` returned no row, and finds a free slot for the next try. Also releases the pending
+ * slots whose URLs have expired, those of tombstones included, because only uploads with a valid URL count
+ * against the cap.
  */
 export const explainConflict = prepare<
   RowKey & {
     fingerprint: Buffer;
-    /** The range of the slots that it may hold. */
+    /** The range of the pending slots for this kind of upload. */
     lowestSlot: number;
     highestSlot: number;
   }
 >()<{
-  /** By a tombstone, or by other content. */
+  /** A tombstone or a file with other content has the key. */
   key_taken: boolean;
-  /** A competitor has just made the file, or given it a slot: the next try finds it, and needs none. */
+  /**
+   * A concurrent call has just created the file, or given it a slot. The next try finds the file and needs no
+   * free slot.
+   */
   created_concurrently: boolean;
   free_slot: number | null;
 }>('explain_conflict', (db, param) =>
@@ -145,7 +158,7 @@ export const explainConflict = prepare<
         select from files
         where user_id = ${param('userId')} and fingerprint = ${param('fingerprint')} and state <> 'deleted'
           and (pending_slot is not null or state = 'ready'))`.as('created_concurrently'),
-      // At random: whoever looks for one at the same time should not find the same.
+      // Random, so that concurrent calls find different slots.
       sql<number | null>`(
         select slot from generate_series(${param('lowestSlot')}::int, ${param('highestSlot')}::int) as slot
         where not exists (

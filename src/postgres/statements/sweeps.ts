@@ -1,3 +1,4 @@
+/** Statements of the sweeper. Its queue is the column `due_at` of the rows themselves. */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
 import {
@@ -15,58 +16,62 @@ import {
 } from './expressions.ts';
 import { prepare } from './prepared.ts';
 
-/** The sweeper's queue, which is the rows themselves. */
+/**
+ * The maximum of rows in a lease, as a constant in the SQL, so that the planner expects few rows. A generic
+ * plan takes `limit $1` for a tenth of all due rows, and then reads the whole table for each lease: 0.5 s
+ * with half a million rows due after an outage. With a constant of 1,000, the plan reads the whole table of
+ * 120,000 rows as well.
+ */
+const LEASE_ROWS_MAX = 100;
 
 /**
- * More than a sweeper claims at once, and what a kept plan reckons with: `limit $1`
- * alone may be a tenth of all that is due to it, and then it reads the whole table
- * for each batch (half a million rows due after an outage: 0.5 s). So does, on
- * 120,000 rows, a plan for 1,000.
+ * The part of a lease that is shared evenly by users in turns. The rest goes to the rows that have been due
+ * longest, so that no row waits for a whole round: with a hundred thousand users whose rows are not due yet,
+ * a round takes a hundred leases.
  */
-const CLAIM_ROWS_MAX = 100;
+const FAIR_SHARE = 0.8;
 
-/**
- * What of a claim is shared by users in turns. The rest goes to those that have waited longest of all: with a hundred
- * thousand users whose rows are not due yet, a round takes a hundred claims.
- */
-const TURNS_SHARE = 0.8;
-
-/** How many users a claim looks at, each with one probe of an index: 3 ms. */
+/** The maximum of users that a lease examines, each with one probe of an index: together 3 ms. */
 const USERS_EXAMINED_MAX = 1_000;
 
 /**
- * The one statement across users.
+ * Leases due rows of any user to a sweeper. Only the sweeper's statements read across users.
  *
- * Its cost is the same whatever is due: 0.2 ms where that is no more than a claim, for then nobody has to wait; else
- * 1 to 3 ms with a few users and 4 ms with a hundred thousand, be it 50 rows that are due or half a million.
+ * The cost does not grow with the number of due rows. If fewer rows than `limit` are due, the statement skips
+ * the turns of the users and costs 0.2 ms. Otherwise it costs 1 to 3 ms with a few users and 4 ms with a
+ * hundred thousand, for 50 due rows as for half a million.
  */
 export const leaseDue = prepare<
   WriteWindow & {
     limit: number;
     leaseSeconds: number;
-    /** Behind whom the round of the users goes on; empty: it begins. */
+    /** The round of the users continues after this user. Empty: a new round begins. */
     lastUser: string;
   }
 >()<
   FileRow &
     TombstoneRow & {
       purgeable: boolean;
-      /** With whom the round has ended; null: with the last user of all, or nobody had to wait. */
+      /**
+       * The last user that this lease served. Null if the round has reached the last of all users, or if all
+       * due rows fit into this lease.
+       */
       last_user: string | null;
     }
 >('lease_due', (db, param) => {
   const limit = sql`${param('limit')}::bigint`;
-  const share = sql<number>`ceil(${limit} * ${sql.lit(TURNS_SHARE)})`;
-  const somebodyWaits = sql<boolean>`${limit} <= (
+  const share = sql<number>`ceil(${limit} * ${sql.lit(FAIR_SHARE)})`;
+  const dueRowsReachLimit = sql<boolean>`${limit} <= (
     select count(*) from (select from files where due_at <= now() order by due_at limit ${limit}) as waiting)`;
   return (
     db
-      // By recursion, because only so does Postgres skip a user's other rows: one probe finds the next user's oldest.
+      // Recursive, because only then Postgres skips the other rows of a user: one probe finds the next user's
+      // oldest row.
       .withRecursive(
         'users_in_turn(user_id, is_due, examined, due)',
         () => sql<UserInTurn>`(
           (select user_id, due_at <= now(), 1, (due_at <= now())::int from files
-           where due_at is not null and user_id > ${param('lastUser')} and ${somebodyWaits}
+           where due_at is not null and user_id > ${param('lastUser')} and ${dueRowsReachLimit}
            order by user_id, due_at limit 1)
           union all
           select next.user_id, next.is_due, examined + 1, due + next.is_due::int
@@ -78,7 +83,7 @@ export const leaseDue = prepare<
       )
       .with(
         'in_turn',
-        () => sql<ClaimedKey>`(
+        () => sql<LeasedKey>`(
           select user_id, s3_key from (select user_id as turn_of from users_in_turn where is_due) as users, lateral (
             select user_id, s3_key from files where user_id = turn_of and due_at <= now()
             order by due_at limit (select ceil(${share} / max(due)) from users_in_turn)
@@ -87,13 +92,13 @@ export const leaseDue = prepare<
       )
       .with(
         'oldest',
-        () => sql<ClaimedKey>`(
+        () => sql<LeasedKey>`(
           select user_id, s3_key from files
           where due_at <= now() and (user_id, s3_key) not in (select user_id, s3_key from in_turn)
           order by due_at limit ${limit} - (select count(*) from in_turn)
           for update skip locked)`,
       )
-      .with('claimed', (qb) =>
+      .with('leased', (qb) =>
         qb
           .selectFrom((each) =>
             each
@@ -102,14 +107,14 @@ export const leaseDue = prepare<
               .unionAll((union) => union.selectFrom('oldest').selectAll())
               .as('both'),
           )
-          .select(['user_id as claimed_user', 's3_key as claimed_key'])
-          .limit(sql.lit(CLAIM_ROWS_MAX)),
+          .select(['user_id as leased_user', 's3_key as leased_key'])
+          .limit(sql.lit(LEASE_ROWS_MAX)),
       )
       .updateTable('files')
-      .from('claimed')
+      .from('leased')
       .set({ due_at: after(param('leaseSeconds')) })
-      .whereRef('files.user_id', '=', 'claimed.claimed_user')
-      .whereRef('files.s3_key', '=', 'claimed.claimed_key')
+      .whereRef('files.user_id', '=', 'leased.leased_user')
+      .whereRef('files.s3_key', '=', 'leased.leased_key')
       .returning([
         ...COLUMNS,
         sql<boolean | null>`false`.as('is_fresh'),
@@ -125,12 +130,13 @@ export const leaseDue = prepare<
 interface UserInTurn {
   user_id: string;
   is_due: boolean;
-  /** How many users there were by then, and how many of them with something due. */
+  /** The number of users so far. */
   examined: number;
+  /** The number of users so far that have due rows. */
   due: number;
 }
 
-interface ClaimedKey {
+interface LeasedKey {
   user_id: string;
   s3_key: string;
 }
@@ -140,7 +146,7 @@ export const reschedule = prepare<RowKey & WriteWindow>()('reschedule', (db, par
     .updateTable('files')
     .set({
       sweep_attempts: sql`least(sweep_attempts + 1, 100)`,
-      // least() passes over null: a row that is purgeable already has only the pause.
+      // least() ignores null: a row that is purgeable already is due after the pause.
       due_at: sql`least(
         now() + least(${sql.lit(FIRST_PAUSE_SECONDS)} * power(${sql.lit(PAUSE_FACTOR)}, least(sweep_attempts + 1, 20)), ${sql.lit(PAUSE_MAX_SECONDS)}) * interval '1 second',
         case when not ${purgeable(param('longestUploadSeconds'))} then url_expire_at + ${seconds(param('longestUploadSeconds'))} end)`,

@@ -1,3 +1,4 @@
+/** Statements that change the state of one file. Each checks the current state in its `where`. */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
 import {
@@ -13,13 +14,14 @@ import {
 } from './expressions.ts';
 import { prepare } from './prepared.ts';
 
-/** From state to state, each with its guard. */
-
-/** Only a pending upload has parts: up to 160 kB of their MD5s. */
+/** Only a pending upload needs its part data, which is up to 160 kB of MD5s. */
 const withoutParts = { part_size: null, part_md5s: null, upload_id: null };
 
-/** No call takes longer than half of it. */
-const LAST_CALL_SECONDS = 60;
+/**
+ * A completed multipart file comes due once more after this time. Calls that read the file as pending have
+ * ended by then, because no call takes longer than half of this time.
+ */
+const MULTIPART_CLEANUP_SECONDS = 60;
 
 export const markReady = prepare<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date }
@@ -31,12 +33,13 @@ export const markReady = prepare<
       size: sql`${param('size')}::bigint`,
       etag: param('etag'),
       mime_type: param('mimeType'),
-      // A READY file keeps its time: pages are ordered by it, and a replayed PUT must not move it.
+      // A READY file keeps its time, because pages are ordered by it. A repeated PUT must not move the file
+      // in the list.
       last_modified: sql`case when state = 'ready' then last_modified else ${param('lastModified')}::timestamptz end`,
       verified_at: sql`now()`,
       lost: false,
-      // By then the calls that saw it pending have ended; what they may have begun beside it is removed.
-      due_at: sql`case when state = 'ready' then due_at when ${isMultipart} then now() + ${sql.lit(LAST_CALL_SECONDS)} * interval '1 second' end`,
+      // The sweeper then aborts uploads that a concurrent call may have started under the key in the meantime.
+      due_at: sql`case when state = 'ready' then due_at when ${isMultipart} then now() + ${sql.lit(MULTIPART_CLEANUP_SECONDS)} * interval '1 second' end`,
       sweep_attempts: 0,
       pending_slot: null,
       ...withoutParts,
@@ -53,8 +56,8 @@ export const markLost = prepare<RowKey & { verifiedAt: Date }>()('mark_lost', (d
     .set({
       state: 'pending',
       lost: true,
-      // It is kept as long as an upload that was asked for just now: a wrong
-      // bucket name or a late restore must not cost the rows.
+      // Keeps the row for as long as a new upload. If the bucket's name was wrong or a restore of the bucket
+      // was late, the rows survive until the objects are back.
       url_expire_at: sql`greatest(url_expire_at, now())`,
       due_at: firstPause,
       sweep_attempts: 0,
@@ -62,7 +65,7 @@ export const markLost = prepare<RowKey & { verifiedAt: Date }>()('mark_lost', (d
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))
     .where('state', '=', 'ready')
-    // Or somebody else's younger look has found it.
+    // Otherwise a concurrent call has verified the object later than this caller.
     .where('verified_at', '<=', param('verifiedAt')),
 );
 
@@ -84,15 +87,15 @@ export const markDeleted = prepare<RowKey & { urlSeconds: number }>()<TombstoneR
       .updateTable('files')
       .set({
         ...tombstone,
-        // A slot stays taken until the URL has expired: else a loop of creates and deletes would never meet the cap,
-        // and leave tombstones without end.
+        // `pending_slot` stays set until the URL has expired. Otherwise a loop of creates and deletes would
+        // never reach the cap, and would leave an unlimited number of tombstones.
         //
-        // An upload in parts is kept for a week, but no URL that was handed out for a part lives longer than one that
-        // is signed now, and without the upload, which is aborted, none of them can write.
+        // `least`: a multipart upload is kept for a week, but its slot need not be. Each part URL expires no
+        // later than a URL that is signed now, and none of them can write after the upload has been aborted.
         //
-        // Whoever was about to remove the object, or to write down that it was seen, and is held up meanwhile, must
-        // still find the tombstone: it stays as long as one whose URL lived until now, however old the file.
-        // `crash-stalls.test.ts` fails without it.
+        // `greatest`: a call that was about to remove the object, or to mark the file READY, may be delayed,
+        // and must still find the tombstone. So the tombstone stays as if a URL had expired just now, however
+        // old the file is. `crash-stalls.test.ts` fails without this.
         url_expire_at: sql<Date>`greatest(
           case when ${isMultipart} then least(url_expire_at, ${after(param('urlSeconds'))}) else url_expire_at end,
           now())`,
@@ -106,7 +109,8 @@ export const markDeleted = prepare<RowKey & { urlSeconds: number }>()<TombstoneR
 export const expireUpload = prepare<RowKey & WriteWindow>()<TombstoneRow>('expire_upload', (db, param) =>
   db
     .updateTable('files')
-    // It has purgeable, so its slot is nobody's. The tombstone stays for as long as after a delete.
+    // Releases the slot, because the URL of a purgeable upload has expired. The tombstone stays as long as
+    // after a delete.
     .set({ ...tombstone, url_expire_at: sql<Date>`greatest(url_expire_at, now())`, pending_slot: null })
     .where('user_id', '=', param('userId'))
     .where('s3_key', '=', param('s3Key'))

@@ -1,3 +1,9 @@
+/**
+ * The folder `signing/`: signed URLs for S3. `sign.ts` chooses the credentials and compares our signatures
+ * with the SDK's, `signature.ts` is Signature Version 4 itself, as pure functions.
+ *
+ * Deciding what a URL may do (method, headers, lifetime) does not belong here: see `../presign.ts`.
+ */
 import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import { FileError } from '../../files/file-error.ts';
@@ -13,11 +19,15 @@ import {
 
 export interface SignedUrl {
   url: string;
-  /** When it ends, which may be when its credentials do. */
+  /** The end of the requested lifetime, or the expiry of the credentials if that is earlier. */
   expireTime: Date;
 }
 
-/** Signs one request about one object. @throws FileError STORAGE_UNAVAILABLE, where there are no valid credentials */
+/**
+ * Signs one request about one object.
+ *
+ * @throws FileError STORAGE_UNAVAILABLE when there are no valid credentials
+ */
 export type Sign = (
   method: 'GET' | 'PUT' | 'HEAD' | 'DELETE',
   s3Key: string,
@@ -29,63 +39,66 @@ export type Sign = (
 const RETRY_AFTER_MS = 1_000;
 
 /**
- * Signs as the SDK does, and no header that nobody asked for: its command stack
- * would sign the CRC32 of an empty body, and S3 would then refuse every real one.
+ * Signs only the headers that the caller passes. `getSignedUrl` of the SDK would run the whole command stack,
+ * which also signs the CRC32 of an empty body, and S3 would then refuse every body that is not empty.
  *
- * The SDK's presigner takes four times as long as `signature.ts`. So it signs the
- * first request with every key (of a day and of credentials), and where our own
- * signature is the very same, ours it is from there on; else it goes on signing.
+ * The SDK's presigner takes four times as long as `signature.ts`. A signing key is valid for one day and one
+ * set of credentials. For each key, the SDK signs the first request as well. If both signatures are equal,
+ * `signature.ts` signs all further requests with that key. Otherwise the SDK signs all of them.
  */
 export function createSign(client: S3Client, location: BucketLocation): Sign {
   const { credentials: provider, sha256 } = client.config;
   const { region } = location;
   const sdk = new S3RequestPresigner({ credentials: provider, region, sha256 });
   const base = bucketUrl(client, location);
-  // A URL makes these anew each time it is asked.
+  // Read once, because a URL computes these strings at each access.
   const { origin, pathname, host } = base;
-  let key: KeyOfDay | undefined;
-  let now = momentOf(0);
+  let key: DayKey | undefined;
+  let now = formatTime(0);
 
   return async (method, s3Key, lifeSeconds, headers = {}, query = {}) => {
     const nowSeconds = Math.floor(Date.now() / 1_000);
-    if (now.seconds !== nowSeconds) now = momentOf(nowSeconds);
+    if (now.seconds !== nowSeconds) now = formatTime(nowSeconds);
     const { date, time, day } = now;
     const credentials = await credentialsOf(provider);
     const expiresIn = Math.min(lifeSeconds, secondsLeft(credentials, nowSeconds));
     const request = {
       method,
-      // Keys are made of characters that a path takes as they are.
+      // An S3 key of the service has only characters that need no escaping in a path.
       path: pathname + s3Key,
       headers: { host, ...headers },
       query,
     };
     if (key?.day !== day || !isSame(key.credentials, credentials)) {
-      key = { ...signingKey(credentials, day, region), day, credentials, isTheSdks: undefined };
+      key = { ...signingKey(credentials, day, region), day, credentials, matchesSdk: undefined };
     }
     const current = key;
     let signed = presignedQuery(current, request, time, expiresIn);
-    if (current.isTheSdks !== true) {
-      const theirs = await presignedBySdk(sdk, base, request, date, expiresIn);
-      current.isTheSdks ??= signed.endsWith(`=${theirs['X-Amz-Signature']}`);
-      if (!current.isTheSdks) signed = queryString(theirs);
+    if (current.matchesSdk !== true) {
+      const sdkQuery = await presignedBySdk(sdk, base, request, date, expiresIn);
+      current.matchesSdk ??= signed.endsWith(`=${sdkQuery['X-Amz-Signature']}`);
+      if (!current.matchesSdk) signed = queryString(sdkQuery);
     }
     const url = `${origin}${request.path}?${signed}`;
     return { url, expireTime: new Date((nowSeconds + expiresIn) * 1_000) };
   };
 }
 
-/** A signature counts whole seconds, and in one of them are many. */
-function momentOf(seconds: number) {
+/**
+ * The forms of a time in a signature. Signatures have whole seconds, so all signatures of one second share
+ * them.
+ */
+function formatTime(seconds: number) {
   const date = new Date(seconds * 1_000);
   const time = date.toISOString().replace(/[:-]|\.\d{3}/g, '');
   return { seconds, date, time, day: time.slice(0, 8) };
 }
 
-interface KeyOfDay extends SigningKey {
+interface DayKey extends SigningKey {
   day: string;
   credentials: Credentials;
-  /** Whether the signature that was compared is; undefined before one was. */
-  isTheSdks: boolean | undefined;
+  /** Whether our signature was equal to the SDK's. Undefined until they have been compared. */
+  matchesSdk: boolean | undefined;
 }
 
 function isSame(one: Credentials, other: Credentials): boolean {
@@ -108,14 +121,14 @@ async function presignedBySdk(
     {
       expiresIn,
       signingDate,
-      // Without this the presigner leaves Content-Type unsigned.
+      // Without this option, the presigner does not sign Content-Type.
       signableHeaders: new Set(Object.keys(headers).map((name) => name.toLowerCase())),
     },
   );
   return query as Record<string, string>;
 }
 
-/** The SDK's provider renews what is about to expire. */
+/** The SDK's provider caches credentials and renews them before they expire. */
 async function credentialsOf(provider: S3Client['config']['credentials']) {
   try {
     return await provider();
@@ -124,7 +137,7 @@ async function credentialsOf(provider: S3Client['config']['credentials']) {
   }
 }
 
-/** How long the credentials still live; a URL cannot outlive them. */
+/** The remaining lifetime of the credentials. S3 refuses a URL after its credentials have expired. */
 function secondsLeft({ expiration }: { expiration?: Date }, nowSeconds: number): number {
   if (expiration === undefined) return Number.POSITIVE_INFINITY;
   const seconds = Math.floor(expiration.getTime() / 1_000) - nowSeconds;

@@ -1,11 +1,10 @@
+/**
+ * Signature Version 4 in the query (Amazon S3 API Reference, "Authenticating Requests: Using Query
+ * Parameters"), without a signed body. A signature takes 16 µs; the SDK's presigner takes 60 µs. `sign.ts`
+ * compares the signatures of both.
+ */
 import { createHmac, hash } from 'node:crypto';
 import { escapeUri } from './escape-uri.ts';
-
-/**
- * Signature Version 4 in the query (Amazon S3 API Reference, "Authenticating
- * Requests: Using Query Parameters"), for bodies that are not signed. `sign.ts`
- * holds it against the SDK's, which takes four times as long (60 µs and 16).
- */
 
 export interface Credentials {
   accessKeyId: string;
@@ -13,26 +12,27 @@ export interface Credentials {
   sessionToken?: string | undefined;
 }
 
-/** What of a request its signature covers, beside its time. */
+/** The parts of a request that the signature covers, except its time. */
 export interface RequestToSign {
   method: string;
-  /** As it is sent: S3 escapes nothing in it. */
+  /** As the client sends it: for S3, the signature does not escape the path again. */
   path: string;
   headers: Readonly<Record<string, string>>;
   query: Readonly<Record<string, string>>;
 }
 
-/** What all signatures of one day and one identity have in common. */
+/** The values that all signatures of one day and one set of credentials share. */
 export interface SigningKey {
   scope: string;
-  /** What each query says before it tells the time, and behind that. */
+  /** The query parameters that stand before the time and the lifetime, in the order of their names. */
   before: readonly Parameter[];
-  behind: readonly Parameter[];
+  /** The query parameters that stand after the time and the lifetime. */
+  after: readonly Parameter[];
   /** HMAC-SHA256, in hex. */
   hmac: (ascii: string) => string;
 }
 
-/** Both escaped. */
+/** Name and value are escaped. */
 type Parameter = readonly [name: string, value: string];
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
@@ -54,14 +54,14 @@ export function signingKey(credentials: Credentials, day: string, region: string
       ['X-Amz-Content-Sha256', BODY],
       ['X-Amz-Credential', escapeUri(`${accessKeyId}/${scope}`)],
     ],
-    behind: sessionToken === undefined ? [] : [['X-Amz-Security-Token', escapeUri(sessionToken)]],
+    after: sessionToken === undefined ? [] : [['X-Amz-Security-Token', escapeUri(sessionToken)]],
     hmac: keyedHmac(key),
   };
 }
 
-/** @param time `YYYYMMDDTHHMMSSZ` @returns the query, signature and all */
+/** @param time `YYYYMMDDTHHMMSSZ` @returns the query with the signature */
 export function presignedQuery(
-  { scope, before, behind, hmac }: SigningKey,
+  { scope, before, after, hmac }: SigningKey,
   { method, path, headers, query }: RequestToSign,
   time: string,
   lifeSeconds: number,
@@ -70,12 +70,12 @@ export function presignedQuery(
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .sort(byName);
   const names = signed.map(([name]) => name).join(';');
-  // In the order of their names.
+  // Must be in the order of their names, because S3 sorts the parameters before it checks the signature.
   const own: Parameter[] = [
     ...before,
     ['X-Amz-Date', time],
     ['X-Amz-Expires', String(lifeSeconds)],
-    ...behind,
+    ...after,
     ['X-Amz-SignedHeaders', escapeUri(names)],
   ];
   const others = Object.entries(query).map(([name, value]) => [escapeUri(name), escapeUri(value)] as const);
@@ -95,8 +95,8 @@ const BLOCK_BYTES = 64;
 const DIGEST_BYTES = 32;
 
 /**
- * HMAC (RFC 2104) for a key that is used again and again: two digests in one
- * call each, where `createHmac` makes a key, a stream and a state each time.
+ * HMAC (RFC 2104) for a key that signs many messages. It costs two calls of `hash`. `createHmac` creates a
+ * key object, a stream and a state at each call.
  */
 function keyedHmac(key: Buffer): (ascii: string) => string {
   const padded = Buffer.alloc(BLOCK_BYTES);
