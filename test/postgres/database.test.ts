@@ -310,8 +310,8 @@ describe('tries once more, and its caller does not notice', () => {
       );
       ended += rowCount ?? 0;
       for (const outcome of await Promise.allSettled(calls)) {
-        // A statement that comes when the backend has gone is answered with a reset, or by the end that was on its way
-        // already; then a write may have happened.
+        // A statement that comes when the backend has gone is answered with a reset, or by the end that was
+        // on its way already; then a write may have happened.
         const { code, message } = (outcome.status === 'rejected' && outcome.reason?.cause) || {};
         const unheard = code === 'ECONNRESET' || message === 'Connection terminated unexpectedly';
         if (kind === 'read' || !unheard) expect(outcome).toEqual({ status: 'fulfilled', value: [] });

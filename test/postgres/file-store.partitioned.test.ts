@@ -5,7 +5,10 @@ import { openStore } from './open-store.ts';
 
 const PARTITIONS = 5;
 
-/** The migration's own table, columns, constraints and indexes, but partitioned: so the two cannot drift. */
+/**
+ * Rebuilds the migrated table as a partitioned one. `like … including all` copies it, so that the two cannot
+ * differ.
+ */
 async function partition(pool: pg.Pool): Promise<void> {
   await pool.query(`
     alter table files rename to files_plain;

@@ -28,7 +28,7 @@ if (program === undefined) {
     test.skipIf(!process.env.CI)(
       'not run: pgbouncer is not installed (Debian: apt-get install pgbouncer)',
       () => {
-        expect.fail('CI has to have pgbouncer');
+        expect.fail('pgbouncer must be installed in CI');
       },
     );
   });
@@ -39,11 +39,11 @@ if (program === undefined) {
     );
   }
 
-  test('the schema is brought up to date through pgbouncer, by several at once', async () => {
+  test('four instances migrate the schema through pgbouncer at once, and one of them runs each migration', async () => {
     const database = await createDatabase();
     const { url, stop } = await startPgbouncer(program, database.url);
     const runs = await Promise.all([1, 2, 3, 4].map(() => migrateAt(url, 'transaction')));
-    // One of them did each of the steps.
+    // One run did all the migrations.
     expect(runs.filter((done) => done.length > 0)).toHaveLength(1);
     expect(runs.flat().map(({ status }) => status)).toEqual(['Success']);
     expect(await migrateAt(url, 'transaction')).toEqual([]);
@@ -51,10 +51,10 @@ if (program === undefined) {
     await database.drop();
   });
 
-  test('pgbouncer takes no connection that was not told of it', async () => {
+  test('pgbouncer refuses connections when the store is not configured for a pooler', async () => {
     const { store, close } = await openStore(LIMITS, { through: through('none') });
-    const lookUp = store.find({ userId: 'ada', s3Key: 'a' });
-    await expect(lookUp).rejects.toMatchObject({
+    const found = store.find({ userId: 'ada', s3Key: 'a' });
+    await expect(found).rejects.toMatchObject({
       reason: 'DATABASE_UNAVAILABLE',
       cause: { message: expect.stringContaining('unsupported startup parameter: statement_timeout') },
     });

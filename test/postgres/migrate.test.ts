@@ -13,7 +13,7 @@ const tables = async (url: string) => {
   return rows;
 };
 
-it('many instances may bring the schema up to date at once: one does, the others wait and find it done', async () => {
+it('of eight instances that migrate at once, one migrates and the others wait and find nothing to do', async () => {
   const database = await createDatabase();
   const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt(database.url, 'none')));
   expect(runs.filter((done) => done.length > 0)).toEqual([

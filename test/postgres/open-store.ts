@@ -12,26 +12,26 @@ import { createDatabase as createTestDatabase } from '../harness/database.ts';
 import { type PatientStore, patient } from '../harness/deadline.ts';
 
 export interface OpenStore {
-  /** Every call of it has all the time that it needs. */
+  /** The store with a deadline that no call misses. */
   store: PatientStore;
-  /** As the service has it. */
+  /** The store with the port's own signatures, deadlines included. */
   port: FileStore;
-  /** Straight to the rows, past any pooler. */
+  /** Connects to Postgres directly, without the pooler. */
   pool: pg.Pool;
-  /** Lets time pass for every row. S3's own times stay. */
+  /** Makes every row older. Times that come from S3 stay. */
   shiftTime(seconds: number): Promise<void>;
   close(): Promise<void>;
 }
 
-interface Way {
-  /** What was made of the migration's tables. */
+interface Setup {
+  /** Changes the tables after the migration. */
   arrange?: (pool: pg.Pool) => Promise<void>;
-  /** What stands in between. */
+  /** Starts a pooler between the store and Postgres. */
   through?: (databaseUrl: string) => Promise<{ url: string; pooler: Pooler; stop(): Promise<void> }>;
 }
 
-/** A store on a migrated database of its own. */
-export async function openStore(limits: StoreLimits, { arrange, through }: Way = {}): Promise<OpenStore> {
+/** Opens a store on a new, migrated database. */
+export async function openStore(limits: StoreLimits, { arrange, through }: Setup = {}): Promise<OpenStore> {
   const database = await createTestDatabase();
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => undefined);

@@ -16,10 +16,11 @@ const LIMITS = {
 };
 
 /**
- * A hundred files of each user, uploaded together, and a tenth of all of one user: to a kept plan that user has a hundred,
- * and reading them all by the key to sort them looks as cheap as walking the index of pages. It read all 10,000: 31 ms.
+ * Each user has a hundred files that lie together, and one user has a tenth of all files. A generic plan
+ * expects a hundred files for that user as well. Reading all of them by the primary key and sorting them then
+ * looks as cheap as reading the index of pages. Postgres read all 10,000 files so: 31 ms.
  */
-it('a page is read from its index, and not sorted, also where users’ files lie together', async () => {
+it('a page is read from its index and not sorted, although the files of each user lie together', async () => {
   const database = await createDatabase();
   const pool = createPool({
     url: database.url,

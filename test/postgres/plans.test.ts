@@ -365,7 +365,8 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       const { rows } = await pool.query(
         `select reltuples::int as entries from pg_class where relname = 'files_due'`,
       );
-      // Reckoned from a sample, which may be a tenth off; with the READY files it would be five times as many, or fifty.
+      // Reckoned from a sample, which may be a tenth off; with the READY files it would be five times as
+      // many, or fifty.
       expect(rows[0].entries).toBeGreaterThan(DUE / 2);
       expect(rows[0].entries).toBeLessThan(DUE * 2);
     });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createRetryBudget } from '../../src/overload/retry-budget.ts';
 
-it('allows a burst, then one retry for ten answers', () => {
+it('a retry budget allows a burst of 20 retries, then one retry for ten answers', () => {
   const budget = createRetryBudget();
   const spent = () => {
     let retries = 0;

@@ -6,9 +6,10 @@ import { createObjectStore } from '../../src/s3/objects.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 
-const LOOKS = 400;
+/** Far more than the sockets to S3 (64), so that most requests wait in the queue. */
+const HEADS = 400;
 
-it('hundreds of looks of one user are not before another’s', async () => {
+it('hundreds of waiting HEAD requests of one user do not delay another user’s request', async () => {
   const server = await startTestObjectStore();
   const client = createClient(server);
   onTestFinished(async () => {
@@ -23,19 +24,19 @@ it('hundreds of looks of one user are not before another’s', async () => {
     ),
   );
   const order: string[] = [];
-  const lookOf = async (user: string) => {
+  const headAs = async (user: string) => {
     expect(await objects.head(s3Key(user, 'a.txt'), Date.now() + 20_000)).toBeUndefined();
     order.push(user);
   };
-  await Promise.all([...Array.from({ length: LOOKS }, () => lookOf('greedy')), lookOf('modest')]);
-  // After those that were under way, and one turn of the other's for each socket.
+  await Promise.all([...Array.from({ length: HEADS }, () => headAs('greedy')), headAs('modest')]);
+  // Before it: the requests that were already running, and one more of the greedy user for each socket.
   expect(order.indexOf('modest')).toBeLessThanOrEqual(2 * SOCKETS_MAX);
 });
 
-it('a look whose turn does not come in time is STORAGE_UNAVAILABLE, and asks nothing', async () => {
-  const asked: string[] = [];
+it('a HEAD that waits too long in the fair queue fails with STORAGE_UNAVAILABLE and is not sent', async () => {
+  const sentKeys: string[] = [];
   const never = (s3Key: string) => {
-    asked.push(s3Key);
+    sentKeys.push(s3Key);
     return new Promise<never>(() => {});
   };
   const objects = withFairQueue({ head: never, remove: never });
@@ -44,5 +45,5 @@ it('a look whose turn does not come in time is STORAGE_UNAVAILABLE, and asks not
     reason: 'STORAGE_UNAVAILABLE',
     retryAfterMs: 1_000,
   });
-  expect(asked).not.toContain('b_late');
+  expect(sentKeys).not.toContain('b_late');
 });

@@ -10,28 +10,31 @@ import { startTestObjectStore } from '../harness/object-store.ts';
 import { passOn } from '../harness/pass-on.ts';
 import { md5 } from '../harness/random.ts';
 
-/** What becomes of the requests that come next; when there is no more, all are passed on. */
-let fates: ((answer: ServerResponse) => void)[];
+/**
+ * How the proxy answers the next requests, in this order. It passes all further requests on to the object
+ * store.
+ */
+let fates: ((response: ServerResponse) => void)[];
 let requests: IncomingMessage[];
-/** By name. */
+/** The names of the SDK commands that the client ran. */
 let commands: string[];
 
 await using stack = new AsyncDisposableStack();
 const server = await startTestObjectStore();
 stack.defer(() => server.stop());
-const proxy = createServer((incoming, answer) => {
+const proxy = createServer((incoming, response) => {
   requests.push(incoming);
   const fate = fates.shift();
-  if (fate !== undefined) return fate(answer);
-  passOn(server.endpoint, incoming, answer);
+  if (fate !== undefined) return fate(response);
+  passOn(server.endpoint, incoming, response);
 }).listen(0, '127.0.0.1');
 await once(proxy, 'listening');
 stack.defer(() => {
   proxy.close();
   proxy.closeAllConnections();
 });
-const place = { ...server, endpoint: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
-const client = createClient(place);
+const location = { ...server, endpoint: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+const client = createClient(location);
 stack.defer(() => client.destroy());
 client.middlewareStack.add(
   (next, { commandName = '' }) =>
@@ -46,24 +49,24 @@ afterAll(() => owned.disposeAsync());
 
 const objects = createObjectStore(
   client,
-  place,
+  location,
   createSend((_, run) => run()),
 );
 const soon = () => Date.now() + 5_000;
 
 const write = (Key: string) =>
-  client.send(new PutObjectCommand({ Bucket: place.bucket, Key, Body: 'a', ContentType: 'text/plain' }));
-const forget = () => {
+  client.send(new PutObjectCommand({ Bucket: location.bucket, Key, Body: 'a', ContentType: 'text/plain' }));
+const resetRecords = () => {
   [fates, requests, commands] = [[], [], []];
 };
 beforeEach(async () => {
-  forget();
-  await write('there');
-  forget();
+  resetRecords();
+  await write('present');
+  resetRecords();
 });
 
-it('a look and a removal are one request each, and none is a command of the SDK', async () => {
-  expect(await objects.head('there', soon())).toEqual({
+it('HEAD and DELETE are one request each and run no command of the SDK', async () => {
+  expect(await objects.head('present', soon())).toEqual({
     size: 1,
     etag: md5('a', 'hex'),
     fingerprint: expect.anything(),
@@ -71,49 +74,49 @@ it('a look and a removal are one request each, and none is a command of the SDK'
     contentEncoding: '',
     lastModified: expect.any(Date),
   });
-  await objects.remove('there', soon());
-  expect(await objects.head('there', soon())).toBeUndefined();
-  await objects.remove('there', soon());
+  await objects.remove('present', soon());
+  expect(await objects.head('present', soon())).toBeUndefined();
+  await objects.remove('present', soon());
   expect(requests.map(({ method }) => method)).toEqual(['HEAD', 'DELETE', 'HEAD', 'DELETE']);
   expect(commands).toEqual([]);
 });
 
-it('sees a Content-Encoding, whether it asks by itself or the SDK does', async () => {
-  const input = { Bucket: place.bucket, Key: 'encoded', Body: 'a', ContentEncoding: 'gzip' };
+it('head returns the Content-Encoding, from its own request and from the SDK’s', async () => {
+  const input = { Bucket: location.bucket, Key: 'encoded', Body: 'a', ContentEncoding: 'gzip' };
   await client.send(new PutObjectCommand(input));
   expect(await objects.head('encoded', soon())).toMatchObject({ contentEncoding: 'gzip' });
-  forget();
-  fates = [(answer) => answer.writeHead(500).end()];
+  resetRecords();
+  fates = [(response) => response.writeHead(500).end()];
   expect(await objects.head('encoded', soon())).toMatchObject({ contentEncoding: 'gzip' });
   expect(commands).toEqual(['HeadObjectCommand']);
 });
 
-it.each<[string, (answer: ServerResponse) => void]>([
-  ['has an error of its own', (answer) => answer.writeHead(500).end()],
-  ['is busy', (answer) => answer.writeHead(503).end()],
-  ['refuses, as for a clock that is wrong', (answer) => answer.writeHead(403).end()],
-  ['says something strange', (answer) => answer.writeHead(202).end()],
-  ['closes the connection, as an idle one', (answer) => answer.socket?.destroy()],
-])('where S3 %s, the SDK asks again', async (_, fate) => {
+it.each<[string, (response: ServerResponse) => void]>([
+  ['answers 500', (response) => response.writeHead(500).end()],
+  ['answers 503', (response) => response.writeHead(503).end()],
+  ['answers 403, as for a wrong clock', (response) => response.writeHead(403).end()],
+  ['answers 202, which is unexpected', (response) => response.writeHead(202).end()],
+  ['closes the connection, like an idle one', (response) => response.socket?.destroy()],
+])('repeats HEAD and DELETE with the SDK when S3 %s', async (_, fate) => {
   fates = [fate];
-  expect(await objects.head('there', soon())).toMatchObject({ size: 1 });
+  expect(await objects.head('present', soon())).toMatchObject({ size: 1 });
   expect(commands).toEqual(['HeadObjectCommand']);
   fates = [fate];
-  await objects.remove('there', soon());
+  await objects.remove('present', soon());
   expect(commands).toEqual(['HeadObjectCommand', 'DeleteObjectCommand']);
-  expect(await objects.head('there', soon())).toBeUndefined();
+  expect(await objects.head('present', soon())).toBeUndefined();
 });
 
-it('what S3 refuses twice is STORAGE_UNAVAILABLE', async () => {
-  const refuse = (answer: ServerResponse) => void answer.writeHead(403).end();
+it('fails with STORAGE_UNAVAILABLE when S3 refuses the SDK’s request as well', async () => {
+  const refuse = (response: ServerResponse) => void response.writeHead(403).end();
   fates = Array.from({ length: 8 }, () => refuse);
-  await expect(objects.head('there', soon())).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
-  await expect(objects.remove('there', soon())).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
+  await expect(objects.head('present', soon())).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
+  await expect(objects.remove('present', soon())).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
 });
 
-it('whoever gives up asks no second time', async () => {
+it('an aborted HEAD is not repeated with the SDK', async () => {
   fates = [() => {}];
-  await expect(objects.head('there', Date.now() + 100)).rejects.toMatchObject({
+  await expect(objects.head('present', Date.now() + 100)).rejects.toMatchObject({
     reason: 'STORAGE_UNAVAILABLE',
   });
   expect(requests).toHaveLength(1);

@@ -18,7 +18,7 @@ interface Options extends Partial<BucketLocation> {
 }
 
 function presigner({ credentials: given, ...options }: Options = {}) {
-  const place = {
+  const location = {
     bucket: 'bucket',
     region: 'eu-west-1',
     endpoint: undefined,
@@ -27,11 +27,11 @@ function presigner({ credentials: given, ...options }: Options = {}) {
   };
   const client = given
     ? new S3Client({ region: 'eu-west-1', credentials: given })
-    : createClient({ ...place, endpoint: undefined, credentials });
-  return createPresigner(createSign(client, place), { uploadSeconds: 3_600, downloadSeconds: 300 });
+    : createClient({ ...location, endpoint: undefined, credentials });
+  return createPresigner(createSign(client, location), { uploadSeconds: 3_600, downloadSeconds: 300 });
 }
 
-/** The SDK's own way, without the two parameters that its commands add and S3 ignores. */
+/** The SDK's client, without the checksum parameters and the `x-id` that its commands add and S3 ignores. */
 function sdkClient(): S3Client {
   const client = new S3Client({
     region: 'eu-west-1',
@@ -56,10 +56,10 @@ const parts = (url: string) => {
 };
 
 describe('an upload URL', () => {
-  it('has the very signature that the SDK’s own command stack makes', async () => {
+  it('has the same signature as one from the SDK’s command stack', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00.500Z'), toFake: ['Date'] });
     const client = sdkClient();
-    const theirs = await getSignedUrl(
+    const sdkUrl = await getSignedUrl(
       client,
       new PutObjectCommand({
         Bucket: 'bucket',
@@ -74,10 +74,10 @@ describe('an upload URL', () => {
         unhoistableHeaders: new Set(['content-md5']),
       },
     );
-    expect(parts((await presigner().presignUpload({ ...UPLOAD, size: 5 })).url)).toEqual(parts(theirs));
+    expect(parts((await presigner().presignUpload({ ...UPLOAD, size: 5 })).url)).toEqual(parts(sdkUrl));
   });
 
-  it('signs the type and the MD5, the length where it is known, and nothing else', async () => {
+  it('signs the type, the MD5 and a known length, and no other header', async () => {
     const { url, requiredHeaders } = await presigner().presignUpload(UPLOAD);
     expect(parts(url)['X-Amz-SignedHeaders']).toBe('content-md5;content-type;host');
     expect(requiredHeaders).toEqual({ 'Content-Type': UPLOAD.mimeType, 'Content-MD5': MD5 });
@@ -108,7 +108,7 @@ describe('an upload URL', () => {
       { endpoint: 'https://files.example.com' },
       'https://bucket.files.example.com/u_a.txt',
     ],
-  ])('leads to %s', async (_, options, expected) => {
+  ])('points to %s', async (_, options, expected) => {
     const { url } = await presigner(options).presignUpload(UPLOAD);
     const { origin, pathname } = parts(url);
     expect(`${origin}${pathname}`).toBe(expected);
@@ -116,26 +116,26 @@ describe('an upload URL', () => {
 });
 
 describe('expire_time', () => {
-  it('is the end that the URL itself has, to the second', async () => {
+  it('equals the expiry in the URL, to the second', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00.999Z'), toFake: ['Date'] });
     const { url, expireTime } = await presigner().presignUpload(UPLOAD);
     expect(parts(url)).toMatchObject({ 'X-Amz-Date': '20261123T100000Z', 'X-Amz-Expires': '3600' });
     expect(expireTime).toEqual(new Date('2026-11-23T11:00:00Z'));
   });
 
-  it('is that of the credentials where they die before', async () => {
+  it('is the expiry of the credentials if they expire earlier', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
     const expiration = new Date('2026-11-23T10:01:00Z');
-    const dying = presigner({ credentials: { ...credentials, sessionToken: 'token', expiration } });
-    const { url, expireTime } = await dying.presignUpload(UPLOAD);
+    const expiring = presigner({ credentials: { ...credentials, sessionToken: 'token', expiration } });
+    const { url, expireTime } = await expiring.presignUpload(UPLOAD);
     expect(parts(url)).toMatchObject({ 'X-Amz-Expires': '60', 'X-Amz-Security-Token': 'token' });
     expect(expireTime).toEqual(expiration);
-    expect((await dying.presignDownload({ s3Key: 'k', filename: 'f', mimeType: 'a/b' })).expireTime).toEqual(
-      expiration,
-    );
+    expect(
+      (await expiring.presignDownload({ s3Key: 'k', filename: 'f', mimeType: 'a/b' })).expireTime,
+    ).toEqual(expiration);
   });
 
-  it('takes renewed credentials as soon as the provider has them', async () => {
+  it('follows renewed credentials as soon as the provider returns them', async () => {
     let asked = 0;
     const provider = async () => {
       asked++;
@@ -148,7 +148,7 @@ describe('expire_time', () => {
     expect(parts(url)['X-Amz-Expires']).toBe('3600');
   });
 
-  it('is none for credentials that are dead, or that cannot be had', async () => {
+  it('is replaced by STORAGE_UNAVAILABLE when the credentials have expired or cannot be fetched', async () => {
     const dead = presigner({ credentials: { ...credentials, expiration: new Date(Date.now() - 1_000) } });
     await expect(dead.presignUpload(UPLOAD)).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
     const none = presigner({ credentials: () => Promise.reject(new Error('no network')) });
@@ -157,7 +157,7 @@ describe('expire_time', () => {
 });
 
 describe('a download URL', () => {
-  it('has the very signature that the SDK makes, with every header overridden that S3 lets a GET override', async () => {
+  it('has the SDK’s signature and overrides every header that S3 lets a GET override', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
     const { url } = await presigner().presignDownload({
       s3Key: 'u_a.txt',
@@ -169,7 +169,7 @@ describe('a download URL', () => {
       `attachment; filename="it's (1) ___ 100_.txt"; filename*=UTF-8''it%27s%20%281%29%20%22%C3%BC%22%20100%25.txt`,
     );
     const client = sdkClient();
-    const theirs = await getSignedUrl(
+    const sdkUrl = await getSignedUrl(
       client,
       new GetObjectCommand({
         Bucket: 'bucket',
@@ -183,6 +183,6 @@ describe('a download URL', () => {
       }),
       { expiresIn: 300 },
     );
-    expect(parts(url)).toEqual(parts(theirs));
+    expect(parts(url)).toEqual(parts(sdkUrl));
   });
 });

@@ -9,7 +9,7 @@ type AwsIdentity = { accessKeyId: string; secretAccessKey: string };
 
 const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 40 });
 const token = fc.string({ unit: fc.constantFrom(...'aA0-.'), minLength: 1, maxLength: 12 });
-/** As HTTP takes it. */
+/** Only characters that HTTP allows in a header value. */
 const value = fc.string({ unit: 'grapheme-ascii', maxLength: 60 });
 const wellFormed = text.filter((one) => one.isWellFormed());
 
@@ -46,7 +46,7 @@ const { sha256 } = createClient({
   credentials: undefined,
 }).config;
 
-it('is the SDK’s, whatever is signed with whatever', async () => {
+it('a signature equals the SDK’s for random requests and keys', async () => {
   await fc.assert(
     fc.asyncProperty(requests, keys, async (request, { credentials, region, seconds, lifeSeconds }) => {
       const sdk = new S3RequestPresigner({ credentials: credentials as AwsIdentity, region, sha256 });
@@ -76,8 +76,8 @@ it('is the SDK’s, whatever is signed with whatever', async () => {
   );
 });
 
-/** A client whose hash is another's: what the SDK signs is not what we would. */
-function strangeClient() {
+/** A client with a modified hash, so that the SDK's signatures differ from ours. */
+function modifiedClient() {
   const client = createClient({
     region: 'eu-west-1',
     endpoint: 'http://localhost:9000',
@@ -86,11 +86,11 @@ function strangeClient() {
   });
   const { sha256: Sha256 } = client.config;
   let hashes = 0;
-  class Strange {
+  class Modified {
     readonly hash: InstanceType<typeof Sha256>;
     constructor(secret?: ConstructorParameters<typeof Sha256>[0]) {
       this.hash = new Sha256(secret);
-      this.hash.update('strange');
+      this.hash.update('modified');
       hashes++;
     }
     update(data: Uint8Array) {
@@ -100,27 +100,27 @@ function strangeClient() {
       return this.hash.digest();
     }
   }
-  Object.assign(client.config, { sha256: Strange });
+  Object.assign(client.config, { sha256: Modified });
   return { client, hashes: () => hashes };
 }
 
-const place = {
+const location = {
   bucket: 'bucket',
   region: 'eu-west-1',
   endpoint: 'http://localhost:9000',
   forcePathStyle: true,
 };
 
-it('where it is not the SDK’s, the SDK signs', async () => {
-  const { client, hashes } = strangeClient();
-  const sign = createSign(client, place);
+it('the SDK signs all requests if our signature differs from its own', async () => {
+  const { client, hashes } = modifiedClient();
+  const sign = createSign(client, location);
   const first = await sign('GET', 'k', 60);
   const before = hashes();
   const second = await sign('GET', 'k', 60);
   expect(hashes()).toBeGreaterThan(before);
   const ours = await createSign(
-    createClient({ ...place, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }),
-    place,
+    createClient({ ...location, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }),
+    location,
   )('GET', 'k', 60);
   for (const { url } of [first, second]) expect(url).not.toBe(ours.url);
 });
