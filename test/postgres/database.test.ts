@@ -24,7 +24,7 @@ import { ample } from '../harness/deadline.ts';
 
 const MAX_CONNECTIONS = 3;
 
-/** As a write is: nobody runs it twice unless it surely did not happen. */
+/** Counts as a write because of its `with`, so the service only repeats it if it certainly did not happen. */
 const sleep = prepare<{ seconds: number }>()('sleep', (db, param) =>
   db
     .with('slept', (qb) => qb.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')))
@@ -35,11 +35,11 @@ const backend = prepare<object>()('backend', (db) =>
   db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid')]),
 );
 const wrong = prepare<object>()('wrong', (db) => db.selectNoFrom(sql`from from`.as('nothing')));
-const nobody = { userId: 'nobody', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };
+const unknown = { userId: 'unknown', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
 
-/** A loopback port in front of Postgres, whose connections can be reset. */
-async function breakableWire(databaseUrl: string) {
+/** A proxy in front of Postgres that can reset its connections. */
+async function startResettableProxy(databaseUrl: string) {
   const { hostname, port } = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   const listener = createServer((client) => {
@@ -59,7 +59,7 @@ async function breakableWire(databaseUrl: string) {
     url: url.href,
     break: reset,
     async [Symbol.asyncDispose]() {
-      // Its connections end with the pool, which the test closes afterwards.
+      // The pool ends the connections; the test closes the pool afterwards.
       listener.close();
     },
   };
@@ -80,7 +80,8 @@ afterAll(async () => {
 const opened: pg.Pool[] = [];
 afterEach(async () => {
   for (const pool of opened.splice(0)) {
-    // A connection that is still being made when its caller gives up is kept for the next.
+    // If the caller gives up while a connection is being opened, the pool keeps the connection for the next
+    // caller.
     await vi.waitFor(() =>
       expect({ busy: pool.totalCount - pool.idleCount, waiting: pool.waitingCount }).toEqual({
         busy: 0,
@@ -89,7 +90,7 @@ afterEach(async () => {
     );
     await pool.end();
   }
-  // Postgres does not notice by itself that nobody waits for an answer any more.
+  // Postgres runs a statement on after its client has gone, unless client_connection_check_interval is set.
   await vi.waitFor(async () => expect((await killSleepers()).rows).toEqual([]));
 });
 
@@ -109,7 +110,7 @@ function open(over: Partial<PoolOptions> = {}) {
 }
 
 const works = (database: Database) =>
-  database.run(find, nobody, ample()).then((rows) => expect(rows).toEqual([]));
+  database.run(find, unknown, ample()).then((rows) => expect(rows).toEqual([]));
 
 const pidOf = async (database: Database) => (await database.run(backend, {}, ample()))[0]?.pid;
 
@@ -119,7 +120,7 @@ function withUrl(change: (url: URL) => void): string {
   return url.href;
 }
 
-/** Whether that many sessions of the service run this now. */
+/** The number of the service's sessions that run a statement with this text now. */
 const running = async (text: string) => {
   const { rowCount } = await admin.query(
     `select from pg_stat_activity where datname = current_database() and application_name = 'file-service' and state = 'active' and query like $1`,
@@ -133,14 +134,14 @@ const killSleepers = () =>
     `select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'file-service' and query like '%pg_sleep%'`,
   );
 
-describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to retry', () => {
-  it('when it ends the connection during a statement; and the next has another', async () => {
+describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
+  it('when Postgres ends the connection during a statement, and the next call gets a new connection', async () => {
     const { database, pool } = open();
     const calls = [1, 2, 3, 4].map(() => database.run(sleep, { seconds: 20 }, ample()));
     const outcomes = Promise.allSettled(calls);
-    // As many as there are connections; the fourth call waits for one.
+    // All connections are busy, and the fourth call waits for one.
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(MAX_CONNECTIONS));
-    // Each is tried once more, and that is ended too.
+    // The service retries each statement once, and the retries are ended too.
     let over = false;
     void outcomes.then(() => {
       over = true;
@@ -156,18 +157,18 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     expect(pool.totalCount).toBeLessThanOrEqual(MAX_CONNECTIONS);
   });
 
-  it('when the connection breaks during a statement, without a word', async () => {
-    await using wire = await breakableWire(server.url);
-    const { database } = open({ url: wire.url });
+  it('when the connection is reset during a statement', async () => {
+    await using proxy = await startResettableProxy(server.url);
+    const { database } = open({ url: proxy.url });
     const call = database.run(sleep, { seconds: 20 }, ample());
     const outcome = expect(call).rejects.toMatchObject({ ...unavailable, cause: { code: 'ECONNRESET' } });
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
-    wire.break();
+    proxy.break();
     await outcome;
     await works(database);
   });
 
-  it('not even that, when an idle connection ended: it is told, and replaced', async () => {
+  it('but not when an idle connection ended: the pool reports and replaces the connection', async () => {
     const { database, idleErrors } = open();
     const pid = await pidOf(database);
     await admin.query('select pg_terminate_backend($1)', [pid]);
@@ -175,27 +176,27 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     expect(await pidOf(database)).not.toBe(pid);
   });
 
-  it('when nobody listens', async () => {
+  it('when no server listens on the port', async () => {
     const port = await anyFreePort();
     const { database } = open({ url: withUrl((url) => (url.port = String(port))) });
-    await expect(database.run(find, nobody, ample())).rejects.toMatchObject({
+    await expect(database.run(find, unknown, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code: 'ECONNREFUSED' },
     });
   });
 
   it.each<[string, string, (url: URL) => unknown]>([
-    ['has no such database', '3D000', (url) => (url.pathname = '/none')],
-    ['does not take the password', '28P01', (url) => (url.password = 'wrong')],
-  ])('when it %s', async (_, code, change) => {
+    ['does not have the database', '3D000', (url) => (url.pathname = '/none')],
+    ['refuses the password', '28P01', (url) => (url.password = 'wrong')],
+  ])('when Postgres %s', async (_, code, change) => {
     const { database } = open({ url: withUrl(change) });
-    await expect(database.run(find, nobody, ample())).rejects.toMatchObject({
+    await expect(database.run(find, unknown, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code },
     });
   });
 
-  it('when a statement takes longer than it may, which Postgres ends', async () => {
+  it('when Postgres cancels a statement at statement_timeout', async () => {
     const { database } = open({ statementTimeoutMs: 200 });
     const failure = database.run(sleep, { seconds: 20 }, ample());
     await expect(failure).rejects.toMatchObject({ ...unavailable, cause: { code: '57014' } });
@@ -203,37 +204,37 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     await works(database);
   });
 
-  it('when Postgres does not end it, as behind a pooler: then the client does, and drops the connection', async () => {
+  it('when Postgres does not cancel a slow statement, as behind a pooler, and the client drops the connection', async () => {
     const { database, pool } = open({ statementTimeoutMs: 200, pooler: 'transaction' });
     await expect(database.run(sleep, { seconds: 20 }, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { message: 'no answer before the deadline' },
     });
-    // The answer may still come, and must not be taken for that of another.
+    // The response may still arrive, and the next statement must not take it for its own.
     expect(pool.totalCount).toBe(0);
     await works(database);
   });
 
-  it('when all connections of this instance are taken for too long', async () => {
+  it('when all connections of this instance are busy for longer than connectTimeoutMs', async () => {
     const { database } = open({ maxConnections: 1, connectTimeoutMs: 1_000 });
     const busy = database.run(sleep, { seconds: 2 }, ample());
-    await expect(database.run(find, nobody, ample())).rejects.toMatchObject(unavailable);
+    await expect(database.run(find, unknown, ample())).rejects.toMatchObject(unavailable);
     await busy;
     await works(database);
   });
 
-  it('when all are taken until the deadline, which is sooner; the one that then comes free is not lost', async () => {
+  it('when all connections are busy until the deadline, and a connection that comes free later is not lost', async () => {
     const { database, pool } = open({ maxConnections: 1 });
     const busy = database.run(sleep, { seconds: 0.5 }, ample());
     const startMs = performance.now();
-    await expect(database.run(find, nobody, Date.now() + 100)).rejects.toMatchObject(unavailable);
+    await expect(database.run(find, unknown, Date.now() + 100)).rejects.toMatchObject(unavailable);
     expect(performance.now() - startMs).toBeLessThan(400);
     await busy;
     await works(database);
     expect(pool.totalCount).toBe(1);
   });
 
-  it('when no answer has come by the deadline; Postgres then stops working at it', async () => {
+  it('when no response has come by the deadline, and Postgres cancels the statement', async () => {
     const { database } = open();
     const startMs = performance.now();
     await expect(database.run(sleep, { seconds: 20 }, Date.now() + 200)).rejects.toMatchObject({
@@ -241,12 +242,12 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
       cause: { message: 'no answer before the deadline' },
     });
     expect(performance.now() - startMs).toBeLessThan(1_000);
-    // Twice as often as it looks, so that a busy machine has time.
+    // Postgres checks the client's connection every 250 ms. A busy machine may need longer.
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(0), { timeout: 2_000 });
     await works(database);
   });
 
-  it('when the server has no connection left', async () => {
+  it('when the server accepts no more connections', async () => {
     const role = `limited_${process.pid}`;
     await admin.query(`create role ${role} login password 'secret' connection limit 1`);
     const url = withUrl((url) => {
@@ -266,28 +267,29 @@ describe('a database that does not answer is DATABASE_UNAVAILABLE, with when to 
     await admin.query(`drop role ${role}`);
   });
 
-  it('when it is read-only, as a replica is after a failover; reads go on, and writes when it is over', async () => {
+  it('for writes while the server is read-only, as after a failover, and reads go on', async () => {
     const name = new URL(server.url).pathname.slice(1);
     await admin.query(`alter database ${name} set default_transaction_read_only = on`);
     const { database } = open();
-    await expect(database.run(purge, nobody, ample())).rejects.toMatchObject({
+    await expect(database.run(purge, unknown, ample())).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '25006' },
     });
     await works(database);
     await admin.query(`alter database ${name} reset default_transaction_read_only`);
-    // Each refusal cost its connection: the next leads to a server that takes writes.
-    await vi.waitFor(async () => expect(await database.run(purge, nobody, ample())).toEqual([]));
+    // The service closed each connection that refused a write, so a new connection reaches a server that
+    // accepts writes.
+    await vi.waitFor(async () => expect(await database.run(purge, unknown, ample())).toEqual([]));
   });
 });
 
-it('asks nothing when the deadline has passed, and needs no connection for that', async () => {
+it('sends nothing and opens no connection when the deadline has passed', async () => {
   const { database, pool } = open();
-  await expect(database.run(find, nobody, Date.now())).rejects.toBeInstanceOf(DeadlineExceededError);
+  await expect(database.run(find, unknown, Date.now())).rejects.toBeInstanceOf(DeadlineExceededError);
   expect(pool.totalCount).toBe(0);
 });
 
-describe('tries once more, and its caller does not notice', () => {
+describe('retries once without an error for the caller', () => {
   const reserveNothing = prepare<object>()('write', (db) =>
     db
       .with('x', (qb) => qb.deleteFrom('files').returning('s3_key'))
@@ -303,45 +305,46 @@ describe('tries once more, and its caller does not notice', () => {
     let ended = 0;
     for (let i = 0; i < 10; i++) {
       const calls = Array.from({ length: MAX_CONNECTIONS }, () =>
-        database.run(statement as typeof find, nobody, ample()),
+        database.run(statement as typeof find, unknown, ample()),
       );
       const { rowCount } = await admin.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'file-service'`,
       );
       ended += rowCount ?? 0;
       for (const outcome of await Promise.allSettled(calls)) {
-        // A statement that comes when the backend has gone is answered with a reset, or by the end that was
-        // on its way already; then a write may have happened.
+        // If the backend is already gone when the statement arrives, the client gets a reset or the end of
+        // the connection and no error of Postgres. A write may then have happened, so the service does not
+        // retry it.
         const { code, message } = (outcome.status === 'rejected' && outcome.reason?.cause) || {};
-        const unheard = code === 'ECONNRESET' || message === 'Connection terminated unexpectedly';
-        if (kind === 'read' || !unheard) expect(outcome).toEqual({ status: 'fulfilled', value: [] });
+        const noResponse = code === 'ECONNRESET' || message === 'Connection terminated unexpectedly';
+        if (kind === 'read' || !noResponse) expect(outcome).toEqual({ status: 'fulfilled', value: [] });
       }
     }
     expect(ended).toBeGreaterThan(MAX_CONNECTIONS);
   });
 
   const broken = async (statement: Prepared<{ seconds: number }, unknown>) => {
-    await using wire = await breakableWire(server.url);
-    const { database } = open({ url: wire.url });
+    await using proxy = await startResettableProxy(server.url);
+    const { database } = open({ url: proxy.url });
     await works(database);
     const call = database.run(statement, { seconds: 0.2 }, ample()).catch((error: unknown) => error);
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1), { interval: 5 });
-    wire.break();
+    proxy.break();
     return await call;
   };
   const slowRead = prepare<{ seconds: number }>()('slow_read', (db, param) =>
     db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
   );
 
-  it('a read whose connection breaks without a word', async () => {
+  it('a read whose connection is reset', async () => {
     expect(await broken(slowRead)).toHaveLength(1);
   });
 
-  it('but no write: it may have happened', async () => {
+  it('but not a write whose connection is reset, because the write may have happened', async () => {
     expect(await broken(sleep)).toMatchObject(unavailable);
   });
 
-  it('when a migration has changed what every connection has prepared', async () => {
+  it('when a migration has invalidated the statement that every connection has prepared', async () => {
     await admin.query('create table changing (value int); insert into changing values (1)');
     const read = prepare<object>()<{ value: number | string }>('changing', (db) =>
       db.selectNoFrom(sql<number>`(select value from changing)`.as('value')),
@@ -352,13 +355,13 @@ describe('tries once more, and its caller does not notice', () => {
     await onAll();
     expect(pool.totalCount).toBe(MAX_CONNECTIONS);
     await admin.query('alter table changing alter value type text');
-    // Alone: its second try meets a connection that has prepared the same.
+    // A single call: its retry runs on a connection that has prepared the same invalid statement.
     expect(await database.run(read, {}, ample())).toEqual([{ value: '1' }]);
     for (let i = 0; i < 3; i++) expect((await onAll()).map(([row]) => row?.value)).toEqual(['1', '1', '1']);
     await admin.query('drop table changing');
   });
 
-  it('when a pooler that nobody spoke of has thrown the statement away', async () => {
+  it('when a pooler that is not configured has discarded the prepared statement', async () => {
     const { database, pool } = open({ maxConnections: 1 });
     await works(database);
     await pool.query('deallocate all');
@@ -366,30 +369,30 @@ describe('tries once more, and its caller does not notice', () => {
   });
 });
 
-describe('once Postgres has not answered a few times', () => {
-  it('nobody waits for it any more, until it has answered those who look', async () => {
+describe('after three calls without a response from Postgres', () => {
+  it('calls fail at once until Postgres has answered a health check', async () => {
     const breaker = createBreaker();
     const { pool } = open();
     const database = databaseOn(pool, (_, run) => run(), { breaker });
-    const look = databaseOn(open({ maxConnections: 1 }).pool, (_, run) => run(), {
+    const healthCheck = databaseOn(open({ maxConnections: 1 }).pool, (_, run) => run(), {
       breaker: ignoringOpen(breaker),
     });
-    const silent = () => database.run(sleep, { seconds: 20 }, Date.now() + 2 * WAITED_LONG_MS);
-    await Promise.allSettled([1, 2, 3].map(silent));
+    const timeOut = () => database.run(sleep, { seconds: 20 }, Date.now() + 2 * WAITED_LONG_MS);
+    await Promise.allSettled([1, 2, 3].map(timeOut));
     const startMs = performance.now();
-    await expect(database.run(find, nobody, ample())).rejects.toMatchObject(unavailable);
+    await expect(database.run(find, unknown, ample())).rejects.toMatchObject(unavailable);
     expect(performance.now() - startMs).toBeLessThan(50);
-    await works(look);
+    await works(healthCheck);
     await works(database);
   });
 
   it.each<[string, (database: Database) => Promise<unknown>]>([
-    ['refuses to write', (database) => database.run(wrong, {}, ample())],
+    ['answers with an error', (database) => database.run(wrong, {}, ample())],
     [
-      'is asked by callers without patience',
+      'does not answer within very short deadlines',
       (database) => database.run(sleep, { seconds: 1 }, Date.now() + 30),
     ],
-  ])('but not when it %s', async (_, call) => {
+  ])('the breaker stays closed when Postgres %s', async (_, call) => {
     const breaker = createBreaker();
     const database = databaseOn(open().pool, (_, run) => run(), { breaker });
     for (let i = 0; i < 10; i++) await expect(call(database)).rejects.toThrow();
@@ -398,34 +401,34 @@ describe('once Postgres has not answered a few times', () => {
   });
 });
 
-describe('where no connection is free', () => {
+describe('while no connection is free', () => {
   const work = prepare<{ userId: string; seconds: number }>()('work', (db, param) =>
     db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
   );
 
-  it('users take turns: one with a hundred statements is not felt by another', async () => {
+  it('a user with a hundred waiting statements does not delay another user', async () => {
     const { database } = open();
     const order: string[] = [];
     const run = (userId: string) =>
       database.run(work, { userId, seconds: 0.02 }, ample()).then(() => order.push(userId));
     const crowd = Array.from({ length: 100 }, () => run('greedy'));
     await Promise.all([...crowd, run('modest')]);
-    // After those that ran when it came, and one turn of the other's for each connection.
+    // Before it: the statements that were running already, and one more of the greedy user for each connection.
     expect(order.indexOf('modest')).toBeLessThanOrEqual(2 * MAX_CONNECTIONS);
     expect(database.waiting).toBe(0);
   });
 
-  it('what gets its turn late has a third of its time left, else it asks nothing', async () => {
+  it('a statement fails unsent after waiting for two thirds of its time', async () => {
     const { database } = open({ maxConnections: 1 });
     const busy = database.run(sleep, { seconds: 1 }, ample());
     const startMs = performance.now();
-    await expect(database.run(find, nobody, Date.now() + 600)).rejects.toMatchObject(unavailable);
+    await expect(database.run(find, unknown, Date.now() + 600)).rejects.toMatchObject(unavailable);
     expect(performance.now() - startMs).toBeLessThan(550);
     await busy;
   });
 });
 
-describe('what Postgres answers', () => {
+describe('an error of Postgres', () => {
   const duplicate = prepare<object>()('duplicate', (db) =>
     db
       .insertInto('files')
@@ -448,23 +451,23 @@ describe('what Postgres answers', () => {
   );
 
   it.each<[string, Prepared<object, unknown>, string]>([
-    ['a wrong statement', wrong, '42601'],
-    ['a missing table', missing, '42P01'],
-    ['a row that is there already', duplicate, '23505'],
-  ])('%s is a fault of ours and no reason to retry; its connection stays', async (_, statement, code) => {
+    ['for a wrong statement', wrong, '42601'],
+    ['for a missing table', missing, '42P01'],
+    ['for a row that exists already', duplicate, '23505'],
+  ])('%s is an internal error without a retry, and the connection stays open', async (_, statement, code) => {
     const { database, pool } = open();
     const pid = await pidOf(database);
-    const fault = await database.run(statement, {}, ample()).catch((error: unknown) => error);
-    expect(fault).toBeInstanceOf(pg.DatabaseError);
-    expect(fault).toMatchObject({ code });
-    expect(toConnectError(fault)).toMatchObject({ code: Code.Internal, rawMessage: 'internal error' });
+    const error = await database.run(statement, {}, ample()).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(pg.DatabaseError);
+    expect(error).toMatchObject({ code });
+    expect(toConnectError(error)).toMatchObject({ code: Code.Internal, rawMessage: 'internal error' });
     expect(await pidOf(database)).toBe(pid);
     expect(pool.totalCount).toBe(1);
   });
 
-  it('a parameter that cannot be sent is a fault of ours, too', async () => {
+  it('for a parameter that cannot be encoded is a RangeError', async () => {
     const { database } = open();
-    const noTime = { ...nobody, verifiedAt: new Date(Number.NaN) };
+    const noTime = { ...unknown, verifiedAt: new Date(Number.NaN) };
     await expect(database.run(markLost, noTime, ample())).rejects.toBeInstanceOf(RangeError);
   });
 });
@@ -473,13 +476,13 @@ describe('statements', () => {
   const kept = async (pool: pg.Pool) =>
     (await pool.query('select name from pg_prepared_statements order by name')).rows.map(({ name }) => name);
 
-  it('are named, so that a connection prepares each once', async () => {
+  it('are named, so that each connection prepares a statement once', async () => {
     const { database, pool } = open({ maxConnections: 1 });
     for (let i = 0; i < 3; i++) await works(database);
     expect(await kept(pool)).toEqual(['find']);
   });
 
-  it('are not, behind a pooler, where the next use has another connection', async () => {
+  it('are not named behind a pooler, because the next call may get another connection', async () => {
     const { database, pool } = open({ maxConnections: 1, pooler: 'transaction' });
     for (let i = 0; i < 3; i++) await works(database);
     expect(await kept(pool)).toEqual([]);

@@ -18,7 +18,8 @@ const LIMITS: StoreLimits = {
   pendingMultipartMax: 5,
 };
 
-const SETTLING = LIMITS.multipartSeconds + LIMITS.longestUploadSeconds;
+/** A multipart upload is purgeable this many seconds after the last request for it. */
+const PURGEABLE_AFTER = LIMITS.multipartSeconds + LIMITS.longestUploadSeconds;
 
 function intent(filename: string, parts = 3, userId = 'ada'): UploadIntent {
   const md5s = Array.from({ length: parts }, (_, i) => createHash('md5').update(`${filename} ${i}`).digest());
@@ -42,12 +43,9 @@ const seen = ({ fingerprint, size = 0 }: UploadIntent) => ({
   lastModified: new Date(),
 });
 
-/** What `FileStore` says of uploads in parts, as tests. */
-export function uploadsInPartsContract(
-  name: string,
-  open: (limits: StoreLimits) => Promise<OpenStore>,
-): void {
-  describe(`${name}, of uploads in parts`, () => {
+/** Tests what the port `FileStore` promises about multipart uploads. */
+export function multipartContract(name: string, open: (limits: StoreLimits) => Promise<OpenStore>): void {
+  describe(`${name}, multipart uploads`, () => {
     let opened: OpenStore;
     let store: PatientStore;
     beforeAll(async () => {
@@ -73,20 +71,17 @@ export function uploadsInPartsContract(
       return rows[0]?.end ?? Number.NaN;
     }
 
-    it.each([1, 3, 10_000])(
-      'keeps what was announced of %d parts, and what S3 calls the upload',
-      async (n) => {
-        const asked = intent('film.mp4', n);
-        const file = await pending(asked);
-        expect(file.fingerprint).toBe(asked.fingerprint);
-        const parts = { ...asked.parts, size: asked.size, count: n };
-        expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: undefined });
-        expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
-        expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: 'upload 1' });
-      },
-    );
+    it.each([1, 3, 10_000])('stores the announced size and MD5s of %d parts, and the UploadId', async (n) => {
+      const asked = intent('film.mp4', n);
+      const file = await pending(asked);
+      expect(file.fingerprint).toBe(asked.fingerprint);
+      const parts = { ...asked.parts, size: asked.size, count: n };
+      expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: undefined });
+      expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
+      expect(await store.findUpload(file)).toEqual({ file, parts, uploadId: 'upload 1' });
+    });
 
-    it('is one file however often it is asked for, and keeps its upload', async () => {
+    it('a repeated reserve returns the same file and keeps the UploadId', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
       await store.setUploadId(file, 'upload 1', undefined);
@@ -95,7 +90,7 @@ export function uploadsInPartsContract(
       expect(await store.findUpload(file)).toMatchObject({ uploadId: 'upload 1' });
     });
 
-    it('lives a week from when it was last asked for, by whichever call', async () => {
+    it('lives for a week after the last reserve or renewUpload', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
       expect(await urlEnd(file)).toBeCloseTo(LIMITS.multipartSeconds, -1);
@@ -109,7 +104,7 @@ export function uploadsInPartsContract(
       expect(await urlEnd(file)).toBeCloseTo(7 * DAY, -1);
     });
 
-    it('binds one upload of many at once', async () => {
+    it('of ten concurrent calls of setUploadId, one succeeds', async () => {
       const file = await pending(intent('film.mp4'));
       const ids = Array.from({ length: 10 }, (_, i) => `upload ${i}`);
       const bound = await Promise.all(ids.map((id) => store.setUploadId(file, id, undefined)));
@@ -117,7 +112,7 @@ export function uploadsInPartsContract(
       expect((await store.findUpload(file))?.uploadId).toBe(ids[bound.indexOf(true)]);
     });
 
-    it('knows an upload that others have found and bound as the one that it is', async () => {
+    it('setUploadId succeeds if the same id is already stored', async () => {
       const file = await pending(intent('film.mp4'));
       expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
       expect(await store.setUploadId(file, 'upload 1', undefined)).toBe(true);
@@ -125,7 +120,7 @@ export function uploadsInPartsContract(
       expect((await store.findUpload(file))?.uploadId).toBe('upload 1');
     });
 
-    it('binds another only in the place of the one that the caller knows', async () => {
+    it('setUploadId replaces an id only if the caller knows the stored id', async () => {
       const file = await pending(intent('film.mp4'));
       await store.setUploadId(file, 'upload 1', undefined);
       expect(await store.setUploadId(file, 'upload 2', undefined)).toBe(false);
@@ -134,7 +129,7 @@ export function uploadsInPartsContract(
       expect((await store.findUpload(file))?.uploadId).toBe('upload 2');
     });
 
-    it('is an upload no longer when it is READY, deleted, or of a single PUT', async () => {
+    it('a file that is READY, deleted or of a single PUT has no multipart upload', async () => {
       const asked = { ready: intent('a.mp4'), deleted: intent('b.mp4') };
       const ready = await pending(asked.ready);
       await store.markReady(ready, seen(asked.ready));
@@ -154,14 +149,14 @@ export function uploadsInPartsContract(
       expect(await store.find(ready)).toMatchObject({ state: 'ready', fingerprint: asked.ready.fingerprint });
     });
 
-    it('comes due once more when it is READY, and no more when nothing is left to be removed', async () => {
+    it('comes due a minute after it became READY, and never again after clearSweep', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
       await store.markReady(file, seen(asked));
       await opened.shiftTime(59);
       expect(await store.leaseDue(10, 60)).toEqual([]);
       await opened.shiftTime(2);
-      // A look in between is none at the parts.
+      // A verification before that does not replace the sweep.
       const ready = await store.markReady(file, seen(asked));
       expect(await store.leaseDue(10, 60)).toEqual([{ state: 'ready', file: { ...ready, isFresh: false } }]);
       await store.reschedule(file);
@@ -173,7 +168,7 @@ export function uploadsInPartsContract(
       expect(await store.find(file)).toMatchObject({ state: 'ready' });
     });
 
-    it('READY, and still due, is not pending', async () => {
+    it('a READY file that is still due is not treated as pending', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
       const ready = await store.markReady(file, seen(asked));
@@ -184,18 +179,18 @@ export function uploadsInPartsContract(
       expect(await store.expireUpload(file)).toBeUndefined();
     });
 
-    it('clearSweep leaves alone what is not READY', async () => {
+    it('clearSweep changes no file that is not READY', async () => {
       const file = await pending(intent('film.mp4'));
       await store.clearSweep(file);
       await opened.shiftTime(60);
       expect(await store.leaseDue(10, 60)).toHaveLength(1);
     });
 
-    it('is given up only when it has settled, and keeps its key for a day more', async () => {
+    it('expires only when it is purgeable, and keeps its key for one more day', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
       await store.setUploadId(file, 'upload 1', undefined);
-      await opened.shiftTime(SETTLING - 60);
+      await opened.shiftTime(PURGEABLE_AFTER - 60);
       expect(await store.expireUpload(file)).toBeUndefined();
       await opened.shiftTime(120);
       expect(await store.expireUpload(file)).toEqual({ userId: 'ada', s3Key: file.s3Key, isMultipart: true });
@@ -206,18 +201,18 @@ export function uploadsInPartsContract(
       expect(await store.purge(file)).toBe(true);
     });
 
-    it('asked for again, it is not given up', async () => {
+    it('does not expire after a repeated reserve or renewUpload', async () => {
       for (const ask of ['reserve', 'renew'] as const) {
         const asked = intent(`${ask}.mp4`);
         const file = await pending(asked);
-        await opened.shiftTime(SETTLING + 60);
+        await opened.shiftTime(PURGEABLE_AFTER + 60);
         if (ask === 'reserve') await store.reserve(asked);
         else await store.renewUpload(file);
         expect(await store.expireUpload(file)).toBeUndefined();
       }
     });
 
-    it('once READY and then lost, is asked for anew with its parts', async () => {
+    it('a lost file gets its part data back at the next reserve', async () => {
       const asked = intent('film.mp4');
       const file = await pending(asked);
       await store.setUploadId(file, 'upload 1', undefined);
@@ -232,10 +227,11 @@ export function uploadsInPartsContract(
       });
     });
 
-    const URLS_SETTLING = LIMITS.urlSeconds + LIMITS.longestUploadSeconds;
+    /** A deleted file is purgeable this many seconds after a URL was signed at the delete. */
+    const URLS_PURGEABLE_AFTER = LIMITS.urlSeconds + LIMITS.longestUploadSeconds;
 
     it.each(['pending', 'READY'])(
-      'once %s, leaves a tombstone for as long as the URL of a part that is signed at the delete, not for its week',
+      'a deleted %s file keeps its tombstone only as long as a part URL signed at the delete, not for a week',
       async (state) => {
         const asked = intent('film.mp4');
         const file = await pending(asked);
@@ -243,21 +239,21 @@ export function uploadsInPartsContract(
         await opened.shiftTime(DAY);
         await store.markDeleted(file);
         expect(await urlEnd(file)).toBeCloseTo(LIMITS.urlSeconds, -1);
-        await opened.shiftTime(URLS_SETTLING - 60);
+        await opened.shiftTime(URLS_PURGEABLE_AFTER - 60);
         expect(await store.purge(file)).toBe(false);
         await opened.shiftTime(120);
         expect(await store.purge(file)).toBe(true);
       },
     );
 
-    it('whose week is nearly over leaves a tombstone for no longer than its own time', async () => {
+    it('a tombstone does not prolong the lifetime of an upload whose week is nearly over', async () => {
       const file = await pending(intent('film.mp4'));
       await opened.shiftTime(LIMITS.multipartSeconds - 600);
       await store.markDeleted(file);
       expect(await urlEnd(file)).toBeCloseTo(600, -1);
     });
 
-    describe('the cap on them', () => {
+    describe('the cap on pending multipart uploads', () => {
       const CAP = LIMITS.pendingMultipartMax;
       const tooMany = { refused: 'too many pending', kind: 'multipart', limit: CAP };
       const reserved = (outcomes: Reservation[]) => outcomes.filter(({ refused }) => refused === undefined);
@@ -269,7 +265,7 @@ export function uploadsInPartsContract(
         }
       }
 
-      it('is reached exactly, however many ask at once, and says which it is', async () => {
+      it('is reached exactly by concurrent calls, and refusals name the kind of upload', async () => {
         const outcomes = await Promise.all(
           Array.from({ length: 4 * CAP }, (_, i) => persist(intent(`${i}.mp4`))),
         );
@@ -278,7 +274,7 @@ export function uploadsInPartsContract(
         expect(refused).toEqual(Array.from({ length: 3 * CAP }, () => tooMany));
       });
 
-      it('and the one on single PUTs take nothing from each other', async () => {
+      it('is independent of the cap on single PUTs', async () => {
         const single = (i: number): UploadIntent => ({ ...intent(`${i}.pdf`, 1), parts: undefined });
         const asked = [
           ...Array.from({ length: 2 * CAP }, (_, i) => intent(`${i}.mp4`)),
@@ -294,7 +290,7 @@ export function uploadsInPartsContract(
         });
       });
 
-      it('counts a cancelled one until the URLs of its parts have expired, and not for its week', async () => {
+      it('counts a cancelled upload until its part URLs have expired, and not for a week', async () => {
         for (let i = 0; i < CAP; i++) await store.markDeleted(await pending(intent(`${i}.mp4`)));
         expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
         await opened.shiftTime(LIMITS.urlSeconds - 5);
@@ -304,7 +300,7 @@ export function uploadsInPartsContract(
         expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
       });
 
-      it('holds also for those whose week is over: none is renewed whose place another has', async () => {
+      it('refuses to renew an expired upload whose slot another upload has taken', async () => {
         const old = [];
         for (let i = 0; i < CAP; i++) old.push(await pending(intent(`${i}.mp4`)));
         await opened.shiftTime(LIMITS.multipartSeconds + 1);
@@ -313,20 +309,20 @@ export function uploadsInPartsContract(
         expect(await store.reserve(intent('more.mp4'))).toEqual(tooMany);
         const [first] = old;
         expect(first && (await store.renewUpload(first))).toBeUndefined();
-        // Until a place is free: then asking for it again keeps it.
+        // When a slot is free again, reserve gives it to the expired upload, and then renewUpload works.
         await store.markReady(intent('new.mp4'), seen(intent('new.mp4')));
         expect(await store.reserve(intent('0.mp4'))).toMatchObject({ created: false });
         expect(first && (await store.renewUpload(first))).toBeDefined();
       });
     });
 
-    it('tells the sweeper which tombstones may have parts, and settles a day after its week', async () => {
+    it('leaseDue marks multipart tombstones, and a pending upload is purgeable a day after its week', async () => {
       const film = await pending(intent('film.mp4'));
       const gone = await pending(intent('gone.mp4'));
       await store.markDeleted(gone);
-      await opened.shiftTime(URLS_SETTLING - 60);
+      await opened.shiftTime(URLS_PURGEABLE_AFTER - 60);
       expect(await store.leaseDue(10, 60)).toMatchObject([{ purgeable: false }, { purgeable: false }]);
-      await opened.shiftTime(SETTLING - URLS_SETTLING);
+      await opened.shiftTime(PURGEABLE_AFTER - URLS_PURGEABLE_AFTER);
       const early = await store.leaseDue(10, 60);
       expect(early).toHaveLength(2);
       expect(early.find(({ state }) => state === 'pending')).toMatchObject({ purgeable: false });
@@ -341,7 +337,7 @@ export function uploadsInPartsContract(
       });
     });
 
-    it('says nothing to another user, and takes nothing from one', async () => {
+    it('no method reads or changes an upload of another user', async () => {
       const file = await pending(intent('film.mp4'));
       const theirs = { userId: 'bob', s3Key: file.s3Key };
       expect(await store.findUpload(theirs)).toBeUndefined();

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { fileStoreContract } from './file-store.ts';
-import { uploadsInPartsContract } from './file-store-parts.ts';
+import { multipartContract } from './file-store-parts.ts';
 import { openStore } from './open-store.ts';
 
 const PARTITIONS = 5;
@@ -21,6 +21,6 @@ async function partition(pool: pg.Pool): Promise<void> {
   }
 }
 
-for (const contract of [fileStoreContract, uploadsInPartsContract]) {
+for (const contract of [fileStoreContract, multipartContract]) {
   contract('the store on a table partitioned by user', (limits) => openStore(limits, { arrange: partition }));
 }

@@ -5,7 +5,7 @@ import { createDatabase } from '../harness/database.ts';
 import { startPgbouncer } from '../servers/pgbouncer.ts';
 import { findServer } from '../servers/server-program.ts';
 import { fileStoreContract } from './file-store.ts';
-import { uploadsInPartsContract } from './file-store-parts.ts';
+import { multipartContract } from './file-store-parts.ts';
 import { openStore } from './open-store.ts';
 
 const program = await findServer('pgbouncer');
@@ -33,7 +33,7 @@ if (program === undefined) {
     );
   });
 } else {
-  for (const contract of [fileStoreContract, uploadsInPartsContract]) {
+  for (const contract of [fileStoreContract, multipartContract]) {
     contract('the store through pgbouncer in transaction mode', (limits) =>
       openStore(limits, { through: through('transaction') }),
     );

@@ -1,7 +1,7 @@
 import { fileStoreContract } from './file-store.ts';
-import { uploadsInPartsContract } from './file-store-parts.ts';
+import { multipartContract } from './file-store-parts.ts';
 import { openStore } from './open-store.ts';
 
-for (const contract of [fileStoreContract, uploadsInPartsContract]) {
+for (const contract of [fileStoreContract, multipartContract]) {
   contract('the store on a plain table', (limits) => openStore(limits));
 }

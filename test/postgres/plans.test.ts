@@ -19,11 +19,11 @@ import { LONG } from '../harness/long-form.ts';
 
 const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads };
 
-/** READY files of one user, who has nothing pending. */
+/** READY files of one user, who has no pending files. */
 const BIG = LONG ? 1_000_000 : 20_000;
-/** Of 8,000 users with ten each: to a kept plan, everybody is one of them. */
+/** Of 8,000 users with ten files each. A generic plan expects ten files for every user. */
 const OTHERS_READY = 80_000;
-/** All due, as after an outage. */
+/** Pending files, all due as after an outage. */
 const DUE = 20_000;
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 600_000 });
@@ -33,19 +33,19 @@ type Name = keyof typeof statements;
 const PREPARED: Record<Name, Prepared<never, unknown>> = { ...statements };
 
 interface Expectation {
-  /** What it may read the table by; nothing else, and never all of it. */
+  /** The only indexes that the plan may use. It must never scan the whole table. */
   indexes: string[];
-  /** Pages of 8 kB, of table and indexes together. */
+  /** The maximum of 8 kB pages that the plan reads, of the table and the indexes together. */
   buffersMax: number;
 }
 
-// A depth of three or four per probe of an index, a page per row at worst.
+// Pages per probe of an index: a depth of three or four, and at worst one page per row.
 const PROBE = 5;
 const ROW_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 2 * PROBE };
-/** The row's new version goes into every index that it belongs to. */
+/** Writing a row adds its new version to every index that contains the row. */
 const WRITE_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 12 * PROBE };
 
-/** Every statement that there is: a new one needs a line. */
+/** Has every statement of the service. A new statement needs an entry. */
 const EXPECTED: Record<Name, Expectation> = {
   reserve: { indexes: ['files_content'], buffersMax: 12 * PROBE },
   explainConflict: { indexes: ['files_pkey', 'files_content', 'files_pending_slot'], buffersMax: 6 * PROBE },
@@ -60,7 +60,7 @@ const EXPECTED: Record<Name, Expectation> = {
   markDeleted: WRITE_BY_KEY,
   expireUpload: WRITE_BY_KEY,
   clearSweep: WRITE_BY_KEY,
-  // To find a user, and to find its oldest row; to lock a row, and to write it.
+  // Finds the users, finds the oldest row of each, locks the rows and writes them.
   leaseDue: { indexes: ['files_due', 'files_due_by_user', 'files_pkey'], buffersMax: 101 * 14 * PROBE },
   reschedule: WRITE_BY_KEY,
   purge: WRITE_BY_KEY,
@@ -71,7 +71,7 @@ const EXPECTED: Record<Name, Expectation> = {
   schemaCheck: { indexes: [], buffersMax: 0 },
 };
 
-/** Whoever is asked about has the most files of all. */
+/** The statements run for the user who has the most files. */
 const PARAMS = {
   userId: 'big',
   s3Key: 'big_00000777.pdf',
@@ -136,7 +136,7 @@ interface Plan {
   buffers: number;
 }
 
-/** Prepared, as the service has it; EXECUTE then takes the plan that is kept. */
+/** Prepares the statement as the service does. The returned EXECUTE uses the generic plan. */
 async function prepareOnce(name: Name, params = PARAMS): Promise<string> {
   await pool.query('deallocate all');
   await pool.query(`prepare statement as ${PREPARED[name].text}`);
@@ -152,7 +152,7 @@ async function prepareOnce(name: Name, params = PARAMS): Promise<string> {
     .join(', ')})`.replace(' ()', '');
 }
 
-/** Runs it for its plan; what it changed is taken back. */
+/** Explains the statement by running it, and rolls its changes back. */
 async function explain(name: Name, over: Partial<typeof PARAMS> = {}, format = 'json'): Promise<unknown[]> {
   const execute = await prepareOnce(name, { ...PARAMS, ...over });
   await pool.query('begin');
@@ -171,16 +171,17 @@ const scans = ({ nodes }: Plan) =>
   nodes.filter((node) => node['Node Type'].match(/Index.*Scan|Seq Scan|Bitmap/));
 
 /**
- * What a kept plan takes a user for is the mean of all: it is made for 13 rows, or
- * for 7, and has to be good for the one who has most. Each was the worse in
- * something.
+ * A generic plan expects the mean number of rows for every user: here 13, or 7. It must also be good for the
+ * user who has the most rows. Both means are tested, because each of them has led to a bad plan of some
+ * statement.
  */
 describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
   'with $dueUsers users of pending uploads',
   ({ dueUsers }) => {
     beforeAll(async () => {
       database = await createDatabase();
-      // As the service has it, with one connection: what is prepared stays at hand.
+      // The service's pool, so that Postgres uses generic plans. One connection, which keeps the prepared
+      // statements.
       pool = createPool({
         url: database.url,
         maxConnections: 1,
@@ -190,7 +191,8 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       });
       await migrate(pool);
       await fill(`'big'`, BIG, 'ready');
-      // Names in no order, as rows come in: a table that is sorted by user makes every plan look good.
+      // Users in random order, as rows arrive in production. A table that is sorted by user makes every plan
+      // look good.
       await fill(`md5((i % 8000)::text)`, OTHERS_READY, 'ready');
       await fill(`md5('waiting ' || i % ${dueUsers})`, DUE, 'pending');
       await pool.query('vacuum analyze files');
@@ -200,9 +202,9 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       await database.drop();
     });
 
-    describe('the plan that is kept', () => {
+    describe('the generic plan', () => {
       it.each(Object.entries(EXPECTED))(
-        'of %s reads by its indexes alone, and little',
+        'of %s reads only its indexes, and few pages',
         async (name, expected) => {
           const found = await plan(name as Name);
           const types = found.nodes.map((node) => node['Node Type']);
@@ -217,18 +219,18 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       );
 
       it.each(Object.entries(EXPECTED))(
-        'of %s finds its rows by user, unless it is the sweeper’s',
+        'of %s finds its rows by user, except in the sweeper’s index',
         async (name) => {
           for (const scan of scans(await plan(name as Name))) {
             if (name === 'schemaCheck' || scan['Index Name'] === 'files_due') continue;
-            // The sweeper's other index: from user to user, and of each its rows.
+            // The sweeper's second index is also read from one user to the next.
             const isWalk = scan['Index Name'] === 'files_due_by_user';
             expect(scan['Index Cond']).toMatch(isWalk ? /user_id [=>] / : /user_id = /);
           }
         },
       );
 
-      it.each(Object.keys(EXPECTED) as Name[])('of %s is made once, and not for each call', async (name) => {
+      it.each(Object.keys(EXPECTED) as Name[])('of %s is made once and not for each call', async (name) => {
         const execute = await prepareOnce(name);
         await pool.query('begin');
         for (let i = 0; i < 3; i++) await pool.query(execute);
@@ -239,7 +241,8 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         expect(rows).toEqual([{ generic_plans: 3, custom_plans: 0 }]);
       });
 
-      it('knows what type every parameter is of: a mistaken one would do without the index', async () => {
+      // With a wrong type, Postgres would not use the index.
+      it('has the right type for every parameter', async () => {
         const types: Record<string, string> = {};
         for (const name of Object.keys(EXPECTED) as Name[]) {
           await prepareOnce(name);
@@ -279,7 +282,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
     });
 
     describe('a user with very many READY files and none pending', () => {
-      it('pays for the pending half of a first page with one probe of an empty index', async () => {
+      it('reads the pending half of a first page with one probe of an empty index', async () => {
         const found = await plan('listFirstPage');
         const [half] = scans(found).filter((scan) => scan['Index Name'] === 'files_pending');
         expect((half?.['Shared Hit Blocks'] ?? 0) + (half?.['Shared Read Blocks'] ?? 0)).toBeLessThanOrEqual(
@@ -298,7 +301,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         }
       });
 
-      it('gets a page with one statement, the first one too, and S3 is not asked', async () => {
+      it('gets each page, also the first, with one statement and without a call to S3', async () => {
         const run: string[] = [];
         const inner = databaseOn(pool, (_, step) => step());
         const counting: Database = {
@@ -308,11 +311,11 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
           },
         };
         const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000, pendingMultipartMax: 100 });
-        const askS3 = () => expect.fail('S3 was asked');
+        const callS3 = () => expect.fail('S3 was called');
         const list = listFiles({
           store,
-          objects: { head: askS3 },
-          observer: { contentMismatch: askS3, storageFailed: askS3 },
+          objects: { head: callS3 },
+          observer: { contentMismatch: callS3, storageFailed: callS3 },
         });
         const page = async (pageToken: string) =>
           list('big', { pageSize: 100, pageToken, filenamePrefix: '' }, Date.now() + 10_000);
@@ -324,7 +327,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         expect(run).toEqual(['list_first_page', 'list_next_page']);
       });
 
-      it('pays for a page far behind what it pays for the second', async () => {
+      it('reads a page far behind at the cost of the second page', async () => {
         const { rows } = await pool.query(
           `select last_modified, s3_key from files where user_id = 'big' order by last_modified, s3_key offset 150 limit 1`,
         );
@@ -341,7 +344,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       });
 
       it.each(['searchFirstPage', 'searchNextPage'] as const)(
-        'pays little in %s for a prefix that many names have, and for a rare one 10,000 of its files, each once',
+        'reads few pages in %s for a common prefix, and at most 10,000 files, each once, for a rare prefix',
         async (name) => {
           const common = await plan(name, { filenamePrefix: 'document' });
           expect(common.buffers).toBeLessThanOrEqual(EXPECTED[name].buffersMax);
@@ -353,7 +356,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       );
     });
 
-    it('there is no index but the sweeper’s that does not lead with the user', async () => {
+    it('every index except the sweeper’s begins with the user', async () => {
       const { rows } = await pool.query<{ name: string; leads: string }>(`
     select i.indexrelid::regclass::text as name, a.attname as leads
     from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
@@ -361,12 +364,12 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       expect(rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name)).toEqual(['files_due']);
     });
 
-    it('READY files, nearly all of the table, are not in the sweeper’s index', async () => {
+    it('the sweeper’s index leaves out READY files, which are nearly all of the table', async () => {
       const { rows } = await pool.query(
         `select reltuples::int as entries from pg_class where relname = 'files_due'`,
       );
-      // Reckoned from a sample, which may be a tenth off; with the READY files it would be five times as
-      // many, or fifty.
+      // Postgres estimates the number from a sample, so it may be off by a tenth. With the READY files, the
+      // index would have five to fifty times as many entries.
       expect(rows[0].entries).toBeGreaterThan(DUE / 2);
       expect(rows[0].entries).toBeLessThan(DUE * 2);
     });

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.drop());
 
-/** Whatever goes wrong on it beside the statements. */
+/** Errors of the connection that no statement reported. */
 const stray: Error[] = [];
 let client: pg.Client;
 beforeEach(async () => {
@@ -30,8 +30,8 @@ const submit = (statement: Statement) =>
     );
   });
 
-/** How often Postgres sends each kind of message while this runs. */
-async function answers(run: () => Promise<unknown>): Promise<Record<string, number>> {
+/** Counts the messages of each kind that Postgres sends while `run` runs. */
+async function countMessages(run: () => Promise<unknown>): Promise<Record<string, number>> {
   const { connection } = client as unknown as { connection: NodeJS.EventEmitter };
   const counts: Record<string, number> = {};
   const count = ({ name }: { name: string }) => {
@@ -51,29 +51,29 @@ const numbers = (name: string | undefined, upTo: number): Statement => ({
 const rows = (upTo: number) =>
   Array.from({ length: upTo }, (_, i) => ({ n: i + 1, text: String(i + 1), nothing: null }));
 
-it.each([0, 1, 3])('gives %d rows, by the names of their columns', async (count) => {
+it.each([0, 1, 3])('returns %d rows as objects with the columns’ names', async (count) => {
   for (const name of ['numbers', 'numbers', undefined]) {
     expect(await submit(numbers(name, count))).toEqual(rows(count));
   }
 });
 
-it('a kept statement is parsed and described once per connection, one without a name each time', async () => {
+it('a named statement is parsed and described once per connection, an unnamed one at each call', async () => {
   const thrice = async (name: string | undefined) => {
     for (let i = 0; i < 3; i++) await submit(numbers(name, 1));
   };
-  expect(await answers(() => thrice('numbers'))).toMatchObject({
+  expect(await countMessages(() => thrice('numbers'))).toMatchObject({
     parseComplete: 1,
     rowDescription: 1,
     dataRow: 3,
   });
-  expect(await answers(() => thrice(undefined))).toMatchObject({
+  expect(await countMessages(() => thrice(undefined))).toMatchObject({
     parseComplete: 3,
     rowDescription: 3,
     dataRow: 3,
   });
 });
 
-it('columns are those of the statement and of the connection', async () => {
+it('two connections may use one name for different statements and get their own columns', async () => {
   const one = { name: 'same', text: 'select 1 as one', values: [] };
   const two = { name: 'same', text: "select 'b' as two", values: [] };
   expect(await submit(one)).toEqual([{ one: 1 }]);
@@ -86,7 +86,7 @@ it('columns are those of the statement and of the connection', async () => {
   await first.end();
 });
 
-it('a statement that gives nothing gives no rows, as often as it runs', async () => {
+it('a statement without results returns no rows at each of three calls', async () => {
   const nothing = { name: 'nothing', text: 'select from generate_series(1, 0)', values: [] };
   const settings = { name: 'settings', text: 'set application_name = submission', values: [] };
   for (let i = 0; i < 3; i++) {
@@ -101,7 +101,7 @@ it.each([
   '0099-12-31T23:59:59.999Z',
   '0000-01-01T00:00:00.000Z',
   '-000043-03-15T12:00:00.000Z',
-])('values arrive as they are: %s', async (iso) => {
+])('parameters of all types arrive unchanged: %s', async (iso) => {
   const time = new Date(iso);
   const values = ['ä\'"\\', -1.5, time, Buffer.from([0, 255]), null].map(toWire);
   const text =
@@ -114,10 +114,10 @@ it.each([
   }
 });
 
-it('fails as Postgres says, wherever that is found out, and the connection goes on', async () => {
+it('fails with Postgres’s error at parse, bind or execution, and the connection stays usable', async () => {
   const unparsed = { name: 'unparsed', text: 'select from from', values: [] };
   const half = { name: 'half', text: 'select 10 / $1::int as share', values: ['0'] };
-  // Refused when it is bound: the statement is parsed by then, and kept.
+  // Refused at bind, when the connection has already parsed and kept the statement.
   const unbound = { name: 'echo', text: 'select $1::text as text', values: ['\0'] };
   for (let i = 0; i < 2; i++) {
     await expect(submit(unparsed)).rejects.toMatchObject({ code: '42601' });
@@ -128,13 +128,13 @@ it('fails as Postgres says, wherever that is found out, and the connection goes 
   expect(await submit({ ...unbound, values: ['a'] })).toEqual([{ text: 'a' }]);
 });
 
-it('after rows have come, an error is all that is told', async () => {
+it('an error after the first rows fails the statement, and the rows are dropped', async () => {
   const text = 'select 1 / (3 - n) as share from generate_series(1, 5) n';
   await expect(submit({ text, values: [] })).rejects.toMatchObject({ code: '22012' });
   expect(await submit(numbers('numbers', 1))).toEqual(rows(1));
 });
 
-it('a kept statement whose columns have changed fails, and never gives them other names', async () => {
+it('a named statement fails after its columns have changed and never returns wrong names', async () => {
   await client.query('create temporary table t (a int)');
   await client.query('insert into t values (1)');
   const all = { name: 'all', text: 'select * from t', values: [] };
@@ -143,7 +143,7 @@ it('a kept statement whose columns have changed fails, and never gives them othe
   await expect(submit(all)).rejects.toMatchObject({ code: '0A000' });
 });
 
-it('what cannot be read fails the statement, and nothing else', async () => {
+it('a parser that throws fails only its own statement', async () => {
   pg.types.setTypeParser(pg.types.builtins.MONEY, () => {
     throw new SyntaxError('not read');
   });
@@ -151,7 +151,7 @@ it('what cannot be read fails the statement, and nothing else', async () => {
   expect(await submit(numbers('numbers', 1))).toEqual(rows(1));
 });
 
-it('a connection that breaks fails what is under way and what waits', async () => {
+it('a broken connection fails the running statement and the waiting one', async () => {
   const sleeping = submit({ text: 'select pg_sleep(60)', values: [] });
   const waiting = submit(numbers('numbers', 1));
   const both = Promise.allSettled([sleeping, waiting]);
