@@ -23,13 +23,15 @@ const LIMITS: StoreLimits = {
   examinedMax: 12,
 };
 
-/** From a reservation until nothing can write to its key. */
-const SETTLING = LIMITS.urlSeconds + LIMITS.longestUploadSeconds;
+/**
+ * A file is purgeable this many seconds after it was reserved: its URL has expired, and a late PUT has ended.
+ */
+const PURGEABLE_AFTER = LIMITS.urlSeconds + LIMITS.longestUploadSeconds;
 
-/** How long the sweeper leaves alone what has just changed. */
+/** The sweeper handles a row at the earliest this many seconds after its last change. */
 const FIRST_PAUSE = 30;
 
-/** 5 TiB, the largest object of S3: past what 32 bits and a float4 hold. */
+/** 5 TiB, the largest object of S3. It does not fit into 32 bits, nor exactly into a float4. */
 const LARGEST = 5 * 1024 ** 4;
 
 const PAST = new Date('2024-05-06T07:08:09.123Z');
@@ -66,7 +68,7 @@ const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
   ...over,
 });
 
-/** Every sentence on `FileStore` (src/files/ports.ts), as a test. */
+/** Tests every promise of the port `FileStore` (src/files/ports.ts). */
 export function fileStoreContract(name: string, open: (limits: StoreLimits) => Promise<OpenStore>): void {
   describe(name, () => {
     let opened: OpenStore;
@@ -87,7 +89,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       expect(rows, 'a transaction was left open').toEqual([]);
     });
 
-    /** The row past the store, with its times in seconds from now. */
+    /** Reads the row without the store. The times are seconds from now. */
     async function row({ userId, s3Key }: FileRef): Promise<Row | undefined> {
       const { rows } = await opened.pool.query<Row>(
         `select state, filename, mime_type, size::float8 as size, lost, sweep_attempts, pending_slot,
@@ -99,7 +101,10 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       return rows[0];
     }
 
-    /** Every column of every row, and by which transaction it was written. */
+    /**
+     * Every column of every row, and the transaction that wrote the row (`xmin`), which shows a write without
+     * changes.
+     */
     async function everything(userId?: string): Promise<unknown[]> {
       const { rows } = await opened.pool.query(
         'select *, xmin::text from files where $1::text is null or user_id = $1 order by user_id, s3_key',
@@ -130,7 +135,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       return file;
     }
 
-    /** READY, and its last look no longer believed. */
+    /** A READY file whose last verification is older than the verification TTL. */
     async function stale(filename: string, over?: Named): Promise<ReadyFile> {
       await ready(filename, over);
       await opened.shiftTime(LIMITS.verificationTtlSeconds + 1);
@@ -151,30 +156,30 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       return file;
     }
 
-    it('does nothing when the deadline has passed, whatever it is asked for', async () => {
+    it('every method throws DeadlineExceededError and changes nothing when the deadline has passed', async () => {
       const { port } = opened;
       const file = await ready('ready.pdf');
       const asked = await pending('pending.pdf');
-      await opened.shiftTime(SETTLING + 1);
+      await opened.shiftTime(PURGEABLE_AFTER + 1);
       const before = await everything();
-      const spent = Date.now();
+      const passed = Date.now();
       const calls: Record<keyof FileStore, Promise<unknown>> = {
-        reserve: port.reserve(intent('new.pdf'), spent),
-        updateIntent: port.updateIntent(intent('pending.pdf', { size: 9 }), spent),
-        find: port.find(file, spent),
-        list: port.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9, spent),
-        markReady: port.markReady(asked, seen(), spent),
-        markLost: port.markLost(file, spent),
-        markDeleted: port.markDeleted(file, spent),
-        leaseDue: port.leaseDue(9, 60, spent),
-        reschedule: port.reschedule(asked, spent),
-        purge: port.purge(asked, spent),
-        expireUpload: port.expireUpload(asked, spent),
-        clearSweep: port.clearSweep(file, spent),
-        findUpload: port.findUpload(asked, spent),
-        renewUpload: port.renewUpload(asked, spent),
-        setUploadId: port.setUploadId(asked, 'id', undefined, spent),
-        oldestOverdueSeconds: port.oldestOverdueSeconds(spent),
+        reserve: port.reserve(intent('new.pdf'), passed),
+        updateIntent: port.updateIntent(intent('pending.pdf', { size: 9 }), passed),
+        find: port.find(file, passed),
+        list: port.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9, passed),
+        markReady: port.markReady(asked, seen(), passed),
+        markLost: port.markLost(file, passed),
+        markDeleted: port.markDeleted(file, passed),
+        leaseDue: port.leaseDue(9, 60, passed),
+        reschedule: port.reschedule(asked, passed),
+        purge: port.purge(asked, passed),
+        expireUpload: port.expireUpload(asked, passed),
+        clearSweep: port.clearSweep(file, passed),
+        findUpload: port.findUpload(asked, passed),
+        renewUpload: port.renewUpload(asked, passed),
+        setUploadId: port.setUploadId(asked, 'id', undefined, passed),
+        oldestOverdueSeconds: port.oldestOverdueSeconds(passed),
       };
       for (const [name, call] of Object.entries(calls)) {
         await expect(call, name).rejects.toBeInstanceOf(DeadlineExceededError);
@@ -183,7 +188,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     describe('reserve', () => {
-      it('makes a PENDING file of the intent', async () => {
+      it('creates a PENDING file from the intent', async () => {
         const asked = intent('x.pdf');
         const { fingerprint, ...named } = asked;
         expect(await store.reserve(asked)).toEqual({
@@ -217,14 +222,14 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         },
       );
 
-      it('answers the live file of this content, under the name and key that it has', async () => {
+      it('returns the live file with this content under its own name and key', async () => {
         const first = await pending('x.pdf', { content: 'same' });
         const again = await store.reserve(intent('y.pdf', { content: 'same', size: 9, mimeType: 'a/b' }));
         expect(again).toEqual({ created: false, file: first });
         expect(await liveRows()).toEqual(['ada_x.pdf']);
       });
 
-      it('answers a lost one as lost, so that S3 is asked', async () => {
+      it('returns a lost file as lost, so that the caller verifies it in S3', async () => {
         const file = await lost('x.pdf');
         expect(await store.reserve(intent('x.pdf'))).toMatchObject({
           created: false,
@@ -232,7 +237,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         });
       });
 
-      it('starts the life of a PENDING one’s URLs anew, and its pauses', async () => {
+      it('renews the URL lifetime and the sweeper’s pauses of a PENDING file', async () => {
         const file = await pending('x.pdf');
         for (let i = 0; i < 3; i++) await store.reschedule(file);
         await opened.shiftTime(3_000);
@@ -245,15 +250,15 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         });
       });
 
-      it('never shortens the life of URLs that are out', async () => {
+      it('never shortens the lifetime of existing URLs', async () => {
         const file = await pending('x.pdf');
-        // A release with longer ones signed them.
+        // As if a release with longer lifetimes had signed the URLs.
         await opened.shiftTime(-5 * HOUR);
         await store.reserve(intent('x.pdf'));
         expect(await row(file)).toMatchObject({ url_end: about(6 * HOUR) });
       });
 
-      it('leaves a READY one as it is, unwritten, and tells whether it is trusted', async () => {
+      it('returns a READY file without writing its row, and whether it is fresh', async () => {
         const file = await ready('x.pdf');
         const before = await everything();
         expect(await store.reserve(intent('y.pdf', { content: 'x.pdf' }))).toEqual({ created: false, file });
@@ -266,7 +271,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         });
       });
 
-      it('is by user: the same key and content are another file of another user', async () => {
+      it('gives each user a file of their own for the same key and content', async () => {
         const mine = await ready('x.pdf', { s3Key: 'key' });
         const theirs = await store.reserve(intent('x.pdf', { s3Key: 'key', userId: 'bob' }));
         expect(theirs).toMatchObject({ created: true, file: { userId: 'bob', state: 'pending' } });
@@ -279,28 +284,28 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         ['a lost file', lost],
         ['a tombstone', deleted],
       ];
-      it.each(occupants)('refuses a key that %s of other content has, and does nothing', async (_, make) => {
+      it.each(occupants)('refuses the key of %s with other content and changes nothing', async (_, make) => {
         await make('x.pdf', { content: 'one' });
         const before = await everything();
         expect(await store.reserve(intent('x.pdf', { content: 'other' }))).toEqual({ refused: 'key taken' });
         expect(await everything()).toEqual(before);
-        // Another key will do.
+        // Another key is accepted.
         const other = intent('x.pdf', { content: 'other', s3Key: 'ada_x~1.pdf' });
         expect(await store.reserve(other)).toMatchObject({ created: true, file: { s3Key: 'ada_x~1.pdf' } });
       });
 
-      it('gives a deleted content a new key, never the tombstone’s', async () => {
+      it('never gives the key of a tombstone to deleted content that is uploaded again', async () => {
         await deleted('x.pdf');
         expect(await store.reserve(intent('x.pdf'))).toEqual({ refused: 'key taken' });
         expect(await store.reserve(intent('x.pdf', { s3Key: 'ada_x~1.pdf' }))).toMatchObject({
           created: true,
           file: { s3Key: 'ada_x~1.pdf' },
         });
-        // The tombstone is not in the way of a third.
+        // The tombstone does not hide the new file from the next reserve.
         expect(await store.reserve(intent('x.pdf'))).toMatchObject({ file: { s3Key: 'ada_x~1.pdf' } });
       });
 
-      it('makes one file of one content, however many ask at once', async () => {
+      it('creates one file when 40 calls reserve the same content at once', async () => {
         for (let round = 0; round < 5; round++) {
           const outcomes = await Promise.all(
             Array.from({ length: 40 }, (_, i) =>
@@ -310,14 +315,14 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           const keys = new Set(filesOf(outcomes).map(({ s3Key }) => s3Key));
           expect(keys.size).toBe(1);
           expect(outcomes.filter((one) => one.refused === undefined && one.created)).toHaveLength(1);
-          // A competitor's row can be waited for and not be seen: then trying again finds it.
+          // A statement may wait for the row of a concurrent call and still not see it. A retry finds the row.
           const refused = new Set(outcomes.flatMap(({ refused = [] }) => refused));
           expect([...refused].filter((why) => why !== 'raced')).toEqual([]);
           expect(await liveRows()).toHaveLength(round + 1);
         }
       });
 
-      it('gives one key to one content, however many want it at once', async () => {
+      it('gives a key to one of 40 contents that are reserved under it at once', async () => {
         const outcomes = await Promise.all(
           Array.from({ length: 40 }, (_, i) =>
             store.reserve(intent('x.pdf', { content: `${i}`, userId: 'ada' })),
@@ -327,7 +332,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(outcomes.filter(({ refused }) => refused === 'key taken')).toHaveLength(39);
       });
 
-      it('answers a file that is there, or a refusal, while others delete it and make it again', async () => {
+      it('returns an existing file or a refusal while other calls delete and create the file', async () => {
         let key = 0;
         const creating = async () => {
           for (let i = 0; i < 30; i++) {
@@ -339,8 +344,8 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const deleting = async () => {
           for (let i = 0; i < 30; i++) {
             for (const s3Key of await liveRows()) await store.markDeleted({ userId: 'ada', s3Key });
-            // Or else the cancelled ones come to be as many as may be pending. Row by row in one order: the store
-            // releases several slots at once, and two statements that do so in different orders wait for each other.
+            // Otherwise the cancelled uploads would reach the cap on pending uploads. The rows are locked in one order, and
+            // locked ones are skipped: the store releases several slots at once, and could wait for this statement.
             await opened.pool.query(
               `update files set url_expire_at = now() where s3_key in
                  (select s3_key from files where state = 'deleted' order by s3_key for update skip locked)`,
@@ -364,14 +369,14 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       }
       const first = intent('0');
 
-      it('refuses what goes beyond, and has then done nothing', async () => {
+      it('refuses an upload beyond the cap and changes nothing', async () => {
         await fillUp();
         const before = await everything();
         expect(await oneMore()).toEqual(tooMany);
         expect(await everything()).toEqual(before);
       });
 
-      it('is of one user: neither slots nor keys nor contents of another count', async () => {
+      it('counts neither slots nor keys nor contents of other users', async () => {
         await fillUp();
         await pending('theirs', { userId: 'cyd', s3Key: 'key' });
         await fillUp('bob');
@@ -380,7 +385,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         }
       });
 
-      it('does not stand in the way of what is pending already, nor of what is there', async () => {
+      it('does not refuse files that are pending or READY already', async () => {
         await ready('there');
         await fillUp();
         expect(await store.reserve(first)).toMatchObject({ created: false });
@@ -388,7 +393,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await oneMore()).toEqual(tooMany);
       });
 
-      it('says of a taken key that it is taken, first of all', async () => {
+      it('reports a taken key before a reached cap', async () => {
         await fillUp();
         expect(await store.reserve(intent('0', { content: 'other' }))).toEqual({ refused: 'key taken' });
       });
@@ -396,17 +401,17 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it.each<[string, () => Promise<unknown>]>([
         ['is uploaded', () => store.markReady(first, seen())],
         [
-          'has no living URL any more',
+          'has no valid URL any more',
           () => opened.pool.query(`update files set url_expire_at = now() where filename = '0'`),
         ],
-      ])('makes room for one when one %s', async (_, free) => {
+      ])('allows one more upload when a pending one %s', async (_, free) => {
         await fillUp();
         await free();
         expect(await oneMore()).toMatchObject({ created: true });
         expect(await store.reserve(intent('and another'))).toEqual(tooMany);
       });
 
-      it('counts one that is cancelled until its URL has expired, so that creates and deletes in a loop meet it', async () => {
+      it('counts a cancelled upload until its URL has expired, so that a loop of creates and deletes reaches the cap', async () => {
         for (let i = 0; i < CAP; i++) {
           expect(await store.markDeleted(await pending(`${i}`))).toBeDefined();
         }
@@ -420,7 +425,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await oneMore()).toEqual(tooMany);
       });
 
-      it('does not count what was uploaded before it was deleted, nor what had expired', async () => {
+      it('does not count deleted files that were READY or whose URL had expired', async () => {
         for (let i = 0; i < CAP; i++) await store.markDeleted(await ready(`${i}`));
         const files = await fillUp('bob');
         await opened.shiftTime(LIMITS.urlSeconds + 1);
@@ -430,7 +435,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         }
       });
 
-      it('counts one whose URL had died when it is asked for again, and has to have room for it', async () => {
+      it('needs a free slot to renew an upload whose URL has expired', async () => {
         await fillUp();
         await opened.pool.query(`update files set url_expire_at = now() where filename = '0'`);
         await oneMore();
@@ -440,7 +445,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.reserve(intent('and another'))).toEqual(tooMany);
       });
 
-      it('does not count a lost file until it is asked for', async () => {
+      it('does not count a lost file until it is reserved again', async () => {
         await lost('lost');
         await fillUp();
         expect(await store.reserve(intent('lost'))).toEqual(tooMany);
@@ -449,7 +454,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await oneMore()).toEqual(tooMany);
       });
 
-      it('is reached exactly, however many ask at once', async () => {
+      it('is reached exactly by concurrent calls', async () => {
         const persist = async (wanted: UploadIntent): Promise<Reservation> => {
           for (;;) {
             const outcome = await store.reserve(wanted);
@@ -463,7 +468,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(outcomes.filter(({ refused }) => refused === 'too many pending')).toHaveLength(2 * CAP);
       });
 
-      it('never stands in the way of a file that a competitor has just made, in the last slot', async () => {
+      it('never refuses a file that a concurrent call has just created in the last slot', async () => {
         for (let i = 1; i < CAP; i++) await pending(`${i}`);
         const outcomes = await Promise.all(
           Array.from({ length: 30 }, (_, i) => store.reserve(intent('last', { s3Key: `ada_last~${i}` }))),
@@ -473,7 +478,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await liveRows()).toHaveLength(CAP);
       });
 
-      it('is kept while files without a slot are asked for again, all at once', async () => {
+      it('is not exceeded when files without a slot are reserved again at once', async () => {
         await fillUp();
         await opened.shiftTime(LIMITS.urlSeconds + 1);
         for (let i = 0; i < CAP / 2; i++) await pending(`new ${i}`);
@@ -489,7 +494,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     describe('updateIntent', () => {
       const newer = intent('newer.pdf', { s3Key: 'ada_x.pdf', mimeType: 'image/png', size: LARGEST });
 
-      it('gives a PENDING file the intent’s name, type and size', async () => {
+      it('sets the name, type and size of a PENDING file', async () => {
         const before = await pending('x.pdf');
         await store.updateIntent(newer);
         const { filename, mimeType, size } = newer;
@@ -498,7 +503,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect((await store.find(newer))?.size).toBeUndefined();
       });
 
-      it('ends that a file is lost: it is waited for again', async () => {
+      it('makes a lost file an ordinary PENDING one', async () => {
         await lost('x.pdf');
         await store.updateIntent(newer);
         expect(await store.find(newer)).toMatchObject({ state: 'pending', lost: false });
@@ -507,7 +512,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       it.each<[string, () => Promise<unknown>]>([
         ['READY', () => ready('x.pdf')],
         ['deleted', () => deleted('x.pdf')],
-        ['not there', async () => undefined],
+        ['unknown', async () => undefined],
       ])('changes nothing when it is %s', async (_, make) => {
         await make();
         const before = await everything();
@@ -517,7 +522,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     describe('find', () => {
-      it('answers a PENDING file, a READY one, and how far that is trusted', async () => {
+      it('returns a PENDING file, a READY file, and whether it is fresh', async () => {
         const waiting = await pending('x.pdf');
         expect(await store.find(waiting)).toEqual(waiting);
         const file = await ready('x.pdf');
@@ -528,7 +533,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.find(file)).toMatchObject({ isFresh: false });
       });
 
-      it('answers nothing for a deleted file, and for none', async () => {
+      it('returns undefined for a deleted file and for an unknown key', async () => {
         expect(await store.find(await deleted('x.pdf'))).toBeUndefined();
         expect(await store.find({ userId: 'ada', s3Key: 'none' })).toBeUndefined();
       });
@@ -561,7 +566,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
 
       const at = (ms: number) => new Date(PAST.getTime() + ms);
 
-      it('is newest first, by S3’s time and then by key, byte by byte', async () => {
+      it('orders files by S3’s time and then by the bytes of the key, newest first', async () => {
         await ready('b', { lastModified: at(0) });
         await ready('a', { lastModified: at(1) });
         await ready('B', { lastModified: at(0) });
@@ -570,14 +575,14 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await pages(100)).toEqual([['ada_a', 'ada_é', 'ada_b', 'ada_B', 'ada_c']]);
       });
 
-      it('gives whole READY files', async () => {
+      it('returns READY files with all fields', async () => {
         const file = await ready('x.pdf');
         await pending('y.pdf');
         expect(await store.list(all, 0)).toEqual({ ready: [file], pending: [], examinedTo: undefined });
       });
 
-      it('pages strictly behind a file: none twice, none left out, also of one millisecond', async () => {
-        // In an order that is neither of time nor of key.
+      it('pages return each file once, also files of the same millisecond', async () => {
+        // Created in an order that is neither the order of times nor of keys.
         for (const i of [7, 2, 11, 0, 5, 9, 3, 1, 8, 4, 10, 6]) {
           await ready(`${i}`, { lastModified: at(Math.floor(i / 5)) });
         }
@@ -590,36 +595,36 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         }
       });
 
-      it('keeps its place while files come and go between the pages', async () => {
+      it('pages stay consistent while files are added and deleted between them', async () => {
         for (let i = 0; i < 10; i++) await ready(`${i}`, { lastModified: at(i) });
         const listed = await pages(2, async (page) => {
           await ready(`newer ${page}`, { lastModified: at(100 + page) });
-          // The very file behind which the next page begins.
+          // Deletes the file after which the next page begins.
           await store.markDeleted({ userId: 'ada', s3Key: `ada_${10 - 2 * page}` });
         });
         expect(listed.flat()).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((i) => `ada_${i}`));
       });
 
-      it('begins behind any position, whether a file has it or not', async () => {
+      it('starts after any position, also one that no file has', async () => {
         for (let i = 0; i < 4; i++) await ready(`${i}`, { lastModified: at(i) });
-        const behind = async (lastModified: Date, s3Key: string) =>
+        const listAfter = async (lastModified: Date, s3Key: string) =>
           (await store.list({ ...all, after: { lastModified, s3Key } }, 0)).ready.map(
             ({ filename }) => filename,
           );
-        expect(await behind(at(2), '')).toEqual(['1', '0']);
-        expect(await behind(at(2), 'zzz')).toEqual(['2', '1', '0']);
-        expect(await behind(at(-1), 'zzz')).toEqual([]);
-        expect(await behind(new Date(8.64e15), 'zzz')).toEqual(['3', '2', '1', '0']);
+        expect(await listAfter(at(2), '')).toEqual(['1', '0']);
+        expect(await listAfter(at(2), 'zzz')).toEqual(['2', '1', '0']);
+        expect(await listAfter(at(-1), 'zzz')).toEqual([]);
+        expect(await listAfter(new Date(8.64e15), 'zzz')).toEqual(['3', '2', '1', '0']);
       });
 
-      it('shows no deleted and no lost file, and none of another user', async () => {
+      it('returns no deleted file, no lost file and no file of another user', async () => {
         await store.markDeleted(await ready('x.pdf'));
         await lost('y.pdf');
         await ready('z.pdf', { userId: 'bob' });
         expect((await store.list(all, 0)).ready).toEqual([]);
       });
 
-      it('takes a prefix as it is, in the pages and of what is pending', async () => {
+      it('compares the prefix literally, for READY and for pending files', async () => {
         const names = ['a%b', 'a_b', 'aXb', 'a\\b', 'A', 'ä', 'a'];
         for (const [i, filename] of names.entries()) {
           await ready(filename, { s3Key: `ada_${i}`, lastModified: at(names.length - i) });
@@ -662,7 +667,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const EXAMINED = LIMITS.examinedMax ?? 0;
         const rare = { ...all, filenamePrefix: 'rare' };
 
-        it('examines so many files, and goes on behind them until all are found', async () => {
+        it('examines at most examinedMax files per page, and further pages find the rest', async () => {
           for (let i = 0; i < 3 * EXAMINED + 2; i++)
             await ready(`common ${i}`, { lastModified: at(100 - i) });
           await ready('rare 1', { lastModified: at(100 - EXAMINED) });
@@ -677,7 +682,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           expect(found).toEqual([[], ['rare 1'], [], ['rare 2']]);
         });
 
-        it('says where it stopped only where it stopped before the end, and the page is not full', async () => {
+        it('returns examinedTo only if it stopped before the end and the page is not full', async () => {
           for (let i = 0; i < EXAMINED - 1; i++) await ready(`common ${i}`, { lastModified: at(-i) });
           expect(await store.list(rare, 0)).toEqual({ ready: [], pending: [], examinedTo: undefined });
           const last = await ready('rare', { lastModified: at(-EXAMINED) });
@@ -686,14 +691,14 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
             ready: [last],
             examinedTo: { lastModified, s3Key },
           });
-          const { ready: behind, examinedTo } = await store.list({ ...rare, after: last }, 0);
-          expect({ behind, examinedTo }).toEqual({ behind: [], examinedTo: undefined });
+          const { ready: rest, examinedTo } = await store.list({ ...rare, after: last }, 0);
+          expect({ rest, examinedTo }).toEqual({ rest: [], examinedTo: undefined });
           const full = await store.list({ ...all, filenamePrefix: 'common', limit: 3 }, 0);
           expect(full.ready).toHaveLength(3);
           expect(full.examinedTo).toBeUndefined();
         });
 
-        it('is not held up by the PENDING ones, nor by files of others', async () => {
+        it('counts neither pending files nor files of others as examined', async () => {
           for (let i = 0; i < EXAMINED; i++) await ready(`theirs ${i}`, { userId: 'bob' });
           for (let i = 0; i < 5; i++) await pending(`waiting ${i}`);
           await ready('rare');
@@ -702,7 +707,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         });
       });
 
-      it('brings on the first page the newest PENDING files, so many as asked for', async () => {
+      it('returns the newest PENDING files up to pendingLimit, on the first page only', async () => {
         await ready('there');
         await pending('theirs', { userId: 'bob' });
         for (let i = 0; i < 4; i++) {
@@ -721,7 +726,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     describe('markReady', () => {
-      it('makes a PENDING file READY, with the size, type and time that S3 says', async () => {
+      it('makes a PENDING file READY with the size, type and time from S3', async () => {
         const waiting = await pending('x.pdf');
         const { lastModified, etag, size, mimeType } = seen({ size: LARGEST });
         const { lost: _, ...facts } = waiting;
@@ -732,7 +737,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await row(waiting)).toMatchObject({ due: null, pending_slot: null });
       });
 
-      it('trusts a READY file anew and keeps its time', async () => {
+      it('makes a stale READY file fresh and keeps its time', async () => {
         const before = await stale('x.pdf');
         expect(before.isFresh).toBe(false);
         const later = seen({ lastModified: new Date(), size: 8, etag: 'another', mimeType: 'b/c' });
@@ -749,7 +754,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.find(before)).toEqual(file);
       });
 
-      it('finds a lost file again, with the time that S3 says now', async () => {
+      it('makes a lost file READY with S3’s new time', async () => {
         const before = await lost('x.pdf');
         const lastModified = new Date('2025-01-01T00:00:00Z');
         expect(await store.markReady(before, seen({ lastModified }))).toMatchObject({ lastModified });
@@ -758,7 +763,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.find(before)).toMatchObject({ state: 'pending', lost: true });
       });
 
-      it('answers undefined when it was deleted, and leaves it so', async () => {
+      it('returns undefined for a deleted or unknown file and changes nothing', async () => {
         const file = await deleted('x.pdf');
         const before = await everything();
         expect(await store.markReady(file, seen())).toBeUndefined();
@@ -766,7 +771,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await everything()).toEqual(before);
       });
 
-      it('against a delete at the same time: deleted in the end, whoever was first', async () => {
+      it('a concurrent markReady and markDeleted leave the file deleted in either order', async () => {
         for (let i = 0; i < 20; i++) {
           const file = await pending(`${i}`);
           await Promise.all([store.markReady(file, seen()), store.markDeleted(file)]);
@@ -776,18 +781,18 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     describe('markLost', () => {
-      it('makes a READY file PENDING and lost, under its key, until it is settled', async () => {
+      it('makes a READY file PENDING and lost under its key until it is purgeable', async () => {
         const before = await stale('x.pdf');
         await store.markLost(before);
         const { isFresh: _, verifiedAt: __, lastModified: ___, etag: ____, ...facts } = before;
         expect(await store.find(before)).toEqual({ ...facts, state: 'pending', lost: true });
         expect(await row(before)).toMatchObject({ due: about(FIRST_PAUSE), sweep_attempts: 0 });
         expect(await store.purge(before)).toBe(false);
-        await opened.shiftTime(SETTLING);
+        await opened.shiftTime(PURGEABLE_AFTER);
         expect(await store.purge(before)).toBe(true);
       });
 
-      it('keeps it as long as an upload asked for just now, however old it is', async () => {
+      it('keeps an old file for longestUploadSeconds from now', async () => {
         await ready('x.pdf');
         await opened.shiftTime(300 * DAY);
         const file = (await store.find(intent('x.pdf'))) as ReadyFile;
@@ -798,18 +803,18 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.purge(file)).toBe(true);
       });
 
-      it('changes nothing when a younger look has found it', async () => {
+      it('changes nothing after a later verification has found the object', async () => {
         const before = await stale('x.pdf');
         const found = await store.markReady(before, seen());
         await store.markLost(before);
         expect(await store.find(before)).toEqual(found);
-        // Nor when that look, too, has aged: it was younger all the same.
+        // Also when the later verification has become stale: it is still later than the caller's.
         await opened.pool.query('select pg_sleep(0.01)');
         await store.markLost(before);
         expect(await store.find(before)).toEqual(found);
       });
 
-      it('changes nothing that is not READY any more', async () => {
+      it('changes no file that is PENDING or deleted', async () => {
         const file = await stale('x.pdf');
         await store.markLost(file);
         await store.updateIntent(intent('x.pdf'));
@@ -828,7 +833,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         ['PENDING', pending],
         ['READY', ready],
         ['lost', lost],
-      ])('takes a %s file from its user at once; again, there is no such file', async (_, make) => {
+      ])('hides a %s file from its user at once, and a second call returns undefined', async (_, make) => {
         const file = await make('x.pdf', {});
         const { userId, s3Key } = file;
         expect(await store.markDeleted(file)).toEqual({ userId, s3Key, isMultipart: false });
@@ -845,20 +850,20 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await everything()).toEqual(before);
       });
 
-      it('is false where there is no file', async () => {
+      it('returns undefined for an unknown file', async () => {
         expect(await store.markDeleted({ userId: 'ada', s3Key: 'none' })).toBeUndefined();
       });
 
-      it('is true for one of many at once', async () => {
+      it('succeeds for one of ten concurrent calls', async () => {
         const file = await ready('x.pdf');
         const answers = await Promise.all(Array.from({ length: 10 }, () => store.markDeleted(file)));
         expect(answers.filter(Boolean)).toHaveLength(1);
       });
 
-      it('leaves a tombstone that keeps the key until it is settled', async () => {
+      it('leaves a tombstone that keeps the key until it is purgeable', async () => {
         const file = await ready('x.pdf');
         await store.markDeleted(file);
-        await opened.shiftTime(SETTLING - 10);
+        await opened.shiftTime(PURGEABLE_AFTER - 10);
         expect(await store.purge(file)).toBe(false);
         expect(await store.reserve(intent('x.pdf'))).toEqual({ refused: 'key taken' });
         await opened.shiftTime(20);
@@ -871,7 +876,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       const names = (due: DueFile[]) =>
         due.map((one) => (one.state === 'deleted' ? one.ref : one.file).s3Key).sort();
 
-      it('answers rows whose time has come, of any user, and never a READY one', async () => {
+      it('returns due rows of any user, and no READY row', async () => {
         const waiting = await pending('x.pdf', { size: LARGEST });
         const gone = await deleted('y.pdf', { userId: 'bob' });
         await ready('z.pdf');
@@ -892,11 +897,11 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         });
       });
 
-      it('tells a lost file, and what is purgeable', async () => {
+      it('returns whether a file is lost and whether a row is purgeable', async () => {
         await lost('lost.pdf');
         await pending('x.pdf');
         await deleted('y.pdf');
-        await opened.shiftTime(SETTLING);
+        await opened.shiftTime(PURGEABLE_AFTER);
         await pending('young.pdf');
         await opened.shiftTime(FIRST_PAUSE + 1);
         const due = await store.leaseDue(10, 60);
@@ -908,7 +913,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         }
       });
 
-      it('gives no row out twice before its lease has passed, and then again', async () => {
+      it('returns a leased row again only after its lease has expired', async () => {
         await pending('x.pdf');
         await opened.shiftTime(FIRST_PAUSE + 1);
         expect(await store.leaseDue(10, 60)).toHaveLength(1);
@@ -919,7 +924,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.leaseDue(10, 60)).toHaveLength(1);
       });
 
-      it('takes at most `limit`, of a user those first that have waited longest', async () => {
+      it('returns at most `limit` rows, those of a user in the order in which they came due', async () => {
         for (const i of [6, 1, 4, 0, 7, 3, 5, 2]) {
           await pending(`${i}`);
           await opened.pool.query(
@@ -933,19 +938,19 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(names(await store.leaseDue(9, 600))).toEqual(['ada_6', 'ada_7']);
       });
 
-      it('goes round the users, where not all of it can be claimed at once', async () => {
+      it('serves all users in turn when more rows are due than one lease holds', async () => {
         for (const userId of ['d', 'b', 'a', 'c']) {
           for (let i = 0; i < 3; i++) await pending(`${i}`, { userId });
         }
         await opened.shiftTime(FIRST_PAUSE + 1);
         const users = async (limit: number) => names(await store.leaseDue(limit, 600)).map(([user]) => user);
-        // Others of this file have left the round somewhere.
+        // Other tests of this file have left the round at any user.
         const twice = [...(await users(4)), ...(await users(4))];
         expect(new Set(twice)).toEqual(new Set('abcd'));
         expect(await users(9)).toHaveLength(4);
       });
 
-      it('passes over a row that another is writing, and does not wait for it', async () => {
+      it('skips a row that another transaction has locked', async () => {
         const busy = await pending('busy');
         await pending('free');
         await opened.shiftTime(FIRST_PAUSE + 1);
@@ -958,7 +963,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(names(await store.leaseDue(10, 60))).toEqual(['ada_busy']);
       });
 
-      it('gives each row to one of many sweepers at once', async () => {
+      it('gives each row to one of six concurrent sweepers', async () => {
         await opened.pool.query(`
           insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
           select 'user ' || i % 7, 'key ' || i, 'pending', i, '', decode(md5(i::text), 'hex'), now(), now() - i * interval '1 s'
@@ -968,19 +973,20 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           for (let misses = 0; misses < 2; ) {
             const due = await store.leaseDue(10, 600);
             mine.push(...names(due));
-            // What the others hold at this moment is passed over: nothing once is not nothing left.
+            // Rows that other sweepers lock are skipped, so one empty lease does not mean that no rows are
+            // left.
             if (due.length === 0) misses += 1;
           }
           return mine;
         };
-        const claimed = (await Promise.all(Array.from({ length: 6 }, sweep))).flat();
-        expect(claimed).toHaveLength(300);
-        expect(new Set(claimed).size).toBe(300);
+        const leased = (await Promise.all(Array.from({ length: 6 }, sweep))).flat();
+        expect(leased).toHaveLength(300);
+        expect(new Set(leased).size).toBe(300);
       });
     });
 
     describe('reschedule', () => {
-      it('lets a row come due again after a pause that grows, and at the latest when it settles', async () => {
+      it('reschedules with growing pauses, and at the latest for the time when the row is purgeable', async () => {
         const file = await pending('x.pdf');
         const pauses = [];
         for (let i = 0; i < 7; i++) {
@@ -988,23 +994,23 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           pauses.push(Math.round((await row(file))?.due ?? -1));
         }
         expect(pauses).toEqual([120, 480, 1_920, 7_680, 30_720, DAY, DAY].map(about));
-        await opened.shiftTime(SETTLING);
+        await opened.shiftTime(PURGEABLE_AFTER);
         const [due] = await store.leaseDue(1, 60);
         expect(due).toMatchObject({ purgeable: true });
       });
 
-      it('comes due when it settles to the very moment, so that this look is the last', async () => {
+      it('reschedules exactly for the time when the row is purgeable, so that this sweep is the last', async () => {
         const file = await deleted('x.pdf');
-        await opened.shiftTime(SETTLING - 5);
+        await opened.shiftTime(PURGEABLE_AFTER - 5);
         for (let i = 0; i < 4; i++) await store.reschedule(file);
         expect(await row(file)).toMatchObject({ due: about(5) });
         await opened.shiftTime(6);
         expect(await store.leaseDue(1, 60)).toMatchObject([{ purgeable: true }]);
       });
 
-      it('lets a settled row, too, wait longer each time, and a day at most', async () => {
+      it('reschedules a purgeable row with growing pauses of at most a day', async () => {
         const file = await pending('x.pdf');
-        await opened.shiftTime(SETTLING + 1);
+        await opened.shiftTime(PURGEABLE_AFTER + 1);
         const pauses = [];
         for (let i = 0; i < 30; i++) {
           await store.reschedule(file);
@@ -1014,7 +1020,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(pauses.at(-1)).toEqual(about(DAY));
       });
 
-      it('changes nothing where nothing is due: a READY file, or none', async () => {
+      it('changes nothing for a READY file or an unknown key', async () => {
         const file = await ready('x.pdf');
         const before = await everything();
         await store.reschedule(file);
@@ -1028,7 +1034,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         ['PENDING', pending],
         ['lost', lost],
         ['DELETED', deleted],
-      ])('forgets a %s row when it is settled, and not before', async (_, make) => {
+      ])('removes a %s row when it is purgeable, and not before', async (_, make) => {
         const file = await make('x.pdf', {});
         await opened.shiftTime(LIMITS.longestUploadSeconds - 10);
         expect(await store.purge(file)).toBe(false);
@@ -1039,16 +1045,16 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.purge(file)).toBe(false);
       });
 
-      it('leaves what is READY, however old', async () => {
+      it('keeps a READY file of any age', async () => {
         const file = await ready('x.pdf');
         await opened.shiftTime(300 * DAY);
         expect(await store.purge(file)).toBe(false);
         expect(await store.find(file)).toBeDefined();
       });
 
-      it('leaves what was asked for again since it settled', async () => {
+      it('keeps a purgeable file that was reserved again', async () => {
         const file = await pending('x.pdf');
-        await opened.shiftTime(SETTLING + 1);
+        await opened.shiftTime(PURGEABLE_AFTER + 1);
         await store.reserve(intent('x.pdf'));
         expect(await store.purge(file)).toBe(false);
         expect(await store.find(file)).toBeDefined();
@@ -1056,7 +1062,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     describe('oldestOverdueSeconds', () => {
-      it('is by how much the oldest due row is late, of any user, and 0 when none is', async () => {
+      it('returns how late the oldest due row of any user is, and 0 if no row is due', async () => {
         expect(await store.oldestOverdueSeconds()).toBe(0);
         await ready('there');
         await pending('x.pdf', { userId: 'bob' });
@@ -1071,7 +1077,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     describe('another user', () => {
-      /** Ada's rows: one in each state, each as open to change as it can be. */
+      /** Creates a row of Ada in each state, each old enough that every method could change it. */
       async function adasRows() {
         const files = {
           pending: await pending('pending'),
@@ -1079,7 +1085,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           lost: await lost('lost'),
           deleted: await deleted('deleted'),
         };
-        await opened.shiftTime(SETTLING + 1);
+        await opened.shiftTime(PURGEABLE_AFTER + 1);
         const there = (await store.find(files.ready)) as ReadyFile;
         return Object.values({ ...files, ready: there });
       }
@@ -1096,33 +1102,36 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         reschedule: (theirs) => store.reschedule(theirs),
         purge: (theirs) => store.purge(theirs),
       };
-      it.each(Object.entries(methods))('reaches nothing with %s, whatever key it names', async (_, call) => {
-        const files = await adasRows();
-        const before = await everything('ada');
-        for (const file of files) {
-          expect((await call({ ...file, userId: 'bob' })) || undefined).toBeUndefined();
-          // Nor where it has a row of its own under that key.
-          await store.reserve(intent(file.filename, { s3Key: file.s3Key, userId: 'bob' }));
-          await call({ ...file, userId: 'bob' });
-        }
-        expect(await everything('ada')).toEqual(before);
-      });
+      it.each(Object.entries(methods))(
+        'cannot read or change files with %s under any key',
+        async (_, call) => {
+          const files = await adasRows();
+          const before = await everything('ada');
+          for (const file of files) {
+            expect((await call({ ...file, userId: 'bob' })) || undefined).toBeUndefined();
+            // Also not if the other user has a row of its own under the same key.
+            await store.reserve(intent(file.filename, { s3Key: file.s3Key, userId: 'bob' }));
+            await call({ ...file, userId: 'bob' });
+          }
+          expect(await everything('ada')).toEqual(before);
+        },
+      );
 
-      it('reserves its own files, in slots of its own', async () => {
+      it('reserves files and slots of its own under the same keys', async () => {
         await adasRows();
         const before = await everything('ada');
         for (const { filename, s3Key } of await adasIntents()) {
           const made = await store.reserve(intent(filename, { s3Key, userId: 'bob' }));
           expect(made).toMatchObject({ created: true, file: { userId: 'bob' } });
         }
-        // Past the cap, where dead slots are released: only the user's own.
+        // Beyond the cap, `explainConflict` releases expired slots. It must only release the user's own.
         for (let i = 0; i < LIMITS.pendingMax + 5; i++)
           await store.reserve(intent(`${i}`, { userId: 'bob' }));
         expect(await everything('ada')).toEqual(before);
       });
       const adasIntents = async () => ['pending', 'ready', 'lost', 'deleted'].map((name) => intent(name));
 
-      it('lists nothing', async () => {
+      it('lists no files', async () => {
         await adasRows();
         for (const after of [undefined, { lastModified: new Date(8.64e15), s3Key: 'zzz' }]) {
           const listed = await store.list({ userId: 'bob', filenamePrefix: '', after, limit: 100 }, 100);
@@ -1131,18 +1140,18 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
     });
 
-    it('has Postgres’s time in every row, whatever the clock of this machine says', async () => {
+    it('stores Postgres’s time in every row even if this machine’s clock is wrong', async () => {
       vi.useFakeTimers({ toFake: ['Date'], now: new Date('2001-01-01T00:00:00Z') });
       const file = await pending('x.pdf');
       const { lastModified } = (await store.markReady(file, seen())) ?? {};
       expect(lastModified).toEqual(PAST);
       const other = await deleted('y.pdf');
-      const { rows } = await opened.pool.query<{ made: number; looked: number }>(
-        `select extract(epoch from now() - create_time)::float8 as made, extract(epoch from now() - verified_at)::float8 as looked
+      const { rows } = await opened.pool.query<{ made: number; verified: number }>(
+        `select extract(epoch from now() - create_time)::float8 as made, extract(epoch from now() - verified_at)::float8 as verified
          from files where s3_key = $1`,
         [file.s3Key],
       );
-      expect(rows).toEqual([{ made: about(0), looked: about(0) }]);
+      expect(rows).toEqual([{ made: about(0), verified: about(0) }]);
       expect(await row(other)).toMatchObject({ due: about(FIRST_PAUSE), url_end: about(LIMITS.urlSeconds) });
       expect(await store.find(file)).toMatchObject({ isFresh: true });
     });
@@ -1160,11 +1169,11 @@ interface Row {
   lost: boolean;
   sweep_attempts: number;
   pending_slot: number | null;
-  /** Seconds from now. */
+  /** In seconds from now, as `url_end`. */
   due: number | null;
   url_end: number;
 }
 
-/** Seconds, give or take what a busy machine needs. */
+/** Allows a difference of 4 seconds, because a busy machine may be slow. */
 const about = (seconds: number) =>
   expect.toSatisfy((value: number) => Math.abs(value - seconds) < 4, `about ${seconds}`);
