@@ -5,7 +5,7 @@ import { md5 } from '../harness/random.ts';
 import { READY_FILE, READY_USER } from './calls.ts';
 import type { Stack } from './stack.ts';
 
-/** Makes sure that what is compared is the same work. @throws where two stacks answer differently */
+/** Checks that the stacks do the same work. @throws when two stacks return different responses */
 export async function compareAnswers(stacks: readonly Stack[]): Promise<void> {
   const answers = await Promise.all(stacks.map(answersOf));
   const [first] = answers;
@@ -13,7 +13,7 @@ export async function compareAnswers(stacks: readonly Stack[]): Promise<void> {
     for (const [call, answer] of Object.entries(own)) {
       if (isDeepStrictEqual(answer, first?.[call])) continue;
       throw new Error(
-        `${stacks[i]?.name} answers ${call} with ${text(answer)}, and ${stacks[0]?.name} with ${text(first?.[call])}`,
+        `${stacks[i]?.name} answers ${call} with ${text(answer)}, but ${stacks[0]?.name} answers with ${text(first?.[call])}`,
       );
     }
   });
@@ -42,7 +42,7 @@ async function answersOf(stack: Stack): Promise<Record<string, unknown>> {
   };
 }
 
-/** Without what is another at each call: times, and in a URL its signature. */
+/** The response without the values that differ at each call: times, and the signatures of URLs. */
 function comparable(message: Message | undefined): unknown {
   const { $typeName: _, ...fields } = (message ?? {}) as Record<string, unknown>;
   return Object.fromEntries(
@@ -50,7 +50,7 @@ function comparable(message: Message | undefined): unknown {
       .filter(([name]) => name !== 'expireTime' && name !== '$unknown')
       .map(([name, value]) => [
         name,
-        name === 'presignedUrl' && value !== '' ? place(String(value)) : plain(value),
+        name === 'presignedUrl' && value !== '' ? comparableUrl(String(value)) : plain(value),
       ]),
   );
 }
@@ -60,8 +60,8 @@ function plain(value: unknown): unknown {
   return '$typeName' in value ? comparable(value as Message) : value;
 }
 
-/** Every stack signs for the same method, headers and time; how it spells the rest is its own. */
-function place(url: string): unknown {
+/** The parts of a URL that all stacks must agree on. The rest of the query may be written in different ways. */
+function comparableUrl(url: string): unknown {
   const { origin, pathname, searchParams } = new URL(url);
   const signed = ['X-Amz-SignedHeaders', 'X-Amz-Expires', 'X-Amz-Algorithm'].map((name) =>
     searchParams.get(name),

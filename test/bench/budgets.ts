@@ -4,7 +4,10 @@ import type { Starts } from './starts.ts';
 export interface Budget {
   call: string;
   over: 'minimal' | 'conventional';
-  /** Ours may cost so many times the other's; what is over it, by more than noise, fails a check. */
+  /**
+   * Our cost may be at most this multiple of the other stack's. More than that plus the noise fails
+   * `--check`.
+   */
   most: number;
 }
 
@@ -20,18 +23,19 @@ export const BUDGETS: readonly Budget[] = [
 
 const START_SECONDS_MAX: Starts = { external: 0.7, embedded: 3 };
 
-/** A machine that is busy with something else doubles them: twice is what fails. */
+/** A busy machine doubles the time of a start, so only twice the budget fails. */
 const START_NOISE = 2;
 
 export function slowStarts(starts: Starts): string[] {
   return (['external', 'embedded'] as const)
     .filter((kind) => starts[kind] > START_SECONDS_MAX[kind] * START_NOISE)
     .map(
-      (kind) => `start, ${kind}: ${starts[kind].toFixed(2)} s, and ${START_SECONDS_MAX[kind]} is the budget`,
+      (kind) =>
+        `start, ${kind}: ${starts[kind].toFixed(2)} s, but the budget is ${START_SECONDS_MAX[kind]} s`,
     );
 }
 
-/** What is over its budget by more than the rounds differ among themselves. */
+/** Returns a line for each call that exceeds its budget by more than the spread of its rounds. */
 export function overBudget(all: readonly Figures[], budgets: readonly Budget[]): string[] {
   return budgets.flatMap(({ call, over, most }) => {
     const figures = all.find((one) => one.call === call);
@@ -40,12 +44,12 @@ export function overBudget(all: readonly Figures[], budgets: readonly Budget[]):
     const noise = spread(ratios(figures, over));
     if (value <= most * (1 + noise)) return [];
     return [
-      `${call}: ${value.toFixed(2)} × ${over}, and ${most} is the budget (noise ${(noise * 100).toFixed(0)} %)`,
+      `${call}: ${value.toFixed(2)} × ${over}, but the budget is ${most} (noise ${(noise * 100).toFixed(0)} %)`,
     ];
   });
 }
 
-/** How far the quartiles are from the median, as a share of it. */
+/** Half the distance between the quartiles, as a share of the median. */
 function spread(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const [low = 0, high = 0] = [sorted[sorted.length >> 2], sorted[(sorted.length * 3) >> 2]];

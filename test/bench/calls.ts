@@ -2,25 +2,25 @@ import type { Load } from '../harness/load.ts';
 import { md5 } from '../harness/random.ts';
 import type { Stack } from './stack.ts';
 
-/** Of whom there is a file and a full page, all READY and seen just now. */
+/** A user with a full page of files, all READY and verified just now. */
 export const READY_USER = 'ready-0';
 export const READY_FILE = { s3Key: `${READY_USER}_1.txt`, filename: '1.txt', md5: md5('1', 'hex') };
 const PAGE_FILES = 100;
 
-/** So many users that none comes to a limit of its own. */
+/** Enough users that no user reaches a limit. */
 const USERS = 5_000;
 
 export interface MeasuredCall {
   name: string;
-  /** @param run is different for each, so that what it creates is new */
+  /** @param run a name that differs for each run, so that a run creates new files */
   load(run: string): Pick<Load, 'call' | 'users' | 'file'>;
-  /** Where it takes more than the others. */
+  /** Set if the call needs more warm-up calls than the others. */
   warmUpCalls?: number;
-  /** What must be there before this run. */
+  /** Creates the rows that this run needs. */
   prepare?(stack: Stack, run: string, calls: number): Promise<void>;
 }
 
-const about = (call: Load['call']): MeasuredCall['load'] => {
+const onReadyFile = (call: Load['call']): MeasuredCall['load'] => {
   return () => ({ call, users: { name: 'ready', count: 1 }, file: READY_FILE });
 };
 
@@ -28,16 +28,16 @@ export const CALLS: readonly MeasuredCall[] = [
   {
     name: 'create, new',
     load: (run) => ({ call: 'CreatePresignedUpload', users: { name: run, count: USERS } }),
-    // The minimal's signatures take half as long from some 30,000 calls on.
+    // After about 30,000 calls, the signatures of the `minimal` stack take half as long.
     warmUpCalls: 50_000,
   },
-  { name: 'create, existing', load: about('CreatePresignedUpload') },
-  { name: `list of ${PAGE_FILES}`, load: about('ListFiles') },
-  { name: 'get', load: about('GetFile') },
+  { name: 'create, existing', load: onReadyFile('CreatePresignedUpload') },
+  { name: `list of ${PAGE_FILES}`, load: onReadyFile('ListFiles') },
+  { name: 'get', load: onReadyFile('GetFile') },
   {
     name: 'delete',
     load: (run) => ({ call: 'DeleteFile', users: { name: run, count: USERS } }),
-    // As this run's creates would have made them.
+    // The same rows as creates of this run would make.
     prepare: async ({ database }, run, calls) => {
       await database.query(
         `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
@@ -49,10 +49,10 @@ export const CALLS: readonly MeasuredCall[] = [
       );
     },
   },
-  { name: 'download', load: about('CreatePresignedDownload') },
+  { name: 'download', load: onReadyFile('CreatePresignedDownload') },
 ];
 
-/** The same rows for every stack. Nobody looks at S3 for them: they were seen just now. */
+/** Inserts the same rows for every stack. They are verified just now, so no stack verifies them in S3. */
 export async function fill({ database }: Stack): Promise<void> {
   await database.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, create_time, url_expire_at)
@@ -64,7 +64,10 @@ export async function fill({ database }: Stack): Promise<void> {
   await database.query('analyze files');
 }
 
-/** Trusted for a quarter of an hour, and a bench may take longer. */
-export async function seeAgain({ database }: Stack): Promise<void> {
+/**
+ * Marks the rows as verified now: a verification is valid for a quarter of an hour, and a bench may take
+ * longer.
+ */
+export async function renewVerification({ database }: Stack): Promise<void> {
   await database.query('update files set verified_at = now() where user_id = $1', [READY_USER]);
 }

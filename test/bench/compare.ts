@@ -1,9 +1,9 @@
 /**
- * What a call costs in this checkout and in another: `node test/bench/compare.ts DIRECTORY [CALLS]`.
+ * Compares the cost of a call in this checkout and in another: `node test/bench/compare.ts DIRECTORY [CALLS]`.
  *
- * Both services run at the same time, each with servers of its own, and are
- * called in turns, so that whatever else the machine does, it does to both. The
- * figure is the server's own CPU time per call: the median of the rounds.
+ * Both services run at the same time, each with a Postgres and an object store of its own, and are called in
+ * turns, so that other load on the machine affects both. The result is the server's CPU time per call, as the
+ * median of the rounds.
  */
 import { cpus } from 'node:os';
 import { resolve } from 'node:path';
@@ -30,7 +30,7 @@ print(`${new Date().toISOString()}, Node ${process.version}, ${cpus().length} ×
 print(`${ROUNDS} rounds of ${callsMax} calls each, ${CALLS_AT_ONCE} at once\n`);
 print(`| call | ${other} µs | here µs | difference |\n|---|---|---|---|`);
 for (const call of CALLS) {
-  // The first round is for the JIT.
+  // The first round warms up the JIT compiler and is not counted.
   const figures = new Map([there, here].map((service) => [service, [] as number[]]));
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [service, costs] of figures) {

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 /** The unit of /proc/PID/stat: USER_HZ, which is 100 on every Linux. */
 const CPU_TICK_US = 10_000;
 
-/** What a process has used of the CPU until now, in user and system mode. */
+/** The CPU time that a process has used so far, in user and system mode. */
 export async function cpuMicroseconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The second field is a name that may hold blanks; user and system time are 14 and 15.
+  // The second field is a name that may contain blanks. Fields 14 and 15 are user and system time.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_US;
 }

@@ -1,10 +1,12 @@
 /**
- * What a call costs, beside what it could cost at least and what it costs when it is written as conventional:
- * `npm run bench`, `npm run bench -- --check`, `npm run bench -- --scale`.
+ * Compares the cost of a call in the service with two other stacks: `minimal`, which is the least that a call
+ * can cost, and `conventional`, which is written in the usual way with the same packages. `npm run bench`
+ * writes the result into the README, `npm run bench -- --check` compares it with the budgets, `npm run bench
+ * -- --scale` measures a large table.
  *
- * Three servers run at the same time, each with a database of its own, and are called in turns, so that whatever else the
- * machine does, it does to all of them. The figure that counts is the server's own CPU time per call: the wall clock
- * measures the driver as well.
+ * The three servers run at the same time, each with a database of its own, and are called in turns, so that
+ * other load on the machine affects all of them. The result is the server's CPU time per call, because the
+ * wall clock also measures the client.
  */
 import { parseArgs } from 'node:util';
 import { type LoadOutcome, offer } from '../harness/load.ts';
@@ -12,7 +14,7 @@ import { writeReadmeTable } from '../harness/readme-table.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { compareAnswers } from './answers.ts';
 import { BUDGETS, overBudget, slowStarts } from './budgets.ts';
-import { CALLS, fill, type MeasuredCall, seeAgain } from './calls.ts';
+import { CALLS, fill, type MeasuredCall, renewVerification } from './calls.ts';
 import { cpuMicroseconds } from './cpu.ts';
 import { type Figures, type Round, summary } from './report.ts';
 import { measureScale } from './scale.ts';
@@ -22,14 +24,17 @@ import { measureStarts } from './starts.ts';
 
 const ROUNDS = 9;
 const CALLS_PER_ROUND = 3_000;
-/** Of each call to each stack: the JIT has to be done with what is measured, and is not after 8,000. */
+/**
+ * Per call and stack. The JIT compiler must be done with the measured code, and is not done after 8,000
+ * calls.
+ */
 const WARM_UP_CALLS = 20_000;
 const CALLS_AT_ONCE = 16;
 
 const EMPTY: MeasuredCall = {
   name: 'empty call',
-  load: () => ({ call: 'DeleteFile', users: { name: 'nobody', count: 100 } }),
-  // Its two servers answer nothing else before.
+  load: () => ({ call: 'DeleteFile', users: { name: 'unknown', count: 100 } }),
+  // Its two servers only answer this call, so no other call has warmed them up.
   warmUpCalls: 40_000,
 };
 
@@ -48,9 +53,9 @@ async function scale(rows: number): Promise<void> {
   conclude('scale', table, over);
 }
 
-/** A check says what is over its budget, and anything else writes down what was measured. */
+/** With `--check`, exceeded budgets set the exit code. Otherwise the table goes into the README. */
 function conclude(name: string, table: string, over: readonly string[]): void {
-  for (const line of over) print(`over its budget: ${line}`);
+  for (const line of over) print(`over budget: ${line}`);
   if (options.check) process.exitCode = over.length > 0 ? 1 : 0;
   else writeReadmeTable(name, table);
 }
@@ -61,23 +66,23 @@ async function main(): Promise<void> {
   print('starts: measured');
   await using ours = await startStack('ours', {
     ...(await servers.environment()),
-    // Nothing is swept that another stack would not have to sweep.
+    // No sweeps during the bench, because the other stacks have no sweeper.
     SWEEP_INTERVAL_SECONDS: '3600',
   });
   await using conventional = await startStack('conventional', await servers.environment(), 'conventional.ts');
   await using minimal = await startStack('minimal', await servers.environment(), 'minimal.ts');
   await using emptyOurs = await startStack('ours', await servers.environment(), 'empty-ours.ts');
-  await using emptyFloor = await startStack('minimal', await servers.environment(), 'empty-minimal.ts');
+  await using emptyMinimal = await startStack('minimal', await servers.environment(), 'empty-minimal.ts');
   const stacks = [ours, conventional, minimal];
 
   await Promise.all(stacks.map(fill));
   await compareAnswers(stacks);
-  print('every answer of the three was compared, and is the same\n');
+  print('the three stacks return the same responses\n');
 
   const figures: Figures[] = [];
-  figures.push(await measure(EMPTY, [emptyOurs, emptyFloor]));
+  figures.push(await measure(EMPTY, [emptyOurs, emptyMinimal]));
   for (const call of CALLS) {
-    await Promise.all(stacks.map(seeAgain));
+    await Promise.all(stacks.map(renewVerification));
     figures.push(await measure(call, stacks));
   }
   const memory = await Promise.all(
@@ -89,7 +94,7 @@ async function main(): Promise<void> {
   conclude('bench', table, [...overBudget(figures, BUDGETS), ...slowStarts(starts)]);
 }
 
-/** Rounds of A B C A B C, after each has been warmed up. */
+/** Warms all stacks up, then calls them in turns: A B C A B C. */
 async function measure(call: MeasuredCall, stacks: readonly Stack[]): Promise<Figures> {
   const rounds = new Map<string, Round[]>(stacks.map(({ name }) => [name, []]));
   for (const stack of stacks) await run(call, stack, 'warm', call.warmUpCalls ?? WARM_UP_CALLS);

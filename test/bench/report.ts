@@ -1,7 +1,7 @@
 import { measuredOn } from '../harness/readme-table.ts';
 import type { Starts } from './starts.ts';
 
-/** What one round of calls cost. */
+/** The cost of one round of calls, per call. */
 export interface Round {
   cpuMicroseconds: number;
   postgresMicroseconds: number;
@@ -12,7 +12,7 @@ export interface Round {
 
 export interface Figures {
   call: string;
-  /** By stack, in the order in which they ran. */
+  /** By the name of the stack, in the order in which the rounds ran. */
   rounds: Map<string, Round[]>;
 }
 
@@ -25,8 +25,8 @@ export function cpuOf(figures: Figures, stack: string): number[] {
 }
 
 /**
- * Ours over another, round by round: the two ran one right after the other, so what slowed the machine down was felt by
- * both. None, where one of the stacks has no such call.
+ * Our cost divided by another stack's, for each round. Both ran directly after each other, so other load on
+ * the machine affected both. Empty if one of the stacks does not have the call.
  */
 export function ratios(figures: Figures, over: string): number[] {
   const others = cpuOf(figures, over);
@@ -36,7 +36,7 @@ export function ratios(figures: Figures, over: string): number[] {
   });
 }
 
-/** Of the rounds, the median; undefined where one of the stacks has no such call. */
+/** The median of `ratios`. Undefined if one of the stacks does not have the call. */
 export function ratio(figures: Figures, over: string): number | undefined {
   const all = ratios(figures, over);
   return all.length === 0 ? undefined : median(all);
@@ -44,7 +44,7 @@ export function ratio(figures: Figures, over: string): number | undefined {
 
 export interface Outcome {
   figures: readonly Figures[];
-  /** Of each stack's process, after all of its calls. */
+  /** Resident memory of each stack's process after all calls. */
   memory: readonly { name: string; mb: number }[];
   starts: Starts;
 }
@@ -80,8 +80,8 @@ export function summary(
     '|---|---|---|---|---|---|---|---|',
     ...rows,
     '',
-    `RSS after all of it: ${memory.map(({ name, mb }) => `${name} ${mb.toFixed(0)} MB`).join(', ')}. From the start of the`,
-    `process to SERVING: ${starts.external.toFixed(2)} s with somebody else's Postgres and bucket, ${starts.embedded.toFixed(2)} s with its own, on an existing data directory.`,
+    `RSS after all calls: ${memory.map(({ name, mb }) => `${name} ${mb.toFixed(0)} MB`).join(', ')}. From the start of the`,
+    `process to SERVING: ${starts.external.toFixed(2)} s with an external Postgres and bucket, ${starts.embedded.toFixed(2)} s with the embedded ones and an existing data directory.`,
   ].join('\n');
 }
 

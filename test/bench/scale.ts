@@ -1,6 +1,7 @@
 /**
- * Whether it stays as fast when the table grows: `npm run bench -- --scale [ROWS]`, ten million by default, of which one
- * user has a million. Times are a statement's own, over one connection, warm: the median of many.
+ * Measures whether statements stay fast when the table grows: `npm run bench -- --scale [ROWS]`. The default
+ * is ten million rows, a tenth of them of one user. Each time is the median of many runs of one statement,
+ * over one warm connection.
  */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
@@ -20,7 +21,10 @@ const SMALL_ROWS = 10_000;
 const BIG_USER = 'big';
 const BIG_SHARE = 0.1;
 const FILES_PER_USER = 100;
-/** Who create: few, so that the pages they write to are in Postgres's memory whatever the table's size. */
+/**
+ * Few users create files, so that the pages that they write to stay in Postgres's memory for any size of the
+ * table.
+ */
 const ACTIVE_USERS = 20;
 const PAGE = 101;
 const REPEATS = 400;
@@ -37,7 +41,7 @@ const LIMITS = {
 
 export interface Scale {
   table: string;
-  /** What is over its budget. */
+  /** One line for each exceeded budget. */
   over: string[];
 }
 
@@ -62,13 +66,13 @@ export async function measureScale(rows: number): Promise<Scale> {
     ...lines,
     '',
     `Bytes per row: table ${tableBytes.toFixed(0)}; indexes ${indexes.map(({ name, bytes }) => `${name} ${bytes.toFixed(0)}`).join(', ')}.`,
-    `Scans of each index in all of this: ${indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
+    `Scans of each index in this run: ${indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
   ].join('\n');
   return {
     table,
     over: [
-      ...dearer('page 9,000 than page 1', times['page 9,000']?.[1], times['page 1']?.[1], 1.3),
-      ...dearer(
+      ...slower('page 9,000 than page 1', times['page 9,000']?.[1], times['page 1']?.[1], 1.3),
+      ...slower(
         `create with ${rows} rows than with ${SMALL_ROWS}`,
         times.create?.[1],
         times.create?.[0],
@@ -78,9 +82,9 @@ export async function measureScale(rows: number): Promise<Scale> {
   };
 }
 
-function dearer(what: string, value = Number.NaN, than = Number.NaN, most: number): string[] {
+function slower(what: string, value = Number.NaN, than = Number.NaN, most: number): string[] {
   const ratio = value / than;
-  return ratio <= most ? [] : [`${what}: ${ratio.toFixed(2)} times, and ${most} is the budget`];
+  return ratio <= most ? [] : [`${what}: ${ratio.toFixed(2)} times, but the budget is ${most}`];
 }
 
 function milliseconds(value: number | undefined): string {
@@ -119,7 +123,7 @@ async function fillTable(
   await pool.query('vacuum analyze files');
 
   const query = { userId: BIG_USER, filenamePrefix: '', limit: PAGE };
-  /** Where page `number` begins, as whoever walked there would hold it in a token. */
+  /** The position after which page `number` begins, as a page token would hold it. */
   const positionOf = async (number: number) => {
     const { rows: found } = await pool.query<{ last_modified: Date; s3_key: string }>(
       `select last_modified, s3_key from files where user_id = $1 and state = 'ready'
@@ -152,7 +156,7 @@ async function fillTable(
     create: () => store.reserve(intent(), far()),
     get: () => store.find({ userId: BIG_USER, s3Key: `${BIG_USER}_7.pdf` }, far()),
     delete: () => store.markDeleted({ userId: BIG_USER, s3Key: `${BIG_USER}_${10 + made++}.pdf` }, far()),
-    "the sweeper's claim": () => store.leaseDue(50, 60, far()),
+    "the sweeper's lease": () => store.leaseDue(50, 60, far()),
   };
   async function pages(numbers: number[]): Promise<Operations> {
     const found: Operations = {};
@@ -166,7 +170,10 @@ async function fillTable(
   return { operations, pool };
 }
 
-/** In turns, so that both tables meet the same machine: milliseconds, by the median. */
+/**
+ * The median milliseconds of each operation. The tables take turns, so that other load on the machine affects
+ * both.
+ */
 async function timesOf(tables: readonly [Operations, Operations]): Promise<Record<string, number[]>> {
   const [, large] = tables;
   const medians: Record<string, number[]> = {};
@@ -179,7 +186,7 @@ async function timesOf(tables: readonly [Operations, Operations]): Promise<Recor
         if (operations[name]) times[table]?.push(performance.now() - startMs);
       }
     }
-    // The first ones find the plan and the pages.
+    // The first quarter warms up: Postgres makes the plan and loads the pages.
     medians[name] = times.map((one) => median(one.slice(REPEATS / 4)));
   }
   return medians;
@@ -206,14 +213,14 @@ const STATEMENTS: Record<string, { text: string }> = {
   create: reserve,
   get: find,
   delete: markDeleted,
-  "the sweeper's claim": leaseDue,
+  "the sweeper's lease": leaseDue,
 };
 
 function statementOf(operation: string): { text: string } {
   return STATEMENTS[operation] ?? listNextPage;
 }
 
-/** The plan that is kept for every value: by which indexes it finds its rows. */
+/** The scans and indexes of the statement's generic plan. */
 async function planOf({ text }: { text: string }, pool: pg.Pool): Promise<string> {
   const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`explain (generic_plan, costs off) ${text}`);
   const scans = rows.flatMap((row) => /(?:\w+ )*Scan.* using \w+|Seq Scan/.exec(row['QUERY PLAN']) ?? []);

@@ -7,7 +7,7 @@ import { startTestObjectStore } from '../harness/object-store.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 export interface BenchServers extends AsyncDisposable {
-  /** A database of its own with the service's schema, and the bucket: what a stack is started with. */
+  /** The environment of one stack: a new database with the service's schema, and the bucket. */
   environment(): Promise<StackEnvironment>;
 }
 
@@ -15,12 +15,12 @@ export interface StackEnvironment extends Record<string, string> {
   DATABASE_URL: string;
 }
 
-/** One Postgres and one object store for all stacks, as a production has them: somebody else's. */
+/** Starts one Postgres and one object store for all stacks, outside their processes as in production. */
 export async function startServers(): Promise<BenchServers> {
   const directory = await temporaryDirectory();
   const postgres = await startPostgres({
     directory: join(directory.path, 'postgres'),
-    // What a disk costs is the same for every stack, and not the service's.
+    // Without syncs to disk, whose cost is the same for all stacks and does not depend on the service.
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '512MB' },
   });
   const store = await startTestObjectStore();

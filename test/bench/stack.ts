@@ -7,23 +7,24 @@ import { NODE_OPTIONS, type ServiceProcess, startService } from '../harness/serv
 import { cpuMicroseconds } from './cpu.ts';
 import type { StackEnvironment } from './servers.ts';
 
-/** One way to answer the calls, in a process of its own, with a database of its own. */
+/** One implementation of the calls, in a process of its own, with a database of its own. */
 export interface Stack extends AsyncDisposable {
   name: string;
   service: ServiceProcess;
   database: pg.Pool;
   client(user: string): Client<typeof FileService>;
-  /** CPU of the backends of its database, until now. */
+  /** The CPU time that the Postgres backends of its database have used so far. */
   postgresMicroseconds(): Promise<number>;
 }
 
-/** @param program under test/bench/stacks; unset: the service as its users start it */
+/** @param program a file in test/bench/stacks; unset: the service itself, started as users start it */
 export async function startStack(
   name: string,
   environment: StackEnvironment,
   program?: string,
 ): Promise<Stack> {
-  // The minimal is one for the code alone; nobody writes down options for what is as conventional.
+  // `minimal` differs from the service only in its code, so it gets the same options. A conventional service
+  // has none.
   const options = name === 'conventional' ? [] : NODE_OPTIONS;
   const service = await startService({
     environment: { ...environment, MAX_PENDING_UPLOADS: '30000' },

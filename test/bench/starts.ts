@@ -3,11 +3,11 @@ import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { median } from './report.ts';
 import type { BenchServers } from './servers.ts';
 
-/** How long a start takes, from the fork to SERVING, in seconds: each is the median of some. */
+/** Seconds from the fork of the process to SERVING, as the median of several starts. */
 export interface Starts {
-  /** With somebody else's Postgres and bucket. */
+  /** With an external Postgres and bucket. */
   external: number;
-  /** With its own, which are there already. */
+  /** With the embedded Postgres and object store, in an existing data directory. */
   embedded: number;
 }
 
@@ -21,7 +21,7 @@ export async function measureStarts(servers: BenchServers): Promise<Starts> {
   };
 }
 
-/** The first one is not counted: it makes the data directory, and fills Node's cache of what it has compiled. */
+/** Does not count the first start, which creates the data directory and fills Node's compile cache. */
 async function measure(environment: Record<string, string>): Promise<number> {
   const seconds: number[] = [];
   for (let start = 0; start <= STARTS; start++) {

@@ -1,9 +1,10 @@
 /**
- * How fast a file goes up: `npm run bench:upload [MEBIBYTES] [ROUNDS]`.
+ * Measures the speed of an upload: `npm run bench:upload [MEBIBYTES] [ROUNDS]`.
  *
- * `uploadFile`, hashing included, beside the AWS SDK's own `Upload` with the same part size and concurrency, in turns,
- * onto the same development object store, which runs in the service's process. Both read the same file, of which
- * a byte in each piece is new in each round.
+ * Compares `uploadFile`, hashing included, with `Upload` of the AWS SDK, with the same part size and
+ * concurrency. Both upload in turns to the same development object store, which runs in the service's
+ * process. Both read the same file. Each round first overwrites some bytes of every MiB, so that the content
+ * is new.
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -48,29 +49,29 @@ interface Run {
 }
 
 const ours: Run[] = [];
-const theirs: Run[] = [];
+const bySdk: Run[] = [];
 print(`${new Date().toISOString()}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}`);
 print(
   `${sizeBytes / MiB} MiB in parts of ${PART_BYTES / MiB} MiB, ${CONCURRENCY} at once, ${rounds} rounds after one\n`,
 );
 for (let round = 0; round <= rounds; round++) {
   await renew();
-  // Who goes first changes, for the disk is not the same after a gigabyte.
-  const turns = [() => measure(uploadOurs), () => measure(uploadTheirs)];
+  // The order alternates, because the disk is slower after a gigabyte of writes.
+  const turns = [() => measure(uploadOurs), () => measure(uploadWithSdk)];
   const order = round % 2 === 0 ? [0, 1] : [1, 0];
   const runs: Run[] = [];
   for (const turn of order) runs[turn] = (await turns[turn]?.()) as Run;
-  // The first one warms up.
+  // The first round warms up and is not counted.
   if (round === 0) continue;
   ours.push(runs[0] as Run);
-  theirs.push(runs[1] as Run);
+  bySdk.push(runs[1] as Run);
 }
 s3.destroy();
 
 print('| median | MiB/s | client CPU s | of the time, hashing |\n|---|---|---|---|');
 print(row('uploadFile', ours));
-print(row('lib-storage Upload', theirs));
-const ratio = median(ours.map((run, i) => (theirs[i]?.seconds ?? 0) / run.seconds));
+print(row('lib-storage Upload', bySdk));
+const ratio = median(ours.map((run, i) => (bySdk[i]?.seconds ?? 0) / run.seconds));
 print(`\nuploadFile is ${ratio.toFixed(2)} times as fast (median of the rounds)`);
 
 async function uploadOurs(): Promise<number> {
@@ -80,16 +81,17 @@ async function uploadOurs(): Promise<number> {
     if (phase === 'sending' && hashingMs === 0) hashingMs = performance.now() - startMs;
   };
   const { file, bytesSent } = await uploadFile(files, path, { concurrency: CONCURRENCY, onProgress });
-  if (bytesSent !== sizeBytes) throw new Error('not all was sent; nothing is measured');
+  if (bytesSent !== sizeBytes)
+    throw new Error('uploadFile did not send all bytes, so the measurement is invalid');
   await files.deleteFile({ s3Key: file.s3Key });
   return hashingMs / 1_000;
 }
 
-async function uploadTheirs(): Promise<number> {
-  const place = { Bucket: 'files', Key: 'theirs' };
-  const params = { ...place, Body: createReadStream(path) };
+async function uploadWithSdk(): Promise<number> {
+  const location = { Bucket: 'files', Key: 'bySdk' };
+  const params = { ...location, Body: createReadStream(path) };
   await new Upload({ client: s3, params, partSize: PART_BYTES, queueSize: CONCURRENCY }).done();
-  await s3.send(new DeleteObjectCommand(place));
+  await s3.send(new DeleteObjectCommand(location));
   return 0;
 }
 

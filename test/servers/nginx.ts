@@ -10,10 +10,11 @@ const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
 
 /**
- * nginx with what an operator includes in its `http`, and everything that it
- * writes in a directory of its own.
+ * Starts nginx with a configuration that an operator would include in its `http` block. Everything that nginx
+ * writes goes into a temporary directory.
  *
- * @param include of the configuration, made for the directory in which `files` are
+ * @param files written into that directory
+ * @param include returns the included configuration for that directory
  */
 export async function startNginx(
   program: string,
@@ -23,7 +24,8 @@ export async function startNginx(
 ): Promise<AsyncDisposable> {
   await using starting = new AsyncDisposableStack();
   const { path } = starting.use(await temporaryDirectory());
-  // As one user, whom the directory belongs to: root's nginx has workers of another. And it ends with us.
+  // Runs nginx as the owner of the directory: started by root, its workers would run as another user. The
+  // launcher also ends nginx when this process ends.
   const { owner, launch } = await chooseLauncher(program, path, undefined);
   const all = { ...files, 'include.conf': include(path), 'nginx.conf': configuration(path) };
   for (const [name, text] of Object.entries(all)) {
@@ -35,9 +37,9 @@ export async function startNginx(
     stdio: ['ignore', 'ignore', 'pipe'],
     signalOnOurDeath: 'SIGTERM',
   });
-  let complaints = '';
+  let errorOutput = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    complaints += text;
+    errorOutput += text;
   });
   const exit = once(child, 'exit');
   starting.defer(async () => {
@@ -45,7 +47,8 @@ export async function startNginx(
     if (child.exitCode === null && child.signalCode === null) await exit;
   });
   for (const deadline = Date.now() + START_TIMEOUT_MS; !(await answers(port)); await sleep(POLL_MS)) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`nginx: ${complaints}`);
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(`nginx did not start: ${errorOutput}`);
   }
   return starting.move();
 }

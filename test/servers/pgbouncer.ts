@@ -10,23 +10,23 @@ import { answers } from './server-program.ts';
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
 
-/** Fewer than the clients that the tests have, so that these really share connections. */
+/** Fewer than the clients of the tests, so that the clients share connections. */
 const SERVER_CONNECTIONS = 3;
 
 export interface Pgbouncer {
-  /** Of the same database. */
+  /** The URL of the same database through pgbouncer. */
   url: string;
   stop(): Promise<void>;
 }
 
 /**
- * A pgbouncer in transaction mode, otherwise as it comes, in front of one
- * database. It lets anybody in: it is on loopback and lives as long as a test.
+ * Starts a pgbouncer in transaction mode in front of one database, with default settings otherwise. It
+ * accepts any client, because it only listens on loopback and only runs during a test.
  */
 export async function startPgbouncer(program: string, databaseUrl: string): Promise<Pgbouncer> {
   const directory = await temporaryDirectory();
   const { path } = directory;
-  // It refuses to run as root, as Postgres does.
+  // pgbouncer refuses to run as root, as Postgres does.
   const launcher = await chooseLauncher(program, path, undefined);
   const port = await anyFreePort();
   const config = join(path, 'pgbouncer.ini');
@@ -46,7 +46,7 @@ export async function startPgbouncer(program: string, databaseUrl: string): Prom
   };
   for (const deadline = Date.now() + START_TIMEOUT_MS; !(await answers(port)); await sleep(POLL_MS)) {
     if (child.exitCode === null && Date.now() < deadline) continue;
-    const log = await readFile(join(path, 'log'), 'utf8').catch(() => 'it wrote no log');
+    const log = await readFile(join(path, 'log'), 'utf8').catch(() => 'pgbouncer wrote no log');
     await stop();
     throw new Error(`pgbouncer did not start:\n${log}`);
   }

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # A Ceph RGW for tests: a real S3 server on loopback, free ports, its objects in memory.
 #
-#   rgw.sh start DIR   DIR must not exist yet; ends when it answers. `. DIR/environment` then has the TEST_S3_* variables
-#   rgw.sh stop DIR    ends what start began, and removes DIR
-#   rgw.sh run DIR     start, and stop when its standard input ends: with whoever started it, however that ends
+#   rgw.sh start DIR   starts the server and returns when it answers. DIR must not exist yet. Afterwards
+#                      `. DIR/environment` sets the TEST_S3_* variables
+#   rgw.sh stop DIR    stops the server and removes DIR
+#   rgw.sh run DIR     starts the server, and stops it when the standard input ends. That also happens when the
+#                      process that started this script is killed
 #
-# Debian's packages: radosgw ceph-mon ceph-osd ceph-common. A cluster of one monitor and one OSD, and no manager:
-# nothing here needs one. It runs as whoever starts it, root too.
+# Needs Debian's packages radosgw, ceph-mon, ceph-osd and ceph-common. The cluster has one monitor, one OSD and no manager,
+# because the tests need none. The daemons run as the user that starts the script, also as root.
 set -euo pipefail
 
 readonly READY_SECONDS=60
 readonly STOP_SECONDS=10
 readonly ACCESS_KEY_ID=test-access
-readonly SECRET_ACCESS_KEY=test-secret-of-nobody
+readonly SECRET_ACCESS_KEY=test-secret-key
 
-# Below 32768, where Linux takes the ports of outgoing connections from.
+# Chooses a port below 32768, because Linux takes the ports of outgoing connections from 32768 on.
 free_port() {
   local port
   while :; do
@@ -32,14 +34,14 @@ until_true() {
   shift 2
   until "$@" >/dev/null 2>&1; do
     if ((SECONDS > deadline)); then
-      echo "rgw.sh: $what did not come up" >&2
+      echo "rgw.sh: $what did not start" >&2
       return 1
     fi
     sleep 0.2
   done
 }
 
-# launch NAME COMMAND…: in the foreground of a background job, so that its pid is known and not guessed.
+# launch NAME COMMAND…: runs a daemon with -f as a background job, so that $! is its pid. Without -f it would fork.
 launch() {
   local name=$1
   shift
@@ -68,7 +70,7 @@ mon data = $dir/mon
 osd data = $dir/osd
 rgw data = $dir/rgw
 
-# One OSD that holds everything once.
+# One OSD, which holds each object once.
 osd crush chooseleaf type = 0
 osd pool default size = 1
 osd pool default min size = 1
@@ -78,7 +80,7 @@ osd pool default pg autoscale mode = off
 mon allow pool size one = true
 mon max pg per osd = 1000
 
-# 12 GiB, or a large upload finds the OSD full. Memory is taken as bytes come.
+# 12 GiB, because the OSD would be full after a large upload otherwise. Memory is allocated when bytes arrive.
 osd objectstore = memstore
 memstore device bytes = 12884901888
 CONF
@@ -96,7 +98,7 @@ osd_is_up() {
 
 start() {
   if [[ -e $dir ]]; then
-    echo "rgw.sh: $dir is there already" >&2
+    echo "rgw.sh: $dir exists already" >&2
     exit 1
   fi
   mkdir -p "$dir"/{mon,osd,rgw}
@@ -134,14 +136,14 @@ give_up() {
   stop
 }
 
-# Is this pid still the daemon that was started with this directory, and no later process of the same number?
+# Succeeds if the pid is still a daemon of this directory. A later process may have the same pid.
 is_ours() {
   tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF "$conf"
 }
 
 stop() {
   local name pid deadline
-  # The gateway first, then what it stands on.
+  # The gateway first, because it needs the OSD and the monitor.
   for name in rgw osd mon; do
     [[ -e $dir/$name.pid ]] || continue
     pid=$(cat "$dir/$name.pid")

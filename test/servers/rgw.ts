@@ -6,16 +6,16 @@ import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { findServer } from './server-program.ts';
 
 export interface Rgw extends AsyncDisposable {
-  /** The TEST_S3_* variables, by which tests find a real server. */
+  /** The TEST_S3_* variables with which tests find the server. */
   environment: Record<string, string>;
 }
 
-/** A Ceph RGW of a test's own, which goes when this process does. Undefined where none is installed. */
+/** Starts a Ceph RGW that ends with this process. Returns undefined if it is not installed. */
 export async function startRgw(): Promise<Rgw | undefined> {
   if ((await findServer('radosgw')) === undefined) return undefined;
   const directory = await temporaryDirectory();
   const path = join(directory.path, 'rgw');
-  // Ctrl-C is for the tests, whose end is its own.
+  // Detached, so that Ctrl-C does not reach the script. It ends when the tests close its standard input.
   const child = spawn('bash', [join(import.meta.dirname, 'rgw.sh'), 'run', path], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,

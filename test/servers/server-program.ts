@@ -2,7 +2,10 @@ import { access, constants } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 
-/** Where the program is, if it is installed. Debian puts servers where only root looks. */
+/**
+ * The path of the program, if it is installed. Debian installs servers in /usr/sbin, which is only in root's
+ * PATH.
+ */
 export async function findServer(name: string): Promise<string | undefined> {
   for (const directory of [...(process.env.PATH ?? '').split(':'), '/usr/sbin']) {
     const path = join(directory, name);
@@ -15,7 +18,7 @@ export async function findServer(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** Whether somebody listens on this port of loopback. */
+/** Whether a server listens on this port of loopback. */
 export function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(port, '127.0.0.1');

@@ -1,6 +1,7 @@
 /**
- * The conventional: what one writes first with the same packages. Connect's own gRPC server, Kysely as it comes, `getSignedUrl`,
- * the SDK's commands. No limits, no deadlines, no metrics; the same answers.
+ * The `conventional` stack: the obvious implementation with the same packages. It uses Connect's own gRPC
+ * server, Kysely queries built at each call, `getSignedUrl` and the SDK's commands. It has no limits, no
+ * deadlines and no metrics, and returns the same responses.
  */
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,4 @@
-/** The service's own gRPC protocol, with all that wraps a call, and operations that do nothing. */
+/** The service's gRPC server with everything that wraps a call, and operations that do nothing. */
 import { recordCall } from '../../../src/observability/call-log.ts';
 import { createLogger, createMetrics, traceCall } from '../../../src/observability/telemetry.ts';
 import { createAdmission } from '../../../src/overload/admission.ts';

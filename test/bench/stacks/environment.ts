@@ -1,4 +1,4 @@
-/** What every stack is started with: the same servers, the same schema. */
+/** The environment of every stack: the same servers and the same schema. */
 export const DATABASE_URL = variable('DATABASE_URL');
 export const BUCKET = variable('S3_BUCKET');
 export const ENDPOINT = variable('S3_ENDPOINT');
@@ -9,7 +9,7 @@ export const POOL_SIZE = 10;
 export const URL_SECONDS = 3_600;
 export const DOWNLOAD_SECONDS = 300;
 
-/** As the service tells it, so that all are started by the same code. */
+/** Logs the same lines as the service at its start, so that the same code can start all stacks. */
 export function tellServing(grpcPort: number): void {
   for (const msg of ['serving', 'ready']) {
     process.stdout.write(`${JSON.stringify({ msg, grpcPort, httpPort: 0 })}\n`);

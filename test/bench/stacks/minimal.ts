@@ -1,6 +1,7 @@
 /**
- * The minimal: what the same answers cost with nothing in between. node:http2, pg with named statements, node:crypto.
- * No limits, no identity, no deadlines, no metrics, no retries; nobody should run this.
+ * The `minimal` stack: the same responses with as little code as possible, from node:http2, pg with named
+ * statements and node:crypto. It has no limits, no identity, no deadlines, no metrics and no retries, so it
+ * must not be used in production.
  */
 import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';

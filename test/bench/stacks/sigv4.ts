@@ -1,7 +1,10 @@
 import { createHash, createHmac } from 'node:crypto';
 import { ACCESS_KEY_ID, BUCKET, ENDPOINT, REGION, SECRET_ACCESS_KEY } from './environment.ts';
 
-/** SigV4 in the query (AWS General Reference), with nothing but node:crypto: the least that a signature costs. */
+/**
+ * Signature Version 4 in the query (AWS General Reference), only with node:crypto: the least that a signature
+ * costs.
+ */
 export function presign(
   method: string,
   key: string,
