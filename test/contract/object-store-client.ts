@@ -1,4 +1,4 @@
-/** Requests to an object store, as its clients make them: presigned by the SDK's own presigner, sent byte for byte. */
+/** Sends requests to an object store as clients do: signed by the SDK's presigner, and sent without changes. */
 import { createHash } from 'node:crypto';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -16,7 +16,7 @@ export interface ObjectStoreTarget {
   readonly forcePathStyle: boolean;
 }
 
-/** What a contract is put to: an empty bucket on some server, and a client for it. */
+/** An empty bucket on the server under test, and a client for it. */
 export interface Subject {
   readonly target: ObjectStoreTarget;
   readonly client: S3Client;
@@ -25,14 +25,14 @@ export interface Subject {
 export interface Presign {
   readonly method: string;
   readonly key: string;
-  /** All of them are signed, and none is moved to the query. */
+  /** All headers are signed as headers; none is moved to the query. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string>>;
   readonly expiresIn?: number;
   readonly signingDate?: Date;
 }
 
-export interface Answered {
+export interface Response {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
@@ -44,27 +44,27 @@ export function s3Client(target: ObjectStoreTarget): S3Client {
   return new S3Client({ ...target, requestChecksumCalculation: 'WHEN_REQUIRED' });
 }
 
-export async function presign(target: ObjectStoreTarget, asked: Presign): Promise<string> {
+export async function presign(target: ObjectStoreTarget, request: Presign): Promise<string> {
   const client = s3Client(target);
   const endpoint = new URL(target.endpoint);
-  const key = asked.key.split('/').map(encode).join('/');
+  const key = request.key.split('/').map(encode).join('/');
   const headers = Object.fromEntries(
-    Object.entries(asked.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+    Object.entries(request.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
   );
   const names = new Set(Object.keys(headers));
   const signed = await new S3RequestPresigner(client.config).presign(
     {
-      method: asked.method,
+      method: request.method,
       protocol: endpoint.protocol,
       hostname: target.forcePathStyle ? endpoint.hostname : `${target.bucket}.${endpoint.hostname}`,
       port: Number(endpoint.port),
       path: target.forcePathStyle ? `/${target.bucket}/${key}` : `/${key}`,
       headers,
-      query: { ...asked.query },
+      query: { ...request.query },
     },
     {
-      expiresIn: asked.expiresIn ?? 60,
-      ...(asked.signingDate === undefined ? {} : { signingDate: asked.signingDate }),
+      expiresIn: request.expiresIn ?? 60,
+      ...(request.signingDate === undefined ? {} : { signingDate: request.signingDate }),
       signableHeaders: new Set(['host', ...names]),
       unhoistableHeaders: names,
     },
@@ -83,11 +83,11 @@ export interface Send {
   readonly onContinue?: () => void;
 }
 
-/** By hand, because `fetch` and `new URL` set headers and tidy paths of their own. */
+/** Uses node:http, because `fetch` adds headers and `new URL` normalises paths. */
 export async function send(
   url: string,
   { method = 'GET', headers = {}, body, onContinue }: Send = {},
-): Promise<Answered> {
+): Promise<Response> {
   const [, hostname, port, path] = /^http:\/\/(.+?):(\d+)(\/.*)$/.exec(url) ?? [];
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'Content-Length': `${body.length}` };
@@ -102,7 +102,7 @@ export async function send(
           const bytes = Buffer.concat(chunks);
           const code = /<Code>(.*?)<\/Code>/.exec(bytes.toString('utf8'))?.[1];
           resolve({ status: response.statusCode ?? 0, headers: response.headers, body: bytes, code });
-          // A client that was refused before it sent its body never sends it.
+          // Ends a request that was refused before its body was sent.
           request.destroy();
         });
       },

@@ -5,7 +5,7 @@ import { md5Base64, presign, type Subject, send } from './object-store-client.ts
 const uploader = 'https://uploads.example.com';
 const reader = 'https://eu.readers.example.com';
 
-/** What the bucket of this contract allows. */
+/** The CORS rules that the bucket of this contract must have. */
 export const contractCorsRules: readonly CorsRule[] = [
   {
     AllowedOrigins: [uploader],
@@ -22,7 +22,7 @@ export const contractCorsRules: readonly CorsRule[] = [
 ];
 
 export function corsContract(subject: () => Subject): void {
-  describe('pages of other origins', () => {
+  describe('a page of another origin', () => {
     const bytes = 'from a page';
     const headers = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(Buffer.from(bytes)) };
     let url: string;
@@ -40,7 +40,7 @@ export function corsContract(subject: () => Subject): void {
         },
       });
 
-    test('are told what they may send', async () => {
+    test('gets the allowed methods and headers from a preflight', async () => {
       const answer = await preflight(uploader, 'PUT', 'content-md5', 'content-type');
       expect(answer.status).toBe(200);
       expect(answer.headers).toMatchObject({
@@ -54,42 +54,42 @@ export function corsContract(subject: () => Subject): void {
 
     test.each<[what: string, ...asked: Parameters<typeof preflight>]>([
       ['another origin', 'https://evil.example', 'PUT'],
-      ['an origin that only begins so', `${uploader}.evil.example`, 'PUT'],
-      ['an origin that a dot must not stand for', 'https://uploadsxexample.com', 'PUT'],
+      ['an origin that only begins like an allowed one', `${uploader}.evil.example`, 'PUT'],
+      ['an origin with another character in place of a dot', 'https://uploadsxexample.com', 'PUT'],
       ['another scheme', uploader.replace('https', 'http'), 'PUT'],
       ['another method', uploader, 'DELETE'],
       ['another method of a reader', reader, 'PUT'],
       ['another header', uploader, 'PUT', 'content-md5', 'x-amz-acl'],
       ['a header without a rule for the method', uploader, 'PUT', 'x-anything'],
-    ])('are refused %s', async (_, ...asked) => {
+    ])('gets 403 from a preflight with %s', async (_, ...asked) => {
       const answer = await preflight(...asked);
       expect(answer.status).toBe(403);
       expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
     });
 
-    test('are allowed what a later rule allows, by its wildcards', async () => {
+    test('is allowed by the wildcards of a later rule', async () => {
       const answer = await preflight(reader, 'GET', 'x-anything');
       expect(answer.status).toBe(200);
       expect(answer.headers['access-control-allow-origin']).toBe(reader);
     });
 
-    test('can read that they were refused, and that they were not', async () => {
+    test('can read the responses to its PUTs, accepted or refused', async () => {
       const put = (body: string, origin: string) =>
         send(url, { method: 'PUT', headers: { ...headers, Origin: origin }, body: Buffer.from(body) });
       const refused = await put('from a pige', uploader);
       expect([refused.status, refused.code]).toEqual([400, 'BadDigest']);
       expect(refused.headers['access-control-allow-origin']).toBe(uploader);
-      const taken = await put(bytes, uploader);
-      expect(taken.status).toBe(200);
-      expect(taken.headers['access-control-allow-origin']).toBe(uploader);
-      expect(taken.headers).not.toHaveProperty('access-control-expose-headers');
-      // CORS keeps a page from sending this, not the bucket from taking it.
+      const accepted = await put(bytes, uploader);
+      expect(accepted.status).toBe(200);
+      expect(accepted.headers['access-control-allow-origin']).toBe(uploader);
+      expect(accepted.headers).not.toHaveProperty('access-control-expose-headers');
+      // CORS stops the browser from sending this request. The bucket accepts the request all the same.
       const foreign = await put(bytes, 'https://evil.example');
       expect(foreign.status).toBe(200);
       expect(foreign.headers).not.toHaveProperty('access-control-allow-origin');
     });
 
-    test('can read what is exposed to them', async () => {
+    test('can read the exposed headers', async () => {
       const get = await presign(subject().target, { method: 'GET', key: 'cors/page' });
       const answer = await send(get, { headers: { Origin: reader } });
       expect(answer.headers).toMatchObject({

@@ -8,8 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { presign, type Subject, send } from './object-store-client.ts';
 
 export function deleteContract(subject: () => Subject): void {
-  describe('delete', () => {
-    test('removes the object, and says the same when there is none', async () => {
+  describe('DELETE', () => {
+    test('removes the object, and answers 204 for a missing object as well', async () => {
       const { client, target } = subject();
       const object = { Bucket: target.bucket, Key: 'delete/one' };
       await client.send(new PutObjectCommand({ ...object, Body: 'x' }));
@@ -19,7 +19,7 @@ export function deleteContract(subject: () => Subject): void {
       expect((await client.send(new DeleteObjectCommand(object))).$metadata.httpStatusCode).toBe(204);
     });
 
-    test('by a presigned URL', async () => {
+    test('works with a presigned URL, and only with the signed method', async () => {
       const { client, target } = subject();
       await client.send(new PutObjectCommand({ Bucket: target.bucket, Key: 'delete/url', Body: 'x' }));
       const url = await presign(target, { method: 'DELETE', key: 'delete/url' });
@@ -28,7 +28,7 @@ export function deleteContract(subject: () => Subject): void {
       expect((await send(await presign(target, { method: 'GET', key: 'delete/url' }))).status).toBe(404);
     });
 
-    test('of many keys at once, present or not, however they are written', async () => {
+    test('of many keys removes existing ones and accepts missing ones, also with special characters', async () => {
       const { client, target } = subject();
       const keys = ['delete/a & b', 'delete/<c>', 'delete/ü "d"', 'delete/🦆'];
       for (const Key of keys)
@@ -45,7 +45,7 @@ export function deleteContract(subject: () => Subject): void {
       }
     });
 
-    test('of many keys, quietly', async () => {
+    test('of many keys in quiet mode lists no deleted keys', async () => {
       const { client, target } = subject();
       const Delete = { Objects: [{ Key: 'delete/quiet' }], Quiet: true };
       const answer = await client.send(new DeleteObjectsCommand({ Bucket: target.bucket, Delete }));

@@ -2,7 +2,7 @@ import { ListObjectsV2Command, type ListObjectsV2CommandInput, PutObjectCommand 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { md5Hex, presign, type Subject, send } from './object-store-client.ts';
 
-// In UTF-8 order. `\uff5e` is above the duck in UTF-16 and below it in UTF-8.
+// In UTF-8 order. `\uff5e` comes after the duck in UTF-16 and before the duck in UTF-8.
 const keys = ['A', 'a', 'a b', 'a&<b>', 'dir/1', 'dir/2', 'dir/sub/3', 'dir0', 'z', 'ü', '\uff5e', '🦆'].map(
   (key) => `list/${key}`,
 );
@@ -52,32 +52,35 @@ export function listContract(subject: () => Subject): void {
       expect([page.KeyCount, page.IsTruncated, page.MaxKeys]).toEqual([keys.length, false, 1000]);
     });
 
-    test.each([1, 5, 6, 11, 12, 13])('in pages of %i gives every key once', async (MaxKeys) => {
+    test.each([1, 5, 6, 11, 12, 13])('lists every key once in pages of %i', async (MaxKeys) => {
       const { names, sizes } = await pages({ MaxKeys });
       expect(names).toEqual(keys);
-      // A last page that is exactly full does not promise another one.
+      // If the last page is exactly full, the server must not announce another page.
       expect(sizes).toHaveLength(Math.ceil(keys.length / MaxKeys));
     });
 
-    test('starts after a key, whether it is there or not', async () => {
+    test('starts after a key, whether the key exists or not', async () => {
       expect((await pages({ StartAfter: 'list/dir/2' })).names).toEqual(keys.slice(6));
       expect((await pages({ StartAfter: 'list/dir/11' })).names).toEqual(keys.slice(5));
       expect((await pages({ StartAfter: 'zzz' })).names).toEqual([]);
     });
 
-    test.each([1, 2, 1000])('folds keys below a delimiter into one line, in pages of %i', async (MaxKeys) => {
-      const { names } = await pages({ Delimiter: '/', MaxKeys });
-      const expected = keys.filter((key) => !key.startsWith('list/dir/')).concat('list/dir/');
-      expect([...names].sort()).toEqual([...expected].sort());
-      const below = await pages({ Delimiter: '/', Prefix: 'list/dir/', MaxKeys });
-      expect([...below.names].sort()).toEqual(['list/dir/1', 'list/dir/2', 'list/dir/sub/']);
-    });
+    test.each([1, 2, 1000])(
+      'folds keys below a delimiter into one prefix, in pages of %i',
+      async (MaxKeys) => {
+        const { names } = await pages({ Delimiter: '/', MaxKeys });
+        const expected = keys.filter((key) => !key.startsWith('list/dir/')).concat('list/dir/');
+        expect([...names].sort()).toEqual([...expected].sort());
+        const below = await pages({ Delimiter: '/', Prefix: 'list/dir/', MaxKeys });
+        expect([...below.names].sort()).toEqual(['list/dir/1', 'list/dir/2', 'list/dir/sub/']);
+      },
+    );
 
-    test('of a prefix that no key has', async () => {
+    test('returns an empty list for a prefix that no key has', async () => {
       expect(await list({ Prefix: 'list/nothing/' })).toMatchObject({ KeyCount: 0, IsTruncated: false });
     });
 
-    test('with encoding-type=url encodes the keys', async () => {
+    test('encodes the keys with encoding-type=url', async () => {
       // S3 writes a space as "+", RGW and the development store as "%20".
       const page = await list({ EncodingType: 'url' });
       const decoded = page.Contents?.map(({ Key = '' }) => decodeURIComponent(Key.replaceAll('+', '%20')));
@@ -85,7 +88,7 @@ export function listContract(subject: () => Subject): void {
       expect(page.Contents?.at(-1)?.Key).toMatch(/list(\/|%2F)%F0%9F%A6%86/);
     });
 
-    test('of a bucket that is not there', async () => {
+    test('answers NoSuchBucket for a missing bucket', async () => {
       const target = { ...subject().target, bucket: 'no-such-bucket-here' };
       const answer = await send(
         await presign(target, { method: 'GET', key: '', query: { 'list-type': '2' } }),

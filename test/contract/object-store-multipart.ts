@@ -8,9 +8,9 @@ import {
   ListPartsCommand,
 } from '@aws-sdk/client-s3';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Answered, md5Base64, md5Hex, presign, type Subject, send } from './object-store-client.ts';
+import { md5Base64, md5Hex, presign, type Response, type Subject, send } from './object-store-client.ts';
 
-/** The least that S3 takes for a part that is not the last. */
+/** S3's minimum size of a part that is not the last (Amazon S3 User Guide, "Multipart upload limits"). */
 const minPartBytes = 5 * 1024 ** 2;
 
 const parts = [
@@ -19,7 +19,7 @@ const parts = [
   Buffer.from('and a short last part'),
 ] as const;
 
-/** MD5 of the parts' MD5s, and their number: S3's ETag of a multipart object. */
+/** S3's ETag of a multipart object: the MD5 of the parts' MD5s, and the number of parts. */
 function multipartEtag(buffers: readonly Buffer[]): string {
   const md5OfMd5s = createHash('md5');
   for (const buffer of buffers) md5OfMd5s.update(createHash('md5').update(buffer).digest());
@@ -41,7 +41,7 @@ export function multipartContract(subject: () => Subject): void {
     partNumber: number,
     body: Buffer,
     announced = body,
-  ): Promise<Answered> {
+  ): Promise<Response> {
     const headers = { 'Content-MD5': md5Base64(announced) };
     const query = { partNumber: `${partNumber}`, uploadId };
     const url = await presign(subject().target, { method: 'PUT', key, headers, query });
@@ -65,7 +65,7 @@ export function multipartContract(subject: () => Subject): void {
   const head = (key: string) => subject().client.send(new HeadObjectCommand(object(key)));
 
   describe('multipart upload', () => {
-    test('of parts sent out of order becomes one object when completed', async () => {
+    test('becomes one object when completed, also with parts that were sent out of order', async () => {
       const key = 'multipart/whole ü.bin';
       const uploadId = await begin(key);
       for (const number of [3, 1, 2]) {
@@ -79,7 +79,8 @@ export function multipartContract(subject: () => Subject): void {
         [2, parts[1]],
         [3, parts[2]],
       ]);
-      // RGW answers an empty ETag here, S3 and the development store the true one; all tell it in HEAD.
+      // RGW returns an empty ETag here. S3 and the development store return the right one. HEAD returns it on
+      // all servers.
       expect([multipartEtag(parts), '""', '', undefined]).toContain(answer.ETag);
       const whole = Buffer.concat(parts);
       expect(await head(key)).toMatchObject({
@@ -95,7 +96,7 @@ export function multipartContract(subject: () => Subject): void {
       expect(slice.body).toEqual(whole.subarray(minPartBytes - 2, minPartBytes + 2));
     });
 
-    test('of one short part', async () => {
+    test('may have only one short part, with any number', async () => {
       const key = 'multipart/one';
       const uploadId = await begin(key);
       await putPart(key, uploadId, 7, parts[2]);
@@ -106,7 +107,7 @@ export function multipartContract(subject: () => Subject): void {
       });
     });
 
-    test('takes a part again, and the later one counts', async () => {
+    test('replaces a part that is sent again', async () => {
       const key = 'multipart/again';
       const uploadId = await begin(key);
       await putPart(key, uploadId, 1, Buffer.from('the first try'));
@@ -117,7 +118,7 @@ export function multipartContract(subject: () => Subject): void {
       expect((await head(key)).ContentLength).toBe(parts[2].length);
     });
 
-    test('refuses a part of other bytes and keeps nothing of it', async () => {
+    test('refuses a part with other bytes than its Content-MD5 and stores nothing', async () => {
       const key = 'multipart/wrong-part';
       const uploadId = await begin(key);
       const answer = await putPart(key, uploadId, 1, Buffer.from('other bytes'), parts[2]);
@@ -125,7 +126,7 @@ export function multipartContract(subject: () => Subject): void {
       expect((await listed(key, uploadId)).Parts ?? []).toEqual([]);
     });
 
-    test('binds a presigned part to its number and its upload', async () => {
+    test('refuses a presigned part URL for another part number or upload', async () => {
       const key = 'multipart/bound';
       const uploadId = await begin(key);
       const headers = { 'Content-MD5': md5Base64(parts[2]) };
@@ -138,7 +139,7 @@ export function multipartContract(subject: () => Subject): void {
       expect((await listed(key, uploadId)).Parts ?? []).toEqual([]);
     });
 
-    describe('completed wrongly stays as it was', () => {
+    describe('stays unchanged after a wrong CompleteMultipartUpload', () => {
       const key = 'multipart/mended';
       let uploadId: string;
       beforeAll(async () => {
@@ -149,7 +150,7 @@ export function multipartContract(subject: () => Subject): void {
 
       const wrong: [what: string, name: string, chosen: [number, Buffer][]][] = [
         [
-          'with a part that never came',
+          'with a part that was never sent',
           'InvalidPart',
           [
             [1, parts[0]],
@@ -157,7 +158,7 @@ export function multipartContract(subject: () => Subject): void {
           ],
         ],
         [
-          'with an ETag that is another',
+          'with a wrong ETag',
           'InvalidPart',
           [
             [1, parts[0]],
@@ -165,13 +166,13 @@ export function multipartContract(subject: () => Subject): void {
           ],
         ],
       ];
-      test.each(wrong)('%s: %s', async (_, name, chosen) => {
+      test.each(wrong)('%s, which is refused with %s', async (_, name, chosen) => {
         await expect(complete(key, uploadId, chosen)).rejects.toMatchObject({ name });
         await expect(head(key)).rejects.toMatchObject({ name: 'NotFound' });
         expect((await listed(key, uploadId)).Parts).toHaveLength(2);
       });
 
-      test('with a body that is no such document', async () => {
+      test('with a body that is not a CompleteMultipartUpload document', async () => {
         for (const body of ['', 'x', '<CompleteMultipartUpload></CompleteMultipartUpload>', '<Complete']) {
           const url = await presign(subject().target, { method: 'POST', key, query: { uploadId } });
           const answer = await send(url, { method: 'POST', body: Buffer.from(body) });
@@ -179,7 +180,7 @@ export function multipartContract(subject: () => Subject): void {
         }
       });
 
-      test('and can then be completed', async () => {
+      test('and can be completed afterwards', async () => {
         await complete(key, uploadId, [
           [1, parts[0]],
           [2, parts[1]],
@@ -200,7 +201,7 @@ export function multipartContract(subject: () => Subject): void {
       await expect(head(key)).rejects.toMatchObject({ name: 'NotFound' });
     });
 
-    test('aborted is gone, parts and all, and cannot be revived', async () => {
+    test('an aborted upload is gone with its parts and cannot be completed', async () => {
       const key = 'multipart/aborted';
       const uploadId = await begin(key);
       await putPart(key, uploadId, 1, parts[2]);
@@ -211,13 +212,14 @@ export function multipartContract(subject: () => Subject): void {
       await expect(head(key)).rejects.toMatchObject({ name: 'NotFound' });
     });
 
-    test('that never was', async () => {
+    test('an unknown upload is NoSuchUpload', async () => {
       await expectNoSuchUpload('multipart/never', '2~never-was-such-an-upload');
     });
 
     async function expectNoSuchUpload(key: string, uploadId: string): Promise<void> {
-      // S3 and the development store say NoSuchUpload to all four. RGW says NoSuchKey to ListParts, and InternalError
-      // to CompleteMultipartUpload (500, so the SDK tries again): it takes the missing upload for one being completed.
+      // S3 and the development store answer NoSuchUpload to all four requests. RGW answers NoSuchKey to
+      // ListParts. It answers InternalError to CompleteMultipartUpload, as if the upload were being
+      // completed, and the SDK retries after a 500.
       await expect(listed(key, uploadId)).rejects.toMatchObject({
         name: expect.stringMatching(/^NoSuch(Upload|Key)$/),
       });
@@ -231,8 +233,9 @@ export function multipartContract(subject: () => Subject): void {
       expect([put.status, put.code]).toEqual([404, 'NoSuchUpload']);
     }
 
-    // RGW answers 200 the second time, S3 for some while too, the development store NoSuchUpload.
-    test('completed twice leaves one whole object', async () => {
+    // The second time, RGW answers 200, S3 answers 200 for some time, and the development store answers
+    // NoSuchUpload.
+    test('an upload that is completed twice leaves one whole object', async () => {
       const key = 'multipart/twice';
       const uploadId = await begin(key);
       await putPart(key, uploadId, 1, parts[2]);
@@ -243,7 +246,7 @@ export function multipartContract(subject: () => Subject): void {
       expect(await head(key)).toMatchObject({ ETag: multipartEtag([parts[2]]) });
     });
 
-    test('tells its parts in pages', async () => {
+    test('ListParts returns the parts in pages', async () => {
       const key = 'multipart/pages';
       const uploadId = await begin(key);
       for (const number of [1, 2, 9, 10, 11]) await putPart(key, uploadId, number, Buffer.from(`${number}`));
@@ -255,7 +258,7 @@ export function multipartContract(subject: () => Subject): void {
       expect(rest.IsTruncated).toBe(false);
     });
 
-    test('is listed until it ends, in pages', async () => {
+    test('ListMultipartUploads returns the open uploads in pages', async () => {
       const expected: string[] = [];
       for (const key of [
         'multipart/listed/a',

@@ -2,12 +2,12 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import {
-  type Answered,
   md5Base64,
   md5Hex,
   type ObjectStoreTarget,
   type Presign,
   presign,
+  type Response,
   type Send,
   type Subject,
   send,
@@ -22,13 +22,13 @@ async function put(target: ObjectStoreTarget, asked: Partial<Presign> & { key: s
   return send(url, { method: 'PUT', headers, body: bytes, ...sent });
 }
 
-async function look(target: ObjectStoreTarget, key: string): Promise<Answered> {
+async function read(target: ObjectStoreTarget, key: string): Promise<Response> {
   return send(await presign(target, { method: 'GET', key }));
 }
 
 export function putContract(subject: () => Subject): void {
   describe('presigned PUT', () => {
-    test('with exactly Content-Type and Content-MD5 stores the bytes', async () => {
+    test('stores the bytes with Content-Type and Content-MD5 alone', async () => {
       const { target } = subject();
       const answer = await put(target, { key: 'put/plain.txt' });
       expect([answer.status, answer.headers.etag]).toEqual([200, `"${md5Hex(bytes)}"`]);
@@ -44,50 +44,50 @@ export function putContract(subject: () => Subject): void {
         },
       });
       expect(Date.parse(head.headers['last-modified'] ?? '')).toBeGreaterThan(Date.now() - 60_000);
-      expect((await look(target, 'put/plain.txt')).body).toEqual(bytes);
+      expect((await read(target, 'put/plain.txt')).body).toEqual(bytes);
     });
 
-    test('of no bytes stores an empty object', async () => {
+    test('stores an empty object', async () => {
       const { target } = subject();
       const nothing = Buffer.alloc(0);
       const sent = { ...headers, 'Content-MD5': md5Base64(nothing) };
       const answer = await put(target, { key: 'put/empty', headers: sent }, { headers: sent, body: nothing });
       expect(answer.status).toBe(200);
-      expect(await look(target, 'put/empty')).toMatchObject({
+      expect(await read(target, 'put/empty')).toMatchObject({
         status: 200,
         body: nothing,
         headers: { 'content-length': '0', etag: '"d41d8cd98f00b204e9800998ecf8427e"' },
       });
     });
 
-    test('of 20 MiB stores every byte', async () => {
+    test('stores all bytes of 20 MiB', async () => {
       const { target } = subject();
       const large = Buffer.alloc(20 * 1024 ** 2, 'a large object ');
       const sent = { ...headers, 'Content-MD5': md5Base64(large) };
       expect(
         (await put(target, { key: 'put/large', headers: sent }, { headers: sent, body: large })).status,
       ).toBe(200);
-      expect((await look(target, 'put/large')).body.equals(large)).toBe(true);
+      expect((await read(target, 'put/large')).body.equals(large)).toBe(true);
     });
 
-    test('with Content-Length signed takes that length', async () => {
+    test('accepts a body of the signed Content-Length', async () => {
       const { target } = subject();
       const sent = { ...headers, 'Content-Length': `${bytes.length}` };
       expect((await put(target, { key: 'put/length', headers: sent }, { headers: sent })).status).toBe(200);
     });
 
-    test('over an object takes its place, type and all', async () => {
+    test('replaces an object with its type', async () => {
       const { target } = subject();
       await put(target, { key: 'put/twice' });
       const sent = { 'Content-Type': 'image/png', 'Content-MD5': md5Base64(otherBytes) };
       await put(target, { key: 'put/twice', headers: sent }, { headers: sent, body: otherBytes });
-      expect(await look(target, 'put/twice')).toMatchObject({
+      expect(await read(target, 'put/twice')).toMatchObject({
         body: otherBytes,
         headers: { 'content-type': 'image/png' },
       });
     });
 
-    test('with If-None-Match: * is refused when the key is taken', async () => {
+    test('is refused with If-None-Match: * when the key is taken', async () => {
       const { target } = subject();
       const sent = { ...headers, 'If-None-Match': '*' };
       expect((await put(target, { key: 'put/once', headers: sent }, { headers: sent })).status).toBe(200);
@@ -110,13 +110,13 @@ export function putContract(subject: () => Subject): void {
     '/leading',
     `${'ü'.repeat(500)}`,
   ];
-  test.each(oddKeys)('the key %j goes in and comes out', async (key) => {
+  test.each(oddKeys)('stores and returns an object with the key %j', async (key) => {
     const { target } = subject();
     expect((await put(target, { key })).status).toBe(200);
-    expect(await look(target, key)).toMatchObject({ status: 200, body: bytes });
+    expect(await read(target, key)).toMatchObject({ status: 200, body: bytes });
   });
 
-  const md5OfOthers = md5Base64(otherBytes);
+  const md5OfOtherBytes = md5Base64(otherBytes);
   const withLength = { ...headers, 'Content-Length': `${bytes.length}` };
   const without = (name: string) =>
     Object.fromEntries(Object.entries(headers).filter(([each]) => each !== name));
@@ -139,10 +139,10 @@ export function putContract(subject: () => Subject): void {
       'other bytes with their own Content-MD5',
       ['SignatureDoesNotMatch'],
       {},
-      { body: otherBytes, headers: { ...headers, 'Content-MD5': md5OfOthers } },
+      { body: otherBytes, headers: { ...headers, 'Content-MD5': md5OfOtherBytes } },
     ],
     [
-      'a Content-MD5 that is none',
+      'an invalid Content-MD5',
       ['InvalidDigest'],
       { headers: { ...headers, 'Content-MD5': 'bm90IGFuIG1kNQ==' } },
       { headers: { ...headers, 'Content-MD5': 'bm90IGFuIG1kNQ==' } },
@@ -157,7 +157,7 @@ export function putContract(subject: () => Subject): void {
     ['no Content-Type', ['SignatureDoesNotMatch', 'AccessDenied'], {}, { headers: without('Content-Type') }],
     ['an expired URL', ['AccessDenied'], { signingDate: new Date(Date.now() - 120_000), expiresIn: 60 }, {}],
     [
-      'a longer life than was signed',
+      'a longer lifetime than the signed one',
       ['SignatureDoesNotMatch'],
       { signingDate: new Date(Date.now() - 120_000), expiresIn: 60 },
       {},
@@ -177,7 +177,7 @@ export function putContract(subject: () => Subject): void {
   ];
   describe.each(refusals)('PUT with %s', (what, codes, asked, sent, tamper = (url) => url) => {
     const name = what.replaceAll(' ', '-');
-    async function attempt(key: string): Promise<Answered> {
+    async function attempt(key: string): Promise<Response> {
       const url = await presign(subject().target, { method: 'PUT', headers, key, ...asked });
       return send(tamper(url), { method: 'PUT', headers, body: bytes, ...sent });
     }
@@ -186,16 +186,16 @@ export function putContract(subject: () => Subject): void {
       const answer = await attempt(`refused/${name}`);
       expect(codes).toContain(answer.code);
       expect(answer.status).toBe(codes[0] === 'BadDigest' || codes[0] === 'InvalidDigest' ? 400 : 403);
-      expect((await look(subject().target, `refused/${name}`)).status).toBe(404);
+      expect((await read(subject().target, `refused/${name}`)).status).toBe(404);
     });
 
-    test('leaves an earlier object as it was', async () => {
+    test('leaves an earlier object unchanged', async () => {
       const { target } = subject();
       const earlier = Buffer.from('earlier bytes');
       const own = { 'Content-Type': 'text/x-earlier', 'Content-MD5': md5Base64(earlier) };
       await put(target, { key: `kept/${name}`, headers: own }, { headers: own, body: earlier });
       expect((await attempt(`kept/${name}`)).status).toBeGreaterThanOrEqual(400);
-      expect(await look(target, `kept/${name}`)).toMatchObject({
+      expect(await read(target, `kept/${name}`)).toMatchObject({
         status: 200,
         body: earlier,
         headers: { 'content-type': 'text/x-earlier', etag: `"${md5Hex(earlier)}"` },
@@ -203,8 +203,8 @@ export function putContract(subject: () => Subject): void {
     });
   });
 
-  describe('PUT refused', () => {
-    test('at another key than the signed one', async () => {
+  describe('a PUT is refused', () => {
+    test('under another key than the signed one', async () => {
       const { target } = subject();
       const url = await presign(target, { method: 'PUT', headers, key: 'refused/mine' });
       const answer = await send(url.replace('refused/mine', 'refused/yours'), {
@@ -213,7 +213,7 @@ export function putContract(subject: () => Subject): void {
         body: bytes,
       });
       expect([answer.status, answer.code]).toEqual([403, 'SignatureDoesNotMatch']);
-      expect((await look(target, 'refused/yours')).status).toBe(404);
+      expect((await read(target, 'refused/yours')).status).toBe(404);
     });
 
     test('with a secret or an access key that the server does not know', async () => {
@@ -221,11 +221,11 @@ export function putContract(subject: () => Subject): void {
       const { accessKeyId } = target.credentials;
       const wrongSecret = { ...target, credentials: { accessKeyId, secretAccessKey: 'guessed' } };
       expect((await put(wrongSecret, { key: 'refused/secret' })).code).toBe('SignatureDoesNotMatch');
-      const unknown = { ...target, credentials: { accessKeyId: 'NOBODY', secretAccessKey: 'guessed' } };
+      const unknown = { ...target, credentials: { accessKeyId: 'UNKNOWN', secretAccessKey: 'guessed' } };
       expect((await put(unknown, { key: 'refused/unknown' })).code).toBe('InvalidAccessKeyId');
     });
 
-    test('into a bucket that is not there', async () => {
+    test('into a missing bucket', async () => {
       const target = { ...subject().target, bucket: 'no-such-bucket-here' };
       const answer = await put(target, { key: 'a' });
       expect([answer.status, answer.code]).toEqual([404, 'NoSuchBucket']);
@@ -237,10 +237,10 @@ export function putContract(subject: () => Subject): void {
       const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}\r\n`);
       const raw = `PUT ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n${lines.join('')}Connection: close\r\n\r\n`;
       expect(await exchange(url, raw)).toMatch(/^HTTP\/1.1 411 /);
-      expect((await look(target, 'refused/no-length')).status).toBe(404);
+      expect((await read(target, 'refused/no-length')).status).toBe(404);
     });
 
-    test('by the end of the connection before the end of the body', async () => {
+    test('when the connection ends before the body', async () => {
       const { target } = subject();
       const url = new URL(await presign(target, { method: 'PUT', headers, key: 'refused/short' }));
       const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}\r\n`);
@@ -251,22 +251,22 @@ export function putContract(subject: () => Subject): void {
       await sleep(100);
       socket.destroy();
       await sleep(200);
-      expect((await look(target, 'refused/short')).status).toBe(404);
+      expect((await read(target, 'refused/short')).status).toBe(404);
     });
 
-    test('before a client that waits for 100-continue has sent its body', async () => {
+    test('before the body is sent if the client waits for 100-continue', async () => {
       const { target } = subject();
       const expecting = { ...headers, Expect: '100-continue', 'Content-Length': `${bytes.length}` };
-      let told = 0;
+      let continues = 0;
       const onContinue = () => {
-        told += 1;
+        continues += 1;
       };
       const good = await put(target, { key: 'put/continue' }, { headers: expecting, onContinue });
-      expect([good.status, told]).toEqual([200, 1]);
+      expect([good.status, continues]).toEqual([200, 1]);
       const wrong = { ...expecting, 'Content-Type': 'text/html' };
       const refused = await put(target, { key: 'refused/continue' }, { headers: wrong, onContinue });
-      expect([refused.status, told]).toEqual([403, 1]);
-      expect((await look(target, 'refused/continue')).status).toBe(404);
+      expect([refused.status, continues]).toEqual([403, 1]);
+      expect((await read(target, 'refused/continue')).status).toBe(404);
     });
   });
 }

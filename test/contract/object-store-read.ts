@@ -44,7 +44,7 @@ export function readContract(subject: () => Subject): void {
       ['bytes=18-1000', 'ij', 'bytes 18-19/20'],
       ['bytes=19-19', 'j', 'bytes 19-19/20'],
     ];
-    test.each(ranges)('with Range: %s', async (range, expected, contentRange) => {
+    test.each(ranges)('returns the range for Range: %s', async (range, expected, contentRange) => {
       const answer = await get('read/twenty', { Range: range });
       expect(answer).toMatchObject({ status: 206, body: Buffer.from(expected) });
       expect(answer.headers).toMatchObject({
@@ -54,16 +54,19 @@ export function readContract(subject: () => Subject): void {
       });
     });
 
-    test.each([['bytes=20-'], ['bytes=100-200']])('with Range: %s, beyond the end', async (range) => {
-      const answer = await get('read/twenty', { Range: range });
-      expect([answer.status, answer.code]).toEqual([416, 'InvalidRange']);
-    });
+    test.each([['bytes=20-'], ['bytes=100-200']])(
+      'answers 416 for Range: %s, which is beyond the end',
+      async (range) => {
+        const answer = await get('read/twenty', { Range: range });
+        expect([answer.status, answer.code]).toEqual([416, 'InvalidRange']);
+      },
+    );
 
-    test('with a Range that is none gives the whole object', async () => {
+    test('returns the whole object for a Range that is not in bytes', async () => {
       expect(await get('read/twenty', { Range: 'lines=1-2' })).toMatchObject({ status: 200, body: bytes });
     });
 
-    test('with If-None-Match and If-Match', async () => {
+    test('obeys If-None-Match and If-Match', async () => {
       const unchanged = await get('read/twenty', { 'If-None-Match': etag });
       expect(unchanged).toMatchObject({ status: 304, body: Buffer.alloc(0) });
       expect((await get('read/twenty', { 'If-None-Match': '"0"' })).status).toBe(200);
@@ -71,7 +74,7 @@ export function readContract(subject: () => Subject): void {
       expect((await get('read/twenty', { 'If-Match': '"0"' })).status).toBe(412);
     });
 
-    test('answers with the type and the disposition that the URL signs', async () => {
+    test('returns the type and the disposition that the URL signs', async () => {
       const disposition = `attachment; filename="a b.txt"; filename*=UTF-8''%C3%BC%20b.txt`;
       const query = {
         'response-content-disposition': disposition,
@@ -83,7 +86,7 @@ export function readContract(subject: () => Subject): void {
       });
     });
 
-    test('answers with every header that the URL overrides, whatever the object was stored with', async () => {
+    test('returns the headers that the URL overrides and not the stored ones', async () => {
       const { target } = subject();
       const gzip = gzipSync(Buffer.alloc(50_000, 'a'));
       const signed = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(gzip) };
@@ -117,7 +120,7 @@ export function readContract(subject: () => Subject): void {
       expect(whole).toMatchObject({ status: 200, body: gzip, headers: expected });
       const range = await get('read/overridden', { Range: 'bytes=0-1' }, overrides);
       expect(range).toMatchObject({ status: 206, body: gzip.subarray(0, 2), headers: expected });
-      // A 304 need not have the overrides, but must not bring back what was stored.
+      // A 304 need not have the overrides, but must not have the stored headers.
       const unchanged = await get(
         'read/overridden',
         { 'If-None-Match': whole.headers.etag ?? '' },
@@ -128,7 +131,7 @@ export function readContract(subject: () => Subject): void {
       expect(unchanged.headers['cache-control'] ?? 'no-store').toBe('no-store');
     });
 
-    test('gives back what the object was described with', async () => {
+    test('returns the headers and metadata that were stored with the object', async () => {
       expect((await get('read/described')).headers).toMatchObject({
         'cache-control': 'max-age=60',
         'content-disposition': 'attachment; filename="a b.txt"',
@@ -139,14 +142,14 @@ export function readContract(subject: () => Subject): void {
       });
     });
 
-    test('of nothing', async () => {
+    test('answers 404 for a missing object', async () => {
       const missing = await get('read/missing');
       expect([missing.status, missing.code]).toEqual([404, 'NoSuchKey']);
       const url = await presign(subject().target, { method: 'HEAD', key: 'read/missing' });
       expect(await send(url, { method: 'HEAD' })).toMatchObject({ status: 404, body: Buffer.alloc(0) });
     });
 
-    test('is refused with a disposition that was not signed, an expired or a tampered URL', async () => {
+    test('is refused with an unsigned disposition, another key, an expired URL or no signature', async () => {
       const { target } = subject();
       const url = await presign(target, { method: 'GET', key: 'read/twenty' });
       expect((await send(`${url}&response-content-disposition=inline`)).status).toBe(403);

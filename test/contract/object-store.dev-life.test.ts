@@ -1,4 +1,7 @@
-/** Start, stop and kill of the development object store, and what its directory then holds. */
+/**
+ * Tests that the development object store survives a restart, a stop and a kill with the right content in its
+ * directory.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
@@ -27,7 +30,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 const bytes = Buffer.from('bytes');
 const headers = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(bytes) };
 
-test('a restart has every object, with its type and its metadata, and every upload', async () => {
+test('a restart keeps every object with its type and metadata, and every multipart upload', async () => {
   const first = await startTestObjectStore({ directory });
   const client = s3Client(first);
   const object = { Bucket: testBucket, Key: 'kept/ü 🦆' };
@@ -40,7 +43,7 @@ test('a restart has every object, with its type and its metadata, and every uplo
   const before = await send(await presign(first, { method: 'HEAD', key: object.Key }), { method: 'HEAD' });
   client.destroy();
   await first.stop();
-  // Left by a desktop's file manager.
+  // A desktop's file manager leaves such files.
   for (const path of ['buckets', `buckets/${testBucket}`, 'uploads', `uploads/${UploadId}`]) {
     await writeFile(join(directory, path, '.DS_Store'), 'x');
   }
@@ -63,7 +66,7 @@ test('a restart has every object, with its type and its metadata, and every uplo
   await second.stop();
 });
 
-test('a kill -9 under load loses nothing acknowledged and leaves nothing half', {
+test('a kill -9 under load loses no acknowledged object and leaves no partial one', {
   timeout: 60_000,
 }, async () => {
   const acknowledged = new Map<string, Set<string>>();
@@ -76,7 +79,8 @@ test('a kill -9 under load loses nothing acknowledged and leaves nothing half', 
       for (let i = 0; !killed; i += 1) {
         const body = Buffer.alloc(200_000, `round ${round} writer ${writer} object ${i} `);
         const key = `under-load/${writer}/${i % 20}`;
-        // Until it is acknowledged, the object may be the one before or this one; after, only this one.
+        // Until the PUT is acknowledged, the key may have the old or the new object. Afterwards it must have
+        // the new one.
         const before = acknowledged.get(key) ?? new Set(['absent']);
         acknowledged.set(key, new Set([...before, md5Hex(body)]));
         const sent = { ...headers, 'Content-MD5': md5Base64(body) };
@@ -108,7 +112,7 @@ test('a kill -9 under load loses nothing acknowledged and leaves nothing half', 
   await store.stop();
 });
 
-test('a reader keeps the object it began to read, overwritten and deleted meanwhile', async () => {
+test('a reader gets the whole object although it is overwritten and deleted during the read', async () => {
   const store = await startTestObjectStore({ directory });
   const large = Buffer.alloc(20 * 1024 ** 2, 'the old bytes ');
   const sent = { 'Content-MD5': md5Base64(large) };
@@ -128,33 +132,33 @@ test('a reader keeps the object it began to read, overwritten and deleted meanwh
   await store.stop();
 });
 
-test('a stop is prompt, with idle, half-sent and unread connections, and leaves nothing half', async () => {
+test('a stop takes less than 2 s with open connections and leaves no partial files', async () => {
   const store = await startTestObjectStore({ directory });
   const idle = connect(Number(new URL(store.endpoint).port), '127.0.0.1');
-  const half = await beginPut(store, 'half');
+  const partial = await beginPut(store, 'half');
   const startedAt = performance.now();
   await store.stop();
   expect(performance.now() - startedAt).toBeLessThan(2000);
   expect(await readdir(join(directory, 'tmp'))).toEqual([]);
   expect(await readdir(join(directory, 'buckets', testBucket))).toEqual([]);
   idle.destroy();
-  half.destroy();
+  partial.destroy();
 });
 
 test.each(['0.0.0.0', '::', '192.168.1.10', 'example.com', '', '128.0.0.1'])(
-  'it does not listen on %j',
+  'the development store refuses to listen on %j',
   async (host) => {
     await expect(startTestObjectStore({ directory, host })).rejects.toThrow(/loopback/);
   },
 );
 
-test.each(['127.0.0.1', 'localhost'])('it listens on %s', async (host) => {
+test.each(['127.0.0.1', 'localhost'])('the development store listens on %s', async (host) => {
   const store = await startTestObjectStore({ directory, host });
   expect((await send(await presign(store, { method: 'GET', key: 'a' }))).code).toBe('NoSuchKey');
   await store.stop();
 });
 
-test('a port that is taken is an error at start', async () => {
+test('a taken port is an error at the start of the development store', async () => {
   const store = await startTestObjectStore({ directory });
   const port = Number(new URL(store.endpoint).port);
   await expect(startTestObjectStore({ directory: join(directory, 'second'), port })).rejects.toMatchObject({
@@ -178,7 +182,7 @@ async function startProcess(where: string): Promise<{ child: ChildProcess; targe
   return { child, target };
 }
 
-/** A PUT whose second half never comes. */
+/** Starts a PUT and sends only the first half of its body. */
 async function beginPut(target: ObjectStoreTarget, key: string): Promise<ClientRequest> {
   const url = await presign(target, { method: 'PUT', key });
   const request = httpRequest(url, { method: 'PUT', headers: { 'Content-Length': '200000' } });

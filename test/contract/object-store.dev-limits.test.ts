@@ -1,4 +1,7 @@
-/** What the development object store refuses beyond the contract, and what it lives through. */
+/**
+ * Tests the limits of the development object store: requests that it refuses, and broken requests that it
+ * must survive.
+ */
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
@@ -30,19 +33,19 @@ async function expectAlive(): Promise<void> {
   expect((await send(url, { method: 'PUT', body: bytes })).status).toBe(200);
 }
 
-describe('it lives through', () => {
+describe('the development store survives', () => {
   afterEach(expectAlive);
 
   const requests: [what: string, raw: string][] = [
-    ['a path that is no UTF-8', 'GET /files/%ff HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a path that is not UTF-8', 'GET /files/%ff HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a path with a bare percent', 'GET /files/%zz% HTTP/1.1\r\nHost: a\r\n\r\n'],
-    ['a query that is no UTF-8', 'GET /files?prefix=%c3%28 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a query that is not UTF-8', 'GET /files?prefix=%c3%28 HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['an absolute target', 'GET http://a:99999/ HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a target of *', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a target of an authority', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['an upgrade', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
-    ['absurd hosts', 'GET / HTTP/1.1\r\nHost: a[b:99999%\r\n\r\n'],
-    ['no host', 'GET / HTTP/1.1\r\n\r\n'],
+    ['an invalid host', 'GET / HTTP/1.1\r\nHost: a[b:99999%\r\n\r\n'],
+    ['a missing host', 'GET / HTTP/1.1\r\n\r\n'],
     ['an unknown method', 'PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['an unknown expectation', 'PUT /files/a HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n'],
     [
@@ -56,15 +59,15 @@ describe('it lives through', () => {
       'PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
     ],
     ['a broken chunk', 'PUT /files/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
-    ['bytes that are no HTTP', '\u0016\u0003\u0001\u0002\u0000'],
-    ['nothing', ''],
+    ['bytes that are not HTTP', '\u0016\u0003\u0001\u0002\u0000'],
+    ['an empty request', ''],
   ];
   test.each(requests)('%s', async (_, raw) => {
     const answer = await exchange(raw);
     expect(answer).toMatch(/^$|^HTTP\/1\.1 [45]\d\d /);
   });
 
-  test('anything, sent raw', async () => {
+  test('random bytes without an InternalError', async () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'GET ',
@@ -88,17 +91,17 @@ describe('it lives through', () => {
       ),
       fc.string({ unit: 'binary' }),
     );
-    const anything = fc.asyncProperty(fc.array(piece, { maxLength: 20 }), async (pieces) => {
+    const property = fc.asyncProperty(fc.array(piece, { maxLength: 20 }), async (pieces) => {
       expect(await exchange(pieces.join(''), 5)).not.toContain('InternalError');
     });
-    await fc.assert(anything, {
+    await fc.assert(property, {
       interruptAfterTimeLimit: 1000,
       numRuns: 3000,
       markInterruptAsFailure: false,
     });
   });
 
-  test('signed nonsense: an answer below 500, for whatever was asked', async () => {
+  test('random signed requests, and answers them with 501 or a status below 500', async () => {
     const text = fc.oneof(
       fc.string({ unit: 'grapheme' }),
       fc.constantFrom('', '0', '-1', '1e9', '\u0000', '../..', '%'),
@@ -152,8 +155,8 @@ describe('it lives through', () => {
   });
 });
 
-describe('it refuses', () => {
-  test('more than 5 GiB, before a byte is sent', async () => {
+describe('the development store refuses', () => {
+  test('an object of more than 5 GiB before its body is sent', async () => {
     const headers = { 'Content-Length': `${5 * 1024 ** 3 + 1}`, Expect: '100-continue' };
     const onContinue = () => expect.unreachable();
     const answer = await send(await presign(store, { method: 'PUT', key: 'huge' }), {
@@ -162,7 +165,7 @@ describe('it refuses', () => {
       onContinue,
     });
     expect([answer.status, answer.code]).toEqual([400, 'EntityTooLarge']);
-    // Whatever follows on this connection could be the body after all.
+    // The next bytes on this connection could be the body, so the server must close the connection.
     expect(answer.headers.connection).toBe('close');
   });
 
@@ -180,7 +183,7 @@ describe('it refuses', () => {
     ['in hex', () => md5Hex(bytes)],
     ['with unused bits set', (md5: string) => md5.replace(/g==$/, 'h==')],
     ['with a blank inside', (md5: string) => `${md5.slice(0, 5)} ${md5.slice(5)}`],
-    ['that is empty', () => ''],
+    ['without characters', () => ''],
   ])('a Content-MD5 %s', async (_, spell) => {
     const headers = { 'Content-MD5': spell(md5Base64(bytes)) };
     const url = await presign(store, { method: 'PUT', key: 'md5', headers });
@@ -194,7 +197,7 @@ describe('it refuses', () => {
     expect([answer.status, answer.code]).toEqual([400, 'KeyTooLongError']);
   });
 
-  test('to delete many objects by a body that nothing vouches for', async () => {
+  test('DeleteObjects with a body that no checksum covers', async () => {
     await expectAlive();
     const body = Buffer.from('<Delete><Object><Key>alive</Key></Object></Delete>');
     const url = await presign(store, { method: 'POST', key: '', query: { delete: '' } });
@@ -203,7 +206,7 @@ describe('it refuses', () => {
     expect((await send(await presign(store, { method: 'GET', key: 'alive' }))).status).toBe(200);
   });
 
-  test('a large upload so that its sender can read why', async () => {
+  test('a large upload in a way that lets the sender read the error', async () => {
     const url = await presign(store, { method: 'PUT', key: 'readable' });
     for (let i = 0; i < 2; i += 1) {
       const body = Buffer.alloc(30 * 1024 ** 2);
@@ -225,7 +228,7 @@ describe('it refuses', () => {
     ['x-amz-acl', 'public-read'],
     ['x-amz-storage-class', 'GLACIER'],
     ['x-amz-object-lock-mode', 'GOVERNANCE'],
-  ])('to pretend that it knows %s', async (name, value) => {
+  ])('a PUT with the header %s, which it does not implement', async (name, value) => {
     const headers = { [name]: value };
     const url = await presign(store, { method: 'PUT', key: 'unknown', headers });
     const answer = await send(url, { method: 'PUT', headers, body: bytes });
@@ -233,7 +236,7 @@ describe('it refuses', () => {
   });
 
   test.each(['acl', 'tagging', 'versionId', 'attributes', 'partNumber'])(
-    'to take GET ?%s for GET',
+    'GET with ?%s, which it does not implement',
     async (name) => {
       const answer = await send(
         await presign(store, { method: 'GET', key: 'alive', query: { [name]: '1' } }),
@@ -242,7 +245,7 @@ describe('it refuses', () => {
     },
   );
 
-  test('a disposition that no header can hold', async () => {
+  test('a disposition that is not a valid header value', async () => {
     for (const value of ['attachment; filename="ü🦆"', 'a\r\nSet-Cookie: b']) {
       const query = { 'response-content-disposition': value };
       const answer = await send(await presign(store, { method: 'GET', key: 'alive', query }));
@@ -250,7 +253,7 @@ describe('it refuses', () => {
     }
   });
 
-  test('XML that is more than S3 needs', () => {
+  test('XML features that S3 does not use', () => {
     const bad = [
       '',
       '<a>',
@@ -285,14 +288,14 @@ describe('it refuses', () => {
 describe('If-None-Match: *', () => {
   const headers = { 'If-None-Match': '*' };
 
-  test('lets one of many through', async () => {
+  test('accepts one of eight concurrent PUTs', async () => {
     const url = await presign(store, { method: 'PUT', key: 'once', headers });
     const all = Array.from({ length: 8 }, () => send(url, { method: 'PUT', headers, body: bytes }));
     const statuses = (await Promise.all(all)).map(({ status }) => status);
     expect(statuses.sort()).toEqual([200, ...Array(7).fill(412)]);
   });
 
-  test('is refused before the body is sent', async () => {
+  test('refuses a PUT before its body is sent', async () => {
     const url = await presign(store, { method: 'PUT', key: 'alive', headers });
     const expecting = { ...headers, Expect: '100-continue', 'Content-Length': '5' };
     const onContinue = () => expect.unreachable();
@@ -303,7 +306,7 @@ describe('If-None-Match: *', () => {
   });
 });
 
-describe('multipart, as S3 has it and RGW does not', () => {
+describe('a multipart upload, where S3 and RGW differ', () => {
   const key = { Key: 'multipart' };
 
   async function upload(...bodies: string[]): Promise<string> {
@@ -319,14 +322,14 @@ describe('multipart, as S3 has it and RGW does not', () => {
   }
 
   async function complete(UploadId: string, ...chosen: [PartNumber: number, body: string][]) {
-    // Only once: after a 500 the SDK would ask again, and hide it.
+    // One attempt, because a retry of the SDK would hide a 500.
     const client = new S3Client({ ...store, maxAttempts: 1 });
     const Parts = chosen.map(([PartNumber, body]) => ({ PartNumber, ETag: md5Hex(Buffer.from(body)) }));
     const asked = { Bucket: store.bucket, ...key, UploadId, MultipartUpload: { Parts } };
     return client.send(new CompleteMultipartUploadCommand(asked)).finally(() => client.destroy());
   }
 
-  test('refuses parts out of order, twice, and smaller than the least', async () => {
+  test('is not completed with parts out of order, repeated, unknown or too small', async () => {
     const uploadId = await upload('abcd', 'efgh', 'ijk', 'l');
     const wrong: [name: string, chosen: [number, string][]][] = [
       [
@@ -364,7 +367,7 @@ describe('multipart, as S3 has it and RGW does not', () => {
     }
   });
 
-  test('is completed from some of its parts', async () => {
+  test('can be completed with some of its parts', async () => {
     const uploadId = await upload('abcd', 'efgh', 'ijkl');
     await complete(uploadId, [1, 'abcd'], [3, 'ijkl']);
     expect(
@@ -372,7 +375,7 @@ describe('multipart, as S3 has it and RGW does not', () => {
     ).toBe('abcdijkl');
   });
 
-  test('has parts 1 to 10,000', async () => {
+  test('accepts the part numbers 1 to 10,000', async () => {
     const uploadId = await upload();
     for (const [partNumber, status] of [
       ['0', 400],
@@ -390,7 +393,7 @@ describe('multipart, as S3 has it and RGW does not', () => {
     }
   });
 
-  test('aborted while it is being completed is aborted', async () => {
+  test('is aborted even while it is being completed', async () => {
     const parts = Array.from({ length: 150 }, (_, index) => `part ${index}`);
     const uploadId = await upload(...parts);
     const completing = complete(uploadId, ...parts.map((body, index): [number, string] => [index + 1, body]));
@@ -401,7 +404,7 @@ describe('multipart, as S3 has it and RGW does not', () => {
     await refused;
   });
 
-  test('aborted while a part is on its way is aborted', async () => {
+  test('is aborted even while a part is being sent', async () => {
     const uploadId = await upload();
     const query = { partNumber: '1', uploadId };
     const part = httpRequest(await presign(store, { method: 'PUT', key: 'multipart', query }), {
@@ -418,7 +421,7 @@ describe('multipart, as S3 has it and RGW does not', () => {
     response.resume();
   });
 
-  test('completed by two at once is completed once', async () => {
+  test('is completed once by two concurrent calls', async () => {
     const uploadId = await upload('abcd');
     const answers = await Promise.allSettled([
       complete(uploadId, [1, 'abcd']),
@@ -428,7 +431,7 @@ describe('multipart, as S3 has it and RGW does not', () => {
   });
 });
 
-test('addressed by host name, a bucket is the same bucket', async () => {
+test('a bucket in the host name is the same bucket as in the path', async () => {
   const client = s3Client(store);
   const object = { Bucket: store.bucket, Key: 'by host/ü' };
   await client.send(new PutObjectCommand({ ...object, Body: bytes }));
@@ -445,12 +448,15 @@ test('addressed by host name, a bucket is the same bucket', async () => {
   await client.send(new HeadObjectCommand({ ...object, Key: 'by host/ä' }));
   const get = await presign(virtual, { method: 'GET', key: 'by host/ü' });
   expect((await send(url(get), { headers: { Host } })).body).toEqual(bytes);
-  // The host is signed: the same path on another name is another request.
+  // The signature covers the host, so the same path on another host is refused.
   expect((await send(url(get), { headers: { Host: `other.localhost:${port}` } })).status).toBe(403);
   client.destroy();
 });
 
-/** Sends raw bytes; resolves with what came back when the server closes, or has been silent for so long. */
+/**
+ * Sends raw bytes and returns the response when the server closes the connection or has sent nothing for
+ * `silenceMs`.
+ */
 async function exchange(raw: string, silenceMs = 100): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';

@@ -1,4 +1,7 @@
-/** Signatures, as AWS documents them, where a Ceph RGW is more lenient or cannot be told the time. */
+/**
+ * Tests signatures as AWS documents them. These tests only run against the development store, because a Ceph
+ * RGW is more lenient and its clock cannot be set.
+ */
 import { createHash, createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
@@ -10,7 +13,7 @@ import { chunkedForm, decodeChunked } from '../../src/dev/object-store/aws-chunk
 import { parseRequest } from '../../src/dev/object-store/request.ts';
 import { authenticate } from '../../src/dev/object-store/signatures/authenticate.ts';
 import { startTestObjectStore, type TestObjectStore, testCredentials } from '../harness/object-store.ts';
-import { type Answered, md5Base64, type ObjectStoreTarget, presign, send } from './object-store-client.ts';
+import { md5Base64, type ObjectStoreTarget, presign, type Response, send } from './object-store-client.ts';
 
 const bytes = Buffer.from('bytes');
 const headers = { 'Content-Type': 'text/plain', 'Content-MD5': md5Base64(bytes) };
@@ -35,7 +38,7 @@ async function expectNothingStored(key: string): Promise<void> {
   expect(answer.code).toBe('NoSuchKey');
 }
 
-async function put(url: string, more: Record<string, string> = {}): Promise<Answered> {
+async function put(url: string, more: Record<string, string> = {}): Promise<Response> {
   return send(url, { method: 'PUT', headers: { ...headers, ...more }, body: bytes });
 }
 
@@ -49,7 +52,7 @@ describe('a presigned URL', () => {
     [0, 200],
     [59, 200],
     [60, 403],
-  ])('that lives for 60 s answers %i s after it was signed with %i', async (seconds, status) => {
+  ])('with a lifetime of 60 s, %i s after its signing, is answered with %i', async (seconds, status) => {
     const url = await presign(store, {
       method: 'PUT',
       key: `life/${seconds}`,
@@ -61,13 +64,16 @@ describe('a presigned URL', () => {
     expect([answer.status, answer.code]).toEqual([status, status === 200 ? undefined : 'AccessDenied']);
   });
 
-  test.each(['0', '-1', '604801', '1.5', 'abc', ''])('cannot live for %j seconds', async (expires) => {
-    const url = await presign(store, { method: 'PUT', key: 'life/bounds', headers });
-    const answer = await put(url.replace('X-Amz-Expires=60', `X-Amz-Expires=${expires}`));
-    expect([answer.status, answer.code]).toEqual([400, 'AuthorizationQueryParametersError']);
-  });
+  test.each(['0', '-1', '604801', '1.5', 'abc', ''])(
+    'is refused with a lifetime of %j seconds',
+    async (expires) => {
+      const url = await presign(store, { method: 'PUT', key: 'life/bounds', headers });
+      const answer = await put(url.replace('X-Amz-Expires=60', `X-Amz-Expires=${expires}`));
+      expect([answer.status, answer.code]).toEqual([400, 'AuthorizationQueryParametersError']);
+    },
+  );
 
-  test('may live for seven days', async () => {
+  test('may have a lifetime of seven days', async () => {
     const week = 604_800;
     const url = await presign(store, {
       method: 'PUT',
@@ -87,7 +93,7 @@ describe('a presigned URL', () => {
     'X-Amz-Expires',
     'X-Amz-SignedHeaders',
     'X-Amz-Signature',
-  ])('needs %s, once', async (name) => {
+  ])('is refused without %s and with two of them', async (name) => {
     const url = await presign(store, { method: 'PUT', key: 'life/once', headers });
     const [pair = ''] = new RegExp(`${name}=[^&]*`).exec(url) ?? [];
     expect((await put(url.replace(pair, ''))).status).toBe(400);
@@ -95,7 +101,7 @@ describe('a presigned URL', () => {
     await expectNothingStored('life/once');
   });
 
-  test('is for one region and one service', async () => {
+  test('is valid for one region, one service and one date', async () => {
     const elsewhere = await presign(
       { ...store, region: 'us-west-2' },
       { method: 'PUT', key: 'scope', headers },
@@ -121,7 +127,7 @@ describe('a presigned URL', () => {
     ['x-amz-tagging', 'a=b'],
     ['x-amz-website-redirect-location', 'https://example.com/'],
     ['x-amz-object-lock-mode', 'COMPLIANCE'],
-  ])('does not cover an %s header that the signer never saw', async (name, value) => {
+  ])('is refused with an unsigned %s header', async (name, value) => {
     const answer = await put(await presign(store, { method: 'PUT', key: 'unsigned', headers }), {
       [name]: value,
     });
@@ -130,14 +136,14 @@ describe('a presigned URL', () => {
     await expectNothingStored('unsigned');
   });
 
-  test('with a header signed as empty does not pass without it', async () => {
+  test('is refused without a header that was signed as empty', async () => {
     const signed = { ...headers, 'x-amz-meta-note': '' };
     const url = await presign(store, { method: 'PUT', key: 'empty-header', headers: signed });
     expect((await put(url)).code).toBe('SignatureDoesNotMatch');
     await expectNothingStored('empty-header');
   });
 
-  test('whose repeated header says two things is refused', async () => {
+  test('is refused with two different values of a signed header', async () => {
     const url = await presign(store, { method: 'PUT', key: 'repeated', headers });
     const twice = { ...headers, 'Content-Type': ['text/plain', 'text/html'] as unknown as string };
     expect((await send(url, { method: 'PUT', headers: twice, body: bytes })).code).toBe(
@@ -145,7 +151,7 @@ describe('a presigned URL', () => {
     );
   });
 
-  test('made with temporary credentials carries their token', async () => {
+  test('needs the session token of temporary credentials', async () => {
     const url = await presign({ ...store, credentials: temporary }, { method: 'PUT', key: 'token', headers });
     const { accessKeyId, secretAccessKey } = temporary;
     expect((await put(url)).status).toBe(200);
@@ -162,8 +168,9 @@ describe('a presigned URL', () => {
     await expectNothingStored('t');
   });
 
-  // The SDK's default: it signs the CRC32 of an empty body into the URL, and no real upload passes.
-  test('with the checksum of no bytes in its query refuses every other body', async () => {
+  // By default, the SDK signs the CRC32 of an empty body into the URL, and the URL then accepts only an empty
+  // body.
+  test('with the checksum of an empty body in its query refuses every other body', async () => {
     const client = new S3Client(store);
     const command = new PutObjectCommand({ Bucket: store.bucket, Key: 'crc32', ContentType: 'text/plain' });
     const url = await getSignedUrl(client, command);
@@ -203,12 +210,12 @@ describe('a request without a usable signature', () => {
     ['Basic ZGV2ZWxvcG1lbnQ6c2VjcmV0', 'InvalidArgument'],
     ['AWS4-HMAC-SHA256 Signature=a', 'InvalidRequest'],
     ['AWS4-HMAC-SHA256 Credential=a/b', 'InvalidRequest'],
-  ])('Authorization: %s', async (Authorization, code) => {
+  ])('is refused with Authorization: %s', async (Authorization, code) => {
     const answer = await send(`${store.endpoint}/files/a`, { headers: { Authorization } });
     expect([answer.status, answer.code]).toEqual([400, code]);
   });
 
-  test('with signatures in the header and in the query', async () => {
+  test('is refused with signatures in the header and in the query', async () => {
     const url = await presign(store, { method: 'GET', key: 'a' });
     expect((await send(url, { headers: { Authorization: 'AWS4-HMAC-SHA256 x' } })).code).toBe(
       'InvalidArgument',
@@ -217,9 +224,9 @@ describe('a request without a usable signature', () => {
 });
 
 describe('a signed header', () => {
-  test('is for one region and one secret', async () => {
+  test('is valid for one region and one secret', async () => {
     const list = async (target: ObjectStoreTarget) => {
-      // Only once: the SDK corrects its region, and its clock, by what a refusal tells it.
+      // One attempt, because the SDK corrects its region and its clock after a refusal.
       const client = new S3Client({ ...target, maxAttempts: 1 });
       return client.send(new ListObjectsV2Command({ Bucket: store.bucket })).finally(() => client.destroy());
     };
@@ -235,13 +242,13 @@ describe('a signed header', () => {
     [-14, 'NoSuchKey'],
     [14, 'NoSuchKey'],
     [16, 'RequestTimeTooSkewed'],
-  ])('made on a clock that differs by %i minutes: %s', async (minutes, code) => {
+  ])('from a clock that differs by %i minutes is answered with %s', async (minutes, code) => {
     const signed = signHeaders('GET', '/files/clock', 'UNSIGNED-PAYLOAD');
     clock = new Date(Date.now() + minutes * 60_000);
     expect((await send(`${store.endpoint}/files/clock`, { headers: signed })).code).toBe(code);
   });
 
-  test('covers the body by its SHA-256', async () => {
+  test('covers the body with its SHA-256', async () => {
     const url = `${store.endpoint}/files/sha256`;
     const signed = signHeaders('PUT', '/files/sha256', createHash('sha256').update(bytes).digest('hex'));
     const other = await send(url, { method: 'PUT', headers: signed, body: Buffer.from('other') });
@@ -254,7 +261,7 @@ describe('a signed header', () => {
     const more = { 'x-amz-decoded-content-length': '5', 'x-amz-trailer': 'x-amz-checksum-crc32' };
     // The CRC32 of "bytes".
     const right = 'sZlDzg==';
-    async function stream(body: string, sent: Record<string, string> = more): Promise<Answered> {
+    async function stream(body: string, sent: Record<string, string> = more): Promise<Response> {
       const signed = signHeaders('PUT', '/files/stream', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', sent);
       const url = `${store.endpoint}/files/stream`;
       return send(url, { method: 'PUT', headers: signed, body: Buffer.from(body) });
@@ -262,7 +269,7 @@ describe('a signed header', () => {
 
     const refused: [what: string, body: string, code: string][] = [
       ['another checksum', '5\r\nbytes\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n', 'BadDigest'],
-      ['a checksum that is none', '5\r\nbytes\r\n0\r\nx-amz-checksum-crc32:x\r\n\r\n', 'InvalidRequest'],
+      ['an invalid checksum', '5\r\nbytes\r\n0\r\nx-amz-checksum-crc32:x\r\n\r\n', 'InvalidRequest'],
       ['no checksum', '5\r\nbytes\r\n0\r\n\r\n', 'MalformedTrailerError'],
       ['fewer bytes', `4\r\nbyte\r\n0\r\nx-amz-checksum-crc32:${right}\r\n\r\n`, 'IncompleteBody'],
       ['more bytes', `6\r\nbytes!\r\n0\r\nx-amz-checksum-crc32:${right}\r\n\r\n`, 'IncompleteBody'],
@@ -275,7 +282,7 @@ describe('a signed header', () => {
       await expectNothingStored('stream');
     });
 
-    test('more bytes are refused as they come, and read to their end all the same', async () => {
+    test('too many bytes are refused at once, and the rest of the body is still read', async () => {
       const signed = signHeaders('PUT', '/files/stream', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', more);
       const announcedBytes = 30 * 1024 ** 2;
       const request = httpRequest(`${store.endpoint}/files/stream`, {
@@ -286,18 +293,18 @@ describe('a signed header', () => {
       request.write(begun);
       const [response] = await once(request, 'response');
       expect(response.statusCode).toBe(400);
-      // A client that reads its answer only after its last byte is not stuck before it, nor cut off.
+      // A client may read the response only after it has sent its last byte. It must be able to send all bytes.
       request.end(Buffer.alloc(announcedBytes - begun.length));
       await once(request, 'finish', { signal: AbortSignal.timeout(3000) });
       request.destroy();
     });
 
-    test('no decoded length is refused', async () => {
+    test('a missing decoded length is refused', async () => {
       const { 'x-amz-trailer': trailer } = more;
       expect((await stream('', { 'x-amz-trailer': trailer })).code).toBe('MissingContentLength');
     });
 
-    test('the right one is taken', async () => {
+    test('the right checksum is accepted', async () => {
       const body = `3\r\nbyt\r\n2\r\nes\r\n0\r\nx-amz-checksum-crc32:${right}\r\n\r\n`;
       expect((await stream(body)).status).toBe(200);
       expect((await send(await presign(store, { method: 'GET', key: 'stream' }))).body).toEqual(bytes);
@@ -305,7 +312,7 @@ describe('a signed header', () => {
   });
 });
 
-/** By hand, for what the SDK would not send; AWS's examples below check the server's own arithmetic. */
+/** Signs requests that the SDK would not send. AWS's examples below test the server's own calculation. */
 function signHeaders(
   method: string,
   path: string,
@@ -335,7 +342,7 @@ function signHeaders(
   return { ...signed, Authorization };
 }
 
-describe('the SDK as it comes', () => {
+describe('the SDK with its default settings', () => {
   test.each(['CRC32', 'SHA1', 'SHA256'] as const)(
     'sends a %s after the bytes of a stream',
     async (ChecksumAlgorithm) => {
@@ -356,7 +363,7 @@ describe('the SDK as it comes', () => {
     },
   );
 
-  test('sends a checksum that this store cannot verify, and is told so', async () => {
+  test('gets NotImplemented for a checksum that the development store cannot verify', async () => {
     const client = new S3Client(store);
     const asked = { Bucket: store.bucket, Key: 'crc32c', Body: bytes, ChecksumCRC32C: 'AAAAAA==' };
     await expect(client.send(new PutObjectCommand(asked))).rejects.toMatchObject({ name: 'NotImplemented' });
@@ -365,9 +372,9 @@ describe('the SDK as it comes', () => {
   });
 });
 
-// https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, sigv4-query-string-auth.html and
-// sigv4-streaming.html: the examples that AWS publishes, with their signatures.
-describe("AWS's own examples", () => {
+// https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, sigv4-query-string-auth.html
+// and sigv4-streaming.html have examples with their signatures.
+describe("the examples of AWS's documentation", () => {
   const authority = {
     credentials: [
       { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' },
@@ -395,14 +402,14 @@ describe("AWS's own examples", () => {
     ['/test.txt', { range: 'bytes=0-9' }, 'f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41'],
     ['/?lifecycle', {}, 'fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543'],
     ['/?max-keys=2&prefix=J', {}, '34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7'],
-  ])('GET %s', (url, more, signature) => {
+  ])('the signature of GET %s is accepted', (url, more, signature) => {
     const sent = { 'x-amz-content-sha256': emptySha256, ...more };
     expect(example('GET', url, 'examplebucket.s3.amazonaws.com', sent, signature)).toMatchObject({
       signature,
     });
   });
 
-  test('a presigned GET', () => {
+  test('the signature of a presigned GET is accepted', () => {
     const signature = 'aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404';
     const url =
       '/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request' +
@@ -440,7 +447,7 @@ describe("AWS's own examples", () => {
       );
       const form = chunkedForm(payloadHash);
       if (form === undefined) throw new Error('not a chunked form');
-      // Cut anywhere: the network does.
+      // Cut into pieces at arbitrary places, as the network does.
       const cut = Array.from({ length: Math.ceil(text.length / 997) }, (_, i) =>
         Buffer.from(text.slice(i * 997, (i + 1) * 997)),
       );
@@ -466,13 +473,13 @@ describe("AWS's own examples", () => {
       ['cut short', body.slice(0, 66_000), 'IncompleteBody'],
       ['without its end', body.slice(0, -100), 'IncompleteBody'],
       ['with more after its end', `${body}x`, 'InvalidRequest'],
-      ['with a chunk longer than it says', body.replace('400;', '3ff;'), 'SignatureDoesNotMatch'],
+      ['with a chunk longer than its announced size', body.replace('400;', '3ff;'), 'SignatureDoesNotMatch'],
       [
         'with trailers of its own',
         `${body.slice(0, -2)}x-amz-checksum-crc32:AAAAAA==\r\n\r\n`,
         'InvalidRequest',
       ],
-      ['with a size that is none', body.replace('10000;', '-1;'), 'InvalidRequest'],
+      ['with an invalid size', body.replace('10000;', '-1;'), 'InvalidRequest'],
       ['with a line without end', 'f'.repeat(10_000), 'InvalidRequest'],
     ];
     test.each(refused)('%s is refused', async (_, text, code) => {

@@ -1,6 +1,7 @@
 /**
- * Some servers act on `x-amz-*` headers that a presigned URL does not sign; Amazon S3, versitygw and the development store
- * refuse them. This holds the settings that the README gives for such servers against a real one.
+ * Some servers obey `x-amz-*` headers that a presigned URL does not sign. Amazon S3, versitygw and the
+ * development store refuse such headers. This file tests the bucket settings that the README gives for such
+ * servers, on a Ceph RGW.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -32,9 +33,9 @@ describe.skipIf(endpoint === undefined)('a bucket with the settings of the READM
     const url = await presign(target, { method: 'PUT', key, headers });
     return send(url, { method: 'PUT', headers: { ...headers, ...unsigned }, body: bytes });
   }
-  const readByAnybody = (key: string) => send(`${target.endpoint}/${bucket}/${key}`);
+  const readUnsigned = (key: string) => send(`${target.endpoint}/${bucket}/${key}`);
 
-  test('takes uploads, makes no object public, and copies no object of another user', async () => {
+  test('accepts uploads, makes no object public, and copies no object of another user', async () => {
     const client = s3Client(target);
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     const policy = await readFile(join(import.meta.dirname, 'bucket-policy.json'), 'utf8');
@@ -49,12 +50,12 @@ describe.skipIf(endpoint === undefined)('a bucket with the settings of the READM
     const grant = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"';
     await putWith('acl', { 'x-amz-acl': 'public-read' });
     await putWith('grant', { 'x-amz-grant-read': grant });
-    for (const key of ['plain', 'acl', 'grant']) expect((await readByAnybody(key)).status).toBe(403);
+    for (const key of ['plain', 'acl', 'grant']) expect((await readUnsigned(key)).status).toBe(403);
 
     const source = { 'x-amz-copy-source': `/${bucket}/other_secret.txt` };
     expect((await putWith('copy', source)).status).toBe(403);
     expect((await putWith('public-copy', { ...source, 'x-amz-acl': 'public-read' })).status).toBe(403);
-    expect((await readByAnybody('public-copy')).status).toBe(403);
+    expect((await readUnsigned('public-copy')).status).toBe(403);
     const copied = await send(await presign(target, { method: 'GET', key: 'copy' }));
     expect(copied.status).toBe(404);
   });

@@ -1,6 +1,7 @@
 /**
- * What the service and its clients rely on in an object store, as tests that hold for the development store and for a
- * real server alike. Where servers differ and both are right, the test says which does what.
+ * Tests the behaviour of an object store that the service and its clients rely on. The same tests run against
+ * the development store and against a real server. Where correct servers differ, the test names the server
+ * and its behaviour.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { type ObjectStoreTarget, type Subject, s3Client } from './object-store-client.ts';
