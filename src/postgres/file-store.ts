@@ -59,7 +59,7 @@ const EXAMINED_MAX = 10_000;
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   const { verificationTtlSeconds, examinedMax = EXAMINED_MAX } = limits;
   /**
-   * The last user that `leaseDue` served: the next lease continues after this user. A restart loses the
+   * The last user that `leaseDue` examined: the next lease continues after this user. A restart loses the
    * value, and then only the order of the users begins anew.
    */
   let lastUser = '';

@@ -21,7 +21,7 @@ const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...up
 
 /** READY files of one user, who has no pending files. */
 const BIG = LONG ? 1_000_000 : 20_000;
-/** Of 8,000 users with ten files each. A generic plan expects ten files for every user. */
+/** READY files of 8,000 users with ten files each. A generic plan expects ten files for every user. */
 const OTHERS_READY = 80_000;
 /** Pending files, all due as after an outage. */
 const DUE = 20_000;

@@ -7,8 +7,8 @@
 #   rgw.sh run DIR     starts the server, and stops it when the standard input ends. That also happens when the
 #                      process that started this script is killed
 #
-# Needs Debian's packages radosgw, ceph-mon, ceph-osd and ceph-common. The cluster has one monitor, one OSD and no manager,
-# because the tests need none. The daemons run as the user that starts the script, also as root.
+# Needs Debian's packages radosgw, ceph-mon, ceph-osd and ceph-common. The cluster has one monitor, one OSD and
+# no manager, because the tests need none. The daemons run as the user that starts the script, also as root.
 set -euo pipefail
 
 readonly READY_SECONDS=60
@@ -41,7 +41,7 @@ until_true() {
   done
 }
 
-# launch NAME COMMAND…: runs a daemon with -f as a background job, so that $! is its pid. Without -f it would fork.
+# launch NAME COMMAND…: runs a daemon as a background job, with -f so that it does not fork and $! is its pid.
 launch() {
   local name=$1
   shift

@@ -17,10 +17,10 @@ import {
 import { prepare } from './prepared.ts';
 
 /**
- * The maximum of rows in a lease, as a constant in the SQL, so that the planner expects few rows. A generic
- * plan takes `limit $1` for a tenth of all due rows, and then reads the whole table for each lease: 0.5 s
- * with half a million rows due after an outage. With a constant of 1,000, the plan reads the whole table of
- * 120,000 rows as well.
+ * More rows than a sweeper leases at once, as a constant limit in the SQL, so that the planner expects few
+ * rows. A generic plan takes `limit $1` for a tenth of all due rows, and then reads the whole table for each
+ * lease: 0.5 s with half a million rows due after an outage. With a constant of 1,000, the plan reads the
+ * whole table of 120,000 rows as well.
  */
 const LEASE_ROWS_MAX = 100;
 
@@ -53,7 +53,7 @@ export const leaseDue = prepare<
     TombstoneRow & {
       purgeable: boolean;
       /**
-       * The last user that this lease served. Null if the round has reached the last of all users, or if all
+       * The last user that this lease examined. Null if the round has reached the last of all users, or if all
        * due rows fit into this lease.
        */
       last_user: string | null;
