@@ -30,8 +30,8 @@ interface FilesTable {
   size: string | null;
   etag: string | null;
   /**
-   * S3's Last-Modified at the first successful verification. It never changes after that, because pages are
-   * ordered by it.
+   * S3's Last-Modified from the verification that made the file READY. It does not change while the file is
+   * READY, because pages are ordered by it.
    */
   last_modified: Date | null;
   create_time: Generated<Date>;

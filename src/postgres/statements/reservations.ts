@@ -18,7 +18,7 @@ import { prepare } from './prepared.ts';
 /**
  * Returns the user's live file with this fingerprint, or creates a pending one. A pending file is renewed:
  * its URL may be used for `lifeSeconds` again. Returns no row if another file has the key, if the slot is
- * taken, or if a concurrent call creates the same file; `explainConflict` tells which.
+ * taken, or if a concurrent call creates the same file. `explainConflict` finds the reason.
  */
 export const reserve = prepare<
   RowKey &
