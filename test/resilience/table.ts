@@ -5,7 +5,7 @@ import { modulesIn, passedAsAWhole } from '../harness/whole-folder.ts';
 
 /**
  * Prints a row for each case: what it was put through, what came of it, and the
- * figure. After a long form that passed as a whole, the README has the same table.
+ * figure. After a long form that passed as a whole, test/README.md has the same table.
  */
 export default class FaultTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -18,7 +18,7 @@ export default class FaultTable implements Reporter {
     process.stdout.write(`\n${table}\n`);
 
     if (LONG && passedAsAWhole(import.meta.dirname, modules))
-      writeReadmeTable('faults', `Measured ${measuredOn()}.\n\n${table}`);
+      writeReadmeTable('resilience', `Measured ${measuredOn()}.\n\n${table}`);
   }
 }
 
