@@ -65,8 +65,10 @@ export async function measureScale(rows: number): Promise<Scale> {
     '|---|---|---|---|',
     ...lines,
     '',
-    `Bytes per row: table ${tableBytes.toFixed(0)}; indexes ${indexes.map(({ name, bytes }) => `${name} ${bytes.toFixed(0)}`).join(', ')}.`,
-    `Scans of each index in this run: ${indexes.map(({ name, scans }) => `${name} ${scans}`).join(', ')}.`,
+    '| table or index | bytes per row | scans in this run |',
+    '|---|---|---|',
+    `| files | ${tableBytes.toFixed(0)} | |`,
+    ...indexes.map(({ name, bytes, scans }) => `| ${name} | ${bytes.toFixed(0)} | ${scans} |`),
   ].join('\n');
   return {
     table,
