@@ -205,3 +205,15 @@ it('only terminal.ts writes to the output, so nothing goes there unescaped', () 
   );
   expect(strange).toEqual([]);
 });
+
+it('src/README.md has the same rooms and arrows', () => {
+  const readme = readFileSync(join(SRC, 'README.md'), 'utf8');
+  const table = readme.split('<!-- rooms -->\n')[1]?.split('<!-- /rooms -->')[0] ?? '';
+  const rows = [...table.matchAll(/^\| `(\w+)` \| (.*?) ?\| .+ \|$/gm)];
+  const written = rows.map(([, room = '', targets = '']) => [room, targets.replaceAll('`', '').split(', ')]);
+  const drawn = Object.entries(ARROWS).map(([room, targets]) => [
+    room,
+    targets.length === 0 ? [''] : targets,
+  ]);
+  expect(Object.fromEntries(written)).toEqual(Object.fromEntries(drawn));
+});

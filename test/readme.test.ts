@@ -1,42 +1,82 @@
+/** The five documents: what they show runs, what they list is what the code has, and what they name exists. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VARIABLES } from '../src/config/config.ts';
 import { CODES } from '../src/rpc/errors.ts';
+import { MEASURED_TABLES } from './harness/readme-table.ts';
 import { startTestService, type TestService } from './harness/service.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
 
-/** The text between `<!-- name -->` and `<!-- /name -->`. */
-function section(name: string): string {
-  return readme.split(`<!-- ${name} -->\n`)[1]?.split(`<!-- /${name} -->`)[0] ?? '';
+/** The most lines that each document may have. Measured tables do not count: a run of the bench must not fail this test. */
+const LINES_MAX = {
+  'README.md': 200,
+  'proto/README.md': 150,
+  'src/README.md': 250,
+  'src/client/README.md': 100,
+  'test/README.md': 200,
+};
+type DocumentPath = keyof typeof LINES_MAX;
+
+const LINE_LENGTH_MAX = 120;
+
+const texts = new Map<DocumentPath, string>();
+for (const path of Object.keys(LINES_MAX) as DocumentPath[]) {
+  texts.set(path, await readFile(join(ROOT, path), 'utf8'));
+}
+const documents = [...texts].map(([path, text]) => ({ path, text }));
+
+function textOf(path: DocumentPath): string {
+  return texts.get(path) ?? '';
 }
 
-/** The code blocks that stand behind a comment which begins so, with the rest of the comment. */
-function blocks(comment: string): { about: string; code: string }[] {
-  return [...readme.matchAll(/<!-- ([a-z]+)(?:: (.+?))? -->\n```[a-z]*\n([\s\S]*?)```/g)]
-    .filter(([, kind]) => kind === comment)
+/** The text between `<!-- name -->` and `<!-- /name -->`. */
+function section(path: DocumentPath, name: string): string {
+  return textOf(path).split(`<!-- ${name} -->\n`)[1]?.split(`<!-- /${name} -->`)[0] ?? '';
+}
+
+/** The code blocks behind a comment `<!-- kind: about -->`. */
+function blocks(text: string, kind: string): { about: string; code: string }[] {
+  return [...text.matchAll(/<!-- ([a-z]+)(?:: (.+?))? -->\n```[a-z]*\n([\s\S]*?)```/g)]
+    .filter(([, found]) => found === kind)
     .map(([, , about = '', code = '']) => ({ about, code }));
 }
 
+function withoutCode(text: string): string {
+  return text.replace(/^```[\s\S]*?^```$/gm, '');
+}
+
 describe('the tables', () => {
-  it('of the configuration is that of src/config/config.ts', () => {
+  it('README.md has the settings of src/config/config.ts', () => {
     const rows = Object.entries(VARIABLES).map(
       ([name, { default: fallback, desc }]) =>
         `| \`${name}\` | ${fallback === undefined ? '' : `\`${fallback}\``} | ${desc} |`,
     );
-    expect(section('configuration')).toBe(
+    expect(section('README.md', 'configuration')).toBe(
       ['| variable | default | meaning |', '|---|---|---|', ...rows, ''].join('\n'),
     );
   });
 
-  it('of errors is that of src/rpc/errors.ts', () => {
-    const written = [...section('errors').matchAll(/^\| `(\w+)` \| (.+) \|$/gm)].flatMap(
+  it('README.md names every metric of src/observability, and no other', async () => {
+    const folder = join(ROOT, 'src/observability');
+    const sources = await Promise.all(
+      (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
+    );
+    const actual = sources.flatMap((source) => [...source.matchAll(/name: '(files_\w+)'/g)]);
+    const named = textOf('README.md').matchAll(/`(files_\w+)/g);
+    const sorted = (matches: Iterable<RegExpMatchArray>) =>
+      [...new Set([...matches].map(([, name]) => name))].sort();
+    expect(actual.length).toBeGreaterThan(0);
+    expect(sorted(named)).toEqual(sorted(actual));
+  });
+
+  it('proto/README.md has the errors of src/rpc/errors.ts', () => {
+    const written = [...section('proto/README.md', 'errors').matchAll(/^\| `(\w+)` \| (.+) \|$/gm)].flatMap(
       ([, code, reasons = '']) => [...reasons.matchAll(/`(\w+)`/g)].map(([, reason]) => [reason, code]),
     );
     const actual = Object.entries(CODES).map(([reason, code]) => [reason, code]);
@@ -45,33 +85,74 @@ describe('the tables', () => {
       Object.fromEntries(actual.map(([reason, code]) => [reason, name(Code[code as Code])])),
     );
   });
+
+  it.each(MEASURED_TABLES)('test/README.md has a place for the table of %s', (name) => {
+    expect(section('test/README.md', name)).not.toBe('');
+  });
 });
 
-describe('what it quotes', () => {
-  it.each(blocks('from'))('of $about is in there', async ({ about, code }) => {
-    const lines = (text: string) =>
-      text
-        .split('\n')
-        .map((line) => line.trim())
-        .filter(Boolean)
-        .join('\n');
-    expect(lines(await readFile(join(ROOT, about), 'utf8'))).toContain(lines(code));
+const quotes = documents.flatMap(({ path, text }) =>
+  blocks(text, 'from').map(({ about, code }) => ({ path, about, code })),
+);
+it.each(quotes)('what $path quotes of $about is in there', async ({ about, code }) => {
+  const lines = (text: string) =>
+    text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean)
+      .join('\n');
+  expect(lines(await readFile(join(ROOT, about), 'utf8'))).toContain(lines(code));
+});
+
+/** As GitHub names the anchors of headings. */
+function anchorsOf(text: string): string[] {
+  return [...withoutCode(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+describe.each(documents)('$path', ({ path, text }) => {
+  const prose = withoutCode(text);
+
+  const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^[a-z]+:/.test(target));
+  it.each([...new Set(links)])('links to %s, which exists', async (target) => {
+    const [file = '', anchor] = target.split('#');
+    const linked = file === '' ? join(ROOT, path) : resolve(ROOT, dirname(path), file);
+    await expect(stat(linked)).resolves.toBeDefined();
+    if (anchor !== undefined) expect(anchorsOf(await readFile(linked, 'utf8'))).toContain(anchor);
   });
 
-  it.each([...readme.matchAll(/\]\(((?:src|test|proto)[^)]*)\)/g)].map(([, path = '']) => path))(
-    'links to %s, which is there',
-    async (path) => {
-      await expect(stat(join(ROOT, path))).resolves.toBeDefined();
-    },
+  const paths = [...prose.matchAll(/`((?:src|test|proto|gen|\.ci)\/[\w./-]*)`/g)].map(
+    ([, named = '']) => named,
   );
+  it.runIf(paths.length > 0)('names paths from the root that exist', async () => {
+    for (const named of paths) await expect(stat(join(ROOT, named)), named).resolves.toBeDefined();
+  });
+
+  it('is short: in lines, and in each line outside tables', () => {
+    const measured = MEASURED_TABLES.map((name) => section(path, name)).join('');
+    const lines = text.trimEnd().split('\n').length - measured.split('\n').length + 1;
+    expect(lines).toBeLessThanOrEqual(LINES_MAX[path]);
+    const long = prose.split('\n').filter((line) => !line.startsWith('|') && line.length > LINE_LENGTH_MAX);
+    expect(long).toEqual([]);
+  });
+
+  it('says which person or program it means, and not "-body" or "-ever"', () => {
+    expect(text).not.toMatch(/\b(?:who|some|no|every)(?:ever|body)\b/i);
+  });
 });
 
-describe('the whole flow, pasted', () => {
+describe('the flows, pasted', () => {
   let service: TestService;
   let folder: string;
   beforeAll(async () => {
     service = await startTestService();
-    // As in a clone, but what the flow writes stays out of this one.
+    // As in a clone, but what the flows write stays out of this one.
     folder = await mkdtemp(join(tmpdir(), 'readme-'));
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   });
@@ -80,31 +161,46 @@ describe('the whole flow, pasted', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('is there, with three ways to call', () => {
-    expect(blocks('call').map(({ about }) => about)).toEqual(['grpcurl', 'buf curl', 'curl']);
-    expect(blocks('flow')).toHaveLength(1);
-  });
-
-  it.for(blocks('call'))('works with $about', async ({ about, code }, context) => {
-    // grpcurl is not of npm; .ci/run has it.
-    if (about === 'grpcurl' && !process.env.CI)
-      await promisify(execFile)('grpcurl', ['-version']).catch(() => context.skip('no grpcurl on the PATH'));
-    const [flow] = blocks('flow');
-    const script = `set -e\n${code}\n${flow?.code}`
+  async function paste(...code: string[]): Promise<string> {
+    const script = ['set -e', ...code]
+      .join('\n')
       .replaceAll('127.0.0.1:50051', new URL(service.grpcUrl).host)
       .replaceAll('127.0.0.1:8080', new URL(service.httpUrl).host);
     const { stdout } = await promisify(execFile)('bash', ['-c', script], { cwd: folder });
-    const compact = stdout.replace(/\s+/g, '');
+    return stdout.replace(/\s+/g, '');
+  }
+
+  it('README.md uploads a file', async () => {
+    const [upload] = blocks(textOf('README.md'), 'upload');
+    const printed = await paste(upload?.code ?? '');
+    expect(printed).toContain('"s3Key":"ada_hello.txt"');
+    expect(printed).toContain('"state":"FILE_STATE_READY"');
+  });
+
+  const calls = blocks(textOf('proto/README.md'), 'call');
+  const flows = blocks(textOf('proto/README.md'), 'flow');
+
+  it('proto/README.md has three ways to call and three flows', () => {
+    expect(calls.map(({ about }) => about)).toEqual(['grpcurl', 'buf curl', 'curl']);
+    expect(flows.map(({ about }) => about)).toEqual(['single PUT', 'multipart', 'download']);
+  });
+
+  it.for(calls)('proto/README.md works with $about', async ({ about, code }, context) => {
+    // grpcurl is not of npm; .ci/run has it.
+    if (about === 'grpcurl' && !process.env.CI)
+      await promisify(execFile)('grpcurl', ['-version']).catch(() => context.skip('no grpcurl on the PATH'));
+    const printed = await paste(code, ...flows.map((flow) => flow.code));
     const order = [
       '"type":"UPLOAD_TYPE_NEW"',
       '"files":[',
       '"state":"FILE_STATE_READY"',
       '"type":"UPLOAD_TYPE_EXISTING"',
+      '"s3Key":"651eb6e11d156e0d7a42c59d_film',
       'hello,files',
-      '{}{}',
-    ].map((piece) => compact.indexOf(piece));
+      '{}{}{}',
+    ].map((piece) => printed.indexOf(piece));
     expect(order).not.toContain(-1);
     expect(order).toEqual([...order].sort((a, b) => a - b));
-    expect(compact).toContain('"s3Key":"651eb6e11d156e0d7a42c59d_document');
+    expect(printed).toContain('"s3Key":"651eb6e11d156e0d7a42c59d_document');
   });
 });

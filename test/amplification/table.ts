@@ -6,7 +6,7 @@ import type { Amplification } from './outcome.ts';
 
 /**
  * Prints a row for each method and protocol, with the worst that a message did there. After a long form that passed as a
- * whole, the README has the same table.
+ * whole, test/README.md has the same table.
  */
 export default class AmplificationTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {

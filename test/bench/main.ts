@@ -10,7 +10,7 @@
  */
 import { parseArgs } from 'node:util';
 import { type LoadOutcome, offer } from '../harness/load.ts';
-import { writeReadmeTable } from '../harness/readme-table.ts';
+import { type MeasuredTable, writeReadmeTable } from '../harness/readme-table.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { compareAnswers } from './answers.ts';
 import { BUDGETS, overBudget, slowStarts } from './budgets.ts';
@@ -54,7 +54,7 @@ async function scale(rows: number): Promise<void> {
 }
 
 /** With `--check`, exceeded budgets set the exit code. Otherwise the table goes into the README. */
-function conclude(name: string, table: string, over: readonly string[]): void {
+function conclude(name: MeasuredTable, table: string, over: readonly string[]): void {
   for (const line of over) print(`over budget: ${line}`);
   if (options.check) process.exitCode = over.length > 0 ? 1 : 0;
   else writeReadmeTable(name, table);

@@ -8,7 +8,7 @@ function mayUpload(origin: string): boolean {
 }
 
 describe('the development object store', () => {
-  test('has the rule of the README', () => {
+  test('has the rule that README.md links to', () => {
     const [rule] = rules.CORSRules;
     expect({ ...defaultCorsRule, AllowedOrigins: rule?.AllowedOrigins }).toEqual(rule);
   });

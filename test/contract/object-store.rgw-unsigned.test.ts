@@ -22,7 +22,7 @@ const {
   TEST_S3_REGION: region = 'us-east-1',
 } = process.env;
 
-describe.skipIf(endpoint === undefined)('a bucket with the settings of the README', () => {
+describe.skipIf(endpoint === undefined)('a bucket with the settings of README.md', () => {
   const bucket = `settings-${randomUUID()}`;
   const credentials = { accessKeyId, secretAccessKey };
   const target = { endpoint: endpoint ?? '', region, bucket, credentials, forcePathStyle: true };

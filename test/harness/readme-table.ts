@@ -2,18 +2,22 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 
-const README = join(import.meta.dirname, '../../README.md');
+const TEST_README = join(import.meta.dirname, '../README.md');
 
-/** Whose figures they are: the day, the machine, the Node. */
+/** The tables of test/README.md that runs write. */
+export const MEASURED_TABLES = ['bench', 'scale', 'resilience', 'amplification'] as const;
+export type MeasuredTable = (typeof MEASURED_TABLES)[number];
+
+/** The day, the machine and the Node of a measurement. */
 export function measuredOn(): string {
   return `${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`;
 }
 
-/** Writes what a run has measured between `<!-- name -->` and `<!-- /name -->`, so that no figure is typed by hand. */
-export function writeReadmeTable(name: string, table: string): void {
-  const text = readFileSync(README, 'utf8');
+/** Writes a measured table between `<!-- name -->` and `<!-- /name -->`, so that no figure is typed by hand. */
+export function writeReadmeTable(name: MeasuredTable, table: string): void {
+  const text = readFileSync(TEST_README, 'utf8');
   const opening = `<!-- ${name} -->\n`;
   const [begin, end] = [text.indexOf(opening), text.indexOf(`<!-- /${name} -->`)];
-  if (begin < 0 || end < begin) throw new Error(`README.md has no place for the table of ${name}`);
-  writeFileSync(README, `${text.slice(0, begin + opening.length)}${table}\n${text.slice(end)}`);
+  if (begin < 0 || end < begin) throw new Error(`test/README.md has no place for the table of ${name}`);
+  writeFileSync(TEST_README, `${text.slice(0, begin + opening.length)}${table}\n${text.slice(end)}`);
 }

@@ -29,7 +29,7 @@ const CLAIMS: readonly [string, string][] = [
 ];
 
 describeWith(
-  'nginx as the gateway, with the README’s configuration',
+  'nginx as the gateway, with the configuration that README.md links to',
   nginx ? undefined : 'there is no nginx',
   () => {
     const resources = new AsyncDisposableStack();

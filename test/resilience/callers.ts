@@ -26,7 +26,7 @@ export interface Caller extends Disposable {
   readonly unary: Unary;
 }
 
-/** As a client should be set: see the README's page on deploys. */
+/** As a client should be set: see "During deploys" in proto/README.md. */
 const CHANNEL_OPTIONS = {
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
   // An instance is back within seconds; the defaults, of 1 s to 2 min, are for servers that stay away.
