@@ -80,8 +80,9 @@ export function summary(
     '|---|---|---|---|---|---|---|---|',
     ...rows,
     '',
-    `RSS after all calls: ${memory.map(({ name, mb }) => `${name} ${mb.toFixed(0)} MB`).join(', ')}. From the start of the`,
-    `process to SERVING: ${starts.external.toFixed(2)} s with an external Postgres and bucket, ${starts.embedded.toFixed(2)} s with the embedded ones and an existing data directory.`,
+    `RSS after all calls: ${memory.map(({ name, mb }) => `${name} ${mb.toFixed(0)} MB`).join(', ')}.`,
+    `From the start of the process to SERVING: ${starts.external.toFixed(2)} s with an external Postgres and bucket,`,
+    `${starts.embedded.toFixed(2)} s with the embedded ones and an existing data directory.`,
   ].join('\n');
 }
 
