@@ -49,11 +49,6 @@ afterAll(async () => {
 });
 
 describe('the package of the client, installed by a caller', () => {
-  it('contains its README', async () => {
-    const packed = await readFile(join(project.path, 'node_modules/file-service-client/README.md'), 'utf8');
-    expect(packed).toBe(await readFile(join(PROJECT, 'src/client/README.md'), 'utf8'));
-  });
-
   it('brings nothing of the service with it', async () => {
     const { packages } = JSON.parse(await readFile(join(project.path, 'package-lock.json'), 'utf8'));
     expect(
@@ -68,7 +63,7 @@ describe('the package of the client, installed by a caller', () => {
     ]);
   });
 
-  it('runs the example of its README, from JavaScript', async () => {
+  it('runs the example of the README, from JavaScript', async () => {
     await copyFile(join(import.meta.dirname, 'example.js'), join(project.path, 'example.js'));
     const example = await readFile(join(project.path, 'example.js'), 'utf8');
     await writeFile(
@@ -113,5 +108,10 @@ await uploadFile(files, 3);
       [...flags, '--types', 'node', 'typed.ts'],
       project.path,
     );
+  });
+
+  it('contains its README', async () => {
+    const packed = await readFile(join(project.path, 'node_modules/file-service-client/README.md'), 'utf8');
+    expect(packed).toBe(await readFile(join(PROJECT, 'src/client/README.md'), 'utf8'));
   });
 });

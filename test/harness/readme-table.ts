@@ -8,7 +8,7 @@ const TEST_README = join(import.meta.dirname, '../README.md');
 export const MEASURED_TABLES = ['bench', 'scale', 'resilience', 'amplification'] as const;
 export type MeasuredTable = (typeof MEASURED_TABLES)[number];
 
-/** The day, the machine and the Node of a measurement. */
+/** The origin of a table's figures: the day, the machine, and the version of Node. */
 export function measuredOn(): string {
   return `${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`;
 }
@@ -18,6 +18,6 @@ export function writeReadmeTable(name: MeasuredTable, table: string): void {
   const text = readFileSync(TEST_README, 'utf8');
   const opening = `<!-- ${name} -->\n`;
   const [begin, end] = [text.indexOf(opening), text.indexOf(`<!-- /${name} -->`)];
-  if (begin < 0 || end < begin) throw new Error(`test/README.md has no place for the table of ${name}`);
+  if (begin < 0 || end < begin) throw new Error(`test/README.md has no markers for the table ${name}`);
   writeFileSync(TEST_README, `${text.slice(0, begin + opening.length)}${table}\n${text.slice(end)}`);
 }
