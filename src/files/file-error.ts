@@ -1,4 +1,4 @@
-/** Why an operation could not be done. The names are those of `files.v1.ErrorReason`. */
+/** Why an operation failed. The names are those of `files.v1.ErrorReason`. */
 export type Reason =
   | 'USER_ID_MISSING'
   | 'USER_ID_INVALID'
@@ -23,19 +23,19 @@ export type Reason =
   | 'STORAGE_UNAVAILABLE';
 
 interface FileErrorOptions {
-  /** The request field at fault, by its proto name. */
+  /** The request field that is wrong, by its proto name. */
   field?: string;
-  /** Every value that the message names, for programs. */
+  /** Every value that the message contains, for programs. */
   metadata?: Record<string, string>;
-  /** When a retry is worth it, in milliseconds from now. */
+  /** When to retry, in milliseconds from now. */
   retryAfterMs?: number;
-  /** The original fault. It is logged and never sent. */
+  /** The original error. It is logged and never sent to the caller. */
   cause?: unknown;
 }
 
 /**
- * The one error of the domain. Its message goes to the caller as it is, so it
- * names the field, the rule and the reason, and nothing of the inside.
+ * The only error type of the domain. Its message is sent to the caller unchanged, so the message names the
+ * field, the rule and the reason, and contains no internals.
  */
 export class FileError extends Error {
   override readonly name = 'FileError';
@@ -54,9 +54,11 @@ export class FileError extends Error {
 }
 
 /**
- * "Not yours" and "does not exist" are one answer, byte for byte: the message
- * repeats nothing but what the caller sent. No key has a query. Who sends one has
- * taken a URL for its key, and whoever logs the answer is not to have its signature.
+ * The error for a missing file and for another user's file. Both get the same answer, byte for byte, so the
+ * message repeats only what the caller sent.
+ *
+ * A key never contains a query. A caller that sends one has sent a presigned URL instead of its key, so the
+ * query is cut off: logs of the answer must not contain the signature.
  */
 export function fileNotFound(s3Key: string): FileError {
   const named = s3Key.replace(/\?.*/s, '?…');
@@ -68,7 +70,7 @@ export function fileNotFound(s3Key: string): FileError {
 export function contentMismatch(s3Key: string): FileError {
   return new FileError(
     'CONTENT_MISMATCH',
-    `the bucket holds other bytes under ${JSON.stringify(s3Key)} than were announced, or holds them with a Content-Encoding; ask for the upload again and repeat the PUT, with the required headers alone`,
+    `the bucket holds other bytes under ${JSON.stringify(s3Key)} than the caller announced, or holds them with a Content-Encoding; create the upload again and repeat the PUT with only the required headers`,
     { metadata: { s3_key: s3Key } },
   );
 }

@@ -9,39 +9,44 @@ interface FileFacts {
   createTime: Date;
 }
 
-/** An upload was asked for; S3 was not seen to hold the bytes. */
+/** A file whose upload was requested. S3 has not been seen to hold its bytes. */
 export interface PendingFile extends FileFacts {
   state: 'pending';
-  /** As announced; the caller may not have said. */
+  /** The announced size in bytes; `undefined` if the caller did not announce one. */
   size: number | undefined;
-  /** It was READY once, and then its object was gone. No caller is told to wait for it. */
+  /**
+   * The file was READY before, and then its object was missing. Waiting will not bring the bytes back, so
+   * calls report the file as not found.
+   */
   lost: boolean;
 }
 
-/** S3 was seen to hold the bytes; size, type and time are what S3 said. */
+/** A file whose bytes S3 was seen to hold. Size, type and time are the values that S3 reported. */
 export interface ReadyFile extends FileFacts {
   state: 'ready';
   size: number;
   etag: string;
   lastModified: Date;
-  /** The last look, by the store's clock. */
+  /** When S3 was last seen to hold the bytes, by the store's clock. */
   verifiedAt: Date;
-  /** Whether it is younger than the trust window. */
+  /** Whether the last verification is younger than VERIFICATION_TTL_SECONDS. */
   isFresh: boolean;
 }
 
-/** A file that its user can see. A deleted one is no file: only the sweeper meets its tombstone. */
+/**
+ * A file that its user can see. A deleted file is not a `UserFile`: only the sweeper handles its tombstone.
+ */
 export type UserFile = PendingFile | ReadyFile;
 
-/** What S3 says of an object. */
+/** The metadata that S3 reports about an object. */
 export interface StoredObject {
   size: number;
-  /** Without the quotes. */
+  /** The ETag without its quotes. */
   etag: string;
-  /** Where the ETag tells it: not under SSE-KMS or SSE-C. */
+  /** The content, if the ETag identifies it. Under SSE-KMS and SSE-C the ETag does not. */
   fingerprint: Fingerprint | undefined;
   mimeType: string;
-  /** As it was sent with the PUT, where any client can add it; empty where there is none. */
+  /** The Content-Encoding of the PUT, which any client can add; empty if the PUT had none. */
   contentEncoding: string;
   lastModified: Date;
 }

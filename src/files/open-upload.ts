@@ -11,18 +11,18 @@ export interface OpenUploadPorts extends VerifyPorts {
 
 export interface OpenUpload {
   uploadId: string;
-  /** What S3 holds of it. */
+  /** The parts that S3 holds. */
   parts: StoredPart[];
 }
 
 /**
- * The upload in S3 that belongs to a pending file: the one that its row names,
- * one that a call began which died before it could write that down, or a new one.
- * However many ask at once, all get the same.
+ * Returns the upload in S3 that belongs to a pending file: the upload that the row names, or an upload that a
+ * crashed call began before it could commit the id, or a new upload. All concurrent calls get the same
+ * upload.
  *
- * `undefined`: the file is pending no longer; read again.
+ * `undefined`: the file is no longer pending; the caller reads the row again.
  *
- * @throws FileError *_UNAVAILABLE; what was begun by then is found the next time
+ * @throws FileError *_UNAVAILABLE; the next call finds an upload that was begun before the error
  */
 export async function openUpload(
   ports: OpenUploadPorts,
@@ -32,24 +32,28 @@ export async function openUpload(
   const { store, multipart } = ports;
   const { s3Key } = file;
   for (;;) {
-    const held = await store.findUpload(file, deadline);
-    if (held === undefined) return undefined;
-    const before = held.uploadId;
+    const pending = await store.findUpload(file, deadline);
+    if (pending === undefined) return undefined;
+    const before = pending.uploadId;
     if (before !== undefined) {
       const parts = await multipart.parts(s3Key, before, deadline);
       if (parts !== undefined) return { uploadId: before, parts };
-      // S3 knows it no longer: it was completed and nobody heard of it, or it is lost.
+      // S3 no longer knows the upload: it was completed and the response was lost, or the upload itself is
+      // lost.
       if ((await verifyObject(ports, file, deadline)).outcome === 'verified') return undefined;
     }
-    const [left] = await multipart.uploadsOf(s3Key, deadline);
-    const uploadId = left ?? (await multipart.begin(s3Key, file.mimeType, deadline));
+    const [unnamed] = await multipart.uploadsOf(s3Key, deadline);
+    const uploadId = unnamed ?? (await multipart.begin(s3Key, file.mimeType, deadline));
     if (await store.setUploadId(file, uploadId, before, deadline)) continue;
-    // A competitor has bound another, or the file is gone: nobody will ever name this one.
-    if (left === undefined) await multipart.abort(s3Key, uploadId, deadline);
+    // A concurrent call has committed another id, or the file is gone. No row will ever name this upload.
+    if (unnamed === undefined) await multipart.abort(s3Key, uploadId, deadline);
   }
 }
 
-/** Of a file that this very call has made: nothing of it can be in S3 yet. */
+/**
+ * Begins the upload of a file that this very call created. S3 cannot hold anything for the file yet, so S3 is
+ * not searched.
+ */
 export async function beginUpload(
   ports: OpenUploadPorts,
   file: PendingFile,

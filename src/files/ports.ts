@@ -1,3 +1,10 @@
+/**
+ * `src/files` is the domain: what a file is, what each RPC does with files, and how unfinished work is
+ * finished later. Operations, pure rules and maintenance belong here, and so do the ports below: the
+ * contracts that Postgres (`FileStore`, `RowInventory`) and S3 (`ObjectStore`, `MultipartStore`, `Presigner`,
+ * `BucketInventory`) must keep. SQL, AWS SDK calls, gRPC messages and configuration do not belong here: this
+ * folder imports only itself. Start with this file, then `file.ts`.
+ */
 import type { Deadline } from './deadline.ts';
 import type { PendingFile, ReadyFile, StoredObject, UserFile } from './file.ts';
 import type { Fingerprint } from './rules/fingerprint.ts';
@@ -5,18 +12,22 @@ import type { Md5 } from './rules/md5.ts';
 import type { PagePosition } from './rules/page-token.ts';
 import type { AnnouncedParts, StoredPart } from './rules/parts.ts';
 
-/** One file of one user. Every method of the store is scoped by both. */
+/** One file of one user. Every method of the store is scoped by both the user and the key. */
 export interface FileRef {
   userId: string;
   s3Key: string;
 }
 
+/** An upload that a user asked for, before any byte was sent. */
 export interface UploadIntent extends FileRef {
   filename: string;
   mimeType: string;
   fingerprint: Fingerprint;
+  /** Bytes; `undefined` if the caller did not announce a size. */
   size: number | undefined;
-  /** Of an upload in parts: how it is cut, and 16 bytes of MD5 for each part in their order. */
+  /**
+   * Multipart uploads only: the part size in bytes, and the MD5s of all parts, 16 bytes each, in part order.
+   */
   parts?: { partSize: number; md5s: Buffer } | undefined;
 }
 
@@ -25,7 +36,10 @@ export type Reservation =
   | { refused: 'key taken' | 'raced' }
   | ({ refused: 'too many pending' } & PendingCap);
 
-/** What limits a user's pending uploads: those with a single PUT, and those in parts, each have a limit of their own. */
+/**
+ * The limit of a user's pending uploads. Uploads with a single PUT and multipart uploads have separate
+ * limits.
+ */
 export interface PendingCap {
   kind: 'single' | 'multipart';
   limit: number;
@@ -33,7 +47,7 @@ export interface PendingCap {
 
 export interface ListQuery {
   userId: string;
-  /** Empty: all files. */
+  /** An empty prefix matches all files. */
   filenamePrefix: string;
   after: PagePosition | undefined;
   limit: number;
@@ -42,129 +56,140 @@ export interface ListQuery {
 export interface Listed {
   ready: ReadyFile[];
   pending: PendingFile[];
-  /** The last file that was examined, where as many were as may be: more that match may be behind it. */
+  /**
+   * Set if the call stopped because it had examined as many files as it may: the last of them. More matches
+   * may follow.
+   */
   examinedTo: PagePosition | undefined;
 }
 
-/** A deleted file, as far as anything is left to be done for it. */
+/** A deleted file whose key and bytes are not released yet. */
 export interface Tombstone extends FileRef {
-  /** It was uploaded in parts, or was to be, so S3 may hold some of them. */
+  /** The file was, or was to be, uploaded by multipart, so S3 may hold parts of it. */
   isMultipart: boolean;
 }
 
-/** A row whose time has come, as the sweeper claims it. */
+/** A row whose next sweep is due, as the sweeper leases it. */
 export type DueFile =
   | { state: 'pending'; file: PendingFile; purgeable: boolean }
-  /** Made of parts a little while ago: a call that came too late for that may have begun another upload under its key. */
+  /**
+   * A multipart upload that became READY a minute ago. A call that read the row before may have begun another
+   * upload in S3 under the same key.
+   */
   | { state: 'ready'; file: ReadyFile }
   | { state: 'deleted'; ref: Tombstone; purgeable: boolean };
 
-/** A pending upload in parts. */
+/** A multipart upload that is pending. */
 export interface PendingUpload {
   file: PendingFile;
   parts: AnnouncedParts;
-  /** What S3 calls it; not known from the first moment on. */
+  /** The id that S3 gave the upload; `undefined` until that id is committed. */
   uploadId: string | undefined;
 }
 
 /**
- * Where the intent is kept. Each method is one atomic transition, one SQL
- * statement with its guard; the store's clock is the only clock for rows.
+ * The store of the rows. Each method is one atomic transition: one SQL statement with its guard. Only the
+ * store's clock decides about rows.
  *
- * - A method that finds its row in another state changes nothing and answers
- *   `undefined` (or `false`): somebody else was first, so read again.
+ * - A method that finds its row in another state changes nothing and returns `undefined` (or `false`): a
+ *   concurrent call was first, so the caller reads the row again.
  * - Every method is safe to repeat.
- * - None waits for S3, and none holds a lock when it has returned.
- * - @throws FileError DATABASE_UNAVAILABLE when the database does not answer by the
- *   deadline. A write may then have happened or not; repeating the operation settles it.
- * - @throws DeadlineExceededError when no time was left to ask it: nothing has happened.
+ * - No method waits for S3, and no method holds a lock after it has returned.
+ * - @throws FileError DATABASE_UNAVAILABLE if the database does not answer by the deadline. A write may or
+ *   may not have happened then; repeating the operation leads to the right state in both cases.
+ * - @throws DeadlineExceededError if no time was left to send the statement: nothing has happened.
  *
- * A row is *purgeable* when its last URL expired longer ago than the longest
- * upload takes: from then on nothing that the service handed out can write to
- * its key. For a tombstone the delete counts like a URL that ended then, so that
- * its key is not given anew while a step of another instance is held up.
+ * A row is *purgeable* when its last URL expired longer ago than the longest upload takes. From then on
+ * nothing that the service handed out can write to its key. For a tombstone the delete counts like a URL that
+ * expired at that moment, so that its key is not given to other content while a delayed step of another
+ * instance can still touch it.
  */
 export interface FileStore {
   /**
-   * The live file of this user and content. There is at most one, however many
-   * ask at once. Where there is none, a PENDING one is made of the intent. The
-   * life of a PENDING one's URLs starts anew, so that one may be signed (and that
-   * of its parts, so that they may be uploaded); a READY one is left as it is,
-   * unwritten.
+   * Returns the live file of this user and content. At most one exists, even if many calls ask at once. If
+   * none exists, `reserve` creates a PENDING file from the intent. For a PENDING file, new or old, the
+   * lifetime of its URLs starts again, so that the caller may sign a URL (or the caller's parts may be
+   * uploaded). A READY file is not written.
    *
-   * `created` says that the file was made by this very call, so that no URL of
-   * it can be out and S3 need not be asked.
+   * `created` says that this very call created the file. No URL for the file can exist then, so the caller
+   * need not ask S3.
    *
-   * A refusal has done nothing. After `key taken` (by other content, or by a
-   * tombstone) another key will do; after `raced`, trying again; `too many
-   * pending` means that the user's other uploads of this kind (a single PUT, or in
-   * parts) are at their cap: those that are pending, and those that were cancelled
-   * while pending, until their URLs have expired.
+   * A refusal changes nothing:
+   * - `key taken`: other content or a tombstone has the key; the caller retries with another key.
+   * - `raced`: a concurrent call interfered; the caller retries.
+   * - `too many pending`: the user's other uploads of this kind (single PUT or multipart) reach their limit.
+   *   Pending uploads count, and so do uploads that were cancelled while pending, until their URLs have
+   *   expired.
    */
   reserve(intent: UploadIntent, deadline: Deadline): Promise<Reservation>;
 
-  /** A file that is PENDING, still, takes over the intent's name, type and size, and is no longer `lost`. */
+  /** Gives a file that is still PENDING the intent's name, type and size. The file is no longer `lost`. */
   updateIntent(intent: UploadIntent, deadline: Deadline): Promise<void>;
 
-  /** The file, unless it is deleted or another user's. */
+  /** Returns the file; `undefined` if it is deleted or belongs to another user. */
   find(ref: FileRef, deadline: Deadline): Promise<UserFile | undefined>;
 
   /**
-   * READY files, newest first by (lastModified, s3Key), strictly behind `after`.
-   * The prefix is compared byte by byte, and filters: the rarer its names, the
-   * more of the user's files are walked for a page. So with a prefix a call
-   * examines no more than so many (10,000), and answers what it found by then,
-   * perhaps nothing, and with `examinedTo` where to go on.
-   * The first page also brings the newest PENDING files that match, at most
-   * `pendingLimit`, in the same round trip.
+   * Returns READY files strictly behind `after`, newest first by (lastModified, s3Key).
+   *
+   * The prefix is compared byte by byte and works as a filter: the rarer the matching names are, the more of
+   * the user's files are examined per page. With a prefix, a call therefore examines at most 10,000 files. It
+   * then returns the matches found so far, possibly none, and `examinedTo`, behind which the next call
+   * continues.
+   *
+   * The first page also returns the newest matching PENDING files, at most `pendingLimit`, in the same round
+   * trip.
    */
   list(query: ListQuery, pendingLimit: number, deadline: Deadline): Promise<Listed>;
 
   /**
-   * S3 was seen to hold the right bytes: PENDING becomes READY with what S3
-   * said; a READY one is isFresh anew and keeps its time, by which pages are
-   * ordered. One in parts comes due once more, a minute after it became READY. `undefined` when it was deleted meanwhile.
+   * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A
+   * READY file becomes fresh again and keeps its `lastModified`, by which pages are ordered. A multipart
+   * upload comes due once more, a minute after it became READY. `undefined`: the file was deleted in the
+   * meantime.
    */
   markReady(ref: FileRef, seen: StoredObject, deadline: Deadline): Promise<ReadyFile | undefined>;
 
   /**
-   * S3 no longer holds what it was seen to hold: READY becomes PENDING and
-   * `lost`, under the same key, until it is uploaded again or swept.
-   * Changes nothing when a look younger than `file`'s has found it.
+   * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost`, under the same key,
+   * until it is uploaded again or swept. Changes nothing if a verification that is newer than
+   * `file.verifiedAt` found the object.
    */
   markLost(file: ReadyFile, deadline: Deadline): Promise<void>;
 
   /**
-   * The file is gone for its user from here on, whatever happens next; its
-   * tombstone keeps the key until it is purgeable. A cancelled upload goes on
-   * counting as pending until its URL has expired; one in parts, until the URLs
-   * of its parts have, and not for the week that it would have been kept.
-   * `undefined`: there is no such file.
+   * Deletes the file for its user, whatever happens next. Its tombstone keeps the key until the tombstone is
+   * purgeable. A cancelled upload counts as pending until its URL has expired; a cancelled multipart upload,
+   * until the URLs of its parts have expired, and not for the week for which it could have been resumed.
+   * `undefined`: no such file exists.
    */
   markDeleted(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
 
   /**
-   * Gives up a purgeable PENDING file: from here on it is a deleted one. `undefined`
-   * when it is not pending, or is not purgeable any more. What S3 has of it may be
-   * removed only after this: who asks for it again gets another key.
+   * Turns a purgeable PENDING file into a deleted one. `undefined`: the file is not PENDING, or is no longer
+   * purgeable. The sweeper may remove the file's bytes from S3 only after this call: a user who asks for the
+   * upload again then gets another key.
    */
   expireUpload(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
 
-  /** S3 was seen to have no upload in parts under the key of a READY file: it is due no more. */
+  /** Records that S3 has no multipart upload under the key of a READY file. The file is no longer due. */
   clearSweep(ref: FileRef, deadline: Deadline): Promise<void>;
 
-  /** An upload in parts that is pending; `undefined` when it is not, or is no such file. */
+  /**
+   * Returns a pending multipart upload; `undefined` if the file is not pending, not multipart, or does not
+   * exist.
+   */
   findUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
 
   /**
-   * The same, and its life starts anew. `undefined` also when its life was over and its place has been given to
-   * another upload: only a new reservation keeps it then, if there is a place for it.
+   * Like `findUpload`, and starts the upload's lifetime again. Also `undefined` if the lifetime was over and
+   * another upload has taken the pending slot. Only a new `reserve` keeps the upload then, if a slot is free.
    */
   renewUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
 
   /**
-   * Writes down what S3 calls a pending upload, whoever of those that know it is first. `false` when it is called
-   * neither that nor `before`, or is not pending.
+   * Commits the id that S3 gave a pending upload. Returns `true` also if a concurrent call has committed the
+   * same id. `false`: the row has an id that is neither `uploadId` nor `before`, or the file is not pending.
    */
   setUploadId(
     ref: FileRef,
@@ -174,63 +199,66 @@ export interface FileStore {
   ): Promise<boolean>;
 
   /**
-   * Up to `limit` rows, and no more than 100, of any user whose time has come, in
-   * no order, but for rows that somebody is writing at this moment. No other
-   * sweeper gets them before `leaseSeconds` have passed. Whoever dies with a claim
-   * loses nothing: the rows come due again.
+   * Leases due rows of any user to one sweeper: up to `limit`, at most 100, in no particular order. Rows that
+   * a concurrent statement is writing are skipped. No other sweeper gets the leased rows before
+   * `leaseSeconds` have passed. If a sweeper dies, nothing is lost: its rows come due again.
    *
-   * Where more are due than that, users take turns: most of the claim is shared
-   * evenly by users who have rows that are due, each with its oldest, and the next
-   * claim goes on behind the last of them. A user's backlog of any size costs the
-   * others no more than its share. The rest are those that have waited longest of
-   * all, so that none waits for ever, however many users there are.
+   * If more rows are due than fit, users take turns. Most of the batch is shared evenly among users with due
+   * rows, oldest rows first, and the next batch continues behind the last of these users. So a user's
+   * backlog, however large, costs the other users no more than that user's share. The rest of the batch are
+   * the rows that have waited longest of all, so that no row waits for ever, however many users there are.
    */
   leaseDue(limit: number, leaseSeconds: number, deadline: Deadline): Promise<DueFile[]>;
 
   /**
-   * There is nothing to do yet: the row comes due again after a pause that grows
-   * up to a day, and at the latest when it settles. One that is not due stays as it is.
+   * Makes a due row come due again later. The pause grows up to a day, and ends at the latest when the row
+   * becomes purgeable. A row that is not due does not change.
    */
   reschedule(ref: FileRef, deadline: Deadline): Promise<void>;
 
-  /** Forgets a purgeable PENDING or DELETED row; `false` when it is neither, or is not purgeable (any more). */
+  /**
+   * Removes a purgeable PENDING or DELETED row. `false`: the row has another state, or is not (or no longer)
+   * purgeable.
+   */
   purge(ref: FileRef, deadline: Deadline): Promise<boolean>;
 
-  /** Seconds by which the oldest due row is late; 0 when none is. */
+  /** Seconds by which the oldest due row is late; 0 if no row is due. */
   oldestOverdueSeconds(deadline: Deadline): Promise<number>;
 }
 
 /**
- * Where the bytes are. @throws FileError STORAGE_UNAVAILABLE when S3 does not
- * answer by the deadline, or answers with anything that is not about the object.
- * @throws DeadlineExceededError when no time was left to ask it: nothing has happened.
+ * The store of the bytes.
+ *
+ * @throws FileError STORAGE_UNAVAILABLE if S3 does not answer by the deadline, or answers with anything that
+ *   is not about the object
+ * @throws DeadlineExceededError if no time was left to send the request: nothing has happened
  */
 export interface ObjectStore {
-  /** What S3 says of the object; `undefined` when there is none. */
+  /** Returns what S3 reports about the object; `undefined` if no object has this key. */
   head(s3Key: string, deadline: Deadline): Promise<StoredObject | undefined>;
 
-  /** Removes the object. Removing one that is not there is a success. */
+  /** Removes the object. Removing a missing object succeeds. */
   remove(s3Key: string, deadline: Deadline): Promise<void>;
 }
 
 /**
- * Uploads in parts, as S3 keeps them until they are completed or aborted. @throws
- * as ObjectStore
+ * Multipart uploads in S3, from their start until they are completed or aborted. Throws the errors of
+ * `ObjectStore`.
  */
 export interface MultipartStore {
-  /** @returns what S3 calls it */
+  /** @returns the id that S3 gave the upload */
   begin(s3Key: string, mimeType: string, deadline: Deadline): Promise<string>;
 
-  /** Every upload under this very key that is under way, whoever began it. */
+  /** Ids of all unfinished uploads under exactly this key, whichever client began them. */
   uploadsOf(s3Key: string, deadline: Deadline): Promise<string[]>;
 
-  /** In the order of their numbers; `undefined` when S3 knows no such upload. */
+  /** The uploaded parts in the order of their numbers; `undefined` if S3 knows no such upload. */
   parts(s3Key: string, uploadId: string, deadline: Deadline): Promise<StoredPart[] | undefined>;
 
-  /** Makes the object. A failure says nothing of whether it was made: look. */
+  /** Makes the object. After an error the object may or may not exist; the caller must verify it. */
   complete(s3Key: string, uploadId: string, parts: readonly StoredPart[], deadline: Deadline): Promise<void>;
 
-  /** Aborting one that is not there is a success. */
+  /** Aborts the upload. Aborting a missing upload succeeds. */
   abort(s3Key: string, uploadId: string, deadline: Deadline): Promise<void>;
 }
 
@@ -242,7 +270,7 @@ export interface PresignedUpload {
 
 export interface PresignedParts {
   urls: { number: number; url: string; requiredHeaders: Record<string, string> }[];
-  /** The earliest of them. */
+  /** When the first of the URLs expires. */
   expireTime: Date;
 }
 
@@ -251,9 +279,12 @@ export interface PresignedDownload {
   expireTime: Date;
 }
 
-/** Makes URLs. Pure computation, but for credentials that may have to be fetched. */
+/** Signs URLs. This is pure computation, except that the credentials may have to be fetched first. */
 export interface Presigner {
-  /** A PUT that S3 accepts for these very bytes alone: their MD5 is signed, the type too, and the size where it is known. */
+  /**
+   * Signs a PUT that S3 accepts for exactly these bytes: their MD5 and type are signed, and their size if it
+   * is known.
+   */
   presignUpload(upload: {
     s3Key: string;
     mimeType: string;
@@ -261,7 +292,7 @@ export interface Presigner {
     size: number | undefined;
   }): Promise<PresignedUpload>;
 
-  /** PUTs of parts; each is accepted for these very bytes alone. */
+  /** Signs PUTs of parts. S3 accepts each PUT for exactly the bytes of its part. */
   presignParts(upload: {
     s3Key: string;
     uploadId: string;
@@ -269,8 +300,9 @@ export interface Presigner {
   }): Promise<PresignedParts>;
 
   /**
-   * A GET that answers as an attachment with this name and type. The response has none of the headers that an uploader
-   * can store with an object beside the signed ones (Content-Encoding, Cache-Control, Expires, Content-Language).
+   * Signs a GET that answers as an attachment with this name and type. The response does not contain the
+   * other headers that an uploader can store with an object (Content-Encoding, Cache-Control, Expires,
+   * Content-Language): the signed parameters override them.
    */
   presignDownload(download: {
     s3Key: string;
@@ -279,7 +311,7 @@ export interface Presigner {
   }): Promise<PresignedDownload>;
 }
 
-/** A row, as far as it can be held against an object. */
+/** The fields of a row that can be compared with an object. */
 export interface ListedRow extends FileRef {
   state: 'ready' | 'pending' | 'deleted';
   size: number;
@@ -287,13 +319,16 @@ export interface ListedRow extends FileRef {
   etag: string;
 }
 
-/** The whole table, for an operator's comparison. */
+/** The whole table, for `reconcile`. */
 export interface RowInventory {
-  /** Every row of every user as of one moment, in the order of the keys' bytes, a page at a time. */
+  /** Every row of every user as of one moment, in the byte order of the keys. Reads one page at a time. */
   scan(): AsyncIterable<ListedRow>;
-  /** Whether there is any row of this key, a tombstone included. */
+  /** Whether a row has this key; a tombstone counts. */
   has(ref: FileRef): Promise<boolean>;
-  /** Whether there is a row that knows of uploads under this key, and will remove them if they come to nothing. */
+  /**
+   * Whether a row is responsible for the multipart uploads under this key, and has them removed if they are
+   * not completed.
+   */
   ownsUploads(ref: FileRef): Promise<boolean>;
 }
 
@@ -304,28 +339,37 @@ export interface ListedObject {
   lastModified: Date;
 }
 
-/** An upload in parts that is neither completed nor aborted. */
+/** A multipart upload that is neither completed nor aborted. */
 export interface ListedUpload {
   s3Key: string;
   uploadId: string;
   initiated: Date;
 }
 
-/** The whole bucket, for an operator's comparison. */
+/** The whole bucket, for `reconcile`. */
 export interface BucketInventory {
-  /** Every object in the order of the keys' bytes, a page at a time. @throws FileError STORAGE_UNAVAILABLE */
+  /**
+   * Every object in the byte order of the keys. Reads one page at a time. @throws FileError
+   * STORAGE_UNAVAILABLE
+   */
   list(): AsyncIterable<ListedObject>;
-  /** Every upload in parts that is under way, in the same order. */
+  /** Every unfinished multipart upload, in the same order. */
   uploads(): AsyncIterable<ListedUpload>;
 }
 
-/** What the operations tell of things that no caller is told. */
+/** Receives events that operations do not report to their callers, for logs and metrics. */
 export interface Observer {
-  /** The object is not what was announced: somebody else wrote into the bucket, or a client added a Content-Encoding. */
+  /**
+   * The object is not the announced content: another writer uses the bucket, or a client added a
+   * Content-Encoding.
+   */
   contentMismatch(ref: FileRef, seen: StoredObject): void;
-  /** S3 failed where the call could go on without it. */
+  /** S3 failed in a step that the call could go on without. */
   storageFailed(step: string, error: unknown): void;
 }
 
-/** Wraps one step against Postgres or S3, by its name, for metrics and traces. It changes nothing of what the step gives or throws. */
+/**
+ * Wraps one step against Postgres or S3, by its name, for metrics and traces. Results and errors of the step
+ * pass unchanged.
+ */
 export type ObserveStep = <Result>(step: string, run: () => Promise<Result>) => Promise<Result>;

@@ -7,11 +7,11 @@ export interface RemovePorts {
 }
 
 /**
- * Removes whatever S3 holds of a file: the object, and parts of uploads that are
- * under way. A part that is being received at this moment may survive its upload's
- * abort (Amazon S3 API Reference, "AbortMultipartUpload"), so it is done again.
+ * Removes everything that S3 holds for a file: the object, and the parts of unfinished uploads. A part that
+ * S3 is receiving at this moment may survive the abort of its upload (Amazon S3 API Reference,
+ * "AbortMultipartUpload"), so the sweeper calls this function again.
  *
- * @returns whether S3 had no upload of it any more
+ * @returns whether S3 had no unfinished upload of the file before this call
  */
 export async function removeBytes(
   { objects, multipart }: RemovePorts,
@@ -22,7 +22,11 @@ export async function removeBytes(
   return !isMultipart || (await abortUploads({ multipart }, s3Key, deadline)) === 0;
 }
 
-/** @returns how many there were */
+/**
+ * Aborts all unfinished uploads under the key.
+ *
+ * @returns how many uploads there were
+ */
 export async function abortUploads(
   { multipart }: Pick<RemovePorts, 'multipart'>,
   s3Key: string,

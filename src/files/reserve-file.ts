@@ -10,17 +10,17 @@ export interface ReservePorts extends VerifyPorts {
 }
 
 export type Reserved =
-  /** S3 was seen to hold the bytes within the trust window. */
+  /** S3 was seen to hold the bytes within the last VERIFICATION_TTL_SECONDS. */
   | { status: 'exists'; file: ReadyFile }
-  /** The bytes are still to come. `created`: nobody has asked for them before. */
+  /** S3 does not hold the bytes yet. `created`: this call created the file, so no URL for it can exist. */
   | { status: 'pending'; file: PendingFile; created: boolean };
 
 const RETRY_AFTER_MS = 1_000;
 
 /**
- * The user's one live file of a content: found, or made under a key of its own.
- * A new one costs one statement and no call to S3. The intent is committed before
- * a URL exists, so whatever a URL can write has a row that remembers it.
+ * Finds the user's live file with this content, or creates it under a key of its own. A new file costs one
+ * statement and no call to S3. The intent is committed before a URL exists, so every object that a URL can
+ * write has a row.
  *
  * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
@@ -41,15 +41,16 @@ export async function reserveFile(
     const { file, created } = reserved;
     const found = created ? undefined : await findVerified(ports, file, deadline);
     if (found !== undefined) return { status: 'exists', file: found };
-    // READY until this look: only now can it be reserved for an upload.
+    // If the file was READY until this verification, it is PENDING in the store now, and the next round
+    // reserves it.
     if (file.state === 'pending') return { status: 'pending', file, created };
   }
   throw contention();
 }
 
-/** Others were in the way until the time was spent. */
+/** Concurrent calls interfered until the deadline. */
 function contention(): FileError {
-  return new FileError('OVERLOADED', 'others create and delete this very file all the while; retry', {
+  return new FileError('OVERLOADED', 'concurrent calls keep creating and deleting this file; retry', {
     retryAfterMs: RETRY_AFTER_MS,
   });
 }
@@ -64,16 +65,20 @@ async function findVerified(
   return seen.outcome === 'verified' ? seen.file : undefined;
 }
 
-/** Without a RetryInfo: it stays so until something is uploaded, or for as long as URLs live. */
+/** Has no RetryInfo, because a retry helps only after the user uploads something or URLs expire. */
 function tooManyPending({ limit, kind }: PendingCap): FileError {
-  return new FileError('TOO_MANY_PENDING_UPLOADS', `the limit is reached: ${PENDING[kind](limit)}`, {
-    metadata: { limit: String(limit), kind },
-  });
+  return new FileError(
+    'TOO_MANY_PENDING_UPLOADS',
+    `the user has too many pending uploads: ${PENDING[kind](limit)}`,
+    {
+      metadata: { limit: String(limit), kind },
+    },
+  );
 }
 
 const PENDING = {
   single: (limit: number) =>
-    `${limit} uploads of this user were asked for and not made; make some of them, or wait until their URLs have expired (a cancelled one counts until then)`,
+    `the limit is ${limit} uploads with a single PUT; finish some of them, or wait until their URLs have expired (a cancelled upload counts until then)`,
   multipart: (limit: number) =>
-    `${limit} uploads in parts of this user were begun and not completed; complete some of them, or cancel them and wait until the URLs of their parts have expired`,
+    `the limit is ${limit} multipart uploads; complete some of them, or cancel some and wait until the URLs of their parts have expired`,
 };

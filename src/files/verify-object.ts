@@ -12,21 +12,21 @@ export interface VerifyPorts {
 
 export type Verification =
   | { outcome: 'verified'; file: ReadyFile }
-  /** S3 has no such object. */
+  /** S3 has no object under the key. */
   | { outcome: 'missing' }
   /**
-   * S3 has an object, and it is not this file. Never READY. `encoded`: the object has the announced bytes, and a
-   * Content-Encoding that makes clients deliver others. The holder of an upload URL can add that header.
+   * S3 has an object under the key, but not this file, which therefore must not become READY. `encoded`: the
+   * object has the announced bytes and a Content-Encoding that makes clients deliver other bytes. The holder
+   * of an upload URL can add that header.
    */
   | { outcome: 'mismatch'; encoded: boolean }
-  /** The file was deleted while S3 was asked. */
+  /** The file was deleted while S3 answered. */
   | { outcome: 'deleted' };
 
 /**
- * Asks S3 whether it holds a file's bytes, and writes down what it says. The
- * only way by which a file becomes READY.
+ * Asks S3 whether it holds a file's bytes, and commits the answer. Only this function makes a file READY.
  *
- * @throws FileError STORAGE_UNAVAILABLE, DATABASE_UNAVAILABLE; the row is then as it was
+ * @throws FileError STORAGE_UNAVAILABLE, DATABASE_UNAVAILABLE; the row has not changed then
  */
 export async function verifyObject(
   ports: VerifyPorts,
@@ -46,17 +46,17 @@ export async function verifyObject(
 }
 
 /**
- * Whether clients that read the object get the announced bytes. Download URLs override Content-Encoding, but other readers
- * of the bucket obey it. So a file stays a mismatch until its owner repeats the PUT without that header, even when it was
- * READY before.
+ * Whether clients that read the object get the announced bytes. Download URLs override Content-Encoding, but
+ * other readers of the bucket obey it. So the file stays a mismatch until its owner repeats the PUT without
+ * that header, even if the file was READY before.
  */
 export function holdsBytesOf(file: UserFile, object: StoredObject): boolean {
   return hasContentOf(file, object) && !changesBytes(object.contentEncoding);
 }
 
 /**
- * Only URLs that bind the MD5 can write to a key, so what is there is right; an
- * ETag or a size that says otherwise means that somebody else wrote into the bucket.
+ * Compares the content. All upload URLs sign the MD5, so a URL can only have written the right bytes. If the
+ * ETag or the size differs, another writer has written into the bucket.
  */
 function hasContentOf(file: UserFile, { fingerprint, size }: StoredObject): boolean {
   if (fingerprint !== undefined && areComparable(fingerprint, file.fingerprint)) {

@@ -3,11 +3,11 @@ interface Keyed {
 }
 
 /**
- * Two sequences in ascending order of their keys, as one: what has the same key
- * comes together. Holds one item of each.
+ * Merges two sequences that are in ascending order of their keys. Items with the same key are yielded
+ * together. Only one item of each sequence is in memory.
  *
- * Keys are compared as JavaScript compares them, which for the ASCII of this
- * service's keys is the order of their bytes, as in Postgres ("C") and in S3.
+ * Keys are compared as JavaScript strings. For the ASCII of this service's keys that is their byte order,
+ * which Postgres (collation "C") and S3 use too.
  */
 export async function* mergeByKey<Left extends Keyed, Right extends Keyed>(
   lefts: AsyncIterable<Left>,
@@ -32,7 +32,7 @@ export async function* mergeByKey<Left extends Keyed, Right extends Keyed>(
       }
     }
   } finally {
-    // Whatever ends early, both sources get to close what they hold.
+    // If the consumer stops early or a source fails, both sources are closed and can release what they hold.
     await Promise.all([leftItems.return?.(), rightItems.return?.()]);
   }
 }

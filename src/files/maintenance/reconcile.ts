@@ -22,14 +22,17 @@ export interface ReconcilePorts extends VerifyPorts {
 
 export interface ReconcileOptions {
   repair: boolean;
-  /** An object without a row is only acted upon when it is older. */
+  /** Objects without a row, and uploads without a row, are removed only if they are older than this. */
   minAgeSeconds: number;
-  /** More findings of a kind than this are not repaired: that many are no accident of single files. */
+  /**
+   * If there are more findings of one kind than this, none of that kind is repaired: so many do not come from
+   * accidents with single files.
+   */
   maxRepairs: number;
   onProgress: (progress: { rows: number; objects: number }) => void;
 }
 
-/** How many there are, and the first of them. */
+/** How many findings there are, and the keys of the first ones. */
 export interface Finding {
   count: number;
   bytes: number;
@@ -39,44 +42,47 @@ export interface Finding {
 export interface ReconcileReport {
   rows: { ready: number; pending: number; deleted: number };
   objects: { count: number; bytes: number };
-  /** Objects of our making without a row, older than the age guard. */
+  /** Objects under keys of this service that have no row, and are older than `minAgeSeconds`. */
   orphans: Finding;
-  /** The same, but younger: their rows may have come after the table was read. */
+  /**
+   * Objects under keys of this service that have no row, but are younger. Their rows may have been committed
+   * after the table was read.
+   */
   young: Finding;
-  /** Objects under keys that this service never makes. Never touched. */
+  /** Objects under keys that this service never makes. They are never touched. */
   foreign: Finding;
   /**
-   * Uploads in parts that are under way in the bucket and of which no row knows, older than the age guard. Their bytes are
-   * paid for, and in no list of objects.
+   * Unfinished multipart uploads older than `minAgeSeconds` for which no row is responsible. Their parts cost
+   * storage and appear in no list of objects.
    */
   strayUploads: Finding;
-  /** READY rows whose object is not there. */
+  /** READY rows whose object is missing. */
   missing: Finding;
-  /** READY rows whose object is other bytes. */
+  /** READY rows whose object has other bytes. */
   different: Finding;
   repaired: { orphans: number; strayUploads: number; missing: number; different: number };
-  /** Why nothing, or not everything, was repaired. */
+  /** Reasons why nothing, or not everything, was repaired. */
   refusals: string[];
 }
 
 const EXAMPLES_MAX = 10;
 
-/** For one question while findings are looked at again. */
+/** Time for one check against Postgres or S3 while a finding is verified again. */
 const STEP_TIMEOUT_MS = 10_000;
 
-// After a restore of the table to an older state, whatever was uploaded since
-// has no row, and is the only copy. One file in ten is far from any accident of
-// single files; ten allow for a small bucket.
+// After the table was restored to an older state, every object uploaded since has no row and is the only
+// copy. A tenth of all files is far more than accidents with single files produce; the minimum of ten allows
+// for a small bucket.
 const MISSING_ROWS_SHARE_MAX = 0.1;
 const MISSING_ROWS_FLOOR = 10;
 
 /**
- * Compares table and bucket in both directions: one pass over both, in the order
- * of their keys, holding one page of each and the findings up to the cap.
+ * Compares table and bucket in both directions: one pass over both in key order, with one page of each and
+ * the findings up to the cap in memory.
  *
- * The table is read as of the start, the bucket as it is met, so each finding is
- * looked at again before it counts, up to the cap. Repairs come after the report is complete,
- * because only that tells whether they are safe.
+ * The table is read as of the start of the pass, the bucket while the pass reaches it. So each finding is
+ * verified again before it counts, up to the cap. Repairs follow after the report is complete, because only
+ * the complete report shows whether repairs are safe.
  */
 export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions): Promise<ReconcileReport> {
   const report = emptyReport();
@@ -90,7 +96,7 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
     options.onProgress({ rows: total(report.rows), objects: report.objects.count });
 
     if (row?.state === 'ready' && (object === undefined || object.etag !== row.etag)) {
-      // Past the cap nothing will be repaired, and a million looks would take hours.
+      // Beyond the cap nothing will be repaired, and verifying a million rows would take hours.
       const capped = suspects.length >= options.maxRepairs;
       const first = object === undefined ? 'missing' : 'different';
       const finding = capped ? first : await verifyAgain(ports, row);
@@ -122,7 +128,10 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
 
 type Finder = 'missing' | 'different';
 
-/** What a READY row of the scan is now: its object may have come or gone, or the row itself, since it was read. */
+/**
+ * Checks a READY row of the scan again: since it was read, its object may have been written or removed, or
+ * the row itself.
+ */
 async function verifyAgain(ports: ReconcilePorts, ref: FileRef): Promise<Finder | undefined> {
   const file = await ports.store.find(ref, timeout());
   if (file?.state !== 'ready') return undefined;
@@ -139,13 +148,16 @@ function orphanKind(
   return lastModified.getTime() > youngerThan ? 'young' : 'orphans';
 }
 
-/** A pending row and a tombstone mind their uploads themselves, whatever S3 calls them. */
+/** Rows of pending uploads and tombstones remove their own uploads, whatever the uploads' ids are. */
 async function isStray(ports: ReconcilePorts, { s3Key }: ListedUpload): Promise<boolean> {
   const userId = ownerOfKey(s3Key);
   return userId !== undefined && !(await ports.rows.ownsUploads({ userId, s3Key }));
 }
 
-/** No object is lost with them, so no share of them is too many. */
+/**
+ * Aborts uploads without a row. That loses no object, so a large share of such uploads does not block the
+ * repair; only the cap does.
+ */
 async function abortStrays(
   ports: ReconcilePorts,
   report: ReconcileReport,
@@ -154,7 +166,7 @@ async function abortStrays(
 ): Promise<void> {
   if (report.strayUploads.count > maxRepairs) {
     report.refusals.push(
-      `${report.strayUploads.count} uploads without a row are more than the cap of ${maxRepairs}.`,
+      `${report.strayUploads.count} uploads have no row, and the limit of repairs is ${maxRepairs}.`,
     );
     return;
   }
@@ -177,11 +189,11 @@ async function repair(
   const withoutRow = report.orphans.count + report.young.count;
   if (withoutRow > Math.max(MISSING_ROWS_FLOOR, objects * MISSING_ROWS_SHARE_MAX)) {
     report.refusals.push(
-      `${withoutRow} of ${objects} objects have no row, and the table has ${rows}: it looks restored to an older state, and these objects may be the only copies. Restore the rows, or remove the objects by hand.`,
+      `${withoutRow} of ${objects} objects have no row, and the table has ${rows}: the table may have been restored to an older state, and these objects may be the only copies. Restore the rows, or remove the objects by hand.`,
     );
   } else if (report.orphans.count > options.maxRepairs) {
     report.refusals.push(
-      `${report.orphans.count} objects without a row are more than the cap of ${options.maxRepairs}.`,
+      `${report.orphans.count} objects have no row, and the limit of repairs is ${options.maxRepairs}.`,
     );
   } else {
     for (const s3Key of orphans) report.repaired.orphans += await removeOrphan(ports, s3Key);
@@ -191,20 +203,26 @@ async function repair(
   const ready = report.rows.ready;
   if (doubtful > Math.max(MISSING_ROWS_FLOOR, ready * MISSING_ROWS_SHARE_MAX)) {
     report.refusals.push(
-      `${doubtful} of ${ready} READY rows do not fit their objects: is this the right bucket? Restore the objects first.`,
+      `${doubtful} of ${ready} READY rows do not match their objects: this may be the wrong bucket. Check the bucket, or restore the objects first.`,
     );
   } else if (doubtful > options.maxRepairs) {
-    report.refusals.push(`${doubtful} rows that do not fit are more than the cap of ${options.maxRepairs}.`);
+    report.refusals.push(
+      `${doubtful} READY rows do not match their objects, and the limit of repairs is ${options.maxRepairs}.`,
+    );
   } else {
     for (const ref of suspects) {
-      const found = await verifyOnce(ports, ref);
-      if (found === 'missing') report.repaired.missing++;
-      if (found === 'mismatch') report.repaired.different++;
+      const outcome = await verifyOnce(ports, ref);
+      if (outcome === 'missing') report.repaired.missing++;
+      if (outcome === 'mismatch') report.repaired.different++;
     }
   }
 }
 
-/** Removes it unless a row has come meanwhile. @returns how many were removed */
+/**
+ * Removes the object unless a row has been created for it since.
+ *
+ * @returns how many objects were removed: 0 or 1
+ */
 async function removeOrphan(ports: ReconcilePorts, s3Key: string): Promise<number> {
   const userId = ownerOfKey(s3Key);
   if (userId === undefined || (await ports.rows.has({ userId, s3Key }))) return 0;
@@ -212,7 +230,7 @@ async function removeOrphan(ports: ReconcilePorts, s3Key: string): Promise<numbe
   return 1;
 }
 
-/** The same look as every reader's: it takes the row out of READY when the bytes are not there. */
+/** Verifies the file as every read does: if S3 does not hold the bytes, the row is no longer READY. */
 async function verifyOnce(ports: ReconcilePorts, ref: FileRef): Promise<string | undefined> {
   const file = await ports.store.find(ref, timeout());
   return file?.state === 'ready' ? (await verifyObject(ports, file, timeout())).outcome : undefined;

@@ -14,9 +14,9 @@ export interface SweepPorts extends VerifyPorts {
 export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned';
 
 /**
- * Brings one due row a step further. Every step can be repeated and can be cut
- * short anywhere: the claim has moved the row's time ahead, so it comes due again.
- * The bytes of a READY file are never touched.
+ * Moves one due row one step further. Every step can be repeated and can be interrupted anywhere: the lease
+ * has moved the row's due time ahead, so the row comes due again. The object of a READY file is never
+ * touched.
  *
  * @throws FileError *_UNAVAILABLE; the row stays and comes due again
  */
@@ -26,7 +26,8 @@ export function sweepOne(ports: SweepPorts) {
   return async (due: DueFile, deadline: Deadline): Promise<Swept> => {
     if (due.state === 'ready') return clean(due.file, deadline);
     if (due.state === 'deleted') {
-      // Repeated until no URL can write any more: a replayed one may have.
+      // The bytes are removed in each sweep until no URL can write any more, because a client may have
+      // replayed a URL.
       const gone = await removeBytes(ports, due.ref, deadline);
       return gone && due.purgeable && (await store.purge(due.ref, deadline))
         ? 'purged'
@@ -34,28 +35,36 @@ export function sweepOne(ports: SweepPorts) {
     }
     const seen = await verifyObject(ports, due.file, deadline);
     if (seen.outcome === 'verified') return 'verified';
-    // S3 holds bytes, and the row is a tombstone by now. It comes due by itself; forgotten here, it would leave them behind.
+    // S3 holds bytes, and a concurrent call has deleted the file. Its tombstone comes due by itself; purging
+    // the row here would leave the bytes behind.
     if (seen.outcome === 'deleted') return 'rescheduled';
-    // Other bytes are somebody's data, and not ours to remove: the row stays and keeps the key from reuse. An encoded
-    // object came by our own URL and was never the file, so it goes, or any user could fill the bucket for good with what
-    // no list shows. One that was READY before (`lost`) stays: a tool that sets the header on a whole bucket must not
-    // make the sweeper remove every file. Its owner can upload it again, or delete it.
-    const goes = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
+    // Other bytes belong to another writer of the bucket, and the service does not remove them: the row
+    // stays, so that its key is not used again.
+    //
+    // An encoded object came through a URL of this service and was never the file. It is removed, or any user
+    // could fill the bucket for ever with objects that no list shows. If the file was READY before (`lost`),
+    // the object stays: a tool that sets the header on a whole bucket must not make the sweeper remove every
+    // file. The owner can upload the file again, or delete it.
+    const isRemovable = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
     const isEmpty = seen.outcome === 'missing';
-    if (goes && due.purgeable && (await expire(due.file, isEmpty, deadline))) return 'expired';
+    if (isRemovable && due.purgeable && (await expire(due.file, isEmpty, deadline))) return 'expired';
     return reschedule(due.file, deadline);
   };
 
-  /** @returns `false` when somebody asks for it again */
+  /** @returns `false` if a concurrent call has requested the upload again, so that the file must stay */
   async function expire(file: PendingFile, isEmpty: boolean, deadline: Deadline): Promise<boolean> {
     if (isEmpty && !isMultipart(file.fingerprint)) return store.purge(file, deadline);
-    // Who resumes it at this moment does so before, and keeps its parts, or after, under another key.
+    // A concurrent resume is ordered by this UPDATE: a resume before it keeps the upload; a resume after it
+    // gets a new key.
     const tombstone = await store.expireUpload(file, deadline);
     if (tombstone !== undefined) await removeBytes(ports, tombstone, deadline);
     return tombstone !== undefined;
   }
 
-  /** Of uploads begun by calls that saw it pending still, and died before they could take them back. */
+  /**
+   * Aborts multipart uploads that calls began while the file was still PENDING and did not abort because they
+   * crashed.
+   */
   async function clean(file: ReadyFile, deadline: Deadline): Promise<Swept> {
     if ((await abortUploads(ports, file.s3Key, deadline)) > 0) return reschedule(file, deadline);
     await store.clearSweep(file, deadline);

@@ -1,3 +1,9 @@
+/**
+ * `src/files/maintenance` is the work that no caller waits for. The sweeper (this file: the loop; `sweep.ts`:
+ * one step for one row) runs in every instance and finishes or removes what calls left unfinished.
+ * `reconcile.ts` compares the whole table with the whole bucket when an operator asks for it. Code that runs
+ * inside a call belongs into `src/files/operations`.
+ */
 import type { Deadline } from '../deadline.ts';
 import type { DueFile, FileStore } from '../ports.ts';
 import type { Swept } from './sweep.ts';
@@ -5,7 +11,7 @@ import type { Swept } from './sweep.ts';
 export interface SweeperOptions {
   store: Pick<FileStore, 'leaseDue' | 'reschedule' | 'oldestOverdueSeconds'>;
   sweepOne: (due: DueFile, deadline: Deadline) => Promise<Swept>;
-  /** The pause when nothing is due. */
+  /** The mean pause between two rounds. */
   intervalSeconds: number;
   onSwept: (outcome: Swept | 'failed') => void;
   onOverdue: (seconds: number) => void;
@@ -14,28 +20,31 @@ export interface SweeperOptions {
 
 export interface Sweeper {
   start(): void;
-  /** Ends between two steps; what is claimed comes due again. */
+  /** Stops between two steps; leased rows come due again. */
   stop(): Promise<void>;
-  /** One round now: everything that is due, of any user. @returns how many rows it brought a step further */
+  /**
+   * Sweeps all due rows of all users now.
+   *
+   * @returns how many rows a step has succeeded for
+   */
   sweep(): Promise<number>;
 }
 
-/** Rows a round claims at once: few enough to finish well within the lease. */
+/** Rows per lease: few enough that the batch ends well within the lease. */
 const BATCH_ROWS = 50;
 
-/** At once against S3; the calls of users go before. */
+/** Concurrent steps against S3. The number is small so that calls of users take precedence. */
 const STEPS_AT_ONCE = 8;
 
-/** How long a claim keeps other sweepers away: many times what a batch needs. */
+/** How long a lease keeps other sweepers away: many times the duration of a batch. */
 const LEASE_SECONDS = 60;
 
-/** For a claim, and for one row's step. */
+/** Time for one lease, and for the step of one row. */
 const STEP_TIMEOUT_MS = 5_000;
 
 /**
- * Runs in every instance at once; `leaseDue` gives each its own rows. Its pauses
- * are drawn at random around the interval, so that instances started together
- * do not ask together.
+ * Runs in every instance at once; `leaseDue` gives each instance its own rows. The pauses are random around
+ * the interval, so that instances that started together do not query Postgres at the same moments.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { store, sweepOne, intervalSeconds, onSwept, onOverdue, onError } = options;
@@ -49,21 +58,22 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
       const batch = await store.leaseDue(BATCH_ROWS, LEASE_SECONDS, Date.now() + STEP_TIMEOUT_MS);
       const queue = inTurns(batch).values();
-      const lanes = Array.from({ length: STEPS_AT_ONCE }, () => lane(queue, leaseEnd));
-      const done = (await Promise.all(lanes)).reduce((sum, n) => sum + n, 0);
+      const workers = Array.from({ length: STEPS_AT_ONCE }, () => work(queue, leaseEnd));
+      const done = (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
       swept += done;
-      // Less than a batch: that was all. And where nothing succeeds, S3 is out: a
-      // backlog is not worn through against it, it waits for the next round.
+      // A batch that is not full was the last one. If no step succeeded, S3 is down: sweeping the backlog
+      // would only fail, so the backlog waits for the next round.
       if (batch.length < BATCH_ROWS || done === 0) break;
     }
     return swept;
   }
 
-  /** @returns how many rows it brought a step further */
-  async function lane(queue: Iterable<DueFile>, leaseEnd: Deadline): Promise<number> {
+  /** @returns how many rows a step has succeeded for */
+  async function work(queue: Iterable<DueFile>, leaseEnd: Deadline): Promise<number> {
     let done = 0;
     for (const due of queue) {
-      // A process that was frozen wakes up with rows that are another's by now.
+      // A process that was suspended may hold rows whose lease has ended and that another instance has
+      // leased.
       if (stopped || Date.now() >= leaseEnd) break;
       try {
         onSwept(await sweepOne(due, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)));
@@ -71,7 +81,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       } catch (error) {
         onSwept('failed');
         onError(error);
-        // Its pause grows as after a look in vain; without this, the lease has to pass.
+        // Rescheduling makes the row's pause grow, as after an unsuccessful verification. If it fails, the
+        // row comes due when the lease ends.
         const ref = due.state === 'deleted' ? due.ref : due.file;
         await store.reschedule(ref, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)).catch(onError);
       }
@@ -108,12 +119,15 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   };
 }
 
-/** One row of each user, then the second of each: what one user's rows take in S3 is not waited for by the others. */
+/**
+ * Orders the rows in rounds: the first row of each user, then the second of each user, and so on. Users do
+ * not wait for the time that another user's rows take in S3.
+ */
 export function inTurns(batch: readonly DueFile[]): DueFile[] {
-  const lines = [...Map.groupBy(batch, userOf).values()];
-  const longest = Math.max(0, ...lines.map((line) => line.length));
-  return Array.from({ length: longest }, (_, turn) =>
-    lines.flatMap((line) => line.slice(turn, turn + 1)),
+  const queues = [...Map.groupBy(batch, userOf).values()];
+  const longest = Math.max(0, ...queues.map((queue) => queue.length));
+  return Array.from({ length: longest }, (_, round) =>
+    queues.flatMap((queue) => queue.slice(round, round + 1)),
   ).flat();
 }
 
