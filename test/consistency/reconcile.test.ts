@@ -174,7 +174,7 @@ describe('--repair refuses', () => {
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 3)]);
     const found = await report('--repair', '--max-repairs', '2');
     expect(found).toMatchObject({ code: 1, orphans: { count: 3 }, repaired: { orphans: 0 } });
-    expect(found.refusals).toEqual([expect.stringContaining('more than the cap of 2')]);
+    expect(found.refusals).toEqual([expect.stringContaining('the limit of repairs is 2')]);
     expect(await service.bucket.keys()).toHaveLength(30);
   });
 
@@ -192,7 +192,7 @@ describe('--repair refuses', () => {
     for (const key of keys.slice(0, 15)) await service.bucket.remove(key);
     const found = await report('--repair');
     expect(found).toMatchObject({ code: 1, missing: { count: 15 }, repaired: { missing: 0 } });
-    expect(found.refusals).toEqual([expect.stringContaining('is this the right bucket')]);
+    expect(found.refusals).toEqual([expect.stringContaining('this may be the wrong bucket')]);
     expect(await listed()).toHaveLength(40);
   });
 });

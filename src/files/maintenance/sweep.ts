@@ -45,9 +45,9 @@ export function sweepOne(ports: SweepPorts) {
     // could fill the bucket for ever with objects that no list shows. If the file was READY before (`lost`),
     // the object stays: a tool that sets the header on a whole bucket must not make the sweeper remove every
     // file. The owner can upload the file again, or delete it.
-    const isRemovable = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
+    const mayExpire = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
     const isEmpty = seen.outcome === 'missing';
-    if (isRemovable && due.purgeable && (await expire(due.file, isEmpty, deadline))) return 'expired';
+    if (mayExpire && due.purgeable && (await expire(due.file, isEmpty, deadline))) return 'expired';
     return reschedule(due.file, deadline);
   };
 

@@ -14,15 +14,14 @@ interface Ports extends VerifyPorts {
   multipart: Pick<MultipartStore, 'parts' | 'complete'>;
 }
 
-/** How many part numbers an error names. */
+/** How many part numbers an error lists at most. The proto documents this bound. */
 const NAMED_PARTS_MAX = 100;
 
 /**
- * Makes the file of its parts. S3 is asked which it holds, each is held against
- * what was announced, and READY is only said after a look at the whole.
+ * Completes a multipart upload. S3 lists the parts that it holds, each part is compared with its announced
+ * MD5 and size, and the file becomes READY only after the complete object was verified.
  *
- * Safe to repeat: whatever became of the call before, S3 holds either the upload
- * or the object.
+ * Safe to repeat: whatever happened to the call before, S3 holds either the upload or the object.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE
  */
@@ -33,12 +32,12 @@ export function completeMultipartUpload(ports: Ports) {
     if (file.state === 'ready') return file.isFresh ? file : completed(ports, file, deadline);
     if (!isMultipart(file.fingerprint)) throw notMultipart(s3Key);
 
-    // Renewed, so that no sweeper gives it up while S3 puts it together.
+    // Renews the lifetime, so that no sweeper expires the upload while S3 assembles the object.
     const upload = await ports.store.renewUpload(file, deadline);
     if (upload === undefined) return completed(ports, file, deadline);
     const { uploadId, parts: announced } = upload;
     const stored = uploadId && (await ports.multipart.parts(s3Key, uploadId, deadline));
-    // S3 does not know the upload: it was completed and nobody heard of it, or it is lost.
+    // S3 does not know the upload: it was completed and the response was lost, or the upload itself is lost.
     if (!uploadId || !stored) return completed(ports, file, deadline, announced);
 
     const { right, missing, wrong } = compareParts(stored, announced);
@@ -47,7 +46,7 @@ export function completeMultipartUpload(ports: Ports) {
     try {
       await ports.multipart.complete(s3Key, uploadId, right, deadline);
     } catch (error) {
-      // Somebody else may have completed it, or S3 has done it and could not say so.
+      // A concurrent call may have completed the upload, or S3 completed it and the response was lost.
       const seen = await verifyObject(ports, file, deadline);
       if (seen.outcome === 'verified') return seen.file;
       throw error;
@@ -79,7 +78,7 @@ async function completed(
 function incomplete(s3Key: string, missing: number[]): FileError {
   return new FileError(
     'UPLOAD_INCOMPLETE',
-    `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, part ${missing[0]} among them; CreateMultipartUpload names those that are missing`,
+    `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, for example part ${missing[0]}; CreateMultipartUpload returns the numbers of all missing parts`,
     {
       metadata: {
         s3_key: s3Key,
@@ -93,7 +92,7 @@ function incomplete(s3Key: string, missing: number[]): FileError {
 function wrongParts(s3Key: string, wrong: number[]): FileError {
   return new FileError(
     'CONTENT_MISMATCH',
-    `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than were announced; upload them again`,
+    `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than the caller announced; upload these parts again`,
     { metadata: { s3_key: s3Key, part_numbers: named(wrong) } },
   );
 }

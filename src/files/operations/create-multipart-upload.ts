@@ -13,7 +13,7 @@ interface Request {
   mimeType: string;
   /** Bytes. */
   size: bigint;
-  /** In the order of the parts, 16 bytes each. */
+  /** 16 bytes for each part, in part order. */
   partMd5s: readonly Uint8Array[];
 }
 
@@ -26,14 +26,14 @@ interface Ports extends ReservePorts, OpenUploadPorts {
 }
 
 interface Rules extends PartRule {
-  /** How long an upload is kept after it was last asked for. */
+  /** How long an upload can be resumed after the last call that renewed it. */
   lifeSeconds: number;
 }
 
 /**
- * Begins an upload in parts, or resumes it: the answer names the parts that S3
- * does not hold. As with a single PUT the intent is committed first, so whatever
- * is begun in S3 has a row by which it is found, finished or removed.
+ * Begins a multipart upload, or resumes it: the answer lists the parts that S3 does not hold. As with a
+ * single PUT, the intent is committed first, so every upload in S3 has a row by which a later call or the
+ * sweeper finds it, and completes or removes it.
  *
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
@@ -59,9 +59,9 @@ export function createMultipartUpload(ports: Ports, rules: Rules) {
 
       const open = reserved.created ? beginUpload : openUpload;
       const upload = await open(ports, reserved.file, deadline);
-      // Completed or deleted by somebody else, just now.
+      // A concurrent call has just completed or deleted the file.
       if (upload === undefined) continue;
-      // S3 keeps the type that the upload was begun with.
+      // S3 keeps the MIME type with which the upload was begun.
       const agreed = { ...intent, s3Key: file.s3Key, mimeType: file.mimeType };
       if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
       const { missing, wrong } = compareParts(upload.parts, { ...plan, md5s: intent.parts.md5s });

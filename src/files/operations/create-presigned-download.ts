@@ -9,10 +9,11 @@ interface Ports extends GetFilePorts {
 }
 
 /**
- * A URL that reads a file. It is only given for bytes that S3 was seen to hold
- * within the trust window, so a URL can be dead for no longer than that.
+ * Returns a URL that reads a file. The URL is given only if S3 was seen to hold the bytes within the last
+ * VERIFICATION_TTL_SECONDS. So after an object was removed behind the service's back, calls return URLs that
+ * answer 404 for at most that time.
  *
- * @throws FileError as `getFile`, and UPLOAD_INCOMPLETE
+ * @throws FileError like `getFile`, and UPLOAD_INCOMPLETE
  */
 export function createPresignedDownload(ports: Ports) {
   const get = getFile(ports);

@@ -13,8 +13,8 @@ interface Ports extends OpenUploadPorts {
 }
 
 /**
- * URLs for some parts of an upload that was begun. Each takes the announced bytes
- * of its part and no others.
+ * Returns URLs for some parts of an upload that was begun. Each URL accepts exactly the announced bytes of
+ * its part.
  *
  * @throws FileError INVALID_S3_KEY, INVALID_PARTS, FILE_NOT_FOUND, UPLOAD_COMPLETE, *_UNAVAILABLE
  */
@@ -41,14 +41,14 @@ export function createPresignedParts(ports: Ports) {
   };
 }
 
-/** Why a file has no upload in parts that is under way. */
+/** Explains why a file has no multipart upload that accepts parts. */
 async function whyNot(ports: Ports, ref: FileRef, deadline: Deadline): Promise<FileError> {
   const file = await ports.store.find(ref, deadline);
   if (file === undefined) return fileNotFound(ref.s3Key);
   if (!isMultipart(file.fingerprint)) return notMultipart(ref.s3Key);
-  // Bytes that were there and are gone have to be asked for anew.
+  // The upload has expired, or its bytes were lost: only CreateMultipartUpload can begin it again.
   if (file.state === 'pending') return fileNotFound(ref.s3Key);
-  return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(ref.s3Key)} is there already`, {
+  return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(ref.s3Key)} is already complete`, {
     metadata: { s3_key: ref.s3Key },
   });
 }
@@ -56,7 +56,7 @@ async function whyNot(ports: Ports, ref: FileRef, deadline: Deadline): Promise<F
 export function notMultipart(s3Key: string): FileError {
   return new FileError(
     'INVALID_S3_KEY',
-    `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT, and not in parts`,
+    `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT and has no parts`,
     { field: 's3_key', metadata: { s3_key: s3Key } },
   );
 }

@@ -1,3 +1,9 @@
+/**
+ * `src/files/operations` has one file per RPC of `files.v1.FileService`: what the RPC does, against the
+ * ports, with no word about gRPC. Steps that several operations share stand in `src/files`, rules about
+ * values (names, keys, MD5s, parts) in `src/files/rules`, and work without a caller in
+ * `src/files/maintenance`. A request is decoded and an answer encoded in `src/rpc`.
+ */
 import type { Deadline } from '../deadline.ts';
 import type { FileStore, PresignedUpload, Presigner } from '../ports.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
@@ -11,7 +17,7 @@ interface Request {
   filename: string;
   mimeType: string;
   md5: string;
-  /** Bytes, where the caller tells. */
+  /** Bytes; `undefined` if the caller does not announce a size. */
   size?: bigint | undefined;
 }
 
@@ -25,7 +31,7 @@ interface Ports extends ReservePorts {
 }
 
 /**
- * Where to put a file: a URL, or the word that it is already there.
+ * Returns a URL for the upload, or says that S3 already holds the file.
  *
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
@@ -44,8 +50,8 @@ export function createPresignedUpload(ports: Ports) {
     if (reserved.status === 'exists') return { type: 'existing', s3Key, md5 };
 
     const agreed = { ...intent, s3Key };
-    // If it is deleted at this moment, that was after this create: the tombstone
-    // remembers the URL's life, and whatever it writes is removed.
+    // If a concurrent call deletes the file now, the delete follows this create: the tombstone is kept until
+    // the URL can no longer write, and the sweeper removes whatever the URL writes.
     if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
     const upload = await ports.presigner.presignUpload({ ...agreed, md5 });
     return { type: 'new', s3Key, md5, upload };

@@ -9,13 +9,12 @@ interface Ports extends RemovePorts {
   observer: Observer;
 }
 
-/** Of the time left after the commit. A deleted file is deleted, however long S3 takes. */
+/** Share of the time left after the commit. The delete succeeds even if S3 takes longer. */
 const REMOVE_SHARE = 0.5;
 
 /**
- * The committed tombstone is the acknowledgement. The bytes are removed at once
- * where S3 answers in time; the sweeper does it again in any case, until no URL
- * can bring it back.
+ * Deletes a file. The committed tombstone is the acknowledgement. The bytes are removed at once if S3 answers
+ * in time. The sweeper removes them again in any case, until no URL can write them again.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, DATABASE_UNAVAILABLE
  */

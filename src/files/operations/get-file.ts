@@ -10,8 +10,8 @@ export interface GetFilePorts extends VerifyPorts {
 }
 
 /**
- * One file as it is now: a pending upload is looked for in S3, a READY file when
- * its last look is older than the trust window.
+ * Returns one file in its current state. S3 is asked about a PENDING file, and about a READY file whose last
+ * verification is older than VERIFICATION_TTL_SECONDS.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE
  */
@@ -33,7 +33,7 @@ async function seenOrPending(
   const seen = await verifyObject(ports, file, deadline);
   if (seen.outcome === 'verified') return seen.file;
   if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);
-  // Bytes that were there and are gone will not come by waiting.
+  // Bytes that were lost will not come back by waiting, so a lost file is reported as not found.
   const awaited = seen.outcome === 'missing' && file.state === 'pending' && !file.lost;
   if (!awaited) throw fileNotFound(file.s3Key);
   return file;

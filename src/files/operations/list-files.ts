@@ -25,27 +25,34 @@ export const PAGE_SIZE_DEFAULT = 100;
 export const PAGE_SIZE_MAX = 1_000;
 
 /**
- * Of the files of a page, encoded in whichever way costs most. An answer that nobody reads is kept in memory, and many
- * clients take no message above 4 MiB. A file ends the page that it is too much for, so a page may have one more.
+ * Size of a page's files in the most expensive encoding. The server holds an answer in memory until the
+ * client reads it, and many clients accept no message above 4 MiB. The file that crosses the bound still
+ * belongs to the page, so a page may be longer by one file.
  */
 const PAGE_MAX_BYTES = 1024 ** 2;
 
-/** What is of the same length in every file: in JSON, its names of fields, quotes, numbers, times and MD5. */
+/**
+ * The part of an encoded file that has about the same length for every file: in JSON, field names, quotes,
+ * numbers, times and the MD5.
+ */
 const FILE_FIXED_BYTES = 300;
 
-/** How many pending uploads a first page looks at, newest first. The rest is the sweeper's. */
+/** How many pending uploads a first page verifies, newest first. The sweeper verifies the rest. */
 const PENDING_VERIFICATIONS_MAX = 300;
 
-/** At once, against S3: 300 looks of 20 ms each then take 0.2 s. More would only queue behind the client's sockets. */
+/**
+ * Concurrent requests to S3: 300 verifications of 20 ms each then take 0.2 s. More requests would only wait
+ * for the S3 client's sockets.
+ */
 const PENDING_VERIFICATIONS_CONCURRENCY = 32;
 
-/** Of the time left; the rest is for reading the page once more. */
+/** Share of the time left. The rest is for reading the page once more. */
 const VERIFICATIONS_SHARE = 0.8;
 
 /**
- * A page of READY files. The first page looks for the caller's pending uploads,
- * so that a PUT which S3 has accepted is in the very next list. Who has nothing
- * pending pays nothing for that: it is the same single statement.
+ * Returns a page of READY files. The first page verifies the caller's pending uploads, so that a PUT which S3
+ * has accepted is in the very next list. A caller without pending uploads pays nothing for that: the list is
+ * the same single statement.
  *
  * @throws FileError INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME, DATABASE_UNAVAILABLE
  */
@@ -55,7 +62,7 @@ export function listFiles(ports: Ports) {
     const pageSize = parsePageSize(request.pageSize);
     const scope: PageScope = { userId, filenamePrefix };
     const after = request.pageToken === '' ? undefined : parsePageToken(request.pageToken, scope);
-    // One more than asked for tells whether there is a next page.
+    // One file more than the page needs shows whether a next page exists.
     const query = { ...scope, after, limit: pageSize + 1 };
 
     let listed = await ports.store.list(query, PENDING_VERIFICATIONS_MAX, deadline);
@@ -74,7 +81,7 @@ function parsePageSize(pageSize: number): number {
   return pageSize === 0 ? PAGE_SIZE_DEFAULT : Math.min(pageSize, PAGE_SIZE_MAX);
 }
 
-/** Looks at each upload; a list does not fail for it, it goes on with what is known. */
+/** Verifies each upload. If S3 fails, the list does not fail: it returns what is already known. */
 async function anyHasArrived(
   ports: VerifyPorts,
   pending: PendingFile[],
@@ -88,24 +95,25 @@ async function anyHasArrived(
       arrived ||= seen.outcome === 'verified';
     }
   };
-  const lanes = Array.from(
+  const workers = Array.from(
     { length: Math.min(PENDING_VERIFICATIONS_CONCURRENCY, pending.length) },
     verifyNext,
   );
-  // A lane ends at its first fault: where S3 fails, 32 questions are enough, and one word of it.
-  const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected');
-  if (failed !== undefined) ports.observer.storageFailed('look for pending uploads', failed.reason);
+  // A worker ends at its first error, so a failing S3 gets at most 32 requests, and the log gets one line.
+  const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === 'rejected');
+  if (failed !== undefined) ports.observer.storageFailed('verify pending uploads', failed.reason);
   return arrived;
 }
 
 function toPage({ ready, examinedTo }: Listed, pageSize: number, scope: PageScope): Page {
   const files = ready.slice(0, Math.min(pageSize, filesThatFit(ready)));
-  // Where all that were found are shown, the list goes on behind what was examined; else behind what is shown.
+  // If the page shows all matches that were found, the next page starts behind the last examined file; else
+  // behind the last file of this page.
   const last = files.length < ready.length ? files.at(-1) : examinedTo;
   return { files, nextPageToken: last === undefined ? '' : pageToken(last, scope) };
 }
 
-/** @returns how many of the first fill a page, or all; at least one, where there is one */
+/** @returns how many of the files, from the first on, fill a page; at least one if there is one */
 function filesThatFit(files: readonly ReadyFile[]): number {
   let bytes = 0;
   for (const [i, file] of files.entries()) {
@@ -116,8 +124,8 @@ function filesThatFit(files: readonly ReadyFile[]): number {
 }
 
 /**
- * An upper bound that costs nothing. A UTF-16 unit is at most three bytes of UTF-8; of what JSON escapes, names and types
- * can have quotes and backslashes alone, which become two. Keys need no escape.
+ * An upper bound that needs no encoding. A UTF-16 unit is at most three bytes of UTF-8. JSON must escape only
+ * quotes and backslashes in names and types, and each becomes two bytes. Keys need no escapes.
  */
 function encodedBytesMax({ s3Key, filename, mimeType, etag }: ReadyFile): number {
   return FILE_FIXED_BYTES + s3Key.length + 3 * filename.length + 2 * mimeType.length + 2 * etag.length;

@@ -1,25 +1,32 @@
+/**
+ * `src/files/rules` decides about values: filenames, MIME types, MD5s, sizes, S3 keys, page tokens, part
+ * plans and content encodings. Its functions are pure: same arguments, same result (only the random suffix of
+ * a key is not). They throw FileError for a value that a caller must change. A rule that needs a row, an
+ * object or a clock does not belong here.
+ */
 import { FileError } from '../file-error.ts';
 
-/** What the usual file systems allow for one name, in bytes of UTF-8. */
+/** The limit of the usual file systems for one name, in bytes of UTF-8. */
 export const FILENAME_MAX_BYTES = 255;
 
 /**
- * Checked before anything else, in UTF-16 units, because normalisation is quadratic in a run of combining marks that
- * are out of order: 80 kB of them take seconds, 382 units at most 0.1 ms. The bound refuses no name that is short
- * enough once it is composed: the longest spelling of a composed character has 1.5 units for each of its bytes
- * (U+01D5 is `U` and two marks, or two bytes). test/files/filename.test.ts holds that against all of Unicode.
+ * In UTF-16 units, and checked before anything else, because Unicode normalisation is quadratic in a run of
+ * combining marks that are out of order: 80 kB of such marks take seconds, 382 units at most 0.1 ms. The
+ * bound refuses no name that is short enough after composition: the longest spelling of a composed character
+ * has 1.5 units for each of its bytes (U+01D5 is `U` and two marks, or two bytes).
+ * test/files/filename.test.ts checks that for all of Unicode.
  */
 export const FILENAME_MAX_UNITS = Math.floor(FILENAME_MAX_BYTES * 1.5);
 
 const TOO_LONG = `must be at most ${FILENAME_MAX_BYTES} bytes of UTF-8`;
 
-// Control characters end lines and hide in terminals; the bidirectional marks,
-// embeddings, overrides and isolates make `gpj.exe` read `exe.jpg`.
+// Control characters end lines and are invisible in terminals. The bidirectional marks, embeddings, overrides
+// and isolates make `gpj.exe` read `exe.jpg`.
 const CONTROL = /\p{Cc}/u;
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 
 /**
- * The name as it is kept and shown: Unicode NFC, else untouched.
+ * Returns the name as it is stored and shown: in Unicode NFC, otherwise unchanged.
  *
  * @throws FileError INVALID_FILENAME
  */
@@ -30,14 +37,14 @@ export function parseFilename(text: string): string {
 }
 
 /**
- * The prefix of a list, in the same form as the names that it is held against.
+ * Returns the prefix of a list in the same form as the stored names, with which it is compared.
  *
  * @throws FileError INVALID_FILENAME
  */
 export function parseFilenamePrefix(text: string): string {
   if (text.length > FILENAME_MAX_UNITS) throw invalid('filename_prefix', TOO_LONG);
   if (!text.isWellFormed()) throw invalid('filename_prefix', 'must be well-formed Unicode');
-  // Postgres takes no NUL in a text, and no name has one.
+  // Postgres accepts no NUL in a text, and no stored name has a control character.
   if (CONTROL.test(text)) throw invalid('filename_prefix', 'must not contain control characters');
   const prefix = text.normalize('NFC');
   if (Buffer.byteLength(prefix) > FILENAME_MAX_BYTES) throw invalid('filename_prefix', TOO_LONG);

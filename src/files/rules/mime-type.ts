@@ -1,17 +1,19 @@
 import { FileError } from '../file-error.ts';
 
-/** Longer than any registered type with its parameters; RFC 6838 allows 127 + 1 + 127 without them. */
+/**
+ * Longer than any registered type with its parameters. RFC 6838 allows 127 + 1 + 127 characters without
+ * parameters.
+ */
 const MIME_TYPE_MAX_CHARACTERS = 255;
 
-// RFC 9110: media-type = type "/" subtype *( OWS ";" OWS parameter ), and a
-// parameter's value is a token or a quoted string. Visible ASCII only: it
-// becomes a header of the PUT.
+// RFC 9110: media-type = type "/" subtype *( OWS ";" OWS parameter ), and the value of a parameter is a token
+// or a quoted string. Only visible ASCII is accepted, because the type becomes a header of the PUT.
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\[\\t\\x20-\\x7e])*"';
 const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}(?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|${QUOTED}))*$`);
 
 /**
- * The type is signed into the URL as it was given.
+ * Returns the type unchanged, because it is signed into the URL as the caller gave it.
  *
  * @throws FileError INVALID_MIME_TYPE
  */

@@ -1,42 +1,44 @@
 import { FileError } from '../file-error.ts';
 
-/** How a file is cut: every part has `partSize` bytes, but the last, which has the rest. */
+/**
+ * How a file is cut into parts: every part has `partSize` bytes, except the last part, which has the rest.
+ */
 export interface PartPlan {
   size: number;
   partSize: number;
   count: number;
 }
 
-/** What S3 takes as one upload (Amazon S3 User Guide, "Multipart upload limits"). */
+/** The most parts that S3 accepts in one upload (Amazon S3 User Guide, "Multipart upload limits"). */
 export const PARTS_MAX = 10_000;
 
-/** Of a part that is not the last, and of any, by the same table. */
+/** The smallest size of a part other than the last, and the largest size of any part (same table). */
 export const PART_MIN_BYTES = 5 * 1024 ** 2;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
 
-/** The unit of the published rule: 64 MiB. */
+/** The unit of the published rule, 64 MiB. Clients compute the part size with it. */
 export const PART_UNIT_BYTES = 64 * 1024 ** 2;
 
-/** MD5s are 16 bytes. */
+/** The length of a raw MD5. */
 export const PART_MD5_BYTES = 16;
 
-/** How many URLs one call gives: about 600 bytes each, and many clients take no message above 4 MiB. */
+/** URLs per call. A URL has about 600 bytes, and many clients accept no message above 4 MiB. */
 const PART_NUMBERS_MAX = 1_000;
 
 export interface PartRule {
-  /** Every part size is a multiple of it. */
+  /** Every part size is a multiple of this. */
   unitBytes: number;
-  /** The largest file. */
+  /** The size of the largest file. */
   maxBytes: number;
 }
 
-/** The published rule: the smallest multiple of the unit that gives at most 10,000 parts. */
+/** The published rule: the part size is the smallest multiple of the unit that gives at most 10,000 parts. */
 export function planParts(size: number, unitBytes: number): PartPlan {
   const partSize = Math.max(1, Math.ceil(size / (PARTS_MAX * unitBytes))) * unitBytes;
   return { size, partSize, count: Math.ceil(size / partSize) };
 }
 
-/** Bytes of a part; `number` counts from 1. */
+/** The size of a part in bytes; `number` counts from 1. */
 export function bytesOfPart({ size, partSize, count }: PartPlan, number: number): number {
   return number === count ? size - partSize * (count - 1) : partSize;
 }
@@ -48,9 +50,13 @@ export function allPartNumbers({ count }: PartPlan): number[] {
 /** @throws FileError INVALID_SIZE, FILE_TOO_LARGE */
 export function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number {
   if (size < 1n) {
-    throw new FileError('INVALID_SIZE', 'size must be at least 1: an upload in parts has a part', {
-      field: 'size',
-    });
+    throw new FileError(
+      'INVALID_SIZE',
+      'size must be at least 1, because a multipart upload has at least one part',
+      {
+        field: 'size',
+      },
+    );
   }
   if (size > maxBytes) {
     throw new FileError('FILE_TOO_LARGE', `size must be at most ${maxBytes} bytes, the largest object`, {
@@ -61,13 +67,14 @@ export function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number
   return Number(size);
 }
 
-/** @throws FileError INVALID_PARTS that says how the size is cut */
+/** @throws FileError INVALID_PARTS whose message says how the size is cut */
 export function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan): void {
-  // The count first: it is at most 10,000, while a message has room for half a million empty ones.
+  // The count is checked first: the plan has at most 10,000 parts, while a message has room for half a
+  // million empty MD5s.
   if (md5s.length !== plan.count) {
     throw invalidParts(
       'part_md5s',
-      `${plan.size} bytes are ${plan.count} parts of ${plan.partSize} bytes (the last has the rest), and ${md5s.length} MD5s were given`,
+      `${plan.size} bytes are ${plan.count} parts of ${plan.partSize} bytes (the last part has the rest), but the request has ${md5s.length} MD5s`,
       plan,
     );
   }
@@ -89,17 +96,17 @@ export function checkPartNumbers(numbers: readonly number[], plan: PartPlan): vo
 
 function problemOfNumbers(numbers: readonly number[], { count }: PartPlan): string | undefined {
   if (numbers.length === 0 || numbers.length > PART_NUMBERS_MAX) {
-    return `part_numbers must be 1 to ${PART_NUMBERS_MAX} numbers, and are ${numbers.length}`;
+    return `part_numbers must have 1 to ${PART_NUMBERS_MAX} numbers, and has ${numbers.length}`;
   }
   const outside = numbers.find((number) => number < 1 || number > count);
-  if (outside !== undefined) return `part ${outside} is none of this file's: they are 1 to ${count}`;
+  if (outside !== undefined) return `part ${outside} does not exist: this file has parts 1 to ${count}`;
   const seen = new Set<number>();
   const twice = numbers.find((number) => {
     if (seen.has(number)) return true;
     seen.add(number);
     return false;
   });
-  if (twice !== undefined) return `part ${twice} is named twice`;
+  if (twice !== undefined) return `part_numbers contains part ${twice} twice`;
   return undefined;
 }
 

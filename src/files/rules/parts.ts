@@ -2,17 +2,17 @@ import { bytesOfPart, PART_MD5_BYTES, type PartPlan } from './part-plan.ts';
 
 /** A part as S3 lists it. */
 export interface StoredPart {
-  /** From 1. */
+  /** Counts from 1. */
   number: number;
   /** Bytes. */
   size: number;
-  /** Without the quotes; the MD5 in hexadecimal, but under SSE-KMS. */
+  /** The ETag without its quotes: the MD5 in hexadecimal, except under SSE-KMS. */
   etag: string;
 }
 
-/** A plan and the content that was announced for each of its parts. */
+/** A part plan with the announced content of each part. */
 export interface AnnouncedParts extends PartPlan {
-  /** 16 bytes for each, in their order. */
+  /** 16 bytes for each part, in part order. */
   md5s: Buffer;
 }
 
@@ -22,28 +22,29 @@ export function md5OfPart({ md5s }: AnnouncedParts, number: number): Buffer {
 }
 
 export interface Comparison {
-  /** What was announced and S3 holds, ready to be completed. */
+  /** The parts that S3 holds as announced; they can be completed. */
   right: StoredPart[];
   /** The numbers of the parts that S3 does not hold. */
   missing: number[];
-  /** The numbers of the parts of which S3 holds other bytes. */
+  /** The numbers of the parts for which S3 holds other bytes. */
   wrong: number[];
 }
 
 /**
- * Holds what S3 has against what was announced. URLs bind each part's MD5 and
- * length, so other bytes are from somebody else who writes into the bucket.
+ * Compares the parts that S3 holds with the announced parts. The URLs sign each part's MD5 and length, so
+ * other bytes come from another writer of the bucket.
  */
 export function compareParts(stored: readonly StoredPart[], announced: AnnouncedParts): Comparison {
   const byNumber = new Map(stored.map((part) => [part.number, part]));
-  // Under SSE-KMS no ETag is an MD5; then sizes have to do, and the look at the whole object that follows.
-  const etagsTell = stored.some((part) => part.etag === md5Hex(announced, part.number));
+  // Under SSE-KMS no ETag is an MD5. Then only the sizes are compared, and the complete object is verified
+  // later.
+  const etagsAreMd5s = stored.some((part) => part.etag === md5Hex(announced, part.number));
   const comparison: Comparison = { right: [], missing: [], wrong: [] };
   for (let number = 1; number <= announced.count; number++) {
     const part = byNumber.get(number);
     if (part === undefined) comparison.missing.push(number);
     else if (part.size !== bytesOfPart(announced, number)) comparison.wrong.push(number);
-    else if (etagsTell && part.etag !== md5Hex(announced, number)) comparison.wrong.push(number);
+    else if (etagsAreMd5s && part.etag !== md5Hex(announced, number)) comparison.wrong.push(number);
     else comparison.right.push(part);
   }
   return comparison;

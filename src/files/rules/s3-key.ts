@@ -1,23 +1,25 @@
 import { randomInt } from 'node:crypto';
 import { FileError } from '../file-error.ts';
 
-/** S3 allows 1,024; half of it leaves room in URLs, logs and other people's columns. */
+/**
+ * S3 allows 1,024 bytes. Half of that leaves room in URLs, logs and the database columns of other services.
+ */
 export const S3_KEY_MAX_BYTES = 512;
 
-/** Longer "extensions" are sentences with a dot in them. */
+/** Longer "extensions" are not extensions but sentences that contain a dot. */
 const EXTENSION_MAX_BYTES = 32;
 
-// 32 symbols that nobody misreads (Crockford). Eight of them are 40 bits: among
-// a million files of one user and one name, one more retry in a million creates.
+// 32 symbols that readers do not confuse (Crockford's base32). Eight symbols are 40 bits: if a user has a
+// million files of one name, one create in a million needs one more retry.
 const SUFFIX_ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const SUFFIX_CHARACTERS = 8;
 
 /**
- * The key of a new file, `{user}_{stem}.{extension}`; with a suffix, where the
- * plain one is taken, `{user}_{stem}-{suffix}.{extension}`.
+ * Returns the key of a new file: `{user}_{stem}.{extension}` or, if that key is taken,
+ * `{user}_{stem}-{suffix}.{extension}`.
  *
- * The user part is injective and has no `_`, so that the first `_` of a key
- * ends it: no two users can ever meet in one key.
+ * The encoding of the user is injective and contains no `_`, so the first `_` of a key ends the user. Two
+ * users can therefore never have the same key.
  */
 export function s3Key(userId: string, filename: string, suffix = ''): string {
   const user = encodeUserId(userId);
@@ -25,12 +27,12 @@ export function s3Key(userId: string, filename: string, suffix = ''): string {
   const safeExtension = safeCharacters(extension).slice(0, EXTENSION_MAX_BYTES);
   const tail = (suffix && `-${suffix}`) + (safeExtension && `.${safeExtension}`);
   const room = S3_KEY_MAX_BYTES - user.length - 1 - tail.length;
-  // A name of which nothing can be kept ("日本", "???") is still a file.
+  // A name without any safe character ("日本", "???") still needs a stem.
   const safeStem = safeCharacters(stem).slice(0, room) || 'file';
   return `${user}_${safeStem}${tail}`;
 }
 
-/** What makes a key unique when the plain one is taken. Not a secret. */
+/** Makes a key unique when the plain key is taken. The suffix is not a secret. */
 export function randomSuffix(): string {
   let suffix = '';
   while (suffix.length < SUFFIX_CHARACTERS) suffix += SUFFIX_ALPHABET[randomInt(SUFFIX_ALPHABET.length)];
@@ -38,14 +40,14 @@ export function randomSuffix(): string {
 }
 
 /**
- * A key out of a request. It is only ever compared with stored ones, so
- * anything that could be a key is let through to "not found".
+ * Checks a key of a request. The key is only compared with stored keys, so any text that could be a key
+ * passes and leads to "not found".
  *
  * @throws FileError INVALID_S3_KEY
  */
 export function parseS3Key(text: string): string {
-  // The length first: a character has at least one byte, and what follows reads the whole text.
-  // No key holds a NUL, and Postgres takes none in a text.
+  // The length is checked first, because the other checks read the whole text, and a character has at least
+  // one byte. No key contains NUL, and Postgres accepts no NUL in a text.
   if (
     text !== '' &&
     text.length <= S3_KEY_MAX_BYTES &&
@@ -64,7 +66,10 @@ export function parseS3Key(text: string): string {
   );
 }
 
-/** `[A-Za-z0-9-]` as they are, everything else as `.` and two hexadecimal digits; so `.` itself and `_` never appear plainly. */
+/**
+ * Keeps `[A-Za-z0-9-]` and encodes every other character as `.` and two hexadecimal digits. So `_` never
+ * appears, and `.` appears only as an escape.
+ */
 function encodeUserId(userId: string): string {
   return userId.replace(
     /[^A-Za-z0-9-]/g,
@@ -72,7 +77,7 @@ function encodeUserId(userId: string): string {
   );
 }
 
-/** The user whose key this is; `undefined` for a key that this service never makes. */
+/** Returns the user of a key; `undefined` for a key that this service never makes. */
 export function ownerOfKey(key: string): string | undefined {
   const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(key) ?? [];
   const userId = user.replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
@@ -83,15 +88,15 @@ export function ownerOfKey(key: string): string | undefined {
 
 function splitExtension(filename: string): { stem: string; extension: string } {
   const dot = filename.lastIndexOf('.');
-  // ".gitignore" is all stem.
+  // ".gitignore" has a stem and no extension.
   if (dot <= 0) return { stem: filename, extension: '' };
   return { stem: filename.slice(0, dot), extension: filename.slice(dot + 1) };
 }
 
 /**
- * Reduces text to `[A-Za-z0-9._-]`, the characters that S3 calls safe and that
- * no URL, shell or signature treats specially. `é` becomes `e`; what has no such
- * form becomes `_`; at the ends it is dropped.
+ * Reduces text to `[A-Za-z0-9._-]`: characters that S3 calls safe and that no URL, shell or signature treats
+ * specially. `é` becomes `e`; a run of characters without such a form becomes `_`, and is dropped at both
+ * ends.
  */
 function safeCharacters(text: string): string {
   return text
