@@ -1,32 +1,38 @@
+/**
+ * `src/config` turns the environment into values: `readConfig` checks every variable once at the start,
+ * reports all problems together, and returns a `Config` that is passed on. Checks of one kind of setting
+ * (loopback hosts, the header of the user id) and the StartupError belong here. Nothing here reads
+ * `process.env`, opens a file or connects to a server.
+ */
 import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } from 'envalid';
 import { PART_MAX_BYTES, PART_MIN_BYTES, PART_UNIT_BYTES, PARTS_MAX } from '../files/rules/part-plan.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { StartupError } from './startup-error.ts';
 import { userIdHeaderProblem } from './user-id-header.ts';
 
-/** How the gateway proves that it is the gateway. */
+/** How the gateway proves its identity. */
 export type GatewayProof =
   | { kind: 'none' }
   | { kind: 'token'; tokens: readonly string[] }
-  /** Names of a verified client certificate, `DNS:…` or `URI:…`; one of them is enough. */
+  /** Names in a verified client certificate, `DNS:…` or `URI:…`. The certificate must have one of them. */
   | { kind: 'mtls'; names: readonly string[] };
 
-/** Everything that can be set, read once. */
+/** All settings of the service. They are read once, at the start. */
 export interface Config {
   host: string;
-  /** 0: any free one. */
+  /** 0 means any free port. */
   grpcPort: number;
   httpPort: number;
   backend: BackendConfig;
   region: string;
-  /** Where clients reach S3, if by another name than this service. */
+  /** The endpoint in URLs, if clients reach S3 under another name than this service. */
   publicEndpoint: string | undefined;
   migrateOnStart: boolean;
   databasePoolSize: number;
   databasePooler: 'none' | 'transaction';
   userIdHeader: string;
   gateway: GatewayProof;
-  /** Paths. `clientCa` with a gateway that proves itself by its certificate. */
+  /** Paths of PEM files. `clientCa` is set if the gateway proves its identity by a client certificate. */
   tls: { cert: string; key: string; clientCa: string | undefined } | undefined;
   lifetimes: {
     urlSeconds: number;
@@ -35,25 +41,31 @@ export interface Config {
     longestUploadSeconds: number;
   };
   multipart: {
-    /** Part sizes are multiples of it. */
+    /** Bytes. Every part size is a multiple of this. */
     unitBytes: number;
-    /** The largest file. */
+    /** The size of the largest file in bytes. */
     maxBytes: number;
-    /** How long an upload is kept after it was last asked for. */
+    /** How long an upload can be resumed after the last call that renewed it. */
     lifeSeconds: number;
   };
-  /** Per user, with living URLs: with a single PUT, and in parts. */
+  /**
+   * Per user, counting uploads whose URLs have not expired: one limit for uploads with a single PUT, one for
+   * multipart uploads.
+   */
   pendingUploadsMax: number;
   pendingMultipartUploadsMax: number;
-  /** At once, of all users. */
+  /** Concurrent calls of all users together. */
   concurrentCallsMax: number;
   sweepIntervalSeconds: number;
-  /** From SIGTERM on, before it takes no new calls. */
+  /** How long the service still accepts calls after SIGTERM. */
   stopDelaySeconds: number;
   logLevel: LogLevel;
 }
 
-/** What keeps rows and bytes: servers of others, or those that the service brings for development. */
+/**
+ * The servers that store rows and bytes: external servers, or the embedded ones that the service starts for
+ * development.
+ */
 export type BackendConfig =
   | { kind: 'embedded'; dataDirectory: string }
   | {
@@ -67,10 +79,10 @@ export type BackendConfig =
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Seven days, what a SigV4 URL may live at most (Amazon S3 User Guide, "Presigned URLs"). */
+/** Seven days, the longest lifetime of a SigV4 URL (Amazon S3 User Guide, "Presigned URLs"). */
 const PRESIGN_TTL_MAX_SECONDS = 604_800;
 
-/** A token of fewer characters can be guessed. */
+/** Shorter tokens can be guessed. */
 const TOKEN_MIN_CHARACTERS = 16;
 
 const DNS_NAME = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/;
@@ -92,7 +104,7 @@ const oneOf = <Choice extends string>(choices: readonly Choice[]) =>
     throw new EnvError(`must be one of ${choices.join(', ')}`);
   });
 
-/** The value is not repeated in the message: it may hold a password. */
+/** The message does not repeat the value, because the value may contain a password. */
 const urlOf = (protocols: readonly string[]) =>
   makeValidator<string>((text) => {
     if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;
@@ -131,183 +143,192 @@ const flag = oneOf(['true', 'false']);
 const httpUrl = urlOf(['http:', 'https:']);
 const text = matching(/\S/, 'must not be blank');
 
-/** The one table: a row per variable. The README's is made from it, and a test holds them together. */
+/**
+ * All variables, with their rules, defaults and descriptions. The README's table is made from this one, and
+ * test/readme.test.ts compares the two.
+ */
 export const VARIABLES = {
   HOST: text({ default: '127.0.0.1', desc: 'The address to listen on.' }),
-  GRPC_PORT: port({ default: 50_051, desc: 'gRPC, with reflection and health. 0: any free port.' }),
+  GRPC_PORT: port({
+    default: 50_051,
+    desc: 'The port of gRPC, with reflection and health. 0: any free port.',
+  }),
   HTTP_PORT: port({
     default: 8_080,
-    desc: 'Connect, gRPC-Web, `/livez`, `/readyz`, `/metrics`. 0: any free port.',
+    desc: 'The port of Connect, gRPC-Web, `/livez`, `/readyz` and `/metrics`. 0: any free port.',
   }),
   DATABASE_URL: urlOf(['postgres:', 'postgresql:'])({
     default: undefined,
-    desc: 'Postgres. Unset, with S3_BUCKET unset too: the service brings its own.',
+    desc: 'The URL of Postgres. If DATABASE_URL and S3_BUCKET are unset, the service starts embedded servers for development.',
   }),
   DATABASE_POOL_SIZE: wholeNumber(
     1,
     1_000,
   )({
     default: 10,
-    desc: 'Connections to Postgres of this instance, for calls. Readiness has one of its own beside them.',
+    desc: 'How many connections to Postgres this instance uses for calls. Readiness checks use one more.',
   }),
   DATABASE_POOLER: oneOf(['none', 'transaction'])({
     default: 'none',
-    desc: '`transaction` with a pooler in transaction mode in between (pgbouncer): nothing is then kept on a connection.',
+    desc: 'Set `transaction` if a pooler in transaction mode (pgbouncer) is between the service and Postgres: the service then keeps no state on a connection.',
   }),
   MIGRATE_ON_START: flag({
     default: undefined,
-    desc: 'Bring the schema up to date at the start. Default: `true` with the embedded Postgres, else `false`.',
+    desc: 'Whether to bring the schema up to date at the start. Default: `true` with the embedded Postgres, else `false`.',
   }),
   S3_BUCKET: matching(
     /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
     'must be the name of a bucket',
   )({
     default: undefined,
-    desc: 'The bucket; it is the service’s alone.',
+    desc: 'The bucket. Only this service may write to it.',
   }),
-  S3_REGION: text({ default: undefined, desc: 'Default: `AWS_REGION`, else `us-east-1`.' }),
-  AWS_REGION: text({ default: 'us-east-1', desc: 'See S3_REGION.' }),
-  S3_ENDPOINT: httpUrl({ default: undefined, desc: 'Another S3 than Amazon’s.' }),
+  S3_REGION: text({
+    default: undefined,
+    desc: 'The region of the bucket. Default: `AWS_REGION`, else `us-east-1`.',
+  }),
+  AWS_REGION: text({ default: 'us-east-1', desc: 'Used if S3_REGION is unset.' }),
+  S3_ENDPOINT: httpUrl({ default: undefined, desc: 'The endpoint of an S3 server other than Amazon’s.' }),
   S3_PUBLIC_ENDPOINT: httpUrl({
     default: undefined,
-    desc: 'The endpoint in URLs, where clients reach S3 by another name than this service.',
+    desc: 'The S3 endpoint in presigned URLs, if clients reach S3 under another name than this service.',
   }),
   S3_FORCE_PATH_STYLE: flag({
     default: 'false',
-    desc: 'The bucket in the path and not in the host name, as most other servers than Amazon’s want it.',
+    desc: 'Whether URLs have the bucket in the path and not in the host name. Most servers other than Amazon’s need `true`.',
   }),
   USER_ID_HEADER: userIdHeader({
     default: 'x-user-id',
-    desc: 'The metadata key in which the gateway names the user. None that HTTP, gRPC, browsers or proxies use for something else.',
+    desc: 'The metadata key in which the gateway names the user. Keys that HTTP, gRPC, browsers or proxies use for another purpose are refused.',
   }),
   GATEWAY_AUTH: oneOf(['none', 'token', 'mtls'])({
     default: 'none',
-    desc: 'How the gateway proves itself: `none` (on loopback only), `token`, or `mtls` (a client certificate).',
+    desc: 'How the gateway proves its identity: `none` (on loopback only), `token`, or `mtls` (a client certificate).',
   }),
   GATEWAY_TOKENS: tokens({
     default: undefined,
-    desc: 'With `token`: the values of `x-gateway-token` that are taken, separated by commas; several during a rotation.',
+    desc: 'With `token`: the accepted values of `x-gateway-token`, separated by commas. Set several during a rotation.',
   }),
   TLS_CERT_FILE: text({
     default: undefined,
-    desc: 'The service’s certificate and its chain, in PEM: both ports are then TLS alone. Read again when it changes, as the next two.',
+    desc: 'The path of the service’s certificate and its chain in PEM. If set, both ports accept only TLS. This file and the next two are read again when they change.',
   }),
-  TLS_KEY_FILE: text({ default: undefined, desc: 'The private key of TLS_CERT_FILE, in PEM.' }),
+  TLS_KEY_FILE: text({ default: undefined, desc: 'The path of the private key of TLS_CERT_FILE in PEM.' }),
   TLS_CLIENT_CA_FILE: text({
     default: undefined,
-    desc: 'With `mtls`: the authorities of the gateway’s certificate, in PEM.',
+    desc: 'With `mtls`: the path of the authorities of the gateway’s certificate in PEM.',
   }),
   TLS_ALLOWED_SANS: names({
     default: undefined,
-    desc: 'With `mtls`: names (DNS, or URI as SPIFFE has them) of which the gateway’s certificate must have one exactly, separated by commas.',
+    desc: 'With `mtls`: DNS names or URIs (such as SPIFFE ids), separated by commas. The gateway’s certificate must contain one of them exactly.',
   }),
   PRESIGN_TTL_SECONDS: wholeNumber(
     1,
     PRESIGN_TTL_MAX_SECONDS,
   )({
     default: 3_600,
-    desc: 'How long an upload URL lives.',
+    desc: 'The lifetime of an upload URL.',
   }),
   DOWNLOAD_TTL_SECONDS: wholeNumber(
     1,
     PRESIGN_TTL_MAX_SECONDS,
   )({
     default: 300,
-    desc: 'How long a download URL lives.',
+    desc: 'The lifetime of a download URL.',
   }),
   VERIFICATION_TTL_SECONDS: wholeNumber(
     0,
     DAY_SECONDS,
   )({
     default: 900,
-    desc: 'How long a look at S3 is believed before EXISTING, GetFile and downloads look again.',
+    desc: 'How long a verification in S3 stays valid. After that, creates, GetFile and downloads verify the object again.',
   }),
   LONGEST_UPLOAD_SECONDS: wholeNumber(
     0,
     7 * DAY_SECONDS,
   )({
     default: DAY_SECONDS,
-    desc: 'How long a PUT that began in time may take. Nothing is forgotten before.',
+    desc: 'The longest duration of a PUT that began before its URL expired. Rows are not purged earlier.',
   }),
   MULTIPART_TTL_SECONDS: wholeNumber(
     3_600,
     90 * DAY_SECONDS,
   )({
     default: 7 * DAY_SECONDS,
-    desc: 'How long an upload in parts can be resumed after it was last asked for; a day or more later its parts are removed.',
+    desc: 'How long a multipart upload can be resumed after the last call that renewed it. Its parts are removed a day or more later.',
   }),
   MULTIPART_PART_BYTES: wholeNumber(
     PART_MIN_BYTES,
     PART_MAX_BYTES,
   )({
     default: PART_UNIT_BYTES,
-    desc: 'Part sizes are multiples of it. It is part of the contract with clients: change it for tests only.',
+    desc: 'Part sizes are multiples of this. Clients compute part sizes with the default, so change the value only for tests.',
   }),
   MULTIPART_MAX_BYTES: wholeNumber(
     1,
     PARTS_MAX * PART_MAX_BYTES,
   )({
     default: 5 * 1024 ** 4,
-    desc: 'The largest file. 5 TiB is what every S3 takes; Amazon’s takes more.',
+    desc: 'The size of the largest file in bytes. Every S3 server accepts 5 TiB; Amazon’s accepts more.',
   }),
   MAX_PENDING_UPLOADS: wholeNumber(
     1,
     32_767,
   )({
     default: 1_000,
-    desc: 'How many uploads with a single PUT one user may have asked for and not made, while their URLs live; a cancelled one counts until then.',
+    desc: 'How many uploads with a single PUT one user may have pending. A cancelled upload counts until its URL has expired.',
   }),
   MAX_PENDING_MULTIPART_UPLOADS: wholeNumber(
     1,
     32_767,
   )({
     default: 100,
-    desc: 'The same of uploads in parts, each of which keeps up to 160 kB in Postgres until it is completed, cancelled or given up.',
+    desc: 'How many multipart uploads one user may have pending. Each keeps up to 160 kB in Postgres until it is completed, cancelled or expired.',
   }),
   MAX_CONCURRENT_CALLS: wholeNumber(
     2,
     100_000,
   )({
     default: 512,
-    desc: 'How many calls this instance works on at once; a user gets as many as are free, so alone half of them. Others are refused at once, with OVERLOADED.',
+    desc: 'How many calls this instance runs concurrently. One user may use as many as are still free, so a single user gets half of them. Further calls are refused at once with OVERLOADED.',
   }),
   SWEEP_INTERVAL_SECONDS: wholeNumber(
     1,
     3_600,
   )({
     default: 5,
-    desc: 'The sweeper’s pause when nothing is due.',
+    desc: 'The sweeper’s mean pause between two rounds.',
   }),
   STOP_DELAY_SECONDS: wholeNumber(
     0,
     300,
   )({
     default: 1,
-    desc: 'How long after SIGTERM it still takes calls while it says that it is not ready: what load balancers need to notice.',
+    desc: 'How long the service still accepts calls after SIGTERM while it reports that it is not ready. Load balancers need this time to notice.',
   }),
   DATA_DIR: text({
     default: '.data',
-    desc: 'Where the embedded Postgres and object store keep everything. Private to the user that runs the service; refused when another user owns it, or can write or replace it.',
+    desc: 'The directory of the embedded Postgres and object store. It must be private to the user that runs the service: the service refuses a directory that another user owns, or can write to or replace.',
   }),
   LOG_LEVEL: oneOf(LOG_LEVELS)({
     default: 'info',
-    desc: 'Calls are logged at `debug`, slow and failed ones always.',
+    desc: 'The lowest level that is logged. Calls are logged at `debug`; slow and failed calls are always logged.',
   }),
 };
 
-/** What is wrong with the environment, all of it at once. */
+/** Reports all problems of the environment together. */
 export class ConfigError extends StartupError {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super(`the configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    super(`the configuration has problems:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
     this.problems = problems;
   }
 }
 
 /**
- * Pure: reads nothing but its argument. An empty value counts as unset.
+ * Reads only its argument. An empty value counts as unset.
  *
  * @throws ConfigError that names every problem
  */
@@ -321,7 +342,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       }
     },
   });
-  // Rules across variables speak of values that are good in themselves.
+  // Rules across variables assume that each value is valid in itself.
   if (problems.length === 0) problems.push(...crossProblems(env));
   if (problems.length > 0) throw new ConfigError(problems);
 
@@ -390,15 +411,15 @@ function asInCertificate(name: string): string {
 
 function* crossProblems(env: Env): Generator<string> {
   if (env.DATABASE_URL !== undefined && env.S3_BUCKET === undefined) {
-    yield 'S3_BUCKET is required with DATABASE_URL (or unset both, and the service brings its own)';
+    yield 'S3_BUCKET is required with DATABASE_URL (or unset both to use the embedded servers)';
   }
   if (env.S3_BUCKET !== undefined && env.DATABASE_URL === undefined) {
-    yield 'DATABASE_URL is required with S3_BUCKET (or unset both, and the service brings its own)';
+    yield 'DATABASE_URL is required with S3_BUCKET (or unset both to use the embedded servers)';
   }
-  const partsEnd =
+  const partsMaxBytes =
     PARTS_MAX * Math.floor(PART_MAX_BYTES / env.MULTIPART_PART_BYTES) * env.MULTIPART_PART_BYTES;
-  if (env.MULTIPART_MAX_BYTES > partsEnd) {
-    yield `MULTIPART_MAX_BYTES must be at most ${partsEnd} with this MULTIPART_PART_BYTES: no part may be above 5 GiB`;
+  if (env.MULTIPART_MAX_BYTES > partsMaxBytes) {
+    yield `MULTIPART_MAX_BYTES must be at most ${partsMaxBytes} with this MULTIPART_PART_BYTES, because no part may have more than 5 GiB`;
   }
   if (env.GATEWAY_AUTH === 'token' && env.GATEWAY_TOKENS === undefined) {
     yield 'GATEWAY_TOKENS is required with GATEWAY_AUTH=token';
@@ -414,12 +435,13 @@ function* crossProblems(env: Env): Generator<string> {
     if (env.TLS_KEY_FILE === undefined && env.TLS_CERT_FILE !== undefined) {
       yield 'TLS_KEY_FILE is required with TLS_CERT_FILE';
     }
-    // Whoever sets them believes that certificates are asked for.
+    // A setting that would be ignored is an error, because the operator believes that client certificates are
+    // checked.
     for (const name of ['TLS_CLIENT_CA_FILE', 'TLS_ALLOWED_SANS'] as const) {
       if (env[name] !== undefined) yield `${name} does nothing without GATEWAY_AUTH=mtls`;
     }
   }
   if (env.GATEWAY_AUTH === 'none' && !isLoopbackHost(env.HOST)) {
-    yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${env.HOST}: whoever reaches the service could speak for any user (set GATEWAY_AUTH to token or mtls)`;
+    yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${env.HOST}: any client that reaches the service could act as any user (set GATEWAY_AUTH to token or mtls)`;
   }
 }

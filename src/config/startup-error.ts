@@ -1,6 +1,6 @@
 /**
- * What keeps the service from starting, in words for whoever started it: what is wrong, and what to do. It is shown
- * without a stack, which would only hide it.
+ * A reason why the service cannot start, written for the operator: the problem and the remedy. It is printed
+ * without a stack, which would only hide the message.
  */
 export class StartupError extends Error {
   override readonly name: string = 'StartupError';

@@ -1,15 +1,16 @@
 /**
- * Which header may name the user. Of a header that means something else already, the value may be a client's own. And of
- * two values of some headers Node keeps the first, so that a client which adds one in front becomes another user; of all
- * others it makes one text with a comma, which no user id has.
+ * Decides which header may name the user. If a header already has another meaning, its value may come from
+ * the client itself. Moreover, Node keeps only the first of two values of some headers, so a client that adds
+ * a value in front would become another user. For all other headers Node joins the values with a comma, which
+ * no user id contains.
  */
 
 const NAME = /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/;
 
-/** A name that ends in `*` stands for all that begin so. */
+/** A name that ends in `*` stands for all names that begin with the text before it. */
 const DENIED: readonly { because: string; names: readonly string[] }[] = [
   {
-    // Measured, not looked up: HTTP/1 and HTTP/2 differ, and the documentation has only HTTP/1.
+    // This list is measured, because HTTP/1 and HTTP/2 differ and Node's documentation covers only HTTP/1.
     // test/rpc/user-id-header.test.ts sends two values of every header that Node knows.
     because: 'two values of it reach the service as one, so one user could pass for another',
     names: [
@@ -23,7 +24,7 @@ const DENIED: readonly { because: string; names: readonly string[] }[] = [
     ],
   },
   {
-    because: 'it belongs to one connection, so proxies remove it, and HTTP/2 forbids most of its kind',
+    because: 'it belongs to one connection, so proxies remove it, and HTTP/2 forbids most such headers',
     names: [
       ...['connection', 'expect', 'http2-settings', 'keep-alive', 'proxy-*', 'te', 'trailer'],
       ...['transfer-encoding', 'upgrade'],
@@ -38,7 +39,8 @@ const DENIED: readonly { because: string; names: readonly string[] }[] = [
     ],
   },
   {
-    // The `x-forwarded-*` of authenticating proxies are not here: x-forwarded-user names whom the proxy has authenticated.
+    // The `x-forwarded-*` headers of authenticating proxies are allowed: x-forwarded-user names the user whom
+    // the proxy has authenticated.
     because: 'proxies add to what the client sent, so its value may be the client’s own',
     names: [
       ...['forwarded', 'via', 'x-forwarded-by', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-port'],
@@ -56,14 +58,17 @@ const DENIED: readonly { because: string; names: readonly string[] }[] = [
   },
 ];
 
-/** Why the header cannot name the user, as the end of a sentence that begins with the setting; `undefined` when it can. */
+/**
+ * Returns why the header cannot name the user, as the end of a sentence that begins with the setting's name;
+ * `undefined` if the header can.
+ */
 export function userIdHeaderProblem(name: string): string | undefined {
   if (!NAME.test(name)) return 'must be a lower-case metadata key that does not end in -bin';
   const denied = DENIED.find(({ names }) => names.some((pattern) => matches(pattern, name)));
   return denied && `must not be ${name}: ${denied.because}`;
 }
 
-/** For the test that sends them all. */
+/** For the test that sends all of these headers. */
 export const DENIED_USER_ID_HEADERS = DENIED.flatMap(({ names }) => names);
 
 function matches(pattern: string, name: string): boolean {
