@@ -1,30 +1,34 @@
+/**
+ * The entry point, and the only file that touches the process: its arguments, environment, signals and exit
+ * code. Each verb imports its code when it runs, so that a verb loads only what it needs. Work of a command
+ * belongs into `src/cli`, the construction of the service into `src/server`. No other file belongs into the
+ * root of `src`.
+ */
 import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';
 import { ConfigError, readConfig, VARIABLES } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
 import { createLogger, redact } from './observability/telemetry.ts';
 
-/**
- * The one file that knows of a process: its arguments, its environment, its
- * signals and its end. What each verb needs is imported when it is asked for.
- */
-
 const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
   serve: { summary: 'run the service', run: serve },
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
   upload: { summary: 'upload files to a running service', run: upload },
-  reconcile: { summary: 'compare bucket and table; with --repair, mend them', run: reconcile },
-  compile: { summary: 'have Node compile the service, for its first start', run: compile },
+  reconcile: { summary: 'compare bucket and table; with --repair, repair the differences', run: reconcile },
+  compile: { summary: 'fill the compile cache of Node for the first start', run: compile },
   config: { summary: 'print every variable, its default and its meaning', run: printVariables },
 };
 
 /**
- * Ctrl-C reaches a service under npm twice: from the terminal, and passed on by
- * npm. Only what comes later than this is somebody who does not want to wait.
+ * Ctrl-C reaches a service under npm twice: from the terminal, and forwarded by npm. Only a signal that comes
+ * later than this means that the user does not want to wait.
  */
 const REPEATED_SIGNAL_MS = 1_000;
 
-/** What a stop takes at most after its delay. With the usual one it is less than the ten seconds after which Docker kills. */
+/**
+ * The longest duration of a stop after its delay. With the default delay that is less than the ten seconds
+ * after which Docker kills the process.
+ */
 const STOP_TIMEOUT_MS = 8_500;
 
 const terminal = createTerminal(process.stdout, process.stderr);
@@ -32,14 +36,18 @@ const terminal = createTerminal(process.stdout, process.stderr);
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
-  // Before anything is loaded: as process 1 of a container, a process without a handler ignores the signal.
+  // The handler is set before other code is loaded: a process without a handler ignores the signal if it is
+  // process 1 of a container.
   let stopping = false;
   onStopSignal(async (signal) => {
     stopping = true;
     log.info({ signal }, 'stopping');
-    // Whoever presses Ctrl-C waits for the end, and is no load balancer.
+    // Only SIGTERM comes from a deployment with a load balancer. A user who presses Ctrl-C waits for the end.
     const delayMs = signal === 'SIGTERM' ? config.stopDelaySeconds * 1_000 : 0;
-    setTimeout(() => fail(new StartupError('it did not stop in time: ended')), delayMs + STOP_TIMEOUT_MS);
+    setTimeout(
+      () => fail(new StartupError('the service did not stop in time and was ended')),
+      delayMs + STOP_TIMEOUT_MS,
+    );
     const app = await starting;
     await app.stop(delayMs);
     log.info('stopped');
@@ -52,7 +60,7 @@ async function serve(): Promise<void> {
   log.info({ host: config.host, grpcPort, httpPort }, 'serving');
   await prepared;
   if (stopping) return;
-  // Its commands are in plain text.
+  // The commands that the welcome text shows use plaintext connections.
   if (config.backend.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');
     terminal.print(
@@ -67,7 +75,9 @@ async function serve(): Promise<void> {
 async function migrate(): Promise<void> {
   const { backend, databasePooler } = readConfig(process.env);
   if (backend.kind === 'embedded') {
-    throw new ConfigError(['DATABASE_URL is required: the embedded Postgres is migrated at each start']);
+    throw new ConfigError([
+      'DATABASE_URL is required, because the embedded Postgres is migrated at each start',
+    ]);
   }
   const { migrateAt } = await import('./postgres/migrate.ts');
   const done = await migrateAt(backend.databaseUrl, databasePooler);
@@ -95,8 +105,9 @@ async function upload(): Promise<void> {
 }
 
 /**
- * Loads what `serve` may load: Node keeps what it compiles where NODE_COMPILE_CACHE says. So even the first start in earnest
- * need not take types away, and what Node loads for that would stay in its memory.
+ * Loads everything that `serve` may load, so that Node writes the compiled code to NODE_COMPILE_CACHE. Then
+ * even the first start of the service need not strip types, and the code that Node loads for stripping does
+ * not stay in memory.
  */
 async function compile(): Promise<void> {
   await Promise.all([import('./server/app.ts'), import('./dev/embedded.ts'), import('./dev/welcome.ts')]);
@@ -109,16 +120,17 @@ async function printVariables(): Promise<void> {
 }
 
 /**
- * An error that nobody waits for has ended its own call, at most; all others go on. That is right here: nothing is kept
- * in the process (the rows are the truth, and each step is one statement), so there is nothing that could be left half
- * done, while a process that ends breaks every call under way.
+ * Keeps the process alive after an uncaught error. Such an error has ended at most the call that caused it;
+ * all other calls go on. That is safe here: the process keeps no state (the rows are the only state, and each
+ * step is one statement), so nothing can be left half done. A process that ends would break every call under
+ * way.
  */
 function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
   process.off('uncaughtException', fail);
   process.on('uncaughtException', onStrayError);
 }
 
-/** The first signal stops in order, a second one at once. */
+/** The first signal stops the service in order, a second signal ends the process at once. */
 function onStopSignal(stop: (signal: string) => Promise<void>): void {
   let firstMs: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -133,19 +145,26 @@ function onStopSignal(stop: (signal: string) => Promise<void>): void {
   }
 }
 
-/** What keeps it from starting is told in its own words; anything else with where it came from. */
+/**
+ * Prints the error and ends the process. A StartupError is printed as its message; any other error with its
+ * stack.
+ */
 function fail(error: unknown): void {
   const text = error instanceof StartupError ? error.message : error instanceof Error ? error.stack : error;
   terminal.complain(...indented(redact(String(text))));
   process.exit(1);
 }
 
-/** An error may repeat what a server or another user wrote: no further line of it looks like one of ours. */
+/**
+ * Indents all lines but the first. An error may repeat text of a server or of another user, and no line of
+ * that text must look like a line of this program.
+ */
 function indented(text: string): string[] {
   return text.split('\n').map((line, i) => (i === 0 || line.startsWith('  ') ? line : `  ${line}`));
 }
 
-// Until the service serves, an error that nobody waits for ends it as any other does; a rejection is one of these too.
+// Until the service serves, an uncaught error ends the process as any other error does. An unhandled
+// rejection counts as an uncaught error.
 process.on('uncaughtException', fail);
 
 const verb = process.argv[2] ?? 'serve';

@@ -1,12 +1,15 @@
 import type { Progress } from '../client/upload-file.ts';
 
-/** So that the line fits a terminal of 80. */
+/** The line must fit a terminal of 80 columns. */
 const BAR_CHARACTERS = 12;
 
-/** Over how long the speed is taken: less jumps about, more is slow to see a change. */
+/**
+ * The speed is the mean over this time. A shorter time makes the speed jump; a longer time shows a change
+ * late.
+ */
 const SPEED_WINDOW_MS = 4_000;
 
-/** One line for all files: what is done, how fast, how long still. */
+/** One line for all files: bytes done, speed, and remaining time. */
 export interface ProgressLine {
   update(path: string, progress: Progress): void;
   render(nowMs: number): string;
@@ -41,7 +44,7 @@ export function createProgressLine(fileCount: number): ProgressLine {
   };
 }
 
-/** Sent now, sent before, or there before. */
+/** Bytes that S3 holds: sent by this run, sent by an earlier run, or already stored. */
 function bytesThere({ phase, bytesTotal, bytesSent, bytesResumed }: Progress): number {
   return phase === 'done' ? bytesTotal : bytesSent + bytesResumed;
 }
@@ -50,7 +53,10 @@ function sum(all: Progress[], of: (progress: Progress) => number): number {
   return all.reduce((bytes, progress) => bytes + of(progress), 0);
 }
 
-/** 0 while nothing can be said. Bytes that turn out to be there already make it jump, and it forgets that soon. */
+/**
+ * Returns 0 while the speed is unknown. Bytes that turn out to be stored already make the speed jump until
+ * they leave the window.
+ */
 function bytesPerSecond(samples: readonly { ms: number; bytes: number }[]): number {
   const [first, last] = [samples[0], samples.at(-1)];
   if (first === undefined || last === undefined || last.ms === first.ms) return 0;

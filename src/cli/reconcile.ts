@@ -14,28 +14,28 @@ import { openBackends } from '../server/backends.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
- * The operator's command: what table and bucket say of each other, after a
- * restore or an accident. It may run beside the service.
+ * The operator's command `npm run reconcile` compares table and bucket after a restore or an accident. It may
+ * run beside the service.
  */
 const USAGE = `usage: npm run reconcile -- [--repair] [--json] [--min-age-hours N] [--max-repairs N]
 
 Compares bucket and table in both directions and reports. Changes nothing without --repair.
-  --repair           remove objects without rows, abort uploads without rows, take READY rows without objects out of the lists
-  --min-age-hours N  act on objects that are older only (default 48, and no less than a URL and an upload can live)
-  --max-repairs N    do nothing of a kind of which there are more (default 1000)
+  --repair           remove objects without rows, abort uploads without rows, remove READY rows without objects from the lists
+  --min-age-hours N  act only on objects that are older than N hours (default 48; at least the lifetime of a URL plus the longest upload)
+  --max-repairs N    skip the repair of a kind with more than N findings (default 1000)
   --json             print the report as JSON
-Exit code: 0 when they agree, or all was repaired; 1 when differences remain; 2 for a wrong call.`.split(
+Exit code: 0 if they agree or every difference was repaired; 1 if differences remain; 2 for wrong arguments.`.split(
   '\n',
 );
 
 const MIN_AGE_HOURS_DEFAULT = 48;
 const MAX_REPAIRS_DEFAULT = 1_000;
 
-/** The one sort of the table may take its time. */
+/** The one statement that sorts the whole table may take long. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** A terminal needs no more. */
+/** The progress line needs no more than five updates a second. */
 const PROGRESS_INTERVAL_MS = 200;
 
 /** @returns the exit code */
@@ -68,7 +68,7 @@ export async function runReconcile(
     const ports = {
       rows: createRowInventory(pool),
       bucket: createBucketInventory(client, backends.bucket),
-      // Every look is a new one: nothing that was seen before counts here.
+      // Every verification asks S3 again: earlier verifications do not count here.
       store: createFileStore(database, {
         ...config.lifetimes,
         verificationTtlSeconds: 0,
@@ -105,12 +105,12 @@ function parseOptions(args: string[], { lifetimes }: Config) {
   } catch (error) {
     return (error as Error).message;
   }
-  // Younger objects may belong to an upload that is under way.
+  // Younger objects may belong to an upload that is still running.
   const leastSeconds = lifetimes.urlSeconds + lifetimes.longestUploadSeconds;
   const ageHours = Number(values['min-age-hours'] ?? Math.max(MIN_AGE_HOURS_DEFAULT, leastSeconds / 3_600));
   const maxRepairs = Number(values['max-repairs'] ?? MAX_REPAIRS_DEFAULT);
   if (!(ageHours * 3_600 >= leastSeconds)) {
-    return `--min-age-hours must be at least ${(leastSeconds / 3_600).toFixed(2)}: PRESIGN_TTL_SECONDS and LONGEST_UPLOAD_SECONDS together`;
+    return `--min-age-hours must be at least ${(leastSeconds / 3_600).toFixed(2)}: the sum of PRESIGN_TTL_SECONDS and LONGEST_UPLOAD_SECONDS`;
   }
   if (!Number.isSafeInteger(maxRepairs) || maxRepairs < 0) return '--max-repairs must be a whole number';
   return {
@@ -133,7 +133,10 @@ function progressOn(terminal: Terminal) {
   };
 }
 
-/** Whether nothing is left that a person should look at. What is young or foreign is nobody's fault. */
+/**
+ * Whether no difference is left that an operator should look at. Young objects and foreign objects are not
+ * differences.
+ */
 function agrees({ orphans, strayUploads, missing, different, repaired }: ReconcileReport): boolean {
   return (
     orphans.count === repaired.orphans &&
@@ -143,7 +146,7 @@ function agrees({ orphans, strayUploads, missing, different, repaired }: Reconci
   );
 }
 
-/** JSON has line ends only between its values. */
+/** Splitting is safe, because JSON has line ends only between its values. */
 function jsonLines(report: ReconcileReport): string[] {
   return JSON.stringify(report, null, 2).split('\n');
 }
@@ -152,24 +155,24 @@ function describe(report: ReconcileReport, repair: boolean): string[] {
   const { rows, objects, repaired } = report;
   const section = (title: string, { count, bytes, examples }: Finding, done?: number) => [
     `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${repair && done !== undefined ? `; repaired: ${done}` : ''}`,
-    // In quotes, because anybody who can write to the bucket chooses a key: where blanks wrap it on the screen, its end
-    // cannot pass for a line of this report.
+    // Keys are quoted, because any writer of the bucket chooses its keys. If the screen wraps a key at a
+    // blank, the rest of the key cannot pass for a line of this report.
     ...examples.map((key) => `            ${JSON.stringify(key)}`),
     ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
   ];
   return [
     `${rows.ready} READY, ${rows.pending} PENDING, ${rows.deleted} tombstones; ${objects.count} objects, ${objects.bytes} bytes`,
     ...section('objects without a row', report.orphans, repaired.orphans),
-    ...section('uploads in parts without a row', report.strayUploads, repaired.strayUploads),
-    ...section('READY rows without their object', report.missing, repaired.missing),
-    ...section('READY rows whose object is other bytes', report.different, repaired.different),
-    ...section('objects without a row, too young to tell', report.young),
-    ...section('objects under keys that are not this service’s', report.foreign),
+    ...section('multipart uploads without a row', report.strayUploads, repaired.strayUploads),
+    ...section('READY rows whose object is missing', report.missing, repaired.missing),
+    ...section('READY rows whose object has other bytes', report.different, repaired.different),
+    ...section('objects without a row that are too young to judge', report.young),
+    ...section('objects under keys that this service never makes', report.foreign),
     ...report.refusals.map((refusal) => `refused: ${refusal}`),
     agrees(report)
       ? 'table and bucket agree'
       : repair
         ? 'differences remain'
-        : 'nothing was changed; --repair acts',
+        : 'differences were found and nothing was changed; use --repair to repair them',
   ];
 }

@@ -1,22 +1,25 @@
 import type { Writable } from 'node:stream';
 
 /**
- * Where a command says what it does: the only way to the process's output. Everything that is given to it is escaped, so
- * no name, key or answer of a server can move the cursor, turn the text around or begin a line of its own.
+ * The only way of a command to the output of the process. All text is escaped, so no filename, key or server
+ * answer can move the cursor, reverse the text or begin a line of its own.
  */
 export interface Terminal {
-  /** Lines of the command's result. A line end inside of one is escaped too, so text of several lines is split before. */
+  /**
+   * Prints lines of the command's result. A line end inside a line is escaped too, so a text of several lines
+   * must be split by the caller.
+   */
   print(...lines: string[]): void;
-  /** The same for what is not the result. */
+  /** Prints lines that are not the result, such as errors, to stderr. */
   complain(...lines: string[]): void;
-  /** Overwrites its last line; does nothing where nobody watches. */
+  /** Overwrites the last progress line. Does nothing if stderr is not a terminal. */
   progress(line: string): void;
 }
 
-/** As much of a stream as is used here, of a terminal or not. */
+/** The part of a stream that is used here; a terminal or not. */
 export type Output = Pick<Writable, 'write'> & { isTTY?: boolean; columns?: number };
 
-/** Output may go into a file while somebody watches the progress. */
+/** Progress goes to stderr, so stdout can go into a file while a person watches the progress. */
 export function createTerminal(stdout: Output, stderr: Output): Terminal {
   const clearLine = () => {
     if (stderr.isTTY) stderr.write('\r\x1b[K');
@@ -33,7 +36,7 @@ export function createTerminal(stdout: Output, stderr: Output): Terminal {
     progress(line) {
       if (!stderr.isTTY) return;
       clearLine();
-      // A line that is longer than the screen is wide would not be overwritten.
+      // A line that is longer than the screen wraps, and could not be overwritten.
       stderr.write(escapeControls(line).slice(0, (stderr.columns ?? COLUMNS_DEFAULT) - 1));
     },
   };
@@ -45,16 +48,16 @@ function joined(lines: readonly string[]): string {
   return lines.map((line) => `${escapeControls(line)}\n`).join('');
 }
 
-// Control characters (C0, DEL, C1), format characters (bidirectional marks and overrides, zero-width characters, the
-// byte order mark, tags), line and paragraph separators, and lone surrogates.
+// Control characters (C0, DEL, C1), format characters (bidirectional marks and overrides, zero-width
+// characters, the byte order mark, tags), line and paragraph separators, and lone surrogates.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /**
- * Shows as `\uXXXX` what a terminal would interpret or hide. That is also how JSON spells it: a line of JSON, in which
- * such characters stand in strings only, still means the same.
+ * Shows characters that a terminal would interpret or hide as `\uXXXX`. JSON spells them like that too, so an
+ * escaped line of JSON, in which such characters occur only in strings, keeps its meaning.
  *
- * The joiner in an emoji is a format character, too. It is escaped as well: readable names of families are worth less
- * than a list of exceptions.
+ * The joiner inside an emoji is also a format character and is escaped: readable family emoji are not worth a
+ * list of exceptions.
  */
 export function escapeControls(text: string): string {
   return text.replace(UNPRINTABLE, (character) =>

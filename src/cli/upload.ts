@@ -1,3 +1,9 @@
+/**
+ * `src/cli` has one file per command that a person runs beside the service (`upload`, `reconcile`), and what
+ * these commands need to talk to a terminal: escaped output and the progress line. A command parses its
+ * arguments, calls the code that does the work, and returns an exit code. It does not touch `process`, which
+ * belongs to `src/main.ts`.
+ */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
@@ -7,24 +13,24 @@ import { FileService, type UploadResult, uploadFile } from '../client/upload-fil
 import { createProgressLine, type ProgressLine, sizeText } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Of the examples in README.md. */
+/** The user id in the examples of README.md. */
 const USER_DEFAULT = '651eb6e11d156e0d7a42c59d';
 
 const USAGE = `usage: npm run upload -- PATH… [--user ID] [--url URL]
 
-Uploads files to a running service. What is there already is not sent again, and what stopped half-way goes on.
-  --user ID  on whose behalf, as the gateway would say it (default ${USER_DEFAULT})
-  --url URL  where the service answers Connect (default: where \`npm start\` does, by HOST and HTTP_PORT)
+Uploads files to a running service. Stored files are not sent again, and interrupted uploads continue.
+  --user ID  the user who owns the files, as the gateway would name the user (default ${USER_DEFAULT})
+  --url URL  the address of the service for Connect (default: the address of \`npm start\`, from HOST and HTTP_PORT)
 Sends the first of GATEWAY_TOKENS, if any is set.
-Exit code: 0 when all files are there; 1 when one is not; 2 for a wrong call.`.split('\n');
+Exit code: 0 if all files are stored; 1 if an upload failed; 2 for wrong arguments.`.split('\n');
 
-/** Each has its own parts in parallel. */
+/** Concurrent files. Each file also sends its parts concurrently. */
 const FILES_AT_ONCE = 2;
 
-/** For a person who watches. */
+/** The progress line changes often enough for a person who watches. */
 const RENDER_INTERVAL_MS = 100;
 
-/** How the service of this environment is reached. */
+/** The address and the metadata with which the service is called. */
 export interface ServiceAddress {
   url: string;
   userIdHeader: string;
@@ -32,7 +38,7 @@ export interface ServiceAddress {
 }
 
 /**
- * The command that shows what a client does: `npm run upload`.
+ * The command `npm run upload`. It also shows what a client does.
  *
  * @returns the exit code
  */
@@ -49,7 +55,7 @@ export async function runUpload(
   }
   const client = connect(call.url, call.user, address);
   try {
-    // Uploads are patient, and a wrong address or user should be told at once.
+    // `uploadFile` retries for minutes. This call fails at once if the address or the user is wrong.
     await client.listFiles({ pageSize: 1 }, { signal });
   } catch (error) {
     terminal.print(`${call.url}: ${inWords(error)}`);
@@ -58,14 +64,14 @@ export async function runUpload(
   const line = createProgressLine(call.paths.length);
   const rendering = setInterval(() => terminal.progress(line.render(performance.now())), RENDER_INTERVAL_MS);
   try {
-    const left = call.paths.values();
+    const queue = call.paths.values();
     let failures = 0;
-    const lane = async () => {
-      for (const path of left) {
+    const work = async () => {
+      for (const path of queue) {
         if (!(await uploadOne(client, path, line, terminal, signal))) failures++;
       }
     };
-    await Promise.all(Array.from({ length: FILES_AT_ONCE }, lane));
+    await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
     return failures === 0 ? 0 : 1;
   } finally {
     clearInterval(rendering);
@@ -82,8 +88,8 @@ function parseCall(args: string[], { url }: ServiceAddress) {
         url: { type: 'string', default: url },
       },
     });
-    if (positionals.length === 0) return 'which file?';
-    if (!URL.canParse(values.url)) return `--url ${values.url} is no URL`;
+    if (positionals.length === 0) return 'name at least one file';
+    if (!URL.canParse(values.url)) return `--url ${values.url} is not a URL`;
     return { ...values, paths: positionals };
   } catch (error) {
     return (error as Error).message;
@@ -111,7 +117,7 @@ function connect(
   );
 }
 
-/** @returns whether the file is there */
+/** @returns whether the service has the file */
 async function uploadOne(
   client: Client<typeof FileService>,
   path: string,
@@ -131,7 +137,7 @@ async function uploadOne(
     return true;
   } catch (error) {
     terminal.print(
-      `${basename(path)}: ${signal.aborted ? 'interrupted; the same command goes on' : inWords(error)}`,
+      `${basename(path)}: ${signal.aborted ? 'interrupted; run the same command again to continue' : inWords(error)}`,
     );
     return false;
   }
@@ -140,18 +146,18 @@ async function uploadOne(
 function described({ file, existing, bytesResumed }: UploadResult, seconds: number): string {
   const { s3Key, size } = file;
   const whole = sizeText(Number(size));
-  if (existing) return `was there already, not a byte of ${whole} was sent, as ${s3Key}`;
+  if (existing) return `already stored, nothing of ${whole} was sent, as ${s3Key}`;
   const speed = `${sizeText(Number(size) / seconds)}/s with hashing`;
-  const resumed = bytesResumed > 0 ? `, ${sizeText(bytesResumed)} of it before` : '';
+  const resumed = bytesResumed > 0 ? `, ${sizeText(bytesResumed)} sent before` : '';
   return `uploaded ${whole} in ${seconds.toFixed(1)} s${resumed || ` (${speed})`}, as ${s3Key}`;
 }
 
 function inWords(error: unknown): string {
   if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error);
-  const said = `${error.rawMessage} (${Code[error.code]})`;
-  // Where the service answers, it gives its reasons.
+  const text = `${error.rawMessage} (${Code[error.code]})`;
+  // An answer of the service has details with its reason. Without details no service answered.
   const isAnswered = error.details.length > 0;
   return isAnswered || error.code !== Code.Unavailable
-    ? said
-    : `no answer: ${said}. Is it running (npm start)?`;
+    ? text
+    : `no answer: ${text}. Start the service with npm start, or check --url.`;
 }

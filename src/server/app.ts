@@ -1,3 +1,9 @@
+/**
+ * `src/server` builds the service out of the other folders and ends it in order: this file connects stores,
+ * operations, servers and the sweeper; `backends.ts` opens Postgres and the bucket, or starts the embedded
+ * ones; `readiness.ts` checks both once a second. Decisions about files, calls or protocols do not belong
+ * here, nor do the process's signals and arguments (`src/main.ts`).
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
@@ -43,51 +49,60 @@ export interface App {
   grpcPort: number;
   httpPort: number;
   sweeper: Sweeper;
-  /** Writes down an error that no call has caught. */
+  /** Logs and counts an error that no call has caught. */
   onStrayError(error: unknown): void;
   /**
-   * Resolves when the schema is up to date, if that was asked for, and Postgres and S3 have been looked at once. Until
-   * then it is not ready. Rejects with a StartupError when the schema cannot be brought up to date.
+   * Resolves when the schema is up to date (if MIGRATE_ON_START asks for that) and Postgres and S3 have been
+   * checked once. Until then the service is not ready. Rejects with a StartupError if the schema cannot be
+   * brought up to date.
    */
   readonly prepared: Promise<void>;
   /**
-   * Says that it leaves; after the delay takes no new calls, finishes those under way, and leaves nothing running.
+   * Reports that the service is not ready, waits for the delay, accepts no more calls, finishes the calls
+   * under way, and leaves nothing running.
    *
-   * @param delayMs for load balancers to notice; calls are taken meanwhile. Default: 0
+   * @param delayMs time for load balancers to notice; calls are still accepted meanwhile. Default: 0
    */
   stop(delayMs?: number): Promise<void>;
 }
 
-/** For a call that names no deadline: what a user in front of a screen waits for. */
+/** Deadline of a call that names none: how long a user in front of a screen waits. */
 const DEFAULT_TIMEOUT_MS = 3_000;
 
-/** The longest that a caller may ask for. */
+/** The longest deadline that a caller may ask for. */
 const MAX_TIMEOUT_MS = 30_000;
 
-/** For a free connection, a new one included. */
+/** Time to get a free connection to Postgres, or to open a new one. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
-/** Statements take a millisecond; one that takes this long waits for something that does not come. */
+/**
+ * Statements take about a millisecond. A statement that takes this long waits for something that does not
+ * happen.
+ */
 const STATEMENT_TIMEOUT_MS = 2_500;
 
-/** For a look at whether Postgres or the bucket answers at all. */
+/** Time for one readiness check of Postgres or of the bucket. */
 const CHECK_TIMEOUT_MS = 1_000;
 
-/** What calls under way may still take when the service stops: twice what they are given by default. */
+/** Time for calls under way when the service stops: twice the default deadline. */
 const STOP_GRACE_MS = 6_000;
 
-/** For saying goodbye to Postgres; one that does not answer needs none. */
+/**
+ * Time to close the connections to Postgres. If Postgres does not answer, nothing is lost by ending without
+ * it.
+ */
 const DISCONNECT_TIMEOUT_MS = 1_000;
 
-/** The composition root: the one place that sees everything. It puts together and decides nothing. */
+/** The composition root: the only function that knows all parts. It connects them and makes no decisions. */
 export async function startApp(config: Config, log: Logger): Promise<App> {
   const { lifetimes, region, publicEndpoint } = config;
   const metrics = createMetrics();
   const certificates =
     config.tls &&
     (await openCertificates(config.tls, {
-      onReloaded: (notAfter) => log.info({ notAfter }, 'new certificates'),
-      onError: (error) => log.error({ err: error }, 'new certificates cannot be used; the old ones stay'),
+      onReloaded: (notAfter) => log.info({ notAfter }, 'new certificates are in use'),
+      onError: (error) =>
+        log.error({ err: error }, 'new certificates cannot be used; the old certificates stay in use'),
     }));
   const backends = await openBackends(config.backend, region, log);
 
@@ -108,7 +123,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   metrics.watchPool(pool, database);
   const store = createFileStore(database, {
     ...lifetimes,
-    // The row's idea of a URL's life begins with the reservation, the URL's own up to a call later.
+    // The row's lifetime of a URL begins with the reservation, the URL's own lifetime up to one call later.
+    // The row must outlive the URL, so the longest deadline of a call is added.
     urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
     multipartSeconds: config.multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     pendingMax: config.pendingUploadsMax,
@@ -122,7 +138,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const send = createSend(observe, storageBreaker);
   const objects = createObjectStore(client, location, send);
   const multipart = createMultipartStore(client, backends.bucket, send);
-  // Clients may know S3 by another name than this service.
+  // Clients may reach S3 under another name than this service.
   const sign = createSign(client, { ...location, endpoint: publicEndpoint ?? backends.endpoint });
   const presigner = createPresigner(sign, {
     uploadSeconds: lifetimes.urlSeconds,
@@ -159,7 +175,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const budget = createMessageBudget();
   const fileService = createFileService(operations, { trace: traceCall, onEnd });
 
-  // A connection of its own: that all are busy is no reason to leave the load balancer, all instances at once.
+  // Readiness checks have a connection of their own. If all connections for calls are busy, the instance must
+  // not leave the load balancer: all instances may be busy at the same time.
   const checkPool = createPool({
     url: backends.databaseUrl,
     pooler: config.databasePooler,
@@ -183,11 +200,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     checkDatabase: async () => void (await checks.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS)),
     checkStorage: () => checkedObjects.check(Date.now() + CHECK_TIMEOUT_MS),
     onChange: (now, error) => {
-      // Without S3, lists and deletes still work: that is no reason to leave the load balancer.
+      // S3 does not count for readiness, because lists and deletes work without S3.
       health.set(now.database);
       metrics.serving.set(now.database ? 1 : 0);
       if (error === undefined) log.info(now, 'ready');
-      else log.error({ ...now, err: error }, 'not everything that the service needs answers');
+      else log.error({ ...now, err: error }, 'Postgres or S3 does not answer');
     },
   });
   const sweeper = createSweeper({
@@ -196,7 +213,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     intervalSeconds: config.sweepIntervalSeconds,
     onSwept: (outcome) => metrics.swept.inc({ outcome }),
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
-    onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step; it comes again'),
+    onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step and will repeat it'),
   });
   const served = { fileService, gate, budget, certificates };
   const grpc = createGrpcServer({ ...served, health });
@@ -214,11 +231,12 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await readiness.start();
   };
   const updateSchema = async () => {
-    const onWait = (error: unknown) => log.warn({ err: error }, 'the schema waits for Postgres');
+    const onWait = (error: unknown) => log.warn({ err: error }, 'the schema update waits for Postgres');
     try {
       await migrateWhenReachable(backends.databaseUrl, config.databasePooler, onWait, stopping.signal);
     } catch (error) {
-      // A stop takes Postgres away from it, and the transaction with it; the next start begins anew.
+      // A stop closes the connection to Postgres, which rolls the transaction back. The next start begins the
+      // migration again.
       if (stopping.signal.aborted) return;
       throw new StartupError(`the schema cannot be brought up to date: ${(error as Error).message}`, {
         cause: error,
@@ -253,7 +271,10 @@ async function atMost(milliseconds: number, work: Promise<unknown>): Promise<voi
   await Promise.race([work, sleep(milliseconds, undefined, { ref: false })]);
 }
 
-/** A port that is taken, or reserved, or an address that is another machine's: all are for the operator to change. */
+/**
+ * Starts a server. If the port is in use or reserved, or the address belongs to another machine, the operator
+ * must change the setting, so the error is a StartupError.
+ */
 async function listening(
   server: { listen(host: string, port: number): Promise<number> },
   variable: string,

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { BackendConfig } from '../config/config.ts';
 import { StartupError } from '../config/startup-error.ts';
 
-/** Where rows and bytes are kept, whoever runs it. */
+/** The servers that store rows and bytes: external or embedded. */
 export interface Backends {
   databaseUrl: string;
   bucket: string;
@@ -12,12 +12,13 @@ export interface Backends {
   stop(): Promise<void>;
 }
 
-/** The servers that were configured or, for development, those that the service brings with it. */
+/** Returns the configured servers, or starts the embedded ones for development. */
 export async function openBackends(backend: BackendConfig, region: string, log: Logger): Promise<Backends> {
   if (backend.kind === 'external') {
     return { ...backend, credentials: undefined, stop: async () => undefined };
   }
-  // Only here, so that a production install needs neither of them.
+  // Imported only here and only when needed, so that a production install needs neither the embedded Postgres
+  // nor the object store.
   const { startEmbedded } = await import('../dev/embedded.ts');
   const { dataDirectory } = backend;
   try {

@@ -1,24 +1,27 @@
-/** A part of the world that the service needs: `true` when it answered at the last look. */
+/** The state of the two servers that the service needs: `true` while the server counts as available. */
 export interface Readiness {
   readonly database: boolean;
   readonly storage: boolean;
 }
 
 export interface ReadinessOptions {
-  /** @throws when the database cannot be used */
+  /** @throws if the database cannot be used */
   checkDatabase: () => Promise<void>;
-  /** @throws when the bucket cannot be used */
+  /** @throws if the bucket cannot be used */
   checkStorage: () => Promise<void>;
   onChange: (readiness: Readiness, error: unknown) => void;
 }
 
-/** Within a second of Postgres's return the service is in the load balancer again. */
+/**
+ * The pause between two checks. The service is back in the load balancer within about a second after Postgres
+ * is.
+ */
 const INTERVAL_MS = 1_000;
 
 /**
- * Looks at Postgres and S3 once a second, and tells when that changes something.
- * What answered is only taken for lost when it did not answer twice in a row: one
- * slow look, which all instances may have together, must not empty the load balancer.
+ * Checks Postgres and S3 once a second and reports changes. A server that was available counts as lost only
+ * after two failed checks in a row: a single slow check, which all instances may see at the same time, must
+ * not empty the load balancer.
  */
 export function createReadiness({ checkDatabase, checkStorage, onChange }: ReadinessOptions) {
   let current: Readiness = { database: false, storage: false };
@@ -27,7 +30,7 @@ export function createReadiness({ checkDatabase, checkStorage, onChange }: Readi
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const [database, storage] = await Promise.allSettled([checkDatabase(), checkStorage()]);
     const seen = { database: database.status === 'fulfilled', storage: storage.status === 'fulfilled' };
     if (stopped) return;
@@ -43,15 +46,15 @@ export function createReadiness({ checkDatabase, checkStorage, onChange }: Readi
       const failed = [database, storage].find((result) => result.status === 'rejected');
       onChange(next, failed?.reason);
     }
-    timer = setTimeout(() => void look(), INTERVAL_MS);
+    timer = setTimeout(() => void check(), INTERVAL_MS);
   }
 
   return {
     get current() {
       return current;
     },
-    /** Resolves after the first look, whatever it saw. */
-    start: look,
+    /** Resolves after the first check, whatever its result. */
+    start: check,
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -46,7 +46,7 @@ describe('npm run upload', () => {
 
     const second = await command([...paths, join(directory.path, 'none'), '--user', user]);
     expect(second.code).toBe(1);
-    expect(second.printed.match(/was there already, not a byte of/g)).toHaveLength(3);
+    expect(second.printed.match(/already stored, nothing of/g)).toHaveLength(3);
     expect(second.printed).toMatch(/^none: ENOENT: no such file/m);
   });
 

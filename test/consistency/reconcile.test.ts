@@ -225,7 +225,9 @@ describe('the command', () => {
     expect(text).toContain(`            ${JSON.stringify(orphan)}\n`);
     expect(text).toContain('\\u001b[2J');
     expect(text.split('\n').filter((line) => line.trim() === forged)).toEqual([]);
-    expect(text.trimEnd().split('\n').at(-1)).toBe('nothing was changed; --repair acts');
+    expect(text.trimEnd().split('\n').at(-1)).toBe(
+      'differences were found and nothing was changed; use --repair to repair them',
+    );
     // Blanks may wrap it: then the quotation mark is at its end.
     expect(text).not.toMatch(new RegExp(`${forged}$`, 'm'));
 

@@ -23,13 +23,13 @@ test('certificates are changed under way: old connections stay, broken ones do n
 
   const broken = { ...(await serverPair(serverAuthority)), key: pair.key };
   await secret.replace(files(broken, gatewayAuthority.cert));
-  const told = await mtls.service.logged('new certificates cannot be used; the old ones stay');
+  const told = await mtls.service.logged('new certificates cannot be used; the old certificates stay in use');
   expect(JSON.stringify(told)).toContain('TLS_KEY_FILE is not the key of TLS_CERT_FILE');
   expect(await shown(mtls)).toEqual(atFirst);
 
   const newAuthority = await createAuthority();
   await secret.replace(files(await serverPair(serverAuthority), newAuthority.cert));
-  await mtls.service.logged('new certificates');
+  await mtls.service.logged('new certificates are in use');
   const [ofGrpc, ofHttp] = await shown(mtls);
   expect(ofGrpc).toBe(ofHttp);
   expect(atFirst).not.toContain(ofGrpc);

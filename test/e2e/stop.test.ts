@@ -153,7 +153,7 @@ test.concurrent('a Postgres of its own that does not end does not keep it for lo
   service.kill('SIGTERM');
   expect(await service.exit).toEqual({ code: 1, signal: null });
   expect(performance.now() - startMs).toBeLessThan(10_000);
-  expect(service.printed.stderr).toBe('it did not stop in time: ended\n');
+  expect(service.printed.stderr).toBe('the service did not stop in time and was ended\n');
   // It has been told to end, and only cannot hear it yet.
   process.kill(postmaster, 'SIGCONT');
   await service.untilGone();

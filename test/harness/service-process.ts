@@ -105,7 +105,7 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
 }
 
 /** Its first word of Postgres and S3. */
-const LOOKED = ['ready', 'not everything that the service needs answers'];
+const LOOKED = ['ready', 'Postgres or S3 does not answer'];
 
 /** Starts it and waits until it serves, and has looked at Postgres and S3. */
 export async function startService(options: LaunchOptions = {}): Promise<ServiceProcess> {

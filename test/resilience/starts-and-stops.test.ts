@@ -48,7 +48,7 @@ test('a start while Postgres and S3 hang and then refuse: it lives at once, and 
   expect((await fetch(`${http}/livez`)).status).toBe(200);
   expect((await fetch(`${http}/readyz`)).status).toBe(503);
   await both({ kind: 'refused' });
-  await service.logged('the schema waits for Postgres');
+  await service.logged('the schema update waits for Postgres');
 
   await both({ kind: 'none' });
   const startMs = performance.now();
