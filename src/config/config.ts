@@ -1,8 +1,8 @@
 /**
  * `src/config` turns the environment into values: `readConfig` checks every variable once at the start,
  * reports all problems together, and returns a `Config` that is passed on. Checks of one kind of setting
- * (loopback hosts, the header of the user id) and the StartupError belong here. Nothing here reads
- * `process.env`, opens a file or connects to a server.
+ * (loopback hosts, the header of the user id) and the StartupError belong here. Nothing here opens a file or
+ * connects to a server, and `src/main.ts` passes the environment in.
  */
 import { type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator } from 'envalid';
 import { PART_MAX_BYTES, PART_MIN_BYTES, PART_UNIT_BYTES, PARTS_MAX } from '../files/rules/part-plan.ts';

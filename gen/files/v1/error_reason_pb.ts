@@ -15,13 +15,12 @@ export const file_files_v1_error_reason: GenFile = /*@__PURE__*/
 /**
  * Why a call failed, for programs.
  *
- * Every error carries a `google.rpc.ErrorInfo` whose `domain` is `files.v1` and
- * whose `reason` is one of these names without the prefix `ERROR_REASON_`, for
- * example `INVALID_MD5`. Its metadata holds each value that the message names.
- * A fault in a request field also carries a `google.rpc.BadRequest` with one
- * violation per field; where a retry helps, a `google.rpc.RetryInfo` says when.
+ * Every error carries a `google.rpc.ErrorInfo` whose `domain` is `files.v1` and whose `reason` is one of
+ * these names without the prefix `ERROR_REASON_`, for example `INVALID_MD5`. Its metadata contains each value
+ * that the message contains. If a request field is wrong, the error also carries a `google.rpc.BadRequest`
+ * with one violation per field. If a retry helps, a `google.rpc.RetryInfo` says when to retry.
  *
- * An unexpected fault is `INTERNAL` without details beyond a generic text.
+ * An unexpected error is `INTERNAL` with a generic text and no details.
  *
  * @generated from enum files.v1.ErrorReason
  */
@@ -41,8 +40,8 @@ export const ErrorReason = {
   USER_ID_MISSING: 1,
 
   /**
-   * UNAUTHENTICATED: the user id is not 1 to 128 visible ASCII characters
-   * without a comma, or it was given more than once.
+   * UNAUTHENTICATED: the user id is not 1 to 128 visible ASCII characters without a comma, or the call names
+   * it more than once.
    *
    * @generated from enum value: ERROR_REASON_USER_ID_INVALID = 2;
    */
@@ -56,8 +55,7 @@ export const ErrorReason = {
   GATEWAY_UNTRUSTED: 3,
 
   /**
-   * INVALID_ARGUMENT: see CreatePresignedUploadRequest.filename; also for
-   * ListFilesRequest.filename_prefix.
+   * INVALID_ARGUMENT: see CreatePresignedUploadRequest.filename; also for ListFilesRequest.filename_prefix.
    *
    * @generated from enum value: ERROR_REASON_INVALID_FILENAME = 4;
    */
@@ -78,16 +76,15 @@ export const ErrorReason = {
   INVALID_MD5: 6,
 
   /**
-   * INVALID_ARGUMENT: the size is negative; or of an upload in parts, 0.
+   * INVALID_ARGUMENT: the size is negative or, for a multipart upload, 0.
    *
    * @generated from enum value: ERROR_REASON_INVALID_SIZE = 7;
    */
   INVALID_SIZE: 7,
 
   /**
-   * INVALID_ARGUMENT: more bytes than one PUT, or one object, can have.
-   * Metadata: `limit_bytes`, and `use_rpc`, the method that takes larger files,
-   * where there is one.
+   * INVALID_ARGUMENT: the size is larger than one PUT, or one object, can be. Metadata: `limit_bytes`, and
+   * `use_rpc`, the method that accepts larger files, if there is one.
    *
    * @generated from enum value: ERROR_REASON_FILE_TOO_LARGE = 8;
    */
@@ -101,81 +98,76 @@ export const ErrorReason = {
   INVALID_PAGE_SIZE: 9,
 
   /**
-   * INVALID_ARGUMENT: the page token was not made by ListFiles for this user
-   * and this prefix. Start again without one.
+   * INVALID_ARGUMENT: the page token was not made by ListFiles for this user and this prefix. Start again
+   * without a page token.
    *
    * @generated from enum value: ERROR_REASON_INVALID_PAGE_TOKEN = 10;
    */
   INVALID_PAGE_TOKEN: 10,
 
   /**
-   * INVALID_ARGUMENT: the key is empty or longer than a key can be, or is of a
-   * file that is not uploaded in parts.
+   * INVALID_ARGUMENT: the key is empty or longer than a key can be, or the method needs a multipart upload
+   * and the file is uploaded with a single PUT.
    *
    * @generated from enum value: ERROR_REASON_INVALID_S3_KEY = 11;
    */
   INVALID_S3_KEY: 11,
 
   /**
-   * NOT_FOUND: the caller has no such file. Another user's file gives the same
-   * answer, byte for byte.
+   * NOT_FOUND: the user has no such file. Another user's file gives the same answer, byte for byte.
    *
    * @generated from enum value: ERROR_REASON_FILE_NOT_FOUND = 12;
    */
   FILE_NOT_FOUND: 12,
 
   /**
-   * FAILED_PRECONDITION: the upload was asked for, and S3 does not hold the
-   * bytes yet. Of an upload in parts, metadata: `missing_part_numbers`, the
-   * first 100 of them, separated by commas, and `missing_parts`, their number.
+   * FAILED_PRECONDITION: the upload was requested, and S3 does not hold the bytes yet. Metadata of a
+   * multipart upload: `missing_part_numbers`, the first 100 missing parts, separated by commas, and
+   * `missing_parts`, how many parts are missing.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_INCOMPLETE = 13;
    */
   UPLOAD_INCOMPLETE: 13,
 
   /**
-   * FAILED_PRECONDITION: S3 holds other bytes under this key than were
-   * announced, so somebody else wrote into the bucket; or it holds them with a
-   * Content-Encoding, which a PUT must not send, because clients would then
-   * deliver other bytes. Asking for the upload again and repeating the PUT with
-   * the required headers alone mends it. Of an upload in parts, metadata:
-   * `part_numbers`, the first 100 of the parts at fault.
+   * FAILED_PRECONDITION: S3 holds other bytes under this key than the caller announced, because another
+   * writer wrote into the bucket; or S3 holds the bytes with a Content-Encoding, which a PUT must not send,
+   * because clients would then deliver other bytes. Create the upload again and repeat the PUT with only the
+   * required headers. Metadata of a multipart upload: `part_numbers`, the first 100 wrong parts.
    *
    * @generated from enum value: ERROR_REASON_CONTENT_MISMATCH = 14;
    */
   CONTENT_MISMATCH: 14,
 
   /**
-   * RESOURCE_EXHAUSTED: too many uploads of this user were asked for and not
-   * made. Metadata: `limit`, and `kind`, of which it is the limit: `single` for
-   * uploads with a single PUT, `multipart` for uploads in parts. Make some of
-   * them, then retry. Without that it will be the same until URLs have expired:
-   * also an upload that was cancelled with DeleteFile counts until then.
+   * RESOURCE_EXHAUSTED: the user has too many pending uploads. Metadata: `limit`, and `kind`, the kind of
+   * uploads that the limit counts: `single` for uploads with a single PUT, `multipart` for multipart uploads.
+   * Finish some of the uploads, then retry. Otherwise the answer stays the same until URLs have expired: an
+   * upload that was cancelled with DeleteFile counts until then too.
    *
    * @generated from enum value: ERROR_REASON_TOO_MANY_PENDING_UPLOADS = 15;
    */
   TOO_MANY_PENDING_UPLOADS: 15,
 
   /**
-   * RESOURCE_EXHAUSTED: the user's quota is used up.
+   * RESOURCE_EXHAUSTED: the user's quota is used up. No method returns this reason yet.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 16;
    */
   QUOTA_EXCEEDED: 16,
 
   /**
-   * RESOURCE_EXHAUSTED: this user, or all of them together, have more calls
-   * under way than the service can take. It was refused at once and nothing was
-   * done. Retry after the time in RetryInfo, which differs from answer to
-   * answer, so that not all who were refused come back together.
+   * RESOURCE_EXHAUSTED: this user, or all users together, have more calls under way than the service can run.
+   * The call was refused at once and nothing was done. Retry after the time in RetryInfo. That time differs
+   * from answer to answer, so that refused clients do not all come back at the same moment.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 17;
    */
   OVERLOADED: 17,
 
   /**
-   * UNAVAILABLE: the database does not answer. Retry after the time in
-   * RetryInfo; every method of this service is safe to repeat.
+   * UNAVAILABLE: the database does not answer. Retry after the time in RetryInfo; every method of this
+   * service is safe to repeat.
    *
    * @generated from enum value: ERROR_REASON_DATABASE_UNAVAILABLE = 18;
    */
@@ -189,17 +181,15 @@ export const ErrorReason = {
   STORAGE_UNAVAILABLE: 19,
 
   /**
-   * INVALID_ARGUMENT: the parts do not fit the file's size, or a part number is
-   * none of its. Metadata: `part_size` in bytes and `part_count`, as the size
-   * makes them.
+   * INVALID_ARGUMENT: the parts do not fit the file's size, or the file has no part of this number. Metadata:
+   * `part_size` in bytes and `part_count`, both computed from the size.
    *
    * @generated from enum value: ERROR_REASON_INVALID_PARTS = 20;
    */
   INVALID_PARTS: 20,
 
   /**
-   * FAILED_PRECONDITION: the file is there already, so there is no part to
-   * upload.
+   * FAILED_PRECONDITION: the file is already complete, so there is no part to upload.
    *
    * @generated from enum value: ERROR_REASON_UPLOAD_COMPLETE = 21;
    */
@@ -209,13 +199,12 @@ export const ErrorReason = {
 /**
  * Why a call failed, for programs.
  *
- * Every error carries a `google.rpc.ErrorInfo` whose `domain` is `files.v1` and
- * whose `reason` is one of these names without the prefix `ERROR_REASON_`, for
- * example `INVALID_MD5`. Its metadata holds each value that the message names.
- * A fault in a request field also carries a `google.rpc.BadRequest` with one
- * violation per field; where a retry helps, a `google.rpc.RetryInfo` says when.
+ * Every error carries a `google.rpc.ErrorInfo` whose `domain` is `files.v1` and whose `reason` is one of
+ * these names without the prefix `ERROR_REASON_`, for example `INVALID_MD5`. Its metadata contains each value
+ * that the message contains. If a request field is wrong, the error also carries a `google.rpc.BadRequest`
+ * with one violation per field. If a retry helps, a `google.rpc.RetryInfo` says when to retry.
  *
- * An unexpected fault is `INTERNAL` without details beyond a generic text.
+ * An unexpected error is `INTERNAL` with a generic text and no details.
  *
  * @generated from enum files.v1.ErrorReason
  */

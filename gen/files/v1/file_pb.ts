@@ -21,26 +21,25 @@ export const file_files_v1_file: GenFile = /*@__PURE__*/
  */
 export type File = Message<"files.v1.File"> & {
   /**
-   * The object's key in the bucket, and the file's name in every other call.
-   * Bound to one content for as long as it exists, as far as MD5 tells contents
-   * apart: see `md5`. Treat it as opaque: its form
-   * is `{user}_{name}.{extension}`, made safe for S3, with a short suffix where
-   * the plain form was taken. At most 512 bytes of ASCII.
+   * The object's key in the bucket, and the file's identifier in every other call. The key is bound to one
+   * content for as long as the file exists, as far as MD5 distinguishes contents: see `md5`. Treat the key as
+   * opaque. Its form is `{user}_{name}.{extension}`, made safe for S3, with a short suffix if the plain form
+   * was taken. At most 512 bytes of ASCII.
    *
    * @generated from field: string s3_key = 1;
    */
   s3Key: string;
 
   /**
-   * The name as the caller gave it (in Unicode NFC), without any prefix.
+   * The name that the caller gave, in Unicode NFC, without any prefix.
    *
    * @generated from field: string filename = 2;
    */
   filename: string;
 
   /**
-   * Bytes. For a READY file, what S3 reports; for a PENDING one, the announced
-   * size, or 0 when none was announced.
+   * The size in bytes. For a READY file, the size that S3 reports; for a PENDING file, the announced size, or
+   * 0 if no size was announced.
    *
    * @generated from field: int64 size = 3;
    */
@@ -54,20 +53,18 @@ export type File = Message<"files.v1.File"> & {
   lastModified?: Timestamp | undefined;
 
   /**
-   * The MIME type. For a READY file, what S3 reports.
+   * The MIME type. For a READY file, the type that S3 reports.
    *
    * @generated from field: string mime_type = 5;
    */
   mimeType: string;
 
   /**
-   * The MD5 of the bytes in base64 (24 characters). Empty for a file that is
-   * uploaded in parts, whose MD5 nobody has computed; its `etag` is made of the
-   * parts' MD5s.
+   * The MD5 of the bytes in base64 (24 characters). Empty for a multipart upload, because its MD5 is never
+   * computed; its `etag` is made of the MD5s of the parts.
    *
-   * It finds accidents and tells contents of one user apart. It does not prove
-   * that the bytes are those that somebody reviewed: MD5 collisions can be made,
-   * see CreatePresignedUpload.
+   * The MD5 detects accidental changes and distinguishes contents of one user. It does not prove that the
+   * bytes are the bytes that were reviewed: MD5 collisions can be made, see CreatePresignedUpload.
    *
    * @generated from field: string md5 = 6;
    */
@@ -81,14 +78,14 @@ export type File = Message<"files.v1.File"> & {
   etag: string;
 
   /**
-   * Whether the bytes are there.
+   * Whether S3 holds the bytes.
    *
    * @generated from field: files.v1.FileState state = 8;
    */
   state: FileState;
 
   /**
-   * When the upload was first asked for, by the service's database clock.
+   * When the upload was first requested, by the clock of the service's database.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 9;
    */
@@ -116,16 +113,15 @@ export const FileState = {
   UNSPECIFIED: 0,
 
   /**
-   * An upload was asked for and S3 does not hold the bytes yet.
+   * An upload was requested, and S3 does not hold the bytes yet.
    *
    * @generated from enum value: FILE_STATE_PENDING = 1;
    */
   PENDING: 1,
 
   /**
-   * S3 was seen to hold the bytes. While an upload URL lives, its holder can
-   * still replace them by bytes of the same MD5, and the state stays READY: see
-   * CreatePresignedUpload.
+   * S3 was seen to hold the bytes. While an upload URL is valid, its holder can still replace the bytes by
+   * other bytes with the same MD5, and the state stays READY: see CreatePresignedUpload.
    *
    * @generated from enum value: FILE_STATE_READY = 2;
    */

@@ -23,34 +23,32 @@ export const file_files_v1_file_service: GenFile = /*@__PURE__*/
  */
 export type CreatePresignedUploadRequest = Message<"files.v1.CreatePresignedUploadRequest"> & {
   /**
-   * The file's name, shown so in lists after Unicode NFC: 1 to 255 bytes of
-   * UTF-8. Refused: `.` and `..`, `/` and `\`, control characters, bidirectional
-   * overrides, lone surrogates. Everything else is a name.
+   * The file's name. Lists show it in Unicode NFC. 1 to 255 bytes of UTF-8. Refused: `.` and `..`, `/` and
+   * `\`, control characters, bidirectional overrides, lone surrogates. Every other text is a name.
    *
    * @generated from field: string filename = 1;
    */
   filename: string;
 
   /**
-   * The MIME type, `type/subtype` with optional parameters, signed as given:
-   * the PUT must send this very Content-Type. 3 to 255 characters of ASCII.
+   * The MIME type, `type/subtype` with optional parameters, signed as given: the PUT must send exactly this
+   * Content-Type. 3 to 255 characters of ASCII.
    *
    * @generated from field: string mime_type = 2;
    */
   mimeType: string;
 
   /**
-   * The MD5 of the bytes: 32 hexadecimal digits in either case, or the 24
-   * characters of canonical base64. S3 refuses bytes of any other MD5.
+   * The MD5 of the bytes: 32 hexadecimal digits in either case, or the 24 characters of canonical base64. S3
+   * refuses bytes with any other MD5.
    *
    * @generated from field: string md5 = 3;
    */
   md5: string;
 
   /**
-   * How many bytes the PUT will carry, 0 to 5 GiB (5,368,709,120). When given,
-   * it is signed as Content-Length, so that S3 refuses any other length.
-   * Unset: any length up to 5 GiB.
+   * How many bytes the PUT will carry, 0 to 5 GiB (5,368,709,120). If set, the size is signed as
+   * Content-Length, and S3 refuses any other length. If unset, S3 accepts any length up to 5 GiB.
    *
    * @generated from field: optional int64 size = 4;
    */
@@ -78,8 +76,7 @@ export type CreatePresignedUploadResponse = Message<"files.v1.CreatePresignedUpl
   type: UploadType;
 
   /**
-   * The file's key. It may be made from an earlier name: same user, same
-   * content, one file.
+   * The file's key. It may be made from an earlier name: same user, same content, one file.
    *
    * @generated from field: string s3_key = 2;
    */
@@ -93,29 +90,26 @@ export type CreatePresignedUploadResponse = Message<"files.v1.CreatePresignedUpl
   md5: string;
 
   /**
-   * Where to PUT the bytes. Empty when EXISTING. A secret while it lives:
-   * whoever holds it can upload this content as often as they like, also over a
-   * READY file, and no content of another MD5.
+   * The URL to PUT the bytes to. Empty if EXISTING. The URL is a secret while it is valid: its holder can
+   * upload this content as often as they like, also over a READY file, but no content with another MD5.
    *
    * @generated from field: string presigned_url = 4;
    */
   presignedUrl: string;
 
   /**
-   * The headers that the PUT must send, each with this very value. Empty when
-   * EXISTING. `Content-Length` is among them when `size` was given; HTTP
-   * libraries send it by themselves. Send no other header that describes the
-   * content: with a Content-Encoding the file never becomes READY
-   * (CONTENT_MISMATCH), and no download has the others.
+   * The headers that the PUT must send, each with exactly this value. Empty if EXISTING. `Content-Length` is
+   * among them if `size` was given; HTTP libraries send it by themselves. Send no other header that describes
+   * the content: with a Content-Encoding the file never becomes READY (CONTENT_MISMATCH), and downloads omit
+   * the other headers.
    *
    * @generated from field: map<string, string> required_headers = 5;
    */
   requiredHeaders: { [key: string]: string };
 
   /**
-   * When the URL stops being accepted: the earlier of the configured lifetime
-   * (one hour by default) and the end of the signing credentials. The PUT must
-   * begin before; it may end later. Unset when EXISTING.
+   * When the URL expires: the earlier of the configured lifetime (one hour by default) and the end of the
+   * signing credentials. The PUT must begin before this time and may end later. Unset if EXISTING.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -136,26 +130,24 @@ export const CreatePresignedUploadResponseSchema: GenMessage<CreatePresignedUplo
  */
 export type ListFilesRequest = Message<"files.v1.ListFilesRequest"> & {
   /**
-   * How many files to return at most. 0: 100. Above 1,000 is taken as 1,000. A
-   * page may have fewer files, even none, and still have a `next_page_token`;
-   * only an empty `next_page_token` ends the list.
+   * How many files to return at most. 0 means 100. A value above 1,000 counts as 1,000. A page may have fewer
+   * files, even none, and still have a `next_page_token`; only an empty `next_page_token` ends the list.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first. It goes with the
-   * same user and `filename_prefix`; `page_size` may change between pages.
+   * The `next_page_token` of the page before; empty for the first page. A token belongs to its user and
+   * `filename_prefix`; `page_size` may change between pages.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only files whose name begins so (after Unicode NFC, by case). Empty: all.
-   * Each page looks at 10,000 files at most, so where few names begin so, pages
-   * are short or empty.
+   * Only files whose name begins with this text (after Unicode NFC, case-sensitive). Empty matches all files.
+   * Each page examines at most 10,000 files, so pages are short or empty if few names match.
    *
    * @generated from field: string filename_prefix = 3;
    */
@@ -176,18 +168,17 @@ export const ListFilesRequestSchema: GenMessage<ListFilesRequest> = /*@__PURE__*
  */
 export type ListFilesResponse = Message<"files.v1.ListFilesResponse"> & {
   /**
-   * READY files by `last_modified`, newest first; at the same time, by `s3_key`
-   * in descending byte order. No file comes twice, none is skipped, whatever is
-   * inserted and deleted between pages. About 1 MiB at most: longer names make
-   * shorter pages.
+   * READY files by `last_modified`, newest first; files with the same time by `s3_key` in descending byte
+   * order. No file comes twice and no file is skipped, whatever is inserted and deleted between pages. At
+   * most about 1 MiB: longer names make shorter pages.
    *
    * @generated from field: repeated files.v1.File files = 1;
    */
   files: File[];
 
   /**
-   * For the next page; empty after the last, and only then, however few files
-   * this page has. Opaque. It never expires, and authorises nothing.
+   * The token of the next page. It is empty after the last page and only then, however few files this page
+   * has. The token is opaque, never expires, and authorises nothing.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -307,15 +298,15 @@ export const CreatePresignedDownloadRequestSchema: GenMessage<CreatePresignedDow
  */
 export type CreatePresignedDownloadResponse = Message<"files.v1.CreatePresignedDownloadResponse"> & {
   /**
-   * Where to GET the bytes. A secret while it lives.
+   * The URL to GET the bytes from. The URL is a secret while it is valid.
    *
    * @generated from field: string presigned_url = 1;
    */
   presignedUrl: string;
 
   /**
-   * When the URL stops being accepted: a few minutes from now, or the end of
-   * the signing credentials where that is earlier.
+   * When the URL expires: a few minutes from now, or at the end of the signing credentials if that is
+   * earlier.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
@@ -343,30 +334,29 @@ export const CreatePresignedDownloadResponseSchema: GenMessage<CreatePresignedDo
  */
 export type CreateMultipartUploadRequest = Message<"files.v1.CreateMultipartUploadRequest"> & {
   /**
-   * As CreatePresignedUploadRequest.filename.
+   * Like CreatePresignedUploadRequest.filename.
    *
    * @generated from field: string filename = 1;
    */
   filename: string;
 
   /**
-   * As CreatePresignedUploadRequest.mime_type. S3 keeps the one that the upload
-   * was begun with.
+   * Like CreatePresignedUploadRequest.mime_type. S3 keeps the type with which the upload was begun.
    *
    * @generated from field: string mime_type = 2;
    */
   mimeType: string;
 
   /**
-   * The file's size in bytes: at least 1, and at most what S3 takes as one
-   * object (5 TiB unless configured otherwise).
+   * The file's size in bytes: at least 1, and at most the largest object that S3 accepts (5 TiB unless
+   * configured otherwise).
    *
    * @generated from field: int64 size = 3;
    */
   size: bigint;
 
   /**
-   * The MD5 of each part in order, 16 raw bytes each, as many as `size` makes.
+   * The MD5 of each part in order, 16 raw bytes each. `size` determines how many parts there are.
    *
    * @generated from field: repeated bytes part_md5s = 4;
    */
@@ -394,33 +384,31 @@ export type CreateMultipartUploadResponse = Message<"files.v1.CreateMultipartUpl
   type: UploadType;
 
   /**
-   * The file's key. It may be made from an earlier name: same user, same
-   * content, one file.
+   * The file's key. It may be made from an earlier name: same user, same content, one file.
    *
    * @generated from field: string s3_key = 2;
    */
   s3Key: string;
 
   /**
-   * Bytes of each part but the last, which has the rest.
+   * The size in bytes of each part except the last, which has the rest.
    *
    * @generated from field: int64 part_size = 3;
    */
   partSize: bigint;
 
   /**
-   * The parts that S3 does not hold yet, ascending, counted from 1. Empty when
-   * all are there, and when EXISTING.
+   * The parts that S3 does not hold yet, ascending, counted from 1. Empty if S3 holds all parts, and if
+   * EXISTING.
    *
    * @generated from field: repeated int32 missing_part_numbers = 4;
    */
   missingPartNumbers: number[];
 
   /**
-   * When the upload is given up and its parts are removed, unless it is asked
-   * for again: a week from the last CreateMultipartUpload or
-   * CreatePresignedParts, unless configured otherwise. From then on only
-   * CreateMultipartUpload goes on with it. Unset when EXISTING.
+   * When the upload expires and its parts are removed, unless another call renews it: a week after the last
+   * CreateMultipartUpload or CreatePresignedParts, unless configured otherwise. After this time only
+   * CreateMultipartUpload can continue the upload. Unset if EXISTING.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
@@ -448,7 +436,7 @@ export type CreatePresignedPartsRequest = Message<"files.v1.CreatePresignedParts
   s3Key: string;
 
   /**
-   * Which parts, counted from 1: 1 to 1,000 of them, none twice.
+   * The part numbers, counted from 1: 1 to 1,000 numbers, each at most once.
    *
    * @generated from field: repeated int32 part_numbers = 2;
    */
@@ -469,15 +457,15 @@ export const CreatePresignedPartsRequestSchema: GenMessage<CreatePresignedPartsR
  */
 export type CreatePresignedPartsResponse = Message<"files.v1.CreatePresignedPartsResponse"> & {
   /**
-   * In the order in which they were asked for.
+   * The parts in the order of the request.
    *
    * @generated from field: repeated files.v1.PresignedPart parts = 1;
    */
   parts: PresignedPart[];
 
   /**
-   * When the URLs stop being accepted: the earlier of the configured lifetime
-   * (one hour by default) and the end of the signing credentials.
+   * When the URLs expire: the earlier of the configured lifetime (one hour by default) and the end of the
+   * signing credentials.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
@@ -492,7 +480,7 @@ export const CreatePresignedPartsResponseSchema: GenMessage<CreatePresignedParts
   messageDesc(file_files_v1_file_service, 13);
 
 /**
- * Where one part goes.
+ * The URL of one part.
  *
  * @generated from message files.v1.PresignedPart
  */
@@ -505,17 +493,15 @@ export type PresignedPart = Message<"files.v1.PresignedPart"> & {
   partNumber: number;
 
   /**
-   * Where to PUT the part's bytes. A secret while it lives: whoever holds it
-   * can upload this part's content, and none of another MD5. Of no use once the
-   * upload is complete.
+   * The URL to PUT the part's bytes to. The URL is a secret while it is valid: its holder can upload this
+   * part's content, but no content with another MD5. The URL is useless once the upload is complete.
    *
    * @generated from field: string presigned_url = 2;
    */
   presignedUrl: string;
 
   /**
-   * The headers that the PUT must send, each with this very value:
-   * `Content-MD5` and `Content-Length`.
+   * The headers that the PUT must send, each with exactly this value: `Content-MD5` and `Content-Length`.
    *
    * @generated from field: map<string, string> required_headers = 3;
    */
@@ -585,7 +571,7 @@ export const UploadType = {
   UNSPECIFIED: 0,
 
   /**
-   * S3 does not hold these bytes for this user: PUT them.
+   * S3 does not hold these bytes for this user: PUT the bytes.
    *
    * @generated from enum value: UPLOAD_TYPE_NEW = 1;
    */
@@ -613,54 +599,48 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
   enumDesc(file_files_v1_file_service, 0);
 
 /**
- * FileService gives the users of internal services a place for their files.
- * The bytes go straight between the user and S3, through presigned URLs; they
- * never pass through this service.
+ * FileService stores files for the users of internal services. The bytes go directly between the user and S3,
+ * through presigned URLs; they never pass through this service.
  *
- * The user is never part of a message. Every call names it in metadata
- * (`x-user-id` unless configured otherwise), set by the gateway, and acts on
- * that user's files alone: another user's file does not exist.
+ * The user is never part of a message. Every call names the user in metadata (`x-user-id` unless configured
+ * otherwise), which the gateway sets, and acts only on the files of that user: another user's file does not
+ * exist for the call.
  *
- * Every method can be repeated safely. Worth a retry are UNAVAILABLE, and
- * RESOURCE_EXHAUSTED with a RetryInfo (OVERLOADED), both after the time that it
- * names; and DEADLINE_EXCEEDED. Retry a few times at most, each time after a
- * longer pause. All other failures will be the same the next time. Any method
- * may also answer RESOURCE_EXHAUSTED (OVERLOADED), UNAUTHENTICATED, CANCELLED
- * and INTERNAL. See ErrorReason for what each failure carries.
+ * Every method can be repeated safely. Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with a RetryInfo
+ * (OVERLOADED), after the time in RetryInfo. Retry DEADLINE_EXCEEDED too. Retry only a few times, each time
+ * after a longer pause. All other failures will be the same the next time. Any method may also answer
+ * RESOURCE_EXHAUSTED (OVERLOADED), UNAUTHENTICATED, CANCELLED and INTERNAL. ErrorReason says what each
+ * failure carries.
  *
- * A request message may have 16 KiB; that of CreateMultipartUpload 192 KiB in
- * binary and 288 KiB in JSON, which 10,000 parts need. A larger one answers
- * RESOURCE_EXHAUSTED without an ErrorInfo. An answer has about 1 MiB at most.
+ * A request message may have 16 KiB. CreateMultipartUpload may have 192 KiB in binary and 288 KiB in JSON,
+ * which 10,000 parts need. A larger request is answered with RESOURCE_EXHAUSTED without an ErrorInfo. A
+ * response has at most about 1 MiB.
  *
  * @generated from service files.v1.FileService
  */
 export const FileService: GenService<{
   /**
-   * Asks for a URL to upload one file of up to 5 GiB with a single PUT; larger
-   * ones go in parts, see CreateMultipartUpload.
+   * Returns a URL to upload one file of up to 5 GiB with a single PUT. CreateMultipartUpload accepts larger
+   * files.
    *
-   * Answers UPLOAD_TYPE_NEW with a URL, or UPLOAD_TYPE_EXISTING without one
-   * when S3 already holds this very content for this user. After the PUT
-   * nothing more needs to be called: the file is in the very next ListFiles.
+   * Answers UPLOAD_TYPE_NEW with a URL, or UPLOAD_TYPE_EXISTING without a URL if S3 already holds this
+   * content for this user. No further call is needed after the PUT: the file is in the very next ListFiles.
    *
-   * Asking again with the same content gives the same file and, until the bytes
-   * are there, a fresh URL. The newest name and MIME type win until then.
+   * A repeated call with the same content returns the same file and, until S3 holds the bytes, a fresh URL.
+   * Until then, the newest name and MIME type apply.
    *
-   * The same content means the same MD5, and MD5 collisions can be made. While
-   * a URL can write, its holder can replace the bytes of a READY file by other
-   * bytes with the same MD5, and no answer of this service shows that. Not yet
-   * closed: SHA-256 will do that. Until then, reviewers of content (a virus
-   * scanner, a moderator) must not trust that bytes read later are the bytes
-   * that were reviewed. Review when no URL can write any more, which is 25 hours
-   * (an hour of URL and a day of upload, unless configured otherwise) after the
-   * file was first seen READY; or take a SHA-256 of the bytes at the review and
-   * compare it with one of the bytes that are used. A file uploaded in parts
-   * cannot be replaced once it is READY.
+   * The same content means the same MD5, and MD5 collisions can be made. While a URL can write, its holder
+   * can replace the bytes of a READY file by other bytes with the same MD5, and no answer of this service
+   * shows that. SHA-256 will prevent this; it is not implemented yet. Until then, reviewers of content (a
+   * virus scanner, a moderator) must not assume that bytes read later are the bytes that were reviewed.
+   * Review when no URL can write any more, which is 25 hours (an hour of URL and a day of upload, unless
+   * configured otherwise) after the file was first seen READY; or take a SHA-256 of the bytes at the review
+   * and compare it with the SHA-256 of the bytes that are used. A multipart upload cannot be replaced once it
+   * is READY.
    *
-   * INVALID_ARGUMENT: INVALID_FILENAME, INVALID_MIME_TYPE, INVALID_MD5,
-   * INVALID_SIZE, FILE_TOO_LARGE. RESOURCE_EXHAUSTED:
-   * TOO_MANY_PENDING_UPLOADS. UNAVAILABLE: DATABASE_UNAVAILABLE, and
-   * STORAGE_UNAVAILABLE where S3 had to be asked.
+   * INVALID_ARGUMENT: INVALID_FILENAME, INVALID_MIME_TYPE, INVALID_MD5, INVALID_SIZE, FILE_TOO_LARGE.
+   * RESOURCE_EXHAUSTED: TOO_MANY_PENDING_UPLOADS. UNAVAILABLE: DATABASE_UNAVAILABLE, and STORAGE_UNAVAILABLE
+   * if S3 had to be asked.
    *
    * @generated from rpc files.v1.FileService.CreatePresignedUpload
    */
@@ -670,13 +650,13 @@ export const FileService: GenService<{
     output: typeof CreatePresignedUploadResponseSchema;
   },
   /**
-   * Lists the user's files whose bytes are there, newest first.
+   * Lists the user's files whose bytes S3 holds, newest first.
    *
-   * It reads its own writes: an upload that S3 has accepted is in the very next
-   * first page. Goes on without S3, then with what was known before.
+   * The list reads its own writes: an upload that S3 has accepted is in the very next first page. If S3 does
+   * not answer, the list still succeeds, with what was known before.
    *
-   * INVALID_ARGUMENT: INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME.
-   * UNAVAILABLE: DATABASE_UNAVAILABLE.
+   * INVALID_ARGUMENT: INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME. UNAVAILABLE:
+   * DATABASE_UNAVAILABLE.
    *
    * @generated from rpc files.v1.FileService.ListFiles
    */
@@ -688,9 +668,8 @@ export const FileService: GenService<{
   /**
    * Returns one file, also while its upload is pending.
    *
-   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND.
-   * FAILED_PRECONDITION: CONTENT_MISMATCH. UNAVAILABLE: DATABASE_UNAVAILABLE,
-   * and STORAGE_UNAVAILABLE where S3 had to be asked.
+   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND. FAILED_PRECONDITION: CONTENT_MISMATCH.
+   * UNAVAILABLE: DATABASE_UNAVAILABLE, and STORAGE_UNAVAILABLE if S3 had to be asked.
    *
    * @generated from rpc files.v1.FileService.GetFile
    */
@@ -700,16 +679,13 @@ export const FileService: GenService<{
     output: typeof GetFileResponseSchema;
   },
   /**
-   * Deletes a file, or cancels a pending upload, in parts or not. Once acknowledged the file is
-   * invisible; its bytes are removed at once or, where S3 does not answer,
-   * soon. URLs that are still out cannot bring it back. A cancelled upload goes
-   * on counting as pending (TOO_MANY_PENDING_UPLOADS) until its URLs have
-   * expired.
+   * Deletes a file, or cancels a pending upload of either kind. After the answer the file is invisible. Its
+   * bytes are removed at once or, if S3 does not answer, soon. URLs that are still valid cannot bring the
+   * file back. A cancelled upload counts as pending (TOO_MANY_PENDING_UPLOADS) until its URLs have expired.
    *
-   * A repeated delete answers NOT_FOUND: after a lost answer, take that as done.
+   * A repeated delete answers NOT_FOUND. After a lost answer, treat NOT_FOUND as success.
    *
-   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND.
-   * UNAVAILABLE: DATABASE_UNAVAILABLE.
+   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND. UNAVAILABLE: DATABASE_UNAVAILABLE.
    *
    * @generated from rpc files.v1.FileService.DeleteFile
    */
@@ -719,15 +695,13 @@ export const FileService: GenService<{
     output: typeof DeleteFileResponseSchema;
   },
   /**
-   * Gives a URL that reads a file for a few minutes, for the user's browser or
-   * for another service. It answers as an attachment with the file's own name
-   * and MIME type, and takes `Range`. Its other headers are fixed, whatever the
-   * uploader sent: `Content-Encoding: identity`, `Cache-Control: no-store`,
+   * Returns a URL that reads a file for a few minutes, for the user's browser or for another service. The URL
+   * answers as an attachment with the file's own name and MIME type, and supports `Range`. Its other headers
+   * are fixed, whatever the uploader sent: `Content-Encoding: identity`, `Cache-Control: no-store`,
    * `Content-Language: und`, and an `Expires` in the past.
    *
-   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND.
-   * FAILED_PRECONDITION: UPLOAD_INCOMPLETE, CONTENT_MISMATCH. UNAVAILABLE:
-   * DATABASE_UNAVAILABLE, and STORAGE_UNAVAILABLE where S3 had to be asked.
+   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND. FAILED_PRECONDITION: UPLOAD_INCOMPLETE,
+   * CONTENT_MISMATCH. UNAVAILABLE: DATABASE_UNAVAILABLE, and STORAGE_UNAVAILABLE if S3 had to be asked.
    *
    * @generated from rpc files.v1.FileService.CreatePresignedDownload
    */
@@ -737,24 +711,20 @@ export const FileService: GenService<{
     output: typeof CreatePresignedDownloadResponseSchema;
   },
   /**
-   * Begins the upload of one file in parts, or resumes it: for files above
-   * 5 GiB, and for any that should go in parallel or survive an interruption.
+   * Begins a multipart upload of one file, or resumes it: for files above 5 GiB, and for any file whose parts
+   * should be sent in parallel or whose upload should survive an interruption.
    *
-   * The parts follow from the size by one rule: the part size is the smallest
-   * multiple of 64 MiB (67,108,864 bytes) that gives at most 10,000 parts, and
-   * every part but the last has it. So the caller hashes the parts before it
-   * calls, and S3 refuses a part of any other bytes.
+   * One rule derives the parts from the size: the part size is the smallest multiple of 64 MiB (67,108,864
+   * bytes) that gives at most 10,000 parts, and every part except the last has this size. So the caller
+   * hashes the parts before the call, and S3 refuses a part with any other bytes.
    *
-   * Answers UPLOAD_TYPE_NEW with the numbers of the parts that S3 does not hold
-   * yet: upload them with CreatePresignedParts, then CompleteMultipartUpload.
-   * Asking again with the same content is how to resume. Answers
-   * UPLOAD_TYPE_EXISTING when S3 already holds this very content for this user,
-   * uploaded in such parts; content that came by a single PUT is another file.
+   * Answers UPLOAD_TYPE_NEW with the numbers of the parts that S3 does not hold yet. Upload these parts with
+   * CreatePresignedParts, then call CompleteMultipartUpload. To resume an upload, call this method again with
+   * the same content. Answers UPLOAD_TYPE_EXISTING if S3 already holds this content for this user, uploaded
+   * in such parts. The same content uploaded with a single PUT is another file.
    *
-   * INVALID_ARGUMENT: INVALID_FILENAME, INVALID_MIME_TYPE, INVALID_SIZE,
-   * FILE_TOO_LARGE, INVALID_PARTS. RESOURCE_EXHAUSTED:
-   * TOO_MANY_PENDING_UPLOADS. UNAVAILABLE: DATABASE_UNAVAILABLE,
-   * STORAGE_UNAVAILABLE.
+   * INVALID_ARGUMENT: INVALID_FILENAME, INVALID_MIME_TYPE, INVALID_SIZE, FILE_TOO_LARGE, INVALID_PARTS.
+   * RESOURCE_EXHAUSTED: TOO_MANY_PENDING_UPLOADS. UNAVAILABLE: DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
    *
    * @generated from rpc files.v1.FileService.CreateMultipartUpload
    */
@@ -764,13 +734,12 @@ export const FileService: GenService<{
     output: typeof CreateMultipartUploadResponseSchema;
   },
   /**
-   * Gives URLs for some parts of an upload that CreateMultipartUpload began, in
-   * any order and as often as needed: a URL is for one part, and a part that
-   * was uploaded may be uploaded again.
+   * Returns URLs for some parts of an upload that CreateMultipartUpload began, in any order and as often as
+   * needed. Each URL is for one part, and a part that was uploaded may be uploaded again.
    *
-   * INVALID_ARGUMENT: INVALID_S3_KEY (also of a file that is uploaded with a
-   * single PUT), INVALID_PARTS. NOT_FOUND: FILE_NOT_FOUND. FAILED_PRECONDITION:
-   * UPLOAD_COMPLETE. UNAVAILABLE: DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
+   * INVALID_ARGUMENT: INVALID_S3_KEY (also for a file that is uploaded with a single PUT), INVALID_PARTS.
+   * NOT_FOUND: FILE_NOT_FOUND. FAILED_PRECONDITION: UPLOAD_COMPLETE. UNAVAILABLE: DATABASE_UNAVAILABLE,
+   * STORAGE_UNAVAILABLE.
    *
    * @generated from rpc files.v1.FileService.CreatePresignedParts
    */
@@ -780,17 +749,15 @@ export const FileService: GenService<{
     output: typeof CreatePresignedPartsResponseSchema;
   },
   /**
-   * Makes the file of its parts. Takes no list of them: S3 is asked, and each
-   * part is held against its announced MD5 and size. The file is READY when
-   * this answers, and safe to ask again when the answer was lost.
+   * Completes a multipart upload. The request has no list of parts: the service asks S3 for the parts, and
+   * compares each part with its announced MD5 and size. The file is READY when this method answers. Repeat
+   * the call if the answer was lost.
    *
-   * UPLOAD_INCOMPLETE names the parts that are missing: upload them and call
-   * again. CONTENT_MISMATCH names parts that somebody else wrote: upload those
-   * again.
+   * UPLOAD_INCOMPLETE names the missing parts: upload these parts and call again. CONTENT_MISMATCH names
+   * parts that another writer wrote: upload these parts again.
    *
-   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND.
-   * FAILED_PRECONDITION: UPLOAD_INCOMPLETE, CONTENT_MISMATCH. UNAVAILABLE:
-   * DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
+   * INVALID_ARGUMENT: INVALID_S3_KEY. NOT_FOUND: FILE_NOT_FOUND. FAILED_PRECONDITION: UPLOAD_INCOMPLETE,
+   * CONTENT_MISMATCH. UNAVAILABLE: DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
    *
    * @generated from rpc files.v1.FileService.CompleteMultipartUpload
    */
