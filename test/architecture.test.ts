@@ -6,7 +6,8 @@ const ROOT = resolve(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
 
 /**
- * The rooms of src/ and the arrows between them: which room may import which. An import that is not here is a new arrow.
+ * The folders of src/ and the imports between them: which folder may import which. Any other import fails the
+ * test.
  */
 const ARROWS: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'dev', 'observability', 'postgres', 'server'],
@@ -23,7 +24,7 @@ const ARROWS: Record<string, readonly string[]> = {
   dev: [],
 };
 
-/** Packages that one floor alone may know. */
+/** Packages that only these folders may import. */
 const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@aws-sdk/': ['s3'],
   kysely: ['postgres'],
@@ -44,14 +45,14 @@ interface Import {
   file: string;
   from: string;
   specifier: string;
-  /** A floor of ours, `gen`, or undefined for a package. */
+  /** A folder of src/, `gen`, or undefined for a package. */
   to: string | undefined;
   typeOnly: boolean;
-  /** `import('…')`, which is loaded when it is reached. */
+  /** `import('…')`, which is loaded when the code runs. */
   dynamic: boolean;
 }
 
-function floorOf(path: string): string {
+function folderOf(path: string): string {
   const inside = relative(SRC, path);
   if (inside.startsWith('..')) return relative(ROOT, path).split('/')[0] ?? '';
   return inside.includes('/') ? (inside.split('/')[0] ?? '') : inside.replace(/\.ts$/, '');
@@ -66,10 +67,10 @@ const imports: Import[] = files.flatMap((file) => {
     /(?:^|\n)\s*(?:import|export)\s+(type\s+)?[^;'"]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g;
   return [...text.matchAll(pattern)].map(([, type, named, dynamic, bare]) => {
     const specifier = named ?? dynamic ?? bare ?? '';
-    const to = specifier.startsWith('.') ? floorOf(resolve(dirname(path), specifier)) : undefined;
+    const to = specifier.startsWith('.') ? folderOf(resolve(dirname(path), specifier)) : undefined;
     return {
       file,
-      from: floorOf(path),
+      from: folderOf(path),
       specifier,
       to,
       typeOnly: type !== undefined,
@@ -78,38 +79,38 @@ const imports: Import[] = files.flatMap((file) => {
   });
 });
 
-it('sees the imports', () => {
+it('the test finds the imports of src', () => {
   expect(files.length).toBeGreaterThan(40);
   expect(imports.length).toBeGreaterThan(150);
   expect(imports.filter(({ from, to }) => from === 'rpc' && to === 'gen').length).toBeGreaterThan(4);
 });
 
-it('has every floor on the drawing', () => {
-  expect(new Set(files.map((file) => floorOf(join(SRC, file))))).toEqual(new Set(Object.keys(ARROWS)));
+it('every folder of src has its allowed imports listed', () => {
+  expect(new Set(files.map((file) => folderOf(join(SRC, file))))).toEqual(new Set(Object.keys(ARROWS)));
 });
 
-it('has no arrow that is not on the drawing', () => {
-  const strange = imports
+it('no folder of src imports a folder that is not listed for it', () => {
+  const unexpected = imports
     .filter(({ from, to }) => to !== undefined && to !== from && !ARROWS[from]?.includes(to))
     .map(({ file, specifier }) => `${file} → ${specifier}`);
-  expect(strange).toEqual([]);
+  expect(unexpected).toEqual([]);
 });
 
-it('has no arrow on the drawing that nobody walks', () => {
-  const walked = new Set(imports.map(({ from, to }) => `${from} → ${to}`));
-  const drawn = Object.entries(ARROWS).flatMap(([from, targets]) => targets.map((to) => `${from} → ${to}`));
-  expect(drawn.filter((arrow) => !walked.has(arrow))).toEqual([]);
+it('every listed import between folders of src exists', () => {
+  const existing = new Set(imports.map(({ from, to }) => `${from} → ${to}`));
+  const listed = Object.entries(ARROWS).flatMap(([from, targets]) => targets.map((to) => `${from} → ${to}`));
+  expect(listed.filter((arrow) => !existing.has(arrow))).toEqual([]);
 });
 
-describe('files/, the domain', () => {
-  it('knows nothing outside itself but Node', () => {
-    const strange = imports.filter(
+describe('src/files', () => {
+  it('imports nothing but itself and Node', () => {
+    const unexpected = imports.filter(
       ({ from, to, specifier }) => from === 'files' && to !== 'files' && !specifier.startsWith('node:'),
     );
-    expect(strange).toEqual([]);
+    expect(unexpected).toEqual([]);
   });
 
-  it('touches no environment, no file and no socket', () => {
+  it('uses no environment, no file and no socket', () => {
     const allowed = new Set(['node:crypto']);
     const node = imports.filter(({ from, specifier }) => from === 'files' && specifier.startsWith('node:'));
     expect(node.filter(({ specifier }) => !allowed.has(specifier))).toEqual([]);
@@ -119,7 +120,7 @@ describe('files/, the domain', () => {
   });
 });
 
-it('observability takes types of rpc/ and nothing that runs', () => {
+it('src/observability imports only types of src/rpc', () => {
   expect(
     imports
       .filter(({ from, to }) => from === 'observability' && to === 'rpc')
@@ -127,7 +128,7 @@ it('observability takes types of rpc/ and nothing that runs', () => {
   ).toBe(true);
 });
 
-it('dev/ is only ever imported when it is needed', () => {
+it('src/dev is only imported dynamically', () => {
   const entering = imports.filter(({ from, to }) => to === 'dev' && from !== 'dev');
   expect(entering.length).toBeGreaterThan(0);
   expect(
@@ -135,7 +136,7 @@ it('dev/ is only ever imported when it is needed', () => {
   ).toEqual([]);
 });
 
-it('has no import circles, types included', () => {
+it('src has no import circles, types included', () => {
   const importsOf = new Map<string, string[]>();
   for (const { file, specifier } of imports) {
     if (!specifier.startsWith('.')) continue;
@@ -154,7 +155,7 @@ it('has no import circles, types included', () => {
   expect(circles).toEqual([]);
 });
 
-it('no folder has more than 14 files beside its subfolders', () => {
+it('no folder of src has more than 14 files beside its subfolders', () => {
   const counts = new Map<string, number>();
   for (const file of readdirSync(SRC, { recursive: true, encoding: 'utf8', withFileTypes: true })) {
     if (file.isFile()) counts.set(file.parentPath, (counts.get(file.parentPath) ?? 0) + 1);
@@ -163,8 +164,8 @@ it('no folder has more than 14 files beside its subfolders', () => {
   expect(crowded).toEqual([]);
 });
 
-it('each package has one floor that knows it', () => {
-  const strange = imports.filter(({ from, specifier, to }) => {
+it('each package is imported only by the folders that are listed for it', () => {
+  const unexpected = imports.filter(({ from, specifier, to }) => {
     const owner = Object.entries(OWNED_PACKAGES).find(([name]) =>
       name.endsWith('/')
         ? specifier.startsWith(name)
@@ -172,7 +173,7 @@ it('each package has one floor that knows it', () => {
     );
     return to === undefined && owner !== undefined && !owner[1].includes(from);
   });
-  expect(strange.map(({ file, specifier }) => `${file} → ${specifier}`)).toEqual([]);
+  expect(unexpected.map(({ file, specifier }) => `${file} → ${specifier}`)).toEqual([]);
   const known = Object.keys(OWNED_PACKAGES);
   const unknown = imports.filter(
     ({ specifier, to }) =>
@@ -185,25 +186,25 @@ it('each package has one floor that knows it', () => {
   expect(unknown.map(({ file, specifier }) => `${file} → ${specifier}`)).toEqual([]);
 });
 
-it('only main.ts knows of a process', () => {
-  const strange = files.filter(
+it('only src/main.ts uses the process', () => {
+  const unexpected = files.filter(
     (file) =>
       file !== 'main.ts' &&
       !file.startsWith('dev/') &&
       /process\.(env|argv|exit|on|stdout|stderr)\b/.test(readFileSync(join(SRC, file), 'utf8')),
   );
-  expect(strange).toEqual([]);
+  expect(unexpected).toEqual([]);
 });
 
-it('only terminal.ts writes to the output, so nothing goes there unescaped', () => {
-  const strange = files.filter(
+it('only src/cli/terminal.ts writes to the output, so all output is escaped', () => {
+  const unexpected = files.filter(
     (file) =>
       file !== 'cli/terminal.ts' &&
       /\bstd(out|err)\.write\b|\bconsole\.|\b(writeSync|writeFileSync)\(\s*[12]\b/.test(
         readFileSync(join(SRC, file), 'utf8'),
       ),
   );
-  expect(strange).toEqual([]);
+  expect(unexpected).toEqual([]);
 });
 
 it('src/README.md has the same rooms and arrows', () => {

@@ -1,4 +1,4 @@
-/** The five documents: what they show runs, what they list is what the code has, and what they name exists. */
+/** The five documents: their code runs, their lists equal the code, and the paths that they name exist. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,10 @@ import { startTestService, type TestService } from './harness/service.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
-/** The most lines that each document may have. Measured tables do not count: a run of the bench must not fail this test. */
+/**
+ * The most lines that each document may have. Measured tables do not count: a run of the bench must not fail
+ * this test.
+ */
 const LINES_MAX = {
   'README.md': 200,
   'proto/README.md': 150,
@@ -40,7 +43,7 @@ function section(path: DocumentPath, name: string): string {
   return textOf(path).split(`<!-- ${name} -->\n`)[1]?.split(`<!-- /${name} -->`)[0] ?? '';
 }
 
-/** The code blocks behind a comment `<!-- kind: about -->`. */
+/** The code blocks that follow a comment `<!-- kind: about -->`. */
 function blocks(text: string, kind: string): { about: string; code: string }[] {
   return [...text.matchAll(/<!-- ([a-z]+)(?:: (.+?))? -->\n```[a-z]*\n([\s\S]*?)```/g)]
     .filter(([, found]) => found === kind)
@@ -94,7 +97,7 @@ describe('the tables', () => {
 const quotes = documents.flatMap(({ path, text }) =>
   blocks(text, 'from').map(({ about, code }) => ({ path, about, code })),
 );
-it.each(quotes)('what $path quotes of $about is in there', async ({ about, code }) => {
+it.each(quotes)('the quote of $about in $path equals that file', async ({ about, code }) => {
   const lines = (text: string) =>
     text
       .split('\n')
@@ -104,7 +107,7 @@ it.each(quotes)('what $path quotes of $about is in there', async ({ about, code 
   expect(lines(await readFile(join(ROOT, about), 'utf8'))).toContain(lines(code));
 });
 
-/** As GitHub names the anchors of headings. */
+/** The anchors of the headings, as GitHub makes them. */
 function anchorsOf(text: string): string[] {
   return [...withoutCode(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading
@@ -134,7 +137,7 @@ describe.each(documents)('$path', ({ path, text }) => {
     for (const named of paths) await expect(stat(join(ROOT, named)), named).resolves.toBeDefined();
   });
 
-  it('is short: in lines, and in each line outside tables', () => {
+  it('stays within its number of lines and its line length', () => {
     const measured = MEASURED_TABLES.map((name) => section(path, name)).join('');
     const lines = text.trimEnd().split('\n').length - measured.split('\n').length + 1;
     expect(lines).toBeLessThanOrEqual(LINES_MAX[path]);
@@ -142,17 +145,17 @@ describe.each(documents)('$path', ({ path, text }) => {
     expect(long).toEqual([]);
   });
 
-  it('says which person or program it means, and not "-body" or "-ever"', () => {
+  it('names each person and program, without an indefinite pronoun', () => {
     expect(text).not.toMatch(/\b(?:who|some|no|every)(?:ever|body)\b/i);
   });
 });
 
-describe('the flows, pasted', () => {
+describe('the flows, pasted into a shell', () => {
   let service: TestService;
   let folder: string;
   beforeAll(async () => {
     service = await startTestService();
-    // As in a clone, but what the flows write stays out of this one.
+    // The folder looks like a clone. The flows write their files there and not into this repository.
     folder = await mkdtemp(join(tmpdir(), 'readme-'));
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   });
@@ -186,7 +189,7 @@ describe('the flows, pasted', () => {
   });
 
   it.for(calls)('proto/README.md works with $about', async ({ about, code }, context) => {
-    // grpcurl is not of npm; .ci/run has it.
+    // grpcurl is not an npm package; .ci/run installs it.
     if (about === 'grpcurl' && !process.env.CI)
       await promisify(execFile)('grpcurl', ['-version']).catch(() => context.skip('no grpcurl on the PATH'));
     const printed = await paste(code, ...flows.map((flow) => flow.code));

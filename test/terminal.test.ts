@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { escapeControls } from '../src/cli/terminal.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from './harness/captured-terminal.ts';
 
-/** Any UTF-16 units, so lone surrogates too, with many of those that matter. */
+/**
+ * Any UTF-16 units, including lone surrogates, with a high share of the characters that terminals interpret.
+ */
 const text = fc.string({
   unit: fc.oneof(
     fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
@@ -13,8 +15,8 @@ const text = fc.string({
   ),
 });
 
-describe('a line that is printed', () => {
-  it('stays one line without anything that a terminal obeys or hides', () => {
+describe('a printed line', () => {
+  it('stays one line and contains nothing that a terminal interprets or hides', () => {
     fc.assert(
       fc.property(fc.array(text), (lines) => {
         const terminal = captureTerminal();
@@ -28,7 +30,7 @@ describe('a line that is printed', () => {
     );
   });
 
-  it('of JSON still means the same', () => {
+  it('of JSON keeps its meaning', () => {
     fc.assert(
       fc.property(fc.dictionary(text, text), (value) => {
         const terminal = captureTerminal();
@@ -56,16 +58,16 @@ describe('a line that is printed', () => {
     ['a byte order mark', '\ufeff', '\\ufeff'],
     ['a tag beyond the first plane', '\u{e0041}', '\\udb40\\udc41'],
     ['a lone surrogate', '\ud800a', '\\ud800a'],
-  ])('shows %s', (_, raw, shown) => {
+  ])('shows %s as an escape', (_, raw, shown) => {
     expect(escapeControls(raw)).toBe(shown);
   });
 
-  it.each(['Grüße.txt', '日本語', 'שלום', '👍🏽', 'a\\b "c"', '…█░'])('leaves %s as it is', (name) => {
+  it.each(['Grüße.txt', '日本語', 'שלום', '👍🏽', 'a\\b "c"', '…█░'])('shows %s unchanged', (name) => {
     expect(escapeControls(name)).toBe(name);
   });
 });
 
-it('progress moves the cursor by its own sequences only, and never beyond the screen', () => {
+it('the progress line moves the cursor only by its own sequences and fits the screen', () => {
   const terminal = captureTerminal(true);
   terminal.progress(hostileText('done'));
   const [before, line = ''] = terminal.stderr.split('\r\x1b[K');

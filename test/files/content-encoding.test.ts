@@ -10,7 +10,9 @@ it.each([
   ' identity , identity',
   'aws-chunked',
   'aws-chunked,identity',
-])('%j leaves the bytes as they are', (contentEncoding) => expect(changesBytes(contentEncoding)).toBe(false));
+])('Content-Encoding %j does not change the bytes', (contentEncoding) =>
+  expect(changesBytes(contentEncoding)).toBe(false),
+);
 
 it.each([
   'gzip',
@@ -22,6 +24,6 @@ it.each([
   'identity,gzip',
   'gzip;q=0',
   '"identity"',
-])('%j makes clients deliver other bytes, or may', (contentEncoding) =>
+])('Content-Encoding %j may make clients deliver other bytes', (contentEncoding) =>
   expect(changesBytes(contentEncoding)).toBe(true),
 );

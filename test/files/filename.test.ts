@@ -12,8 +12,8 @@ function* allCharacters(): Generator<string> {
   }
 }
 
-describe('the bound on units before normalisation', () => {
-  it('refuses no spelling of a name that is short enough when it is composed', () => {
+describe('the bound of a filename in UTF-16 units', () => {
+  it('refuses no spelling of a name that has at most 255 bytes in NFC', () => {
     const longest = { units: 0, bytes: 1, character: '' };
     for (const character of allCharacters()) {
       const bytes = Buffer.byteLength(character.normalize('NFC'));
@@ -24,7 +24,7 @@ describe('the bound on units before normalisation', () => {
     expect(FILENAME_MAX_UNITS).toBe(Math.floor((FILENAME_MAX_BYTES * longest.units) / longest.bytes));
   });
 
-  it('takes the longest spelling of 255 bytes', () => {
+  it('accepts the longest spelling of a name of 255 bytes', () => {
     const composed = `${'\u01d5'.repeat(127)}x`;
     expect(composed.normalize('NFD')).toHaveLength(FILENAME_MAX_UNITS);
     expect(parseFilename(composed.normalize('NFD'))).toBe(composed);

@@ -7,7 +7,7 @@ import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts'
 
 const LAST = new Date('9999-12-31T23:59:59.999Z');
 
-// As rpc/identity.ts lets them through: visible ASCII.
+// Visible ASCII, as src/rpc/identity.ts accepts user ids.
 const userId = fc.string({
   unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
   minLength: 1,
@@ -21,7 +21,7 @@ const position = fc.record({
   s3Key: fc.tuple(userId, filename).map(([user, name]) => s3Key(user, name)),
 });
 
-it('gives back its position', () => {
+it('a page token decodes to its position', () => {
   fc.assert(
     fc.property(lastModified, filename, scope, (time, name, whose) => {
       const where = { lastModified: time, s3Key: s3Key(whose.userId, name) };
@@ -30,7 +30,7 @@ it('gives back its position', () => {
   );
 });
 
-it('goes with one user and one prefix', () => {
+it('a page token is valid only for its user and prefix', () => {
   fc.assert(
     fc.property(position, scope, scope, (where, whose, other) => {
       fc.pre(JSON.stringify(whose) !== JSON.stringify(other));
@@ -39,13 +39,13 @@ it('goes with one user and one prefix', () => {
   );
 });
 
-it('keeps user and prefix apart', () => {
+it('a page token separates user and prefix', () => {
   const where = { lastModified: new Date(0), s3Key: 'ab_k' };
   const token = pageToken(where, { userId: 'a', filenamePrefix: 'bc' });
   expect(() => parsePageToken(token, { userId: 'ab', filenamePrefix: 'c' })).toThrow();
 });
 
-it('refuses any text that it did not make', () => {
+it('a text that is not a page token is refused', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 200 }), scope, (text, whose) => {
       expect(() => parsePageToken(text, whose)).toThrow(/page_token must be/);
@@ -54,7 +54,7 @@ it('refuses any text that it did not make', () => {
   );
 });
 
-it('has room for the longest key', () => {
+it('a page token can hold the longest key', () => {
   const whose = { userId: 'u'.repeat(128), filenamePrefix: '' };
   const key = s3Key(whose.userId, 'x'.repeat(1_000));
   expect(key).toHaveLength(S3_KEY_MAX_BYTES);
@@ -62,10 +62,10 @@ it('has room for the longest key', () => {
   expect(parsePageToken(pageToken(where, whose), whose)).toEqual(where);
 });
 
-describe('a forged token, with a right check', () => {
+describe('a forged page token with a valid checksum', () => {
   const whose = { userId: 'ada', filenamePrefix: '' };
 
-  it('gives a time that Date holds and a key of its user, or is refused', () => {
+  it('decodes to a time that Date can hold and a key of its user, or is refused', () => {
     fc.assert(
       fc.property(forgedContent(whose.userId), (content) => {
         let parsed: ReturnType<typeof parsePageToken>;
@@ -90,18 +90,18 @@ describe('a forged token, with a right check', () => {
   it.each<[string, { time?: bigint; key?: string | Uint8Array }]>([
     ['a time before 1970', { time: -1n }],
     ['a time after the year 9999', { time: BigInt(LAST.getTime()) + 1n }],
-    ['a time that Date does not hold', { time: 2n ** 63n - 1n }],
+    ['a time that Date cannot hold', { time: 2n ** 63n - 1n }],
     ['a key with NUL', { key: 'ada_a\0b' }],
     ['a key that is not UTF-8', { key: Buffer.from([...Buffer.from('ada_a'), 0xff]) }],
     ['a key above the limit', { key: `ada_${'x'.repeat(S3_KEY_MAX_BYTES)}` }],
     ['a key of another user', { key: 'bob_a.txt' }],
-    ['a key of nobody', { key: 'a.txt' }],
+    ['a key without a user', { key: 'a.txt' }],
   ])('is refused with %s', (_, { time = 0n, key = 'ada_a.txt' }) => {
     const token = forgedPageToken({ time, key: Buffer.from(key) }, whose.userId);
     expect(() => parsePageToken(token, whose)).toThrow(/page_token must be/);
   });
 
-  it('is taken with a content that the service could have given', () => {
+  it('is accepted if its content could come from the service', () => {
     const token = forgedPageToken({ time: 7n, key: Buffer.from('ada_a.txt') }, whose.userId);
     expect(parsePageToken(token, whose)).toEqual({ lastModified: new Date(7), s3Key: 'ada_a.txt' });
   });

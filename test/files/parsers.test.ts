@@ -13,10 +13,13 @@ import { createCaller } from '../../src/rpc/caller.ts';
 import { createIdentify } from '../../src/rpc/identity.ts';
 import { worstTexts } from '../harness/worst-texts.ts';
 
-/** Ten times what any of them takes. A parser without a bound takes minutes for the longest text. */
+/** Ten times the longest time of any parser. A parser without a bound takes minutes for the longest text. */
 const PARSE_MAX_MS = 5;
 
-/** The last is the largest message. The first makes a parser that is quadratic fail in seconds instead of minutes. */
+/**
+ * The last length is the largest message. With the first length a quadratic parser fails in seconds instead
+ * of minutes.
+ */
 const LENGTHS = [64 * 1024, 1024 * 1024];
 
 const PLAN = { size: 10_000, partSize: 1, count: 10_000 };
@@ -32,7 +35,10 @@ const eachSize = (parse: (size: bigint) => unknown) => (length: number) =>
     return [digits, () => parse(size)];
   });
 
-/** Every parser of a request's field: the field, and the worst inputs of a length. A new parser is one line. */
+/**
+ * Every parser of a request field: the field, and its worst inputs of a given length. A new parser needs one
+ * entry.
+ */
 const PARSERS: Record<string, { field: string; inputs: (length: number) => Input[] }> = {
   parseFilename: { field: 'filename', inputs: eachText(parseFilename) },
   parseFilenamePrefix: { field: 'filename_prefix', inputs: eachText(parseFilenamePrefix) },
@@ -51,21 +57,21 @@ const PARSERS: Record<string, { field: string; inputs: (length: number) => Input
   checkPartMd5s: {
     field: 'part_md5s',
     inputs: (length) => [
-      // Two bytes of a message are an empty one.
-      ['empty ones', () => checkPartMd5s(emptyMd5s(length / 2), PLAN)],
-      ['a long one', () => checkPartMd5s([...emptyMd5s(9_999), new Uint8Array(length)], PLAN)],
+      // An empty MD5 takes two bytes of a message.
+      ['empty MD5s', () => checkPartMd5s(emptyMd5s(length / 2), PLAN)],
+      ['one long MD5', () => checkPartMd5s([...emptyMd5s(9_999), new Uint8Array(length)], PLAN)],
     ],
   },
   checkPartNumbers: {
     field: 'part_numbers',
     inputs: (length) => [
-      ['ones', () => checkPartNumbers(onesOf(length), PLAN)],
-      ['a thousand, the last twice', () => checkPartNumbers([...numbersTo(999), 999], PLAN)],
+      ['only part 1', () => checkPartNumbers(onesOf(length), PLAN)],
+      ['a thousand numbers, the last twice', () => checkPartNumbers([...numbersTo(999), 999], PLAN)],
     ],
   },
 };
 
-/** These read what S3 and Postgres say. */
+/** Parsers of data that comes from S3 and Postgres. */
 const NOT_OF_REQUESTS = ['parseFingerprint'];
 
 const md5s = new Map<number, Uint8Array[]>();
@@ -75,7 +81,7 @@ function emptyMd5s(count: number): Uint8Array[] {
   return made;
 }
 const manyOnes = new Map<number, number[]>();
-/** Made once: a million numbers take longer to make than to refuse. */
+/** Cached, because a million numbers take longer to create than to refuse. */
 function onesOf(count: number): number[] {
   const made = manyOnes.get(count) ?? new Array(count).fill(1);
   manyOnes.set(count, made);
@@ -101,7 +107,7 @@ function measured(parse: () => unknown): { error: unknown; ms: number } {
 }
 
 describe.each(Object.entries(PARSERS))('%s', (_, { field, inputs }) => {
-  it('refuses 1 MiB of the worst texts at once', () => {
+  it('refuses 1 MiB of the worst inputs within 5 ms', () => {
     for (const [name, parse] of LENGTHS.flatMap(inputs)) {
       const { error, ms } = measured(parse);
       expect(error, name).toBeInstanceOf(FileError);
@@ -126,12 +132,12 @@ describe('the table of parsers', () => {
       .filter((name) => /^(parse|check)[A-Z]/.test(name));
   });
 
-  it('has every exported parse* and check* function of src/files', () => {
+  it('lists every exported parse* and check* function of src/files', () => {
     expect([...Object.keys(PARSERS), ...NOT_OF_REQUESTS].sort()).toEqual(exported.sort());
   });
 });
 
-it('a user id of any length is refused at once', () => {
+it('a user id of 1 MiB is refused within 5 ms', () => {
   const identify = createIdentify({ userIdHeader: 'x-user-id', proof: { kind: 'none' } });
   for (const [name, text] of LENGTHS.flatMap(worstTexts)) {
     const caller = createCaller({ host: 'localhost', 'x-user-id': text }, undefined);

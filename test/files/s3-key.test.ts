@@ -26,7 +26,7 @@ const filename = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).fi
 });
 const userPart = (key: string) => key.slice(0, key.indexOf('_'));
 
-describe('a key', () => {
+describe('an S3 key', () => {
   it.each([
     ['651eb6e11d156e0d7a42c59d', 'document.pdf', '651eb6e11d156e0d7a42c59d_document.pdf'],
     ['a_b', 'c.txt', 'a.5Fb_c.txt'],
@@ -44,12 +44,12 @@ describe('a key', () => {
     expect(s3Key(user, name)).toBe(key);
   });
 
-  it('has its suffix before the extension', () => {
+  it('contains its suffix before the extension', () => {
     expect(s3Key('u', 'document.pdf', 'abcd1234')).toBe('u_document-abcd1234.pdf');
     expect(s3Key('u', 'README', 'abcd1234')).toBe('u_README-abcd1234');
   });
 
-  it('is safe, never empty and at most 512 bytes, whatever the user and the name', () => {
+  it('has only safe characters and at most 512 bytes for any user and name', () => {
     fc.assert(
       fc.property(userId, filename, fc.boolean(), (user, name, suffixed) => {
         const key = s3Key(user, name, suffixed ? randomSuffix() : '');
@@ -61,7 +61,7 @@ describe('a key', () => {
     );
   });
 
-  it('is of one user alone', () => {
+  it('has different user parts for different users', () => {
     fc.assert(
       fc.property(userId, userId, filename, filename, (a, b, nameA, nameB) => {
         const same = userPart(s3Key(a, nameA)) === userPart(s3Key(b, nameB));
@@ -71,7 +71,7 @@ describe('a key', () => {
     );
   });
 
-  it('tells its user back, so no two users can share one', () => {
+  it('contains its user, so two users never share a key', () => {
     fc.assert(
       fc.property(userId, filename, (user, name) => {
         expect(ownerOfKey(s3Key(user, name))).toBe(user);
@@ -81,15 +81,15 @@ describe('a key', () => {
   });
 
   it.each(['', 'no-user', '_x', 'a b_x', 'u_', 'ü_x', '.61_x', '.5f_x', '.5_x', 'folder/u_x', 'u_a b'])(
-    'is not %j',
+    '%j has no owner',
     (key) => {
       expect(ownerOfKey(key)).toBeUndefined();
     },
   );
 });
 
-describe('a suffix', () => {
-  it('is eight characters that nobody misreads, and new each time', () => {
+describe('a key suffix', () => {
+  it('has eight unambiguous characters and differs each time', () => {
     const suffixes = Array.from({ length: 1_000 }, randomSuffix);
     for (const suffix of suffixes) expect(suffix).toMatch(/^[0-9abcdefghjkmnpqrstvwxyz]{8}$/);
     expect(new Set(suffixes).size).toBe(1_000);
@@ -101,7 +101,7 @@ describe('a key in a request', () => {
     expect(() => parseS3Key(text)).toThrow(/s3_key must be 1 to 512 bytes/);
   });
 
-  it('that could be one is let through', () => {
+  it('of 512 bytes is accepted, whatever its form', () => {
     expect(parseS3Key('x'.repeat(512))).toHaveLength(512);
   });
 });
