@@ -105,8 +105,8 @@ export class PartsClient {
       this.#claim(missing.length === 0, `${this.#key} is complete, without ${missing}`);
       this.#load.completes++;
       this.#is = 'there';
-    } catch (fault) {
-      if (!(fault instanceof ConnectError) || fault.code !== Code.FailedPrecondition) throw fault;
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== Code.FailedPrecondition) throw error;
       this.#claim(missing.length > 0, `${this.#key} is incomplete, and all of it was acknowledged`);
     }
   }

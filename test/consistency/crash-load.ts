@@ -81,10 +81,10 @@ async function hears(load: Load, user: string, call: () => Promise<void>): Promi
   try {
     await call();
     return true;
-  } catch (fault) {
-    if (!(fault instanceof ConnectError)) throw fault;
-    const { code } = fault;
-    load.claim(!REFUSALS.has(code), user, `refused with ${Code[code]}: ${fault.rawMessage}`);
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const { code } = error;
+    load.claim(!REFUSALS.has(code), user, `refused with ${Code[code]}: ${error.rawMessage}`);
     return false;
   }
 }

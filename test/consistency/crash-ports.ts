@@ -132,7 +132,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const told: string[] = [];
   const observer = {
     contentMismatch: ({ s3Key }: { s3Key: string }) => void told.push(`content mismatch: ${s3Key}`),
-    storageFailed: (step: string, fault: unknown) => void told.push(`${step}: ${String(fault)}`),
+    storageFailed: (step: string, error: unknown) => void told.push(`${step}: ${String(error)}`),
   };
   const ports = { store, objects, multipart, presigner, observer };
   const create = createPresignedUpload(ports);
@@ -196,9 +196,9 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     async perform(userId, ask) {
       try {
         return await answer(userId, ask);
-      } catch (fault) {
-        if (fault instanceof FileError) return { heard: fault.reason };
-        throw fault;
+      } catch (error) {
+        if (error instanceof FileError) return { heard: error.reason };
+        throw error;
       }
     },
     observer: told,

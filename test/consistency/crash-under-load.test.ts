@@ -216,8 +216,8 @@ class LoadClient {
     try {
       await files.deleteFile({ s3Key: known.key });
       this.#load.deletes++;
-    } catch (fault) {
-      if (!(fault instanceof ConnectError) || fault.code !== Code.NotFound) throw fault;
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== Code.NotFound) throw error;
       this.#claim(before !== 'there', `delete ${known.key}: not found, and it was acknowledged`);
     }
     known.is = 'absent';

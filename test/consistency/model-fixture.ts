@@ -57,14 +57,14 @@ export async function openWorld(rules: Rules) {
   ]);
   const { bucket } = server;
   const pool = new pg.Pool({ connectionString: database.url, max: 8 });
-  // Ended, its connections may still be open when the database is dropped.
+  // After end() the connections may still be open when the database is dropped.
   pool.on('error', () => undefined);
   await migrate(pool);
 
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
   const store = createFileStore(createRunner(pool, observe), rules);
   const client = createClient(server);
-  const faults: unknown[] = [];
+  const errors: unknown[] = [];
   const ports = {
     store,
     objects: createObjectStore(client, server, createSend(observe)),
@@ -76,7 +76,7 @@ export async function openWorld(rules: Rules) {
     observer: {
       contentMismatch: () => undefined,
       // Nothing fails here, so nothing may say that it did.
-      storageFailed: (step: string, fault: unknown) => void faults.push(new Error(step, { cause: fault })),
+      storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
   };
   /** The model's time stands still during a call; for one that does not end, its deadline has to come all the same. */
@@ -130,7 +130,7 @@ export async function openWorld(rules: Rules) {
         intervalSeconds: 1,
         onSwept: () => undefined,
         onOverdue: () => undefined,
-        onError: (fault) => void faults.push(fault),
+        onError: (error) => void errors.push(error),
       });
       await sweeper.sweep();
       return swept;
@@ -142,7 +142,7 @@ export async function openWorld(rules: Rules) {
     },
 
     /** What went wrong where no caller was told. Must be nothing. */
-    faults,
+    errors,
 
     now: () => Date.now(),
 
@@ -169,8 +169,8 @@ export async function openWorld(rules: Rules) {
           headers: { 'content-length': Buffer.byteLength(bytes), ...headers, expect: '100-continue' },
         });
         let answered: (status: number) => void = resolve;
-        let failed: (fault: unknown) => void = reject;
-        put.on('error', (fault) => failed(fault));
+        let failed: (error: unknown) => void = reject;
+        put.on('error', (error) => failed(error));
         put.on('response', (response) => {
           response.resume();
           response.on('end', () => answered(response.statusCode ?? 0));
@@ -240,7 +240,7 @@ export async function openWorld(rules: Rules) {
 
     /** An empty table: what a run before has left is none of the next one's business. */
     async reset(): Promise<void> {
-      faults.length = 0;
+      errors.length = 0;
       aheadMs = 0;
       setClock();
       await pool.query('delete from files');

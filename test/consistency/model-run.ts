@@ -644,11 +644,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       if (told === undefined) continue;
       counts.steps++;
       trace.push(told);
-      equal('nothing failed behind the caller', world.faults, []);
+      equal('nothing failed behind the caller', world.errors, []);
     }
     trace.push('the end:');
     await end();
-    equal('nothing failed behind the caller', world.faults, []);
+    equal('nothing failed behind the caller', world.errors, []);
   } catch (error) {
     for (const { upload } of underWay) upload.abort();
     const lines = trace.map((line) => `  ${line.replaceAll(id, 'u')}`).join('\n');

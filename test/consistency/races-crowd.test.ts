@@ -19,25 +19,25 @@ afterAll(() => world.close());
 
 const counts = { actions: 0, uploads: 0, deletes: 0, existing: 0, lists: 0, sweeps: 0, kept: 0 };
 
-it('32 clients on ten names, of three users, with three instances and their sweepers: table and bucket agree', {
+it('table and bucket agree after 32 clients of three users share ten names on three instances with sweepers', {
   timeout: 600_000,
 }, async () => {
   for (let round = 0; round < ROUNDS; round++) await crowd();
-  const told = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
-  process.stdout.write(`races of ${CLIENTS} clients: ${told.join(', ')}\n`);
+  const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
+  process.stdout.write(`races of ${CLIENTS} clients: ${summary.join(', ')}\n`);
 });
 
 async function patiently(action: () => Promise<void>): Promise<void> {
   for (;;) {
     try {
       return await action();
-    } catch (fault) {
-      if (!(fault instanceof FileError) || fault.reason !== 'STORAGE_UNAVAILABLE') throw fault;
+    } catch (error) {
+      if (!(error instanceof FileError) || error.reason !== 'STORAGE_UNAVAILABLE') throw error;
     }
   }
 }
 
-/** What happened to one key, as its clients know it. */
+/** The history of one key, as its clients know it. */
 interface History {
   user: string;
   content: string;
@@ -48,7 +48,7 @@ interface History {
 }
 
 async function crowd(): Promise<void> {
-  // The second would meet the first, were users put into keys as they are.
+  // Without encoding, a key of the second user could equal a key of the first.
   const id = newUser();
   const users = [id, `${id}_name`, `${id}-2`];
   const keys = new Map<string, History>();
@@ -66,7 +66,7 @@ async function crowd(): Promise<void> {
       const instance = world.instance(Math.floor(Math.random() * world.instances.length));
       const dice = Math.random();
       counts.actions++;
-      // On a busy machine S3 may be out for a moment; as a client does, ask again.
+      // S3 may not answer for a moment on a busy machine. Repeat the call, as a client does.
       if (dice < 0.45) await patiently(() => createAndUpload(instance, user));
       else if (dice < 0.65) await removeOne(instance, user);
       else if (dice < 0.85) await list(instance, user);
@@ -89,7 +89,7 @@ async function crowd(): Promise<void> {
       counts.existing++;
       return;
     }
-    // Some never upload.
+    // Some clients never upload.
     if (Math.random() < 0.15) return;
     expect(await upload(answer, content)).toBe(200);
     history.landed = true;
@@ -132,7 +132,7 @@ async function crowd(): Promise<void> {
     counts.lists++;
   }
 
-  /** At a key of anybody. */
+  /** Reads a random key of any user. */
   async function peek(instance: (typeof world.instances)[number], user: string) {
     if (keys.size === 0) return;
     const [key, { user: owner, content, deleted }] = any([...keys]);
@@ -145,7 +145,7 @@ async function crowd(): Promise<void> {
     expect(gone || bytes === content, `${key} holds other bytes`).toBe(true);
   }
 
-  /** Every row is always due: each step of the sweeper meets each step of the clients. */
+  /** All rows are due all the time, so every step of the sweeper meets every step of the clients. */
   async function sweepers(): Promise<void> {
     const untilOver = async (run: () => Promise<unknown>) => {
       while (!over) {
@@ -171,7 +171,7 @@ async function crowd(): Promise<void> {
   await sweeping;
 
   await world.settle();
-  expect(world.faults).toEqual([]);
+  expect(world.errors).toEqual([]);
   const rows = await world.rows();
   const ours = new Set(rows.map(({ s3_key }) => s3_key));
   const objects = await world.keys(id);

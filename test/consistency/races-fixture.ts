@@ -1,4 +1,6 @@
-/** Several instances of the service at once, each with its own pool and its own client, on one Postgres and one bucket. */
+/**
+ * Several instances of the service on one Postgres and one bucket, each with its own pool and its own client.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand, NoSuchKey, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import pg from 'pg';
@@ -52,16 +54,16 @@ export type Instance = ReturnType<typeof openInstance>;
 export type RacesWorld = Awaited<ReturnType<typeof openRacesWorld>>;
 
 export interface Sweep {
-  /** As they were claimed. */
+  /** In the order in which they were leased. */
   claimed: string[];
   outcomes: Map<string, Swept>;
 }
 
 export const keyOf = (due: DueFile) => (due.state === 'deleted' ? due.ref.s3Key : due.file.s3Key);
 
-function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faults: unknown[]) {
+function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, errors: unknown[]) {
   const pool = new pg.Pool({ connectionString: url, max: INSTANCE_CONNECTIONS });
-  // Ended, its connections may still be open when the database is dropped.
+  // After end() the connections may still be open when the database is dropped.
   pool.on('error', () => undefined);
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
   const store = createFileStore(createRunner(pool, observe), limits);
@@ -76,8 +78,8 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
       downloadSeconds: 300,
     }),
     observer: {
-      contentMismatch: (ref: unknown) => void faults.push(ref),
-      storageFailed: (step: string, fault: unknown) => void faults.push(new Error(step, { cause: fault })),
+      contentMismatch: (ref: unknown) => void errors.push(ref),
+      storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
   };
   const deadline = () => Date.now() + CALL_TIMEOUT_MS;
@@ -111,7 +113,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
     get: (user: string, key: string) => get(user, key, deadline()),
     download: (user: string, key: string) => download(user, key, deadline()),
     delete: (user: string, key: string) => remove(user, key, deadline()),
-    /** One round of this instance's sweeper. */
+    /** Runs one round of this instance's sweeper. */
     async sweep(): Promise<Sweep> {
       const done: Sweep = { claimed: [], outcomes: new Map() };
       await createSweeper({
@@ -131,7 +133,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, faul
         intervalSeconds: 1,
         onSwept: () => undefined,
         onOverdue: () => undefined,
-        onError: (fault) => void faults.push(fault),
+        onError: (error) => void errors.push(error),
       }).sweep();
       return done;
     },
@@ -148,26 +150,26 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
     openTestBucket({ minPartBytes: PART_BYTES }),
   ]);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
-  // Ended, its connections may still be open when the database is dropped.
+  // After end() the connections may still be open when the database is dropped.
   pool.on('error', () => undefined);
   await migrate(pool);
   const owner = createClient({ ...bucket, forcePathStyle: true });
-  /** What failed where no caller was told; nothing may. */
-  const faults: unknown[] = [];
+  /** Errors that were reported to no caller. There must be none. */
+  const errors: unknown[] = [];
   const opened = Array.from({ length: instances }, () =>
-    openInstance(database.url, bucket, { ...LIMITS, ...limits }, faults),
+    openInstance(database.url, bucket, { ...LIMITS, ...limits }, errors),
   );
   return {
     pool,
-    faults,
-    /** Round about. */
+    errors,
+    /** The instances in rotation. */
     instance(index: number): Instance {
       const instance = opened[index % opened.length];
       if (instance === undefined) throw new Error('no instances');
       return instance;
     },
     instances: opened,
-    /** Postgres's clock is the only one that rows have: they all grow older. */
+    /** Ages all rows. Rows know no clock but Postgres's. */
     async later(seconds: number): Promise<void> {
       await pool.query(
         `update files set create_time = create_time - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s',
@@ -175,7 +177,7 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
         [seconds],
       );
     },
-    /** Long after all URLs are dead: what the sweeper leaves is for good. */
+    /** Sweeps long after all URLs have expired: objects that are left then stay for ever. */
     async settle(): Promise<void> {
       for (let round = 0; round < 4; round++) {
         await this.later(9 * 86_400);
@@ -190,13 +192,13 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
       );
       return rows;
     },
-    /** Uploads in parts under way, of anybody. */
+    /** Unfinished multipart uploads of all users. */
     uploads: () => bucket.uploads(),
-    /** Behind the service's back. */
+    /** Aborts all uploads without the service. */
     async abortAll(): Promise<void> {
       await Promise.all((await bucket.uploads()).map((upload) => bucket.abort(upload)));
     },
-    /** What is truly in the bucket, read past the service. */
+    /** The keys in the bucket, read without the service. */
     async keys(prefix: string): Promise<string[]> {
       const keys: string[] = [];
       const pages = paginateListObjectsV2({ client: owner }, { Bucket: bucket.bucket, Prefix: prefix });
@@ -223,11 +225,11 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
 }
 
 export async function upload(answer: UploadAnswer, content: string): Promise<number> {
-  if (answer.type !== 'new') throw new Error(`${answer.s3Key} is there already`);
+  if (answer.type !== 'new') throw new Error(`${answer.s3Key} already exists`);
   return (await putTo(answer.upload.url, answer.upload.requiredHeaders, content)).status;
 }
 
-/** The answer, or why it was refused. */
+/** Returns the answer, or the reason of the refusal. */
 export async function answered<Answer>(call: Promise<Answer>): Promise<Answer | Reason> {
   try {
     return await call;
@@ -237,7 +239,7 @@ export async function answered<Answer>(call: Promise<Answer>): Promise<Answer | 
   }
 }
 
-/** Up to so many milliseconds, so that each repetition meets in another order. */
+/** Waits up to so many milliseconds, so that each repetition meets in another order. */
 export const jitter = (maxMs: number) => sleep(Math.random() * maxMs);
 
 export const times = <Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> =>

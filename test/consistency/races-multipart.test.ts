@@ -13,7 +13,7 @@ import {
   times,
 } from './races-fixture.ts';
 
-/** Repetitions: each meets in another order. */
+/** Repetitions, because each one meets in another order. */
 const rounds = (short: number) => (LONG ? short * 5 : short);
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
@@ -23,12 +23,12 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await world.pool.query('delete from files');
-  expect(world.faults.splice(0)).toEqual([]);
+  expect(world.errors.splice(0)).toEqual([]);
 });
 afterAll(async () => {
   await world.close();
-  const told = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
-  process.stdout.write(`races in parts: ${told.join(', ')}\n`);
+  const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
+  process.stdout.write(`multipart races: ${summary.join(', ')}\n`);
 });
 
 const counts = {
@@ -48,7 +48,7 @@ const film = (what: string): string[] =>
       .slice(0, n === '3' ? 3 : PART_BYTES),
   );
 
-/** @returns S3's answers */
+/** @returns the status of each PUT */
 async function putParts(instance: Instance, user: string, key: string, parts: string[], numbers: number[]) {
   const { urls } = await instance.presignParts(user, key, numbers);
   return Promise.all(
@@ -61,7 +61,7 @@ async function putParts(instance: Instance, user: string, key: string, parts: st
 
 const ALL = [1, 2, 3];
 
-/** In the end a READY file has its bytes, nothing else is in the bucket, and nobody has left a part. */
+/** Checks the end: a READY file has its bytes, the bucket holds nothing else, and no part is left. */
 async function nothingElseIsLeft(user: string, whole: string | undefined, key?: string): Promise<void> {
   await world.settle();
   const keys = await world.keys(user);
@@ -73,12 +73,12 @@ async function nothingElseIsLeft(user: string, whole: string | undefined, key?: 
 
 describe('twenty begins of one content at once', () => {
   it.each([
-    ['of a new one', 3],
-    ['of one that S3 has lost', 5],
-  ])('%s, are one upload: whatever part any of them sends counts', async (which, short) => {
+    ['of a new upload', 3],
+    ['of an upload that S3 has lost', 5],
+  ])('%s share one upload, and every part that a caller sends counts', async (which, short) => {
     for (let round = 0; round < rounds(short); round++) {
       const [user, parts] = [newUser(), film(`begun ${round}`)];
-      if (which === 'of one that S3 has lost') {
+      if (which === 'of an upload that S3 has lost') {
         await world.instance(0).begin(user, 'a.mp4', parts);
         await world.abortAll();
       }
@@ -87,12 +87,12 @@ describe('twenty begins of one content at once', () => {
         await jitter(10);
         const instance = world.instance(i);
         const answer = await instance.begin(user, 'a.mp4', parts);
-        if (answer.type !== 'new') throw new Error('nobody has completed it');
-        // At once: whoever is given an upload may use it.
+        if (answer.type !== 'new') throw new Error('the upload is already complete');
+        // A caller may use the upload as soon as it has the answer.
         const number = 1 + (i % 3);
         expect(
           await putParts(instance, user, answer.s3Key, parts, [number]),
-          'an upload that is none',
+          'the upload does not exist',
         ).toEqual([200]);
         landed.add(number);
         return answer.s3Key;
@@ -112,7 +112,7 @@ describe('twenty begins of one content at once', () => {
   });
 });
 
-/** With all its parts. */
+/** An upload with all its parts. */
 async function uploaded(what: string) {
   const [user, parts] = [newUser(), film(what)];
   const { s3Key: key } = await world.instance(0).begin(user, 'a.mp4', parts);
@@ -120,7 +120,7 @@ async function uploaded(what: string) {
   return { user, parts, key, whole: parts.join('') };
 }
 
-/** Until it is heard; S3 may be at it, and say so to whoever comes second. */
+/** Repeats the call until it is answered: S3 may still assemble the object and tell the second caller so. */
 async function complete(instance: Instance, user: string, key: string) {
   for (;;) {
     const outcome = await answered(instance.complete(user, key));
@@ -130,7 +130,7 @@ async function complete(instance: Instance, user: string, key: string) {
 }
 
 describe('completes of one upload at once', () => {
-  it('are one file, of which each hears', async () => {
+  it('make one file, and each call returns it', async () => {
     for (let round = 0; round < rounds(8); round++) {
       const { user, key, whole } = await uploaded(`completed ${round}`);
       const outcomes = await times(6, async (i) => {
@@ -145,13 +145,13 @@ describe('completes of one upload at once', () => {
 });
 
 describe('completes against a delete', () => {
-  it('end with the delete', async () => {
+  it('leave the file deleted', async () => {
     for (let round = 0; round < rounds(12); round++) {
       const { user, key } = await uploaded(`completed and deleted ${round}`);
       await Promise.all([
         times(2, async (i) => {
           await jitter(15);
-          // Before it, after it, or of parts that were removed at this moment.
+          // The complete was ordered before the delete, after it, or its parts were removed at this moment.
           const outcome = await complete(world.instance(i), user, key);
           if (typeof outcome === 'string') expect(['FILE_NOT_FOUND', 'UPLOAD_INCOMPLETE']).toContain(outcome);
         }),
@@ -168,7 +168,7 @@ describe('completes against a delete', () => {
 });
 
 describe('begins against a delete', () => {
-  it('are before it, or of another key, whose parts it takes not', async () => {
+  it('are ordered before it, or get another key whose parts the delete does not remove', async () => {
     for (let round = 0; round < rounds(10); round++) {
       const [user, parts] = [newUser(), film(`begun and deleted ${round}`)];
       const { s3Key: old } = await world.instance(0).begin(user, 'a.mp4', parts);
@@ -202,11 +202,13 @@ describe('begins against a delete', () => {
   });
 });
 
-/** Nobody has asked for a week and a day: the next sweep gives it up, unless somebody comes first. */
+/**
+ * No call has renewed the upload for a week and a day: the next sweep expires it, unless a call comes first.
+ */
 const OUTLIVED_SECONDS = 8 * 86_400 + 60;
 
-describe('a sweeper that gives an upload up', () => {
-  it('takes no part from who resumes it at this moment', async () => {
+describe('a sweeper that expires an upload', () => {
+  it('removes no part of an upload that is resumed at this moment', async () => {
     for (let round = 0; round < rounds(5); round++) {
       const resuming = await times(6, async (i) => {
         const [user, parts] = [newUser(), film(`resumed ${round}`)];
@@ -219,8 +221,8 @@ describe('a sweeper that gives an upload up', () => {
         await jitter(25);
         const instance = world.instance(i);
         const answer = await instance.begin(user, 'a.mp4', parts);
-        if (answer.type !== 'new') throw new Error('nobody has completed it');
-        // Those that it names, and no others: the rest is there, or all of it is to be sent.
+        if (answer.type !== 'new') throw new Error('the upload is already complete');
+        // S3 holds exactly the other parts: only part 3 is missing, or all parts must be sent.
         expect(['3', '1,2,3']).toContain(answer.missingPartNumbers.join());
         await jitter(10);
         const statuses = await putParts(instance, user, answer.s3Key, parts, answer.missingPartNumbers);
@@ -240,7 +242,7 @@ describe('a sweeper that gives an upload up', () => {
     }
   });
 
-  it('leaves no object of who completes it at this moment, and no file without its bytes', async () => {
+  it('leaves no object without a file and no file without its bytes if the upload is completed at this moment', async () => {
     for (let round = 0; round < rounds(5); round++) {
       const completing = await times(6, () => uploaded(`completed late ${round}`));
       await world.later(OUTLIVED_SECONDS);
@@ -264,7 +266,7 @@ describe('a sweeper that gives an upload up', () => {
 });
 
 describe('two processes that resume one upload', () => {
-  it.each(['under way', 'that S3 has lost', 'whose name was never written down'])(
+  it.each(['under way', 'that S3 has lost', 'whose id was never committed'])(
     '%s, send what is missing into one',
     async (which) => {
       for (let round = 0; round < rounds(4); round++) {
@@ -278,12 +280,12 @@ describe('two processes that resume one upload', () => {
           await jitter(10);
           const instance = world.instance(i);
           const answer = await instance.begin(user, 'a.mp4', parts);
-          // The other one was quicker by all of it.
+          // The other process has already completed the upload.
           if (answer.type !== 'new') return 'ready';
           await Promise.all(
             answer.missingPartNumbers.map(async (number) => {
               const statuses = await answered(putParts(instance, user, key, parts, [number]));
-              // Or it has completed what this one sends once more.
+              // The other process may have completed the upload while this process sends parts again.
               expect(['200', '404', 'UPLOAD_COMPLETE']).toContain(String(statuses));
             }),
           );

@@ -4,9 +4,9 @@ import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from './races-fixture.ts';
 
-/** Repetitions: each meets in another order. */
+/** Repetitions, because each one meets in another order. */
 const rounds = (short: number) => (LONG ? short * 5 : short);
-// Together a few seconds on an idle machine.
+// All tests together take a few seconds on an idle machine.
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
 const CAP = 8;
@@ -16,26 +16,26 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await world.pool.query('delete from files');
-  expect(world.faults.splice(0)).toEqual([]);
+  expect(world.errors.splice(0)).toEqual([]);
 });
 afterAll(async () => {
   await world.close();
-  const told = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
-  process.stdout.write(`races: ${told.join(', ')}\n`);
+  const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
+  process.stdout.write(`races: ${summary.join(', ')}\n`);
 });
 
 const counts = {
   'fifty creates of one content': 0,
   'deletes against creates': 0,
   'deletes against a landing upload': 0,
-  'creates against a last look': 0,
+  'creates against a last sweep': 0,
   'rows for two sweepers': 0,
   'lists against a landing upload': 0,
   'fights for the last place': 0,
 };
 
 describe('fifty creates of one content at once', () => {
-  it('are one row and one key; and once it is there, fifty times EXISTING', async () => {
+  it('make one row and one key, and fifty times EXISTING after the upload', async () => {
     for (let round = 0; round < rounds(5); round++) {
       const user = newUser();
       const fifty = () => times(50, (i) => world.instance(i).create(user, `${i}.txt`, 'one content'));
@@ -44,7 +44,7 @@ describe('fifty creates of one content at once', () => {
       expect(new Set(answers.map(({ type }) => type))).toEqual(new Set(['new']));
       expect(await world.rows(user)).toHaveLength(1);
 
-      // Whoever got an answer may use it, all of them at once.
+      // Each caller may use its answer, all at the same time.
       const statuses = await Promise.all(answers.slice(0, 6).map((answer) => upload(answer, 'one content')));
       expect(new Set(statuses)).toEqual(new Set([200]));
       const again = await fifty();
@@ -59,73 +59,77 @@ describe('fifty creates of one content at once', () => {
 });
 
 describe('a delete against creates of the same content', () => {
-  it.each(['ready', 'pending'] as const)('%s: each create is before it or after it', async (state) => {
-    for (let round = 0; round < rounds(15); round++) {
-      const [user, content] = [newUser(), 'deleted and created'];
-      const first = await world.instance(0).create(user, 'a.txt', content);
-      if (state === 'ready') await upload(first, content);
-      if (state === 'ready') await world.instance(0).list(user);
-      const old = first.s3Key;
+  it.each(['ready', 'pending'] as const)(
+    'of a %s file: each create is ordered before or after it',
+    async (state) => {
+      for (let round = 0; round < rounds(15); round++) {
+        const [user, content] = [newUser(), 'deleted and created'];
+        const first = await world.instance(0).create(user, 'a.txt', content);
+        if (state === 'ready') await upload(first, content);
+        if (state === 'ready') await world.instance(0).list(user);
+        const old = first.s3Key;
 
-      let deleted = false;
-      const uploadedKeys = new Set<string>();
-      const creating = times(8, async (i) => {
-        await jitter(6);
-        const afterIt = deleted;
-        const answer = await world.instance(i).create(user, 'a.txt', content);
-        if (afterIt) expect(answer.s3Key, 'the key of a deleted file was handed out').not.toBe(old);
-        if (answer.type === 'new') {
-          // The URL of a pending file may be used after its file was deleted: that must not bring it back.
-          expect(await upload(answer, content)).toBe(200);
-          if (answer.s3Key !== old) uploadedKeys.add(answer.s3Key);
-        } else if (answer.s3Key !== old) {
-          expect(await world.read(answer.s3Key), 'EXISTING was false').toBe(content);
-        } else {
-          // Said of the old one: then the delete came later.
-          expect(afterIt, 'EXISTING was false: the file had been deleted').toBe(false);
-        }
-      });
-      const deleting = (async () => {
-        await jitter(6);
-        await world.instance(1).delete(user, old);
-        deleted = true;
-      })();
-      await Promise.all([creating, deleting]);
+        let deleted = false;
+        const uploadedKeys = new Set<string>();
+        const creating = times(8, async (i) => {
+          await jitter(6);
+          const afterIt = deleted;
+          const answer = await world.instance(i).create(user, 'a.txt', content);
+          if (afterIt) expect(answer.s3Key, 'the key of a deleted file was handed out').not.toBe(old);
+          if (answer.type === 'new') {
+            // A client may use the URL of a pending file after the file was deleted. That must not bring the
+            // file back.
+            expect(await upload(answer, content)).toBe(200);
+            if (answer.s3Key !== old) uploadedKeys.add(answer.s3Key);
+          } else if (answer.s3Key !== old) {
+            expect(await world.read(answer.s3Key), 'EXISTING was false').toBe(content);
+          } else {
+            // EXISTING for the old file means that the delete came later.
+            expect(afterIt, 'EXISTING was false: the file had been deleted').toBe(false);
+          }
+        });
+        const deleting = (async () => {
+          await jitter(6);
+          await world.instance(1).delete(user, old);
+          deleted = true;
+        })();
+        await Promise.all([creating, deleting]);
 
-      expect(await answered(world.instance(0).get(user, old))).toBe('FILE_NOT_FOUND');
-      const listed = await world.instance(0).list(user);
-      expect(
-        listed.map(({ s3Key }) => s3Key),
-        'an acknowledged upload was lost',
-      ).toEqual([...uploadedKeys]);
-      await world.settle();
-      expect(await world.rows(user)).toMatchObject(
-        [...uploadedKeys].map((s3_key) => ({ s3_key, state: 'ready' })),
-      );
-      expect(await world.keys(user)).toEqual([...uploadedKeys]);
-      counts['deletes against creates']++;
-    }
-  });
+        expect(await answered(world.instance(0).get(user, old))).toBe('FILE_NOT_FOUND');
+        const listed = await world.instance(0).list(user);
+        expect(
+          listed.map(({ s3Key }) => s3Key),
+          'an acknowledged upload was lost',
+        ).toEqual([...uploadedKeys]);
+        await world.settle();
+        expect(await world.rows(user)).toMatchObject(
+          [...uploadedKeys].map((s3_key) => ({ s3_key, state: 'ready' })),
+        );
+        expect(await world.keys(user)).toEqual([...uploadedKeys]);
+        counts['deletes against creates']++;
+      }
+    },
+  );
 });
 
 describe('a delete against list, get and download while the upload lands', () => {
-  it('is the last word, and its bytes go', async () => {
+  it('wins, and the bytes are removed', async () => {
     for (let round = 0; round < rounds(25); round++) {
       const [user, content] = [newUser(), `landing ${round}`];
       const answer = await world.instance(0).create(user, 'a.txt', content);
       const key = answer.s3Key;
       let deleted = false;
-      const look = async (i: number) => {
+      const read = async (i: number) => {
         await jitter(12);
         const afterIt = deleted;
         const instance = world.instance(i);
         const seen = i % 2 ? await instance.list(user) : [await answered(instance.get(user, key))];
         const files = seen.filter((file) => typeof file === 'object');
         if (afterIt) expect(files, 'a deleted file was shown').toEqual([]);
-        for (const file of files) expect(file.s3Key, 'somebody else’s row').toBe(key);
+        for (const file of files) expect(file.s3Key, 'a row of another user').toBe(key);
       };
       await Promise.all([
-        times(10, look),
+        times(10, read),
         (async () => {
           await jitter(4);
           expect(await upload(answer, content)).toBe(200);
@@ -146,13 +150,13 @@ describe('a delete against list, get and download while the upload lands', () =>
   });
 });
 
-describe('a create against the sweepers’ last look', () => {
-  it('either finds the file and keeps it, or makes it anew: the bytes that it asked for stay', async () => {
+describe('a create against the last sweep of an upload', () => {
+  it('keeps the file or creates a new one, and the uploaded bytes stay', async () => {
     for (let round = 0; round < rounds(8); round++) {
       const users = Array.from({ length: 10 }, newUser);
       const content = `asked again ${round}`;
       for (const user of users) await world.instance(0).create(user, 'a.txt', content);
-      // Settled and due: the next sweep retires them, unless somebody comes first.
+      // Purgeable and due: the next sweep purges or expires these files, unless a create comes first.
       await world.later(3 * 86_400);
       const creating = users.map(async (user, i) => {
         await jitter(12);
@@ -168,18 +172,18 @@ describe('a create against the sweepers’ last look', () => {
         const files = await world.instance(1).list(user);
         expect(files, 'an acknowledged upload was lost').toMatchObject([{ filename: 'a.txt' }]);
       }
-      counts['creates against a last look'] += users.length;
+      counts['creates against a last sweep'] += users.length;
     }
   });
 });
 
 describe('two sweepers on the same due rows', () => {
-  it('sweep each row once, none twice at the same time, and lose none', async () => {
+  it('sweep each row exactly once per lease and lose none', async () => {
     for (let round = 0; round < rounds(1); round++) {
       const made = await times(40, async (i) => {
         const [user, content] = [newUser(), `swept ${i}`];
         const answers = await times(5, (n) => world.instance(i).create(user, `${n}.txt`, content + n));
-        // Landed; never came; deleted; deleted, and then landed again; never came.
+        // The five uploads: uploaded; never uploaded; deleted; deleted and then uploaded; never uploaded.
         await Promise.all([0, 3].map(async (n) => answers[n] && upload(answers[n], content + n)));
         await Promise.all(
           [2, 3].map(async (n) => answers[n] && world.instance(i).delete(user, answers[n].s3Key)),
@@ -189,7 +193,7 @@ describe('two sweepers on the same due rows', () => {
       });
       const all = made.flatMap(({ keys }) => keys);
 
-      // Due, and not settled: everything is looked at, nothing may be forgotten.
+      // Due, but not purgeable: the sweepers verify every row and may purge none.
       await world.later(60);
       const early = await Promise.all(world.instances.map((instance) => instance.sweep()));
       expect(early.flatMap(({ claimed }) => claimed).sort(), 'once per lease').toEqual(all.toSorted());
@@ -205,7 +209,7 @@ describe('two sweepers on the same due rows', () => {
         ['rescheduled'],
         ['rescheduled'],
       ]);
-      // The replayed URL has brought the deleted one's bytes back, and they are gone again.
+      // The replayed URL has written the deleted file's bytes again, and the sweeper has removed them again.
       const inBucket = await Promise.all(made.map(({ user }) => world.keys(user)));
       expect(inBucket).toEqual(made.map(({ keys }) => keys.slice(0, 1)));
 
@@ -222,7 +226,7 @@ describe('two sweepers on the same due rows', () => {
     }
   });
 
-  it('a lease holds while its sweeper is busy, and ends', async () => {
+  it('get no row that another sweeper has leased, until the lease ends', async () => {
     const user = newUser();
     await times(CAP, (i) => world.instance(i).create(user, `${i}.txt`, `${i}`));
     await world.later(60);
@@ -235,7 +239,7 @@ describe('two sweepers on the same due rows', () => {
 });
 
 describe('lists while an upload lands', () => {
-  it('show it with its bytes or not at all, and the first one after the 200 does', async () => {
+  it('show it only with its bytes, and the first list after the 200 shows it', async () => {
     for (let round = 0; round < rounds(25); round++) {
       const [user, content] = [newUser(), `listed ${round}`];
       const answer = await world.instance(0).create(user, 'a.txt', content);
@@ -267,7 +271,7 @@ describe('lists while an upload lands', () => {
 });
 
 describe('creates at the pending cap, from two instances', () => {
-  it('are as many as the cap allows, exactly, while others cancel, repeat and land', async () => {
+  it('succeed exactly up to the cap while others cancel, repeat and upload', async () => {
     for (let round = 0; round < rounds(6); round++) {
       const user = newUser();
       const outcomes = await times(30, (i) => answered(world.instance(i).create(user, `${i}.txt`, `${i}`)));
@@ -277,7 +281,8 @@ describe('creates at the pending cap, from two instances', () => {
         new Set(['TOO_MANY_PENDING_UPLOADS']),
       );
 
-      // Half of them go, in two ways, while as many as before want their places and others renew theirs.
+      // Half of the uploads end, in two ways, while as many other creates want their slots, and other uploads
+      // are renewed.
       const [cancelled, landing, kept] = [made.slice(0, 2), made.slice(2, 4), made.slice(4)];
       await Promise.all([
         ...cancelled.map(async ({ s3Key }) => {
@@ -292,14 +297,17 @@ describe('creates at the pending cap, from two instances', () => {
         ...kept.map(async (answer, i) => {
           const content = outcomes.indexOf(answer);
           const again = await world.instance(i).create(user, `${content}.txt`, `${content}`);
-          expect(again, 'whoever has a place keeps it').toMatchObject({ type: 'new', s3Key: answer.s3Key });
+          expect(again, 'a pending upload keeps its slot').toMatchObject({
+            type: 'new',
+            s3Key: answer.s3Key,
+          });
         }),
         times(30, async (i) => {
           await jitter(10);
           await answered(world.instance(i).create(user, `more ${i}.txt`, `more ${i}`));
         }),
       ]);
-      // Those that were cancelled keep their places, for as long as their URLs live.
+      // Cancelled uploads keep their slots until their URLs have expired.
       const { rows } = await world.pool.query<{ taken: number; ready: number }>(
         `select count(*) filter (where state <> 'ready')::int as taken,
                 count(*) filter (where state = 'ready')::int as ready from files where user_id = $1`,
@@ -307,7 +315,7 @@ describe('creates at the pending cap, from two instances', () => {
       );
       expect(rows[0]?.ready, 'an acknowledged upload was lost').toBe(landing.length);
       expect(rows[0]?.taken).toBeLessThanOrEqual(CAP);
-      // Every place that came free can be had again.
+      // Every free slot can be used again.
       const last = await times(10, (i) => answered(world.instance(i).create(user, `last ${i}`, `last ${i}`)));
       const free = CAP - (rows[0]?.taken ?? 0);
       expect(last.filter((outcome) => typeof outcome === 'object')).toHaveLength(free);

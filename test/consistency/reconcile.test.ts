@@ -12,7 +12,7 @@ import { startTestService, type TestService } from '../harness/service.ts';
 let service: TestService;
 let user: string;
 beforeAll(async () => {
-  // No sweeper is quicker than the command.
+  // The interval is long, so that no sweeper repairs a difference before the command does.
   service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
 });
 beforeEach(() => {
@@ -39,7 +39,7 @@ async function uploaded(count: number): Promise<string[]> {
 
 const NO_AGE_GUARD = { PRESIGN_TTL_SECONDS: '1', LONGEST_UPLOAD_SECONDS: '0' };
 
-/** As the command runs, but with its output kept. */
+/** Runs the command like `src/main.ts`, with its output captured. */
 async function run(args: string[], environment: Record<string, string> = {}) {
   const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
@@ -48,7 +48,7 @@ async function run(args: string[], environment: Record<string, string> = {}) {
   return { code, text: terminal.stdout, progress };
 }
 
-/** With objects a second old past the guard. */
+/** Reports with a minimum age of about a second, after all objects have become older than that. */
 async function report(...args: string[]): Promise<ReconcileReport & { code: number }> {
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   const { code, text } = await run(['--json', '--min-age-hours', '0.0003', ...args], NO_AGE_GUARD);
@@ -59,7 +59,7 @@ const listed = async () =>
   (await service.as(user).listFiles({ pageSize: 1_000 })).files.map(({ s3Key }) => s3Key).sort();
 
 describe('a table and a bucket that agree', () => {
-  it('are said to, and nothing is changed', async () => {
+  it('are reported as agreeing, and nothing is changed', async () => {
     const keys = await uploaded(5);
     await service.as(user).createPresignedUpload({ filename: 'p', mimeType: 'a/b', md5: md5('pending') });
     await service.as(user).deleteFile({ s3Key: keys[0] ?? '' });
@@ -69,13 +69,13 @@ describe('a table and a bucket that agree', () => {
     expect(code).toBe(0);
   });
 
-  it('are so when both are empty', async () => {
+  it('agree when both are empty', async () => {
     expect(await run([])).toMatchObject({ code: 0 });
   });
 });
 
 describe('differences', () => {
-  it('of uploads in parts: those of no row are counted, and aborted with --repair', async () => {
+  it('of multipart uploads without a row are counted, and --repair aborts these uploads', async () => {
     const { bucket } = service.bucket;
     const s3 = new S3Client({ ...service.bucket, forcePathStyle: true });
     const begin = async (Key: string) => {
@@ -86,7 +86,7 @@ describe('differences', () => {
     const files = service.as(user);
     const request = { filename: 'film', mimeType: 'video/mp4', size: 5n, partMd5s: [new Uint8Array(16)] };
     const { s3Key } = await files.createMultipartUpload(request);
-    const strays = [await begin(ready), await begin(`${user}_nobody-knows-it.mp4`)];
+    const strays = [await begin(ready), await begin(`${user}_without-a-row.mp4`)];
     await begin('folder/not ours');
     const underWay = async () => {
       const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
@@ -105,7 +105,7 @@ describe('differences', () => {
     const keys = await uploaded(30);
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 2)]);
     for (const key of keys.slice(2, 5)) await service.bucket.remove(key);
-    await service.bucket.write(keys[5] ?? '', 'somebody else’s');
+    await service.bucket.write(keys[5] ?? '', 'of another writer');
     await service.bucket.write('folder/not ours.txt', 'foreign');
 
     const found = await report();
@@ -123,11 +123,11 @@ describe('differences', () => {
     expect(await service.bucket.keys()).toHaveLength(28);
   });
 
-  it('are repaired when told so, and then there are none', async () => {
+  it('are repaired with --repair, and then none are left', async () => {
     const keys = await uploaded(30);
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 2)]);
     for (const key of keys.slice(2, 5)) await service.bucket.remove(key);
-    await service.bucket.write(keys[5] ?? '', 'somebody else’s');
+    await service.bucket.write(keys[5] ?? '', 'of another writer');
     await service.bucket.write('folder/not ours.txt', 'foreign');
 
     expect(await report('--repair')).toMatchObject({
@@ -136,12 +136,12 @@ describe('differences', () => {
       refusals: [],
     });
     expect(await listed()).toEqual(keys.slice(6).sort());
-    // The foreign object, and the other bytes under a key of ours, are somebody's.
+    // The foreign object and the other bytes under a key of this service belong to another writer and stay.
     expect((await service.bucket.keys()).sort()).toEqual(['folder/not ours.txt', ...keys.slice(5)].sort());
     expect(await report()).toMatchObject({ code: 0, orphans: { count: 0 }, missing: { count: 0 } });
   });
 
-  it('are seen through pages of both sides', async () => {
+  it('are found across pages of both table and bucket', async () => {
     const keys = await uploaded(1);
     await service.pool.query(
       `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
@@ -156,7 +156,7 @@ describe('differences', () => {
 });
 
 describe('--repair refuses', () => {
-  it('objects that are too young to tell', async () => {
+  it('objects that are too young to judge', async () => {
     const keys = await uploaded(3);
     await service.pool.query('delete from files where s3_key = $1', [keys[0]]);
     const { text, code } = await run(['--repair', '--json']);
@@ -169,7 +169,7 @@ describe('--repair refuses', () => {
     expect(await service.bucket.keys()).toHaveLength(3);
   });
 
-  it('more than the cap, and then does nothing of that kind', async () => {
+  it('a kind with more findings than --max-repairs', async () => {
     const keys = await uploaded(30);
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 3)]);
     const found = await report('--repair', '--max-repairs', '2');
@@ -197,7 +197,7 @@ describe('--repair refuses', () => {
   });
 });
 
-describe('the command', () => {
+describe('npm run reconcile', () => {
   it.each([
     ['--unknown'],
     ['--min-age-hours', '1'],
@@ -210,7 +210,7 @@ describe('the command', () => {
     expect(text).toContain('usage: npm run reconcile');
   });
 
-  it('prints keys that anybody can write without what a terminal would obey, and without a line of their own', async () => {
+  it('escapes control characters in keys, so that no key forges a line of the report', async () => {
     const forged = 'table and bucket agree';
     const [orphan = ''] = await uploaded(1);
     await service.pool.query('delete from files');
@@ -228,7 +228,7 @@ describe('the command', () => {
     expect(text.trimEnd().split('\n').at(-1)).toBe(
       'differences were found and nothing was changed; use --repair to repair them',
     );
-    // Blanks may wrap it: then the quotation mark is at its end.
+    // If the screen wraps the key at a blank, the quotation mark ends the forged line.
     expect(text).not.toMatch(new RegExp(`${forged}$`, 'm'));
 
     const json = await run(['--json', ...args], NO_AGE_GUARD);
@@ -236,14 +236,14 @@ describe('the command', () => {
     expect(JSON.parse(json.text)).toMatchObject({ foreign: { count: 2, examples: keys } });
   });
 
-  it('repeats a wrong call without what a terminal would obey', async () => {
+  it('escapes control characters in wrong arguments', async () => {
     const { text, code } = await run([`--${hostileText('table and bucket agree')}`]);
     expect(code).toBe(2);
     expect(text).not.toMatch(UNPRINTABLE);
     expect(text.split('\n')).not.toContain('table and bucket agree');
   });
 
-  it('tells its progress', async () => {
+  it('shows its progress', async () => {
     await uploaded(2);
     const { progress } = await run([]);
     expect(progress[0]).toMatch(/^\d+ rows, \d+ objects, \d+ objects\/s$/);

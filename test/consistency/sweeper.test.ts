@@ -12,7 +12,7 @@ const HOUR = 3_600;
 
 let service: TestService;
 beforeAll(async () => {
-  // Sweeps come when a test says so.
+  // The interval is long, so that only the tests start sweeps.
   service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
 });
 afterAll(() => service.stop());
@@ -27,7 +27,7 @@ const rows = async (user: string) =>
   ).rows;
 const objects = async (user: string) => (await service.bucket.keys()).filter((key) => key.startsWith(user));
 
-/** For the rows of one user, time passes: Postgres's clock is the only one they have. */
+/** Ages the rows of one user. Rows know no clock but Postgres's. */
 async function later(user: string, seconds: number) {
   await service.pool.query(
     `update files set url_expire_at = url_expire_at - $2 * interval '1 s', due_at = due_at - $2 * interval '1 s',
@@ -42,32 +42,33 @@ async function sweepAfter(user: string, seconds: number) {
 }
 
 describe('a pending upload', () => {
-  it('that has come is confirmed, though nobody asked', async () => {
+  it('becomes READY by the sweeper, without any call', async () => {
     const user = newUser();
     await put(await service.as(user).createPresignedUpload(file('come')), 'come');
     await sweepAfter(user, 31);
     expect(await rows(user)).toMatchObject([{ state: 'ready', due_at: null, pending_slot: null }]);
   });
 
-  it('that never comes is looked for with growing pauses, and goes when no PUT can land any more', async () => {
+  it('without bytes is rescheduled with growing pauses and purged after the write window', async () => {
     const user = newUser();
     await service.as(user).createPresignedUpload(file('never'));
     const pauses: number[] = [];
     let elapsed = 0;
-    for (let looks = 0; (await rows(user)).length > 0 && looks < 20; looks++) {
+    for (let sweeps = 0; (await rows(user)).length > 0 && sweeps < 20; sweeps++) {
       const [{ due_in }] = await rows(user);
       pauses.push(Math.round(Number(due_in)));
       elapsed += Number(due_in) + 1;
       await sweepAfter(user, Number(due_in) + 1);
     }
     expect(pauses.slice(0, 6)).toEqual([30, 120, 480, 1_920, 7_680, 30_720]);
-    // One hour of URL and a day of upload; not before, and not much later.
+    // The write window is an hour of URL and a day of upload. The row is purged not earlier, and not much
+    // later.
     expect(elapsed).toBeGreaterThanOrEqual(25 * HOUR);
     expect(elapsed).toBeLessThan(25 * HOUR + 120);
     expect(pauses).toHaveLength(7);
   });
 
-  it('that comes at the very end is kept', async () => {
+  it('whose bytes arrive at the end of the write window is kept', async () => {
     const user = newUser();
     const answer = await service.as(user).createPresignedUpload(file('late'));
     await sweepAfter(user, 24.9 * HOUR);
@@ -78,7 +79,7 @@ describe('a pending upload', () => {
     expect(await objects(user)).toHaveLength(1);
   });
 
-  it('that is asked for again starts anew', async () => {
+  it('that is requested again gets a new write window', async () => {
     const user = newUser();
     await service.as(user).createPresignedUpload(file('again'));
     await sweepAfter(user, 24 * HOUR);
@@ -87,7 +88,7 @@ describe('a pending upload', () => {
     expect(await rows(user)).toMatchObject([{ state: 'pending' }]);
   });
 
-  it('under whose key are other bytes stays, and neither is taken away', async () => {
+  it('whose key holds other bytes stays, and so do the bytes', async () => {
     const user = newUser();
     const { s3Key } = await service.as(user).createPresignedUpload(file('mine'));
     await service.bucket.write(s3Key, 'theirs');
@@ -102,7 +103,7 @@ describe('an upload that was sent with a Content-Encoding', () => {
   const withCoding = (answer: CreatePresignedUploadResponse, bytes: string) =>
     putTo(answer.presignedUrl, { ...answer.requiredHeaders, 'Content-Encoding': 'gzip' }, bytes);
 
-  it('is no file: it stays while its URL can write, then row and object go', async () => {
+  it('stays PENDING while its URL can write, then row and object are removed', async () => {
     const user = newUser();
     const answer = await service.as(user).createPresignedUpload(file('encoded'));
     expect((await withCoding(answer, 'encoded')).status).toBe(200);
@@ -137,7 +138,7 @@ describe('an upload that was sent with a Content-Encoding', () => {
 });
 
 describe('a deleted file', () => {
-  it('is removed again after each replay of its URL, and forgotten when none can come', async () => {
+  it('loses its bytes after each replay of its URL, and is purged after the write window', async () => {
     const user = newUser();
     const answer = await service.as(user).createPresignedUpload(file('replayed'));
     await put(answer, 'replayed');
@@ -159,7 +160,7 @@ describe('a deleted file', () => {
     expect(await objects(user)).toEqual([]);
   });
 
-  it('keeps its key from other content until it is forgotten', async () => {
+  it('keeps its key from other content until it is purged', async () => {
     const user = newUser();
     const named = (bytes: string) => ({ ...file(bytes), filename: 'name.txt' });
     const first = await service.as(user).createPresignedUpload(named('1'));
@@ -173,7 +174,7 @@ describe('a deleted file', () => {
   });
 });
 
-it('a READY file is never touched', async () => {
+it('the sweeper never touches a READY file', async () => {
   const user = newUser();
   await put(await service.as(user).createPresignedUpload(file('ready')), 'ready');
   await service.as(user).listFiles({});
@@ -185,7 +186,7 @@ it('a READY file is never touched', async () => {
   expect((await service.as(user).createPresignedUpload(file('ready'))).type).toBe(UploadType.EXISTING);
 });
 
-it('a file whose object was found gone is forgotten a day later, and not before', async () => {
+it('a lost file is purged a day after its loss was seen, and not earlier', async () => {
   const user = newUser();
   const answer = await service.as(user).createPresignedUpload(file('gone'));
   await put(answer, 'gone');
@@ -203,7 +204,7 @@ it('a file whose object was found gone is forgotten a day later, and not before'
   expect(await rows(user)).toEqual([]);
 });
 
-it('works through a backlog of many batches, and says how late it is', async () => {
+it('the sweeper works through a backlog of many batches, and its gauge shows the delay', async () => {
   const user = newUser();
   await service.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
@@ -215,7 +216,7 @@ it('works through a backlog of many batches, and says how late it is', async () 
   expect(await rows(user)).toEqual([]);
 });
 
-it('takes one row of each user before the second of any, so that a user whose bytes go slowly holds up nobody', () => {
+it('the sweeper takes one row of each user before a second row of any user', () => {
   const due = (userId: string, n: number): DueFile => ({
     state: 'deleted',
     ref: { userId, s3Key: `${userId}_${n}`, isMultipart: false },
@@ -229,7 +230,7 @@ it('takes one row of each user before the second of any, so that a user whose by
   expect(inTurns([])).toEqual([]);
 });
 
-it('runs by itself, and its gauge and counters tell', async () => {
+it('the sweeper runs by itself and updates its gauge and counters', async () => {
   const own = await startTestService({ SWEEP_INTERVAL_SECONDS: '1' });
   try {
     const user = newUser();
@@ -249,7 +250,7 @@ it('runs by itself, and its gauge and counters tell', async () => {
   }
 });
 
-it('leaves a backlog alone while S3 is out, and keeps every row of it', async () => {
+it('the sweeper tries one batch while S3 is down, and keeps every row', async () => {
   const own = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
   try {
     await own.pool.query(
@@ -262,7 +263,7 @@ it('leaves a backlog alone while S3 is out, and keeps every row of it', async ()
     const { rows: counts } = await own.pool.query(
       `select count(*) filter (where sweep_attempts = 1)::int as tried, count(*)::int as kept from files`,
     );
-    // One batch was tried, each of its rows has its pause; the rest waits.
+    // One batch was tried and rescheduled. The other rows still wait.
     expect(counts).toEqual([{ tried: 50, kept: 200 }]);
   } finally {
     await own.stop();
