@@ -1,9 +1,9 @@
 /**
- * The process that dies. Its calls, each of a user of its own, run on real ports and stop at the same gap between two
- * of their steps; when all have come there, it kills itself.
+ * The process that is killed. Its calls, each of a different user, run on real ports and stop at the same gap
+ * between two of their steps. When all calls have reached the gap, the process kills itself.
  *
- * Gap 0 is before the first step, gap k after the k-th: Postgres has committed or S3 has answered, and the operation has not
- * seen it yet.
+ * Gap 0 is before the first step. Gap k is after step k: Postgres has committed or S3 has answered, and the
+ * operation has not received the result yet.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DueFile } from '../../src/files/ports.ts';
@@ -12,14 +12,14 @@ import { type Answer, type Ask, openPorts, type Ports, type Servers } from './cr
 
 export interface Plan {
   servers: Servers;
-  /** The gap in which the process dies. */
+  /** The gap in which the process kills itself. */
   killAt: number;
   calls: { user: string; ask: Ask; actAt: number | undefined }[];
 }
 
-/** From the child. */
+/** A message of the child process to the test. */
 export type Report =
-  /** Somebody else is to act now; the call waits for the word. */
+  /** The test must act now; the call waits until the test says that it has acted. */
   | { call: number; event: 'act'; steps: string[] }
   | { call: number; event: 'answered'; answer: Answer }
   | { event: 'dying'; steps: string[][]; parked: boolean[] };
@@ -34,7 +34,7 @@ interface Call {
   state: 'running' | 'parked' | 'answered';
 }
 
-/** What must not happen while all calls stand still has this long to happen all the same. */
+/** While all calls wait, nothing may happen. A step that runs all the same has this long to do so. */
 const STANDSTILL_MS = 5;
 
 process.once('message', (plan: Plan) => void run(plan));
@@ -86,7 +86,7 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
     await new Promise<never>(() => undefined);
   }
 
-  /** The claim of a sweep is everybody's step; any other is its user's. */
+  /** The lease of a sweep is a step of all calls; any other step belongs to the call of its user. */
   function of(params: unknown): Call[] {
     const { userId } = params as { userId?: string };
     return userId === undefined ? calls : calls.filter(({ user }) => user === userId);
@@ -97,7 +97,7 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
 
   function answered(call: Call, answer: Answer): void {
     tell({ call: calls.indexOf(call), event: 'answered', answer });
-    // What was answered while it stood still is for the parent to judge.
+    // A call that was answered while it should wait is an error, which the parent reports.
     if (call.state === 'running') call.state = 'answered';
     dieWhenAllStandStill();
   }
@@ -122,7 +122,7 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
       void ports.perform(call.user, call.ask).then((answer) => answered(call, answer));
 }
 
-/** A round of the sweeper, with every row at once, so that each can come to its gap. */
+/** Runs one round of the sweeper with all rows at the same time, so that each row can reach its gap. */
 async function sweepRound(
   ports: Ports,
   calls: Call[],
@@ -131,7 +131,7 @@ async function sweepRound(
   const batch = await ports.store.leaseDue(calls.length, 60, ample());
   const sweep = async (call: Call) => {
     const due = batch.find((row) => userOf(row) === call.user);
-    // Not claimed: what others did has put it off.
+    // The row was not leased, because another actor has rescheduled it.
     if (due !== undefined) await ports.sweepOne(due, Date.now() + 5_000);
     answered(call, { heard: 'OK' });
   };

@@ -5,7 +5,7 @@ import { md5 } from '../harness/random.ts';
 import type { Answer, Ask, Content, CutContent } from './crash-ports.ts';
 import type { World } from './crash-servers.ts';
 
-/** A URL that a client holds, with the bytes it is for. */
+/** A URL that a client holds, with the bytes that the URL is for. */
 interface Handed {
   content: Content;
   url: string;
@@ -16,34 +16,36 @@ export function content(filename: string, bytes: string): Content {
   return { filename, bytes, md5: md5(bytes) };
 }
 
-/** Three parts of it. */
+/** Content that is cut into three parts. */
 export function cut(filename: string, bytes: string): CutContent {
   const part = (number: number) => `${number}${bytes}`.repeat(LEAST_PART_BYTES).slice(0, LEAST_PART_BYTES);
   return { filename, parts: [part(1), part(2), 'end'] };
 }
 
-/** What a client knows of an upload in parts. */
+/** What a client knows about a multipart upload. */
 interface Upload {
   content: CutContent;
-  /** Of which S3 has said 200. */
+  /** The parts that S3 has acknowledged with 200. */
   landed: Set<number>;
-  /** S3 has it no longer, behind the service's back. */
+  /** S3 has lost the upload without the service's knowledge. */
   lost: boolean;
 }
 
 /**
- * One user, and all that this user's clients have heard. Every answer is judged against it when it comes, and it says
- * what must be there in the end.
+ * One user, and everything that this user's clients have been answered. Every answer is checked against this
+ * history when it arrives, and the history determines which files must exist at the end.
  */
 export class Fixture {
   readonly user: string;
   readonly wrong: string[] = [];
   readonly #world: World;
   readonly #handed = new Map<string, Handed>();
-  /** By key: what S3's 200 or the service's OK has acknowledged. A key has no way back from a delete. */
+  /**
+   * By key: the last acknowledgement, by a 200 of S3 or an OK of the service. A deleted key stays deleted.
+   */
   readonly #acknowledged = new Map<string, 'uploaded' | 'deleted'>();
   readonly #uploads = new Map<string, Upload>();
-  /** Nobody has asked for a week and a day: uploads may be given up. */
+  /** No call has renewed the uploads for a week and a day: the sweeper may expire them. */
   #outlived = false;
 
   constructor(world: World, user: string) {
@@ -51,22 +53,23 @@ export class Fixture {
     this.user = user;
   }
 
-  /** The keys that must be there, and no others. */
+  /** The keys that must exist, and no others. */
   uploaded(): string[] {
     return [...this.#acknowledged].filter(([, how]) => how === 'uploaded').map(([key]) => key);
   }
 
-  /** Asks the instance that lives, and believes nothing. */
+  /** Calls the living instance and checks its answer. */
   async ask(ask: Ask): Promise<Answer> {
     const answer = await this.#world.ports.perform(this.user, ask);
     await this.hear(ask, answer, 'alone');
     return answer;
   }
 
-  /** Asks for an upload that must be NEW; the key. */
+  /** Creates an upload that must be NEW and returns its key. */
   async announce(content: Content): Promise<string> {
     const answer = await this.ask({ method: 'create', content });
-    if (answer.heard !== 'NEW') throw new Error(`announced, and heard ${JSON.stringify(answer)}`);
+    if (answer.heard !== 'NEW')
+      throw new Error(`the answer to a create is not NEW: ${JSON.stringify(answer)}`);
     return answer.s3Key;
   }
 
@@ -76,24 +79,29 @@ export class Fixture {
     return s3Key;
   }
 
-  /** Uploads with the newest URL that was handed out for the key. */
+  /** Uploads with the newest URL for the key. */
   async put(s3Key: string): Promise<void> {
     const handed = this.#handed.get(s3Key);
     if (handed === undefined) throw new Error(`no URL for ${s3Key}`);
     const { status, body } = await putTo(handed.url, handed.headers, handed.content.bytes);
     if (status !== 200) throw new Error(`the PUT of ${s3Key} was answered with ${status} ${body}`);
-    // Where the delete came first, this PUT comes late and changes nothing.
+    // After a delete this PUT changes nothing.
     if (this.#acknowledged.get(s3Key) !== 'deleted') this.#acknowledged.set(s3Key, 'uploaded');
   }
 
-  /** Asks for an upload in parts that must be NEW; the key. */
+  /** Begins a multipart upload that must be new and returns its key. */
   async begin(content: CutContent): Promise<string> {
     const answer = await this.ask({ method: 'begin', content });
-    if (answer.heard !== 'UPLOAD') throw new Error(`begun, and heard ${JSON.stringify(answer)}`);
+    if (answer.heard !== 'UPLOAD')
+      throw new Error(`the answer to a begin is not UPLOAD: ${JSON.stringify(answer)}`);
     return answer.s3Key;
   }
 
-  /** Where the file is pending, still. @returns whether they have landed */
+  /**
+   * Sends the parts if the file is still pending.
+   *
+   * @returns whether S3 has accepted the parts
+   */
   async putParts(s3Key: string, partNumbers: number[]): Promise<boolean> {
     if (partNumbers.length === 0) return true;
     const answer = await this.ask({ method: 'presign', s3Key, partNumbers });
@@ -102,7 +110,7 @@ export class Fixture {
     for (const { number, url, requiredHeaders } of answer.urls) {
       const bytes = upload.content.parts[number - 1] ?? '';
       const { status, body } = await putTo(url, requiredHeaders, bytes);
-      // Who asks for URLs is not told what S3 has lost or made: who begins again is.
+      // The answer with URLs does not say that S3 has lost or completed the upload; the next begin does.
       if (status === 404 && (upload.lost || this.#acknowledged.get(s3Key) === 'uploaded')) return false;
       if (status !== 200) throw new Error(`part ${number} of ${s3Key} was answered with ${status} ${body}`);
       upload.landed.add(number);
@@ -110,13 +118,13 @@ export class Fixture {
     return true;
   }
 
-  /** Another client, from the beginning to the end. */
+  /** Uploads the content as another client does, from begin to complete. */
   async uploadMultipart(content: CutContent): Promise<void> {
     const answer = await this.ask({ method: 'begin', content });
     if (answer.heard === 'UPLOAD') await this.#finish(answer.s3Key, answer.missing);
   }
 
-  /** A client that has heard NEW goes on. */
+  /** Continues as a client that was answered NEW. */
   async goOn(s3Key: string): Promise<void> {
     const upload = this.#uploads.get(s3Key);
     if (upload === undefined) return this.put(s3Key);
@@ -127,19 +135,19 @@ export class Fixture {
     if (await this.putParts(s3Key, missing)) await this.ask({ method: 'complete', s3Key });
   }
 
-  /** S3 has made the object. */
+  /** Records that S3 has assembled the object. */
   made(s3Key: string): void {
     if (this.#acknowledged.get(s3Key) !== 'deleted') this.#acknowledged.set(s3Key, 'uploaded');
   }
 
-  /** All of it, by whoever dies before anybody hears. */
+  /** Uploads and completes everything, by a process that is killed before it answers. */
   async makeInBucket(s3Key: string, content: CutContent): Promise<void> {
     const answer = await this.ask({ method: 'begin', content });
     if (answer.heard !== 'UPLOAD' || answer.s3Key !== s3Key) return;
     if (await this.putParts(s3Key, answer.missing)) await this.completeInBucket(s3Key);
   }
 
-  /** By a call that died before it could say so. */
+  /** Completes the upload in S3, by a call that is killed before it can commit that. */
   async completeInBucket(s3Key: string): Promise<void> {
     const { multipart } = this.#world.ports;
     const [uploadId = ''] = await multipart.uploadsOf(s3Key, ample());
@@ -148,7 +156,7 @@ export class Fixture {
     this.made(s3Key);
   }
 
-  /** Behind the service's back. */
+  /** Aborts the uploads in S3 without the service. */
   async abortInBucket(s3Key: string): Promise<void> {
     const { multipart } = this.#world.ports;
     for (const id of await multipart.uploadsOf(s3Key, ample())) await multipart.abort(s3Key, id, ample());
@@ -158,18 +166,18 @@ export class Fixture {
     upload.lost = true;
   }
 
-  /** What a call has left that died then. */
+  /** Begins an upload in S3, as a call leaves it that is killed right after that. */
   async beginInBucket(s3Key: string): Promise<void> {
     await this.#world.ports.multipart.begin(s3Key, 'video/mp4', ample());
   }
 
-  /** All URLs died, and their uploads have ended. */
+  /** Lets all URLs expire and all uploads end. */
   async outlive(): Promise<void> {
     this.#outlived = true;
     await this.change(`url_expire_at = now() - interval '25 hours'`);
   }
 
-  /** A delete of which no more than the commit came about: whoever did it died then. */
+  /** Commits a delete as an instance does that is killed right after the commit. */
   async deleteAndDie(s3Key: string): Promise<void> {
     if (await this.#world.ports.store.markDeleted({ userId: this.user, s3Key }, ample())) this.deleted(s3Key);
   }
@@ -178,19 +186,19 @@ export class Fixture {
     this.#acknowledged.set(s3Key, 'deleted');
   }
 
-  /** Behind the service's back. */
+  /** Removes the object from the bucket without the service. */
   async removeObject(s3Key: string): Promise<void> {
     await this.#world.bucket.remove(s3Key);
     this.#acknowledged.delete(s3Key);
   }
 
-  /** Any sweeper, now. */
+  /** Runs a sweep with all rows due. */
   async sweep(): Promise<void> {
     await this.change(`due_at = now()`, 'due_at is not null');
     await this.#world.sweep();
   }
 
-  /** Moves this user's rows in time. */
+  /** Changes this user's rows, for example their times. */
   async change(assignments: string, where = 'true'): Promise<void> {
     await this.#world.ports.pool.query(`update files set ${assignments} where user_id = $1 and (${where})`, [
       this.user,
@@ -198,9 +206,10 @@ export class Fixture {
   }
 
   /**
-   * What was heard must be the truth. And who hears NEW uploads.
+   * Checks an answer against the history. A client that is answered NEW holds its URL for a later PUT.
    *
-   * @param beside whether something else happened while the call ran, so that either side of it may be heard
+   * @param beside whether another actor acted during the call, so that the state before or after that action
+   *   may be answered
    */
   async hear(ask: Ask, answer: Answer, beside: 'alone' | 'beside others'): Promise<void> {
     const alone = beside === 'alone';
@@ -209,67 +218,73 @@ export class Fixture {
     };
     switch (answer.heard) {
       case 'NEW':
-        if (ask.method !== 'create') return claim(false, 'of all things');
+        if (ask.method !== 'create') return claim(false, 'which this method never answers');
         this.#handed.set(answer.s3Key, { ...answer, content: ask.content });
         if (!alone) return;
-        claim(!this.#isThere(ask.content), 'but the bytes had been acknowledged');
+        claim(!this.#isThere(ask.content), 'but the upload of these bytes was acknowledged');
         return claim(this.#acknowledged.get(answer.s3Key) !== 'deleted', 'but the key has a tombstone');
       case 'UPLOAD': {
-        if (ask.method !== 'begin') return claim(false, 'of all things');
+        if (ask.method !== 'begin') return claim(false, 'which this method never answers');
         const known = this.#uploads.get(answer.s3Key);
         const upload = known ?? { content: ask.content, landed: new Set(), lost: false };
         this.#uploads.set(answer.s3Key, upload);
         if (!alone) return;
         upload.lost = false;
         const missing = missingOf(upload).join();
-        claim(answer.missing.join() === missing, `and what was not acknowledged is ${missing || 'nothing'}`);
+        claim(
+          answer.missing.join() === missing,
+          `but the parts that were not acknowledged are ${missing || 'none'}`,
+        );
         return claim(
           this.#acknowledged.get(answer.s3Key) === undefined,
-          'but it is there, or has a tombstone',
+          'but the file exists or has a tombstone',
         );
       }
       case 'parts':
-        return claim(!alone || this.#acknowledged.get(answer.s3Key) !== 'deleted', 'of a deleted file');
+        return claim(!alone || this.#acknowledged.get(answer.s3Key) !== 'deleted', 'for a deleted file');
       case 'UPLOAD_COMPLETE': {
         const there = 's3Key' in ask && this.#acknowledged.get(ask.s3Key) === 'uploaded';
-        return claim(!alone || there, 'and it is not');
+        return claim(!alone || there, 'but the upload is not complete');
       }
       case 'EXISTING': {
         const state = this.#acknowledged.get(answer.s3Key);
-        claim(state === 'uploaded' || (!alone && state === 'deleted'), 'and that is not so');
+        claim(
+          state === 'uploaded' || (!alone && state === 'deleted'),
+          'but the upload of these bytes was not acknowledged',
+        );
         const inBucket = await this.#world.ports.objects.head(answer.s3Key, Date.now() + 10_000);
-        return claim(inBucket !== undefined || state === 'deleted', 'and the bucket has no such object');
+        return claim(inBucket !== undefined || state === 'deleted', 'but the bucket has no such object');
       }
       case 'list':
         return claim(
           !alone || answer.keys.join() === this.uploaded().sort().join(),
-          'and that is not the list',
+          'but the list must have other keys',
         );
       case 'file': {
-        if (!('s3Key' in ask)) return claim(false, 'of all things');
+        if (!('s3Key' in ask)) return claim(false, 'which this method never answers');
         if (ask.method === 'complete') {
-          claim(this.#missing(ask.s3Key) === 0, 'and parts of it were never sent');
+          claim(this.#missing(ask.s3Key) === 0, 'but some parts were never sent');
           this.made(ask.s3Key);
         }
         const there = this.#acknowledged.get(ask.s3Key) === 'uploaded';
-        return claim(!alone || there === (answer.state === 'ready'), 'and that is not its state');
+        return claim(!alone || there === (answer.state === 'ready'), 'but the file has another state');
       }
       case 'OK':
         if (ask.method === 'delete') this.deleted(ask.s3Key);
         return;
       case 'UPLOAD_INCOMPLETE':
       case 'FILE_NOT_FOUND': {
-        if (!('s3Key' in ask)) return claim(false, 'of all things');
+        if (!('s3Key' in ask)) return claim(false, 'which this method never answers');
         if (!alone) return;
         const state = this.#acknowledged.get(ask.s3Key);
-        claim(state !== 'uploaded', 'but it is there');
+        claim(state !== 'uploaded', 'but the file exists');
         if (ask.method !== 'complete' && ask.method !== 'presign') return;
         const known = this.#uploads.has(ask.s3Key) && state === undefined && !this.#outlived;
         const whole = answer.heard === 'FILE_NOT_FOUND' || this.#missing(ask.s3Key) === 0;
-        return claim(!known || !whole, 'but its parts have landed');
+        return claim(!known || !whole, 'but its parts were acknowledged');
       }
       default:
-        return claim(false, 'while all was well');
+        return claim(false, 'but nothing failed');
     }
   }
 

@@ -4,27 +4,30 @@ import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { putTo } from '../harness/put.ts';
 import { type FileClient, keepCalling, type Load, oneOf } from './crash-load.ts';
 
-/** The least that the service can be told to cut. */
+/** The smallest part size that can be configured. */
 export const PART_BYTES = 5 * 1024 ** 2;
 
 const ALL = [1, 2, 3];
 
 /**
- * Uploads one file in parts, again and again: begins, sends a part or two, begins anew, completes, deletes. The file is
- * this client's alone, so it knows which of its parts S3 has acknowledged.
+ * Uploads one file by multipart in a loop: begins, sends a part or two, begins again, completes, deletes.
+ * Only this client uses the file, so the client knows which parts S3 has acknowledged.
  */
 export class PartsClient {
   readonly #load: Load;
   readonly #user: string;
-  /** Only the first part is large: it costs the most, and all is said of it that can be said of more. */
+  /**
+   * Only the first part is large. One large part is the most expensive, and more large parts would test
+   * nothing else.
+   */
   readonly #parts: Buffer[];
   readonly #request;
   #key = '';
-  /** `either`: a complete or a delete was asked for, and nobody has heard what became of it. */
+  /** `either`: a complete or a delete got no answer. */
   #is: 'there' | 'absent' | 'either' = 'absent';
   #begun = false;
   readonly #landed = new Set<number>();
-  /** A delete was asked for: what has landed may be gone. */
+  /** A delete was sent, so uploaded parts may be gone. */
   #mayBeDeleted = false;
 
   constructor(load: Load, user: string) {

@@ -3,7 +3,7 @@ import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
 import type { World } from './crash-servers.ts';
 
-/** What all clients share: the service that lives now, if one does, and the count of what was heard. */
+/** Shared by all clients: the service that lives now, if any, and counts of the answers. */
 export class Load {
   readonly world: World;
   readonly wrong: string[] = [];
@@ -41,7 +41,7 @@ export class Load {
     return this.#service?.client({ 'x-user-id': user });
   }
 
-  /** Resolves when another process serves, or none will. */
+  /** Resolves when another process serves, or when the load ends. */
   nextLife(): Promise<void> {
     return this.#next.promise;
   }
@@ -55,7 +55,7 @@ export class Load {
 
 export type FileClient = Client<typeof FileService>;
 
-/** One call after the other, until the load is over. */
+/** Sends one call after the other until the load ends. */
 export async function keepCalling(
   load: Load,
   user: string,
@@ -70,13 +70,13 @@ export async function keepCalling(
     const heard = await hears(load, user, () => call(files as FileClient));
     load.underWay--;
     if (heard) continue;
-    // What was asked may happen until the process that was asked is gone.
+    // A request may still be carried out until the process that received it has ended.
     await life;
     files = load.client(user);
   }
 }
 
-/** @returns whether there was an answer */
+/** @returns whether the call was answered */
 async function hears(load: Load, user: string, call: () => Promise<void>): Promise<boolean> {
   try {
     await call();
@@ -89,7 +89,10 @@ async function hears(load: Load, user: string, call: () => Promise<void>): Promi
   }
 }
 
-/** Answers that none of these calls deserves. What remains is a process that died, or had no time. */
+/**
+ * Errors that no call of the load may get. All other errors come from a process that was killed or had no
+ * time.
+ */
 const REFUSALS = new Set([
   Code.InvalidArgument,
   Code.NotFound,
@@ -102,6 +105,6 @@ const REFUSALS = new Set([
 
 export function oneOf<Thing>(things: readonly Thing[]): Thing {
   const thing = things[Math.floor(Math.random() * things.length)];
-  if (thing === undefined) throw new Error('one of none');
+  if (thing === undefined) throw new Error('the list is empty');
   return thing;
 }

@@ -2,27 +2,27 @@ import { cut, type Fixture } from './crash-fixture.ts';
 import type { Operation } from './crash-operations.ts';
 import type { CutContent } from './crash-ports.ts';
 
-/** Three parts, the last of which is shorter. */
+/** Three parts; the last part is shorter. */
 export const film: CutContent = cut('film.mp4', 'the film');
 const begin = { method: 'begin', content: film } as const;
 const sweep = { method: 'sweep' } as const;
 const due = `due_at = now()`;
 
-/** Under way, with one of its parts. */
+/** An unfinished upload with one of its parts. */
 async function underWay(fixture: Fixture): Promise<string> {
   const key = await fixture.begin(film);
   await fixture.putParts(key, [1]);
   return key;
 }
 
-/** With all its parts. */
+/** An unfinished upload with all its parts. */
 async function uploaded(fixture: Fixture): Promise<string> {
   const key = await fixture.begin(film);
   await fixture.putParts(key, [1, 2, 3]);
   return key;
 }
 
-/** S3 has made the object, and nobody has heard of it. */
+/** S3 has assembled the object, and the response was lost. */
 async function madeUnheard(fixture: Fixture): Promise<string> {
   const key = await uploaded(fixture);
   await fixture.completeInBucket(key);
@@ -35,14 +35,14 @@ async function made(fixture: Fixture): Promise<string> {
   return key;
 }
 
-/** A call that began it died before it could write that down. */
+/** The call that began the upload was killed before it could commit the id. */
 async function nameless(fixture: Fixture): Promise<string> {
   const key = await underWay(fixture);
   await fixture.change('upload_id = null');
   return key;
 }
 
-/** Of uploads in parts. */
+/** The operations of multipart uploads. */
 export const OPERATIONS_IN_PARTS: Operation[] = [
   {
     name: 'begin, new',
@@ -57,7 +57,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     prepare: async (fixture) => ({ key: await underWay(fixture), ask: begin }),
   },
   {
-    name: 'begin, its name was not committed',
+    name: 'begin, the upload id was not committed',
     steps: [
       'reserve',
       'HEAD',
@@ -85,7 +85,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'begin, made and nobody has heard',
+    name: 'begin, completed without an answer',
     steps: ['reserve', 'HEAD', 'mark_ready'],
     acts: ['finish', 'begin', 'delete', 'sweep'],
     prepare: async (fixture) => ({ key: await madeUnheard(fixture), ask: begin }),
@@ -100,7 +100,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'URLs of parts, no name committed',
+    name: 'URLs of parts, no upload id committed',
     steps: ['renew_upload', 'find_upload', 'uploads', 'set_upload_id', 'find_upload', 'parts'],
     acts: ['finish', 'begin', 'delete'],
     async prepare(fixture) {
@@ -118,7 +118,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'complete, settled',
+    name: 'complete, purgeable',
     steps: ['find', 'renew_upload', 'parts', 'complete', 'HEAD', 'mark_ready'],
     acts: ['begin', 'sweep'],
     async prepare(fixture) {
@@ -128,7 +128,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'complete, made and nobody has heard',
+    name: 'complete, completed without an answer',
     steps: ['find', 'renew_upload', 'parts', 'HEAD', 'mark_ready'],
     acts: ['finish', 'begin', 'delete', 'sweep'],
     async prepare(fixture) {
@@ -137,7 +137,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'delete, in parts',
+    name: 'delete, multipart',
     steps: ['mark_deleted', 'DELETE', 'uploads', 'abort'],
     acts: ['finish', 'begin', 'delete', 'sweep'],
     async prepare(fixture) {
@@ -146,7 +146,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'sweep, in parts',
+    name: 'sweep, multipart',
     steps: ['lease_due', 'HEAD', 'reschedule'],
     acts: ['finish', 'part', 'begin', 'delete', 'sweep'],
     async prepare(fixture) {
@@ -156,7 +156,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'sweep, in parts, settled',
+    name: 'sweep, multipart, purgeable',
     steps: ['lease_due', 'HEAD', 'expire_upload', 'DELETE', 'uploads', 'abort'],
     acts: ['finish', 'begin', 'complete', 'delete', 'sweep'],
     async prepare(fixture) {
@@ -202,7 +202,7 @@ export const OPERATIONS_IN_PARTS: Operation[] = [
     },
   },
   {
-    name: 'sweep, READY, of parts',
+    name: 'sweep, READY, multipart',
     steps: ['lease_due', 'uploads', 'clear_sweep'],
     acts: ['begin', 'delete', 'sweep'],
     async prepare(fixture) {

@@ -2,31 +2,37 @@ import { content, type Fixture } from './crash-fixture.ts';
 import type { Ask } from './crash-ports.ts';
 
 /**
- * What somebody else does in a gap: a client's PUT, a client that asks for the upload again and makes it when the process
- * has died, a delete by an instance that dies after its commit, a sweeper.
+ * An action of another actor in a gap: a PUT of a client; a client that creates the upload again and sends it
+ * after the process has been killed; a delete by an instance that is killed after its commit; a sweeper.
  */
 export type Act =
   | 'put'
   | 'create'
   | 'delete'
   | 'sweep'
-  /** Of an upload in parts: one lands; somebody asks for it again, completes it, does the whole of it. */
+  /**
+   * For multipart uploads: a part is uploaded; another client begins the upload again, completes it, or does
+   * everything.
+   */
   | 'part'
   | 'begin'
   | 'complete'
   | 'finish'
-  /** By an instance that dies when S3 has made the object. */
+  /** The upload is completed by an instance that is killed after S3 has assembled the object. */
   | 'make';
 
 export interface Operation {
   name: string;
-  /** The steps of the undisturbed operation, so that nobody kills what no longer has them. */
+  /**
+   * The steps of the undisturbed operation. The test fails if the operation takes other steps, so no gap is
+   * missed.
+   */
   steps: string[];
-  /** What was before. `key` is what others act on in the gaps. */
+  /** Creates the state before the operation. `key` is the key on which others act in the gaps. */
   prepare(fixture: Fixture): Promise<{ ask: Ask; key?: string }>;
-  /** No PUT comes in the gaps where there is no living URL. */
+  /** The actions to try. Without a valid URL there is no PUT. */
   acts: Act[];
-  /** Somebody took the object out of the bucket, behind the service's back. */
+  /** The object was removed from the bucket without the service. */
   objectIsGone?: true;
 }
 
@@ -38,8 +44,8 @@ export const create: Ask = { method: 'create', content: first };
 const sweep: Ask = { method: 'sweep' };
 const ALL: Act[] = ['put', 'delete', 'sweep'];
 
-const settled = `url_expire_at = now() - interval '25 hours'`;
-const longUnseen = `verified_at = now() - interval '1 day'`;
+const purgeable = `url_expire_at = now() - interval '25 hours'`;
+const notFresh = `verified_at = now() - interval '1 day'`;
 const due = `due_at = now()`;
 
 async function ready(fixture: Fixture): Promise<string> {
@@ -78,17 +84,17 @@ export const OPERATIONS: Operation[] = [
     prepare: async (fixture) => ({ key: await fixture.announce(first), ask: create }),
   },
   {
-    name: 'create, pending and settled',
+    name: 'create, pending and purgeable',
     steps: ['reserve', 'HEAD', 'update_intent'],
     acts: ['delete', 'sweep'],
     async prepare(fixture) {
       const key = await fixture.announce(first);
-      await fixture.change(settled);
+      await fixture.change(purgeable);
       return { key, ask: create };
     },
   },
   {
-    name: 'create, arrived',
+    name: 'create, uploaded',
     steps: ['reserve', 'HEAD', 'mark_ready'],
     acts: ALL,
     prepare: async (fixture) => ({ key: await fixture.announceAndPut(first), ask: create }),
@@ -100,17 +106,17 @@ export const OPERATIONS: Operation[] = [
     prepare: async (fixture) => ({ key: await ready(fixture), ask: create }),
   },
   {
-    name: 'create, READY and long unseen',
+    name: 'create, READY and not fresh',
     steps: ['reserve', 'HEAD', 'mark_ready'],
     acts: ALL,
     async prepare(fixture) {
       const key = await ready(fixture);
-      await fixture.change(longUnseen);
+      await fixture.change(notFresh);
       return { key, ask: create };
     },
   },
   {
-    name: 'create, the object is gone',
+    name: 'create, the object is missing',
     objectIsGone: true,
     steps: ['reserve', 'HEAD', 'mark_lost', 'reserve', 'HEAD', 'update_intent'],
     acts: ALL,
@@ -120,7 +126,7 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'list, two arrived',
+    name: 'list, two uploaded',
     steps: ['list_first_page', 'HEAD', 'HEAD', 'mark_ready', 'mark_ready', 'list_first_page'],
     acts: ALL,
     async prepare(fixture) {
@@ -129,13 +135,13 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'list, one that never came',
+    name: 'list, one never uploaded',
     steps: ['list_first_page', 'HEAD'],
     acts: ALL,
     prepare: async (fixture) => ({ key: await fixture.announce(first), ask: { method: 'list' } }),
   },
   {
-    name: 'get, arrived',
+    name: 'get, uploaded',
     steps: ['find', 'HEAD', 'mark_ready'],
     acts: ALL,
     async prepare(fixture) {
@@ -144,7 +150,7 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'get, the object is gone',
+    name: 'get, the object is missing',
     objectIsGone: true,
     steps: ['find', 'HEAD', 'mark_lost'],
     acts: ALL,
@@ -154,7 +160,7 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'download, arrived',
+    name: 'download, uploaded',
     steps: ['find', 'HEAD', 'mark_ready'],
     acts: ALL,
     async prepare(fixture) {
@@ -172,12 +178,12 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'delete, READY for long',
+    name: 'delete, READY, all URLs expired',
     steps: ['mark_deleted', 'DELETE'],
     acts: ['delete', 'sweep'],
     async prepare(fixture) {
       const key = await ready(fixture);
-      await fixture.change(settled);
+      await fixture.change(purgeable);
       return { key, ask: { method: 'delete', s3Key: key } };
     },
   },
@@ -191,7 +197,7 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'sweep, arrived',
+    name: 'sweep, uploaded',
     steps: ['lease_due', 'HEAD', 'mark_ready'],
     acts: ALL,
     async prepare(fixture) {
@@ -201,17 +207,17 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'sweep, arrived, settled',
+    name: 'sweep, uploaded, purgeable',
     steps: ['lease_due', 'HEAD', 'mark_ready'],
     acts: ['delete', 'sweep'],
     async prepare(fixture) {
       const key = await fixture.announceAndPut(first);
-      await fixture.change(`${settled}, ${due}`);
+      await fixture.change(`${purgeable}, ${due}`);
       return { key, ask: sweep };
     },
   },
   {
-    name: 'sweep, never came',
+    name: 'sweep, never uploaded',
     steps: ['lease_due', 'HEAD', 'reschedule'],
     acts: [...ALL, 'create'],
     async prepare(fixture) {
@@ -221,12 +227,12 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'sweep, never came, settled',
+    name: 'sweep, never uploaded, purgeable',
     steps: ['lease_due', 'HEAD', 'purge'],
     acts: ['create', 'delete', 'sweep'],
     async prepare(fixture) {
       const key = await fixture.announce(first);
-      await fixture.change(`${settled}, ${due}`);
+      await fixture.change(`${purgeable}, ${due}`);
       return { key, ask: sweep };
     },
   },
@@ -242,22 +248,22 @@ export const OPERATIONS: Operation[] = [
     },
   },
   {
-    name: 'sweep, tombstone, settled',
+    name: 'sweep, tombstone, purgeable',
     steps: ['lease_due', 'DELETE', 'purge'],
     acts: ['sweep'],
     async prepare(fixture) {
       const key = await ready(fixture);
       await fixture.deleteAndDie(key);
-      await fixture.change(`${settled}, ${due}`);
+      await fixture.change(`${purgeable}, ${due}`);
       return { key, ask: sweep };
     },
   },
 ];
 
-/** A READY file whose object somebody has removed. */
+/** A READY file whose object was removed without the service. */
 async function gone(fixture: Fixture): Promise<string> {
   const key = await ready(fixture);
   await fixture.removeObject(key);
-  await fixture.change(longUnseen);
+  await fixture.change(notFresh);
   return key;
 }

@@ -267,14 +267,14 @@ describe('a sweeper that expires an upload', () => {
 
 describe('two processes that resume one upload', () => {
   it.each(['under way', 'that S3 has lost', 'whose id was never committed'])(
-    '%s, send what is missing into one',
+    '%s, send the missing parts into one upload',
     async (which) => {
       for (let round = 0; round < rounds(4); round++) {
         const [user, parts] = [newUser(), film(`resumed by two ${round}`)];
         const { s3Key: key } = await world.instance(0).begin(user, 'a.mp4', parts);
         await putParts(world.instance(0), user, key, parts, [1]);
         if (which === 'that S3 has lost') await world.abortAll();
-        if (which === 'whose name was never written down')
+        if (which === 'whose id was never committed')
           await world.pool.query('update files set upload_id = null');
         const made = await times(2, async (i) => {
           await jitter(10);
