@@ -22,7 +22,7 @@ export function cut(filename: string, bytes: string): CutContent {
   return { filename, parts: [part(1), part(2), 'end'] };
 }
 
-/** What a client knows about a multipart upload. */
+/** A multipart upload, as its client knows it. */
 interface Upload {
   content: CutContent;
   /** The parts that S3 has acknowledged with 200. */

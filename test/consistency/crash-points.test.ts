@@ -16,24 +16,32 @@ const OPERATIONS = [...WITH_A_PUT, ...OPERATIONS_IN_PARTS].sort((a, b) => a.step
 
 const CHILD = join(import.meta.dirname, 'crash-child.ts');
 
-/** Two at a time: more would only wait for the processor. Each has a world of its own, as a sweep is across users. */
-const LANES = 2;
+/**
+ * Two workers: more would only wait for the processor. Each has a database and a bucket of its own, because a
+ * sweep handles all users.
+ */
+const WORKERS = 2;
 
-/** The long form gives every operation a process of its own to die in, and what happens in the gaps both with and without a retry. */
+/**
+ * The long form runs every operation in a process of its own, and tries each action in the gaps both with and
+ * without a retry.
+ */
 const OPERATIONS_AT_ONCE = LONG ? 1 : 14;
 
-/** A call that is cut off, and what else happens. */
+/** A call that is cut off, and the action in its gap. */
 interface Case {
   operation: Operation;
   fixture: Fixture;
   ask: Ask;
-  /** What others act on. */
+  /** The key on which other actors act. */
   key: string | undefined;
-  /** The key of a NEW that it was answered before the process died: the client goes on to upload. */
+  /**
+   * The key of an upload that was answered before the process was killed. The client continues this upload.
+   */
   handed: string | undefined;
   act: Act | undefined;
   actAt: number | undefined;
-  /** Whether the client asks again; without it, the sweeper alone has to mend. */
+  /** Whether the client repeats the call. Otherwise only the sweeper repairs the state. */
   retries: boolean;
 }
 
@@ -46,14 +54,14 @@ let worlds: World[];
 let cache: TemporaryDirectory;
 beforeAll(async () => {
   cache = await temporaryDirectory();
-  worlds = await Promise.all(Array.from({ length: LANES }, openWorld));
+  worlds = await Promise.all(Array.from({ length: WORKERS }, openWorld));
 });
 afterAll(async () => {
   await Promise.all(worlds.map((world) => world.close()));
   await cache[Symbol.asyncDispose]();
 });
 
-it('killed between any two steps of any operation, table, bucket and all that was acknowledged agree', async () => {
+it('table, bucket and acknowledgements agree after a kill between any two steps of any operation', async () => {
   const startMs = performance.now();
   const queue = groups().values();
   const counts = new Map<Operation, Count>(
@@ -61,31 +69,34 @@ it('killed between any two steps of any operation, table, bucket and all that wa
   );
   let kills = 0;
   const wrong: string[] = [];
-  const lane = async (world: World) => {
+  const work = async (world: World) => {
     for (const group of queue) {
       const killed = await killEverywhere(world, group, counts, wrong);
       kills += killed;
     }
   };
-  // Both come to their end before their worlds do.
-  for (const ended of await Promise.allSettled(worlds.map(lane))) {
+  // Both workers end before their databases and buckets are closed.
+  for (const ended of await Promise.allSettled(worlds.map(work))) {
     if (ended.status === 'rejected') throw ended.reason;
   }
 
   const total: Count = { points: 0, calls: 0 };
   for (const [{ name, steps }, count] of counts) {
-    print(`${name.padEnd(35)} ${steps.join(' · ').padEnd(92)} ${told(count)}`);
+    print(`${name.padEnd(35)} ${steps.join(' · ').padEnd(92)} ${countText(count)}`);
     total.points += count.points;
     total.calls += count.calls;
   }
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   print(
-    `crash points: ${OPERATIONS.length} operations, ${told(total)}, ${kills} processes killed, ${wrong.length} wrong, ${seconds} s`,
+    `crash points: ${OPERATIONS.length} operations, ${countText(total)}, ${kills} processes killed, ${wrong.length} wrong, ${seconds} s`,
   );
   expect(wrong).toEqual([]);
 }, 600_000);
 
-/** The operations whose calls die in one process. A sweep claims what is due, whoever made it so: sweeps keep to themselves. */
+/**
+ * Groups the operations whose calls run in one process. A sweep leases all due rows, so sweeps and other
+ * calls do not share a process.
+ */
 function groups(): Operation[][] {
   const [sweeps, calls] = [isSweep, (operation: Operation) => !isSweep(operation)].map((which) =>
     OPERATIONS.filter(which),
@@ -99,7 +110,11 @@ function groups(): Operation[][] {
 
 const isSweep = ({ name }: Operation) => name.startsWith('sweep');
 
-/** Gap by gap, until every operation runs through whatever else happens. The number of processes killed. */
+/**
+ * Kills a process in each gap, until every operation ends before the gap, whatever happens in between.
+ *
+ * @returns how many processes were killed
+ */
 async function killEverywhere(
   world: World,
   group: Operation[],
@@ -125,7 +140,7 @@ async function killEverywhere(
         count.calls += cut;
         return true;
       }
-      // The first one is the undisturbed one.
+      // The first case is the undisturbed one.
       const [undisturbed = 0] = own;
       expect(steps[undisturbed]?.toSorted(), operation.name).toEqual(operation.steps.toSorted());
       return false;
@@ -136,7 +151,7 @@ async function killEverywhere(
 
 type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
-/** Of what may happen in the gaps, every so manieth is tried: an upload in parts has more gaps, and more may happen in them. */
+/** Only every nth variant is tried. A multipart upload has more gaps and more possible actions. */
 const EVERY_WITH_A_PUT = LONG ? 1 : 7;
 const EVERY_IN_PARTS = LONG ? 5 : 19;
 
@@ -145,7 +160,7 @@ function variants(operation: Operation, killAt: number): Variant[] {
   const acts: Pick<Case, 'act' | 'actAt'>[] = [];
   for (let actAt = 0; actAt <= killAt; actAt++) {
     for (const act of operation.acts) {
-      // Another sweeper would take the rows away before this one has claimed them.
+      // Another sweeper would lease the rows before this sweeper does.
       if (isSweep(operation) && act === 'sweep' && actAt === 0) continue;
       acts.push({ act, actAt });
     }
@@ -178,11 +193,11 @@ async function runAndDie(
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   let last: Report | undefined;
-  // One after the other, in the order of the child's words.
+  // Acts one after the other, in the order of the child's messages.
   let acts: Promise<void> = Promise.resolve();
   const queue = (act: () => Promise<void>) => {
     acts = acts.then(act);
-    // Nobody would tell the child to go on.
+    // After an error the child would wait for ever.
     acts.catch(() => child.kill('SIGKILL'));
   };
   child.on('message', (report: Report) => {
@@ -216,7 +231,7 @@ async function runAndDie(
   return last;
 }
 
-/** A commit is the acknowledgement, also where nobody lived to hear it. */
+/** A commit is the acknowledgement, even if no process lived to return it. */
 function acknowledge({ ask, fixture }: Case, steps: string[]): void {
   if (ask.method === 'delete' && steps.includes('mark_deleted')) fixture.deleted(ask.s3Key);
   if (ask.method === 'complete' && steps.includes('complete')) fixture.made(ask.s3Key);
@@ -231,7 +246,7 @@ async function act(cut: Case): Promise<void> {
     return;
   }
   if (act === 'finish') return fixture.uploadMultipart(film);
-  if (key === undefined) throw new Error('nothing to act on');
+  if (key === undefined) throw new Error('the case has no key to act on');
   if (act === 'put') await fixture.put(key);
   if (act === 'part') await fixture.putParts(key, [2]);
   if (act === 'complete') await fixture.ask({ method: 'complete', s3Key: key });
@@ -248,7 +263,8 @@ async function restartAndCompare(world: World, cases: Case[]): Promise<string[]>
     await fixture.ask({ method: 'list' });
   }
   await world.settle();
-  // A READY file is the sweeper's never: what was taken from the bucket behind the service's back waits for a reader.
+  // The sweeper never handles a READY file: an object that was removed without the service is noticed by the
+  // next read.
   for (const { fixture, key, operation } of cases) {
     if (operation.objectIsGone && key !== undefined) await fixture.ask({ method: 'get', s3Key: key });
   }
@@ -259,7 +275,7 @@ async function restartAndCompare(world: World, cases: Case[]): Promise<string[]>
   return [...judged, ...differences].map((what) => {
     const [user = ''] = /user-[0-9a-f]+/.exec(what) ?? [];
     const { operation, act, actAt, retries } = about.get(user) ?? {};
-    return `${operation?.name}: ${what} (${act === undefined ? 'undisturbed' : `${act} in gap ${actAt}`}, ${retries ? 'asked again' : 'not asked again'})`;
+    return `${operation?.name}: ${what} (${act === undefined ? 'undisturbed' : `${act} in gap ${actAt}`}, ${retries ? 'repeated' : 'not repeated'})`;
   });
 }
 
@@ -268,7 +284,7 @@ async function clear({ ports, bucket }: World): Promise<void> {
   await Promise.all((await bucket.keys()).map((key) => bucket.remove(key)));
 }
 
-function told({ points, calls }: Count): string {
+function countText({ points, calls }: Count): string {
   return `${points} points, ${calls} calls cut off`;
 }
 

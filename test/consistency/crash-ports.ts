@@ -21,7 +21,7 @@ import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/random.ts';
 
-/** Where rows and bytes are kept: outside the process that dies. */
+/** The servers that store rows and bytes, outside the process that is killed. */
 export interface Servers {
   databaseUrl: string;
   endpoint: string;
@@ -30,12 +30,12 @@ export interface Servers {
   credentials: { accessKeyId: string; secretAccessKey: string };
 }
 
-/** What a client asks for. */
+/** A request of a client. */
 export type Ask =
   | { method: 'create'; content: Content }
   | { method: 'list' }
   | { method: 'get' | 'download' | 'delete' | 'complete'; s3Key: string }
-  /** Of a file in parts. */
+  /** Requests of multipart uploads. */
   | { method: 'begin'; content: CutContent }
   | { method: 'presign'; s3Key: string; partNumbers: number[] }
   | { method: 'sweep' };
@@ -48,11 +48,11 @@ export interface Content {
 
 export interface CutContent {
   filename: string;
-  /** Each of `PART_BYTES`, but the last. */
+  /** Every part except the last has LEAST_PART_BYTES. */
   parts: string[];
 }
 
-/** What it hears. */
+/** The answer to a request. */
 export type Answer =
   | { heard: 'NEW'; s3Key: string; url: string; headers: Record<string, string> }
   | { heard: 'EXISTING'; s3Key: string }
@@ -69,7 +69,10 @@ export interface PartUrl {
   requiredHeaders: Record<string, string>;
 }
 
-/** As `app.ts` puts them together, without the wires and the metrics: a child process has to start quickly. */
+/**
+ * The ports and operations, connected as in src/server/app.ts, without protocols and metrics, because a child
+ * process must start quickly.
+ */
 export interface Ports {
   pool: pg.Pool;
   store: FileStore;
@@ -77,20 +80,23 @@ export interface Ports {
   multipart: MultipartStore;
   sweepOne: ReturnType<typeof sweepOne>;
   perform(userId: string, ask: Ask): Promise<Answer>;
-  /** What the observer was told. Where S3 answers, and nobody else writes to the bucket, that is nothing. */
+  /**
+   * The events that the observer received. There are none while S3 answers and only the service writes to the
+   * bucket.
+   */
   observer: string[];
   close(): Promise<void>;
 }
 
-/** The defaults of the service. */
-export const WINDOWS = {
+/** The default lifetimes of the service. */
+export const LIFETIMES = {
   urlSeconds: 3_600,
   verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
   multipartSeconds: 604_800,
 };
 
-/** Parts of a few bytes. */
+/** Parts of a few bytes keep the tests fast. */
 export const PART_RULE = { unitBytes: LEAST_PART_BYTES, maxBytes: 1_000 * LEAST_PART_BYTES };
 
 const CALL_TIMEOUT_MS = 20_000;
@@ -101,7 +107,7 @@ interface Wrap {
   multipart(multipart: MultipartStore): MultipartStore;
 }
 
-/** @param wrap what comes between the operations and their ports, for those that want to stop there */
+/** @param wrap wraps the ports of the operations, for tests that stop at a step */
 export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const poolOptions = {
     url: servers.databaseUrl,
@@ -119,20 +125,20 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const s3 = createObjectStore(client, place, send);
   const s3Multipart = createMultipartStore(client, bucket, send);
   const store = createFileStore(wrap?.database(database) ?? database, {
-    ...WINDOWS,
+    ...LIFETIMES,
     pendingMax: 1_000,
     pendingMultipartMax: 100,
   });
   const objects = wrap?.objects(s3) ?? s3;
   const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
   const presigner = createPresigner(createSign(client, place), {
-    uploadSeconds: WINDOWS.urlSeconds,
+    uploadSeconds: LIFETIMES.urlSeconds,
     downloadSeconds: 300,
   });
-  const told: string[] = [];
+  const events: string[] = [];
   const observer = {
-    contentMismatch: ({ s3Key }: { s3Key: string }) => void told.push(`content mismatch: ${s3Key}`),
-    storageFailed: (step: string, error: unknown) => void told.push(`${step}: ${String(error)}`),
+    contentMismatch: ({ s3Key }: { s3Key: string }) => void events.push(`content mismatch: ${s3Key}`),
+    storageFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
   };
   const ports = { store, objects, multipart, presigner, observer };
   const create = createPresignedUpload(ports);
@@ -140,7 +146,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const get = getFile(ports);
   const download = createPresignedDownload(ports);
   const remove = deleteFile(ports);
-  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: WINDOWS.multipartSeconds });
+  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: LIFETIMES.multipartSeconds });
   const presign = createPresignedParts(ports);
   const complete = completeMultipartUpload(ports);
 
@@ -183,7 +189,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
         await remove(userId, ask.s3Key, deadline);
         return { heard: 'OK' };
       case 'sweep':
-        throw new Error('nobody asks for a sweep');
+        throw new Error('a sweep is not a request of a client');
     }
   }
 
@@ -201,7 +207,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
         throw error;
       }
     },
-    observer: told,
+    observer: events,
     async close() {
       await pool.end();
       client.destroy();

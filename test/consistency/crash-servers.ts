@@ -4,26 +4,29 @@ import { createDatabase } from '../harness/database.ts';
 import { ample } from '../harness/deadline.ts';
 import { openPorts, type Ports, type Servers } from './crash-ports.ts';
 
-/** A database and a bucket that outlive every process that dies, and the instance that is started after it. */
+/** A database and a bucket that outlive every killed process, and the instance that is started afterwards. */
 export interface World {
   servers: Servers;
   bucket: TestBucket;
   ports: Ports;
-  /** Everything that is due, of any user. */
+  /** Sweeps all due rows of all users. */
   sweep(): Promise<void>;
-  /** Time moves on: for rows, Postgres's clock is the only one. */
+  /** Ages all rows. Rows know no clock but Postgres's. */
   pass(seconds: number): Promise<void>;
-  /** Time moves on until nothing is due any more, and the sweeper with it. */
+  /** Ages all rows and sweeps until no row is due. */
   settle(): Promise<void>;
-  /** Table against bucket, with the uploads under way in it, against what was acknowledged; empty when they are the same. */
+  /**
+   * Compares table, bucket and unfinished uploads with the acknowledged keys. Returns the differences, or an
+   * empty list.
+   */
   differences(acknowledged: Iterable<string>): Promise<string[]>;
   close(): Promise<void>;
 }
 
 const MINUTE_SECONDS = 60;
-/** An upload's week, a day for the longest upload, and a lease. */
-const SETTLING_SECONDS = (8 * 24 + 1) * 3_600;
-/** A tombstone needs three: claimed before it is settled, claimed settled, gone. */
+/** A week for the upload, a day for the longest PUT, and time for a lease. */
+const WRITE_WINDOW_SECONDS = (8 * 24 + 1) * 3_600;
+/** A tombstone needs three rounds: leased before it is purgeable, leased when it is purgeable, gone. */
 const ROUNDS_MAX = 8;
 
 export async function openWorld(): Promise<World> {
@@ -64,13 +67,13 @@ export async function openWorld(): Promise<World> {
     sweep,
     pass,
     async settle() {
-      // Once while every URL is alive, then when none is.
+      // First while all URLs are valid, then after all have expired.
       await pass(MINUTE_SECONDS);
       await sweep();
       for (let round = 0; round < ROUNDS_MAX; round++) {
         const { rowCount } = await ports.pool.query('select from files where due_at is not null');
         if (rowCount === 0) return;
-        await pass(SETTLING_SECONDS);
+        await pass(WRITE_WINDOW_SECONDS);
         await sweep();
       }
     },

@@ -5,7 +5,10 @@ import { content, cut, Fixture } from './crash-fixture.ts';
 import { openPorts, type Ports } from './crash-ports.ts';
 import { openWorld, type World } from './crash-servers.ts';
 
-/** A process may also stop for minutes between two steps, and go on: a frozen machine, a moved one. Others have acted meanwhile. */
+/**
+ * A process may also stop for minutes between two steps and then continue, for example on a suspended or
+ * migrated machine, while other processes have acted.
+ */
 
 let world: World;
 let stalls: Stalls;
@@ -26,7 +29,7 @@ beforeEach(async () => {
 const document = content('report.pdf', 'the report');
 const other = content('report.pdf', 'another of the same name');
 
-/** READY, and its last URL died long ago. */
+/** A READY file whose last URL expired long ago. */
 async function oldFile(): Promise<{ fixture: Fixture; key: string }> {
   const fixture = new Fixture(world, newUser());
   const key = await fixture.announceAndPut(document);
@@ -39,9 +42,9 @@ async function oldFile(): Promise<{ fixture: Fixture; key: string }> {
 
 it.each([
   ['the same content', document],
-  ['another of the same name', other],
+  ['other content of the same name', other],
 ] as const)(
-  'a delete that stalls before it removes the object takes nothing from %s, uploaded meanwhile',
+  'a delete that stalls before it removes the object does not harm %s that was uploaded in the meantime',
   async (_, next) => {
     const { fixture, key } = await oldFile();
     const stall = stalls.before('DELETE');
@@ -60,23 +63,23 @@ it.each([
   },
 );
 
-it('a look that stalls before it writes down what it saw says nothing of another file under that key', async () => {
+it('a verification that stalls before its commit does not change another file of the same key', async () => {
   const { fixture, key } = await oldFile();
   const stall = stalls.after('HEAD');
-  const looking = stalls.ports.perform(fixture.user, { method: 'get', s3Key: key });
+  const reading = stalls.ports.perform(fixture.user, { method: 'get', s3Key: key });
   await stall.reached;
   await fixture.ask({ method: 'delete', s3Key: key });
   await world.pass(61);
   await world.sweep();
   await fixture.announce(other);
   stall.end();
-  expect(await looking).toEqual({ heard: 'FILE_NOT_FOUND' });
+  expect(await reading).toEqual({ heard: 'FILE_NOT_FOUND' });
   expect((await fixture.ask({ method: 'create', content: other })).heard).toBe('NEW');
   await world.settle();
   expect([...fixture.wrong, ...(await world.differences(fixture.uploaded()))]).toEqual([]);
 });
 
-it('a sweeper that sees bytes come at the very end, and the file deleted then, leaves the tombstone to its own time', async () => {
+it('a sweeper that verifies late bytes of a file that was then deleted does not purge the tombstone early', async () => {
   const fixture = new Fixture(world, newUser());
   const key = await fixture.announceAndPut(document);
   await fixture.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
@@ -94,7 +97,7 @@ it('a sweeper that sees bytes come at the very end, and the file deleted then, l
 
 const film = cut('film.mp4', 'the film');
 
-it('a begin that stalls while another makes the file, says so and begins nothing', async () => {
+it('a begin that stalls while another call completes the file answers EXISTING and begins no upload', async () => {
   const fixture = new Fixture(world, newUser());
   const key = await fixture.begin(film);
   await fixture.putParts(key, [1]);
@@ -108,7 +111,7 @@ it('a begin that stalls while another makes the file, says so and begins nothing
   expect([...fixture.wrong, ...(await world.differences(fixture.uploaded()))]).toEqual([]);
 });
 
-it('a sweeper that stalls before it gives an upload up, takes nothing from who has asked for it meanwhile', async () => {
+it('a sweeper that stalls before it expires an upload does not harm an upload that was resumed in the meantime', async () => {
   const fixture = new Fixture(world, newUser());
   const key = await fixture.begin(film);
   await fixture.putParts(key, [1, 2, 3]);
@@ -133,12 +136,12 @@ interface Stall {
 
 interface Stalls {
   ports: Ports;
-  /** The next one of its kind. */
+  /** Stalls the next step of this kind. */
   before(step: 'DELETE'): Stall;
   after(step: 'HEAD'): Stall;
 }
 
-/** An instance beside the living one, whose steps to S3 can be held up. */
+/** A second instance whose steps to S3 can be stalled. */
 function openStalling({ servers }: World): Stalls {
   const holds = new Map<string, () => Promise<void>>();
   const ports = openPorts(servers, {

@@ -15,19 +15,25 @@ import { openWorld, type World } from './crash-servers.ts';
 
 const KILLS = LONG ? 100 : 5;
 
-/** How long a process serves before it dies, at random: enough for every client to be somewhere in a call. */
+/**
+ * A process serves for a random time before it is killed: long enough that every client is somewhere in a
+ * call.
+ */
 const LIFE_MIN_MS = 100;
 const LIFE_MAX_MS = 1_200;
 
 const USERS = 4;
 const CLIENTS_PER_USER = 3;
-/** Of those, how many users have a client more, that uploads in parts: a part has 5 MiB here. */
+/**
+ * How many of these users also have a client for multipart uploads. There are few, because a part has 5 MiB
+ * here.
+ */
 const USERS_WITH_PARTS = 2;
 const CONTENTS_PER_CLIENT = 4;
-/** Fewer than contents, so that keys are taken, get suffixes, have tombstones, and are free again. */
+/** Fewer names than contents, so that keys are taken, get suffixes, have tombstones, and are free again. */
 const NAMES = ['a.txt', 'b.txt', 'c.txt'];
 
-/** While it is dead, time moves on: sweeps have something to do, looks are no longer trusted. */
+/** Rows age while no process lives, so that sweeps have work and verifications are no longer fresh. */
 const PASSES_SECONDS = 600;
 
 let world: World;
@@ -40,15 +46,15 @@ afterAll(async () => {
   await cache[Symbol.asyncDispose]();
 });
 
-it('killed at random under load, it loses nothing, shows nothing that is not, and leaves nothing behind', async () => {
+it('a service that is killed at random under load loses nothing, shows nothing false, and leaves nothing behind', async () => {
   const startMs = performance.now();
   const load = new Load(world);
   const users = Array.from({ length: USERS }, newUser);
   const clients = users.flatMap((user) =>
-    Array.from({ length: CLIENTS_PER_USER }, (_, lane) => new LoadClient(load, user, lane)),
+    Array.from({ length: CLIENTS_PER_USER }, (_, index) => new LoadClient(load, user, index)),
   );
-  const isMultipart = users.slice(0, USERS_WITH_PARTS).map((user) => new PartsClient(load, user));
-  const working = [...clients, ...isMultipart].map((client) => client.work());
+  const multipartClients = users.slice(0, USERS_WITH_PARTS).map((user) => new PartsClient(load, user));
+  const working = [...clients, ...multipartClients].map((client) => client.work());
   let cutOff = 0;
   for (let kill = 1; kill <= KILLS; kill++) {
     const service = await start();
@@ -70,18 +76,18 @@ it('killed at random under load, it loses nothing, shows nothing that is not, an
   const ready = new Set(rows.map(({ s3_key }) => s3_key));
   const known = [
     ...clients.flatMap((client) => client.known()),
-    ...isMultipart.map((client) => client.known()),
+    ...multipartClients.map((client) => client.known()),
   ];
-  const truth = known
-    // Only of what nobody has heard the end of may it be the one or the other.
+  const expected = known
+    // If the last call got no answer, both outcomes are right.
     .filter(({ key, is }) => is === 'there' || (is === 'either' && ready.has(key)))
     .map(({ key }) => key);
-  const wrong = [...load.wrong, ...(await world.differences(truth))];
+  const wrong = [...load.wrong, ...(await world.differences(expected))];
 
   const open = known.filter(({ is }) => is === 'either').length;
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   process.stdout.write(
-    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${truth.length} files at the end, ${open} deletes without an answer, ${wrong.length} wrong, ${seconds} s\n`,
+    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${expected.length} files at the end, ${open} deletes without an answer, ${wrong.length} wrong, ${seconds} s\n`,
   );
   expect(wrong).toEqual([]);
   expect(Math.min(cutOff, load.uploads, load.deletes, load.lists, load.parts)).toBeGreaterThan(0);
@@ -109,7 +115,7 @@ async function start(): Promise<ServiceProcess> {
   });
 }
 
-/** What the dead one had sent may still be committed; when its sessions have ended, no more. */
+/** Statements that the killed process sent may still be committed, until its sessions have ended. */
 async function untilItsStatementsHaveEnded(): Promise<void> {
   for (;;) {
     const { rowCount } = await world.ports.pool.query(
@@ -123,7 +129,8 @@ async function untilItsStatementsHaveEnded(): Promise<void> {
 
 async function timePasses(kill: number, clients: readonly LoadClient[]): Promise<void> {
   await world.pass(PASSES_SECONDS);
-  // Nobody holds a URL to the key of a deleted file any more: tombstones may settle, and their keys be free again.
+  // No client holds a URL for the key of a deleted file any more, so tombstones may become purgeable and
+  // their keys free.
   if (kill % 2 === 0) {
     for (const client of clients) client.forgetKeysOfTheDeleted();
     await world.ports.pool.query(
@@ -135,26 +142,27 @@ async function timePasses(kill: number, clients: readonly LoadClient[]): Promise
 interface Known {
   content: Content;
   key: string;
-  /** `either`: a delete was asked for, and nobody has heard what became of it. */
+  /** `either`: a delete got no answer. */
   is: 'there' | 'absent' | 'either';
-  /** Whether the key can only be this file's. */
+  /** Whether the key certainly belongs to this file. */
   mayDelete: boolean;
 }
 
 /**
- * One after the other, it creates, uploads, deletes and lists. Its contents are its own, its user and its files' names are
- * not: so it knows exactly what it must hear, among others that get in its way.
+ * Creates, uploads, deletes and lists, one call after the other. Only this client uses its contents, while
+ * other clients share its user and its filenames. So the client knows exactly which answers are right
+ * although other clients interfere.
  */
 class LoadClient {
   readonly #load: Load;
   readonly #user: string;
   readonly #contents: Known[];
 
-  constructor(load: Load, user: string, lane: number) {
+  constructor(load: Load, user: string, index: number) {
     this.#load = load;
     this.#user = user;
     this.#contents = Array.from({ length: CONTENTS_PER_CLIENT }, (_, i) => ({
-      content: content(oneOf(NAMES), `content ${i} of client ${lane} of ${user}`),
+      content: content(oneOf(NAMES), `content ${i} of client ${index} of ${user}`),
       key: '',
       is: 'absent',
       mayDelete: false,
@@ -165,7 +173,9 @@ class LoadClient {
     return this.#contents;
   }
 
-  /** A day after a delete its key may be another file's: whoever deletes by it then, deletes that one. */
+  /**
+   * A day after a delete the key may belong to another file, which a delete by this key would then delete.
+   */
   forgetKeysOfTheDeleted(): void {
     for (const known of this.#contents) known.mayDelete = known.is === 'there';
   }
@@ -188,8 +198,8 @@ class LoadClient {
     const { type, s3Key, presignedUrl, requiredHeaders } = answer;
     if (type === UploadType.EXISTING) {
       this.#load.existing++;
-      this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, and that is not so`);
-      this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, and it was ${known.key}`);
+      this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, but the upload was not acknowledged`);
+      this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, but the key was ${known.key}`);
       const seen = await this.#load.world.ports.objects.head(s3Key, Date.now() + 10_000);
       this.#claim(
         seen?.fingerprint === Buffer.from(md5, 'base64').toString('hex'),
@@ -199,7 +209,7 @@ class LoadClient {
       known.mayDelete = true;
       return;
     }
-    this.#claim(known.is !== 'there', `NEW: ${s3Key}, and ${known.key} was acknowledged`);
+    this.#claim(known.is !== 'there', `NEW: ${s3Key}, but ${known.key} was acknowledged`);
     known.is = 'absent';
     known.key = s3Key;
     known.mayDelete = true;
@@ -218,7 +228,7 @@ class LoadClient {
       this.#load.deletes++;
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== Code.NotFound) throw error;
-      this.#claim(before !== 'there', `delete ${known.key}: not found, and it was acknowledged`);
+      this.#claim(before !== 'there', `delete ${known.key}: not found, but the upload was acknowledged`);
     }
     known.is = 'absent';
   }
@@ -234,7 +244,7 @@ class LoadClient {
         known.mayDelete ||= known.is === 'there';
       }
       const expected = known.is === 'there' ? known.key : undefined;
-      this.#claim(key === expected, `list: ${key} for ${known.content.md5}, and it is ${expected}`);
+      this.#claim(key === expected, `list: ${key} for ${known.content.md5}, but the key is ${expected}`);
     }
   }
 

@@ -1,4 +1,7 @@
-/** The service's operations on a real Postgres and a real object store, and a clock that jumps for all three at once. */
+/**
+ * The operations of the service on a real Postgres and a real object store, with one clock that jumps for all
+ * three together.
+ */
 import { request } from 'node:http';
 import {
   GetObjectCommand,
@@ -49,7 +52,8 @@ export interface SweptRow {
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 export async function openWorld(rules: Rules) {
-  // Node's HTTP server writes the real time into `Date`; the SDK must not take its clock from there.
+  // Node's HTTP server writes the real time into the `Date` header. The SDK must not correct its clock by
+  // that header.
   process.env.AWS_DISABLE_CLOCK_SKEW_CORRECTION = 'true';
   const [database, server] = await Promise.all([
     createDatabase(),
@@ -75,11 +79,14 @@ export async function openWorld(rules: Rules) {
     }),
     observer: {
       contentMismatch: () => undefined,
-      // Nothing fails here, so nothing may say that it did.
+      // S3 never fails here, so every reported failure is an error.
       storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
   };
-  /** The model's time stands still during a call; for one that does not end, its deadline has to come all the same. */
+  /**
+   * The model's clock does not move during a call. The deadline of a call that does not end must pass all the
+   * same.
+   */
   const call = async <Answer>(run: (deadline: number) => Promise<Answer>): Promise<Answer> => {
     const deadline = Date.now() + CALL_TIMEOUT_MS;
     const impatience = setTimeout(() => vi.setSystemTime(deadline), CALL_TIMEOUT_MS);
@@ -116,7 +123,7 @@ export async function openWorld(rules: Rules) {
     download: (user: string, key: string) => call((deadline) => download(user, key, deadline)),
     delete: (user: string, key: string) => call((deadline) => remove(user, key, deadline)),
 
-    /** One round of the sweeper that every instance runs. */
+    /** Runs one round of the sweeper, as every instance does. */
     async sweep(): Promise<SweptRow[]> {
       const swept: SweptRow[] = [];
       const step = sweepOne(ports);
@@ -136,20 +143,20 @@ export async function openWorld(rules: Rules) {
       return swept;
     },
 
-    /** A sweeper that dies with what it has claimed. */
+    /** Leases rows as a sweeper does that is killed right after that. */
     async claimAndDie(): Promise<number> {
       return (await store.leaseDue(50, 60, ample())).length;
     },
 
-    /** What went wrong where no caller was told. Must be nothing. */
+    /** Errors that were reported to no caller. There must be none. */
     errors,
 
     now: () => Date.now(),
 
     /**
-     * Time passes, everywhere: JavaScript's clock goes ahead, and with it the
-     * object store's and the signatures'; Postgres's cannot, so its times go back.
-     * `last_modified` is S3's time, and stays.
+     * Moves time ahead for all parts: JavaScript's clock, which the object store and the signatures use, goes
+     * ahead. Postgres's clock cannot, so the times in its rows go back. `last_modified` is S3's time and does
+     * not change.
      */
     async jump(ms: number): Promise<void> {
       aheadMs += ms;
@@ -161,7 +168,10 @@ export async function openWorld(rules: Rules) {
       );
     },
 
-    /** Sends the headers, waits until the server has checked them and asks for the bytes, and holds these back. */
+    /**
+     * Sends the headers, waits until the server has checked them and asks for the bytes, and holds the bytes
+     * back.
+     */
     beginPut(url: string, headers: Record<string, string>, bytes: string): Promise<SlowUpload | number> {
       return new Promise((resolve, reject) => {
         const put = request(url, {
@@ -207,19 +217,19 @@ export async function openWorld(rules: Rules) {
         await ports.multipart.abort(key, uploadId, ample());
       }
     },
-    /** Keys with uploads in parts under way. */
+    /** Keys with unfinished multipart uploads. */
     async uploads(prefix: string): Promise<string[]> {
       const input = { Bucket: bucket, Prefix: prefix };
       const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand(input));
       return Uploads.map(({ Key = '' }) => Key);
     },
 
-    /** What is truly there, read past the service. */
+    /** The objects in the bucket, read without the service. */
     async objects(prefix: string): Promise<Map<string, string>> {
       const { Contents = [], IsTruncated } = await client.send(
         new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix }),
       );
-      if (IsTruncated) throw new Error('more objects than one run can make');
+      if (IsTruncated) throw new Error('the bucket has more objects than one run can make');
       const found = new Map<string, string>();
       for (const { Key = '' } of Contents) found.set(Key, (await this.object(Key)) ?? '');
       return found;
@@ -238,7 +248,7 @@ export async function openWorld(rules: Rules) {
       return rows;
     },
 
-    /** An empty table: what a run before has left is none of the next one's business. */
+    /** Empties the table, so that a run does not see rows of the run before. */
     async reset(): Promise<void> {
       errors.length = 0;
       aheadMs = 0;

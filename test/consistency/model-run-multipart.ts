@@ -1,4 +1,4 @@
-/** The steps of a run that are about uploads in parts. */
+/** The steps of a run for multipart uploads. */
 
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
@@ -13,7 +13,7 @@ interface Refusal {
   metadata: Record<string, string>;
 }
 
-/** What a run lends them. */
+/** The parts of a run that these steps use. */
 interface Run {
   world: World;
   rules: Rules;
@@ -28,8 +28,8 @@ interface Run {
   outcome<Answer>(call: Promise<Answer>): Promise<{ answer: Answer } | { refused: Refusal }>;
   isOwn(user: string, key: string): void;
   existingIsTrue(key: string, content: string): Promise<void>;
-  expectKey(told: string, key: string, rule: CreateRule & { type: 'new' }, plainKey: string): void;
-  expectNotFound(told: string, took: object, key: string, mismatch: boolean): void;
+  expectKey(label: string, key: string, rule: CreateRule & { type: 'new' }, plainKey: string): void;
+  expectNotFound(label: string, took: object, key: string, mismatch: boolean): void;
   expectShown(what: string, is: object, file: ModelFile): void;
   plainKeyOf(user: number, name: number): string;
 }
@@ -41,7 +41,7 @@ export function stepsInParts(run: Run) {
   const missingOf = ({ content, parts }: ModelFile) =>
     numbersOf(content).filter((number) => !parts?.landed.has(number));
 
-  /** Keys of files in parts that are there. */
+  /** Files that were uploaded by multipart. */
   function fileAt(fromNewest: number): ModelFile | undefined {
     return run.pick(
       [...model.live].filter(({ content }) => isCut(content)),
@@ -63,41 +63,44 @@ export function stepsInParts(run: Run) {
     const rule = model.create(user, ask, nowMs);
     const partMd5s = partsOf(content).map((part) => Buffer.from(md5(part), 'base64'));
     const took = await run.outcome(world.begin(user, { ...ask, size: BigInt(content.length), partMd5s }));
-    const told = `${user} begins ${ask.filename} (${content})`;
+    const label = `${user} begins ${ask.filename} (${content})`;
     if ('refused' in took) {
-      check(rule.type === 'too many', `${told}: refused`, took, rule);
-      equal(told, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
-      return `${told}: too many`;
+      check(rule.type === 'too many', `${label}: refused`, took, rule);
+      equal(label, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
+      return `${label}: too many`;
     }
     const { answer } = took;
-    equal(`${told}: the part size`, answer.partSize, PART_BYTES);
+    equal(`${label}: the part size`, answer.partSize, PART_BYTES);
     if (answer.type === 'existing') {
       const file = rule.type === 'too many' ? rule.arrived : rule.file;
-      check(file !== undefined && rule.type !== 'new', `${told}: EXISTING`, rule);
+      check(file !== undefined && rule.type !== 'new', `${label}: EXISTING`, rule);
       await run.existingIsTrue(answer.s3Key, content);
-      equal(`${told}: the key`, answer.s3Key, file?.key);
-      if (file && rule.type === 'too many') model.look(file, nowMs);
+      equal(`${label}: the key`, answer.s3Key, file?.key);
+      if (file && rule.type === 'too many') model.verify(file, nowMs);
       run.isOwn(user, answer.s3Key);
-      return `${told}: EXISTING ${answer.s3Key}`;
+      return `${label}: EXISTING ${answer.s3Key}`;
     }
-    check(rule.type === 'new', `${told}: NEW`, answer, rule);
-    if (rule.type !== 'new') return told;
-    run.expectKey(told, answer.s3Key, rule, plainKey);
+    check(rule.type === 'new', `${label}: NEW`, answer, rule);
+    if (rule.type !== 'new') return label;
+    run.expectKey(label, answer.s3Key, rule, plainKey);
     const endMs = answer.expireTime.getTime();
-    check(Math.abs(endMs - nowMs - rules.multipartSeconds * 1_000) <= 1_000, `${told}: it lives for a week`);
-    // S3 keeps the type that it was begun with.
+    check(
+      Math.abs(endMs - nowMs - rules.multipartSeconds * 1_000) <= 1_000,
+      `${label}: the lifetime is a week`,
+    );
+    // S3 keeps the MIME type with which the upload was begun.
     const mimeType = rule.file?.mimeType ?? ask.mimeType;
     const file = model.handedOut(user, { ...ask, mimeType }, answer.s3Key, endMs);
     if (!file.parts?.open) file.parts = { landed: new Set(), open: true };
     if (file.parts.landed.size > 0) counts.resumed++;
-    equal(`${told}: what is missing`, answer.missingPartNumbers, missingOf(file));
+    equal(`${label}: the missing parts`, answer.missingPartNumbers, missingOf(file));
     owners.set(answer.s3Key, user);
     run.isOwn(user, answer.s3Key);
     run.deleted.delete(answer.s3Key);
-    return `${told}: NEW ${answer.s3Key}, missing ${missingOf(file)}`;
+    return `${label}: NEW ${answer.s3Key}, missing ${missingOf(file)}`;
   }
 
-  /** Who comes when its week is over begins anew: only that counts it as pending again. */
+  /** After a week only a new begin counts the upload as pending again. */
   const isOver = (file: ModelFile) => file.state === 'pending' && file.urlsEndMs <= world.now();
 
   async function send(step: Pick<Step & { do: 'send part' }, 'key' | 'number' | 'how'>) {
@@ -105,27 +108,27 @@ export function stepsInParts(run: Run) {
     if (file === undefined || isOver(file)) return undefined;
     const { user, key, content } = file;
     const number = 1 + (step.number % partsOf(content).length);
-    const told = `${user} sends part ${number} of ${key}`;
+    const label = `${user} sends part ${number} of ${key}`;
     const took = await run.outcome(world.presignParts(user, key, [number]));
     if ('refused' in took) {
       const reason = file.state === 'ready' ? 'UPLOAD_COMPLETE' : 'FILE_NOT_FOUND';
-      check(file.state === 'ready' || file.lost, `${told}: refused`, took);
-      equal(told, took.refused.reason, reason);
-      return `${told}: ${reason}`;
+      check(file.state === 'ready' || file.lost, `${label}: refused`, took);
+      equal(label, took.refused.reason, reason);
+      return `${label}: ${reason}`;
     }
-    check(file.state === 'pending' && !file.lost, `${told}: it is there, or was lost`, took);
+    check(file.state === 'pending' && !file.lost, `${label}: the file is READY or lost`, took);
     model.renew(file, world.now());
     const [url] = took.answer.urls;
     const right = partsOf(content)[number - 1] ?? '';
     const bytes = step.how === 'right' ? right : 'x'.repeat(right.length);
     const { status } = await putTo(url?.url ?? '', url?.requiredHeaders ?? {}, bytes);
     const open = file.parts?.open === true;
-    equal(`${told} (${step.how})`, status, !open ? 404 : step.how === 'right' ? 200 : 400);
+    equal(`${label} (${step.how})`, status, !open ? 404 : step.how === 'right' ? 200 : 400);
     if (status === 200) {
       file.parts?.landed.add(number);
       counts.parts++;
     } else counts.partsRefused++;
-    return `${told}: ${status}`;
+    return `${label}: ${status}`;
   }
 
   async function complete(step: Pick<Step & { do: 'complete' }, 'key' | 'as'>): Promise<string | undefined> {
@@ -134,12 +137,12 @@ export function stepsInParts(run: Run) {
     const { key, content } = file;
     const other = users[(users.indexOf(file.user) + 1) % users.length] ?? '';
     const user = step.as === 'owner' ? file.user : other;
-    const told = `${user} completes ${key}`;
+    const label = `${user} completes ${key}`;
     const nowMs = world.now();
     const took = await run.outcome(world.complete(user, key));
     if (step.as === 'other') {
-      run.expectNotFound(told, took, key, false);
-      return `${told}: not found`;
+      run.expectNotFound(label, took, key, false);
+      return `${label}: not found`;
     }
     const wasReady = file.state === 'ready';
     const isUnderWay = !wasReady && !file.lost;
@@ -148,35 +151,35 @@ export function stepsInParts(run: Run) {
     if (isUnderWay && file.parts?.open) {
       if (missing.length > 0) {
         const { reason, metadata } = 'refused' in took ? took.refused : { reason: 'OK', metadata: undefined };
-        equal(told, [reason, metadata?.missing_part_numbers], ['UPLOAD_INCOMPLETE', missing.join()]);
-        return `${told}: incomplete`;
+        equal(label, [reason, metadata?.missing_part_numbers], ['UPLOAD_INCOMPLETE', missing.join()]);
+        return `${label}: incomplete`;
       }
       const lastModifiedMs = Math.floor(nowMs / 1_000) * 1_000;
       model.bucket.set(key, { content, mimeType: file.mimeType, lastModifiedMs, stranger: false });
       run.uploaded.set(key, { user, content });
       counts.completed++;
     }
-    const seen = model.isFresh(file, nowMs) ? 'bytes' : model.look(file, nowMs);
-    if (seen === 'bytes') {
-      check('answer' in took, `${told}: refused`, took);
-      if ('answer' in took) run.expectShown(told, took.answer, file);
-      return `${told}: done`;
+    const seen = model.isFresh(file, nowMs) ? 'verified' : model.verify(file, nowMs);
+    if (seen === 'verified') {
+      check('answer' in took, `${label}: refused`, took);
+      if ('answer' in took) run.expectShown(label, took.answer, file);
+      return `${label}: done`;
     }
-    if (seen === 'nothing' && isUnderWay) {
-      equal(told, 'refused' in took && took.refused.reason, 'UPLOAD_INCOMPLETE');
-      return `${told}: incomplete`;
+    if (seen === 'missing' && isUnderWay) {
+      equal(label, 'refused' in took && took.refused.reason, 'UPLOAD_INCOMPLETE');
+      return `${label}: incomplete`;
     }
-    run.expectNotFound(told, took, key, seen === 'other bytes');
-    return `${told}: ${seen}`;
+    run.expectNotFound(label, took, key, seen === 'mismatch');
+    return `${label}: ${seen}`;
   }
 
   async function sendTheRest({ key }: Step & { do: 'send the rest' }): Promise<string | undefined> {
     const file = fileAt(key);
     if (file?.state !== 'pending' || file.lost) return undefined;
-    const told: (string | undefined)[] = [];
-    for (const number of missingOf(file)) told.push(await send({ key, number: number - 1, how: 'right' }));
-    told.push(await complete({ key, as: 'owner' }));
-    return told[0] && told.join('; ');
+    const label: (string | undefined)[] = [];
+    for (const number of missingOf(file)) label.push(await send({ key, number: number - 1, how: 'right' }));
+    label.push(await complete({ key, as: 'owner' }));
+    return label[0] && label.join('; ');
   }
 
   async function lose({ key }: Step & { do: 'S3 loses the upload' }): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-/** One sequence of steps, done on the real thing and in the model, each answer of the one held against the other. */
+/** Runs one sequence of steps on the real service and on the model, and compares their answers. */
 import { isDeepStrictEqual } from 'node:util';
 import { FileError } from '../../src/files/file-error.ts';
 import type { UploadAnswer } from '../../src/files/operations/create-presigned-upload.ts';
@@ -24,15 +24,15 @@ import {
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 1_440 * MINUTE_MS;
-/** Postgres's clock goes on while a run takes its second or two. */
+/** Postgres's clock moves during a run, which takes a second or two. */
 const EDGE_MS = 15_000;
 
-/** What was done in all runs together, for the one line that is printed. */
+/** Counts of all runs together, for the one line of output. */
 export const counts = {
   runs: 0,
   steps: 0,
   puts: 0,
-  /** Begun before the URL's end, landed after it. */
+  /** PUTs that began before their URL expired and ended after that. */
   putsLate: 0,
   putsRefused: 0,
   sweeps: 0,
@@ -63,12 +63,15 @@ interface Walk {
   user: string;
   pageSize: number;
   token: string;
-  /** What was there when it began. */
+  /** The files at the start of the walk. */
   began: Place[];
   seen: Place[];
 }
 
-/** A file at its place in the list. It moves when it is lost and comes again: then it is another. */
+/**
+ * A file at its position in the list. A file that is lost and uploaded again gets another position, and
+ * counts as another entry.
+ */
 type Place = ReturnType<typeof placeOf>;
 const placeOf = ({ key, lastModifiedMs }: ModelFile) => ({ key, lastModifiedMs });
 
@@ -82,11 +85,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   const users = usersOf(id);
   const model = createModel(rules);
   const urls: HandedOut[] = [];
-  /** Every key that was ever named, and whose it is. */
+  /** All keys that were ever returned, with their users. */
   const owners = new Map<string, string>();
   const underWay: { handed: HandedOut; upload: SlowUpload }[] = [];
   const walks = new Map<string, Walk>();
-  /** The ledger of what was acknowledged; kept apart from the model. */
+  /** All acknowledged uploads, kept independently of the model. */
   const uploaded = new Map<string, { user: string; content: string }>();
   const deleted = new Set<string>();
   const trace: string[] = [];
@@ -99,10 +102,10 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   const pick = <Value>(values: Value[], fromNewest: number): Value | undefined =>
     values.at(-1 - (fromNewest % Math.max(1, values.length)));
 
-  // The three promises by name, whatever the model says.
+  // Three invariants, checked independently of the model.
   async function existingIsTrue(key: string, content: string) {
-    const trusted = [...model.live].find((file) => file.key === key);
-    const strangersWork = trusted !== undefined && !model.holdsRightBytes(trusted);
+    const known = [...model.live].find((file) => file.key === key);
+    const strangersWork = known !== undefined && !model.holdsRightBytes(known);
     check(
       strangersWork || (await world.object(key)) === content,
       `EXISTING was false: ${key} does not hold it`,
@@ -110,7 +113,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     counts.existingTrue++;
   }
   function isOwn(user: string, key: string) {
-    check(owners.get(key) === user, `${user} saw another's row: ${key} is ${owners.get(key) ?? 'nobody'}'s`);
+    check(owners.get(key) === user, `${user} saw another's row: ${key} is ${owners.get(key) ?? 'no user'}'s`);
     counts.answersOwn++;
   }
   async function nothingAcknowledgedIsLost() {
@@ -128,7 +131,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     }
   }
 
-  /** The answer, or the failure as the caller sees it. */
+  /** Returns the answer, or the error as the caller sees it. */
   async function outcome<Answer>(call: Promise<Answer>): Promise<{ answer: Answer } | { refused: Refusal }> {
     try {
       return { answer: await call };
@@ -143,7 +146,10 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     message: string;
     metadata: Record<string, string>;
   }
-  /** The same for a key of another, of nobody, and of a deleted file: nothing but what was sent. */
+  /**
+   * The error is the same for another user's key, an unknown key and a deleted file, and repeats only what
+   * was sent.
+   */
   const notFound = (key: string): Refusal => ({
     reason: 'FILE_NOT_FOUND',
     message: `no file has the key "${key}"`,
@@ -188,53 +194,57 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
         ...(step.tellsSize && { size: BigInt(content.length) }),
       }),
     );
-    const told = `${user} creates ${ask.filename} (${content})`;
+    const label = `${user} creates ${ask.filename} (${content})`;
     if ('refused' in took) {
-      check(rule.type === 'too many', `${told}: refused`, took, rule);
-      equal(told, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
-      return `${told}: too many`;
+      check(rule.type === 'too many', `${label}: refused`, took, rule);
+      equal(label, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
+      return `${label}: too many`;
     }
     const { answer } = took;
-    equal(`${told}: the md5`, answer.md5, md5(content));
+    equal(`${label}: the md5`, answer.md5, md5(content));
     if (answer.type === 'existing') {
       await existingIsTrue(answer.s3Key, content);
       const file = rule.type === 'too many' ? rule.arrived : rule.file;
-      check(file !== undefined && rule.type !== 'new', `${told}: EXISTING`, rule);
-      equal(`${told}: the key`, answer.s3Key, file?.key);
-      if (file && rule.type === 'too many') model.look(file, world.now());
+      check(file !== undefined && rule.type !== 'new', `${label}: EXISTING`, rule);
+      equal(`${label}: the key`, answer.s3Key, file?.key);
+      if (file && rule.type === 'too many') model.verify(file, world.now());
       isOwn(user, answer.s3Key);
-      return `${told}: EXISTING ${answer.s3Key}`;
+      return `${label}: EXISTING ${answer.s3Key}`;
     }
-    check(rule.type === 'new', `${told}: NEW`, answer, rule);
-    if (rule.type === 'new') expectKey(told, answer.s3Key, rule, ask.plainKey);
-    equal(`${told}: what the PUT must send`, answer.upload.requiredHeaders, {
+    check(rule.type === 'new', `${label}: NEW`, answer, rule);
+    if (rule.type === 'new') expectKey(label, answer.s3Key, rule, ask.plainKey);
+    equal(`${label}: what the PUT must send`, answer.upload.requiredHeaders, {
       'Content-Type': ask.mimeType,
       'Content-MD5': md5(content),
       ...(step.tellsSize && { 'Content-Length': String(content.length) }),
     });
     handedOut(user, ask, answer);
-    return `${told}: NEW ${answer.s3Key}`;
+    return `${label}: NEW ${answer.s3Key}`;
   }
 
   function expectKey(
-    told: string,
+    label: string,
     key: string,
     rule: { file: ModelFile | undefined; plainKey?: 'yes' | 'no' | 'either' },
     plainKey: string,
   ) {
-    if (rule.file !== undefined) return equal(`${told}: the key`, key, rule.file.key);
+    if (rule.file !== undefined) return equal(`${label}: the key`, key, rule.file.key);
     // A key is bound to one content for as long as a URL may write to it.
     const bound = urls.find(
       (url) => url.key === key && world.now() < url.endMs + rules.longestUploadSeconds * 1_000,
     );
-    check(bound === undefined, `${told}: the key ${key} is given anew while a URL for it may live`, bound);
-    check(![...model.live].some((file) => file.key === key), `${told}: ${key} is another file's`);
+    check(
+      bound === undefined,
+      `${label}: the key ${key} is given again while a URL for it may be valid`,
+      bound,
+    );
+    check(![...model.live].some((file) => file.key === key), `${label}: ${key} is another file's`);
     const [stem = '', extension = ''] = plainKey.split('.txt', 1).concat('.txt');
     const suffixed =
       key.startsWith(`${stem}-`) && key.endsWith(extension) && key.length === plainKey.length + 9;
-    check(key === plainKey || suffixed, `${told}: ${key} is no key of its name`);
-    check(rule.plainKey !== 'yes' || key === plainKey, `${told}: ${plainKey} is free`, key);
-    check(rule.plainKey !== 'no' || suffixed, `${told}: ${plainKey} is taken`);
+    check(key === plainKey || suffixed, `${label}: ${key} is not a key of this name`);
+    check(rule.plainKey !== 'yes' || key === plainKey, `${label}: ${plainKey} is free`, key);
+    check(rule.plainKey !== 'no' || suffixed, `${label}: ${plainKey} is taken`);
   }
 
   function handedOut(
@@ -255,7 +265,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     urls.push({ user, key: answer.s3Key, content: ask.content, url, headers, endMs });
   }
 
-  /** S3 has said 200, so the bytes are the user's to keep. */
+  /** S3 has answered 200, so the bytes must stay. */
   function landed({ user, key, content, headers }: HandedOut) {
     counts.puts++;
     const lastModifiedMs = Math.floor(world.now() / 1_000) * 1_000;
@@ -280,11 +290,11 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     };
     const { status } = await putTo(handed.url, sent, bytes);
     const accepted = how === 'right' && world.now() < endMs;
-    const told = `PUT ${key} (${how}, ${Math.round((world.now() - endMs) / MINUTE_MS)} min after its end)`;
-    check((status === 200) === accepted, `${told}: ${status}`);
+    const label = `PUT ${key} (${how}, ${Math.round((world.now() - endMs) / MINUTE_MS)} min after its end)`;
+    check((status === 200) === accepted, `${label}: ${status}`);
     if (accepted) landed(handed);
     else counts.putsRefused++;
-    return `${told}: ${status}`;
+    return `${label}: ${status}`;
   }
 
   async function begin({ url: fromNewest }: Step & { do: 'begin' }): Promise<string | undefined> {
@@ -308,7 +318,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
 
   async function list({ user: index, pageSize, prefix }: Step & { do: 'list' }): Promise<string> {
     const user = users[index] ?? id;
-    model.lookAtPending(user, prefix, world.now());
+    model.verifyPending(user, prefix, world.now());
     const ought = model.listed(user, prefix);
     const files = [];
     for (let pageToken = ''; ; ) {
@@ -319,24 +329,24 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       if (page.files.length < (pageSize || 100)) counts.pagesShort++;
       pageToken = page.nextPageToken;
     }
-    const told = `${user} lists "${prefix}*" by ${pageSize}`;
+    const label = `${user} lists "${prefix}*" by ${pageSize}`;
     for (const file of files) isOwn(user, file.s3Key);
     equal(
-      told,
+      label,
       files.map((file) => file.s3Key),
       ought.map((file) => file.key),
     );
-    for (const [i, file] of ought.entries()) expectShown(told, files[i] ?? {}, file);
-    return `${told}: ${files.length}`;
+    for (const [i, file] of ought.entries()) expectShown(label, files[i] ?? {}, file);
+    return `${label}: ${files.length}`;
   }
 
-  /** The next page of a list that may have begun long ago; the first, where none is under way. */
+  /** Reads the next page of a walk that may have begun long ago, or begins a walk. */
   async function page({ user: index, pageSize }: Step & { do: 'page' }): Promise<string> {
     const user = users[index] ?? id;
     const nowMs = world.now();
     let walk = walks.get(user);
     if (walk === undefined) {
-      model.lookAtPending(user, '', nowMs);
+      model.verifyPending(user, '', nowMs);
       walk = { user, pageSize, token: '', began: model.listed(user, '').map(placeOf), seen: [] };
       walks.set(user, walk);
     }
@@ -345,25 +355,25 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       pageToken: walk.token,
       filenamePrefix: '',
     });
-    const told = `${user} reads ${walk.token === '' ? 'a first' : 'the next'} page`;
+    const label = `${user} reads ${walk.token === '' ? 'a first' : 'the next'} page`;
     for (const file of files) {
       const known = model.fileOf(user, file.s3Key);
-      check(known?.state === 'ready', `${told}: ${file.s3Key} is not READY`);
-      if (known) expectShown(told, file, known);
+      check(known?.state === 'ready', `${label}: ${file.s3Key} is not READY`);
+      if (known) expectShown(label, file, known);
       walk.seen.push({ key: file.s3Key, lastModifiedMs: file.lastModified.getTime() });
     }
     walk.token = nextPageToken;
     if (nextPageToken === '') {
       walks.delete(user);
       const names = walk.seen.map((place) => JSON.stringify(place));
-      equal(`${told}: a row came twice`, new Set(names).size, names.length);
+      equal(`${label}: a file came twice`, new Set(names).size, names.length);
       const still = new Set(model.listed(user, '').map((file) => JSON.stringify(placeOf(file))));
       const skipped = walk.began
         .map((place) => JSON.stringify(place))
         .filter((place) => still.has(place) && !names.includes(place));
-      equal(`${told}: the last one, and rows were skipped`, skipped, []);
+      equal(`${label}: the last page, but files were skipped`, skipped, []);
     }
-    return `${told}: ${files.length}`;
+    return `${label}: ${files.length}`;
   }
 
   function keyAndUser(step: { key: number; as: 'owner' | 'other' }) {
@@ -379,20 +389,20 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     if (of === undefined) return undefined;
     const rule = model.get(of.user, of.key, world.now());
     const took = await outcome(world.get(of.user, of.key));
-    const told = `${of.user} gets ${of.key}`;
+    const label = `${of.user} gets ${of.key}`;
     if (rule.found !== undefined) {
-      check('answer' in took, `${told}: refused`, took, rule);
-      if ('answer' in took) expectShown(told, took.answer, rule.found);
-      return `${told}: ${rule.found.state}`;
+      check('answer' in took, `${label}: refused`, took, rule);
+      if ('answer' in took) expectShown(label, took.answer, rule.found);
+      return `${label}: ${rule.found.state}`;
     }
-    expectNotFound(told, took, of.key, rule.mismatch);
-    return `${told}: ${rule.mismatch ? 'other bytes' : 'not found'}`;
+    expectNotFound(label, took, of.key, rule.mismatch);
+    return `${label}: ${rule.mismatch ? 'other bytes' : 'not found'}`;
   }
 
-  function expectNotFound(told: string, took: object, key: string, mismatch: boolean) {
+  function expectNotFound(label: string, took: object, key: string, mismatch: boolean) {
     const reason = 'refused' in took ? (took.refused as Refusal).reason : took;
-    if (mismatch) equal(told, reason, 'CONTENT_MISMATCH');
-    else equal(told, took, { refused: notFound(key) });
+    if (mismatch) equal(label, reason, 'CONTENT_MISMATCH');
+    else equal(label, took, { refused: notFound(key) });
   }
 
   async function download(step: Step & { do: 'download' }): Promise<string | undefined> {
@@ -400,24 +410,24 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     if (of === undefined) return undefined;
     const rule = model.get(of.user, of.key, world.now());
     const took = await outcome(world.download(of.user, of.key));
-    const told = `${of.user} downloads ${of.key}`;
+    const label = `${of.user} downloads ${of.key}`;
     if (rule.found === undefined) {
-      expectNotFound(told, took, of.key, rule.mismatch);
-      return `${told}: refused`;
+      expectNotFound(label, took, of.key, rule.mismatch);
+      return `${label}: refused`;
     }
     if (rule.found.state === 'pending') {
-      equal(told, 'refused' in took && took.refused.reason, 'UPLOAD_INCOMPLETE');
-      return `${told}: incomplete`;
+      equal(label, 'refused' in took && took.refused.reason, 'UPLOAD_INCOMPLETE');
+      return `${label}: incomplete`;
     }
-    check('answer' in took, `${told}: refused`, took);
+    check('answer' in took, `${label}: refused`, took);
     if (!('answer' in took)) return undefined;
-    expectShown(told, took.answer.file, rule.found);
+    expectShown(label, took.answer.file, rule.found);
     const response = await fetch(took.answer.download.url);
     const bytes = await response.text();
     const object = model.bucket.get(of.key);
-    if (object === undefined) equal(`${told}: within the trust window`, response.status, 404);
-    else equal(`${told}: the bytes`, bytes, object.content);
-    return `${told}: ${response.status}`;
+    if (object === undefined) equal(`${label}: within VERIFICATION_TTL_SECONDS`, response.status, 404);
+    else equal(`${label}: the bytes`, bytes, object.content);
+    return `${label}: ${response.status}`;
   }
 
   async function remove(step: Step & { do: 'delete' }): Promise<string | undefined> {
@@ -425,14 +435,14 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     if (of === undefined) return undefined;
     const known = model.delete(of.user, of.key, world.now());
     const took = await outcome(world.delete(of.user, of.key));
-    const told = `${of.user} deletes ${of.key}`;
-    if (!known) equal(told, took, { refused: notFound(of.key) });
+    const label = `${of.user} deletes ${of.key}`;
+    if (!known) equal(label, took, { refused: notFound(of.key) });
     else {
-      equal(told, took, { answer: undefined });
+      equal(label, took, { answer: undefined });
       uploaded.delete(of.key);
       deleted.add(of.key);
     }
-    return `${told}: ${known ? 'done' : 'not found'}`;
+    return `${label}: ${known ? 'done' : 'not found'}`;
   }
 
   async function sweep(): Promise<string> {
@@ -495,14 +505,14 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       .sort((a, b) => a - b);
     const edge = ahead[step.edge % Math.max(1, ahead.length)];
     if (edge === undefined) return undefined;
-    const told = await jump((edge - world.now()) / MINUTE_MS + (step.side === 'after' ? 1 : -1));
-    return step.andSweep ? `${told}; ${await sweep()}` : told;
+    const label = await jump((edge - world.now()) / MINUTE_MS + (step.side === 'after' ? 1 : -1));
+    return step.andSweep ? `${label}; ${await sweep()}` : label;
   }
 
   async function jump(minutes: number): Promise<string> {
     let untilMs = world.now() + minutes * MINUTE_MS;
     while (edgesMs().some((edge) => Math.abs(edge - untilMs) < EDGE_MS)) untilMs += EDGE_MS;
-    // No upload takes longer than the longest.
+    // No PUT takes longer than LONGEST_UPLOAD_SECONDS.
     for (const late of underWay.filter(
       ({ handed }) => untilMs > handed.endMs + rules.longestUploadSeconds * 1_000 - EDGE_MS,
     )) {
@@ -519,8 +529,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
         return create(step);
       case 'upload': {
         const asked = urls.length;
-        const told = await create(step);
-        return urls.length === asked ? told : `${told}; ${await put({ do: 'put', url: 0, how: 'right' })}`;
+        const label = await create(step);
+        return urls.length === asked ? label : `${label}; ${await put({ do: 'put', url: 0, how: 'right' })}`;
       }
       case 'put':
         return put(step);
@@ -561,7 +571,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     }
   }
 
-  /** Long afterwards nobody has to clean up anything. */
+  /** Long afterwards everything has been cleaned up without an operator. */
   async function end(): Promise<void> {
     for (const { upload } of underWay.splice(0)) upload.abort();
     walks.clear();
@@ -570,7 +580,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       equal('a URL after its end', (await putTo(url, headers, content)).status, 403);
     }
     await settle();
-    // Who asks for a file that a stranger has damaged finds it out, and then it goes, too.
+    // A read of a file whose object a stranger has overwritten finds the mismatch. Then the row is no longer
+    // READY.
     const damaged = [...model.live].filter((file) => file.state === 'ready' && !model.holdsRightBytes(file));
     for (const { user, key } of damaged) {
       model.get(user, key, world.now());
@@ -581,7 +592,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     for (const user of [0, 1, 2]) trace.push(await list({ do: 'list', user, pageSize: 2, prefix: '' }));
     await nothingAcknowledgedIsLost();
 
-    // What a stranger wrote is not ours to remove; its key stays taken until he does.
+    // The service never removes what a stranger wrote; the key stays taken until the stranger removes the
+    // object.
     const strange = [...model.live].filter((file) => file.state === 'pending');
     if (strange.length === 0) return;
     for (const { key } of strange) {
@@ -593,12 +605,12 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   }
 
   async function settle() {
-    // A week, a day, and what is given up then is a tombstone for another.
+    // A week and a day; an upload that expires then leaves a tombstone for another day.
     for (const days of [9, 2]) {
       trace.push(await jump((days * DAY_MS) / MINUTE_MS));
       trace.push(await sweep());
     }
-    // The slow ones are not due again at once.
+    // Rescheduled rows are not due again at once.
     equal('a second sweep finds nothing due', (await world.sweep()).length, 0);
   }
 
@@ -617,7 +629,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       [...model.bucket].map(([key, { content }]) => [key, content]).sort(byKey),
     );
     equal(
-      'uploads in parts, at the end',
+      'unfinished uploads, at the end',
       (await world.uploads(id)).sort(),
       [...model.live].flatMap(({ parts, key }) => (parts?.open ? [key] : [])).sort(),
     );
@@ -625,7 +637,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       const strange = model.bucket.get(file.key)?.stranger === true && !model.holdsRightBytes(file);
       check(
         file.state === 'ready' ? model.holdsRightBytes(file) : strange,
-        `${file.key} is left ${file.state}, and ought not to be`,
+        `${file.key} is still ${file.state} at the end`,
       );
     }
     for (const [key, { stranger: strange }] of model.bucket) {
@@ -639,16 +651,16 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   try {
     for (const step of steps) {
       trace.push(`… ${JSON.stringify(step)}`);
-      const told = await take(step);
+      const label = await take(step);
       trace.pop();
-      if (told === undefined) continue;
+      if (label === undefined) continue;
       counts.steps++;
-      trace.push(told);
-      equal('nothing failed behind the caller', world.errors, []);
+      trace.push(label);
+      equal('no error was hidden from the caller', world.errors, []);
     }
     trace.push('the end:');
     await end();
-    equal('nothing failed behind the caller', world.errors, []);
+    equal('no error was hidden from the caller', world.errors, []);
   } catch (error) {
     for (const { upload } of underWay) upload.abort();
     const lines = trace.map((line) => `  ${line.replaceAll(id, 'u')}`).join('\n');

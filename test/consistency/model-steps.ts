@@ -1,23 +1,23 @@
-/** What may happen, as plain data that fast-check can make, shrink and print. */
+/** The steps of a run, as plain data that fast-check can generate, shrink and print. */
 import fc from 'fast-check';
 
-/** The first and the last are one in a key. */
+/** The first and the last name give the same key. */
 export const NAMES = ['b_c.txt', 'c.txt', 'b c?.txt'] as const;
 export const NAMES_IN_KEYS = ['b_c.txt', 'c.txt', 'b_c.txt'] as const;
 export const MIME_TYPES = ['text/plain', 'application/pdf'] as const;
 export const CONTENTS = ['A', 'content B', 'the content of C', 'D'] as const;
-/** Of files in parts: two and three of 4 bytes, the last shorter. No stranger's bytes are as many. */
+/**
+ * Contents of multipart uploads: two and three parts of 4 bytes, the last part shorter. No content of a
+ * stranger has these lengths.
+ */
 export const PART_BYTES = 4;
 export const CUT_CONTENTS = ['film 1', 'ten bytes.'] as const;
 export const isCut = (content: string) => (CUT_CONTENTS as readonly string[]).includes(content);
 export const partsOf = (content: string) => content.match(new RegExp(`.{1,${PART_BYTES}}`, 'g')) ?? [];
-/** What nobody ever announced. */
+/** Content that no user announced. */
 export const STRANGE = 'a stranger wrote this';
 
-/**
- * `user_b` with `c.txt` and `user` with `b_c.txt` would meet in one key if users
- * were put into keys as they are.
- */
+/** Without encoding, `user_b` with `c.txt` and `user` with `b_c.txt` would have the same key. */
 export const usersOf = (id: string) => [id, `${id}_b`, `${id}-c`] as const;
 export const usersInKeys = (id: string) => [id, `${id}.5Fb`, `${id}-c`] as const;
 
@@ -29,20 +29,20 @@ export interface Asked {
   tellsSize: boolean;
 }
 
-/** Indexes count from the newest, so that what has just been made is picked most. */
+/** Indexes count from the newest entry, so that new entries are picked most often. */
 export type Step =
   | (Asked & { do: 'create' })
-  /** A create and, where it says NEW, its PUT. */
+  /** A create and, if it answers NEW, the PUT. */
   | (Asked & { do: 'upload' })
   | { do: 'put'; url: number; how: 'right' | 'other bytes' | 'other digest' | 'other type' }
   | { do: 'begin'; url: number }
   | { do: 'land' }
-  /** Of files in parts. */
+  /** Steps of multipart uploads. */
   | { do: 'begin parts'; user: number; name: number; type: number; content: number }
-  /** With a URL that is asked for at once. */
+  /** Sends a part with a URL that is created right before. */
   | { do: 'send part'; key: number; number: number; how: 'right' | 'other bytes' }
   | { do: 'complete'; key: number; as: 'owner' | 'other' }
-  /** What is missing, and the complete. */
+  /** Sends the missing parts and completes the upload. */
   | { do: 'send the rest'; key: number }
   | { do: 'S3 loses the upload'; key: number }
   | { do: 'list'; user: number; pageSize: number; prefix: string }
@@ -53,10 +53,13 @@ export type Step =
   | { do: 'sweep' }
   | { do: 'claim and die' }
   | { do: 'stranger removes'; key: number }
-  /** One content more than there are: a strange one. */
+  /** One index more than there are contents: the additional one is the strange content. */
   | { do: 'stranger writes'; key: number; content: number }
   | { do: 'jump'; minutes: number }
-  /** To a minute before or after the moment at which a URL ends, a look grows old, a row is settled; and the sweeper comes. */
+  /**
+   * Jumps to a minute before or after the moment at which a URL expires, a verification is no longer fresh,
+   * or a row becomes purgeable. Then the sweeper runs.
+   */
   | { do: 'jump to an edge'; edge: number; side: 'before' | 'after'; andSweep: boolean };
 
 const user = fc.constantFrom(0, 0, 0, 1, 2);
@@ -145,7 +148,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       do: fc.constant('jump'),
-      // Within the trust window and past it, past a URL's life, past its settling, far.
+      // Jumps within and beyond VERIFICATION_TTL_SECONDS, beyond the lifetime of a URL, beyond the write
+      // window, and far.
       minutes: fc.constantFrom(1, 9, 9, 20, 20, 45, 70, 600, 25.5 * 60, 4 * 1_440, 8.1 * 1_440),
     }),
   },
@@ -155,9 +159,13 @@ export const steps = fc.array(step, { minLength: 1, maxLength: 45, size: 'max' }
 
 const first = { user: 0, name: 0, type: 0, content: 0, tellsSize: false };
 
-/** Tried before any other: what chance finds once in thousands. Each stands for a fault that only it has found. */
+/**
+ * Sequences that are tried first because random runs find them once in thousands. Each stands for a bug that
+ * only this sequence found.
+ */
 export const RARE: Step[][] = [
-  // A file found gone is not to be waited for; its row is kept until its URL has long died, not until a day after the finding.
+  // Calls do not report a lost file as pending. Its row stays until a day after its URL has expired, and not
+  // until a day after the loss was seen.
   [
     { do: 'upload', ...first },
     { do: 'list', user: 0, pageSize: 0, prefix: '' },
@@ -167,7 +175,7 @@ export const RARE: Step[][] = [
     { do: 'get', key: 0, as: 'owner' },
     { do: 'jump to an edge', edge: 1, side: 'before', andSweep: true },
   ],
-  // An upload that began in the URL's last minute lands a day later, on a file deleted meanwhile.
+  // A PUT that began in the last minute of its URL ends a day later, after the file was deleted.
   [
     { do: 'create', ...first },
     { do: 'jump to an edge', edge: 0, side: 'before', andSweep: true },
@@ -177,7 +185,7 @@ export const RARE: Step[][] = [
     { do: 'land' },
     { do: 'upload', ...first },
   ],
-  // The same, on a file that nobody has asked about.
+  // The same PUT, to a file that no call has asked about.
   [
     { do: 'create', ...first },
     { do: 'jump to an edge', edge: 0, side: 'before', andSweep: true },
@@ -187,7 +195,7 @@ export const RARE: Step[][] = [
     { do: 'land' },
     { do: 'list', user: 0, pageSize: 1, prefix: '' },
   ],
-  // A list of a prefix that nothing has, or little, has pages with nothing and goes on all the same.
+  // A list continues over empty pages if no or few names match the prefix.
   [
     { do: 'upload', ...first },
     { do: 'upload', ...first, content: 1 },
@@ -200,7 +208,7 @@ export const RARE: Step[][] = [
 
 const film = { do: 'begin parts', user: 0, name: 0, type: 0, content: 1 } as const;
 
-/** Tried in every run, too: all that may happen to an upload in parts. */
+/** Also tried in every run: everything that can happen to a multipart upload. */
 export const IN_PARTS: Step[][] = [
   [
     film,
@@ -217,7 +225,7 @@ export const IN_PARTS: Step[][] = [
     { do: 'list', user: 0, pageSize: 0, prefix: '' },
     film,
   ],
-  // Given up after a week and a day, and begun again under another key.
+  // An upload expires after a week and a day, and is begun again under another key.
   [
     film,
     { do: 'send part', key: 0, number: 0, how: 'right' },
@@ -232,7 +240,10 @@ export const IN_PARTS: Step[][] = [
 
 const cancelled = <Made extends Step>(made: Made): Step[] => [made, { do: 'delete', key: 0, as: 'owner' }];
 
-/** Whoever creates and deletes without end comes to the cap, of either kind, and can go on when the URLs have expired. */
+/**
+ * A user who creates and deletes in a loop reaches the limit of either kind, and can continue after the URLs
+ * have expired.
+ */
 export const CANCELLED: Step[][] = [{ do: 'create', ...first } as const, film].map((made) => [
   ...Array.from({ length: 5 }, () => cancelled(made)).flat(),
   { do: 'jump', minutes: 45 },

@@ -12,7 +12,7 @@ const RULES: Rules = {
   longestUploadSeconds: 86_400,
   pendingMax: 3,
   pendingMultipartMax: 2,
-  // So that most lists of a prefix have pages that are not full.
+  // Two files, so that most pages of a prefix are not full.
   examinedMax: 2,
 };
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-it('whatever users, strangers, sweepers and time do, everyone sees what is true', {
+it('every answer equals the model in random sequences of users, strangers, sweepers and time', {
   timeout: 1_800_000,
 }, async () => {
   const startMs = performance.now();
@@ -49,6 +49,6 @@ it('whatever users, strangers, sweepers and time do, everyone sees what is true'
         `were true, ${answersOwn} rows the caller's own, ${uploadsKept} uploads and ${deletesKept} deletes kept; ${done.parts} parts and ${done.partsRefused} refused, ${done.resumed} resumed, ${done.completed} completed, ${done.uploadsLost} lost by S3, ${done.givenUp} given up\n`,
     );
   }
-  // A test that did nothing would hold as well.
+  // The counts show that the test did something; an empty test would also pass.
   for (const [what, count] of Object.entries(counts)) expect(count, what).toBeGreaterThan(0);
 });

@@ -1,11 +1,11 @@
 /**
- * What each user must see: the rules of the service in memory, without SQL and
- * without S3. It is told what was done and what time it was, and answers what
- * the service has to answer. Written from the rules, not from the code.
+ * The rules of the service in memory, without SQL and without S3: what each user must see. The model is told
+ * what was done and when, and computes the right answer of the service. It is written from the rules and not
+ * from the code.
  */
 import { isCut } from './model-steps.ts';
 
-/** The lifetimes of the protocol, and the cap on pending uploads. */
+/** The lifetimes of the service, and the limits of pending uploads. */
 export interface Rules {
   urlSeconds: number;
   multipartSeconds: number;
@@ -13,7 +13,7 @@ export interface Rules {
   longestUploadSeconds: number;
   pendingMax: number;
   pendingMultipartMax: number;
-  /** Files that a page of a prefix walks through. */
+  /** How many files a page of a prefix examines. */
   examinedMax: number;
 }
 
@@ -24,14 +24,17 @@ export interface ModelFile {
   filename: string;
   mimeType: string;
   state: 'pending' | 'ready';
-  /** It was READY, and its bytes were found gone. */
+  /** The file was READY, and its bytes were lost. */
   lost: boolean;
   seenMs: number;
   lastModifiedMs: number;
   urlsEndMs: number;
-  /** Of an upload in parts: what has landed of it; S3 may have lost it. */
+  /** For multipart uploads: the uploaded parts, and whether S3 still has the upload. */
   parts?: { landed: Set<number>; open: boolean } | undefined;
-  /** When it was last asked for; an answer without a URL may keep the row as long as one with. */
+  /**
+   * When the upload was last requested. An answer without a URL may keep the row as long as an answer with a
+   * URL.
+   */
   askedMs: number;
 }
 
@@ -39,7 +42,7 @@ export interface ModelObject {
   content: string;
   mimeType: string;
   lastModifiedMs: number;
-  /** Somebody else than the service's users wrote it. */
+  /** The object was written by a stranger, who is not a user of the service. */
   stranger: boolean;
 }
 
@@ -53,9 +56,9 @@ export interface Ask {
 export type CreateRule =
   | { type: 'existing'; file: ModelFile }
   | { type: 'new'; file: ModelFile }
-  /** A file that was not there: is its key the plain one? */
+  /** A new file. `plainKey` says whether its key must be the plain one. */
   | { type: 'new'; file: undefined; plainKey: 'yes' | 'no' | 'either' }
-  /** At the cap. Where the bytes have come meanwhile, either answer is true. */
+  /** The limit is reached. If the bytes have arrived in the meantime, both answers are right. */
   | { type: 'too many'; arrived: ModelFile | undefined };
 
 export type GetRule = { found: ModelFile } | { found: undefined; mismatch: boolean };
@@ -63,7 +66,7 @@ export type GetRule = { found: ModelFile } | { found: undefined; mismatch: boole
 interface Tombstone {
   urlsEndMs: number;
   keptMs: number;
-  /** What it was when it was cancelled: pending, so it counts for as long as its URLs live. */
+  /** The upload at its cancellation. A pending upload counts until its URLs have expired. */
   cancelled?: ModelFile;
 }
 
@@ -82,31 +85,31 @@ export function createModel(rules: Rules) {
     [...live].find((file) => file.user === user && file.content === content);
   const isFresh = (file: ModelFile, nowMs: number) =>
     file.state === 'ready' && nowMs < file.seenMs + rules.verificationTtlSeconds * 1_000;
-  const settled = (urlsEndMs: number, nowMs: number) =>
+  const purgeable = (urlsEndMs: number, nowMs: number) =>
     nowMs >= urlsEndMs + rules.longestUploadSeconds * 1_000;
   const holdsRightBytes = (file: ModelFile) => bucket.get(file.key)?.content === file.content;
 
-  /** Somebody looks into the bucket for this file. */
-  function look(file: ModelFile, nowMs: number): 'bytes' | 'other bytes' | 'nothing' {
+  /** Verifies the file in the bucket. */
+  function verify(file: ModelFile, nowMs: number): 'verified' | 'mismatch' | 'missing' {
     const object = bucket.get(file.key);
     if (object !== undefined && holdsRightBytes(file)) {
-      // A READY file keeps its place in the list.
+      // A READY file keeps its position in the list.
       if (file.state === 'pending') file.lastModifiedMs = object.lastModifiedMs;
       Object.assign(file, { state: 'ready', lost: false, mimeType: object.mimeType, seenMs: nowMs });
       if (file.parts) file.parts = { landed: new Set(), open: false };
-      return 'bytes';
+      return 'verified';
     }
     if (file.state === 'ready') {
       Object.assign(file, { state: 'pending', lost: true, urlsEndMs: Math.max(file.urlsEndMs, nowMs) });
     }
-    return object === undefined ? 'nothing' : 'other bytes';
+    return object === undefined ? 'missing' : 'mismatch';
   }
 
   function plainKeyRule(key: string, nowMs: number): 'yes' | 'no' | 'either' {
     if ([...live].some((file) => file.key === key)) return 'no';
     const tombstone = tombstones.get(key);
     if (tombstone === undefined) return 'yes';
-    return settled(tombstone.urlsEndMs, nowMs) ? 'either' : 'no';
+    return purgeable(tombstone.urlsEndMs, nowMs) ? 'either' : 'no';
   }
 
   return {
@@ -120,7 +123,7 @@ export function createModel(rules: Rules) {
     create(user: string, { content, plainKey }: Ask, nowMs: number): CreateRule {
       const file = contentOf(user, content);
       if (file !== undefined) file.askedMs = nowMs;
-      if (file?.state === 'ready' && (isFresh(file, nowMs) || look(file, nowMs) === 'bytes')) {
+      if (file?.state === 'ready' && (isFresh(file, nowMs) || verify(file, nowMs) === 'verified')) {
         return { type: 'existing', file };
       }
       const pending = [...live].filter((each) => each !== file && each.state === 'pending' && !each.lost);
@@ -135,10 +138,10 @@ export function createModel(rules: Rules) {
       }
       if (file === undefined)
         return { type: 'new', file: undefined, plainKey: plainKeyRule(plainKey, nowMs) };
-      return look(file, nowMs) === 'bytes' ? { type: 'existing', file } : { type: 'new', file };
+      return verify(file, nowMs) === 'verified' ? { type: 'existing', file } : { type: 'new', file };
     },
 
-    /** The service has answered NEW, with a URL that lives until then. */
+    /** Records that the service answered NEW with a URL that is valid until `urlEndMs`. */
     handedOut(user: string, ask: Ask, key: string, urlEndMs: number): ModelFile {
       const { filename, mimeType, content } = ask;
       let file = contentOf(user, content);
@@ -146,31 +149,31 @@ export function createModel(rules: Rules) {
         const never = { seenMs: Number.NEGATIVE_INFINITY, lastModifiedMs: 0, urlsEndMs: 0, askedMs: 0 };
         file = { user, key, content, filename, mimeType, state: 'pending', lost: false, ...never };
         live.add(file);
-        // A forgotten tombstone may be found out by its key being given again.
+        // If the key is given again, its tombstone must have been purged.
         tombstones.delete(key);
       }
       Object.assign(file, { filename, mimeType, lost: false, urlsEndMs: Math.max(file.urlsEndMs, urlEndMs) });
       return file;
     },
 
-    /** An upload in parts is kept for as long again. */
+    /** Starts the lifetime of a multipart upload again. */
     renew(file: ModelFile, nowMs: number): void {
       file.urlsEndMs = Math.max(file.urlsEndMs, nowMs + rules.multipartSeconds * 1_000);
       file.askedMs = nowMs;
     },
 
-    look,
+    verify,
 
-    /** The first page looks at what is pending. */
-    lookAtPending(user: string, prefix: string, nowMs: number): void {
+    /** Verifies the pending files, as a first page does. */
+    verifyPending(user: string, prefix: string, nowMs: number): void {
       for (const file of live) {
         if (file.user === user && file.state === 'pending' && file.filename.startsWith(prefix)) {
-          look(file, nowMs);
+          verify(file, nowMs);
         }
       }
     },
 
-    /** READY files, newest first; the key decides among those of one second. */
+    /** READY files, newest first. Files of the same second are ordered by key. */
     listed(user: string, prefix: string): ModelFile[] {
       return [...live]
         .filter((file) => file.user === user && file.state === 'ready' && file.filename.startsWith(prefix))
@@ -182,9 +185,9 @@ export function createModel(rules: Rules) {
       if (file === undefined) return { found: undefined, mismatch: false };
       if (isFresh(file, nowMs)) return { found: file };
       const wasReady = file.state === 'ready';
-      const seen = look(file, nowMs);
-      if (seen === 'other bytes') return { found: undefined, mismatch: true };
-      if (seen === 'nothing' && (wasReady || file.lost)) return { found: undefined, mismatch: false };
+      const seen = verify(file, nowMs);
+      if (seen === 'mismatch') return { found: undefined, mismatch: true };
+      if (seen === 'missing' && (wasReady || file.lost)) return { found: undefined, mismatch: false };
       return { found: file };
     },
 
@@ -194,7 +197,8 @@ export function createModel(rules: Rules) {
       live.delete(file);
       const urlMs = rules.urlSeconds * 1_000;
       const lifeMs = file.parts ? rules.multipartSeconds * 1_000 : urlMs;
-      // The delete counts like a URL that ended then. An upload in parts is kept for a week; the URLs of its parts die sooner.
+      // The delete counts like a URL that expired at that moment. A multipart upload is kept for a week, but
+      // the URLs of its parts expire earlier.
       const after = (endMs: number) => Math.max(nowMs, file.parts ? Math.min(endMs, nowMs + urlMs) : endMs);
       tombstones.set(key, {
         urlsEndMs: after(file.urlsEndMs),
@@ -205,45 +209,52 @@ export function createModel(rules: Rules) {
       return true;
     },
 
-    /** What the sweeper says that it did, as far as the rules allow it. @throws where they do not */
+    /**
+     * Applies what the sweeper reports.
+     *
+     * @throws if the rules do not allow that
+     */
     swept(key: string, outcome: Outcome, nowMs: number): void {
       const file = [...live].find((each) => each.key === key);
       const tombstone = tombstones.get(key);
       const must = (allowed: boolean | undefined, rule: string) => {
-        if (!allowed) throw new Error(`the sweeper says ${outcome} of ${key}: ${rule}`);
+        if (!allowed) throw new Error(`the sweeper reports ${outcome} for ${key}: ${rule}`);
       };
       if (tombstone !== undefined) {
         bucket.delete(key);
         if (outcome === 'purged') {
-          must(settled(tombstone.urlsEndMs, nowMs), 'a URL may still write to it');
+          must(purgeable(tombstone.urlsEndMs, nowMs), 'a URL may still write to it');
           tombstones.delete(key);
         } else
           must(
-            outcome === 'rescheduled' && !settled(tombstone.keptMs, nowMs),
+            outcome === 'rescheduled' && !purgeable(tombstone.keptMs, nowMs),
             'a tombstone is kept for ever',
           );
         return;
       }
-      must(file !== undefined, 'there is no such file');
+      must(file !== undefined, 'no such file exists');
       if (file === undefined) return;
       if (file.state === 'ready') {
-        must(file.parts !== undefined && outcome === 'cleaned', 'READY is not for the sweeper');
+        must(file.parts !== undefined && outcome === 'cleaned', 'the sweeper must not touch a READY file');
         return;
       }
-      const seen = look(file, nowMs);
-      if (outcome === 'verified') must(seen === 'bytes', 'the bytes are not there');
+      const seen = verify(file, nowMs);
+      if (outcome === 'verified') must(seen === 'verified', 'the bucket does not have the bytes');
       else if (outcome === 'expired') {
-        must(seen === 'nothing', 'something is there');
-        must(settled(file.urlsEndMs, nowMs), 'a URL may still write to it');
+        must(seen === 'missing', 'the bucket has an object');
+        must(purgeable(file.urlsEndMs, nowMs), 'a URL may still write to it');
         live.delete(file);
-        // Given up: as if somebody had deleted it.
+        // An expired multipart upload leaves a tombstone, like a delete.
         if (file.parts) tombstones.set(key, { urlsEndMs: nowMs, keptMs: nowMs });
       } else {
-        must(outcome === 'rescheduled' && seen !== 'bytes', 'the bytes are there');
+        must(outcome === 'rescheduled' && seen !== 'verified', 'the bucket has the bytes');
       }
     },
 
-    /** Moments at which an answer changes. The clock never stops close to one: Postgres's goes on by itself. */
+    /**
+     * Moments at which an answer changes. The model's clock never stops close to such a moment, because
+     * Postgres's clock keeps running.
+     */
     edgesMs(): number[] {
       const ofUrls = (endMs: number) => [endMs, endMs + rules.longestUploadSeconds * 1_000];
       return [
