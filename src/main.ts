@@ -8,7 +8,7 @@ import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';
 import { ConfigError, readConfig, VARIABLES } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
-import { createLogger, redact } from './observability/telemetry.ts';
+import { createLogger, redact } from './observability/logger.ts';
 
 const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
   serve: { summary: 'run the service', run: serve },

@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { createObserver, recordCall } from '../src/observability/call-log.ts';
-import { createLogger, createMetrics } from '../src/observability/telemetry.ts';
+import { createLogger } from '../src/observability/logger.ts';
+import { createMetrics } from '../src/observability/metrics.ts';
 import type { CallOutcome } from '../src/rpc/call-gate.ts';
 
 const CALL: CallOutcome = {
@@ -13,7 +14,7 @@ const CALL: CallOutcome = {
   error: undefined,
 };
 
-/** What a logger at the default level has written. */
+/** A logger at the service's default level, with the lines that it wrote. */
 function openLog() {
   let text = '';
   const sink = new Writable({
@@ -37,27 +38,35 @@ function logged(call: Partial<CallOutcome>): Record<string, unknown>[] {
 }
 
 it.each<[string, Partial<CallOutcome>]>([
-  ['a call that went well', {}],
-  ['a caller’s own error', { code: 'INVALID_ARGUMENT', reason: 'INVALID_MD5' }],
-  ['a caller’s own impatience', { code: 'DEADLINE_EXCEEDED', error: new Error('deadline') }],
-])('%s is not worth a line', (_, call) => {
+  ['a successful call', {}],
+  ['a call with an error of the caller', { code: 'INVALID_ARGUMENT', reason: 'INVALID_MD5' }],
+  ['a call that missed a short deadline', { code: 'DEADLINE_EXCEEDED', error: new Error('deadline') }],
+])('%s is not logged', (_, call) => {
   expect(logged(call)).toEqual([]);
 });
 
 it.each<[string, Partial<CallOutcome>, object]>([
   ['a slow call', { seconds: 1.5 }, { level: 40, msg: 'slow call', method: 'ListFiles', userId: 'u' }],
-  ['a deadline of ours', { seconds: 3, code: 'DEADLINE_EXCEEDED' }, { level: 40, code: 'DEADLINE_EXCEEDED' }],
   [
-    'a error of ours, with what is behind it',
+    'a slow call that missed its deadline',
+    { seconds: 3, code: 'DEADLINE_EXCEEDED' },
+    { level: 40, code: 'DEADLINE_EXCEEDED' },
+  ],
+  [
+    'an internal error with its type and message',
     { code: 'INTERNAL', error: new TypeError('inner') },
     { level: 50, msg: 'call failed', err: { type: 'TypeError', message: 'inner' } },
   ],
-  ['an outage', { code: 'UNAVAILABLE', error: new Error('x') }, { level: 50, code: 'UNAVAILABLE' }],
-])('%s is', (_, call, line) => {
+  [
+    'an outage as an error',
+    { code: 'UNAVAILABLE', error: new Error('x') },
+    { level: 50, code: 'UNAVAILABLE' },
+  ],
+])('the log has %s', (_, call, line) => {
   expect(logged(call)).toMatchObject([line]);
 });
 
-it('counts every content mismatch, and logs one in a second with the number of those between', async () => {
+it('counts every content mismatch, and logs one per second with the number of unlogged mismatches', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());
   const { log, lines } = openLog();
@@ -76,7 +85,12 @@ it('counts every content mismatch, and logs one in a second with the number of t
   contentMismatch({ userId: 'u', s3Key: 'u_next' }, { ...object, contentEncoding: '' });
   expect(lines()).toMatchObject([
     { level: 50, s3Key: 'u_0', contentEncoding: 'gzip\r\n"', unlogged: 0 },
-    { level: 50, s3Key: 'u_next', unlogged: 299, msg: expect.stringContaining('who else writes') },
+    {
+      level: 50,
+      s3Key: 'u_next',
+      unlogged: 299,
+      msg: expect.stringContaining('another writer uses the bucket'),
+    },
   ]);
   expect((await metrics.contentMismatches.get()).values[0]?.value).toBe(301);
 });

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
-import { createLogger } from '../src/observability/telemetry.ts';
+import { createLogger } from '../src/observability/logger.ts';
 
 const SECRETS = {
   signature: 'deadbeefdeadbeef',
@@ -33,7 +33,7 @@ it.each<[string, (log: ReturnType<typeof createLogger>) => void]>([
     (log) => log.error({ err: new Error(`connect postgres://app:${SECRETS.password}@db/files`) }, 'x'),
   ],
   [
-    'what a driver hangs on an error',
+    'properties that a driver attaches to an error',
     (log) =>
       log.error(
         { err: Object.assign(new Error('x'), { $response: URL_WITH_SECRETS, password: SECRETS.password }) },
@@ -53,20 +53,20 @@ it.each<[string, (log: ReturnType<typeof createLogger>) => void]>([
       ),
   ],
   [
-    'a URL by its name',
+    'a URL in a property `presignedUrl`',
     (log) => log.info({ presignedUrl: URL_WITH_SECRETS, answer: { presignedUrl: URL_WITH_SECRETS } }, 'x'),
   ],
   [
-    'a token among headers',
+    'a token in a property `headers`',
     (log) => log.info({ headers: { 'x-gateway-token': SECRETS.token, authorization: SECRETS.token } }, 'x'),
   ],
-])('a log does not hold %s', (_, write) => {
+])('the log never contains %s', (_, write) => {
   const text = logged(write);
   expect(text).toContain('"msg":"x"');
   for (const secret of Object.values(SECRETS)) expect(text).not.toContain(secret);
 });
 
-it('keeps what helps: type, message, code, reason, stack and causes', () => {
+it('logs the type, message, code, reason, stack and causes of an error', () => {
   const cause = Object.assign(new TypeError('inner'), { code: 'ECONNREFUSED' });
   const text = logged((log) => log.error({ err: new Error('outer', { cause }) }, 'x'));
   expect(JSON.parse(text).err).toMatchObject({

@@ -1,11 +1,13 @@
+/**
+ * Records calls, calls to S3, content mismatches and stray errors: in the log, in the metrics, or in both.
+ */
 import type { Logger } from 'pino';
 import type { Observer, ObserveStep } from '../files/ports.ts';
 import type { CallOutcome } from '../rpc/call-gate.ts';
-import { type Metrics, traceStep } from './telemetry.ts';
+import type { Metrics } from './metrics.ts';
+import { traceStep } from './tracing.ts';
 
-/** What is written down of each call, each question to S3, each finding and each stray error: in the log, in the metrics, or in both. */
-
-/** A call that took this long is worth a line. */
+/** A successful or refused call that took longer is logged as a slow call. */
 const SLOW_CALL_SECONDS = 1;
 
 export function observeStorage(metrics: Metrics): ObserveStep {
@@ -24,8 +26,8 @@ export function observeStorage(metrics: Metrics): ObserveStep {
 }
 
 /**
- * A client can cause mismatches itself, by a Content-Encoding that it adds to its PUTs, and one list then finds 300 of them.
- * A line in this time is enough to see one; the metric counts all.
+ * The log gets at most one line about mismatches in this time; the metric counts all of them. A client can cause
+ * mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 300 mismatches.
  */
 const MISMATCH_LINE_INTERVAL_MS = 1_000;
 
@@ -43,22 +45,22 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       log.error(
         { s3Key, etag, size, contentEncoding, unlogged },
         contentEncoding === ''
-          ? 'the bucket holds other bytes than were announced: who else writes to it?'
-          : 'the bucket holds an object with a Content-Encoding, which no upload may have',
+          ? 'the object differs from what was announced, because another writer uses the bucket'
+          : 'the object has a Content-Encoding, which uploads must not have',
       );
       nextLineMs = nowMs + MISMATCH_LINE_INTERVAL_MS;
       unlogged = 0;
     },
     storageFailed(step, error) {
-      log.warn({ step, err: error }, 'S3 did not answer; the call went on without it');
+      log.warn({ step, err: error }, 'S3 did not answer; the call continued without S3');
     },
   };
 }
 
 /**
- * The caller's own faults are its own business; ours are logged with what is
- * behind them. A deadline may be either: the caller's patience, or a call that
- * took long, and then it is logged as a slow one.
+ * Codes that mean an error of the service. Calls with these codes are logged with the error behind them; errors of the
+ * caller are only counted. DEADLINE_EXCEEDED is not among these codes, because the caller may have set a short
+ * deadline. If the call took long, the log has the call as a slow call.
  */
 const OUR_ERRORS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE']);
 
@@ -69,12 +71,12 @@ export function recordCall(log: Logger, metrics: Metrics) {
     metrics.callSeconds.observe({ method, code }, seconds);
     if (OUR_ERRORS.has(code)) log.error({ ...factsOf(call), err: call.error }, 'call failed');
     else if (seconds > SLOW_CALL_SECONDS) log.warn(factsOf(call), 'slow call');
-    // A line per call costs 85 µs (design, §6): as much as everything else in this file.
+    // A log line per call costs 85 µs (Node 24), as much as everything else in this file. So only `debug` logs all calls.
     else if (log.isLevelEnabled('debug')) log.debug(factsOf(call), 'call');
   };
 }
 
-/** Without what may hold anything. */
+/** All fields but the error, whose text may contain anything. */
 function factsOf({ error, ...facts }: CallOutcome) {
   return facts;
 }
@@ -82,6 +84,6 @@ function factsOf({ error, ...facts }: CallOutcome) {
 export function recordStrayError(log: Logger, metrics: Metrics) {
   return (error: unknown): void => {
     metrics.strayErrors.inc();
-    log.error({ err: error }, 'an error that nobody caught; the service goes on');
+    log.error({ err: error }, 'no call caught this error; the service continues to run');
   };
 }

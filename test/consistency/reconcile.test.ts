@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { runReconcile } from '../../src/cli/reconcile.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { ReconcileReport } from '../../src/files/maintenance/reconcile.ts';
-import { createLogger } from '../../src/observability/telemetry.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';

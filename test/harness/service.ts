@@ -7,7 +7,7 @@ import {
 import pg from 'pg';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
-import { createLogger } from '../../src/observability/telemetry.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import { type App, startApp } from '../../src/server/app.ts';
 import { openTestBucket, type TestBucket } from './bucket.ts';
 import { createDatabase } from './database.ts';

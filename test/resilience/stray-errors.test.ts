@@ -26,8 +26,8 @@ test('errors that nobody waits for, with calls under way', async (context) => {
     const metrics = await (await fetch(`${service.http}/metrics`)).text();
     expect(metrics).toContain('files_stray_errors_total 3');
   });
-  const told = service.log().filter(({ msg }) => msg.startsWith('an error that nobody caught'));
-  const texts = told.map(({ err }) => (err as Error).message);
+  const logged = service.log().filter(({ msg }) => msg.startsWith('no call caught this error'));
+  const texts = logged.map(({ err }) => (err as Error).message);
   expect(texts.sort()).toEqual([
     expect.stringContaining('ECONNREFUSED'),
     'rejected by postgres://files:[redacted]@db/files',
@@ -35,7 +35,7 @@ test('errors that nobody waits for, with calls under way', async (context) => {
   ]);
   expect(service.printed.stdout + service.printed.stderr).not.toContain('swordfish');
   await service.stop();
-  report(context, 'logged and counted; no call fails', `${told.length} errors, ${calls.length} calls`);
+  report(context, 'logged and counted; no call fails', `${logged.length} errors, ${calls.length} calls`);
 });
 
 test('an error that nobody waits for, before it serves', async (context) => {

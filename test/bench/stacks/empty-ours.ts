@@ -1,6 +1,8 @@
 /** The service's gRPC server with everything that wraps a call, and operations that do nothing. */
 import { recordCall } from '../../../src/observability/call-log.ts';
-import { createLogger, createMetrics, traceCall } from '../../../src/observability/telemetry.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { createMetrics } from '../../../src/observability/metrics.ts';
+import { traceCall } from '../../../src/observability/tracing.ts';
 import { createAdmission } from '../../../src/overload/admission.ts';
 import { createCallGate } from '../../../src/rpc/call-gate.ts';
 import { createFileService, type FileOperations } from '../../../src/rpc/file-service.ts';

@@ -1,0 +1,88 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+// The shortest calls run a cached plan in a Postgres on the same host. The longest are lists that wait for S3.
+const CALL_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics() {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  return {
+    registry,
+    calls: new Counter({
+      name: 'files_calls_total',
+      help: 'Calls that ended, by method, gRPC code and reason.',
+      labelNames: ['method', 'code', 'reason'],
+      registers,
+    }),
+    callSeconds: new Histogram({
+      name: 'files_call_duration_seconds',
+      help: 'Time from the request headers to the response.',
+      labelNames: ['method', 'code'],
+      buckets: CALL_BUCKETS_SECONDS,
+      registers,
+    }),
+    storageCalls: new Counter({
+      name: 'files_s3_calls_total',
+      help: 'Calls to S3, by operation and outcome.',
+      labelNames: ['operation', 'outcome'],
+      registers,
+    }),
+    storageSeconds: new Histogram({
+      name: 'files_s3_call_duration_seconds',
+      help: 'Duration of a call to S3, including its retries.',
+      labelNames: ['operation'],
+      buckets: CALL_BUCKETS_SECONDS,
+      registers,
+    }),
+    swept: new Counter({
+      name: 'files_swept_total',
+      help: 'Rows that the sweeper processed, by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    oldestOverdueSeconds: new Gauge({
+      name: 'files_oldest_overdue_seconds',
+      help: 'Seconds by which the oldest due row is late. The value grows when the sweeper cannot keep up.',
+      registers,
+    }),
+    contentMismatches: new Counter({
+      name: 'files_content_mismatches_total',
+      help: 'Objects whose content differs from the announced content: another writer uses the bucket, or a client added a Content-Encoding to its PUT.',
+      registers,
+    }),
+    strayErrors: new Counter({
+      name: 'files_stray_errors_total',
+      help: 'Errors that no call caught. Each is a bug. The service continues to run.',
+      registers,
+    }),
+    serving: new Gauge({ name: 'files_serving', help: '1 when the service is ready, else 0.', registers }),
+    /** Registers a gauge that reads `admission` at each scrape. */
+    watchAdmission(admission: { callsUnderWay: number }): void {
+      new Gauge({
+        name: 'files_calls_under_way',
+        help: 'Calls that were admitted and have not ended. At MAX_CONCURRENT_CALLS further calls are refused.',
+        registers,
+        collect() {
+          this.set(admission.callsUnderWay);
+        },
+      });
+    },
+    /** Registers a gauge that reads the pool and the queue before the pool at each scrape. */
+    watchPool(pool: { totalCount: number; idleCount: number }, queue: { waiting: number }): void {
+      new Gauge({
+        name: 'files_postgres_connections',
+        help: 'Connections of the pool, by state. The state `waiting` counts statements that wait for a connection.',
+        labelNames: ['state'],
+        registers,
+        collect() {
+          this.set({ state: 'idle' }, pool.idleCount);
+          this.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
+          this.set({ state: 'waiting' }, queue.waiting);
+        },
+      });
+    },
+  };
+}

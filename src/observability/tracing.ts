@@ -1,0 +1,49 @@
+/**
+ * Spans for the OpenTelemetry SDK that was started with `--import`. Without an SDK the functions here only call `run`.
+ */
+import { context, ProxyTracer, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+
+const tracer = trace.getTracer('file-service');
+
+/** An SDK registers itself before this module is loaded. Without an SDK, no call pays for spans that are never exported. */
+const isTraced = !(tracer instanceof ProxyTracer);
+
+/** Runs a call in a server span. The span is a child of the caller's span if the call's metadata names a span. */
+export function traceCall<Result>(
+  method: string,
+  caller: { header(name: string): string | undefined; headerNames(): Iterable<string> },
+  run: () => Promise<Result>,
+): Promise<Result> {
+  if (!isTraced) return run();
+  const parent = propagation.extract(context.active(), caller, {
+    get: (carrier, name) => carrier.header(name),
+    keys: (carrier) => [...carrier.headerNames()],
+  });
+  const attributes = { 'rpc.system': 'grpc', 'rpc.service': 'files.v1.FileService', 'rpc.method': method };
+  const options = { kind: SpanKind.SERVER, attributes };
+  return tracer.startActiveSpan(`files.v1.FileService/${method}`, options, parent, (span) =>
+    ended(span, run),
+  );
+}
+
+/** Runs a step, such as a call to S3, in a client span under the current span. */
+export function traceStep<Result>(name: string, run: () => Promise<Result>): Promise<Result> {
+  if (!isTraced) return run();
+  return tracer.startActiveSpan(name, { kind: SpanKind.CLIENT }, (span) => ended(span, run));
+}
+
+async function ended<Result>(
+  span: ReturnType<typeof tracer.startSpan>,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    // The error's message may contain keys and filenames, which must not be in a trace. The reason or name suffices.
+    const reason = (error as { reason?: string }).reason ?? (error as Error).name;
+    span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
+    throw error;
+  } finally {
+    span.end();
+  }
+}
