@@ -1,54 +1,67 @@
+/**
+ * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file), the fair
+ * queue before Postgres, S3 and decompression (`fair-queue.ts`), circuit breakers for servers that do not answer
+ * (`circuit-breaker.ts`), and the retry budget (`retry-budget.ts`).
+ *
+ * The modules here know users, weights and deadlines, but no protocol, no SQL and no S3. Limits of a connection or of
+ * a message belong to `rpc/limits/`.
+ */
 import { FileError } from '../files/file-error.ts';
 
-/** What one call holds of the service while it is served. */
+/** The share of the service's capacity that one call holds while the call is served. */
 export interface Place {
   /**
-   * Takes more, once the request has told what it costs.
+   * Raises the call's weight, once the decoded request shows what the call costs.
    *
-   * @throws FileError OVERLOADED; the place is as it was
+   * @throws FileError OVERLOADED; the place keeps its weight
    */
   grow(weight: number): void;
-  /** To be called once, when nothing of the call is left: neither its work nor its unsent answer. */
+  /** Must be called once, when the call's work has ended and its response has been sent. */
   release(): void;
 }
 
-/** Limits what is served at once, so that what was admitted can be finished. */
+/** Limits how much is served at once, so that admitted calls can finish. */
 export interface Admission {
   /** Calls that were admitted and have not ended. */
   readonly callsUnderWay: number;
   /** The sum of their weights. */
   readonly weightUnderWay: number;
   /**
-   * Admits a call of this user, with a weight of 1.
+   * Admits a call of this user with a weight of 1.
    *
-   * @throws FileError OVERLOADED, at once and before anything was done
+   * @throws FileError OVERLOADED, at once and before any work
    */
   admit(userId: string): Place;
 }
 
-/** Refused callers come back within these, at random, so that they do not come back together. */
+/** Refused callers retry after a random time between these two, so that they do not retry all at once. */
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 1_500;
 
-/** A call by a user who has no other is admitted while half of everything is free, whatever it weighs. */
+/**
+ * The largest share of the total weight that one call may take. So the only call of a user is always admitted while
+ * half of the capacity is free, however heavy the call is.
+ */
 const HEAVIEST_CALL_SHARE = 0.5;
 
 /**
- * A user may hold as much as is free. A user who is alone may fill half of it, each of two greedy ones a third, and
- * there is always room for a new one: the dynamic threshold of shared buffers (Choudhury and Hahne, IEEE/ACM
- * Transactions on Networking 6(2), 1998).
+ * Each user may hold as much weight as is free. So a lone user can fill half of the capacity, two greedy users a third
+ * each, and there is always room for a new user. This rule is the dynamic threshold of shared buffers (Choudhury and
+ * Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
  *
- * A fixed share per user would have to be small enough for many users, and would then turn away a lone user's burst
- * while nothing else is served.
+ * A fixed share per user was rejected: the share would have to suit many users, and would then refuse the burst of a
+ * lone user while nothing else is served.
  *
- * Calls have weights because they differ a hundredfold in cost (`call-weights.ts`). Counted as one each, sixty calls
- * for 1,000 part URLs raised the other users' median from 2 to 186 ms.
+ * Calls have weights because their costs differ by a factor of a hundred (`rpc/call-weights.ts`). When every call
+ * counted as 1, sixty calls for 1,000 part URLs each raised the median latency of other users from 2 to 186 ms.
+ *
+ * @param weightMax the sum of the weights of all calls that are served at once
  */
 export function createAdmission(weightMax: number): Admission {
   const heaviest = Math.max(1, Math.floor(weightMax * HEAVIEST_CALL_SHARE));
   let callsUnderWay = 0;
   let weightUnderWay = 0;
-  /** Only users with calls under way, so that it does not grow with the number of users. */
+  /** Contains only users with calls under way, so that the map does not grow with the number of users. */
   const weightOf = new Map<string, number>();
 
   function take(userId: string, weight: number): void {
@@ -76,7 +89,7 @@ export function createAdmission(weightMax: number): Admission {
     }
 
     grow(weight: number): void {
-      // What it holds already must not count twice against it.
+      // The weight that the call holds already must not be counted twice.
       const more = Math.min(weight, heaviest) - this.#held;
       if (more <= 0) return;
       take(this.#userId, more);
@@ -101,7 +114,7 @@ export function createAdmission(weightMax: number): Admission {
 }
 
 function overloaded(): FileError {
-  return new FileError('OVERLOADED', 'the service has more calls than it can take; retry', {
+  return new FileError('OVERLOADED', 'the service has more calls than it can serve; retry', {
     retryAfterMs: Math.round(RETRY_MIN_MS + Math.random() * (RETRY_MAX_MS - RETRY_MIN_MS)),
   });
 }

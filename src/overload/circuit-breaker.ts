@@ -1,26 +1,28 @@
 /**
- * Whether a server that the service needs is worth waiting for. After a few
- * failures in a row, calls fail at once instead of waiting out their time, until
- * something is onSuccess again.
+ * Decides whether calls to Postgres or S3 are sent. After a few failures in a row the breaker opens: calls fail at
+ * once instead of waiting until their time-out. The first success closes the breaker.
  *
- * It has no clock of its own: readiness looks at each server once a second in any
- * case, past the breaker, and closes it with the first answer. (The npm package
- * cockatiel sends one call ahead, and lets all others wait for how that ends:
- * against a server that hangs, each second of them for a whole time-out.)
+ * The breaker has no timer. The health check of `server/readiness.ts` calls each server once a second in any case,
+ * ignores an open breaker, and closes the breaker with the first answer. The npm package cockatiel was rejected: it
+ * sends one probe call and lets all other calls wait for the result. If the server hangs, the calls of each second
+ * wait for a whole time-out.
  */
 export interface Breaker {
-  /** Do not ask: nothing has been onSuccess for a while. */
+  /** `true` when calls must fail at once, because the last calls have all failed. */
   readonly open: boolean;
   onSuccess(): void;
   onFailure(): void;
 }
 
-/** Each has waited long, or was told so by the server, and nothing was onSuccess in between. */
+/**
+ * Failures in a row, without a success in between, that open the breaker. Callers report a failure only if the server
+ * failed by itself or did not answer for at least WAITED_LONG_MS.
+ */
 const FAILURES_MAX = 3;
 
 /**
- * A failure that came sooner may be a caller's own short deadline. It costs little
- * time, so it need not be kept from anybody.
+ * A time-out after less time is not reported to the breaker, because the caller may have set a short deadline. Such a
+ * failure costs little time, so the breaker need not prevent it.
  */
 export const WAITED_LONG_MS = 250;
 
@@ -39,10 +41,10 @@ export function createBreaker(failuresMax = FAILURES_MAX): Breaker {
   };
 }
 
-/** For whoever has nobody who looks again. */
+/** Never opens. For callers that have no health check to close the breaker again. */
 export const noopBreaker: Breaker = createBreaker(Number.POSITIVE_INFINITY);
 
-/** For the look itself: it tells the breaker, and is never held up by it. */
+/** For the health check: it reports its results to the breaker, but is sent even while the breaker is open. */
 export function ignoringOpen({ onSuccess, onFailure }: Breaker): Breaker {
   return { open: false, onSuccess, onFailure };
 }

@@ -1,34 +1,33 @@
 import type { Deadline } from '../files/deadline.ts';
 
-/** A few turns at something that many want, one user after the other. */
+/** Shares a limited number of concurrent runs fairly among users. */
 export interface FairQueue {
-  /** How many wait for theirs. */
+  /** The number of tasks that wait to begin. */
   readonly waiting: number;
   /**
-   * Runs when it is this user's turn, and passes the turn on when it has ended.
+   * Runs a task, at once if the concurrency limit allows, else when all users before this user have had a run.
    *
-   * @throws Error when its turn has not come by then; it has left the line and nothing was run
+   * @throws Error when the task could not begin before `until`; the task has left the queue and never runs
    */
   run<Result>(user: string, until: Deadline, run: () => Promise<Result>): Promise<Result>;
 }
 
 /**
- * Where all turns are taken, each user has a line of its own, and turns go from
- * line to line: a user with a hundred waiting costs the next one a single turn.
- * In one line for all, as a connection pool has it, it costs a hundred.
+ * Each user has a queue, and free runs go round-robin from user to user. A user with a hundred waiting tasks delays
+ * the next user by one run. In a single queue for all, as a connection pool has, the delay would be a hundred runs.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
   let free = concurrencyMax;
   let waiting = 0;
-  /** Those who begin, by user. The map's order is that of the turns; nobody's line is empty. */
-  const lines = new Map<string, Set<() => void>>();
+  /** The waiting tasks of each user. The map's order is the order of the next runs; no queue in the map is empty. */
+  const queues = new Map<string, Set<() => void>>();
 
-  function pass(): void {
-    for (const [user, line] of lines) {
-      for (const begin of line) {
-        remove(user, line, begin);
-        // Behind all others, for the rest of its line.
-        if (lines.delete(user)) lines.set(user, line);
+  function startNext(): void {
+    for (const [user, queue] of queues) {
+      for (const begin of queue) {
+        remove(user, queue, begin);
+        // The user's remaining tasks now wait behind all other users.
+        if (queues.delete(user)) queues.set(user, queue);
         begin();
         return;
       }
@@ -36,25 +35,25 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
     free++;
   }
 
-  function remove(user: string, line: Set<() => void>, begin: () => void): void {
-    line.delete(begin);
+  function remove(user: string, queue: Set<() => void>, begin: () => void): void {
+    queue.delete(begin);
     waiting--;
-    if (line.size === 0) lines.delete(user);
+    if (queue.size === 0) queues.delete(user);
   }
 
-  function turnOf(user: string, until: Deadline): Promise<void> {
+  function waitForRun(user: string, until: Deadline): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const line = lines.get(user) ?? new Set();
-    lines.set(user, line);
+    const queue = queues.get(user) ?? new Set();
+    queues.set(user, queue);
     const begin = () => {
       clearTimeout(timer);
       resolve();
     };
     const timer = setTimeout(() => {
-      remove(user, line, begin);
-      reject(new Error('too many were before it: its turn has not come in time'));
+      remove(user, queue, begin);
+      reject(new Error('the task did not begin in time, because too many tasks were queued before it'));
     }, until - Date.now());
-    line.add(begin);
+    queue.add(begin);
     waiting++;
     return promise;
   }
@@ -64,13 +63,13 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
       return waiting;
     },
     async run(user, until, run) {
-      // Where one is free, nobody waits.
+      // While a run is free, no task waits, so no task can be overtaken here.
       if (free > 0) free--;
-      else await turnOf(user, until);
+      else await waitForRun(user, until);
       try {
         return await run();
       } finally {
-        pass();
+        startNext();
       }
     },
   };

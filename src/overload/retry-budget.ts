@@ -1,14 +1,15 @@
+/** Limits retries to a share of the successes, so that retries cannot multiply the load of an outage. */
 export interface RetryBudget {
-  /** A statement was answered. */
+  /** Must be called for each statement that succeeded. */
   earn(): void;
-  /** Whether one more may be tried again. */
+  /** Takes one retry out of the budget. @returns `false` when the budget is empty and the caller must not retry */
   spend(): boolean;
 }
 
-/** One retry for ten statements that succeed: in an outage, retries add at most a tenth to the load. */
+/** Retries per successful statement. One for ten statements means that retries add at most a tenth to the load. */
 const EARNED_PER_ANSWER = 0.1;
 
-/** As many at once as connections that may break together. */
+/** Retries that the budget holds at most: as many as connections may break at the same moment. */
 const RETRIES_MAX = 20;
 
 export function createRetryBudget(): RetryBudget {

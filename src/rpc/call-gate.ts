@@ -15,13 +15,13 @@ import { toConnectError } from './errors.ts';
 /** How one call ended. */
 export interface CallOutcome {
   method: string;
-  /** As gRPC spells it: `OK`, `NOT_FOUND`… */
+  /** The name of the gRPC status code: `OK`, `NOT_FOUND`… */
   code: string;
   /** Empty for success, and for errors without a reason. */
   reason: string;
   seconds: number;
   userId: string | undefined;
-  /** The error behind a failure. It is logged when it is the service's own, and never sent. */
+  /** The error behind a failure. If the failure is the service's own, the error is logged. It is never sent. */
   error: unknown;
 }
 
@@ -31,22 +31,24 @@ export interface CallGateOptions {
   admission: Admission;
   /** Records a call that the gate refused. */
   onEnd: (outcome: CallOutcome) => void;
-  /** For a call without a deadline. */
+  /** The time-out of a call without a deadline. */
   defaultTimeoutMs: number;
-  /** A longer deadline is shortened to this, not refused. */
+  /** Longer time-outs are shortened to this, not refused. */
   maxTimeoutMs: number;
 }
 
 /**
- * Decides from a request's headers alone whether it is served: who sends it, whether the gateway has proved itself,
- * and whether there is room. Both protocols ask the gate before they read, inflate or decode a byte of the body, so
- * that a caller without proof costs no more than its headers.
+ * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the headers
+ * must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate before they read,
+ * inflate or decode a byte of the body, so that a caller without proof costs no more than its headers.
  */
 export interface CallGate {
   /**
-   * @param timeoutMs what the caller gives the call; `undefined` without a deadline, NaN for one that cannot be read
-   * @param connection is told when the proof and the user were accepted, also when there is no room
-   * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED; it is recorded
+   * @param timeoutMs the caller's time-out; `undefined` without a deadline, NaN for a malformed time-out
+   * @param connection its `identified` is called when the proof and the user are accepted, even if the call is then
+   *   refused for lack of capacity
+   * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The refused call has
+   *   been recorded with `onEnd`.
    */
   admit(
     method: string,
@@ -67,7 +69,7 @@ export function createCallGate(options: CallGateOptions): CallGate {
         connection?.identified();
         if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed timeout', Code.InvalidArgument);
         const allowedMs = Math.min(timeoutMs, maxTimeoutMs);
-        // A call whose time is spent does nothing at all.
+        // A call whose deadline has passed must not cause any work.
         if (allowedMs <= 0) throw deadlineExceeded();
         return new AdmittedCall(caller, userId, startMs, Date.now() + allowedMs, admission.admit(userId));
       } catch (error) {
@@ -80,13 +82,14 @@ export function createCallGate(options: CallGateOptions): CallGate {
 }
 
 /**
- * A call that the gate has admitted. It holds its place until its work has ended and its answer has been written:
- * answers that a user's gateway does not read count against that user, and not against others on its connection.
+ * A call that the gate has admitted. The call holds its place in admission until its work has ended and its response
+ * has been written. So responses that a gateway does not read count against their user, and not against other users
+ * of the same connection.
  */
 export class AdmittedCall {
   readonly caller: Caller;
   readonly userId: string;
-  /** When its headers had arrived, by `performance.now()`. */
+  /** The time at which the headers had arrived, by `performance.now()`. */
   readonly startMs: number;
   readonly #endMs: number;
   readonly #place: Place;
@@ -101,7 +104,7 @@ export class AdmittedCall {
     this.#place = place;
   }
 
-  /** Until the client's deadline, in ms. @throws DeadlineExceededError */
+  /** The time until the client's deadline, in ms. @throws DeadlineExceededError */
   timeLeftMs(): number {
     const leftMs = this.#endMs - Date.now();
     if (leftMs <= 0) throw deadlineExceeded();
@@ -109,24 +112,25 @@ export class AdmittedCall {
   }
 
   /**
-   * The request is here and decoded; its work begins.
+   * Must be called when the request is decoded, before the work begins.
    *
-   * @throws ConnectError CANCELED when the client is gone: nothing is done for it
-   * @throws FileError OVERLOADED when there is no room for what it asks
+   * @param weight the cost of the call (`call-weights.ts`)
+   * @throws ConnectError CANCELED when the client has disconnected: the work must not begin
+   * @throws FileError OVERLOADED when admission has no capacity for this weight
    */
   begin(weight: number): void {
-    if (this.#isClosed) throw new ConnectError('the client has gone', Code.Canceled);
+    if (this.#isClosed) throw new ConnectError('the client has disconnected', Code.Canceled);
     this.#place.grow(weight);
     this.#isWorking = true;
   }
 
-  /** Its work has ended, which may be after the answer: work goes on when a deadline has passed. */
+  /** Must be called when the work has ended. Work continues after the deadline, so it may end after the response. */
   end(): void {
     this.#isWorking = false;
     if (this.#isClosed) this.#place.release();
   }
 
-  /** Its stream has closed: the answer was written, or the client is gone. To be called once. */
+  /** Must be called once, when the stream has closed: the response was written, or the client has disconnected. */
   close(): void {
     this.#isClosed = true;
     if (!this.#isWorking) this.#place.release();
@@ -149,16 +153,17 @@ function deadlineExceeded(): DeadlineExceededError {
   return new DeadlineExceededError('the deadline has passed');
 }
 
-/** Where Connect's own contexts carry the admitted call. */
+/** The key under which the context values of connect-node carry the admitted call. */
 export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContextKey<AdmittedCall | undefined>(
   undefined,
 );
 
-/** @throws Error for a call that passed no gate, which no server here lets happen */
+/** @throws Error for a call that did not pass the gate, which neither server allows */
 export function admittedCallOf(context: HandlerContext): AdmittedCall {
-  // gRPC's contexts make no `values` for it: that would cost as much as all else that is read of a call.
+  // The context of grpc-js calls has a property instead of `values`: creating `values` would cost as much as all other
+  // reads of a call together.
   const call =
     'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
-  if (call === undefined) throw new Error('a call reached its handler without passing the gate');
+  if (call === undefined) throw new Error('the call reached its handler without passing the call gate');
   return call;
 }

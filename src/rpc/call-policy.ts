@@ -5,13 +5,13 @@ import { type AdmittedCall, admittedCallOf, type CallOutcome, outcomeOf } from '
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 
-/** What a method knows of the call that it answers. */
+/** The user and deadline that a method receives with its request. */
 export interface Call {
   userId: string;
   deadline: Deadline;
 }
 
-/** A service's methods, without anything that all of them have in common. */
+/** The methods of a service, without the tasks that `withCallPolicy` does for all methods. */
 export type Methods<Service extends DescService> = {
   [Name in keyof Service['method']]: Service['method'][Name] extends DescMethodUnary<infer In, infer Out>
     ? (request: MessageShape<In>, call: Call) => Promise<MessageInitShape<Out>>
@@ -19,8 +19,9 @@ export type Methods<Service extends DescService> = {
 };
 
 export interface CallPolicy {
-  /** Wraps a call, so that what it does is traced as part of it. */
+  /** Runs a call inside a span, so that spans of its steps become children of this span. */
   trace: <Result>(method: string, caller: Caller, run: () => Promise<Result>) => Promise<Result>;
+  /** Records the end of a call. */
   onEnd: (outcome: CallOutcome) => void;
 }
 
@@ -28,8 +29,8 @@ type Run = (request: never, call: Call) => Promise<never>;
 type Weigh = (request: never) => number;
 
 /**
- * The implementation that both protocols serve, behind the gate (`call-gate.ts`). Weights, deadlines, errors, traces
- * and the record of each call are here once, so the protocols cannot differ in them.
+ * Makes the implementation that both servers (`grpc/`, `http/`) serve behind the call gate (`call-gate.ts`). Weights,
+ * deadlines, error mapping, traces and the record of each call are done here once, so that the protocols cannot differ.
  */
 export function withCallPolicy<Service extends DescService>(
   service: Service,
@@ -83,8 +84,8 @@ function responseReserveMs(timeoutMs: number): number {
 }
 
 /**
- * The caller gets its answer in time. Work that has begun goes on by itself and comes to a state that others can
- * finish; its place is free when it has ended.
+ * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled: it continues
+ * to a state that a retry or the sweeper can finish, and releases the call's place when it ends.
  */
 function withTimeout<Result>(
   timeoutMs: number,

@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The sender of one call, as its headers and its connection tell: all that is read before anything is done for it. */
+/** The headers and the connection of one call. Nothing else of a call is read before the call gate admits the call. */
 export interface Caller {
-  /** The value of a header, by its name in lower case; several values are joined by a comma. */
+  /** The value of a header. @param name in lower case @returns several values joined by a comma */
   header(name: string): string | undefined;
   headerNames(): Iterable<string>;
-  /** The socket; `undefined` when it is gone already. */
+  /** The socket; `undefined` when the socket has closed already. */
   readonly connection: object | undefined;
 }
 
-/** A class, because one is made for each call. Both protocols' servers give the headers in the same form. */
+/** A class, because one caller is made for each call. Node's HTTP/1 and HTTP/2 servers have headers of the same form. */
 class HeadersCaller implements Caller {
   readonly connection: object | undefined;
   readonly #headers: IncomingHttpHeaders;

@@ -8,7 +8,7 @@ import { FileError, type Reason } from '../files/file-error.ts';
 /** `google.rpc.ErrorInfo.domain` of every error. */
 export const ERROR_DOMAIN = 'files.v1';
 
-/** What a caller is to do is the code's meaning; why is the reason's. */
+/** The code tells a caller what to do next (fix the request, retry, sign in). The reason tells why the call failed. */
 export const CODES = {
   USER_ID_MISSING: Code.Unauthenticated,
   USER_ID_INVALID: Code.Unauthenticated,
@@ -34,8 +34,8 @@ export const CODES = {
 } as const satisfies Record<Reason, Code> & Record<Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>, Code>;
 
 /**
- * The one mapping out. A FileError's message goes to the caller as it is; an
- * error that is none of ours says nothing of itself.
+ * Maps every error to the error that the caller receives. The message of a FileError is sent unchanged. An unexpected
+ * error is sent as `internal error`, because its message may contain internals.
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
@@ -65,18 +65,18 @@ export function toConnectError(error: unknown): ConnectError {
   return connectError;
 }
 
-/** What a request's message may not exceed is its method's limit (`message-limits.ts`). */
+/** The error for a request message above its method's limit (`limits/message-limits.ts`). */
 export function messageTooLarge(maxBytes: number): ConnectError {
   return new ConnectError(
-    `the request message is larger than ${maxBytes} bytes, which is the most that this method takes`,
+    `the request message is larger than ${maxBytes} bytes, the limit of this method`,
     Code.ResourceExhausted,
   );
 }
 
-/** All calls together have as much in memory as they may. */
+/** The error for a request message that exceeds the budget for the messages of all calls. */
 export function messagesTooMany(): ConnectError {
   return toConnectError(
-    new FileError('OVERLOADED', 'the service has more request messages in memory than it can take; retry', {
+    new FileError('OVERLOADED', 'the service has too many request messages in memory; retry', {
       retryAfterMs: 1_000,
     }),
   );

@@ -1,3 +1,11 @@
+/**
+ * `src/rpc/` serves the contract of `proto/`: messages to operations (this file), identity, admission, deadlines and
+ * the mapping of errors, once for all protocols. `grpc/` is the gRPC server, `http/` the server for Connect, gRPC-Web
+ * and pages, `limits/` the limits of connections, streams and messages, `tls/` the certificates.
+ *
+ * Rules about files do not belong here, but into `files/`: this folder knows neither SQL nor S3. A new RPC starts in
+ * this file.
+ */
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import type { completeMultipartUpload } from '../files/operations/complete-multipart-upload.ts';
@@ -12,7 +20,7 @@ import { type CallPolicy, withCallPolicy } from './call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
 import { fileToProto, timeToProto } from './to-proto.ts';
 
-/** The operations behind the contract, one per method. */
+/** The operations of `files/`, one per method of the contract. */
 export interface FileOperations {
   createPresignedUpload: ReturnType<typeof createPresignedUpload>;
   listFiles: ReturnType<typeof listFiles>;
@@ -24,7 +32,7 @@ export interface FileOperations {
   completeMultipartUpload: ReturnType<typeof completeMultipartUpload>;
 }
 
-/** Takes messages apart and puts them together; everything else is decided behind it. */
+/** Translates request messages to operations and their results to response messages. The operations decide all else. */
 export function createFileService(
   files: FileOperations,
   policy: CallPolicy,

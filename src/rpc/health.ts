@@ -2,20 +2,20 @@ import type { Server, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 
-/** Whether the service can do its work: for gRPC health checks, and for `/readyz`. */
+/** The readiness of the service, for gRPC health checks and for the page `/readyz`. */
 export interface Health {
   addToGrpc(server: Pick<Server, 'addService'>): void;
   readonly serving: boolean;
   set(serving: boolean): void;
 }
 
-/** No other name ever gets a status. It cannot be the name of a service. */
+/** Stands for all unknown service names. `?` cannot be the name of a service, so this name never gets a status. */
 const UNKNOWN_NAME = '?';
 
-/** Not serving until somebody says so. */
+/** The status is NOT_SERVING until the first `set(true)`. */
 export function createHealth(): Health {
   let current = false;
-  // Both names mean the same: there is one service, and it is all there is.
+  // gRPC's name for the whole server is the empty name. The server has only one service, so both have one status.
   const names = ['', FileService.typeName];
   const grpc = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'NOT_SERVING'])));
   return {
@@ -40,8 +40,8 @@ export function createHealth(): Health {
 type Watch = (call: { request: { service: string } }) => void;
 
 /**
- * grpc-health-check keeps each name that was ever watched, up to 16 KiB from anyone: 4,300 of them took 70 MB for good.
- * All names without a service have the same answer, so they become one.
+ * Replaces unknown names by UNKNOWN_NAME. grpc-health-check keeps every name that was ever watched, and any client may
+ * send names of up to 16 KiB: 4,300 names took 70 MB permanently. All unknown names have the same status.
  */
 function withKnownNames(watch: Watch, names: readonly string[]): UntypedServiceImplementation[string] {
   return (call: Parameters<Watch>[0]) => {

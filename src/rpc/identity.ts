@@ -5,8 +5,9 @@ import type { Caller } from './caller.ts';
 import { peerOf } from './tls/peer.ts';
 
 export interface IdentityOptions {
-  /** The metadata key that names the user. */
+  /** The metadata key whose value is the user id. */
   userIdHeader: string;
+  /** How a gateway proves that it may speak for users. */
   proof: GatewayProof;
 }
 
@@ -14,12 +15,11 @@ export const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
 
 const USER_ID_MAX_CHARACTERS = 128;
 
-// Visible ASCII characters. Not the comma: HTTP joins repeated headers with it, so "a,b" may be two users.
+// Visible ASCII characters without the comma: HTTP joins repeated headers with a comma, so "a,b" may be two users.
 const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
 
 /**
- * Reads the user of a call from its metadata, once the caller has proven that
- * it may speak for users.
+ * Reads the user of a call from its metadata, after the caller has proved that it may speak for users.
  *
  * @throws FileError GATEWAY_UNTRUSTED, USER_ID_MISSING, USER_ID_INVALID
  */
@@ -68,7 +68,7 @@ function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
   };
 }
 
-/** The caller is told of its own certificate only, which it knows. */
+/** The error tells the caller only about the caller's own certificate, and not which names are allowed. */
 function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => void {
   return ({ connection }) => {
     const peer = peerOf(connection);
@@ -82,7 +82,7 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
   };
 }
 
-/** Digests are of one length, so that the comparison tells neither length nor prefix. */
+/** All digests have the same length, so that the comparison reveals neither the length nor a prefix of a token. */
 function digest(token: string): Buffer {
   return hash('sha256', token, 'buffer');
 }
@@ -90,6 +90,6 @@ function digest(token: string): Buffer {
 function isAccepted(token: string | undefined, accepted: readonly Buffer[]): boolean {
   if (token === undefined) return false;
   const presented = digest(token);
-  // Every token is compared, so that the time does not tell which one fitted.
+  // Every token is compared, so that the duration does not reveal which token matched.
   return accepted.map((expected) => timingSafeEqual(presented, expected)).includes(true);
 }

@@ -24,21 +24,20 @@ export interface Reflection {
   v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha>;
 }
 
-/** Of one stream. grpcurl and buf curl ask fewer than thirty for all that is here. */
+/** Questions per stream. grpcurl and buf curl ask fewer than thirty to read the whole contract. */
 const QUESTIONS_MAX = 100;
 
-/** Longer names are none, and an answer repeats the question. */
+/** No name in the contract is longer, and each answer repeats its question. */
 const NAME_MAX_CHARACTERS = 512;
 
-/** What can be asked for beside what the services need: the reasons, and what errors carry. */
+/** Files that no service imports, but that clients need: the error reasons and the error details. */
 const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details];
 
 /**
- * Server reflection from protobuf-es's own descriptors, for grpcurl and buf curl.
- * The package @grpc/reflection makes descriptors anew, and buf curl finds no
- * service in those.
+ * Server reflection from the descriptors of protobuf-es, for grpcurl and buf curl. The package @grpc/reflection was
+ * rejected: it builds its own descriptors, in which buf curl finds no service.
  *
- * @param services what the wire offers beside reflection itself
+ * @param services the services of the server, without reflection itself
  */
 export function createReflection(services: readonly DescService[]): Reflection {
   const offered = [...services, ServerReflectionV1, ServerReflectionV1Alpha];
@@ -52,7 +51,7 @@ export function createReflection(services: readonly DescService[]): Reflection {
         case: 'errorResponse',
         value: {
           errorCode: Code.InvalidArgument,
-          errorMessage: `names have at most ${NAME_MAX_CHARACTERS} characters`,
+          errorMessage: `the name is longer than ${NAME_MAX_CHARACTERS} characters`,
         },
       };
     }
@@ -67,7 +66,7 @@ export function createReflection(services: readonly DescService[]): Reflection {
       case 'fileContainingSymbol':
         return descriptors(fileOf(question.value), question.value);
       case 'fileContainingExtension':
-        // The contracts here extend nothing.
+        // No contract here has extensions.
         return notFound(question.value.containingType);
       case 'allExtensionNumbersOfType':
         return registry.getMessage(question.value) === undefined
@@ -81,7 +80,7 @@ export function createReflection(services: readonly DescService[]): Reflection {
     }
   }
 
-  /** A symbol is a type, or a field, value or method of one. */
+  /** A symbol names a type, or a field, value or method of a type. */
   function fileOf(symbol: string): DescFile | undefined {
     const name = symbol.replace(/^\./, '');
     return (registry.get(name) ?? registry.get(name.slice(0, Math.max(0, name.lastIndexOf('.')))))?.file;
@@ -93,7 +92,7 @@ export function createReflection(services: readonly DescService[]): Reflection {
       for await (const request of requests) {
         if (++questions > QUESTIONS_MAX) {
           throw new ConnectError(
-            `a stream answers ${QUESTIONS_MAX} questions; open another`,
+            `a stream answers at most ${QUESTIONS_MAX} questions; open another stream`,
             Code.ResourceExhausted,
           );
         }
@@ -105,12 +104,12 @@ export function createReflection(services: readonly DescService[]): Reflection {
       }
     },
   };
-  // Only the package's name tells them apart, and only in TypeScript's eyes: a
-  // message is encoded by its schema.
+  // The messages of v1 and v1alpha differ only in their package name. TypeScript sees two types, but the schema of the
+  // method decides how a message is encoded.
   return { v1, v1alpha: v1 as unknown as ServiceImpl<typeof ServerReflectionV1Alpha> };
 }
 
-/** Each file once, behind those that it imports. */
+/** The files and all their imports, each file once, and after its imports. */
 function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()): DescFile[] {
   return files.flatMap((file) => {
     if (seen.has(file)) return [];
@@ -119,7 +118,7 @@ function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()
   });
 }
 
-/** Encoded once for all answers: up to 36 kB each. */
+/** The encoded descriptors of a file and its imports, up to 36 kB each. They are encoded once for all answers. */
 const encodedFiles = new WeakMap<DescFile, Uint8Array[]>();
 
 function descriptors(file: DescFile | undefined, name: string): Answer {

@@ -3,10 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 const UNITS_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 /**
- * Takes the timeout out of a request's headers: the gate enforces it. grpc-js would cut one far in the future to 32
- * bits, and answer INTERNAL to one that it cannot read; Connect would refuse it.
+ * Removes the time-out from a request's headers, because the call gate enforces time-outs. grpc-js would cut a
+ * time-out in the far future to 32 bits and answer INTERNAL to a malformed time-out. Connect would refuse both.
  *
- * @returns whole milliseconds; `undefined` where there is none, NaN for one that cannot be read
+ * @returns whole milliseconds; `undefined` without a time-out, NaN for a malformed time-out
  */
 export function takeTimeout(headers: IncomingHttpHeaders): number | undefined {
   const { 'grpc-timeout': grpc, 'connect-timeout-ms': connect } = headers;
@@ -16,7 +16,7 @@ export function takeTimeout(headers: IncomingHttpHeaders): number | undefined {
   return grpc === undefined ? readConnectTimeout(String(connect)) : readGrpcTimeout(String(grpc));
 }
 
-/** gRPC over HTTP2, "Timeout". Go names microseconds, and what comes after takes no fractions of a millisecond. */
+/** gRPC over HTTP2, "Timeout". Go clients send microseconds, and timers take whole milliseconds only: so rounds down. */
 function readGrpcTimeout(text: string): number {
   if (!/^\d{1,8}[HMSmun]$/.test(text)) return Number.NaN;
   return Math.floor(Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]);

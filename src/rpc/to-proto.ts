@@ -4,7 +4,7 @@ import { type File, FileSchema, FileState } from '../../gen/files/v1/file_pb.ts'
 import type { UserFile } from '../files/file.ts';
 import { md5Of } from '../files/rules/fingerprint.ts';
 
-/** A record of the domain as the message that callers see. */
+/** The message that callers receive for a file. */
 export function fileToProto(file: UserFile): File {
   const message = create(FileSchema);
   message.s3Key = file.s3Key;

@@ -92,7 +92,7 @@ describe('a weight', () => {
     const admission = createAdmission(PLACES);
     const places = Array.from({ length: 3 }, () => admission.admit('heavy'));
     for (const place of places.slice(0, 2)) place.grow(50);
-    expect(() => places[2]?.grow(60)).toThrow('more calls than it can take');
+    expect(() => places[2]?.grow(60)).toThrow('more calls than it can serve');
     expect(admission.weightUnderWay).toBe(101);
     places[2]?.grow(20);
     expect(admission.weightUnderWay).toBe(120);
@@ -165,7 +165,7 @@ describe('an admitted call', () => {
     call.close();
     expect(admission.callsUnderWay).toBe(0);
     await expect(service(Promise.resolve()).listFiles(request, contextOf(call))).rejects.toMatchObject({
-      rawMessage: 'the client has gone',
+      rawMessage: 'the client has disconnected',
     });
     expect(admission.callsUnderWay).toBe(0);
   });
