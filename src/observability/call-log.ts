@@ -26,8 +26,8 @@ export function observeStorage(metrics: Metrics): ObserveStep {
 }
 
 /**
- * The log gets at most one line about mismatches in this time; the metric counts all of them. A client can cause
- * mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 300 mismatches.
+ * The log gets at most one line about mismatches in this time; the metric counts all of them. A client can
+ * cause mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 300 mismatches.
  */
 const MISMATCH_LINE_INTERVAL_MS = 1_000;
 
@@ -58,9 +58,9 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
 }
 
 /**
- * Codes that mean an error of the service. Calls with these codes are logged with the error behind them; errors of the
- * caller are only counted. DEADLINE_EXCEEDED is not among these codes, because the caller may have set a short
- * deadline. If the call took long, the log has the call as a slow call.
+ * Codes that mean an error of the service. Calls with these codes are logged with the error behind them;
+ * errors of the caller are only counted. DEADLINE_EXCEEDED is not among these codes, because the caller may
+ * have set a short deadline. If the call took long, the log has the call as a slow call.
  */
 const OUR_ERRORS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE']);
 
@@ -71,7 +71,8 @@ export function recordCall(log: Logger, metrics: Metrics) {
     metrics.callSeconds.observe({ method, code }, seconds);
     if (OUR_ERRORS.has(code)) log.error({ ...factsOf(call), err: call.error }, 'call failed');
     else if (seconds > SLOW_CALL_SECONDS) log.warn(factsOf(call), 'slow call');
-    // A log line per call costs 85 µs (Node 24), as much as everything else in this file. So only `debug` logs all calls.
+    // A log line per call costs 85 µs (Node 24), as much as everything else in this file. So only `debug`
+    // logs all calls.
     else if (log.isLevelEnabled('debug')) log.debug(factsOf(call), 'call');
   };
 }

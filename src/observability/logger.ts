@@ -1,15 +1,17 @@
 /**
- * `src/observability/` is how operators see the service: the log (this file), the Prometheus metrics (`metrics.ts`),
- * the OpenTelemetry spans (`tracing.ts`), and the record of each call, each call to S3 and each mismatch (`call-log.ts`).
+ * `src/observability/` is how operators see the service: the log (this file), the Prometheus metrics
+ * (`metrics.ts`), the OpenTelemetry spans (`tracing.ts`), and the record of each call, each call to S3 and
+ * each mismatch (`call-log.ts`).
  *
- * A new metric, a new redaction or a new log line about calls belongs here. Code that decides what a caller receives
- * does not: this folder only receives outcomes, and takes types but no running code from `rpc/`.
+ * A new metric, a new redaction or a new log line about calls belongs here. Code that decides what a caller
+ * receives does not: this folder only receives outcomes, and takes types but no running code from `rpc/`.
  */
 import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
 
 /** Credentials in URLs, signatures and tokens must never reach a log. */
 const SECRETS: readonly [RegExp, string][] = [
-  // These names occur in a URL, in an Authorization header, as a header's own name, and in JSON of any of the three.
+  // These names occur in a URL, in an Authorization header, as a header's own name, and in JSON of any of the
+  // three.
   [/((?:Signature|Credential|Security-Token)["']?\s*[=:]\s*["']?)[^&\s"',<]+/gi, '$1[redacted]'],
   [/((?:postgres|postgresql|http|https):\/\/[^:@/\s]+:)[^@\s]+@/gi, '$1[redacted]@'],
 ];
@@ -46,7 +48,9 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   );
 }
 
-/** Logs the error and its causes, but no further properties: drivers attach whole requests to their errors. */
+/**
+ * Logs the error and its causes, but no further properties: drivers attach whole requests to their errors.
+ */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return redact(String(error));
   const { code, reason } = error as { code?: unknown; reason?: unknown };

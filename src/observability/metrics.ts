@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-// The shortest calls run a cached plan in a Postgres on the same host. The longest are lists that wait for S3.
+// The shortest calls run a cached plan in a Postgres on the same host. The longest are lists that wait for
+// S3.
 const CALL_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -50,7 +51,7 @@ export function createMetrics() {
     }),
     contentMismatches: new Counter({
       name: 'files_content_mismatches_total',
-      help: 'Objects whose content differs from the announced content: another writer uses the bucket, or a client added a Content-Encoding to its PUT.',
+      help: 'Objects that differ from what was announced: the bucket has another writer, or a PUT had a Content-Encoding.',
       registers,
     }),
     strayErrors: new Counter({
@@ -74,7 +75,7 @@ export function createMetrics() {
     watchPool(pool: { totalCount: number; idleCount: number }, queue: { waiting: number }): void {
       new Gauge({
         name: 'files_postgres_connections',
-        help: 'Connections of the pool, by state. The state `waiting` counts statements that wait for a connection.',
+        help: 'Connections of the pool, by state. `waiting` counts statements that wait for a connection.',
         labelNames: ['state'],
         registers,
         collect() {

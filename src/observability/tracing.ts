@@ -1,14 +1,20 @@
 /**
- * Spans for the OpenTelemetry SDK that was started with `--import`. Without an SDK the functions here only call `run`.
+ * Spans for the OpenTelemetry SDK that was started with `--import`. Without an SDK the functions here only
+ * call `run`.
  */
 import { context, ProxyTracer, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 
 const tracer = trace.getTracer('file-service');
 
-/** An SDK registers itself before this module is loaded. Without an SDK, no call pays for spans that are never exported. */
+/**
+ * An SDK registers itself before this module is loaded. Without an SDK, no call pays for spans that are never
+ * exported.
+ */
 const isTraced = !(tracer instanceof ProxyTracer);
 
-/** Runs a call in a server span. The span is a child of the caller's span if the call's metadata names a span. */
+/**
+ * Runs a call in a server span. The span is a child of the caller's span if the call's metadata names a span.
+ */
 export function traceCall<Result>(
   method: string,
   caller: { header(name: string): string | undefined; headerNames(): Iterable<string> },
@@ -39,7 +45,8 @@ async function ended<Result>(
   try {
     return await run();
   } catch (error) {
-    // The error's message may contain keys and filenames, which must not be in a trace. The reason or name suffices.
+    // The error's message may contain keys and filenames, which must not be in a trace. The reason or name
+    // suffices.
     const reason = (error as { reason?: string }).reason ?? (error as Error).name;
     span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
     throw error;

@@ -1,10 +1,10 @@
 /**
- * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file), the fair
- * queue before Postgres, S3 and decompression (`fair-queue.ts`), circuit breakers for servers that do not answer
- * (`circuit-breaker.ts`), and the retry budget (`retry-budget.ts`).
+ * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file),
+ * the fair queue before Postgres, S3 and decompression (`fair-queue.ts`), circuit breakers for servers that
+ * do not answer (`circuit-breaker.ts`), and the retry budget (`retry-budget.ts`).
  *
- * The modules here know users, weights and deadlines, but no protocol, no SQL and no S3. Limits of a connection or of
- * a message belong to `rpc/limits/`.
+ * The modules here know users, weights and deadlines, but no protocol, no SQL and no S3. Limits of a
+ * connection or of a message belong to `rpc/limits/`.
  */
 import { FileError } from '../files/file-error.ts';
 
@@ -39,21 +39,22 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 1_500;
 
 /**
- * The largest share of the total weight that one call may take. So the only call of a user is always admitted while
- * half of the capacity is free, however heavy the call is.
+ * The largest share of the total weight that one call may take. So the only call of a user is always admitted
+ * while half of the capacity is free, however heavy the call is.
  */
 const HEAVIEST_CALL_SHARE = 0.5;
 
 /**
- * Each user may hold as much weight as is free. So a lone user can fill half of the capacity, two greedy users a third
- * each, and there is always room for a new user. This rule is the dynamic threshold of shared buffers (Choudhury and
- * Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+ * Each user may hold as much weight as is free. So a lone user can fill half of the capacity, two greedy
+ * users a third each, and there is always room for a new user. This rule is the dynamic threshold of shared
+ * buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
  *
- * A fixed share per user was rejected: the share would have to suit many users, and would then refuse the burst of a
- * lone user while nothing else is served.
+ * A fixed share per user was rejected: the share would have to suit many users, and would then refuse the
+ * burst of a lone user while nothing else is served.
  *
- * Calls have weights because their costs differ by a factor of a hundred (`rpc/call-weights.ts`). When every call
- * counted as 1, sixty calls for 1,000 part URLs each raised the median latency of other users from 2 to 186 ms.
+ * Calls have weights because their costs differ by a factor of a hundred (`rpc/call-weights.ts`). When every
+ * call counted as 1, sixty calls for 1,000 part URLs each raised the median latency of other users from 2 to
+ * 186 ms.
  *
  * @param weightMax the sum of the weights of all calls that are served at once
  */

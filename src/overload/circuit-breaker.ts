@@ -1,11 +1,11 @@
 /**
- * Decides whether calls to Postgres or S3 are sent. After a few failures in a row the breaker opens: calls fail at
- * once instead of waiting until their time-out. The first success closes the breaker.
+ * Decides whether calls to Postgres or S3 are sent. After a few failures in a row the breaker opens: calls
+ * fail at once instead of waiting until their time-out. The first success closes the breaker.
  *
- * The breaker has no timer. The health check of `server/readiness.ts` calls each server once a second in any case,
- * ignores an open breaker, and closes the breaker with the first answer. The npm package cockatiel was rejected: it
- * sends one probe call and lets all other calls wait for the result. If the server hangs, the calls of each second
- * wait for a whole time-out.
+ * The breaker has no timer. The health check of `server/readiness.ts` calls each server once a second in any
+ * case, ignores an open breaker, and closes the breaker with the first answer. The npm package cockatiel was
+ * rejected: it sends one probe call and lets all other calls wait for the result. If the server hangs, the
+ * calls of each second wait for a whole time-out.
  */
 export interface Breaker {
   /** `true` when calls must fail at once, because the last calls have all failed. */
@@ -15,14 +15,14 @@ export interface Breaker {
 }
 
 /**
- * Failures in a row, without a success in between, that open the breaker. Callers report a failure only if the server
- * failed by itself or did not answer for at least WAITED_LONG_MS.
+ * Failures in a row, without a success in between, that open the breaker. Callers report a failure only if
+ * the server failed by itself or did not answer for at least WAITED_LONG_MS.
  */
 const FAILURES_MAX = 3;
 
 /**
- * A time-out after less time is not reported to the breaker, because the caller may have set a short deadline. Such a
- * failure costs little time, so the breaker need not prevent it.
+ * A time-out after less time is not reported to the breaker, because the caller may have set a short
+ * deadline. Such a failure costs little time, so the breaker need not prevent it.
  */
 export const WAITED_LONG_MS = 250;
 
@@ -44,7 +44,9 @@ export function createBreaker(failuresMax = FAILURES_MAX): Breaker {
 /** Never opens. For callers that have no health check to close the breaker again. */
 export const noopBreaker: Breaker = createBreaker(Number.POSITIVE_INFINITY);
 
-/** For the health check: it reports its results to the breaker, but is sent even while the breaker is open. */
+/**
+ * For the health check: it reports its results to the breaker, but is sent even while the breaker is open.
+ */
 export function ignoringOpen({ onSuccess, onFailure }: Breaker): Breaker {
   return { open: false, onSuccess, onFailure };
 }

@@ -5,7 +5,8 @@ export interface FairQueue {
   /** The number of tasks that wait to begin. */
   readonly waiting: number;
   /**
-   * Runs a task, at once if the concurrency limit allows, else when all users before this user have had a run.
+   * Runs a task, at once if the concurrency limit allows, else when all users before this user have had a
+   * run.
    *
    * @throws Error when the task could not begin before `until`; the task has left the queue and never runs
    */
@@ -13,13 +14,17 @@ export interface FairQueue {
 }
 
 /**
- * Each user has a queue, and free runs go round-robin from user to user. A user with a hundred waiting tasks delays
- * the next user by one run. In a single queue for all, as a connection pool has, the delay would be a hundred runs.
+ * Each user has a queue, and free runs go round-robin from user to user. A user with a hundred waiting tasks
+ * delays the next user by one run. In a single queue for all, as a connection pool has, the delay would be a
+ * hundred runs.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
   let free = concurrencyMax;
   let waiting = 0;
-  /** The waiting tasks of each user. The map's order is the order of the next runs; no queue in the map is empty. */
+  /**
+   * The waiting tasks of each user. The map's order is the order of the next runs; no queue in the map is
+   * empty.
+   */
   const queues = new Map<string, Set<() => void>>();
 
   function startNext(): void {

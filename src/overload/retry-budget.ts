@@ -2,11 +2,17 @@
 export interface RetryBudget {
   /** Must be called for each statement that succeeded. */
   earn(): void;
-  /** Takes one retry out of the budget. @returns `false` when the budget is empty and the caller must not retry */
+  /**
+   * Takes one retry out of the budget. @returns `false` when the budget is empty and the caller must not
+   * retry
+   */
   spend(): boolean;
 }
 
-/** Retries per successful statement. One for ten statements means that retries add at most a tenth to the load. */
+/**
+ * Retries per successful statement. One for ten statements means that retries add at most a tenth to the
+ * load.
+ */
 const EARNED_PER_ANSWER = 0.1;
 
 /** Retries that the budget holds at most: as many as connections may break at the same moment. */

@@ -21,7 +21,9 @@ export interface CallOutcome {
   reason: string;
   seconds: number;
   userId: string | undefined;
-  /** The error behind a failure. If the failure is the service's own, the error is logged. It is never sent. */
+  /**
+   * The error behind a failure. If the failure is the service's own, the error is logged. It is never sent.
+   */
   error: unknown;
 }
 
@@ -38,17 +40,18 @@ export interface CallGateOptions {
 }
 
 /**
- * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the headers
- * must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate before they read,
- * inflate or decode a byte of the body, so that a caller without proof costs no more than its headers.
+ * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the
+ * headers must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate
+ * before they read, inflate or decode a byte of the body, so that a caller without proof costs no more than
+ * its headers.
  */
 export interface CallGate {
   /**
    * @param timeoutMs the caller's time-out; `undefined` without a deadline, NaN for a malformed time-out
-   * @param connection its `identified` is called when the proof and the user are accepted, even if the call is then
-   *   refused for lack of capacity
-   * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The refused call has
-   *   been recorded with `onEnd`.
+   * @param connection its `identified` is called when the proof and the user are accepted, even if the call
+   *   is then refused for lack of capacity
+   * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
+   *   refused call has been recorded with `onEnd`.
    */
   admit(
     method: string,
@@ -82,9 +85,9 @@ export function createCallGate(options: CallGateOptions): CallGate {
 }
 
 /**
- * A call that the gate has admitted. The call holds its place in admission until its work has ended and its response
- * has been written. So responses that a gateway does not read count against their user, and not against other users
- * of the same connection.
+ * A call that the gate has admitted. The call holds its place in admission until its work has ended and its
+ * response has been written. So responses that a gateway does not read count against their user, and not
+ * against other users of the same connection.
  */
 export class AdmittedCall {
   readonly caller: Caller;
@@ -124,13 +127,19 @@ export class AdmittedCall {
     this.#isWorking = true;
   }
 
-  /** Must be called when the work has ended. Work continues after the deadline, so it may end after the response. */
+  /**
+   * Must be called when the work has ended. Work continues after the deadline, so it may end after the
+   * response.
+   */
   end(): void {
     this.#isWorking = false;
     if (this.#isClosed) this.#place.release();
   }
 
-  /** Must be called once, when the stream has closed: the response was written, or the client has disconnected. */
+  /**
+   * Must be called once, when the stream has closed: the response was written, or the client has
+   * disconnected.
+   */
   close(): void {
     this.#isClosed = true;
     if (!this.#isWorking) this.#place.release();
@@ -160,8 +169,8 @@ export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContext
 
 /** @throws Error for a call that did not pass the gate, which neither server allows */
 export function admittedCallOf(context: HandlerContext): AdmittedCall {
-  // The context of grpc-js calls has a property instead of `values`: creating `values` would cost as much as all other
-  // reads of a call together.
+  // The context of grpc-js calls has a property instead of `values`: creating `values` would cost as much as
+  // all other reads of a call together.
   const call =
     'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
   if (call === undefined) throw new Error('the call reached its handler without passing the call gate');

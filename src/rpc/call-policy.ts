@@ -29,8 +29,9 @@ type Run = (request: never, call: Call) => Promise<never>;
 type Weigh = (request: never) => number;
 
 /**
- * Makes the implementation that both servers (`grpc/`, `http/`) serve behind the call gate (`call-gate.ts`). Weights,
- * deadlines, error mapping, traces and the record of each call are done here once, so that the protocols cannot differ.
+ * Makes the implementation that both servers (`grpc/`, `http/`) serve behind the call gate (`call-gate.ts`).
+ * Weights, deadlines, error mapping, traces and the record of each call are done here once, so that the
+ * protocols cannot differ.
  */
 export function withCallPolicy<Service extends DescService>(
   service: Service,
@@ -76,16 +77,16 @@ const RESPONSE_RESERVE_SHARE = 0.1;
 const RESPONSE_RESERVE_MAX_MS = 300;
 
 /**
- * Time reserved for the response. If Postgres or S3 hangs, the client gets UNAVAILABLE with a RetryInfo instead of its
- * own DEADLINE_EXCEEDED.
+ * Time reserved for the response. If Postgres or S3 hangs, the client gets UNAVAILABLE with a RetryInfo
+ * instead of its own DEADLINE_EXCEEDED.
  */
 function responseReserveMs(timeoutMs: number): number {
   return Math.min(timeoutMs * RESPONSE_RESERVE_SHARE, RESPONSE_RESERVE_MAX_MS);
 }
 
 /**
- * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled: it continues
- * to a state that a retry or the sweeper can finish, and releases the call's place when it ends.
+ * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled: it
+ * continues to a state that a retry or the sweeper can finish, and releases the call's place when it ends.
  */
 function withTimeout<Result>(
   timeoutMs: number,

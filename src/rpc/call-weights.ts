@@ -1,7 +1,7 @@
 /**
- * The costs of calls relative to a GetFile, as admission counts them. The weight follows from the request alone, so it
- * is known before any work: the number of signatures to make, the number of rows to read, and the size of the response,
- * which stays in memory until the gateway has read it.
+ * The costs of calls relative to a GetFile, as admission counts them. The weight follows from the request
+ * alone, so it is known before any work: the number of signatures to make, the number of rows to read, and
+ * the size of the response, which stays in memory until the gateway has read it.
  */
 import type { DescService, MessageShape } from '@bufbuild/protobuf';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -13,13 +13,18 @@ const FILES_PER_WEIGHT = 50;
 /** A page with a prefix examines up to 10,000 rows, which takes Postgres up to 30 ms. */
 const PREFIX_WEIGHT = 8;
 
-/** A signature takes 60 µs. An ordinary call takes 1 ms, including the work that it causes in Postgres and S3. */
+/**
+ * A signature takes 60 µs. An ordinary call takes 1 ms, including the work that it causes in Postgres and S3.
+ */
 const SIGNATURES_PER_WEIGHT = 20;
 
 /** A decoded MD5 takes 200 bytes of memory and 16 bytes in Postgres. */
 const PART_MD5S_PER_WEIGHT = 500;
 
-/** CompleteMultipartUpload lists up to 10,000 parts and sends the list to S3: ten requests and a megabyte of XML. */
+/**
+ * CompleteMultipartUpload lists up to 10,000 parts and sends the list to S3: ten requests and a megabyte of
+ * XML.
+ */
 const COMPLETE_WEIGHT = 8;
 
 type Weights<Service extends DescService> = {

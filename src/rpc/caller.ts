@@ -1,6 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The headers and the connection of one call. Nothing else of a call is read before the call gate admits the call. */
+/**
+ * The headers and the connection of one call. Nothing else of a call is read before the call gate admits the
+ * call.
+ */
 export interface Caller {
   /** The value of a header. @param name in lower case @returns several values joined by a comma */
   header(name: string): string | undefined;
@@ -9,7 +12,10 @@ export interface Caller {
   readonly connection: object | undefined;
 }
 
-/** A class, because one caller is made for each call. Node's HTTP/1 and HTTP/2 servers have headers of the same form. */
+/**
+ * A class, because one caller is made for each call. Node's HTTP/1 and HTTP/2 servers have headers of the
+ * same form.
+ */
 class HeadersCaller implements Caller {
   readonly connection: object | undefined;
   readonly #headers: IncomingHttpHeaders;

@@ -8,7 +8,10 @@ import { FileError, type Reason } from '../files/file-error.ts';
 /** `google.rpc.ErrorInfo.domain` of every error. */
 export const ERROR_DOMAIN = 'files.v1';
 
-/** The code tells a caller what to do next (fix the request, retry, sign in). The reason tells why the call failed. */
+/**
+ * The code tells a caller what to do next (fix the request, retry, sign in). The reason tells why the call
+ * failed.
+ */
 export const CODES = {
   USER_ID_MISSING: Code.Unauthenticated,
   USER_ID_INVALID: Code.Unauthenticated,
@@ -34,8 +37,8 @@ export const CODES = {
 } as const satisfies Record<Reason, Code> & Record<Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>, Code>;
 
 /**
- * Maps every error to the error that the caller receives. The message of a FileError is sent unchanged. An unexpected
- * error is sent as `internal error`, because its message may contain internals.
+ * Maps every error to the error that the caller receives. The message of a FileError is sent unchanged. An
+ * unexpected error is sent as `internal error`, because its message may contain internals.
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;

@@ -1,10 +1,11 @@
 /**
- * `src/rpc/` serves the contract of `proto/`: messages to operations (this file), identity, admission, deadlines and
- * the mapping of errors, once for all protocols. `grpc/` is the gRPC server, `http/` the server for Connect, gRPC-Web
- * and pages, `limits/` the limits of connections, streams and messages, `tls/` the certificates.
+ * `src/rpc/` serves the contract of `proto/`: messages to operations (this file), identity, admission,
+ * deadlines and the mapping of errors, once for all protocols. `grpc/` is the gRPC server, `http/` the server
+ * for Connect, gRPC-Web and pages, `limits/` the limits of connections, streams and messages, `tls/` the
+ * certificates.
  *
- * Rules about files do not belong here, but into `files/`: this folder knows neither SQL nor S3. A new RPC starts in
- * this file.
+ * Rules about files do not belong here, but into `files/`: this folder knows neither SQL nor S3. A new RPC
+ * starts in this file.
  */
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
@@ -32,7 +33,10 @@ export interface FileOperations {
   completeMultipartUpload: ReturnType<typeof completeMultipartUpload>;
 }
 
-/** Translates request messages to operations and their results to response messages. The operations decide all else. */
+/**
+ * Translates request messages to operations and their results to response messages. The operations decide all
+ * else.
+ */
 export function createFileService(
   files: FileOperations,
   policy: CallPolicy,

@@ -9,13 +9,17 @@ export interface Health {
   set(serving: boolean): void;
 }
 
-/** Stands for all unknown service names. `?` cannot be the name of a service, so this name never gets a status. */
+/**
+ * Stands for all unknown service names. `?` cannot be the name of a service, so this name never gets a
+ * status.
+ */
 const UNKNOWN_NAME = '?';
 
 /** The status is NOT_SERVING until the first `set(true)`. */
 export function createHealth(): Health {
   let current = false;
-  // gRPC's name for the whole server is the empty name. The server has only one service, so both have one status.
+  // gRPC's name for the whole server is the empty name. The server has only one service, so both have one
+  // status.
   const names = ['', FileService.typeName];
   const grpc = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'NOT_SERVING'])));
   return {
@@ -40,8 +44,9 @@ export function createHealth(): Health {
 type Watch = (call: { request: { service: string } }) => void;
 
 /**
- * Replaces unknown names by UNKNOWN_NAME. grpc-health-check keeps every name that was ever watched, and any client may
- * send names of up to 16 KiB: 4,300 names took 70 MB permanently. All unknown names have the same status.
+ * Replaces unknown names by UNKNOWN_NAME. grpc-health-check keeps every name that was ever watched, and any
+ * client may send names of up to 16 KiB: 4,300 names took 70 MB permanently. All unknown names have the same
+ * status.
  */
 function withKnownNames(watch: Watch, names: readonly string[]): UntypedServiceImplementation[string] {
   return (call: Parameters<Watch>[0]) => {

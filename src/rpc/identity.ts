@@ -15,7 +15,8 @@ export const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
 
 const USER_ID_MAX_CHARACTERS = 128;
 
-// Visible ASCII characters without the comma: HTTP joins repeated headers with a comma, so "a,b" may be two users.
+// Visible ASCII characters without the comma: HTTP joins repeated headers with a comma, so "a,b" may be two
+// users.
 const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
 
 /**
@@ -82,7 +83,10 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
   };
 }
 
-/** All digests have the same length, so that the comparison reveals neither the length nor a prefix of a token. */
+/**
+ * All digests have the same length, so that the comparison reveals neither the length nor a prefix of a
+ * token.
+ */
 function digest(token: string): Buffer {
   return hash('sha256', token, 'buffer');
 }

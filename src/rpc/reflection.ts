@@ -34,8 +34,8 @@ const NAME_MAX_CHARACTERS = 512;
 const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details];
 
 /**
- * Server reflection from the descriptors of protobuf-es, for grpcurl and buf curl. The package @grpc/reflection was
- * rejected: it builds its own descriptors, in which buf curl finds no service.
+ * Server reflection from the descriptors of protobuf-es, for grpcurl and buf curl. The package
+ * @grpc/reflection was rejected: it builds its own descriptors, in which buf curl finds no service.
  *
  * @param services the services of the server, without reflection itself
  */
@@ -104,8 +104,8 @@ export function createReflection(services: readonly DescService[]): Reflection {
       }
     },
   };
-  // The messages of v1 and v1alpha differ only in their package name. TypeScript sees two types, but the schema of the
-  // method decides how a message is encoded.
+  // The messages of v1 and v1alpha differ only in their package name. TypeScript sees two types, but the
+  // schema of the method decides how a message is encoded.
   return { v1, v1alpha: v1 as unknown as ServiceImpl<typeof ServerReflectionV1Alpha> };
 }
 
@@ -118,7 +118,9 @@ function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()
   });
 }
 
-/** The encoded descriptors of a file and its imports, up to 36 kB each. They are encoded once for all answers. */
+/**
+ * The encoded descriptors of a file and its imports, up to 36 kB each. They are encoded once for all answers.
+ */
 const encodedFiles = new WeakMap<DescFile, Uint8Array[]>();
 
 function descriptors(file: DescFile | undefined, name: string): Answer {

@@ -3,8 +3,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 const UNITS_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 /**
- * Removes the time-out from a request's headers, because the call gate enforces time-outs. grpc-js would cut a
- * time-out in the far future to 32 bits and answer INTERNAL to a malformed time-out. Connect would refuse both.
+ * Removes the time-out from a request's headers, because the call gate enforces time-outs. grpc-js would cut
+ * a time-out in the far future to 32 bits and answer INTERNAL to a malformed time-out. connect-node would
+ * refuse a time-out above its maximum instead of shortening it.
  *
  * @returns whole milliseconds; `undefined` without a time-out, NaN for a malformed time-out
  */
@@ -16,7 +17,7 @@ export function takeTimeout(headers: IncomingHttpHeaders): number | undefined {
   return grpc === undefined ? readConnectTimeout(String(connect)) : readGrpcTimeout(String(grpc));
 }
 
-/** gRPC over HTTP2, "Timeout". Go clients send microseconds, and timers take whole milliseconds only: so rounds down. */
+/** gRPC over HTTP2, "Timeout". Go clients send microseconds, and but timers take whole milliseconds. */
 function readGrpcTimeout(text: string): number {
   if (!/^\d{1,8}[HMSmun]$/.test(text)) return Number.NaN;
   return Math.floor(Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]);

@@ -1,3 +1,8 @@
+/**
+ * Serves a Connect `ServiceImpl` on a grpc-js `Server`. grpc-js handles the protocol (draining, keepalive,
+ * limits), and protobuf-es encodes the messages. Measured on Node 24, server CPU: an empty call costs 42 µs
+ * so, and 245 µs on the gRPC of connect-node.
+ */
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import {
@@ -23,11 +28,7 @@ import { toConnectError } from '../errors.ts';
 import { type GrpcCall, GrpcCallContext } from './call-context.ts';
 import { grpcStatus } from './status.ts';
 
-/**
- * Serves a Connect `ServiceImpl` on a grpc-js `Server`: grpc-js has the wire
- * (draining, keepalive, limits), protobuf-es the messages. An empty call costs
- * 42 µs so, and 245 µs on connect-node's own gRPC (measured: design, §5).
- */
+/** Adds all methods of a service to the server. */
 export function addService<Service extends DescService>(
   server: Server,
   service: Service,
@@ -58,12 +59,16 @@ function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown
   };
 }
 
-/** A request that is no message of its type: grpc-js would answer INTERNAL, as if it were not the caller's error. */
+/**
+ * Stands for a request that cannot be decoded. Throwing instead would let grpc-js answer INTERNAL, although
+ * the error is the caller's.
+ */
 class Malformed {}
 
 function decode(schema: DescMessage, bytes: Uint8Array): unknown {
   try {
-    // What is unknown is dropped: it would be kept in objects fifty times its size, and nothing reads it.
+    // Unknown fields are dropped. Nothing reads them, and protobuf-es would keep them in objects of fifty
+    // times their size.
     return fromBinary(schema, bytes, { readUnknownFields: false });
   } catch {
     return new Malformed();
@@ -71,23 +76,25 @@ function decode(schema: DescMessage, bytes: Uint8Array): unknown {
 }
 
 function encode(schema: DescMessage, message: unknown): Buffer {
-  // An implementation may return what a message is made from.
+  // An implementation may return the init object of a message instead of the message.
   const bytes = toBinary(schema, create(schema, message as never));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** What a method's kind makes of it: a promise of one message, or a stream of many. */
+/**
+ * The implementation of a method. It returns a promise of one message, or an AsyncIterable of many messages.
+ */
 type Run = (input: unknown, context: HandlerContext) => unknown;
 
 function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
-  const one = async (call: GrpcCall, input: unknown, respond: sendUnaryData<unknown>) => {
+  const answerOne = async (call: GrpcCall, input: unknown, respond: sendUnaryData<unknown>) => {
     try {
       respond(null, await run(checked(input, method), new GrpcCallContext(method, call)));
     } catch (error) {
       respond(grpcStatus(toConnectError(error)));
     }
   };
-  const many = async (call: Sink, input: unknown) => {
+  const answerMany = async (call: Sink, input: unknown) => {
     try {
       const answers = run(checked(input, method), new GrpcCallContext(method, call));
       await send(answers as AsyncIterable<unknown>, call);
@@ -97,24 +104,30 @@ function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
   };
   switch (method.methodKind) {
     case 'unary':
-      return ((call, respond) => one(call, call.request, respond)) satisfies handleUnaryCall<
+      return ((call, respond) => answerOne(call, call.request, respond)) satisfies handleUnaryCall<
         unknown,
         unknown
       >;
     case 'client_streaming':
       return ((call, respond) =>
-        one(call, messagesOf(call, method), respond)) satisfies handleClientStreamingCall<unknown, unknown>;
+        answerOne(call, messagesOf(call, method), respond)) satisfies handleClientStreamingCall<
+        unknown,
+        unknown
+      >;
     case 'server_streaming':
-      return ((call) => many(call, call.request)) satisfies handleServerStreamingCall<unknown, unknown>;
+      return ((call) => answerMany(call, call.request)) satisfies handleServerStreamingCall<unknown, unknown>;
     case 'bidi_streaming':
-      return ((call) => many(call, messagesOf(call, method))) satisfies handleBidiStreamingCall<
+      return ((call) => answerMany(call, messagesOf(call, method))) satisfies handleBidiStreamingCall<
         unknown,
         unknown
       >;
   }
 }
 
-/** A stream whose reading ends early is not destroyed by that: it has a status to send. */
+/**
+ * The messages of a request stream. A handler that stops reading early does not destroy the call: a status
+ * follows.
+ */
 async function* messagesOf(call: Readable, method: DescMethod): AsyncGenerator<unknown> {
   for await (const message of call.iterator({ destroyOnReturn: false })) yield checked(message, method);
 }
@@ -136,7 +149,7 @@ type Sink = Parameters<
 async function send(messages: AsyncIterable<unknown>, call: Sink): Promise<void> {
   for await (const message of messages) {
     if (call.cancelled) return;
-    // A reader that is slow, or gone: wait for either.
+    // The client reads slowly. Waits until the client has read more, or has cancelled the call.
     if (!call.write(message)) await Promise.race([once(call, 'drain'), once(call, 'cancelled')]);
   }
   call.end();

@@ -5,7 +5,7 @@ import type { AdmittedCall } from '../call-gate.ts';
 import { admittedCallOn } from './gate.ts';
 import { streamOf } from './private-fields.ts';
 
-/** The part that grpc-js's calls of all four kinds have, and that is read here. */
+/** The members that this file reads. Calls of all four kinds of grpc-js have these members. */
 export interface GrpcCall {
   readonly cancelled: boolean;
   readonly metadata: Metadata;
@@ -14,8 +14,8 @@ export interface GrpcCall {
 }
 
 /**
- * What an implementation may ask of its call. Most ask for the admitted call
- * alone, so everything else is made when it is first asked for.
+ * The context that an implementation receives with its request. Most implementations read only the admitted
+ * call, so all other values are created at their first use.
  */
 export class GrpcCallContext implements HandlerContext {
   readonly protocolName = 'grpc';
@@ -52,7 +52,8 @@ export class GrpcCallContext implements HandlerContext {
     return this.#requestHeader;
   }
 
-  // No implementation here sends metadata of its own, so nobody reads these two.
+  // No implementation here sends metadata, so the two response headers are never sent. `HandlerContext`
+  // requires them.
   get responseHeader(): Headers {
     this.#responseHeader ??= new Headers();
     return this.#responseHeader;
@@ -77,7 +78,7 @@ export class GrpcCallContext implements HandlerContext {
 function toHeaders(metadata: Metadata): Headers {
   const headers = new Headers();
   for (const [key, values] of Object.entries(metadata.toJSON())) {
-    // Binary metadata is nothing that this service reads.
+    // This service reads no binary metadata.
     for (const value of values) if (typeof value === 'string') headers.append(key, value);
   }
   return headers;

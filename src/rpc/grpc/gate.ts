@@ -19,22 +19,26 @@ import { ACCEPTED_ENCODINGS, readGrpcMessage } from './message.ts';
 import { trailersOnly } from './status.ts';
 
 export interface GrpcGateOptions {
-  /** Of every method that the server has, by its path. */
+  /** All methods of the server by their path. */
   methods: ReadonlyMap<string, DescMethod>;
   gate: CallGate;
   connections: ConnectionLimit;
   budget: MessageBudget;
+  /** Requests without an accepted proof that may be open at once, on all connections together. */
   unprovenRequestsMax: number;
 }
 
 type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
-/** On the stream itself: a WeakMap with an entry for each call costs the garbage collector more than all else here. */
+/**
+ * The property of a stream that holds its admitted call. A WeakMap was rejected: an entry for each call costs
+ * the garbage collector more than all other work in this file.
+ */
 const ADMITTED = Symbol('admitted call');
 
 type GuardedStream = ServerHttp2Stream & { [ADMITTED]?: AdmittedCall };
 
-/** The admitted call of a stream; none on methods that need no proof. */
+/** The admitted call of a stream; `undefined` for methods that need no proof (health, reflection). */
 export function admittedCallOn(stream: object | undefined): AdmittedCall | undefined {
   return (stream as GuardedStream | undefined)?.[ADMITTED];
 }
@@ -42,12 +46,13 @@ export function admittedCallOn(stream: object | undefined): AdmittedCall | undef
 const ignore = (): void => undefined;
 
 /**
- * Stands before grpc-js. A call of a user goes through the gate by its headers; then its request is read as a whole,
- * and only then grpc-js is given the stream, the message and its end. By itself grpc-js inflates and decodes whatever
- * comes: 10 kB of half-open requests without proof took it to the end of its heap.
+ * Takes over the new streams of an HTTP/2 server before grpc-js sees them. First the call gate decides about
+ * a call by its headers. Then this file reads the whole request message. Only then does grpc-js receive the
+ * stream, the message and the end of the request. Without this order grpc-js inflates and decodes every
+ * message that arrives: 10 kB of half-open requests without proof exhausted its heap.
  *
- * grpc-js listens for a stream's `data` and `end` like anything else. If a release does not any more, no call is answered,
- * and every test over gRPC fails.
+ * grpc-js reads a stream by the events `data` and `end`, which this file emits. If a release of grpc-js reads
+ * streams in another way, no call is answered and every test over gRPC fails.
  */
 export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   const { methods, gate, connections, budget, unprovenRequestsMax } = options;
@@ -110,7 +115,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
       userId: call?.userId,
       budget,
       onMessage(message) {
-        // A Watch stays open; StreamEndingServer has a limit for those.
+        // A health Watch stays open for long. StreamEndingServer limits such streams (`open-streams.ts`).
         if (method.methodKind === 'server_streaming') countNoMore();
         if (stream.destroyed || stream.closed) return;
         pass(stream, headers);
@@ -124,23 +129,26 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
 
   server.on('stream', (stream, headers) => {
     const method = methods.get(headers[':path'] as string);
-    // grpc-js refuses by their headers what is no method, and what is not gRPC.
+    // grpc-js refuses unknown methods and requests that are not gRPC by their headers alone.
     if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
       noteUnproven(stream);
       return pass(stream, headers);
     }
-    // A stream that breaks closes, which is what is listened for.
+    // An error needs no handling, because the stream then closes, and every cleanup listens for `close`.
     stream.on('error', ignore);
     serve(method, stream, headers);
   });
 }
 
-/** Each message of a stream would be inflated as it comes, many at once. */
+/**
+ * Compressed request streams are refused: grpc-js would inflate many of their messages at once, as they
+ * arrive.
+ */
 function compressedStream(): ConnectError {
-  return new ConnectError('messages of a stream are taken without compression only', Code.Unimplemented);
+  return new ConnectError('the messages of a stream must not be compressed', Code.Unimplemented);
 }
 
-/** Answers with a status and nothing else, and takes nothing more of the request. */
+/** Answers with a status alone, and then closes the stream, so that no more of the request is received. */
 function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return;
   stream.respond(
@@ -152,6 +160,6 @@ function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
     },
     { endStream: true },
   );
-  // Once the answer is out; the client may still be sending.
+  // Closes the stream after the response was sent, because the client may still be sending its request.
   setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
 }

@@ -8,19 +8,20 @@ import {
 import { OPEN_STREAM_LIFE_MS, OPEN_STREAMS_MAX, OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 
 /**
- * A `Server` that limits its open streams and can end them. A health `Watch` is open for as long as its client likes:
- * 80,000 of them took the process to the end of its heap, and `tryShutdown` waits for them, so that with one watching
- * load balancer a stop took all of its grace.
+ * A `Server` that limits its open streams and can end them. A client may keep a health `Watch` open without
+ * end: 80,000 watches exhausted the heap of the process. `tryShutdown` waits for open streams, so a single
+ * watching load balancer made every stop last the whole grace period.
  */
 export class StreamEndingServer extends Server {
-  /** In the order in which they were opened, and how each is forgotten. */
+  /** The open streams in the order of their opening, each with the function that removes it. */
   readonly #open = new Map<Stream, () => void>();
+  /** The number of open streams of each connection. */
   readonly #openOf = new Map<string, number>();
 
   override addService(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
     const streams = new Set<string | undefined>();
     for (const [name, { responseStream, originalName }] of Object.entries(service)) {
-      // A handler goes by either name.
+      // The implementation may have the handler under either name.
       if (responseStream) streams.add(name).add(originalName);
     }
     const handlers = Object.entries(implementation).map(([name, handle]) => [
@@ -30,7 +31,10 @@ export class StreamEndingServer extends Server {
     super.addService(service, Object.fromEntries(handlers));
   }
 
-  /** Tells every client that it may call another instance. What has been written before arrives. */
+  /**
+   * Ends every stream with UNAVAILABLE, so that clients call another instance. Messages sent before still
+   * arrive.
+   */
   endStreams(): void {
     for (const stream of this.#open.keys()) end(stream, 'the service is stopping');
   }
@@ -40,12 +44,15 @@ export class StreamEndingServer extends Server {
       const connection = stream.getPeer();
       const own = (this.#openOf.get(connection) ?? 0) + 1;
       if (own > OPEN_STREAMS_PER_CONNECTION_MAX) {
-        const details = `a connection may have ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`;
+        const details = `a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`;
         stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
         return;
       }
       const lifeMs = OPEN_STREAM_LIFE_MS * (0.9 + 0.2 * Math.random());
-      const timer = setTimeout(() => end(stream, 'the stream has reached its age; open another'), lifeMs);
+      const timer = setTimeout(
+        () => end(stream, 'the stream has reached its maximum age; open another stream'),
+        lifeMs,
+      );
       this.#openOf.set(connection, own);
       const forget = () => {
         if (!this.#open.delete(stream)) return;
@@ -55,12 +62,12 @@ export class StreamEndingServer extends Server {
         else this.#openOf.delete(connection);
       };
       this.#open.set(stream, forget);
-      // The one when it was answered, the other when its client or the connection has gone.
+      // `close` follows a complete answer; `cancelled` follows a client that cancels or disconnects.
       for (const event of ['close', 'cancelled']) stream.once(event, forget);
       if (this.#open.size > OPEN_STREAMS_MAX) {
         const [oldest, forgetOldest] = this.#open.entries().next().value ?? [stream, forget];
         forgetOldest();
-        end(oldest, 'too many streams are open; open another');
+        end(oldest, 'the server has too many open streams, so the oldest was ended; open another stream');
       }
       handle(stream);
     };
@@ -73,7 +80,7 @@ function end(stream: Stream, details: string): void {
 
 type Handle = (stream: Stream) => void;
 
-/** What server streams and bidirectional ones have in common, as far as it matters here. */
+/** The members of server streams and bidirectional streams that this file uses. */
 interface Stream {
   /** The address and port of the client. */
   getPeer(): string;

@@ -1,3 +1,11 @@
+/**
+ * `src/rpc/grpc/` is the gRPC server: grpc-js behind the gate (`gate.ts`, `message.ts`), the bridge from
+ * Connect's service interface to grpc-js (`bridge.ts`, `call-context.ts`), statuses (`status.ts`), and the
+ * limit of open streams (`open-streams.ts`). Every access to a private field of grpc-js is in
+ * `private-fields.ts`.
+ *
+ * Code that holds for the other protocols too belongs to `src/rpc/`, bounds belong to `src/rpc/limits/`.
+ */
 import type { DescService } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { ServerCredentials } from '@grpc/grpc-js';
@@ -26,9 +34,12 @@ import { StreamEndingServer } from './open-streams.ts';
 import { http2Servers, setHttp2Options } from './private-fields.ts';
 
 export interface GrpcServer {
-  /** The port, where 0 was asked for. @throws when the port is taken */
+  /** @param port 0 for any free port @returns the port @throws when the port is in use */
   listen(host: string, port: number): Promise<number>;
-  /** Takes no new calls, ends streams, and waits for the calls under way; ends those too after the time given. */
+  /**
+   * Accepts no new calls, ends open streams, and waits for the calls under way, but aborts them after
+   * `graceMs`.
+   */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -40,7 +51,7 @@ export interface GrpcServerOptions {
   certificates?: Certificates | undefined;
 }
 
-/** gRPC, with reflection and health: what grpcurl, buf curl and orchestrators expect of a server. */
+/** The gRPC server, with reflection and health checks, which grpcurl, buf curl and orchestrators expect. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { fileService, gate, budget, health, certificates } = options;
   const server = new StreamEndingServer({
@@ -48,9 +59,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
     'grpc.keepalive_time_ms': PING_INTERVAL_MS,
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
-    // Its books of every call and socket are kept for a service that nobody serves here.
+    // Channelz records every call and socket for a debugging service that this server does not offer.
     'grpc.enable_channelz': 0,
-    // No limit of age: gateways spread their calls by themselves, and each closed connection is a risk for a call.
+    // Connections have no maximum age: gateways balance their calls themselves, and closing a connection
+    // risks a call.
   });
   setHttp2Options(server, HTTP2_OPTIONS);
   addService(server, FileService, fileService);

@@ -5,7 +5,7 @@ import type { ConnectError } from '@connectrpc/connect';
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
 
-/** An error as gRPC sends it: with its details as a `google.rpc.Status` in the trailers. */
+/** The gRPC status of an error. Its trailers contain the error details as a `google.rpc.Status`. */
 export function grpcStatus(error: ConnectError): StatusObject & { metadata: Metadata } {
   const metadata = new Metadata();
   if (error.details.length > 0) {
@@ -23,7 +23,7 @@ export function grpcStatus(error: ConnectError): StatusObject & { metadata: Meta
   return { code: error.code as number, details: error.rawMessage, metadata };
 }
 
-/** The same as headers of an answer that has nothing else (gRPC over HTTP2, "Trailers-Only"). */
+/** The gRPC status as the headers of a response without a message (gRPC over HTTP2, "Trailers-Only"). */
 export function trailersOnly(error: ConnectError): OutgoingHttpHeaders {
   const { code, details, metadata } = grpcStatus(error);
   return {

@@ -5,16 +5,18 @@ import { messagesTooMany } from '../errors.ts';
 import { REQUEST_TIMEOUT_MS } from '../limits/limits.ts';
 
 /**
- * Decoders at once. That of brotli takes its whole window for a message of 60 bytes, up to 16 MiB (RFC 7932, 9.1), whatever
- * limit is set to its output: a hundred at once took 170 MB. Decoding a message takes a fraction of a millisecond.
+ * Decoders that run at once. A message of 60 bytes can make brotli's decoder allocate a window of 16 MiB (RFC
+ * 7932, 9.1), whatever limit its output has: a hundred decoders at once took 170 MB. Decoding takes less than
+ * a millisecond.
  */
 const DECODERS_MAX = 2;
 
 /**
- * What Connect and gRPC-Web may be compressed with. Users take turns: two hundred brotli messages of one user, each with
- * the largest window, kept another user's out until its deadline.
+ * The compressions that requests of Connect and gRPC-Web may have. A fair queue shares the decoders among
+ * users: without it, two hundred brotli messages of one user, each with the largest window, delayed another
+ * user beyond its deadline.
  *
- * @param userOf the user whose message is being decompressed
+ * @param userOf returns the user whose message is being decompressed
  */
 export function requestCompressions(userOf: () => string): Compression[] {
   const queue = createFairQueue(DECODERS_MAX);

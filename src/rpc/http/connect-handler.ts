@@ -34,13 +34,13 @@ export interface ConnectHandlerOptions {
 }
 
 /**
- * Serves calls by Connect, gRPC-Web and gRPC, on HTTP/1.1 and HTTP/2.
+ * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
  *
- * connect-node's own adapter does the same, but decodes the messages of gRPC as they come; here a request is read as a
- * whole before any of it is inflated.
+ * connect-node's own adapter decodes gRPC messages as they arrive. This handler reads a whole request before
+ * it inflates any of it.
  *
- * @returns `false`, having done nothing, when the path is none of a method's
- * @throws when path and authority make no URL
+ * @returns the handler. It returns `false` and does nothing if the path is not the path of a method. It
+ *   throws if path and authority do not form a URL.
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, gate, connections, budget } = options;
@@ -56,9 +56,10 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const run = fileService[method.localName as keyof typeof fileService];
     router.rpc(method, run as never, { readMaxBytes: messageMaxBytes(method, 'json') });
   }
-  // Health is gRPC's; here it is a page.
+  // The health service is offered on the gRPC port only. On this port `/livez` and `/readyz` tell the health.
   const reflection = createReflection([FileService]);
-  // Each message of a stream would be inflated as it comes, by a decoder that the stream keeps.
+  // Compression is off for streams: each message would be inflated as it arrives, by a decoder that the
+  // stream keeps.
   const uncompressed = { acceptCompression: [] };
   router.service(ServerReflectionV1, reflection.v1, uncompressed);
   router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);
@@ -77,7 +78,8 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const values = createContextValues();
     const timeoutMs = takeTimeout(request.headers);
     try {
-      // By connect-node a refusal costs up to 0.9 ms, and a thousand streams come in one packet.
+      // Refusals happen here, before connect-node: it takes up to 0.9 ms for one, and a packet may open 1,000
+      // streams.
       if (method.parent === FileService) {
         const call = admit(method, timeoutMs, request, response);
         values.set(ADMITTED_CALL, call);
@@ -98,7 +100,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const serve = () =>
       handler(universal)
         .then((answer) => universalResponseToNodeResponse(answer, response))
-        // The client has gone.
+        // The response cannot be written, because the client has disconnected.
         .catch(() => response.destroy());
     if (isCompressed(request)) void compressedCalls.run(values, serve);
     else void serve();
@@ -135,24 +137,24 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
   }
 }
 
-/** Over HTTP/2, all calls of a connection share one. */
+/** The socket of a request. Over HTTP/2 all calls of a connection share a socket. */
 function socketOf(request: IncomingMessage | Http2ServerRequest): Socket | undefined {
   return 'stream' in request ? (request.stream.session?.socket as Socket | undefined) : request.socket;
 }
 
 function tooManyStreams(): ConnectError {
   return new ConnectError(
-    `a connection may have ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`,
+    `a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`,
     Code.ResourceExhausted,
   );
 }
 
-/** gRPC and gRPC-Web name the encoding of messages in a header of their own. */
+/** Connect declares the compression in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. */
 function isCompressed({ headers }: IncomingMessage): boolean {
   return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
 }
 
-/** gRPC and gRPC-Web have a prefix before the message. */
+/** The length of the prefix that gRPC and gRPC-Web put before a message. */
 const PREFIX_BYTES = 5;
 
 function maxBodyBytes(method: DescMethod, { headers }: IncomingMessage): number {
@@ -161,8 +163,8 @@ function maxBodyBytes(method: DescMethod, { headers }: IncomingMessage): number 
 }
 
 /**
- * The body as one chunk, once the request has ended. It counts in the budget until the handler asks for more, which it
- * does when it has decoded it.
+ * Yields the body as one chunk, once the request has ended. The body counts in the budget until the handler
+ * asks for the next chunk, which the handler does after it has decoded the body.
  *
  * @throws ConnectError RESOURCE_EXHAUSTED
  */
@@ -180,7 +182,8 @@ async function* wholeBody(
       if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
       if (!budget.take(userId, chunk.length)) throw messagesTooMany();
       bytes += chunk.length;
-      // Of its own: a chunk is a slice of what was read of the connection, and would keep all of that in memory.
+      // Copies the chunk, which is a slice of the connection's read buffer and would keep the whole buffer in
+      // memory.
       chunks.push(Buffer.from(chunk));
     }
     yield Buffer.concat(chunks, bytes);

@@ -1,3 +1,11 @@
+/**
+ * Serves HTTP/1.1 and HTTP/2 on one port. The first bytes of a connection tell which protocol it speaks, as
+ * in Go's servers with h2c. Node offers this only under TLS, where this file serves too, so that both have
+ * the same limits. curl and browsers' proxies use HTTP/1.1, and buf curl uses reflection over HTTP/2.
+ *
+ * The HTTP/1 server listens and accepts the connections, so that its time-outs and its list of connections
+ * work.
+ */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -14,28 +22,22 @@ import {
 import { watchReader } from '../limits/stalled-reader.ts';
 import { type Certificates, createSecureServer } from '../tls/tls.ts';
 
-/** The first bytes of every HTTP/2 connection (RFC 9113, 3.4); no HTTP/1 request begins so. */
+/** The first bytes of every HTTP/2 connection (RFC 9113, 3.4). No HTTP/1 request begins with these bytes. */
 const HTTP2_PREFACE = 'PRI * HTTP/2.0';
 
-/** How often Node looks for requests that take too long; its own half minute is six times the limit. */
+/**
+ * How often Node checks for requests that take too long. Its default of 30 s is six times REQUEST_TIMEOUT_MS.
+ */
 const REQUEST_CHECK_INTERVAL_MS = 1_000;
 
 export interface Http1AndHttp2Server {
   server: Server;
   connections: ConnectionLimit;
-  /** Ends the connections that have no call under way, and the others after theirs. */
+  /** Ends idle connections at once. HTTP/2 connections with calls under way end after their last call. */
   closeConnections(): void;
   destroyConnections(): void;
 }
 
-/**
- * HTTP/1.1 and HTTP/2 on one port, told apart by the first bytes, as Go's servers
- * do with h2c. Node does so under TLS only, where this is the same code with the
- * same limits. curl and browsers' proxies speak the one, buf curl asks reflection
- * over the other.
- *
- * The HTTP/1 server listens, so that its own time-outs and bookkeeping hold.
- */
 export function createHttp1AndHttp2Server(
   listener: RequestListener,
   certificates?: Certificates,
@@ -51,15 +53,18 @@ export function createHttp1AndHttp2Server(
     ? createSecureServer(certificates, options, listener)
     : createServer(options, listener);
   server.setTimeout(STALLED_SOCKET_TIMEOUT_MS);
-  // Whoever counts them has to see all: beyond its own limit Node drops headers, and goes on.
+  // Lifts Node's limit, beyond which Node drops headers silently. The listener counts the headers
+  // (HEADERS_MAX_COUNT).
   server.maxHeadersCount = 0;
   const http2 = createHttp2Server(HTTP2_OPTIONS);
-  // The compatibility layer of http2 gives a handler what http gives it.
+  // The compatibility layer of node:http2 calls the listener with objects that have the interface of
+  // node:http.
   http2.on('request', listener as unknown as Parameters<Http2Server['on']>[1]);
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
-    // A timer of ours: Node's own for a session lives on when the session has closed, and keeps it in memory for as long.
+    // Does not use `session.setTimeout`: its timer survives the session and keeps the closed session in
+    // memory.
     const idle = setTimeout(() => session.close(), IDLE_TIMEOUT_MS);
     session.on('stream', () => idle.refresh());
     session.once('close', () => {
@@ -68,7 +73,7 @@ export function createHttp1AndHttp2Server(
     });
   });
 
-  // Neither server knows of them before their first bytes.
+  // Connections that have sent nothing yet. Neither of the two servers knows these connections.
   const silent = new Set<Socket>();
   const connected = certificates ? 'secureConnection' : 'connection';
   const [serveHttp1] = server.listeners(connected);
@@ -77,7 +82,7 @@ export function createHttp1AndHttp2Server(
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
     socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy());
-    // A connection that breaks before it has said anything is nobody's fault.
+    // A connection that breaks before its first byte is not an error to report.
     socket.once('error', () => socket.destroy());
     socket.once('readable', () => {
       silent.delete(socket);
@@ -88,7 +93,8 @@ export function createHttp1AndHttp2Server(
       socket.unshift(first);
       const isHttp2 = first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE;
       if (!isHttp2) return void serveHttp1?.call(server, socket);
-      // An HTTP/1 server's sockets outlive their client's end; an HTTP/2 session would wait for it until it is idle too long.
+      // The sockets of an HTTP/1 server stay open after the client has ended its half. An HTTP/2 session
+      // would then wait until IDLE_TIMEOUT_MS.
       socket.allowHalfOpen = false;
       http2.emit('connection', socket);
     });

@@ -2,8 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Page } from './server.ts';
 
 /**
- * One page for all who ask in the same turn of the event loop. Metrics take 1.5 ms, and anyone may ask: 60,000 requests,
- * sent in 3 MB and then left alone, held up the port for more than a minute.
+ * Renders a page once for all requests of the same turn of the event loop. The metrics page takes 1.5 ms, and
+ * any client may request it: 60,000 requests in 3 MB, without reading the answers, blocked the port for more
+ * than a minute.
  */
 export function onceInATurn(page: Page): Page {
   let next: ReturnType<Page> | undefined;

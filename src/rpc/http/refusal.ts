@@ -4,8 +4,8 @@ import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol
 import { trailersOnly } from '../grpc/status.ts';
 
 /**
- * Answers a call that the gate has refused, as its protocol has it: gRPC and gRPC-Web by a status and nothing else,
- * Connect by a status of HTTP and the error in JSON.
+ * Answers a call that the gate has refused in the call's protocol: gRPC and gRPC-Web receive a status in the
+ * headers, Connect receives an HTTP status and the error in JSON.
  */
 export function refuseCall(
   headers: IncomingHttpHeaders,

@@ -1,3 +1,10 @@
+/**
+ * `src/rpc/http/` is the HTTP server for Connect, gRPC-Web, reflection and the pages (`/livez`, `/readyz`,
+ * `/metrics`), over HTTP/1.1 and HTTP/2 on one port (`http1-and-http2.ts`). Calls are handed to connect-node
+ * after the call gate has admitted them (`connect-handler.ts`).
+ *
+ * The content of the pages belongs to `src/server/`, bounds belong to `src/rpc/limits/`.
+ */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest } from 'node:http2';
@@ -25,15 +32,18 @@ const LOOPBACK_NAMES_ONLY =
   'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
 
 export interface HttpServer {
-  /** The port, where 0 was asked for. @throws when the port is taken */
+  /** @param port 0 for any free port @returns the port @throws when the port is in use */
   listen(host: string, port: number): Promise<number>;
-  /** Goes on as before, but asks clients of HTTP/1.1 with each answer to make their next call elsewhere. */
+  /**
+   * Continues to serve, but each HTTP/1.1 response asks its client to close the connection (`connection:
+   * close`).
+   */
   announceStop(): void;
-  /** Takes no new calls and waits for those under way; ends them after the time given. */
+  /** Accepts no new calls and waits for the calls under way, but aborts them after `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** A plain page beside the calls, as an orchestrator or a scraper asks for it. */
+/** A page for orchestrators (health) or scrapers (metrics), served for GET. */
 export type Page = () => Promise<{ status: number; contentType: string; body: string }>;
 
 export interface HttpServerOptions {
@@ -41,12 +51,14 @@ export interface HttpServerOptions {
   gate: CallGate;
   budget: MessageBudget;
   pages: Record<string, Page>;
-  /** Refuses requests by any other host name: there is no proof but that they come from this machine. */
+  /**
+   * Refuses requests with a host name other than a loopback name. For GATEWAY_AUTH=none, see `identity.ts`.
+   */
   loopbackOnly: boolean;
   certificates?: Certificates | undefined;
 }
 
-/** Connect (JSON and binary) and gRPC-Web, with reflection, and the pages. */
+/** The server for Connect (JSON and binary), gRPC-Web, reflection and the pages. */
 export function createHttpServer({
   pages,
   loopbackOnly,
@@ -59,19 +71,22 @@ export function createHttpServer({
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
   const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, (response) => {
     const request = underWay.get(response);
-    // A pipelined answer has no connection of its own yet.
+    // A pipelined response behind another response has no socket yet, so `response.destroy()` would not close
+    // it.
     if (request?.httpVersionMajor === 1) request.socket.destroy();
     else response.destroy();
   });
   const listener = (request: IncomingMessage, response: ServerResponse) => {
-    // A request that breaks closes its response, which is what is listened for.
+    // An error needs no handling, because the response then closes, and every cleanup listens for its
+    // `close`.
     request.on('error', () => undefined);
     if (isPipelined(request, response)) return;
     const countNoMore = noteUnproven(response);
     underWay.set(response, request);
     response.once('close', () => {
       underWay.delete(response);
-      // Kept alive, its connection would hold up the stop for another five seconds.
+      // Closes the response's connection. A kept-alive connection would delay the stop until the grace period
+      // ends.
       if (stopping) setImmediate(closeConnections);
     });
     response.once('finish', () => takeNothingMore(request));
@@ -88,9 +103,9 @@ export function createHttpServer({
     try {
       if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
     } catch {
-      // connect-node makes a URL of path and authority outside of any handler: one
-      // request with the Host `a:99999` would end the process.
-      refuse(response, 400, 'malformed Host or path');
+      // connect-node builds a URL of path and authority outside any handler. Without this catch, one request
+      // with the Host `a:99999` would end the process.
+      refuse(response, 400, 'Host and path do not form a URL');
     }
   };
   const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
@@ -125,17 +140,25 @@ export function createHttpServer({
   };
 }
 
-/** So that no client sends its next call into a connection that is being closed. HTTP/2 has GOAWAY for it. */
+/**
+ * Prevents a client from sending its next call on a connection that is being closed. HTTP/2 has GOAWAY for
+ * this.
+ */
 function askToClose(response: ServerResponse, request: IncomingMessage): void {
   if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
 }
 
-/** An answered request needs no more of its body. Over HTTP/1.1 Node reads the rest and drops it. */
+/**
+ * Stops an HTTP/2 client from sending the rest of an answered request. Over HTTP/1.1 Node reads and drops the
+ * rest.
+ */
 function takeNothingMore(request: IncomingMessage | Http2ServerRequest): void {
   if ('stream' in request && !request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
 }
 
-/** A reflection stream is open for as long as its client likes. There is nothing in it to be lost. */
+/**
+ * Ends a reflection stream. Its client may keep the stream open without end, and loses nothing when it ends.
+ */
 function endStream(response: ServerResponse, request: IncomingMessage): void {
   if (request.url?.startsWith('/grpc.reflection.')) response.destroy();
 }

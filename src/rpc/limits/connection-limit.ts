@@ -1,18 +1,18 @@
 import type { Server, Socket } from 'node:net';
 
-/** The ends of a connection, as the plain socket, the TLS one upon it and an HTTP/2 session all tell them. */
+/** Identifies a connection. The plain socket, its TLS socket and its HTTP/2 session all have these fields. */
 type Ends = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
-/** One open connection of a port, as far as its place among the others depends on it. */
+/** Receives the events of a connection that decide which connection is closed when there are too many. */
 export interface Connection {
-  /** A call of this connection was accepted: its gateway has proved itself, and it named a user. */
+  /** Must be called when the proof and the user of a call on this connection were accepted. */
   identified(): void;
   callBegins(): void;
   callEnds(): void;
 }
 
 export interface ConnectionLimit {
-  /** `undefined` when it is closed already. */
+  /** The connection with these addresses; `undefined` when the connection has closed already. */
   of(ends: Ends): Connection | undefined;
 }
 
@@ -20,7 +20,7 @@ class OpenConnection implements Connection {
   readonly socket: Socket;
   isIdentified = false;
   calls = 0;
-  /** When its last call began or ended, or since when it is open. */
+  /** The time at which the last call began or ended, or at which the connection was opened. */
   usedMs = performance.now();
 
   constructor(socket: Socket) {
@@ -43,23 +43,24 @@ class OpenConnection implements Connection {
 }
 
 /**
- * Limits a port's connections. If one too many is opened, another one is closed, in this order: the oldest on which no
- * call was ever accepted; the one idle longest; the new one, when all others are busy. So a peer that only opens
- * connections, or that asks for `/livez`, or whose calls are refused, keeps no gateway out.
+ * Limits a port's connections. A new connection above the limit makes the server close a connection, in this
+ * order: the oldest connection on which no call was ever accepted; the connection that is idle longest; the
+ * new connection, if all others are busy. So a peer that only opens connections, requests `/livez`, or sends
+ * calls that are refused cannot keep a gateway from connecting.
  */
 export function limitConnections(server: Server, max: number): ConnectionLimit {
-  // In the order in which they were opened.
+  // The map's order is the order of opening.
   const open = new Map<string, OpenConnection>();
   server.prependListener('connection', (socket: Socket) => {
-    const name = nameOf(socket);
+    const address = addressOf(socket);
     const opened = new OpenConnection(socket);
-    open.set(name, opened);
+    open.set(address, opened);
     socket.once('close', () => {
-      if (open.get(name) === opened) open.delete(name);
+      if (open.get(address) === opened) open.delete(address);
     });
     if (open.size > max) superfluous(open.values(), opened).socket.destroy();
   });
-  return { of: (ends) => open.get(nameOf(ends)) };
+  return { of: (ends) => open.get(addressOf(ends)) };
 }
 
 function superfluous(connections: Iterable<OpenConnection>, opened: OpenConnection): OpenConnection {
@@ -74,6 +75,6 @@ function superfluous(connections: Iterable<OpenConnection>, opened: OpenConnecti
   return idlest ?? opened;
 }
 
-function nameOf({ remoteAddress, remotePort }: Ends): string {
+function addressOf({ remoteAddress, remotePort }: Ends): string {
   return `${remoteAddress} ${remotePort}`;
 }

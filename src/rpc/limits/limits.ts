@@ -1,97 +1,112 @@
+/**
+ * `src/rpc/limits/` limits how much of the service a peer may take, on both ports: the bounds (this file) and
+ * their enforcement for connections, HTTP/2 streams, requests without proof, unread responses and request
+ * messages. Each bound allows the most that an honest gateway needs. A stream above a bound is closed, or
+ * else its connection.
+ *
+ * Limits of users and of the whole load do not belong here, but into `src/overload/`.
+ */
 import type { ServerOptions } from 'node:http2';
 
 /**
- * What a peer may take, on either wire. Each limit has room for the most that an
- * honest gateway needs, and closes what goes beyond: a stream, else its connection.
- */
-
-/**
- * How many calls one connection may have at once. A gateway multiplexes all its
- * users over few connections; Node's own limit is 2^32 - 1, which lets one
- * connection ask for all memory there is.
+ * Calls that a connection may have at once. A gateway multiplexes all its users over few connections. Node's
+ * default is 2^32 - 1, which would let a single connection take all memory.
  */
 export const STREAMS_PER_CONNECTION_MAX = 1_000;
 
 /**
- * Of each port. Gateways have a handful over HTTP/2, and one for each call under
- * way over HTTP/1. An idle one costs some 50 kB, so that all together stay below
- * 100 MB; Node itself sets no limit.
+ * Connections of each port. A gateway has a handful of connections over HTTP/2, and a connection for each
+ * call under way over HTTP/1. An idle connection costs about 50 kB, so all together stay below 100 MB. Node
+ * itself sets no limit.
  */
 export const CONNECTIONS_MAX = 1_000;
 
-/** A user id, a token, a trace, and what proxies add. Node's own default is 16 KiB too. */
+/** Room for a user id, a token, a trace, and the headers that proxies add. Node's default is 16 KiB too. */
 export const HEADERS_MAX_BYTES = 16 * 1024;
 
-/** Proxies add about thirty. Over HTTP/1, Node by itself drops what comes after the 2,000th, silently. */
+/**
+ * Proxies add about thirty headers. Over HTTP/1 Node's default is to drop all headers after the 2,000th
+ * silently.
+ */
 export const HEADERS_MAX_COUNT = 100;
 
 /**
- * By when a request has to be here as a whole, from its first byte to its last:
- * a gateway in the same network sends 1 MiB in a hundredth of this. Also how long
- * a connection may take until it speaks, and how long an answer may wait for a
- * reader that stands still.
+ * The time from the first byte of a request to its last byte. A gateway in the same network sends 1 MiB in a
+ * hundredth of this time. The same limit holds for the time until a connection sends its first byte, and for
+ * the time that a response may wait for a client that does not read.
  */
 export const REQUEST_TIMEOUT_MS = 5_000;
 
 /**
- * A connection without a call for so long is closed, over HTTP/2 with a GOAWAY.
- * Longer than gateways keep theirs (nginx and AWS's balancers: 60 s): whoever
- * closes first must not be the one who cannot know that a call is on its way.
+ * A connection without a call for this long is closed, over HTTP/2 with a GOAWAY. The time is longer than the
+ * idle time-out of gateways (nginx and AWS's load balancers: 60 s), so that the gateway closes first. If the
+ * service closed first, a call could already be on its way, and would fail.
  */
 export const IDLE_TIMEOUT_MS = 300_000;
 
-/** Without an answer to a ping for so long, a peer is gone: machines that die send no FIN. */
+/**
+ * gRPC connections are pinged after this interval and closed when the ping is not answered within
+ * PING_TIMEOUT_MS. The pings find peers whose machine died, because a dead machine sends no FIN.
+ */
 export const PING_INTERVAL_MS = 60_000;
 export const PING_TIMEOUT_MS = 20_000;
 
 /**
- * An HTTP/1 socket that moves no byte for so long, with a call under way. Longer
- * than the longest call (30 s), during which nothing moves.
+ * An HTTP/1 socket with a call under way is closed when no byte moves for this long. The time is longer than
+ * the longest call (30 s), during which no byte moves.
  */
 export const STALLED_SOCKET_TIMEOUT_MS = 60_000;
 
-/** The same for the HTTP/2 servers of both ports. */
+/** The options of the HTTP/2 servers of both ports. */
 export const HTTP2_OPTIONS = {
   settings: { maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX, maxHeaderListSize: HEADERS_MAX_BYTES },
   maxHeaderListPairs: HEADERS_MAX_COUNT,
   /**
-   * MB that one connection may occupy: its streams, and the answers that it has
-   * not read yet. 1,000 lists of 100 files are 30 MB. Beyond that it gets no new
-   * stream; grpc-js would take any number, and Node's default of 10 is 330 lists.
+   * Memory of a connection in MB: its streams and the responses that the client has not read yet. 1,000 lists
+   * of 100 files are 30 MB. A connection above this limit gets no new streams. grpc-js by itself sets no
+   * limit, and Node's default of 10 MB would be 330 lists.
    */
   maxSessionMemory: 32,
   /**
-   * Streams that a client may reset (CVE-2023-44487): all that it can have at once,
-   * and then so many a second; beyond that its connection is closed. Node's default
-   * of 33 a second is less than an honest gateway may reset whose own deadlines
-   * pass; 1,000 a second is all that a busy core gets to see of a flood.
+   * Streams that a client may reset (CVE-2023-44487): once as many as it can have at the same time, then
+   * `streamResetRate` per second. A connection above this limit is closed. Node's default of 33 per second is
+   * too low for an honest gateway that resets streams whose deadlines have passed. In a flood a busy core
+   * sees only 1,000 resets per second, so a rate of 1,000 would never take effect.
    */
   streamResetBurst: STREAMS_PER_CONNECTION_MAX,
   streamResetRate: 100,
 } satisfies ServerOptions;
 
 /**
- * Requests without proof (health, reflection, pages, refused calls) of a port that are not answered yet, or whose answer
- * was not read. Each is over within milliseconds, so a thousand are never honest; each may hold 16 KiB. Without this
- * limit, 9,000 unread answers took 140 MB, and those of /metrics 400 MB.
+ * Requests of a port without proof (health, reflection, pages, refused calls) that are not answered yet, or
+ * whose answer is not read yet. Such a request ends within milliseconds, so honest clients never have a
+ * thousand at once. Each may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
+ * unread answers of /metrics 400 MB.
  */
 export const UNPROVEN_REQUESTS_MAX = 1_000;
 
 /**
- * Requests that an HTTP/1.1 connection may have open at once; one more closes it. Clients wait for each answer, though
- * they need not (RFC 9112, 9.3.2). Node handles all requests that it reads at once before it does anything else: 64 KiB
- * of them, 2,000 of `GET /livez`, held up everything for 200 to 500 ms.
+ * Requests that an HTTP/1.1 connection may have open at once. A further request closes the connection.
+ * Clients may pipeline (RFC 9112, 9.3.2), but in practice wait for each answer. Node handles all requests of
+ * one read of 64 KiB before it does anything else: 2,000 requests `GET /livez` blocked the service for 200 to
+ * 500 ms.
  */
 export const PIPELINED_REQUESTS_MAX = 16;
 
-/** Open streams (health Watch, reflection) of one connection: a client needs one of each, and another while it moves. */
+/**
+ * Open streams (health Watch, reflection) of a connection. A client needs one of each, and one more while it
+ * reopens.
+ */
 export const OPEN_STREAMS_PER_CONNECTION_MAX = 4;
 
-/** Of a port: one Watch for each connection that there may be. Beyond that the oldest ends, and its client opens another. */
+/**
+ * Open streams of a port: a Watch for each of CONNECTIONS_MAX. A further stream ends the oldest, whose client
+ * reopens it.
+ */
 export const OPEN_STREAMS_MAX = 1_000;
 
 /**
- * The life of an open stream, give or take a tenth. A client that still wants it opens another, which gRPC's own health
- * checking does at once; one that is forgotten somewhere ends.
+ * The maximum age of an open stream, plus or minus a random tenth. Clients that still need the stream open
+ * another; gRPC's client-side health checking does so at once. Streams that clients have forgotten end.
  */
 export const OPEN_STREAM_LIFE_MS = 1_800_000;

@@ -1,15 +1,21 @@
+/**
+ * The maximum size of a request message after inflation. Each method has the smallest limit that its largest
+ * honest request needs, because the memory and time that a message may cost before it is decoded grow with
+ * its size.
+ */
 import type { DescMethod } from '@bufbuild/protobuf';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 
 /**
- * How large a request message may be, after it has been inflated. Every method has the least that its largest honest
- * request needs: what a message may cost in memory and time before it is understood grows with its size.
+ * The limit of all methods but CreateMultipartUpload. Their longest fields add up to 6 kB: 1,000 part
+ * numbers, a key, a page token, JSON escapes.
  */
-
-/** The longest fields of any request but one add up to 6 kB: 1,000 part numbers, a key, a page token, JSON escapes. */
 export const MESSAGE_MAX_BYTES = 16 * 1024;
 
-/** CreateMultipartUpload has the MD5s of up to 10,000 parts: 18 bytes each in binary, 27 in JSON, and a name. */
+/**
+ * CreateMultipartUpload has MD5s of up to 10,000 parts, each 18 bytes in binary and 27 bytes in JSON, and a
+ * filename.
+ */
 export const PARTS_MESSAGE_MAX_BYTES = { binary: 192 * 1024, json: 288 * 1024 };
 
 export type MessageEncoding = keyof typeof PARTS_MESSAGE_MAX_BYTES;
@@ -21,26 +27,32 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
     : MESSAGE_MAX_BYTES;
 }
 
-/** The bytes of request messages that are in memory, of all calls together. `undefined` is a caller without proof. */
+/**
+ * Counts the bytes of all request messages in memory. The user id `undefined` stands for all callers without
+ * proof.
+ */
 export interface MessageBudget {
-  /** Bytes that are taken at present. */
+  /** Bytes that are taken at this moment. */
   readonly takenBytes: number;
-  /** @returns `false` when there is not so much left for this user; nothing is taken then */
+  /** @returns `false`, without taking anything, when this user may not take that many bytes */
   take(userId: string | undefined, bytes: number): boolean;
   giveBack(userId: string | undefined, bytes: number): void;
 }
 
-/** A message becomes up to twenty times larger when it is decoded; 16 MiB are a thousand of ordinary size. */
+/**
+ * The budget in bytes: a thousand messages of MESSAGE_MAX_BYTES. A message grows up to twentyfold when it is
+ * decoded.
+ */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * A user may hold as much as is free, by the rule of admission (`admission.ts`): half of everything when alone. Callers
- * without proof are one user together. In one pot for all, the half-open requests of one user, or health checks without
- * proof, kept everyone's messages out.
+ * Each user may hold as many bytes as are free, which is half of the budget for a lone user, as in
+ * `overload/admission.ts`. All callers without proof count as one user. With a common budget for all, the
+ * half-open requests of one user, or health checks without proof, kept out the messages of all other users.
  */
 export function createMessageBudget(maxBytes = MESSAGES_MAX_BYTES): MessageBudget {
   let takenBytes = 0;
-  /** Only users who have taken something, so that it does not grow with the number of users. */
+  /** Contains only users that hold bytes, so that the map does not grow with the number of users. */
   const takenBy = new Map<string | undefined, number>();
   return {
     get takenBytes() {

@@ -2,18 +2,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Limits the requests that an HTTP/1.1 connection has open at once, and closes a connection that sends one too many.
+ * Limits the requests that an HTTP/1.1 connection has open at once, and closes a connection that sends more.
  *
- * @returns notes a request; `true` when its connection was closed, and nothing is to be done for it
+ * @returns a function that counts a request; it returns `true` if the connection was closed and the request
+ *   must be ignored
  */
 export function refusePipelining(
   max: number,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const openOf = new WeakMap<Socket, number>();
   return ({ httpVersionMajor, socket }, response) => {
-    // Streams have a limit of their own.
+    // HTTP/2 limits its concurrent streams (STREAMS_PER_CONNECTION_MAX).
     if (httpVersionMajor !== 1) return false;
-    // Node goes on with what it has read already.
+    // Node still emits the requests that it had read before the socket was destroyed.
     if (socket.destroyed) return true;
     const open = (openOf.get(socket) ?? 0) + 1;
     if (open > max) {

@@ -1,12 +1,14 @@
 import type { Writable } from 'node:stream';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
-/** An answer that has not moved between two looks has been waiting for one to two of these. */
-export const LOOK_INTERVAL_MS = REQUEST_TIMEOUT_MS / 2;
+/**
+ * The time between two checks. A response that is found stalled has waited for one to two of these intervals.
+ */
+export const STALL_CHECK_INTERVAL_MS = REQUEST_TIMEOUT_MS / 2;
 
 /**
- * Tells whether the client of an answer has stopped reading it: bytes are waiting, and none has gone since this was
- * asked before. To be asked every LOOK_INTERVAL_MS.
+ * Returns a check that tells whether the client has stopped reading a response: bytes are waiting, and their
+ * number has not changed since the previous check. The check must run every STALL_CHECK_INTERVAL_MS.
  */
 export function createStallCheck(answer: Writable): () => boolean {
   let waiting = 0;
@@ -18,12 +20,15 @@ export function createStallCheck(answer: Writable): () => boolean {
   };
 }
 
-/** Calls `onStalled` when the client has read nothing for half of REQUEST_TIMEOUT_MS to all of it. */
+/**
+ * Calls `onStalled` when the client has read nothing for a time between half of REQUEST_TIMEOUT_MS and all of
+ * it.
+ */
 export function watchReader(answer: Writable, onStalled: () => void): void {
   const isStalled = createStallCheck(answer);
   const timer = setTimeout(() => {
     if (isStalled()) onStalled();
     else timer.refresh();
-  }, LOOK_INTERVAL_MS);
+  }, STALL_CHECK_INTERVAL_MS);
   answer.once('close', () => clearTimeout(timer));
 }

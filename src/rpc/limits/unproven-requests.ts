@@ -1,31 +1,34 @@
-/** A request that can be given up. */
+/** The member of a request, response or stream that this file needs. */
 interface Request {
   once(event: 'close', listener: () => void): unknown;
 }
 
 /**
- * Limits the requests of all connections together that have shown no proof: health, reflection, pages, and whatever is
- * refused. A request counts until its answer was written, for the client may leave that unread. If there is one too
- * many, the oldest is given up: an honest one is answered within milliseconds, however many others are held open.
+ * Limits the open requests without proof of all connections together: health, reflection, pages, and refused
+ * calls. A request counts until its response was written, because the client may leave the response unread.
+ * Above the limit the oldest request is aborted. An honest request is answered within milliseconds, so it is
+ * never the oldest for long.
  *
- * @returns notes a request, and gives what is to be called when it counts no more: its proof was accepted
+ * @param abort ends a request and frees its memory
+ * @returns a function that counts a request; it returns a function to call when the request's proof was
+ *   accepted, so that the request does not count any more
  */
 export function limitUnprovenRequests<R extends Request>(
   max: number,
-  giveUp: (request: R) => void,
+  abort: (request: R) => void,
 ): (request: R) => () => void {
   const open = new Set<R>();
   return (request) => {
-    const forget = () => void open.delete(request);
+    const countNoMore = () => void open.delete(request);
     open.add(request);
-    request.once('close', forget);
+    request.once('close', countNoMore);
     if (open.size > max) {
       const [oldest] = open;
       if (oldest !== undefined) {
         open.delete(oldest);
-        giveUp(oldest);
+        abort(oldest);
       }
     }
-    return forget;
+    return countNoMore;
   };
 }

@@ -6,26 +6,30 @@ import type { Certificates, Pem } from './tls.ts';
 export interface CertificateFiles {
   cert: string;
   key: string;
-  /** Whose certificates clients may show; unset, and they are asked for none. */
+  /**
+   * The authority that must have signed client certificates. If unset, clients are not asked for a
+   * certificate.
+   */
   clientCa: string | undefined;
 }
 
 export interface CertificateOptions {
+  /** @param notAfter the expiry of the new server certificate */
   onReloaded: (notAfter: Date) => void;
-  /** What was there before stays in use. */
+  /** The new files are unusable. The previous certificates stay in use. */
   onError: (error: Error) => void;
 }
 
 /**
- * How often the files are read. Reading takes less than one would spend on watching:
- * Kubernetes and cert-manager swap a symbolic link two directories up, which
- * a watch of the file does not see.
+ * How often the files are read. `fs.watch` was rejected: Kubernetes and cert-manager swap a symbolic link two
+ * directories above the file, which a watch of the file does not notice.
  */
 const RELOAD_INTERVAL_MS = 1_000;
 
 /**
- * Reads the certificates, and again whenever the files change. New ones that do not
- * fit each other (yet) are told of once, and looked at again when they change.
+ * Reads the certificates, and reads them again when the files change. If new files are unusable, for example
+ * a key that does not match its certificate yet, `onError` is called once, and the files are read again until
+ * they change.
  *
  * @throws ConfigError that names every variable whose file cannot be used
  */
@@ -35,24 +39,24 @@ export async function openCertificates(
 ): Promise<Certificates & { stop(): void }> {
   const listeners: ((next: Pem) => void)[] = [];
   let current = await read(files);
-  let seen = fingerprint(current);
+  let lastFingerprint = fingerprint(current);
   let stopped = false;
-  let timer = next();
+  let timer = scheduleReload();
 
-  async function look(): Promise<void> {
-    const found = await read(files).catch((error: Error) => error);
+  async function reload(): Promise<void> {
+    const result = await read(files).catch((error: Error) => error);
     if (stopped) return;
-    timer = next();
-    if (fingerprint(found) === seen) return;
-    seen = fingerprint(found);
-    if (found instanceof Error) return onError(found);
-    current = found;
+    timer = scheduleReload();
+    if (fingerprint(result) === lastFingerprint) return;
+    lastFingerprint = fingerprint(result);
+    if (result instanceof Error) return onError(result);
+    current = result;
     for (const listener of listeners) listener(current);
     onReloaded(new X509Certificate(current.cert).validToDate);
   }
 
-  function next(): NodeJS.Timeout {
-    return setTimeout(() => void look(), RELOAD_INTERVAL_MS).unref();
+  function scheduleReload(): NodeJS.Timeout {
+    return setTimeout(() => void reload(), RELOAD_INTERVAL_MS).unref();
   }
 
   return {
@@ -67,8 +71,8 @@ export async function openCertificates(
   };
 }
 
-function fingerprint(found: Pem | Error): string {
-  return found instanceof Error ? found.message : Object.values(found).map(String).join();
+function fingerprint(result: Pem | Error): string {
+  return result instanceof Error ? result.message : Object.values(result).map(String).join();
 }
 
 async function read(files: CertificateFiles): Promise<Pem> {
@@ -98,7 +102,10 @@ async function read(files: CertificateFiles): Promise<Pem> {
   }
 }
 
-/** OpenSSL itself takes those before a broken one, and a file without any, and does not say so. */
+/**
+ * Parses every certificate of a file. OpenSSL itself silently accepts a file without certificates, and
+ * silently ignores a broken certificate and all certificates after it.
+ */
 function parseAll(pem: Buffer): X509Certificate[] {
   const blocks = pem
     .toString()

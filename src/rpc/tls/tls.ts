@@ -1,38 +1,52 @@
+/**
+ * `src/rpc/tls/` is TLS for both ports: the options of the servers (this file), certificates that are
+ * reloaded from their files (`certificates.ts`), and the names in a client's certificate (`peer.ts`).
+ *
+ * The decision which client may speak for users does not belong here, but into `src/rpc/identity.ts`.
+ */
 import { constants } from 'node:crypto';
 import type { RequestListener, ServerOptions } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 
-/** In PEM. With `ca`, clients are asked for a certificate of that authority. */
+/** Certificates and key in PEM. With `ca`, clients are asked for a certificate of that authority. */
 export interface Pem {
   cert: Buffer;
   key: Buffer;
   ca?: Buffer;
 }
 
-/** Where the wires have their certificates from. */
+/** The source of the certificates of both servers. */
 export interface Certificates {
   readonly current: Pem;
-  /** Tells of all that come after the current one. Connections that are there go on with what they began with. */
+  /**
+   * Calls the listener with each new certificate. Open connections keep the certificate with which they
+   * began.
+   */
   onChange(listener: (next: Pem) => void): void;
 }
 
-/** A handshake takes milliseconds. Shorter than the stop's grace: Node waits for those under way, its default is 120 s. */
+/**
+ * A handshake takes milliseconds. The limit must be shorter than the grace period of a stop, because Node
+ * waits for handshakes under way. Node's default is 120 s.
+ */
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 
 function secureContext(pem: Pem): SecureContextOptions {
   return {
     ...pem,
     minVersion: 'TLSv1.2',
-    // A resumed session is not verified again: it would outlive its certificate, and the authority that gave it.
+    // Forbids resumed sessions. They are not verified again, and would outlive their certificate and its
+    // authority.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
 
 /**
- * For the connections of either port. One without a certificate is let in, for the
- * orchestrator's sake: each call of a user is refused instead (`identity.ts`).
+ * The options for connections of both ports. Connections without a client certificate are accepted, because
+ * orchestrators check the health without a certificate. Calls on such connections are refused by
+ * `identity.ts`.
  */
 function tlsOptions({ current }: Certificates): TlsOptions {
   return {
@@ -43,7 +57,7 @@ function tlsOptions({ current }: Certificates): TlsOptions {
   };
 }
 
-/** The port of HTTP, for both of its versions (`http1-and-http2.ts`). */
+/** The server of the HTTP port, for HTTP/1.1 and HTTP/2 (`http/http1-and-http2.ts`). */
 export function createSecureServer(
   certificates: Certificates,
   options: ServerOptions,
@@ -55,7 +69,9 @@ export function createSecureServer(
   return server;
 }
 
-/** The port of gRPC. grpc-js's own credentials know neither optional certificates nor new ones. */
+/**
+ * The credentials of the gRPC port. grpc-js's own allow neither optional client certificates nor a reload.
+ */
 export class CurrentCredentials extends ServerCredentials {
   constructor(certificates: Certificates) {
     super(tlsOptions(certificates), secureContext(certificates.current));
