@@ -4,19 +4,19 @@ import { createFairQueue, type FairQueue } from '../src/overload/fair-queue.ts';
 
 const LATER = Date.now() + 60_000;
 
-/** Runs that end when they are told to, and the order in which they began. */
-function stage(queue: FairQueue) {
+/** Starts tasks that run until the test ends them, and records the order in which the tasks began. */
+function controlledTasks(queue: FairQueue) {
   const began: string[] = [];
   const ends: (() => void)[] = [];
   return {
     began,
-    take(user: string, until = LATER) {
+    start(user: string, until = LATER) {
       return queue.run(user, until, () => {
         began.push(user);
         return new Promise<void>((resolve) => ends.push(resolve));
       });
     },
-    /** The longest-running one ends. */
+    /** Ends the task that has been running longest. */
     async end() {
       ends.shift()?.();
       await sleep(0);
@@ -24,10 +24,10 @@ function stage(queue: FairQueue) {
   };
 }
 
-it('runs at once what there are turns for, and no more at a time', async () => {
+it('runs as many tasks at once as the limit allows, and queues the others', async () => {
   const queue = createFairQueue(3);
-  const { take, began, end } = stage(queue);
-  const all = Promise.all(['a', 'a', 'b', 'c', 'd'].map((user) => take(user)));
+  const { start, began, end } = controlledTasks(queue);
+  const all = Promise.all(['a', 'a', 'b', 'c', 'd'].map((user) => start(user)));
   expect(began).toEqual(['a', 'a', 'b']);
   expect(queue.waiting).toBe(2);
   for (let i = 0; i < 5; i++) await end();
@@ -36,7 +36,7 @@ it('runs at once what there are turns for, and no more at a time', async () => {
   expect(queue.waiting).toBe(0);
 });
 
-it('goes from user to user, and within one from first to last', async () => {
+it('runs tasks round-robin among users, and in order for each user', async () => {
   const queue = createFairQueue(1);
   const order: string[] = [];
   const ask = (name: string) =>
@@ -48,11 +48,11 @@ it('goes from user to user, and within one from first to last', async () => {
   expect(order).toEqual(['a0', 'a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
 });
 
-it('lets a newcomer wait for one turn of each user, however long their lines are', async () => {
+it('lets a new user wait for one run of each other user, however many tasks they have queued', async () => {
   const queue = createFairQueue(2);
-  const { take, began, end } = stage(queue);
-  const crowd = Array.from({ length: 100 }, () => take('greedy'));
-  const modest = take('modest');
+  const { start, began, end } = controlledTasks(queue);
+  const crowd = Array.from({ length: 100 }, () => start('greedy'));
+  const modest = start('modest');
   await end();
   await end();
   expect(began.indexOf('modest')).toBe(3);
@@ -62,12 +62,12 @@ it('lets a newcomer wait for one turn of each user, however long their lines are
   await Promise.all([...crowd, modest]);
 });
 
-it('who has waited too long leaves the line, and runs nothing', async () => {
+it('rejects a task that could not begin in time, and never runs the task', async () => {
   const queue = createFairQueue(1);
-  const { take, began, end } = stage(queue);
-  const first = take('a');
-  const late = expect(take('b', Date.now() + 10)).rejects.toThrow('not come in time');
-  const patient = take('b');
+  const { start, began, end } = controlledTasks(queue);
+  const first = start('a');
+  const late = expect(start('b', Date.now() + 10)).rejects.toThrow('did not begin in time');
+  const patient = start('b');
   await late;
   expect(queue.waiting).toBe(1);
   await end();
@@ -76,7 +76,7 @@ it('who has waited too long leaves the line, and runs nothing', async () => {
   expect(began).toEqual(['a', 'b']);
 });
 
-it('a run that fails passes its turn on, and what it threw is thrown', async () => {
+it('starts the next task after a task that failed, and rethrows the error of the failed task', async () => {
   const queue = createFairQueue(1);
   const fails = queue.run('a', LATER, () => Promise.reject(new TypeError('inner')));
   const next = queue.run('b', LATER, async () => 'ran');
@@ -84,9 +84,9 @@ it('a run that fails passes its turn on, and what it threw is thrown', async () 
   await expect(next).resolves.toBe('ran');
 });
 
-it('all turns are there again in the end, whatever came in between', async () => {
-  const TURNS = 3;
-  const queue = createFairQueue(TURNS);
+it('has its full concurrency again after 2,000 tasks that succeed, fail or time out', async () => {
+  const CONCURRENCY = 3;
+  const queue = createFairQueue(CONCURRENCY);
   await Promise.allSettled(
     Array.from({ length: 2_000 }, (_, i) =>
       queue.run(`${i % 7}`, Date.now() + (i % 5) * 4, async () => {
@@ -96,9 +96,9 @@ it('all turns are there again in the end, whatever came in between', async () =>
     ),
   );
   expect(queue.waiting).toBe(0);
-  const { take, began, end } = stage(queue);
-  const all = Promise.all(Array.from({ length: TURNS + 1 }, () => take('a')));
-  expect(began).toHaveLength(TURNS);
-  for (let i = 0; i <= TURNS; i++) await end();
+  const { start, began, end } = controlledTasks(queue);
+  const all = Promise.all(Array.from({ length: CONCURRENCY + 1 }, () => start('a')));
+  expect(began).toHaveLength(CONCURRENCY);
+  for (let i = 0; i <= CONCURRENCY; i++) await end();
   await all;
 });

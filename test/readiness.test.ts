@@ -3,16 +3,16 @@ import { createReadiness } from '../src/server/readiness.ts';
 
 afterEach(() => void vi.useRealTimers());
 
-it('takes one look in vain for a slow moment, and two in a row for a loss', async () => {
+it('stays ready after one failed health check, and becomes not ready after two failures in a row', async () => {
   vi.useFakeTimers();
   const answers = [true, false, true, false, false, true];
-  const told: boolean[] = [];
+  const changes: boolean[] = [];
   const readiness = createReadiness({
     checkDatabase: async () => {
       if (answers.shift() === false) throw new Error('no answer');
     },
     checkStorage: async () => undefined,
-    onChange: ({ database }) => told.push(database),
+    onChange: ({ database }) => changes.push(database),
   });
   await readiness.start();
   const seen = [readiness.current.database];
@@ -22,5 +22,5 @@ it('takes one look in vain for a slow moment, and two in a row for a loss', asyn
   }
   readiness.stop();
   expect(seen).toEqual([true, true, true, true, false, true]);
-  expect(told).toEqual([true, false, true]);
+  expect(changes).toEqual([true, false, true]);
 });

@@ -24,15 +24,15 @@ function fill({ admit }: ReturnType<typeof createAdmission>, user: string): Plac
   }
 }
 
-describe('a place', () => {
-  it('is for a lone user’s burst, and for every newcomer beside it', () => {
+describe('admission', () => {
+  it('gives a lone user half of the places, and still admits new users', () => {
     const admission = createAdmission(PLACES);
     expect(fill(admission, 'greedy')).toHaveLength(PLACES / 2);
     for (let i = 0; i < 60; i++) admission.admit(`modest-${i}`);
     expect(() => admission.admit('greedy')).toThrow();
   });
 
-  it('is divided among those who want all of them, and some stay free', () => {
+  it('gives three greedy users three quarters of the places, and keeps the rest free for new users', () => {
     const admission = createAdmission(PLACES);
     const users = ['a', 'b', 'c'];
     for (let round = 0; round < PLACES; round++) {
@@ -46,14 +46,14 @@ describe('a place', () => {
     expect(fill(admission, 'newcomer').length).toBeGreaterThan(PLACES / 16);
   });
 
-  it('is never one too many, however many users there are', () => {
+  it('never admits more calls than it has places, however many users there are', () => {
     const admission = createAdmission(PLACES);
     for (let i = 0; i < PLACES; i++) admission.admit(`${i}`);
     expect(() => admission.admit('newcomer')).toThrow();
     expect(admission.callsUnderWay).toBe(PLACES);
   });
 
-  it('is free again when it was given back', () => {
+  it('admits as many calls as before when all places were released', () => {
     const admission = createAdmission(PLACES);
     for (const place of fill(admission, 'greedy')) place.release();
     expect(admission.callsUnderWay).toBe(0);
@@ -61,7 +61,7 @@ describe('a place', () => {
   });
 });
 
-it('a refused call is told when to come back, and not all at the same time', () => {
+it('a refused call receives a random retry delay between 500 and 1,500 ms', () => {
   const admission = createAdmission(PLACES);
   fill(admission, 'greedy');
   const pauses = Array.from({ length: 100 }, () => {
@@ -76,8 +76,8 @@ it('a refused call is told when to come back, and not all at the same time', () 
   expect(new Set(pauses).size).toBeGreaterThan(50);
 });
 
-describe('a weight', () => {
-  it('counts against the user, and is given back whole', () => {
+describe('the weight of a call', () => {
+  it('counts against the user, and is released as a whole', () => {
     const admission = createAdmission(PLACES);
     const place = admission.admit('heavy');
     place.grow(40);
@@ -88,7 +88,7 @@ describe('a weight', () => {
     expect(fill(admission, 'heavy')).toHaveLength(PLACES / 2);
   });
 
-  it('is refused where there is no room for it, and the call is as it was', () => {
+  it('is refused if the capacity does not suffice, and the call keeps its former weight', () => {
     const admission = createAdmission(PLACES);
     const places = Array.from({ length: 3 }, () => admission.admit('heavy'));
     for (const place of places.slice(0, 2)) place.grow(50);
@@ -98,7 +98,7 @@ describe('a weight', () => {
     expect(admission.weightUnderWay).toBe(120);
   });
 
-  it('is never more than a lone call can have', () => {
+  it('is capped at half of the capacity, so that a lone call is always admitted', () => {
     for (const weightMax of [2, 3, 8]) {
       const admission = createAdmission(weightMax);
       const place = admission.admit('lone');
@@ -137,7 +137,7 @@ describe('an admitted call', () => {
   const contextOf = (admittedCall: AdmittedCall) => ({ admittedCall }) as unknown as HandlerContext;
   const request = create(ListFilesRequestSchema, { pageSize: 1 });
 
-  it('keeps its place until its work has ended, though its client has gone', async () => {
+  it('keeps its place until its work has ended, even if its client has disconnected', async () => {
     const admission = createAdmission(2);
     const { promise: work, resolve: finish } = Promise.withResolvers<void>();
     const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
@@ -150,7 +150,7 @@ describe('an admitted call', () => {
     await vi.waitFor(() => expect(admission.callsUnderWay).toBe(0));
   });
 
-  it('keeps its place until its answer has been written', async () => {
+  it('keeps its place until its response has been written', async () => {
     const admission = createAdmission(2);
     const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
     await service(Promise.resolve()).listFiles(request, contextOf(call));
@@ -159,7 +159,7 @@ describe('an admitted call', () => {
     expect(admission.callsUnderWay).toBe(0);
   });
 
-  it('does nothing when its client has gone before it was decoded', async () => {
+  it('does no work if its client disconnected before the request was decoded', async () => {
     const admission = createAdmission(2);
     const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
     call.close();
@@ -178,7 +178,7 @@ describe('the service', () => {
   });
   afterAll(() => service.stop());
 
-  it('refuses on every protocol what it has no place for, before any query, and takes it when it has', async () => {
+  it('refuses calls above its capacity before any query, on every protocol, and serves them later', async () => {
     const [greedy, other] = [newUser(), newUser()];
     const blocker = await service.pool.connect();
     onTestFinished(() => blocker.release(true));

@@ -14,7 +14,9 @@ afterAll(() => service.stop());
 
 type Files = ReturnType<TestService['as']>;
 
-/** What differs from one user and one second to the next is taken out; everything else has to be the same. */
+/**
+ * The answer as text, without the parts that depend on the user or the time. All other parts must be equal.
+ */
 function comparable(answer: unknown, user: string): string {
   return JSON.stringify(answer, (name, value) => {
     if (['expireTime', 'createTime', 'lastModified'].includes(name)) return typeof value;
@@ -26,10 +28,10 @@ function comparable(answer: unknown, user: string): string {
 
 const text = (bytes: string) => ({ filename: 'a b.txt', mimeType: 'text/plain', md5: md5(bytes) });
 
-/** One file's life, every RPC on the way; gives back each answer. */
+/** Sequences of calls that return every answer. */
 const ANSWERS: [string, (files: Files, user: string) => Promise<unknown[]>][] = [
   [
-    'a file’s life',
+    'create, upload, list, get, download and delete a file',
     async (files, user) => {
       const created = await files.createPresignedUpload({ ...text('life'), size: 4n });
       const pending = await files.getFile({ s3Key: created.s3Key });
@@ -47,7 +49,7 @@ const ANSWERS: [string, (files: Files, user: string) => Promise<unknown[]>][] = 
     },
   ],
   [
-    'pages',
+    'list three files in pages of two',
     async (files) => {
       const pages = [];
       for (const bytes of ['1', '2', '3']) {
@@ -64,7 +66,7 @@ const ANSWERS: [string, (files: Files, user: string) => Promise<unknown[]>][] = 
   ],
 ];
 
-/** Every way to fail that a caller has. */
+/** Every error that a caller can cause, with its reason. */
 const FAILURES: [string, (files: Files) => Promise<unknown>][] = [
   ['INVALID_FILENAME', (files) => files.createPresignedUpload({ ...text('a'), filename: 'ä/ö' })],
   ['INVALID_MIME_TYPE', (files) => files.createPresignedUpload({ ...text('a'), mimeType: 'a' })],
@@ -87,8 +89,8 @@ const FAILURES: [string, (files: Files) => Promise<unknown>][] = [
   ],
 ];
 
-/** One answer of each protocol, for the very same call of a user of its own. */
-async function onEachWire<Result>(
+/** Makes the same call over each protocol, each time for a new user. */
+async function overEachProtocol<Result>(
   call: (files: Files, user: string) => Promise<Result>,
 ): Promise<[Result, string][]> {
   const results: [Result, string][] = [];
@@ -101,22 +103,24 @@ async function onEachWire<Result>(
 
 describe('every protocol gives the same answer', () => {
   it.each(ANSWERS)('%s', async (_, call) => {
-    const answers = (await onEachWire(call)).map(([answer, user]) => comparable(answer, user));
+    const answers = (await overEachProtocol(call)).map(([answer, user]) => comparable(answer, user));
     expect(new Set(answers).size).toBe(1);
   });
 });
 
 describe('every protocol gives the same code, reason, message and details', () => {
   it.each(FAILURES)('%s', async (reason, call) => {
-    const failures = (await onEachWire((files) => failureOf(call(files)))).map(([failure, user]) =>
+    const failures = (await overEachProtocol((files) => failureOf(call(files)))).map(([failure, user]) =>
       comparable(failure, user),
     );
     expect(JSON.parse(failures[0] ?? '')).toMatchObject({ reason, domain: 'files.v1' });
     expect(new Set(failures).size).toBe(1);
   });
 
-  it('a deadline that is spent', async () => {
-    const failures = await onEachWire(async (files) => failureOf(files.listFiles({}, { timeoutMs: 1 })));
+  it('a deadline that has passed', async () => {
+    const failures = await overEachProtocol(async (files) =>
+      failureOf(files.listFiles({}, { timeoutMs: 1 })),
+    );
     for (const [failure] of failures) expect(failure.code).toBe('DeadlineExceeded');
   });
 
@@ -131,7 +135,7 @@ describe('every protocol gives the same code, reason, message and details', () =
   });
 });
 
-it('an unexpected fault says nothing of the inside', async () => {
+it('an unexpected error is sent as `internal error` without details', async () => {
   const broken = await startTestService();
   try {
     await broken.pool.query('alter table files rename column etag to something_else');

@@ -18,16 +18,16 @@ const document = (bytes: string) => ({
   md5: md5(bytes),
 });
 
-/** Lets a row's last look be older than the trust window. */
-const forgetLooks = (user: string) =>
+/** Makes the last verification of the user's rows older than VERIFICATION_TTL_SECONDS. */
+const expireVerifications = (user: string) =>
   service.pool.query(`update files set verified_at = now() - interval '1 day' where user_id = $1`, [user]);
 
-describe('one file, from the request to the last byte', () => {
+describe('a file', () => {
   const USER = '651eb6e11d156e0d7a42c59d';
   const KEY = '651eb6e11d156e0d7a42c59d_document.pdf';
   const BYTES = 'the document';
 
-  it('goes the whole way', async () => {
+  it('can be created, uploaded, listed, downloaded and deleted', async () => {
     const files = service.as(USER);
     const before = Date.now();
     const answer = await files.createPresignedUpload({ ...document(BYTES), md5: md5(BYTES, 'hex') });
@@ -79,7 +79,7 @@ describe('one file, from the request to the last byte', () => {
   });
 });
 
-describe('what S3 refuses leaves nothing', () => {
+describe('a PUT that S3 refuses leaves no object and no listed file', () => {
   const BYTES = 'right bytes';
 
   it.each<[string, (url: string, headers: Record<string, string>) => ReturnType<typeof putTo>]>([
@@ -133,7 +133,7 @@ describe('what S3 refuses leaves nothing', () => {
   }
 });
 
-it('no URL holds a checksum of an empty body', async () => {
+it('presigned URLs contain no checksum of an empty body', async () => {
   const files = service.as(newUser());
   const answer = await files.createPresignedUpload(document('checksum'));
   await put(answer, 'checksum');
@@ -144,8 +144,8 @@ it('no URL holds a checksum of an empty body', async () => {
   expect(answer.presignedUrl).toMatch(/X-Amz-SignedHeaders=content-md5%3Bcontent-type%3Bhost/);
 });
 
-describe('asking again', () => {
-  it('before the PUT gives the same file and a fresh URL', async () => {
+describe('a repeated create', () => {
+  it('before the PUT returns the same key and a new URL', async () => {
     const user = newUser();
     const files = service.as(user);
     const first = await files.createPresignedUpload(document('again'));
@@ -156,7 +156,7 @@ describe('asking again', () => {
     expect(await put(second, 'again')).toMatchObject({ status: 200 });
   });
 
-  it('takes over the newest name and type until the bytes are there, then no more', async () => {
+  it('updates the filename and type of a pending upload, but not of a READY file', async () => {
     const files = service.as(newUser());
     const first = await files.createPresignedUpload(document('renamed'));
     const second = await files.createPresignedUpload({
@@ -173,7 +173,7 @@ describe('asking again', () => {
     ]);
   });
 
-  it('says EXISTING at once after the PUT, without a list in between', async () => {
+  it('returns EXISTING right after the PUT, without a list in between', async () => {
     const files = service.as(newUser());
     const answer = await files.createPresignedUpload(document('straight'));
     await put(answer, 'straight');
@@ -183,7 +183,7 @@ describe('asking again', () => {
     });
   });
 
-  it('fifty times at once makes one row and one key', async () => {
+  it('sent fifty times at once creates one row and one key', async () => {
     const user = newUser();
     const answers = await Promise.all(
       Array.from({ length: 50 }, () => service.as(user).createPresignedUpload(document('fifty'))),
@@ -193,7 +193,7 @@ describe('asking again', () => {
     expect(rowCount).toBe(1);
   });
 
-  it('writes nothing while a look is trusted', async () => {
+  it('writes nothing to Postgres while the verification is fresh', async () => {
     const user = newUser();
     const files = service.as(user);
     await put(await files.createPresignedUpload(document('trusted')), 'trusted');
@@ -206,15 +206,15 @@ describe('asking again', () => {
   });
 });
 
-describe('an object that went behind the service’s back', () => {
-  it('is NEW again under the same key, and never a false EXISTING', async () => {
+describe('an object that was removed or replaced in the bucket', () => {
+  it('makes a create return NEW under the same key, and never EXISTING', async () => {
     const user = newUser();
     const files = service.as(user);
     const answer = await files.createPresignedUpload(document('vanished'));
     await put(answer, 'vanished');
     await files.listFiles({});
     await service.bucket.remove(answer.s3Key);
-    await forgetLooks(user);
+    await expireVerifications(user);
 
     const again = await files.createPresignedUpload(document('vanished'));
     expect(again).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
@@ -223,14 +223,14 @@ describe('an object that went behind the service’s back', () => {
     expect((await files.listFiles({})).files).toHaveLength(1);
   });
 
-  it('is not found by GetFile and downloads, also when asked twice', async () => {
+  it('makes GetFile and downloads return NOT_FOUND, also for a repeated call', async () => {
     const user = newUser();
     const files = service.as(user);
     const answer = await files.createPresignedUpload(document('gone'));
     await put(answer, 'gone');
     await files.listFiles({});
     await service.bucket.remove(answer.s3Key);
-    await forgetLooks(user);
+    await expireVerifications(user);
     for (let i = 0; i < 2; i++) {
       expect(await failureOf(files.createPresignedDownload({ s3Key: answer.s3Key }))).toMatchObject({
         code: 'NotFound',
@@ -241,7 +241,7 @@ describe('an object that went behind the service’s back', () => {
     expect((await files.listFiles({})).files).toEqual([]);
   });
 
-  it('and is other bytes now, is never READY', async () => {
+  it('makes all calls report CONTENT_MISMATCH if the bytes differ', async () => {
     const files = service.as(newUser());
     const answer = await files.createPresignedUpload(document('mine'));
     await service.bucket.write(answer.s3Key, 'theirs');
@@ -258,7 +258,7 @@ describe('an object that went behind the service’s back', () => {
 });
 
 describe('a pending upload', () => {
-  it('cannot be downloaded, and says why', async () => {
+  it('cannot be downloaded, and the error has the reason UPLOAD_INCOMPLETE', async () => {
     const files = service.as(newUser());
     const { s3Key } = await files.createPresignedUpload(document('pending'));
     expect(await failureOf(files.createPresignedDownload({ s3Key }))).toMatchObject({
@@ -268,7 +268,7 @@ describe('a pending upload', () => {
     });
   });
 
-  it('is cancelled by a delete, also for a PUT that comes late', async () => {
+  it('is cancelled by a delete, and the object of a later PUT is removed', async () => {
     const user = newUser();
     const files = service.as(user);
     const answer = await files.createPresignedUpload(document('cancelled'));
@@ -276,14 +276,14 @@ describe('a pending upload', () => {
     expect(await failureOf(files.getFile({ s3Key: answer.s3Key }))).toMatchObject({ code: 'NotFound' });
     expect(await put(answer, 'cancelled')).toMatchObject({ status: 200 });
     expect((await files.listFiles({})).files).toEqual([]);
-    // The tombstone is due after half a minute; here, now.
+    // The sweeper would handle the tombstone after half a minute. The test makes the tombstone due now.
     await service.pool.query('update files set due_at = now() where user_id = $1', [user]);
     await service.app.sweeper.sweep();
     expect((await service.bucket.keys()).filter((key) => key.startsWith(user))).toEqual([]);
   });
 });
 
-it('a file uploaded again after its delete has a key that the old delete cannot touch', async () => {
+it('a file that is uploaded again after its delete gets a new key, which the old tombstone cannot remove', async () => {
   const user = newUser();
   const files = service.as(user);
   const first = await files.createPresignedUpload(document('twice'));
@@ -295,7 +295,7 @@ it('a file uploaded again after its delete has a key that the old delete cannot 
   expect(second.s3Key).not.toBe(first.s3Key);
   expect(second.s3Key).toMatch(new RegExp(`^${user}_document-[0-9a-z]{8}\\.pdf$`));
   await put(second, 'twice');
-  // The old URL is replayed, and the old tombstone swept.
+  // Repeats the PUT with the old URL, and makes the old tombstone due.
   expect(await put(first, 'twice')).toMatchObject({ status: 200 });
   await service.pool.query('update files set due_at = now() where user_id = $1 and state = $2', [
     user,
@@ -306,7 +306,7 @@ it('a file uploaded again after its delete has a key that the old delete cannot 
   expect((await service.bucket.keys()).filter((key) => key.startsWith(user))).toEqual([second.s3Key]);
 });
 
-it('32 clients that upload and delete few names leave table and bucket in agreement', async () => {
+it('32 concurrent clients that upload and delete the same names leave no difference of table and bucket', async () => {
   const user = newUser();
   const files = service.as(user);
   let state = 42;
@@ -318,7 +318,7 @@ it('32 clients that upload and delete few names leave table and bucket in agreem
     for (let i = 0; i < 12; i++) {
       const bytes = `content ${random(6)}`;
       const request = { filename: `name ${random(4)}.txt`, mimeType: 'text/plain', md5: md5(bytes) };
-      // All of one user, so each waits for the others' turns.
+      // All calls are of one user, so they wait for each other in the fair queue.
       const answer = await files.createPresignedUpload(request, { timeoutMs: 20_000 });
       if (answer.type === UploadType.NEW && random(4) > 0) await put(answer, bytes);
       if (random(3) === 0) await files.deleteFile({ s3Key: answer.s3Key }).catch(() => undefined);

@@ -6,7 +6,7 @@ import { type Connection, limitConnections } from '../../src/rpc/limits/connecti
 
 const MAX = 3;
 
-/** A port with room for three, on which nothing is said. */
+/** A port that accepts three connections and sends nothing. */
 async function openPort() {
   const server = createServer();
   const limit = limitConnections(server, MAX);
@@ -20,7 +20,7 @@ async function openPort() {
   });
   return {
     opened,
-    /** One after the other, so that their order is known. */
+    /** Must be awaited before the next connection, so that their order is known. */
     async open() {
       const accepted = once(server, 'connection');
       const socket = connect(port, '127.0.0.1').on('error', () => {});
@@ -41,12 +41,12 @@ const closedOf = async (opened: readonly { isClosed: boolean }[], count: number)
   return opened.map(({ isClosed }) => isClosed);
 };
 
-it('closes the oldest connection without an accepted call, whatever else was said on it', async () => {
+it('closes the oldest connection without an accepted call, even if it had refused calls', async () => {
   const port = await openPort();
   const known = await port.open();
   known.connection?.identified();
   const stranger = await port.open();
-  // A refused call, or /livez.
+  // Stands for a refused call or a request for /livez.
   stranger.connection?.callBegins();
   stranger.connection?.callEnds();
   await port.open();
@@ -54,7 +54,7 @@ it('closes the oldest connection without an accepted call, whatever else was sai
   expect(await closedOf(port.opened, 1)).toEqual([false, true, false, false]);
 });
 
-it('closes the one idle longest when all have had an accepted call', async () => {
+it('closes the connection that is idle longest when all have had an accepted call', async () => {
   const port = await openPort();
   for (let index = 0; index < MAX; index++) {
     const { connection } = await port.open();
@@ -62,7 +62,7 @@ it('closes the one idle longest when all have had an accepted call', async () =>
     connection?.callBegins();
     connection?.callEnds();
   }
-  // The first one is used again; the second has a call under way.
+  // The first connection is used again. The second connection has a call under way.
   port.opened[0]?.connection?.callBegins();
   port.opened[0]?.connection?.callEnds();
   port.opened[1]?.connection?.callBegins();
@@ -70,7 +70,7 @@ it('closes the one idle longest when all have had an accepted call', async () =>
   expect(await closedOf(port.opened, 1)).toEqual([false, false, true, false]);
 });
 
-it('closes the new one when all others are busy', async () => {
+it('closes the new connection when all others have a call under way', async () => {
   const port = await openPort();
   for (let index = 0; index < MAX; index++) {
     const { connection } = await port.open();
@@ -81,7 +81,7 @@ it('closes the new one when all others are busy', async () => {
   expect(await closedOf(port.opened, 1)).toEqual([false, false, false, true]);
 });
 
-it('counts a connection no more when it has closed', async () => {
+it('does not count a connection that has closed', async () => {
   const port = await openPort();
   for (let index = 0; index < 3 * MAX; index++) {
     const { socket } = await port.open();

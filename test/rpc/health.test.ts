@@ -4,8 +4,8 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import { expect, it } from 'vitest';
 import { createHealth } from '../../src/rpc/health.ts';
 
-/** A client's Watch, as far as the health service sees it. */
-class Watching extends EventEmitter {
+/** The part of a client's Watch call that the health service uses. */
+class WatchCall extends EventEmitter {
   readonly answers: string[] = [];
   readonly request: { service: string };
 
@@ -20,20 +20,20 @@ class Watching extends EventEmitter {
 }
 
 function watchOf(health: ReturnType<typeof createHealth>) {
-  let watch: (call: Watching) => void = () => {};
+  let watch: (call: WatchCall) => void = () => {};
   health.addToGrpc({
     addService(_: ServiceDefinition, implementation: UntypedServiceImplementation) {
       watch = implementation.watch as unknown as typeof watch;
     },
   });
   return (service: string) => {
-    const call = new Watching(service);
+    const call = new WatchCall(service);
     watch(call);
     return call;
   };
 }
 
-it('names without a service are watched, and nothing of them is kept', () => {
+it('watching 1,000 unknown service names keeps none of the names in memory', () => {
   const watch = watchOf(createHealth());
   const sets = () => Number(queryObjects(Set, { format: 'count' }));
   const before = sets();
@@ -42,11 +42,11 @@ it('names without a service are watched, and nothing of them is kept', () => {
     expect(call.answers).toEqual(['SERVICE_UNKNOWN']);
     call.emit('cancelled');
   }
-  // What else is alive in this process comes and goes.
+  // The tolerance is for other sets of this process, which are created and collected meanwhile.
   expect(sets() - before).toBeLessThan(100);
 });
 
-it('a watch hears of each change, by either name of the service', () => {
+it('a watch receives each change under either name of the service', () => {
   const health = createHealth();
   const watch = watchOf(health);
   const calls = ['', 'files.v1.FileService'].map(watch);

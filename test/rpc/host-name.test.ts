@@ -34,8 +34,12 @@ const STRANGE = [
 ];
 
 describe('a host name', () => {
-  it.each(LOOPBACK)('%s is this machine', (authority) => expect(isLoopbackAuthority(authority)).toBe(true));
-  it.each(STRANGE)('%s is not', (authority) => expect(isLoopbackAuthority(authority)).toBe(false));
+  it.each(LOOPBACK)('%s is a loopback name', (authority) =>
+    expect(isLoopbackAuthority(authority)).toBe(true),
+  );
+  it.each(STRANGE)('%s is not a loopback name', (authority) =>
+    expect(isLoopbackAuthority(authority)).toBe(false),
+  );
 });
 
 describe('GATEWAY_AUTH=none', () => {
@@ -51,14 +55,14 @@ describe('GATEWAY_AUTH=none', () => {
       `POST /files.v1.FileService/ListFiles HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nX-User-Id: ada\r\nContent-Length: 2\r\n\r\n{}`,
     );
 
-  it('takes calls by a loopback name', async () => {
+  it('accepts calls to a loopback name', async () => {
     expect(await http1('localhost')).toMatchObject({ outcome: '200' });
     expect(await ask(service.app.grpcPort, grpc('ListFiles'), envelope(new Uint8Array()))).toMatchObject({
       outcome: '200 grpc 0',
     });
   });
 
-  it('takes none by another name, which a web page may have made point here', async () => {
+  it('refuses calls to any other name, because DNS rebinding may point it here', async () => {
     const authority = { ':authority': 'evil.example' };
     const answers = [
       await http1('evil.example'),
@@ -68,14 +72,14 @@ describe('GATEWAY_AUTH=none', () => {
     for (const { text } of answers) expect(decodeURIComponent(text)).toContain('by a loopback name only');
   });
 
-  it('takes gRPC calls by any authority: clients may set one, and no web page can', async () => {
+  it('accepts gRPC calls under any authority: clients may set one, and no web page can', async () => {
     const call = grpc('ListFiles', { ':authority': 'files.example' });
     expect(await ask(service.app.grpcPort, call, envelope(new Uint8Array()))).toMatchObject({
       outcome: '200 grpc 0',
     });
   });
 
-  it('shows no page by another name either', async () => {
+  it('refuses requests for pages under any other name', async () => {
     const page = (host: string) =>
       tell(service.app.httpPort, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     expect(await page('localhost')).toMatchObject({ outcome: '200' });

@@ -24,7 +24,7 @@ async function visit(url: string, times: number): Promise<void> {
   await sleep(100);
 }
 
-it('connections that were closed are forgotten', async () => {
+it('closed HTTP/2 connections are released from memory', async () => {
   const plain = createServer();
   let aSession: object = {};
   plain.once('session', (session) => {
@@ -40,7 +40,7 @@ it('connections that were closed are forgotten', async () => {
   await visit(url, 1);
   const before = held();
   await visit(url, 20);
-  // A few may wait for their turn to be collected.
+  // A few sessions may not have been collected yet.
   expect(held()).toBeLessThan(Number(before) + 5);
   server.close();
   destroyConnections();

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** READY rows as if they had been uploaded: what a list reads is rows. */
+/** Inserts READY rows as uploads would, because a list reads only rows. */
 async function fill(user: string, count: number, options: { sameTime?: boolean; prefix?: string } = {}) {
   await service.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
@@ -33,7 +33,7 @@ async function allPages(
   user: string,
   request: { pageSize: number; filenamePrefix?: string },
 ): Promise<File[][]> {
-  // One client, and so one connection, for all of them.
+  // All pages use one client, and so one connection.
   const files = service.as(user);
   const pages: File[][] = [];
   let pageToken = '';
@@ -48,11 +48,11 @@ async function allPages(
 const keysOf = (pages: File[][]) => pages.flat().map(({ s3Key }) => s3Key);
 
 describe('pages', () => {
-  it('an empty list has no token', async () => {
+  it('of an empty list have no next page token', async () => {
     expect(await service.as(newUser()).listFiles({})).toMatchObject({ files: [], nextPageToken: '' });
   });
 
-  it('a page that is exactly full leads nowhere', async () => {
+  it('have no next page token when the last page is exactly full', async () => {
     const user = newUser();
     await fill(user, 10);
     expect((await allPages(user, { pageSize: 5 })).map((page) => page.length)).toEqual([5, 5]);
@@ -60,14 +60,14 @@ describe('pages', () => {
     expect((await allPages(user, { pageSize: 9 })).map((page) => page.length)).toEqual([9, 1]);
   });
 
-  it('come newest first', async () => {
+  it('list the newest files first', async () => {
     const user = newUser();
     await fill(user, 30);
     const sizes = (await allPages(user, { pageSize: 7 })).flat().map(({ size }) => Number(size));
     expect(sizes).toEqual(Array.from({ length: 30 }, (_, i) => 30 - i));
   });
 
-  it('of 7 through 10,000 files, while others insert and delete, have each once', async () => {
+  it('of 7 files contain each of 10,000 files once, while other files are inserted and deleted', async () => {
     const user = newUser();
     await fill(user, 10_000);
     let walking = true;
@@ -76,7 +76,7 @@ describe('pages', () => {
       while (walking) {
         await setTimeout(10);
         await fill(user, 3, { prefix: `new${added++}-` });
-        // Every 50th of the old ones goes, sooner or later: those may be missing.
+        // Deletes random files whose size is a multiple of 50. Only these files may be missing from the list.
         await service.pool.query(
           `delete from files where ctid in (select ctid from files
              where user_id = $1 and filename like 'f%' and size % 50 = 0 order by random() limit 1)`,
@@ -92,13 +92,13 @@ describe('pages', () => {
     expect(added).toBeGreaterThan(20);
     expect(new Set(keys).size).toBe(keys.length);
     const seen = new Set(keys);
-    const lost = Array.from({ length: 10_000 }, (_, i) => i + 1)
+    const missing = Array.from({ length: 10_000 }, (_, i) => i + 1)
       .filter((n) => n % 50 !== 0)
       .filter((n) => !seen.has(`${user}_f${n}`));
-    expect(lost).toEqual([]);
+    expect(missing).toEqual([]);
   }, 60_000);
 
-  it('of rows of the same microsecond have each once', async () => {
+  it('contain each file once when all files have the same time', async () => {
     const user = newUser();
     await fill(user, 100, { sameTime: true });
     const keys = keysOf(await allPages(user, { pageSize: 7 }));
@@ -114,7 +114,7 @@ describe('pages', () => {
     [1_000, 1_000],
     [1_001, 1_000],
     [1_000_000_000, 1_000],
-  ])('page_size %i gives %i', async (pageSize, expected) => {
+  ])('with page_size %i have %i files', async (pageSize, expected) => {
     const user = newUser();
     await fill(user, 1_050);
     const { files, nextPageToken } = await service.as(user).listFiles({ pageSize });
@@ -122,7 +122,7 @@ describe('pages', () => {
     expect(nextPageToken).not.toBe('');
   });
 
-  it('a negative page_size is refused', async () => {
+  it('with a negative page_size are refused', async () => {
     for (const pageSize of [-1, -(2 ** 31)]) {
       expect(await failureOf(service.as(newUser()).listFiles({ pageSize }))).toMatchObject({
         code: 'InvalidArgument',
@@ -135,14 +135,14 @@ describe('pages', () => {
 
 describe('a page of the longest names', () => {
   const MIB = 1024 ** 2;
-  // As long as their bytes may be, and longest in JSON.
+  // Filenames of the maximum length in bytes. Quotes become longest in JSON.
   const LONGEST: [string, string][] = [
     ['quotes', '"'],
     ['three bytes a letter', '文'],
   ];
 
   it.each(LONGEST)(
-    '(%s) has at most a mebibyte in either encoding, and the others come behind it',
+    '(%s) has at most 1 MiB in both encodings, and the next pages have the remaining files',
     async (_, letter) => {
       const user = newUser();
       const name = letter.repeat(Math.floor(250 / Buffer.byteLength(letter)));
@@ -173,7 +173,7 @@ describe('a page of the longest names', () => {
     },
   );
 
-  it('of names as people give them has a thousand', async () => {
+  it('has a thousand files if their names have ordinary lengths', async () => {
     const user = newUser();
     await fill(user, 1_001, { prefix: 'Scan of the contract of 2026, page '.repeat(2) });
     expect((await service.as(user).listFiles({ pageSize: 1_000 })).files).toHaveLength(1_000);
@@ -181,7 +181,7 @@ describe('a page of the longest names', () => {
 });
 
 describe('filename_prefix', () => {
-  it('chooses by the beginning, by case, in NFC, and nothing in it is special', async () => {
+  it('matches the beginning of the NFC name, is case-sensitive, and has no wildcards', async () => {
     const user = newUser();
     const names = ['report.txt', 'Report.txt', 'rep%ort', 'rep_ort', 'é.txt', 'other'];
     for (const [i, name] of names.entries()) {
@@ -201,7 +201,7 @@ describe('filename_prefix', () => {
     expect(await chosen('none')).toEqual([]);
   });
 
-  it('that few names have is found among very many files, by pages of which most are empty', async () => {
+  it('finds 3 matches among 60,000 files, with empty pages in between', async () => {
     const user = newUser();
     await fill(user, 60_000);
     await service.pool.query(
@@ -225,13 +225,13 @@ describe('filename_prefix', () => {
     walking = false;
     await disturbing;
     expect(keysOf(pages)).toEqual([15_000, 2, 1].map((n) => `${user}_f${n}`));
-    // Ten thousand files each; what was inserted meanwhile is in front of them.
+    // Each page examines 10,000 files. Files inserted meanwhile are newer and may add a page.
     expect(pages.length).toBeGreaterThanOrEqual(6);
     expect(pages.length).toBeLessThanOrEqual(7);
     expect(pages.slice(0, 3).flat()).toEqual([]);
   }, 60_000);
 
-  it('goes with its pages', async () => {
+  it('holds for all pages', async () => {
     const user = newUser();
     await fill(user, 20, { prefix: 'a' });
     await fill(user, 20, { prefix: 'b' });
@@ -270,7 +270,7 @@ describe('a page token', () => {
     }
   });
 
-  it('is refused in any other spelling of its bytes', async () => {
+  it('is refused in any other encoding of its bytes', async () => {
     for (const pageToken of [
       `${token}=`,
       ` ${token}`,
@@ -281,7 +281,7 @@ describe('a page token', () => {
     }
   });
 
-  it('is refused with another prefix', async () => {
+  it('is refused with another filename_prefix', async () => {
     expect(
       await failureOf(service.as(user).listFiles({ pageToken: token, filenamePrefix: 'f' })),
     ).toMatchObject(refused);
@@ -297,8 +297,8 @@ describe('a page token', () => {
     expect(await failureOf(service.as(user).listFiles({ pageToken }))).toMatchObject(refused);
   });
 
-  it('that is forged gives a page or INVALID_PAGE_TOKEN, whatever is in it', async () => {
-    // One client, and so one connection, for all of them.
+  it('with forged content returns a page or INVALID_PAGE_TOKEN', async () => {
+    // All calls use one client, and so one connection.
     const files = service.as(user);
     const codes = new Set<string>();
     await fc.assert(
@@ -317,7 +317,7 @@ describe('a page token', () => {
   });
 
   it.each([-1n, 253_402_300_800_000n, 8_640_000_000_000_001n, 2n ** 63n - 1n, -(2n ** 63n)])(
-    'of the time %i is refused',
+    'with the time %i is refused',
     async (time) => {
       const pageToken = forgedPageToken({ time, key: Buffer.from(`${user}_a`) }, user);
       expect(await failureOf(service.as(user).listFiles({ pageToken }))).toMatchObject(refused);
@@ -328,25 +328,25 @@ describe('a page token', () => {
     ['with NUL', `\0`],
     ['that is not UTF-8', Buffer.from([0xff])],
     ['above the limit', 'x'.repeat(600)],
-  ])('of a key %s is refused', async (_, rest) => {
+  ])('with a key %s is refused', async (_, rest) => {
     const key = Buffer.concat([Buffer.from(`${user}_a`), Buffer.from(rest)]);
     const pageToken = forgedPageToken({ time: 1n, key }, user);
     expect(await failureOf(service.as(user).listFiles({ pageToken }))).toMatchObject(refused);
   });
 
-  it('allows another page size', async () => {
+  it('is accepted with another page size', async () => {
     const { files } = await service.as(user).listFiles({ pageToken: token, pageSize: 2 });
     expect(files.map(({ size }) => Number(size))).toEqual([13, 12]);
   });
 
-  it('still works when its file is gone', async () => {
+  it('is accepted after its file was deleted', async () => {
     await service.pool.query('delete from files where user_id = $1 and size = 14', [user]);
     const { files } = await service.as(user).listFiles({ pageToken: token, pageSize: 2 });
     expect(files.map(({ size }) => Number(size))).toEqual([13, 12]);
   });
 });
 
-it('200 pending uploads whose bytes have just arrived are all in the next list', async () => {
+it('a list contains 200 pending uploads whose bytes have just arrived', async () => {
   const user = newUser();
   const files = service.as(user);
   const contents = Array.from({ length: 200 }, (_, i) => `content ${i}`);
@@ -356,7 +356,7 @@ it('200 pending uploads whose bytes have just arrived are all in the next list',
     ),
   );
   await Promise.all(answers.map((answer, i) => put(answer, contents[i] ?? '')));
-  // Within its deadline, whatever that is; on a machine that runs other tests, more than the default.
+  // The machine runs other tests at the same time, so the call gets more than the default deadline.
   const { files: listed } = await files.listFiles({ pageSize: 1_000 }, { timeoutMs: 10_000 });
   expect(listed).toHaveLength(200);
 });

@@ -8,7 +8,7 @@ import { envelope } from '../resilience/http2-frames.ts';
 const BUDGET_BYTES = 1_000;
 
 describe('the budget for messages', () => {
-  it('is half for a lone user, and the others have room beside it', () => {
+  it('gives a lone user half of the bytes, and leaves room for other users', () => {
     const budget = createMessageBudget(BUDGET_BYTES);
     while (budget.take('greedy', 10));
     expect(budget.takenBytes).toBe(BUDGET_BYTES / 2);
@@ -16,14 +16,14 @@ describe('the budget for messages', () => {
     expect(budget.take('greedy', 10)).toBe(false);
   });
 
-  it('is never all taken by callers without proof', () => {
+  it('gives all callers without proof together half of the bytes', () => {
     const budget = createMessageBudget(BUDGET_BYTES);
     while (budget.take(undefined, 10));
     expect(budget.takenBytes).toBe(BUDGET_BYTES / 2);
     expect(budget.take('ada', 200)).toBe(true);
   });
 
-  it('is whole again when everything was given back', () => {
+  it('is complete again when all bytes were given back', () => {
     const budget = createMessageBudget(BUDGET_BYTES);
     for (let round = 0; round < 3; round++) {
       expect([300, 200, 1].map((bytes) => budget.take('ada', bytes))).toEqual([true, true, false]);
@@ -33,9 +33,9 @@ describe('the budget for messages', () => {
   });
 });
 
-it('a gRPC message counts once, also when it was passed on to grpc-js', async () => {
+it('a gRPC message counts once in the budget, even after it was passed to grpc-js', async () => {
   const budget = createMessageBudget();
-  // Like the stream of a call, it closes when it was answered, and not when it was read.
+  // The stream of a call closes when the call was answered, and not when the request was read.
   const stream = new PassThrough({ autoDestroy: false });
   const { promise, resolve: onMessage, reject: onError } = Promise.withResolvers<Buffer>();
   const options = { maxBytes: 16_384, encoding: undefined, userId: 'ada', budget, onMessage, onError };

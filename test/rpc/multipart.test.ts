@@ -17,7 +17,7 @@ import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
 
-/** The least that S3 takes, so that a few parts are few bytes. */
+/** The smallest part size that S3 accepts, so that the tests send few bytes. */
 const PART = 5 * 1024 ** 2;
 
 let service: TestService;
@@ -32,11 +32,11 @@ afterAll(async () => {
 });
 
 const threeParts = () => cutFile('film.mp4', [PART, PART, 1_000]);
-/** As a client gives it to a call that may have to wait for S3. */
+/** A time-out for calls that may have to wait for S3. */
 const PATIENT = { timeoutMs: 20_000 };
 const Bucket = () => service.bucket.bucket;
 
-/** What is under way in S3 under a key. */
+/** The ids of the multipart uploads that S3 has under a key. */
 async function uploadsOf(s3Key: string): Promise<string[]> {
   const { Uploads = [] } = await s3.send(
     new ListMultipartUploadsCommand({ Bucket: Bucket(), Prefix: s3Key }),
@@ -58,7 +58,7 @@ async function finished(file: CutFile = threeParts()) {
   return upload;
 }
 
-/** All rows' times, as if this had passed. */
+/** Moves the times of all rows into the past, as if these seconds had passed. */
 async function pass(seconds: number): Promise<void> {
   await service.pool.query(
     `update files set due_at = due_at - $1 * interval '1 s', url_expire_at = url_expire_at - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s'`,
@@ -67,7 +67,7 @@ async function pass(seconds: number): Promise<void> {
 }
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
-  it('a file in parts, sent in any order, becomes a file like any other', async () => {
+  it('a multipart upload with parts in any order becomes a READY file', async () => {
     const user = newUser();
     const files = service.as(user, protocol);
     const file = threeParts();
@@ -120,8 +120,8 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
   });
 });
 
-describe('resuming', () => {
-  it('sends only what is missing', async () => {
+describe('a resumed multipart upload', () => {
+  it('asks only for the missing parts', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await putParts(files, s3Key, file, [2]);
     const again = await files.createMultipartUpload(file);
@@ -132,13 +132,13 @@ describe('resuming', () => {
     expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
   });
 
-  it('takes a part again', async () => {
+  it('accepts a part that is sent again', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 1, 2, 3, 1]);
     expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.size).toBe(file.size);
   });
 
-  it('begins anew where S3 has lost the upload', async () => {
+  it('asks for all parts again if S3 has lost the upload', async () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2]);
     await s3.send(new AbortMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key, UploadId: uploadId }));
@@ -151,7 +151,7 @@ describe('resuming', () => {
     expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
   });
 
-  it('finds what a call began that died before it could write it down', async () => {
+  it('finds the S3 upload of a call that died before it stored the upload id', async () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1]);
     await service.pool.query('update files set upload_id = null where s3_key = $1', [s3Key]);
@@ -160,7 +160,7 @@ describe('resuming', () => {
     expect(await uploadsOf(s3Key)).toEqual([uploadId]);
   });
 
-  it('is one upload, however many ask at once', async () => {
+  it('is one upload in S3 for 20 concurrent creates', async () => {
     const user = newUser();
     const file = threeParts();
     const answers = await Promise.all(
@@ -170,7 +170,7 @@ describe('resuming', () => {
     expect(await uploadsOf(`${user}_film.mp4`)).toHaveLength(1);
   });
 
-  it('of a lost file asks for all of it again', async () => {
+  it('asks for all parts again if the object of a READY file was removed', async () => {
     const { files, file, s3Key } = await finished();
     await service.bucket.remove(s3Key);
     await pass(1_000);
@@ -184,8 +184,8 @@ describe('resuming', () => {
   });
 });
 
-describe('parts that are not what was announced', () => {
-  it.each(['other bytes', 'too few bytes', 'too many bytes'])('%s: S3 refuses them', async (what) => {
+describe('a part that differs from what was announced', () => {
+  it.each(['other bytes', 'too few bytes', 'too many bytes'])('is refused by S3: %s', async (what) => {
     const { files, file, s3Key } = await begun(newUser());
     const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [3] });
     const [part] = parts;
@@ -204,7 +204,7 @@ describe('parts that are not what was announced', () => {
     expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file?.state).toBe(FileState.READY);
   });
 
-  it('written by somebody else into the upload, are named, and mended', async () => {
+  it('written by another S3 client is named by CompleteMultipartUpload, and can be sent again', async () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2, 3]);
     const foreign = Buffer.alloc(PART, 'of another upload');
@@ -230,7 +230,7 @@ describe('parts that are not what was announced', () => {
     );
   });
 
-  it('from another upload cannot be sent to this one', async () => {
+  it('from another upload is refused by S3', async () => {
     const user = newUser();
     const [one, other] = [await begun(user), await begun(user, cutFile('other.mp4', [PART, PART, 1_000]))];
     const { parts } = await one.files.createPresignedParts({ s3Key: one.s3Key, partNumbers: [1] });
@@ -243,7 +243,7 @@ describe('parts that are not what was announced', () => {
     expect((await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, bytes)).status).toBe(400);
   });
 
-  it('can be overwritten by nobody once the file is READY', async () => {
+  it('cannot overwrite a READY file', async () => {
     const { files, file, s3Key } = await begun(newUser());
     const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [1] });
     await putParts(files, s3Key, file, [1, 2, 3]);
@@ -258,22 +258,22 @@ describe('parts that are not what was announced', () => {
   });
 });
 
-describe('completing', () => {
-  it('twice, and ten times at once, gives the same file', async () => {
+describe('CompleteMultipartUpload', () => {
+  it('returns the same file for ten concurrent calls and a later call', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2, 3]);
     const outcomes = await Promise.allSettled(
       Array.from({ length: 10 }, () => files.completeMultipartUpload({ s3Key }, PATIENT)),
     );
     const made = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value.file?.etag] : []));
-    // S3 may be busy with the first of them; whoever hears so asks again.
+    // S3 may refuse concurrent completions while it is busy with the first, so some calls may fail.
     expect(made.length).toBeGreaterThan(0);
     const again = await files.completeMultipartUpload({ s3Key }, PATIENT);
     expect(new Set([...made, again.file?.etag])).toEqual(new Set([multipartFingerprint(file.partMd5s)]));
     expect(await uploadsOf(s3Key)).toEqual([]);
   });
 
-  it('whose answer was lost, gives the file', async () => {
+  it('returns the file if an earlier completion succeeded, but its answer was lost', async () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2, 3]);
     const { Parts } = await s3.send(
@@ -294,7 +294,7 @@ describe('completing', () => {
     });
   });
 
-  it('of what was completed without an answer is not even needed: the list has it, and it is EXISTING', async () => {
+  it('is not needed if S3 has completed the upload already: list and create find the file', async () => {
     for (const ask of ['list', 'create'] as const) {
       const { files, file, s3Key, uploadId } = await begun(newUser());
       await putParts(files, s3Key, file, [1, 2, 3]);
@@ -309,7 +309,7 @@ describe('completing', () => {
     }
   });
 
-  it('leaves nothing under the key that another call began there', async () => {
+  it('and the sweeper leave no other upload under the key', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
     expect(await uploadsOf(s3Key)).toHaveLength(2);
@@ -321,7 +321,7 @@ describe('completing', () => {
     expect((await files.listFiles({})).files).toMatchObject([{ s3Key }]);
   });
 
-  it('at the moment of a delete ends with neither a file nor a part', async () => {
+  it('concurrent with a delete leaves neither a file nor a part', async () => {
     for (let round = 0; round < 5; round++) {
       const { files, file, s3Key } = await begun(newUser());
       await putParts(files, s3Key, file, [1, 2, 3]);
@@ -329,7 +329,8 @@ describe('completing', () => {
         files.completeMultipartUpload({ s3Key }, PATIENT),
         files.deleteFile({ s3Key }),
       ]);
-      // Before the delete it is a file, after it there is none; in between S3 has lost the parts.
+      // The completion may succeed before the delete, find no file after it, or find that S3 has no parts any
+      // more.
       if (completed.status === 'rejected') {
         expect(await failureOf(Promise.reject(completed.reason))).toMatchObject({
           code: expect.stringMatching(/NotFound|FailedPrecondition|Unavailable/),
@@ -344,7 +345,7 @@ describe('completing', () => {
   });
 });
 
-describe('what is asked for wrongly', () => {
+describe('an invalid request is refused', () => {
   const plan = (sizes: number[], over: Partial<CutFile> = {}) => ({ ...cutFile('a.bin', sizes), ...over });
   const sums = (count: number, length = 16) =>
     Array.from({ length: count }, () => new Uint8Array(length).fill(count % 251));
@@ -377,7 +378,7 @@ describe('what is asked for wrongly', () => {
     }
   });
 
-  it('says how the size is cut', async () => {
+  it('and the error tells part_size and part_count', async () => {
     const request = plan([1], { size: BigInt(PART) * 10_001n, partMd5s: sums(3) });
     expect(await failureOf(service.as(newUser()).createMultipartUpload(request))).toMatchObject({
       metadata: { part_size: String(2 * PART), part_count: '5001' },
@@ -387,9 +388,9 @@ describe('what is asked for wrongly', () => {
   it.each([
     ['none', []],
     ['0', [0]],
-    ['a negative one', [-1]],
-    ['one past the last', [4]],
-    ['one twice', [1, 2, 1]],
+    ['a negative number', [-1]],
+    ['a number past the last', [4]],
+    ['a number twice', [1, 2, 1]],
     ['more than a thousand', Array.from({ length: 1_001 }, () => 1)],
   ])('part numbers: %s', async (_, partNumbers) => {
     const { files, s3Key } = await begun(newUser());
@@ -401,7 +402,7 @@ describe('what is asked for wrongly', () => {
     });
   });
 
-  it('parts of a file that goes with a single PUT', async () => {
+  it('parts of a file with a single PUT', async () => {
     const files = service.as(newUser());
     const { s3Key } = await files.createPresignedUpload({
       filename: 'a.txt',
@@ -413,10 +414,10 @@ describe('what is asked for wrongly', () => {
     expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject(refused);
   });
 
-  it('another user’s upload is no upload, byte for byte', async () => {
+  it('an upload of another user, with the same bytes as for an upload that does not exist', async () => {
     const { s3Key } = await begun(newUser());
     const other = service.as(newUser());
-    const absent = 'nobody_film.mp4';
+    const absent = 'absent_film.mp4';
     const same = async (ask: (key: string) => Promise<unknown>) => {
       const [theirs, none] = [await failureOf(ask(s3Key)), await failureOf(ask(absent))];
       expect(theirs).toMatchObject({ code: 'NotFound', reason: 'FILE_NOT_FOUND' });
@@ -426,12 +427,12 @@ describe('what is asked for wrongly', () => {
     await same((key) => other.completeMultipartUpload({ s3Key: key }));
   });
 
-  it('no user at all', async () => {
-    const nobody = service.as(undefined);
+  it('a call without a user', async () => {
+    const anonymous = service.as(undefined);
     const failures = await Promise.all([
-      failureOf(nobody.createMultipartUpload(threeParts())),
-      failureOf(nobody.createPresignedParts({ s3Key: 'a', partNumbers: [1] })),
-      failureOf(nobody.completeMultipartUpload({ s3Key: 'a' })),
+      failureOf(anonymous.createMultipartUpload(threeParts())),
+      failureOf(anonymous.createPresignedParts({ s3Key: 'a', partNumbers: [1] })),
+      failureOf(anonymous.completeMultipartUpload({ s3Key: 'a' })),
     ]);
     for (const failure of failures) {
       expect(failure).toMatchObject({ code: 'Unauthenticated', reason: 'USER_ID_MISSING' });
@@ -439,8 +440,8 @@ describe('what is asked for wrongly', () => {
   });
 });
 
-describe('what comes to nothing', () => {
-  it('is aborted by a delete at once, and its URLs are dead', async () => {
+describe('an abandoned multipart upload', () => {
+  it('is aborted at once by a delete, and its URLs become invalid', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await putParts(files, s3Key, file, [1]);
     const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [2] });
@@ -454,7 +455,7 @@ describe('what comes to nothing', () => {
     });
   });
 
-  it('is kept for a week from the last time it was asked for, and a day; then nothing is left', async () => {
+  it('is kept for a week and a day after the last create, and is then removed', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await putParts(files, s3Key, file, [1]);
     await pass(6 * 86_400);
@@ -467,14 +468,14 @@ describe('what comes to nothing', () => {
     await pass(8 * 86_400 + 3_600);
     await service.app.sweeper.sweep();
     expect(await uploadsOf(s3Key)).toEqual([]);
-    // Once more, until S3 has none.
+    // The sweeper purges the row in another round, after S3 has confirmed that no upload is left.
     await pass(86_400);
     await service.app.sweeper.sweep();
     const { rowCount } = await service.pool.query('select from files where s3_key = $1', [s3Key]);
     expect(rowCount).toBe(0);
   });
 
-  it('is repeated until the tombstone settles: what somebody begins under its key goes, too', async () => {
+  it('is aborted again by the sweeper if another upload begins under the key of a tombstone', async () => {
     const { files, s3Key } = await begun(newUser());
     await files.deleteFile({ s3Key });
     await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
@@ -484,7 +485,7 @@ describe('what comes to nothing', () => {
   });
 });
 
-it('a plan of 10,000 parts fits a call, and its URLs come a thousand at a time', async () => {
+it('a create accepts 10,000 parts, and CreatePresignedParts returns a thousand URLs', async () => {
   const files = service.as(newUser());
   const partMd5s = Array.from({ length: 10_000 }, (_, i) => Buffer.from(md5(`part ${i}`), 'base64'));
   const request = {

@@ -24,7 +24,7 @@ describe('md5', () => {
   const HEX = '2942bfabb3d05332b66eb128e0842cff';
   const BASE64 = 'KUK/q7PQUzK2brEo4IQs/w==';
 
-  it('is one hash in hex of either case and in base64, and always answered in base64', async () => {
+  it('is accepted in lower-case hex, upper-case hex and base64, and returned in base64', async () => {
     const user = newUser();
     const answers = [];
     for (const spelling of [HEX, HEX.toUpperCase(), BASE64])
@@ -36,7 +36,7 @@ describe('md5', () => {
   it.each([
     ['31 digits', HEX.slice(1)],
     ['33 digits', `${HEX}0`],
-    ['a digit that is none', `g${HEX.slice(1)}`],
+    ['a character that is not a hex digit', `g${HEX.slice(1)}`],
     ['base64 without padding', BASE64.slice(0, -2)],
     ['URL-safe base64', BASE64.replaceAll('/', '_')],
     ['base64 whose unused bits are set', BASE64.replace('w==', 'x==')],
@@ -73,7 +73,7 @@ describe('filename', () => {
     '<script>alert(1)</script>.html'.replaceAll('/', '∕'),
     `${'x'.repeat(251)}.txt`,
     `${'ü'.repeat(127)}x`,
-  ])('takes %j: listed as given, under a safe key, with a real PUT and GET', async (filename) => {
+  ])('%j is listed unchanged, has a safe key, and can be uploaded and downloaded', async (filename) => {
     const user = newUser();
     const files = service.as(user);
     const answer = await upload({ filename, md5: md5(filename) }, user);
@@ -125,7 +125,7 @@ describe('filename', () => {
     expect(await response.text()).toMatch(/invalid_argument/);
   });
 
-  it('takes composed and decomposed letters for one and the same name', async () => {
+  it('treats composed and decomposed letters as the same name', async () => {
     const user = newUser();
     const composed = await upload({ filename: 'é.txt'.normalize('NFC'), md5: md5('1') }, user);
     const decomposed = await upload({ filename: 'é.txt'.normalize('NFD'), md5: md5('1') }, user);
@@ -134,7 +134,7 @@ describe('filename', () => {
     expect(file?.filename).toBe('é.txt'.normalize('NFC'));
   });
 
-  it('keeps names apart that look alike in a key', async () => {
+  it('gives different keys to names that would be equal after escaping', async () => {
     const user = newUser();
     const names = ['a b.txt', 'a#b.txt', 'a_b.txt'];
     const answers = [];
@@ -176,7 +176,7 @@ describe('mime_type', () => {
     'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
     'image/svg+xml',
     'multipart/mixed; boundary="a b; c"',
-  ])('signs %s as given', async (mimeType) => {
+  ])('signs %s unchanged', async (mimeType) => {
     const user = newUser();
     const answer = await upload({ mimeType, md5: md5('typed') }, user);
     expect(answer.requiredHeaders['Content-Type']).toBe(mimeType);
@@ -187,7 +187,7 @@ describe('mime_type', () => {
 });
 
 describe('size', () => {
-  it('0 is a real empty file', async () => {
+  it('0 creates an empty file', async () => {
     const user = newUser();
     const answer = await upload({ md5: md5(''), size: 0n }, user);
     expect(answer.requiredHeaders).toEqual({
@@ -201,7 +201,7 @@ describe('size', () => {
     expect((await upload({ md5: md5(''), size: 0n }, user)).type).toBe(UploadType.EXISTING);
   });
 
-  it('refuses a negative one', async () => {
+  it('refuses a negative size', async () => {
     expect(await failureOf(upload({ size: -1n }))).toMatchObject({
       code: 'InvalidArgument',
       reason: 'INVALID_SIZE',
@@ -209,7 +209,7 @@ describe('size', () => {
     });
   });
 
-  it('takes 5 GiB, and says above which RPC takes more', async () => {
+  it('accepts 5 GiB, and names CreateMultipartUpload for larger sizes', async () => {
     const limit = 5n * 1024n ** 3n;
     expect((await upload({ size: limit })).requiredHeaders['Content-Length']).toBe('5368709120');
     for (const size of [limit + 1n, 2n ** 63n - 1n]) {
@@ -222,7 +222,7 @@ describe('size', () => {
     }
   });
 
-  it('is exact to the last bit over JSON', async () => {
+  it('is exact up to 2^53 - 1 over JSON', async () => {
     const user = newUser();
     const call = (method: string, body: string) =>
       fetch(`${service.httpUrl}/files.v1.FileService/${method}`, {

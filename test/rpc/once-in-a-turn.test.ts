@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { onceInATurn } from '../../src/rpc/http/once-in-a-turn.ts';
 
-it('a page is made once for all who ask in the same turn, and anew for the next', async () => {
+it('renders a page once for all requests of a turn, and again in the next turn', async () => {
   let made = 0;
   const page = onceInATurn(async () => ({ status: 200, contentType: 'text/plain', body: `${++made}` }));
   const together = await Promise.all([page(), page(), Promise.resolve().then(page)]);
@@ -9,10 +9,10 @@ it('a page is made once for all who ask in the same turn, and anew for the next'
   expect((await page()).body).toBe('2');
 });
 
-it('a page that fails is made again', async () => {
-  let asked = 0;
+it('renders a page again after its rendering failed', async () => {
+  let renderings = 0;
   const page = onceInATurn(async () => {
-    if (++asked === 1) throw new Error('not now');
+    if (++renderings === 1) throw new Error('not now');
     return { status: 200, contentType: 'text/plain', body: 'ok' };
   });
   await expect(page()).rejects.toThrow('not now');

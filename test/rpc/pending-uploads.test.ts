@@ -23,7 +23,7 @@ const tooMany = {
   reason: 'TOO_MANY_PENDING_UPLOADS',
   metadata: { limit: '10', kind: 'single' },
 };
-const tooManyInParts = { ...tooMany, metadata: { limit: '4', kind: 'multipart' } };
+const tooManyMultipart = { ...tooMany, metadata: { limit: '4', kind: 'multipart' } };
 
 async function fillUp(user: string) {
   const answers = [];
@@ -32,7 +32,7 @@ async function fillUp(user: string) {
   return answers;
 }
 
-it('are as many as the cap allows, exactly, also when fifty are asked for at once', async () => {
+it('exactly MAX_PENDING_UPLOADS of fifty concurrent creates succeed', async () => {
   for (let round = 0; round < 5; round++) {
     const user = newUser();
     const outcomes = await Promise.allSettled(
@@ -44,20 +44,20 @@ it('are as many as the cap allows, exactly, also when fifty are asked for at onc
   }
 });
 
-it('have their plain keys, up to the last one', async () => {
+it('all pending uploads up to the cap get keys without a random suffix', async () => {
   const user = newUser();
   const keys = (await fillUp(user)).map(({ s3Key }) => s3Key);
   expect(keys).toEqual(Array.from({ length: CAP }, (_, i) => `${user}_${i}.txt`));
 });
 
-it('may be asked for again at the cap, and do not count against another user', async () => {
+it('at the cap a repeated create succeeds, and other users are not affected', async () => {
   const user = newUser();
   const [first] = await fillUp(user);
   expect((await service.as(user).createPresignedUpload(file('0'))).s3Key).toBe(first?.s3Key);
   await service.as(newUser()).createPresignedUpload(file('0'));
 });
 
-it('make room when one is uploaded', async () => {
+it('an upload that becomes READY makes room for a new pending upload', async () => {
   const user = newUser();
   const [first] = await fillUp(user);
   if (first === undefined) throw new Error('nothing to upload');
@@ -67,7 +67,7 @@ it('make room when one is uploaded', async () => {
   expect(await failureOf(service.as(user).createPresignedUpload(file('x')))).toMatchObject(tooMany);
 });
 
-it('count when they are cancelled, until their URLs have expired: a loop of creates and deletes meets the cap', async () => {
+it('cancelled uploads count until their URLs expire, so a loop of creates and deletes reaches the cap', async () => {
   const user = newUser();
   const files = service.as(user);
   let refused = 0;
@@ -78,7 +78,7 @@ it('count when they are cancelled, until their URLs have expired: a loop of crea
   }
   expect(refused).toBe(4 * CAP);
   const failure = await failureOf(files.createPresignedUpload(file('the same')));
-  // It does not help to come again soon, so nobody is told to.
+  // An early retry would fail again, so the error has no RetryInfo.
   expect(failure).toMatchObject({ ...tooMany, retries: false });
   expect(failure.message).toContain('until their URLs have expired');
   const { rowCount } = await service.pool.query('select from files where user_id = $1', [user]);
@@ -97,7 +97,7 @@ const film = (name: string) => ({
   partMd5s: [Buffer.from(md5(name), 'base64')],
 });
 
-it('in parts have a cap of their own, exact when many are begun at once, and take nothing from the others', async () => {
+it('multipart uploads have a separate cap, which is exact for concurrent creates', async () => {
   const user = newUser();
   const files = service.as(user);
   await fillUp(user);
@@ -108,19 +108,20 @@ it('in parts have a cap of their own, exact when many are begun at once, and tak
   );
   const made = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
   expect(made).toHaveLength(MULTIPART_CAP);
-  expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyInParts);
-  // Cancelled they count for as long as a URL of a part may live, which is not the week that they would be kept.
+  expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyMultipart);
+  // A cancelled upload counts for the lifetime of a part URL, and not for the week that a pending upload is
+  // kept.
   for (const { s3Key } of made) await files.deleteFile({ s3Key });
-  expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyInParts);
+  expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyMultipart);
   await service.pool.query(
     `update files set url_expire_at = url_expire_at - interval '61 minutes' where user_id = $1`,
     [user],
   );
   for (let i = 0; i < MULTIPART_CAP; i++) await files.createMultipartUpload(film(`again ${i}`));
-  expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyInParts);
+  expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyMultipart);
 });
 
-it('count while their URLs live, and come back into the count when they are asked for again', async () => {
+it('an upload counts while its URL is valid, and a repeated create counts it again', async () => {
   const user = newUser();
   const [first] = await fillUp(user);
   await service.pool.query(
@@ -129,7 +130,7 @@ it('count while their URLs live, and come back into the count when they are aske
   );
   await service.as(user).createPresignedUpload(file('in its place'));
   expect(await failureOf(service.as(user).createPresignedUpload(file('x')))).toMatchObject(tooMany);
-  // It is still there, and asks for a place again.
+  // The first upload still exists, but a new URL for it would need a free place.
   expect(await failureOf(service.as(user).createPresignedUpload(file('0')))).toMatchObject(tooMany);
   await service.pool.query(
     `update files set url_expire_at = now() - interval '1 s' where user_id = $1 and s3_key = $2`,
@@ -139,7 +140,7 @@ it('count while their URLs live, and come back into the count when they are aske
   expect(await failureOf(service.as(user).createPresignedUpload(file('x')))).toMatchObject(tooMany);
 });
 
-it('a file that is there is EXISTING at the cap, too', async () => {
+it('a create for a READY file returns EXISTING, even at the cap', async () => {
   const user = newUser();
   await put(await service.as(user).createPresignedUpload(file('there')), 'there');
   await service.as(user).listFiles({});

@@ -25,7 +25,7 @@ const TRANSPORTS = {
   Connect: () => createConnectTransport({ baseUrl: service.httpUrl, httpVersion: '2' }),
 };
 
-/** Every question on one stream, as grpcurl asks them. */
+/** Sends all questions on one stream, as grpcurl does. */
 async function ask(
   protocol: keyof typeof TRANSPORTS,
   version: typeof V1 | typeof V1Alpha,
@@ -52,7 +52,7 @@ describe.each([
   ['Connect', 'v1', V1],
   ['Connect', 'v1alpha', V1Alpha],
 ] as const)('over %s, %s', (protocol, _, version) => {
-  it('lists what this protocol serves, and nothing else', async () => {
+  it('lists exactly the services of this port', async () => {
     const [answer] = await ask(protocol, version, [{ case: 'listServices', value: '' }]);
     const names = answer?.case === 'listServicesResponse' ? answer.value.service.map(({ name }) => name) : [];
     expect(names.sort()).toEqual(
@@ -73,7 +73,7 @@ describe.each([
     'files.v1.ErrorReason',
     'google.rpc.ErrorInfo',
     '.files.v1.File',
-  ])('gives the file of %s with what it imports', async (symbol) => {
+  ])('returns the file of %s with its imports', async (symbol) => {
     const [answer] = await ask(protocol, version, [{ case: 'fileContainingSymbol', value: symbol }]);
     const files = filesOf(answer);
     expect(files).toEqual(expect.arrayContaining([expect.stringMatching(/\.proto$/)]));

@@ -2,7 +2,7 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { requestCompressions } from '../../src/rpc/http/compression.ts';
 
-it('a user’s message is inflated before the many that another user sent earlier', async () => {
+it('inflates a user’s message before the 50 messages that another user sent earlier', async () => {
   let user = 'greedy';
   const brotli = requestCompressions(() => user).find(({ name }) => name === 'br');
   const message = brotliCompressSync('{}', { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } });

@@ -12,7 +12,7 @@ import { IDLE_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from '../../src/rp
 import { createMessageBudget } from '../../src/rpc/limits/message-limits.ts';
 import { FRAME, openRawHttp2 } from '../resilience/http2-frames.ts';
 
-// Minutes, in which nothing happens. Sockets have their own time.
+// The tests skip minutes of silence with fake timers. Sockets still need real time.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }));
 afterEach(() => void vi.useRealTimers());
 
@@ -41,7 +41,7 @@ async function listenHttp(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** A client that speaks HTTP/2, and whose machine then dies, or that has nothing to say. */
+/** A client that opens an HTTP/2 connection and then sends nothing, not even answers to pings. */
 async function openSilent(port: number) {
   const client = await openRawHttp2(port);
   onTestFinished(() => client[Symbol.dispose]());
@@ -53,11 +53,11 @@ async function openSilent(port: number) {
   return { received: client.received, isClosed: () => isClosed };
 }
 
-/** What was sent has arrived, and was answered. */
+/** Waits until the sent frames have arrived and were answered. */
 const settled = () => sleep(100);
 
-describe('a connection that says nothing more', () => {
-  it('over gRPC is asked whether it is there, and closed when it does not answer', async () => {
+describe('a silent connection', () => {
+  it('on the gRPC port is pinged, and closed if it does not answer the ping', async () => {
     const client = await openSilent(await listenGrpc());
     vi.advanceTimersByTime(PING_INTERVAL_MS - 1);
     await settled();
@@ -71,7 +71,7 @@ describe('a connection that says nothing more', () => {
     expect(client.isClosed()).toBe(true);
   });
 
-  it('over gRPC is closed when it answers, and has had no call for long', async () => {
+  it('on the gRPC port is closed after IDLE_TIMEOUT_MS without a call, even if it answers pings', async () => {
     const client = connect(`http://127.0.0.1:${await listenGrpc()}`).on('error', () => {});
     onTestFinished(() => client.destroy());
     await once(client, 'remoteSettings');
@@ -86,7 +86,7 @@ describe('a connection that says nothing more', () => {
     expect(client.closed).toBe(true);
   });
 
-  it('over HTTP/2 on the HTTP port is closed when it has been idle for long', async () => {
+  it('over HTTP/2 on the HTTP port is closed after IDLE_TIMEOUT_MS without a call', async () => {
     const client = await openSilent(await listenHttp());
     vi.advanceTimersByTime(IDLE_TIMEOUT_MS - 1);
     await settled();

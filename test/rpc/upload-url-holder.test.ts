@@ -1,4 +1,7 @@
-/** What the holder of an upload URL can do beside the one PUT that the URL is for, and what the owner and the readers see. */
+/**
+ * Attacks by the holder of an upload URL beside the intended PUT, and their effect on the owner and on
+ * readers.
+ */
 import { get as httpGet, type IncomingHttpHeaders } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,11 +19,11 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** 48 kB that a client which obeys `Content-Encoding: gzip` delivers as 50 MB. */
+/** 48 kB that a client inflates to 50 MB if it honours `Content-Encoding: gzip`. */
 const BOMB = gzipSync(Buffer.alloc(50_000_000));
 const BOMB_FILE = { filename: 'report.pdf', mimeType: 'application/pdf', md5: md5(BOMB) };
 
-/** All of them are stored, though the URL does not sign them. */
+/** S3 stores all these headers, although the URL does not sign them. */
 const UNSIGNED = {
   'Content-Encoding': 'gzip',
   'Cache-Control': 'public, max-age=31536000',
@@ -37,13 +40,13 @@ const putWith = (
   bytes: Uint8Array,
 ) => putTo(presignedUrl, { ...requiredHeaders, ...headers }, bytes);
 
-/** Lets a row's last look be older than the trust window. */
-const forgetLooks = (user: string) =>
+/** Makes the last verification of the user's rows older than VERIFICATION_TTL_SECONDS. */
+const expireVerifications = (user: string) =>
   service.pool.query(`update files set verified_at = now() - interval '1 day' where user_id = $1`, [user]);
 
 const mismatches = () => total(service.httpUrl, 'files_content_mismatches_total');
 
-/** What goes over the network: `fetch` hides a coding that it has undone. */
+/** Reads the bytes as they are transferred. `fetch` would undo a Content-Encoding and hide it. */
 function getRaw(url: string): Promise<{ headers: IncomingHttpHeaders; bytes: Buffer }> {
   return new Promise((resolve, reject) => {
     httpGet(url, { agent: false }, async (response) => {
@@ -64,13 +67,13 @@ async function expectAnnouncedDownload(url: string) {
     'content-length': `${BOMB.length}`,
   });
   expect(md5(raw.bytes)).toBe(BOMB_FILE.md5);
-  // A client that undoes codings delivers the same bytes.
+  // A client that undoes content encodings receives the same bytes.
   const delivered = Buffer.from(await (await fetch(url)).arrayBuffer());
   expect([delivered.length, md5(delivered)]).toEqual([BOMB.length, BOMB_FILE.md5]);
 }
 
-describe('headers that the URL does not sign', () => {
-  it('with a Content-Encoding: the object is a mismatch, never READY and never EXISTING', async () => {
+describe('a PUT with headers that the URL does not sign', () => {
+  it('and a Content-Encoding: the object is a mismatch, never READY and never EXISTING', async () => {
     const files = service.as(newUser());
     const answer = await files.createPresignedUpload(BOMB_FILE);
     expect(await putWith(answer, UNSIGNED, BOMB)).toMatchObject({ status: 200 });
@@ -84,13 +87,13 @@ describe('headers that the URL does not sign', () => {
     expect(again).toMatchObject({ type: UploadType.NEW, s3Key });
     expect(await mismatches()).toBe(before + 4);
 
-    // The PUT as it should be mends it.
+    // A PUT without these headers makes the file READY.
     await put(again, BOMB);
     expect((await files.getFile({ s3Key })).file?.state).toBe(FileState.READY);
     await expectAnnouncedDownload((await files.createPresignedDownload({ s3Key })).presignedUrl);
   });
 
-  it('without a Content-Encoding: the file is READY, and its download has none of them', async () => {
+  it('but no Content-Encoding: the file is READY, and its download has none of the headers', async () => {
     const files = service.as(newUser());
     const answer = await files.createPresignedUpload(BOMB_FILE);
     await putWith(answer, { ...UNSIGNED, 'Content-Encoding': 'identity' }, BOMB);
@@ -99,7 +102,7 @@ describe('headers that the URL does not sign', () => {
     await expectAnnouncedDownload(presignedUrl);
   });
 
-  it('sent again over a READY file: downloads stay as announced, and the next look says mismatch', async () => {
+  it('over a READY file: downloads keep the announced headers, and the next verification reports a mismatch', async () => {
     const user = newUser();
     const files = service.as(user);
     const answer = await files.createPresignedUpload(BOMB_FILE);
@@ -110,13 +113,13 @@ describe('headers that the URL does not sign', () => {
 
     await expectAnnouncedDownload(before.presignedUrl);
     await expectAnnouncedDownload((await files.createPresignedDownload({ s3Key })).presignedUrl);
-    await forgetLooks(user);
+    await expireVerifications(user);
     expect(await failureOf(files.createPresignedDownload({ s3Key }))).toMatchObject(MISMATCH);
     expect(await failureOf(files.getFile({ s3Key }))).toMatchObject(MISMATCH);
     expect((await files.listFiles({})).files).toEqual([]);
   });
 
-  it('with a part: the object has the Content-Encoding that the service chose, which is none', async () => {
+  it('of a part: the object has no Content-Encoding, because only CreateMultipartUpload sets it', async () => {
     const files = service.as(newUser());
     const bytes = Buffer.from('one part');
     const { s3Key } = await files.createMultipartUpload({
@@ -136,7 +139,7 @@ describe('headers that the URL does not sign', () => {
 });
 
 describe('other bytes with the same MD5', () => {
-  // Published by Wang, Feng, Lai and Yu in 2004: two blocks of 128 bytes that differ in six bits.
+  // Two blocks of 128 bytes that differ in six bits, published by Wang, Feng, Lai and Yu in 2004.
   const FIRST = Buffer.from(
     'd131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a' +
       '085125e8f7cdc99fd91dbdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0' +
@@ -151,8 +154,11 @@ describe('other bytes with the same MD5', () => {
   );
   const MD5 = '79054025255fb1a26e4bc422aef54eb4';
 
-  /** What README I2 and the proto tell reviewers of content. It fails on the day on which URLs bind a SHA-256; then those texts must go. */
-  it('documents that they replace a READY file while its URL lives, and that no answer shows it', async () => {
+  /**
+   * Documents a known limit, which invariant I2 of the README and the proto describe for reviewers of
+   * content. If URLs bind a SHA-256 one day, this test fails and those texts must be removed.
+   */
+  it('replace a READY file while its upload URL is valid, and no answer shows the change', async () => {
     expect(FIRST.equals(SECOND)).toBe(false);
     expect([md5(FIRST, 'hex'), md5(SECOND, 'hex')]).toEqual([MD5, MD5]);
     const user = newUser();
@@ -175,12 +181,12 @@ describe('other bytes with the same MD5', () => {
     expect((await download()).equals(FIRST)).toBe(true);
 
     expect(await put(answer, SECOND)).toMatchObject({ status: 200 });
-    await forgetLooks(user);
+    await expireVerifications(user);
     expect((await files.getFile({ s3Key })).file).toEqual(reviewed);
     expect((await download()).equals(SECOND)).toBe(true);
   });
 
-  it('do not replace a READY file that was uploaded in parts: to complete it ends its URLs', async () => {
+  it('cannot replace a READY file of a multipart upload, because completion invalidates its URLs', async () => {
     const files = service.as(newUser());
     const { s3Key } = await files.createMultipartUpload({
       filename: 'parts.bin',

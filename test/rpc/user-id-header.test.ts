@@ -11,7 +11,7 @@ import { envelope, FLAG, FRAME, frame, headerBlock, openRawHttp2 } from '../resi
 
 const ALLOWED = ['x-user-id', 'x-account', 'remote-user', 'x-forwarded-user'];
 
-/** One name for each pattern. */
+/** One denied name for each pattern. */
 const DENIED = DENIED_USER_ID_HEADERS.map((pattern) => pattern.replace('*', 'anything'));
 
 /** Every header that Node knows by name, and those of the two lists. */
@@ -27,14 +27,14 @@ const KNOWN = [
 ].sort();
 
 describe('the list of headers that cannot name the user', () => {
-  it('has every header that Node knows by name', () => {
-    const forgotten = KNOWN.filter(
+  it('contains every header that Node knows by name', () => {
+    const missing = KNOWN.filter(
       (name) => !ALLOWED.includes(name) && userIdHeaderProblem(name) === undefined,
     );
-    expect(forgotten).toEqual([]);
+    expect(missing).toEqual([]);
   });
 
-  it('says of exactly those that two values are one of which Node makes one, or refuses them', async () => {
+  it('gives the reason "two values" exactly for the headers whose values Node drops or refuses', async () => {
     const lost: string[] = [];
     for (const name of KNOWN) {
       const arrived = [await overHttp1(name), await overHttp2(name)];
@@ -42,11 +42,11 @@ describe('the list of headers that cannot name the user', () => {
     }
     expect(lost).toEqual(expect.arrayContaining(['from', 'x-content-type-options']));
     expect(lost.filter((name) => userIdHeaderProblem(name) === undefined)).toEqual([]);
-    const saidToBe = KNOWN.filter((name) => userIdHeaderProblem(name)?.includes('two values of it'));
-    expect(saidToBe.filter((name) => !lost.includes(name))).toEqual([]);
+    const listedAsLost = KNOWN.filter((name) => userIdHeaderProblem(name)?.includes('two values of it'));
+    expect(listedAsLost.filter((name) => !lost.includes(name))).toEqual([]);
   });
 
-  it.each(DENIED)('has %s, and the configuration is refused with the reason', (name) => {
+  it.each(DENIED)('contains %s, and a configuration with it is refused with the reason', (name) => {
     let error: unknown;
     try {
       readConfig({ USER_ID_HEADER: name });
@@ -60,18 +60,18 @@ describe('the list of headers that cannot name the user', () => {
   });
 
   it.each(['X-User-Id', 'x-user-id-bin', 'x_user', '', ' x-user', ':path', 'x'.repeat(65)])(
-    'need not have %j, which is no metadata key',
+    'does not need %j, because it is not a metadata key',
     (name) => {
       expect(userIdHeaderProblem(name)).toMatch(/lower-case metadata key/);
     },
   );
 
-  it.each(ALLOWED)('has not %s', (name) => {
+  it.each(ALLOWED)('does not contain %s', (name) => {
     expect(readConfig({ USER_ID_HEADER: name }).userIdHeader).toBe(name);
   });
 });
 
-it('the default is one that could be set', () => {
+it('the default user id header is an allowed header', () => {
   expect(userIdHeaderProblem(String(VARIABLES.USER_ID_HEADER.default))).toBeUndefined();
 });
 
@@ -107,7 +107,7 @@ describe.each(ALLOWED)('two values of %s', (header) => {
       ),
   };
 
-  it.each(Object.entries(calls))('are no user over %s', async (_, call) => {
+  it.each(Object.entries(calls))('are refused over %s', async (_, call) => {
     for (const values of [
       ['ada', 'bob'],
       ['ada', 'ada'],
@@ -120,7 +120,7 @@ describe.each(ALLOWED)('two values of %s', (header) => {
   });
 });
 
-/** Everything that is answered, headers and trailers included. */
+/** The whole answer as text, including headers and trailers. */
 async function answerOverHttp2(
   url: string,
   headers: Record<string, string | readonly string[]>,
@@ -140,7 +140,10 @@ async function answerOverHttp2(
   }
 }
 
-/** What a server of Node makes of `u1` and `u2` by this name; `undefined` when it refuses them. */
+/**
+ * The value that a Node server receives for two headers `u1` and `u2` of this name; `undefined` if it refuses
+ * them.
+ */
 async function overHttp1(name: string): Promise<unknown> {
   let headers: IncomingHttpHeaders = {};
   const server = createServer((request, response) => {
@@ -154,7 +157,7 @@ async function overHttp1(name: string): Promise<unknown> {
   const lines = Object.entries(fixed).filter(([fixedName]) => fixedName !== name);
   const all = [...lines, [name, 'u1'], [name, 'u2']].map(([key, value]) => `${key}: ${value}\r\n`);
   socket.resume().write(`GET / HTTP/1.1\r\n${all.join('')}\r\n`);
-  // Node refuses some without telling its request listener.
+  // Node refuses some of these requests without calling the request listener.
   await Promise.race([once(socket, 'close'), once(server, 'request')]);
   socket.destroy();
   server.close();

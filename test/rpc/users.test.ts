@@ -15,7 +15,7 @@ afterAll(() => service.stop());
 
 const file = (filename: string, bytes: string) => ({ filename, mimeType: 'text/plain', md5: md5(bytes) });
 
-/** Every RPC, with a request that is good in itself. */
+/** Every RPC with a valid request. */
 const EVERY_RPC = {
   createPresignedUpload: (client: ReturnType<TestService['as']>, _key: string) =>
     client.createPresignedUpload(file('a.txt', 'a')),
@@ -37,7 +37,7 @@ const EVERY_RPC = {
     client.completeMultipartUpload({ s3Key }),
 };
 
-it('the table above has every RPC', () => {
+it('EVERY_RPC has every method of the service', () => {
   expect(Object.keys(EVERY_RPC).sort()).toEqual(Object.keys(FileService.method).sort());
 });
 
@@ -62,7 +62,7 @@ describe.each(Object.entries(EVERY_RPC))('%s', (_, call) => {
     });
   });
 
-  it('answers for another user’s file as for one that never was', async () => {
+  it('answers for the file of another user as for a file that never existed', async () => {
     const owner = newUser();
     const stranger = newUser();
     const answer = await service.as(owner).createPresignedUpload(file('secret.txt', `of ${owner}`));
@@ -74,19 +74,19 @@ describe.each(Object.entries(EVERY_RPC))('%s', (_, call) => {
         (message) => ({ message: JSON.stringify(message, (_, v) => (typeof v === 'bigint' ? `${v}` : v)) }),
         async () => ({ failure: await failureOf(call(service.as(stranger), key)) }),
       );
-      // Apart from the key, which the stranger has sent, and the time and signature of a URL.
+      // Removes the key, which the stranger has sent, and the time and signature of URLs.
       return JSON.stringify(outcome)
         .replaceAll(key, 'KEY')
         .replace(/X-Amz-[^"]*|\\"expireTime\\":\{[^}]*\}/g, '');
     };
     expect(await asSeen(answer.s3Key)).toBe(await asSeen(never));
-    // And it is untouched.
+    // The owner's file is unchanged.
     const { files } = await service.as(owner).listFiles({});
     expect(files.map(({ s3Key }) => s3Key)).toEqual([answer.s3Key]);
   });
 });
 
-it('refuses a user given twice, and one that is not ASCII', async () => {
+it('refuses two user id headers, and a user id that is not ASCII', async () => {
   const grpc = new (makeGenericClientConstructor(
     {
       list: {
@@ -105,7 +105,7 @@ it('refuses a user given twice, and one that is not ASCII', async () => {
   metadata.add('x-user-id', 'a');
   metadata.add('x-user-id', 'b');
   const error = await new Promise<ServiceError>((resolve) => {
-    grpc.list?.({}, metadata, (fault: ServiceError) => resolve(fault));
+    grpc.list?.({}, metadata, (failure: ServiceError) => resolve(failure));
   });
   grpc.close();
   expect(error.details).toMatch(/x-user-id must be one value/);
@@ -118,7 +118,7 @@ it('refuses a user given twice, and one that is not ASCII', async () => {
   expect(response.status).toBe(401);
 });
 
-it('keeps users apart whose ids and names would meet in one plain key', async () => {
+it('keeps users apart whose ids and filenames would form the same unescaped key', async () => {
   const pairs = [
     ['a', 'b_c.txt'],
     ['a_b', 'c.txt'],
@@ -132,7 +132,7 @@ it('keeps users apart whose ids and names would meet in one plain key', async ()
   const keys: string[] = [];
   for (const [user, filename] of pairs) {
     const answer = await service.as(user).createPresignedUpload(file(filename, 'the very same bytes'));
-    // Not even the md5 of another's file is known.
+    // EXISTING would reveal that another user has a file with this MD5.
     expect(answer.type).toBe(UploadType.NEW);
     expect(await put(answer, 'the very same bytes')).toMatchObject({ status: 200 });
     keys.push(answer.s3Key);
@@ -146,7 +146,7 @@ it('keeps users apart whose ids and names would meet in one plain key', async ()
   expect((await service.bucket.keys()).filter((key) => keys.includes(key))).toEqual([]);
 });
 
-it('takes every visible character in a user id but the comma', async () => {
+it('accepts every visible ASCII character but the comma in a user id', async () => {
   const all = Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i)).join('');
   const user = all.replace(',', '');
   const answer = await service.as(user).createPresignedUpload(file('a.txt', 'odd'));
@@ -161,7 +161,7 @@ it('takes every visible character in a user id but the comma', async () => {
   expect((await service.as(longest).listFiles({})).files).toHaveLength(1);
 });
 
-it('a page token of another user leads to nothing of theirs', async () => {
+it('refuses a page token of another user', async () => {
   const owner = newUser();
   const stranger = newUser();
   for (const bytes of ['1', '2', '3']) {
@@ -182,7 +182,7 @@ describe('GATEWAY_AUTH=token', () => {
   const listWith = (running: TestService, headers: Record<string, string>) =>
     createClient(FileService, running.transport('gRPC', { 'x-user-id': 'u', ...headers })).listFiles({});
 
-  it('takes any of the current tokens, and nothing else', async () => {
+  it('accepts each of the configured tokens, and refuses all others', async () => {
     const rotating = await startTestService({ GATEWAY_AUTH: 'token', GATEWAY_TOKENS: `${OLD},${NEW}` });
     const rotated = await startTestService({ GATEWAY_AUTH: 'token', GATEWAY_TOKENS: NEW });
     try {
