@@ -1,16 +1,22 @@
 import { status } from '@grpc/grpc-js';
 
-/** What came of a request, in the words of whichever protocol it was. */
+/** The answer to a request, independent of its protocol. */
 export interface Answer {
-  /** As gRPC spells it; `HTTP 415` and the like where only HTTP answered; `closed` without an answer. */
+  /**
+   * The name of the gRPC code; `HTTP 415` and the like if there is only an HTTP status; `closed` without an
+   * answer.
+   */
   readonly code: string;
   readonly text: string;
 }
 
-/** The stream was reset or the connection closed: as good a refusal as any. */
+/** The stream was reset or the connection was closed, which counts as a refusal. */
 export const CLOSED: Answer = { code: 'closed', text: '' };
 
-/** gRPC's specification calls bytes INTERNAL that cannot be decoded or decompressed: that is not a fault of the service. */
+/**
+ * Texts of INTERNAL errors for bytes that cannot be decoded or decompressed. gRPC's specification demands
+ * INTERNAL for these, so they are not an error of the service.
+ */
 const UNDECODABLE =
   /Error deserializing request|parse binary|Failed to decompress|decompression failed|know how to decompress/;
 
@@ -19,7 +25,7 @@ export function answerOf(fields: Readonly<Record<string, unknown>>, body: Buffer
   if (httpStatus === undefined) return CLOSED;
   const text = `${decodeURIComponent(String(fields['grpc-message'] ?? ''))}${body.toString('latin1', 0, 10_000)}`;
   const isJson = /json/.test(String(fields['content-type']));
-  // gRPC-Web has its trailers in the body, and Connect its code.
+  // gRPC-Web has its trailers in the body. Connect has its code in the body.
   const grpcStatus = fields['grpc-status'] ?? /grpc-status: ?(\d+)/.exec(text)?.[1];
   const connectCode = isJson ? /"code":"(\w+)"/.exec(text)?.[1] : undefined;
   const code =

@@ -5,13 +5,13 @@ import { type FieldPath, fieldPathsOf, innerMessage, nameOfField, type WorstCase
 /** The wire types (protobuf.dev, "Message Structure"). */
 const TYPE = { varint: 0, i64: 1, length: 2, groupStart: 3, groupEnd: 4, i32: 5 } as const;
 
-/** Below the depth at which protobuf-es stops (100), so that all of it is decoded. */
+/** Below the depth at which protobuf-es stops (100), so that all groups are decoded. */
 const GROUPS_DEPTH = 90;
 
-/** The longest that there is: -1. */
+/** The longest varint, which encodes -1. */
 const LONGEST_VARINT = Buffer.from([...Array.from({ length: 9 }, () => 0xff), 0x01]);
 
-/** What a message can be full of, in protobuf's binary format. */
+/** Worst cases of a message in protobuf's binary format: each fills the message with one kind of content. */
 export function binaryMessages(message: DescMessage): WorstCase[] {
   return [
     { kind: 'nothing', encode: () => Buffer.alloc(0) },
@@ -25,7 +25,7 @@ export function binaryMessages(message: DescMessage): WorstCase[] {
   ];
 }
 
-/** Each is as short as its wire type allows: decoders keep an object for each. */
+/** Unknown fields, each as short as its wire type allows, because decoders may keep an object for each. */
 function unknownFields(message: DescMessage): WorstCase[] {
   const number = unusedNumber(message);
   const start = tag(number, TYPE.groupStart);
@@ -92,7 +92,10 @@ function fullOf(field: DescField): WorstCase[] {
   return numbers(field);
 }
 
-/** Integers and enums alike. A fixed or floating one would be refused by its wire type; no request here has any. */
+/**
+ * Integers and enums. Fixed and floating-point fields need another wire type, but no request here has such
+ * fields.
+ */
 function numbers(field: DescField): WorstCase[] {
   const one = (value: Buffer) => Buffer.concat([tag(field.number, TYPE.varint), value]);
   const packed = (value: Buffer) => (sizeBytes: number) => long(field.number, filled(value, sizeBytes - 8));
@@ -136,7 +139,7 @@ function times(unit: Buffer, count: number): Buffer {
   return Buffer.alloc(unit.length * count, unit);
 }
 
-/** The smallest: one byte of tag, where there is one left. */
+/** The smallest unused field number, so that its tag has one byte if possible. */
 function unusedNumber(message: DescMessage): number {
   const used = new Set(message.fields.map(({ number }) => number));
   let number = 1;

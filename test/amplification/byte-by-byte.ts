@@ -14,7 +14,7 @@ import type { Port } from './methods.ts';
 import { gateway } from './service.ts';
 
 const PATH = '/files.v1.FileService/GetFile';
-/** A message that every limit lets through. */
+/** A message below every limit. */
 const MESSAGE_BYTES = 15 * 1024;
 /** Three such messages are less than the window of a new HTTP/2 connection (65,535 bytes). */
 const STREAMS_PER_CONNECTION = 3;
@@ -25,7 +25,7 @@ interface Sent {
   close(): void;
 }
 
-/** Clients that put each byte of a message into a frame, or a chunk, of its own, and never end the request. */
+/** Clients that send each byte of a message in a separate frame or chunk, and never end the request. */
 export const PER_BYTE_CLIENTS: Record<string, (ports: Record<Port, number>) => Promise<Sent>> = {
   'DATA frames to the gRPC port': ({ gRPC }) => frames(gRPC),
   'DATA frames to the HTTP port': ({ HTTP }) => frames(HTTP),
@@ -61,7 +61,7 @@ async function chunks(port: number): Promise<Sent> {
   return sent(sockets);
 }
 
-/** Once nothing is left in this process. */
+/** Resolves when all bytes have left this process. */
 async function sent(sockets: readonly ReturnType<typeof connect>[]): Promise<Sent> {
   while (sockets.some(({ writableLength, destroyed }) => writableLength > 0 && !destroyed)) await sleep(10);
   await sleep(100);

@@ -9,32 +9,35 @@ import { PROTOCOLS, type Protocol } from './protocols.ts';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** A method's messages end at one of these limits; an envelope and a rounding stay below it. */
+/** The distance of a message from its limit, for the envelope and for rounding. */
 const BELOW_LIMIT_BYTES = 64;
 
-/** The limits of messages after decompression. Every method is tried at each: the larger one is for part MD5s alone. */
+/**
+ * The limits of messages after decompression. The larger limit is for part MD5s only, but every method is
+ * tried at both.
+ */
 export const LIMITS_BYTES = {
   binary: [16 * KIB, 192 * KIB],
   JSON: [16 * KIB, 288 * KIB],
 } as const;
 
-/** Beyond every limit: it has to be refused before anything is made of it. */
+/** Beyond every limit, so the message must be refused before it is decoded. */
 const BEYOND_LIMITS_BYTES = MIB;
 
-/** What compresses to a thousandth (gzip) or less (brotli). */
+/** The inflated size of a bomb, which compresses to a thousandth (gzip) or less (brotli). */
 const BOMB_BYTES = 64 * MIB;
 
-/** One request, of which nothing is made yet. */
+/** Describes one request, which is not encoded yet. */
 export interface Case {
   readonly method: DescMethod;
   readonly protocol: Protocol;
   readonly encoding: Encoding;
   readonly message: WorstCase;
-  /** Before it is compressed. */
+  /** The size before compression. */
   readonly sizeBytes: number;
 }
 
-/** A method over one of its protocols: a row of the table. */
+/** A method over one protocol, which is a row of the table. */
 export interface Route {
   readonly method: DescMethod;
   readonly protocol: Protocol;
@@ -50,7 +53,10 @@ export function nameOfRoute({ method, protocol }: Route): string {
   return `${nameOf(method)}, ${protocol.name}`;
 }
 
-/** Each message in each encoding and size; small ones first, so that a run can stop before a large one does harm. */
+/**
+ * Each message in each encoding and size. Small sizes come first, so that a run can stop before a large one
+ * does harm.
+ */
 export function casesOf({ method, protocol }: Route): Case[] {
   const messages = protocol.format === 'JSON' ? jsonMessages(method.input) : binaryMessages(method.input);
   const sizes = [...limitsOf(protocol), BEYOND_LIMITS_BYTES];
@@ -65,7 +71,7 @@ export function casesOf({ method, protocol }: Route): Case[] {
   return [...cases, ...bombs];
 }
 
-/** White space is nothing in JSON; in binary it is a field that nobody knows. */
+/** In JSON the spaces are white space. In binary they are unknown fields. */
 function bomb({ format }: Protocol): WorstCase {
   return {
     kind: 'nothing but spaces',
@@ -79,17 +85,17 @@ export function nameOfCase({ encoding, message, sizeBytes }: Case): string {
   return `${encoding}, ${size}: ${message.kind}`;
 }
 
-/** Kilobytes on the wire that are larger than every limit: the worst that there is, for each byte sent. */
+/** A message of a few compressed kilobytes that is above every limit: the largest cost for each byte sent. */
 export function isSmallBomb({ encoding, sizeBytes }: Case): boolean {
   return encoding !== 'identity' && sizeBytes === BEYOND_LIMITS_BYTES;
 }
 
-/** Of each route's other cases, in the short form. */
+/** The number of other cases of each route in the short form. */
 const FURTHER_CASES = 8;
 
 /**
- * For the short form: every message once at the smallest limit, and what is quadratic also at the larger one, where it
- * shows; the protocols of one format take turns with them. And some of all the others.
+ * For the short form: every message once at the smallest limit, and what is quadratic also at the larger one,
+ * where it shows; the protocols of one format take turns with them. And some of all the others.
  */
 export function fewCasesOf(route: Route): Case[] {
   const all = casesOf(route);
@@ -115,11 +121,11 @@ function limitsOf({ format }: Protocol): number[] {
   return LIMITS_BYTES[format].map((limit) => limit - BELOW_LIMIT_BYTES);
 }
 
-/** So many of them, evenly spread; another seed takes others, and the same seed the same ones. */
+/** A sample of evenly spread items. The seed decides which items. */
 export function sample<Item>(items: readonly Item[], count: number, seed: number): Item[] {
   if (count >= items.length) return [...items];
   const step = items.length / count;
-  // By the golden ratio: the samples of successive seeds go evenly through all places.
+  // The golden ratio spreads the offsets of successive seeds evenly.
   const offset = ((seed * 0.618_034) % 1) * step;
   return Array.from({ length: count }, (_, index) => items[Math.floor(offset + index * step)] as Item);
 }

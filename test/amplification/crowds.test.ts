@@ -12,33 +12,33 @@ import { gateway, keepService, type ProbedService, type ServiceKeeper, STRANGER 
 
 vi.setConfig({ testTimeout: LONG ? 120_000 : 60_000 });
 
-/** Of every kind. */
+/** Requests of each kind. */
 const REQUESTS = 1_000;
 
-/** What the process may grow by through all of them, in MB: a fifth of the heap that `npm start` gives. */
+/** The growth of the process over all kinds, in MB: a fifth of the heap that `npm start` sets. */
 const GROWTH_MAX_MB = 100;
 
-/** As a gateway has them; and a port has room for them beside those of HTTP/1.1. */
+/** Connections as a gateway has them. The port has room for them beside the connections of HTTP/1.1. */
 const CONNECTIONS = 4;
 
-/** Whole requests that wait for their answers at once: a machine of two cores has to send them, too. */
+/** Whole requests that wait for their answers at once. A machine of two cores must send them, too. */
 const AT_ONCE = 100;
 
-/** Its heap has the size that it keeps after as many ordinary calls. */
+/** After this many ordinary calls the heap has its final size. */
 const WARM_UP_CALLS = 1_000;
 
-const LOOK_INTERVAL_MS = 20;
+const SAMPLE_INTERVAL_MS = 20;
 
-/** For as many answers as are waited for at once. */
+/** The time to wait for AT_ONCE answers. */
 const ANSWERS_MAX_MS = 5_000;
 
-/** Of each protocol's cases, in the long form. */
+/** Cases of each protocol in the long form. */
 const CASES = 24;
 
-/** A busy machine holds up one try; a fault holds up each. */
+/** A busy machine delays a single try. An error of the service delays each try. */
 const TRIES = 3;
 
-/** Without proof, nobody is a user; with it, one user sends all of them. */
+/** Callers without proof, and a gateway that sends all requests for a single user. */
 const CROWDS = { strangers: STRANGER, 'one user': gateway('ada') };
 
 const EXTENTS: readonly Extent[] = ['half open', 'whole'];
@@ -50,7 +50,7 @@ interface Kind {
   extent: Extent;
 }
 
-/** In the short form, a protocol has strangers with one extent, and one user with the other. */
+/** In the short form, the strangers of a protocol use one extent, and its user the other extent. */
 const kinds: Kind[] = PROTOCOLS.flatMap((protocol, index) => {
   const all = routes(protocol.port).filter((route) => route.protocol === protocol);
   const cases = LONG
@@ -84,14 +84,14 @@ afterAll(async () => {
   await keeper?.[Symbol.asyncDispose]();
 });
 
-/** The service, and how large it was before all crowds; another one after a crowd has ended it. */
+/** Starts the service if necessary, and measures its memory before the crowds. */
 async function watch(): Promise<Watched> {
   if (watched !== undefined) return watched;
   const service = await keeper.alive();
   const { s3Key } = await service.process
     .client(gateway('grace'))
     .createPresignedUpload({ filename: 'a.txt', mimeType: 'text/plain', md5: '0'.repeat(32) });
-  const looks = orchestratorAndOthers(service, s3Key);
+  const checks = orchestratorAndOthers(service, s3Key);
   using sender = openSender(service.ports);
   for (let call = 0; call < WARM_UP_CALLS; call += AT_ONCE) {
     const calls = Array.from({ length: AT_ONCE }, (_, index) =>
@@ -99,7 +99,7 @@ async function watch(): Promise<Watched> {
     );
     await Promise.all(calls);
   }
-  const liveness = await watchLiveness(looks);
+  const liveness = await watchLiveness(checks);
   watched = { service, liveness, startMb: await residentMb(service.process.pid) };
   return watched;
 }
@@ -110,9 +110,9 @@ async function end(): Promise<void> {
   await keeper.end();
 }
 
-describe('1,000 requests of a kind: little memory, /livez and the other users in time', () => {
+describe('1,000 requests of a kind take less than 100 MB and do not delay /livez or other users', () => {
   it.for(kinds)('$name', async ({ one, proof, extent }) => {
-    let faults: string[] = [];
+    let problems: string[] = [];
     for (let tried = 0; tried < TRIES; tried++) {
       const { service, liveness, startMb } = await watch();
       await liveness.report();
@@ -120,19 +120,22 @@ describe('1,000 requests of a kind: little memory, /livez and the other users in
       if (peakMb - startMb >= GROWTH_MAX_MB) {
         await end();
         throw new Error(
-          `the process grew from ${startMb.toFixed(0)} to ${peakMb.toFixed(0)} MB, and was ended then`,
+          `the process grew from ${startMb.toFixed(0)} to ${peakMb.toFixed(0)} MB, so the test ended it`,
         );
       }
-      faults = await lateAnswers(liveness);
-      if (faults.length === 0) break;
+      problems = await lateAnswers(liveness);
+      if (problems.length === 0) break;
     }
-    expect(faults).toEqual([]);
+    expect(problems).toEqual([]);
     const { ports } = (await watch()).service;
     expect([await callOn('gRPC', ports), await callOn('HTTP', ports)]).toEqual(['OK', 'OK']);
   });
 });
 
-/** Sends all of them; resolves with the most that the process had in memory. Stops when that is too much. */
+/**
+ * Sends all requests, and stops when the process has `stopMb` of memory. @returns the peak of the memory in
+ * MB
+ */
 async function crowd(
   { process, ports }: ProbedService,
   request: RawRequest,
@@ -140,9 +143,9 @@ async function crowd(
   stopMb: number,
 ): Promise<number> {
   let peakMb = 0;
-  const look = setInterval(async () => {
+  const sampling = setInterval(async () => {
     peakMb = Math.max(peakMb, await residentMb(process.pid).catch(() => Number.POSITIVE_INFINITY));
-  }, LOOK_INTERVAL_MS);
+  }, SAMPLE_INTERVAL_MS);
   const senders = Array.from({ length: CONNECTIONS }, () => openSender(ports));
   try {
     for (let sent = 0; sent < REQUESTS && peakMb < stopMb; sent += AT_ONCE) {
@@ -151,26 +154,26 @@ async function crowd(
       );
       if (extent === 'whole')
         await Promise.race([Promise.all(answers), untilTooLarge(() => peakMb >= stopMb)]);
-      else await sleep(LOOK_INTERVAL_MS);
+      else await sleep(SAMPLE_INTERVAL_MS);
     }
     if (peakMb < stopMb) await settled(senders);
-    await sleep(2 * LOOK_INTERVAL_MS);
+    await sleep(2 * SAMPLE_INTERVAL_MS);
     return peakMb;
   } finally {
-    clearInterval(look);
+    clearInterval(sampling);
     for (const sender of senders) sender[Symbol.dispose]();
   }
 }
 
-/** Or until a crowd takes so long that nothing is to be expected of it. */
+/** Resolves when the process is too large, but at the latest after ANSWERS_MAX_MS. */
 async function untilTooLarge(isTooLarge: () => boolean): Promise<void> {
   const deadline = performance.now() + ANSWERS_MAX_MS;
-  while (!isTooLarge() && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
+  while (!isTooLarge() && performance.now() < deadline) await sleep(SAMPLE_INTERVAL_MS);
 }
 
 async function lateAnswers(liveness: Liveness): Promise<string[]> {
-  const looked = await liveness.report();
-  return looked.flatMap(({ name, faults }) =>
-    faults.length === 0 ? [] : [`${name}: ${faults.slice(0, 5).join(', ')}`],
+  const results = await liveness.report();
+  return results.flatMap(({ name, problems }) =>
+    problems.length === 0 ? [] : [`${name}: ${problems.slice(0, 5).join(', ')}`],
   );
 }

@@ -13,30 +13,35 @@ import { gateway, keepService, type ProbedService, type ServiceKeeper } from './
 vi.setConfig({ testTimeout: LONG ? 600_000 : 30_000 });
 
 /**
- * Bytes of heap that a pending request may hold for each byte of it on the wire. Its own bytes are one, and as much
- * again while they are put together; the rest is room for what Node keeps for each frame.
+ * Bytes of heap that a pending request may hold for each byte sent. The received bytes count 1, and their
+ * concatenation 1 more. The rest is for the objects that Node keeps for each frame.
  */
-const HELD_PER_WIRE_BYTE_MAX = 20;
+const HELD_PER_SENT_BYTE_MAX = 20;
 
-/** All pending copies together: a fifth of the heap that `npm start` gives. */
+/** The limit for all pending copies together: a fifth of the heap that `npm start` sets. */
 const HELD_MAX_BYTES = 100e6;
 
-/** Pending at once. Many, so that what the process keeps for itself does not count. */
+/**
+ * Copies of a request that are pending at once: many, so that the heap of the process itself does not matter.
+ */
 const COPIES = 64;
 
-/** By so much two measurements of the same differ: code is compiled, caches fill. All copies together are held against it. */
+/**
+ * The difference of two measurements of the same state, because code is compiled and caches fill. It is
+ * subtracted once from the sum of all copies.
+ */
 const NOISE_BYTES = 1.5e6;
 
-/** A connection of HTTP/1.1 costs so much whatever is sent on it, sometimes before its body and sometimes with it. */
+/** A connection over HTTP/1.1 costs this much by itself. On a busy machine some of it appears only with the body. */
 const CONNECTION_BYTES = 60e3;
 
-/** A first look: what would be too much in all copies is not sent in all of them. */
+/** Copies of a first measurement. If it predicts too much memory for all copies, the others are not sent. */
 const FIRST_COPIES = 2;
 
-/** What is freed late is not there at the next try; what a request holds is. */
+/** Memory that is only freed late is not measured in each try, but memory that a request holds is. */
 const TRIES = 3;
 
-/** Of each route. */
+/** Cases of each route. */
 const CASES = LONG ? 12 : 1;
 
 let keeper: ServiceKeeper;
@@ -48,28 +53,30 @@ beforeAll(async () => {
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());
 
-describe('a request that has not ended holds little more than its bytes', () => {
+describe('a pending request holds at most 20 bytes of heap for each byte sent', () => {
   it.for(routes().map((route, index) => ({ name: nameOfRoute(route), route, index })))(
     '$name',
     async ({ route, index }, context) => {
-      const faults: string[] = [];
+      const problems: string[] = [];
       const worst = { ratio: 0, name: '' };
       const service = await keeper.alive();
       const emptyBytes = await emptyRequests(service, route);
       for (const one of sample(casesOf(route), CASES, index)) {
         const { ratio, heldBytes } = await leastOf(TRIES, () => hold(service, one, emptyBytes));
         if (ratio > worst.ratio) Object.assign(worst, { ratio, name: nameOfCase(one) });
-        if (ratio >= HELD_PER_WIRE_BYTE_MAX || heldBytes >= HELD_MAX_BYTES)
-          faults.push(`${nameOfCase(one)}: ${ratio.toFixed(0)} × its bytes, ${megabytes(heldBytes)} in all`);
+        if (ratio >= HELD_PER_SENT_BYTE_MAX || heldBytes >= HELD_MAX_BYTES)
+          problems.push(
+            `${nameOfCase(one)}: ${ratio.toFixed(0)} × its bytes, ${megabytes(heldBytes)} in all`,
+          );
       }
       report(context, { route: nameOfRoute(route), held: worst });
-      expect(faults).toEqual([]);
+      expect(problems).toEqual([]);
       expect(await callOn(route.protocol.port, service.ports)).toBe('OK');
     },
   );
 });
 
-describe('a request that comes byte by byte holds no more', () => {
+describe('a request that is sent byte by byte holds at most 20 bytes of heap for each byte sent', () => {
   it.for(Object.entries(PER_BYTE_CLIENTS).map(([name, client]) => ({ name, client })))(
     '$name',
     async ({ client }) => {
@@ -78,14 +85,14 @@ describe('a request that comes byte by byte holds no more', () => {
       const { sentBytes, close } = await client(ports);
       const heldBytes = (await probe.heldBytes()) - baseBytes;
       close();
-      expect(heldBytes / sentBytes).toBeLessThan(HELD_PER_WIRE_BYTE_MAX);
+      expect(heldBytes / sentBytes).toBeLessThan(HELD_PER_SENT_BYTE_MAX);
       expect(heldBytes).toBeLessThan(HELD_MAX_BYTES);
     },
   );
 });
 
 interface Held {
-  /** Beyond what empty requests hold, for each byte on the wire. */
+  /** Heap bytes for each byte sent, without the heap that empty requests hold. */
   ratio: number;
   heldBytes: number;
 }
@@ -110,10 +117,10 @@ async function hold({ probe, ports }: ProbedService, one: Case, emptyBytes: numb
   return measure(COPIES);
 }
 
-/** By protocol and version of HTTP. */
+/** The heap of empty requests, by protocol and HTTP version. */
 const emptyBytesOf = new Map<string, number>();
 
-/** What as many requests hold that have no message yet: streams, headers and timers. */
+/** The heap that COPIES requests without a message hold: streams, headers and timers. */
 async function emptyRequests({ probe, ports }: ProbedService, route: Route): Promise<number> {
   const kind = `${route.protocol.name} ${httpVersionOf(route.protocol, route.method)}`;
   const known = emptyBytesOf.get(kind);
@@ -134,10 +141,10 @@ async function emptyRequests({ probe, ports }: ProbedService, route: Route): Pro
   return emptyBytes;
 }
 
-/** Of 64 connections that are still being closed, the heap holds 3 MB; fewer than two do not count. */
+/** 64 connections that are still closing hold 3 MB. The tolerance is the heap of two such connections. */
 const QUIET_BYTES = 100e3;
 
-/** After the connections of the case before have gone: what is held does not become less any more. */
+/** Waits until the connections of the previous case are released and the heap does not shrink any more. */
 async function quietHeld(probe: ProbedService['probe']): Promise<number> {
   let beforeBytes = Number.POSITIVE_INFINITY;
   for (;;) {
@@ -148,10 +155,10 @@ async function quietHeld(probe: ProbedService['probe']): Promise<number> {
   }
 }
 
-/** Tries again only what was too much. */
+/** The lowest of several measurements. Only a measurement above the limit is repeated. */
 async function leastOf(tries: number, once: () => Promise<Held>): Promise<Held> {
   let least = await once();
-  for (let tried = 1; tried < tries && least.ratio >= HELD_PER_WIRE_BYTE_MAX; tried++) {
+  for (let tried = 1; tried < tries && least.ratio >= HELD_PER_SENT_BYTE_MAX; tried++) {
     const next = await once();
     if (next.ratio < least.ratio) least = next;
   }

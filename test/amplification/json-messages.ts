@@ -2,16 +2,16 @@ import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf
 import { ALPHABETS, textOf } from './alphabets.ts';
 import { fieldPathsOf, innerMessage, nameOfField, type WorstCase } from './message.ts';
 
-/** A key that no message here has. */
+/** A key that no message of the contract has. */
 const UNKNOWN = 'noSuchField';
 
-/** Room for what stands around: keys, quotes and brackets. */
+/** Room for the keys, quotes and brackets around a value. */
 const AROUND_BYTES = 200;
 
 /** The text of a value that has about this size. */
 type Value = (sizeBytes: number) => string;
 
-/** Values that cost more than they look, whatever field they stand in. */
+/** Values that may be expensive to parse, in any field. */
 const VALUES: Record<string, Value> = {
   'arrays in arrays': (size) => `${'['.repeat(size / 2)}${']'.repeat(size / 2)}`,
   'objects in objects': (size) => `${'{"":'.repeat(size / 5)}0${'}'.repeat(size / 5)}`,
@@ -24,7 +24,7 @@ const VALUES: Record<string, Value> = {
   'a number with a huge exponent': (size) => `1e${'9'.repeat(size)}`,
 };
 
-/** What a message can be full of, as JSON. */
+/** Worst cases of a message in JSON: each fills the message with one kind of content. */
 export function jsonMessages(message: DescMessage): WorstCase[] {
   const top: Record<string, Value> = {
     nothing: () => '{}',
@@ -79,7 +79,7 @@ function valuesOf(field: DescField): Record<string, Value> {
   };
 }
 
-/** What one element of it can be. */
+/** Worst cases of one element of a field. */
 function elementsOf(field: DescField): Record<string, Value> {
   const scalar = field.fieldKind === 'scalar' || field.fieldKind === 'list' ? field.scalar : undefined;
   if (scalar === ScalarType.STRING) {
@@ -100,7 +100,7 @@ function elementsOf(field: DescField): Record<string, Value> {
   return {};
 }
 
-/** Its escapes count: all of it has the size. */
+/** A string literal of this size, including its escapes. */
 function string(unit: string, sizeBytes: number): string {
   const escaped = JSON.stringify(unit).slice(1, -1);
   return `"${textOf(escaped, sizeBytes)}"`;

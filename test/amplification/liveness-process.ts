@@ -1,48 +1,48 @@
-/** Forked by `liveness.ts`: is told what to ask, asks it, and reports whenever it is asked. */
+/** Forked by `liveness.ts`: receives a list of checks, runs them all the time, and reports on request. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request as requestHttp1 } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
-import type { Look, Looked } from './liveness.ts';
+import type { Check, CheckResult } from './liveness.ts';
 
 const INTERVAL_MS = 50;
-/** Long after every limit: no answer at all. */
+/** Far beyond every limit. After this time a check counts as not answered. */
 const PATIENCE_MS = 5_000;
 
 let session: ClientHttp2Session | undefined;
 
-const [looks] = (await once(process, 'message')) as [Look[]];
-const counts = looks.map(() => ({ count: 0, slowestMs: 0, faults: [] as string[] }));
-await Promise.all(looks.map(ask));
+const [checks] = (await once(process, 'message')) as [Check[]];
+const counts = checks.map(() => ({ count: 0, slowestMs: 0, problems: [] as string[] }));
+await Promise.all(checks.map(send));
 
-for (const [index, look] of looks.entries()) setInterval(() => void note(index, look), INTERVAL_MS);
+for (const [index, check] of checks.entries()) setInterval(() => void run(index, check), INTERVAL_MS);
 process.on('message', () => {
-  const looked: Looked[] = looks.map(({ name }, index) => ({
+  const results: CheckResult[] = checks.map(({ name }, index) => ({
     name,
-    ...(counts[index] ?? { count: 0, slowestMs: 0, faults: [] }),
+    ...(counts[index] ?? { count: 0, slowestMs: 0, problems: [] }),
   }));
-  for (const index of counts.keys()) counts[index] = { count: 0, slowestMs: 0, faults: [] };
-  process.send?.(looked);
+  for (const index of counts.keys()) counts[index] = { count: 0, slowestMs: 0, problems: [] };
+  process.send?.(results);
 });
 process.send?.('ready');
 
-async function note(index: number, look: Look): Promise<void> {
-  const startMs = performance.now() - waitedForCoreMs(look);
-  const outcome = await ask(look);
-  const ms = performance.now() - waitedForCoreMs(look) - startMs;
+async function run(index: number, check: Check): Promise<void> {
+  const startMs = performance.now() - waitedForCoreMs(check);
+  const outcome = await send(check);
+  const ms = performance.now() - waitedForCoreMs(check) - startMs;
   const count = counts[index];
   if (count === undefined) return;
   count.count++;
   count.slowestMs = Math.max(count.slowestMs, ms);
-  if (outcome !== 'ok') count.faults.push(`${outcome} after ${ms.toFixed(0)} ms`);
-  else if (ms > look.limitMs) count.faults.push(`${ms.toFixed(0)} ms`);
+  if (outcome !== 'ok') count.problems.push(`${outcome} after ${ms.toFixed(0)} ms`);
+  else if (ms > check.limitMs) count.problems.push(`${ms.toFixed(0)} ms`);
 }
 
 /**
- * How long the service's main thread, and this one, have been ready to run while other processes had the cores: that is
- * the machine's fault. On Linux alone; elsewhere it counts as none.
+ * The time in which the service's main thread and this thread were ready to run, but other processes had the
+ * cores. The service is not responsible for this time. It is known on Linux only, and 0 elsewhere.
  */
-function waitedForCoreMs({ pid }: Look): number {
+function waitedForCoreMs({ pid }: Check): number {
   try {
     const waits = [pid, 'self'].map((one) =>
       Number(readFileSync(`/proc/${one}/schedstat`, 'utf8').split(' ')[1]),
@@ -53,12 +53,12 @@ function waitedForCoreMs({ pid }: Look): number {
   }
 }
 
-function ask(look: Look): Promise<string> {
-  return look.httpVersion === 1 ? askHttp1(look) : askHttp2(look);
+function send(check: Check): Promise<string> {
+  return check.httpVersion === 1 ? sendHttp1(check) : sendHttp2(check);
 }
 
-/** On a connection of its own, as probes do it. */
-function askHttp1({ url, headers, body }: Look): Promise<string> {
+/** Opens a new connection, as probes do. */
+function sendHttp1({ url, headers, body }: Check): Promise<string> {
   return new Promise((resolve) => {
     const request = requestHttp1(url, { method: body === undefined ? 'GET' : 'POST', headers, agent: false });
     request.setTimeout(PATIENCE_MS, () => request.destroy());
@@ -72,8 +72,8 @@ function askHttp1({ url, headers, body }: Look): Promise<string> {
   });
 }
 
-/** On the connection that is there, as gateways do it, or a new one. */
-function askHttp2({ url, headers, body = '' }: Look): Promise<string> {
+/** Uses the open connection, as gateways do, or opens a new connection. */
+function sendHttp2({ url, headers, body = '' }: Check): Promise<string> {
   return new Promise((resolve) => {
     if (session === undefined || session.closed || session.destroyed) {
       session = connectHttp2(new URL(url).origin).on('error', () => {});

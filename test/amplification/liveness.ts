@@ -4,56 +4,61 @@ import { join } from 'node:path';
 import { envelope } from '../resilience/http2-frames.ts';
 import { gateway, type ProbedService } from './service.ts';
 
-/** What an orchestrator, or a gateway, asks again and again. */
-export interface Look {
+/** A request that an orchestrator or a gateway sends again and again. */
+export interface Check {
   readonly name: string;
   readonly url: string;
-  /** Whose answer it is. */
+  /** The process id of the service. */
   readonly pid: number;
   readonly httpVersion: 1 | 2;
   readonly headers: Readonly<Record<string, string>>;
-  /** In base64. Without one it is a GET. */
+  /** In base64. Without a body the request is a GET. */
   readonly body?: string;
-  /** An answer has to be here within. */
+  /** The time in which the answer must arrive. */
   readonly limitMs: number;
 }
 
-/** What came of one of them since the last report. */
-export interface Looked {
+/** The results of a check since the last report. */
+export interface CheckResult {
   readonly name: string;
   readonly count: number;
   readonly slowestMs: number;
-  /** Those that were late or not what they should be. */
-  readonly faults: readonly string[];
+  /** Late answers and wrong answers. */
+  readonly problems: readonly string[];
 }
 
 export interface Liveness extends Disposable {
-  report(): Promise<readonly Looked[]>;
+  report(): Promise<readonly CheckResult[]>;
 }
 
-/** Asks from a process of its own every 50 ms, whatever became of the questions before: what is measured is not the test. */
-export async function watchLiveness(looks: readonly Look[]): Promise<Liveness> {
+/**
+ * Sends each check every 50 ms, without waiting for earlier answers. A separate process sends the checks, so
+ * that the load of the test process does not delay them.
+ */
+export async function watchLiveness(checks: readonly Check[]): Promise<Liveness> {
   const child = fork(join(import.meta.dirname, 'liveness-process.ts'), { execArgv: [] });
   const message = async () => {
-    const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`it ended with ${code}`)));
-    const [told] = await Promise.race([once(child, 'message'), ended]);
-    return told;
+    const ended = once(child, 'exit').then(([code]) =>
+      Promise.reject(new Error(`the checking process ended with ${code}`)),
+    );
+    const [received] = await Promise.race([once(child, 'message'), ended]);
+    return received;
   };
   const report = async () => {
     child.send('report');
-    return (await message()) as Looked[];
+    return (await message()) as CheckResult[];
   };
-  child.send(looks);
-  // The first ones make connections.
+  child.send(checks);
+  // Waits for the first checks, which open the connections.
   await message();
   return { report, [Symbol.dispose]: () => void child.kill() };
 }
 
-/** `/livez`, and another user's calls on both ports. */
-export function orchestratorAndOthers({ process, ports }: ProbedService, s3Key: string): Look[] {
+/** The checks: `/livez`, and calls of another user on both ports. */
+export function orchestratorAndOthers({ process, ports }: ProbedService, s3Key: string): Check[] {
   const { pid } = process;
   const others = gateway('grace');
-  const call = (method: string, message: object): Look => ({
+  const call = (method: string, message: object): Check => ({
     name: `${method} of another user`,
     pid,
     url: `${process.http}/files.v1.FileService/${method}`,
@@ -78,7 +83,7 @@ export function orchestratorAndOthers({ process, ports }: ProbedService, s3Key: 
   ];
 }
 
-/** An orchestrator's probe gives up after a second; a quarter of it leaves room for a busy machine. */
+/** An orchestrator's probe times out after a second. A quarter of this leaves room for a busy machine. */
 const LIVEZ_MAX_MS = 250;
-/** A caller's patience with one call of many. */
+/** The time that a caller may wait for a single call of many. */
 const OTHERS_MAX_MS = 500;

@@ -11,19 +11,21 @@ import { gateway, keepService, type ServiceKeeper } from './service.ts';
 
 vi.setConfig({ testTimeout: LONG ? 600_000 : 30_000 });
 
-/** No single message may hold up everybody else for longer: a tenth of what a caller notices. */
+/**
+ * The time for which a single message may block all other calls: a tenth of the delay that a caller notices.
+ */
 const BLOCK_MAX_MS = 50;
 
-/** A collection or a compilation falls into one try, a message's own cost into each. */
+/** Garbage collection and compilation affect one try. The cost of a message affects each try. */
 const TRIES = 3;
 
-/** Without an answer for so long the process is ended: it would go on for minutes. */
+/** A process that does not answer for this long is ended, because it may be blocked for minutes. */
 const PATIENCE_MS = 4_000;
 
 let keeper: ServiceKeeper;
 beforeAll(async () => {
   keeper = await keepService();
-  // The first calls of all are compiled: the longest blocks that there are.
+  // The first calls of a process compile code, which blocks longer than any message.
   const { ports, probe } = await keeper.alive();
   for (let call = 0; call < 20; call++)
     for (const port of ['gRPC', 'HTTP'] as const) await callOn(port, ports);
@@ -31,33 +33,33 @@ beforeAll(async () => {
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());
 
-describe('no message blocks the event loop for long, or ends in INTERNAL', () => {
+describe('no message blocks the event loop for 50 ms or is answered with INTERNAL', () => {
   it.for(routes().map((route) => ({ name: nameOfRoute(route), route })))(
     '$name',
     async ({ route }, context) => {
-      const faults: string[] = [];
+      const problems: string[] = [];
       const slow = new Set<string>();
       const worst = { blockMs: 0, name: '' };
       const { ports } = await keeper.alive();
       using sender = openSender(ports);
       for (const one of LONG ? casesOf(route) : fewCasesOf(route)) {
-        // What is slow already would be slower still.
+        // A message that is slow already would be slower in a larger size.
         if (slow.has(one.message.kind)) continue;
         const { blockMs, answer } = await leastOf(TRIES, () => put(sender, one));
         if (blockMs > worst.blockMs) Object.assign(worst, { blockMs, name: nameOfCase(one) });
         if (blockMs >= BLOCK_MAX_MS) {
           slow.add(one.message.kind);
-          faults.push(`${nameOfCase(one)}: ${blockMs.toFixed(0)} ms`);
+          problems.push(`${nameOfCase(one)}: ${blockMs.toFixed(0)} ms`);
         }
         if (['INTERNAL', 'UNKNOWN', 'nothing'].includes(answer.code))
-          faults.push(`${nameOfCase(one)}: ${answer.code} ${answer.text.slice(0, 100)}`);
+          problems.push(`${nameOfCase(one)}: ${answer.code} ${answer.text.slice(0, 100)}`);
         if (answer.code === 'nothing') {
           await keeper.end();
           break;
         }
       }
       report(context, { route: nameOfRoute(route), block: { ms: worst.blockMs, name: worst.name } });
-      expect(faults).toEqual([]);
+      expect(problems).toEqual([]);
       expect(await callOn(route.protocol.port, ports)).toBe('OK');
     },
   );
@@ -79,7 +81,7 @@ async function put(sender: Sender, one: Case): Promise<Outcome> {
   return { blockMs: answer.code === 'nothing' ? PATIENCE_MS : await probe.blockMs(), answer };
 }
 
-/** Tries again only what was too long. */
+/** The shortest of several measurements. Only a measurement above the limit is repeated. */
 async function leastOf(tries: number, once: () => Promise<Outcome>): Promise<Outcome> {
   let least = await once();
   for (

@@ -1,10 +1,10 @@
 import type { DescField, DescMessage } from '@bufbuild/protobuf';
 
-/** A message that costs more than it looks, of any size. */
+/** A kind of message, in any size, that may cost more than its size suggests. */
 export interface WorstCase {
-  /** What it is full of, and in which field. */
+  /** The content that fills the message, and the field. */
   readonly kind: string;
-  /** At most so many bytes, and nearly as many. */
+  /** @returns a message of at most `sizeBytes` bytes, and nearly as many */
   encode(sizeBytes: number): Buffer;
 }
 
@@ -15,7 +15,9 @@ export interface FieldPath {
   readonly field: DescField;
 }
 
-/** More than any message here has; ends the walk through a message that holds itself. */
+/**
+ * Deeper than any message of the contract. The bound ends the recursion for a message that contains itself.
+ */
 const DEPTH_MAX = 3;
 
 export function fieldPathsOf(message: DescMessage, around: readonly DescField[] = []): FieldPath[] {
@@ -27,7 +29,7 @@ export function fieldPathsOf(message: DescMessage, around: readonly DescField[] 
   });
 }
 
-/** The message that a field holds, one or many of it. */
+/** The message type of a field or of a list of messages; `undefined` for other fields. */
 export function innerMessage(field: DescField): DescMessage | undefined {
   return field.fieldKind === 'message' || (field.fieldKind === 'list' && field.listKind === 'message')
     ? field.message

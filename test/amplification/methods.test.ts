@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => service?.stop());
 
-/** As the port's own reflection lists them. */
+/** The services that the port's reflection lists. */
 async function servicesOf(transport: ReturnType<typeof createGrpcTransport>): Promise<string[]> {
   async function* question() {
     yield { messageRequest: { case: 'listServices', value: '' } as const };
@@ -28,11 +28,11 @@ async function servicesOf(transport: ReturnType<typeof createGrpcTransport>): Pr
 
 const covered = (port: keyof typeof SERVICES) => SERVICES[port].map(({ typeName }) => typeName).sort();
 
-it('covers every service of the gRPC port', async () => {
+it('the amplification tests cover every service of the gRPC port', async () => {
   expect(await servicesOf(createGrpcTransport({ baseUrl: service.grpcUrl }))).toEqual(covered('gRPC'));
 });
 
-it('covers every service of the HTTP port', async () => {
+it('the amplification tests cover every service of the HTTP port', async () => {
   const transport = createConnectTransport({ baseUrl: service.httpUrl, httpVersion: '2' });
   expect(await servicesOf(transport)).toEqual(covered('HTTP'));
 });

@@ -6,7 +6,10 @@ import { Health } from '../../gen/health/v1/health_pb.ts';
 
 export type Port = 'gRPC' | 'HTTP';
 
-/** A new method of these services is covered without a new line; `methods.test.ts` fails for a service that is missing. */
+/**
+ * All methods of these services are covered. `methods.test.ts` fails if a service of the server is missing
+ * here.
+ */
 export const SERVICES: Record<Port, readonly DescService[]> = {
   gRPC: [FileService, Health, ServerReflectionV1, ServerReflectionV1Alpha],
   HTTP: [FileService, ServerReflectionV1, ServerReflectionV1Alpha],
@@ -16,7 +19,10 @@ export function methodsOf(port: Port): DescMethod[] {
   return SERVICES[port].flatMap(({ methods }) => methods);
 }
 
-/** Short, and still unique: the two reflections differ in their package alone. */
+/**
+ * A short and unique name. The package stays in the name where only the package differs (reflection v1,
+ * v1alpha).
+ */
 export function nameOf(method: DescMethod): string {
   const service = method.parent.typeName.replace(/^grpc\./, '').replace(/^files\.v1\.FileService$/, '');
   return service === ''

@@ -19,12 +19,12 @@ import { keepService, type ProbedService, type ServiceKeeper } from './service.t
 
 vi.setConfig({ testTimeout: 60_000 });
 
-/** As many as a port takes. */
+/** The number of connections that a port accepts. */
 const STRANGERS = 1_000;
-/** Connections that are opened at once: the system's queue of them is short. */
+/** Connections that are opened at once. The operating system's accept queue is short. */
 const AT_ONCE = 100;
 const WATCHES = 20_000;
-/** A fifth of the heap that `npm start` gives. */
+/** A fifth of the heap that `npm start` sets. */
 const GROWTH_MAX_MB = 100;
 const NEW_CONNECTIONS = 5;
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());
 
-/** A gateway that connects now, five times on each port. */
+/** Calls on five new connections to each port, as a gateway that connects now would make. */
 async function newConnections(): Promise<Record<Port, string[]>> {
   const calls = async (port: Port) => {
     const codes: string[] = [];
@@ -54,7 +54,7 @@ async function newConnections(): Promise<Record<Port, string[]>> {
 const served = Array.from({ length: NEW_CONNECTIONS }, () => 'OK');
 const ALL_SERVED = { gRPC: served, HTTP: served };
 
-it('1,000 answered strangers on each port: five of five new connections are served', async () => {
+it('new connections are served beside 1,000 open connections without proof on each port', async () => {
   const strangers: Disposable[] = [];
   try {
     for (let opened = 0; opened < STRANGERS; opened += AT_ONCE) {
@@ -71,7 +71,7 @@ it('1,000 answered strangers on each port: five of five new connections are serv
   }
 });
 
-it('20,000 health watches: five of five new connections are served', async () => {
+it('new connections are served beside 20,000 health watches', async () => {
   const path = '/grpc.health.v1.Health/Watch';
   const headers = headerBlock(grpcHeaders(path));
   const streams = Array.from({ length: STREAMS_PER_CONNECTION_MAX }, (_, index) => {
@@ -87,7 +87,7 @@ it('20,000 health watches: five of five new connections are served', async () =>
       const watcher = await openRawHttp2(service.ports.gRPC);
       watchers.push(watcher);
       watcher.socket.write(all);
-      // Each is answered or refused, or the connection is closed.
+      // Each watch is answered or refused, or the connection is closed.
       await vi.waitFor(
         () => {
           const of = (type: number) => watcher.received.get(type) ?? 0;
@@ -105,7 +105,7 @@ it('20,000 health watches: five of five new connections are served', async () =>
   }
 });
 
-/** Its call is answered UNAUTHENTICATED, and it stays. */
+/** Opens a connection whose call is answered with UNAUTHENTICATED, and keeps the connection open. */
 async function refusedOverGrpc(port: number): Promise<Disposable> {
   const raw = await openRawHttp2(port);
   raw.socket.write(frame(FRAME.headers, FLAG.endHeaders, 1, headerBlock(grpcHeaders(LIST))));

@@ -5,7 +5,7 @@ import type { RawRequest } from './request.ts';
 import { openSender } from './sender.ts';
 import { gateway } from './service.ts';
 
-/** A gateway's call on this port, with its proof. */
+/** A call of a gateway to this port, with a valid proof. */
 export function ordinaryRequest(port: Port, userId: string): RawRequest {
   const path = '/files.v1.FileService/ListFiles';
   const headers = gateway(userId);
@@ -28,10 +28,10 @@ export function ordinaryRequest(port: Port, userId: string): RawRequest {
       };
 }
 
-/** As long as a call may take at all, by its default deadline. */
+/** The default deadline of a call. */
 const CALL_MAX_MS = 5_000;
 
-/** Makes it on a connection of its own; resolves with its code, or `no answer`. */
+/** Makes an ordinary call on a new connection. @returns its code, or `no answer` */
 export async function callOn(port: Port, ports: Record<Port, number>, userId = 'ada'): Promise<string> {
   using sender = openSender(ports);
   const { code } = await Promise.race([

@@ -1,10 +1,10 @@
 import type { TestContext } from 'vitest';
 
-/** What a test has measured of one route, each by its worst case. */
+/** The measurements of a route, each for its worst message. */
 export interface Amplification {
   readonly route: string;
   readonly block?: { readonly ms: number; readonly name: string };
-  /** Heap bytes per byte on the wire. */
+  /** Heap bytes for each byte sent. */
   readonly held?: { readonly ratio: number; readonly name: string };
 }
 

@@ -1,21 +1,23 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 
-/** A heap that is nearly full is collected for seconds; beyond that nothing is to be expected of it. */
+/** Collecting a nearly full heap takes seconds. After this time the process counts as lost. */
 const PATIENCE_MS = 10_000;
 
 export interface Probe extends Disposable {
-  /** Whether it still answers. */
+  /** `true` when the process does not answer any more. */
   readonly isLost: boolean;
-  /** What the process holds after a collection: JavaScript's heap, and the buffers beside it. */
+  /** The JavaScript heap and the buffers outside the heap, after a garbage collection. */
   heldBytes(): Promise<number>;
-  /** The same without a collection: at once, and at least as much. */
+  /** Like `heldBytes`, but without a garbage collection: faster, and an upper bound. */
   heldAtMostBytes(): Promise<number>;
-  /** The longest time that the event loop has stood still since the last question, in ms of its thread's CPU. */
+  /** The longest block of the event loop since the last question, in ms of the thread's CPU time. */
   blockMs(): Promise<number>;
 }
 
-/** Asks the service's `probe.ts`. A question is rejected when the process has gone, or does not answer. */
+/**
+ * Connects to the `probe.ts` in the service. A question rejects if the process has ended or does not answer.
+ */
 export async function openProbe(path: string): Promise<Probe> {
   const socket = connect(path);
   await once(socket, 'connect');
@@ -30,11 +32,11 @@ export async function openProbe(path: string): Promise<Probe> {
     .on('error', () => {})
     .once('close', () => {
       for (const { reject } of waiting.splice(0))
-        reject(new Error('the service has gone, or does not answer'));
+        reject(new Error('the service has ended or does not answer'));
     });
   const ask = async (question: string): Promise<Record<string, number>> => {
     const line = await new Promise<string>((resolve, reject) => {
-      if (socket.destroyed) return reject(new Error('the service has gone, or does not answer'));
+      if (socket.destroyed) return reject(new Error('the service has ended or does not answer'));
       const patience = setTimeout(() => socket.destroy(), PATIENCE_MS);
       waiting.push({
         resolve: (text) => {

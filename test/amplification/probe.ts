@@ -1,40 +1,44 @@
 /**
- * Loaded into the service with `--import`: tells, whenever it is asked, what the process holds and for how long its
- * event loop stood still.
+ * Loaded into the service with `--import`. Answers questions about the memory of the process and about the
+ * longest block of its event loop.
  *
- * A block is measured in CPU time of the main thread, so that it does not count when another process has the core.
+ * A block is measured in CPU time of the main thread, so that time in which another process has the core does
+ * not count.
  */
 import { createServer } from 'node:net';
 
-/** What is asked, a byte each. */
+/** The questions, which are one byte each. */
 const QUESTIONS = { heap: 'h', heapWithGarbage: 'g', block: 'b' } as const;
 
-const LOOK_INTERVAL_MS = 1;
+const MEASURE_INTERVAL_MS = 1;
 
 let longestMicros = 0;
 let before = process.threadCpuUsage();
 
-/** How much the thread has worked since the last look: one turn of the loop, and what came before it in the same ms. */
-function look(): void {
+/**
+ * Measures the CPU time since the last call: one turn of the event loop, and earlier work in the same
+ * millisecond.
+ */
+function measure(): void {
   const { user, system } = process.threadCpuUsage(before);
   longestMicros = Math.max(longestMicros, user + system);
   before = process.threadCpuUsage();
 }
 
-setInterval(look, LOOK_INTERVAL_MS).unref();
+setInterval(measure, MEASURE_INTERVAL_MS).unref();
 
 function answer(question: string): unknown {
   if (question === QUESTIONS.block) {
-    look();
+    measure();
     const blockMs = longestMicros / 1_000;
     longestMicros = 0;
     return { blockMs };
   }
   if (question === QUESTIONS.heap) globalThis.gc?.();
   const { heapUsed, external } = process.memoryUsage();
-  // The collection was ours.
+  // The garbage collection above is not a block of the service.
   before = process.threadCpuUsage();
-  // `external` has the ArrayBuffers in it.
+  // `external` includes the ArrayBuffers.
   return { heldBytes: heapUsed + external };
 }
 

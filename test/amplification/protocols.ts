@@ -2,24 +2,24 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import type { Encoding } from './encodings.ts';
 import type { Port } from './methods.ts';
 
-/** A way to put a message into a request. */
+/** Describes how a protocol puts a message into a request. */
 export interface Protocol {
   readonly name: string;
   readonly port: Port;
   readonly format: 'binary' | 'JSON';
-  /** Those that its server takes. */
+  /** The encodings that the server accepts. */
   readonly encodings: readonly Encoding[];
-  /** Where both are served, each is used by one protocol at least. */
+  /** The HTTP port serves both versions, and each version is used by at least one protocol. */
   readonly httpVersion: 1 | 2;
   contentType(method: DescMethod): string;
   /** The header that names the encoding. */
   encodingHeader(method: DescMethod): string;
-  /** Whether five bytes with its length stand before a message. */
+  /** `true` when a prefix of five bytes with the length precedes each message. */
   hasEnvelope(method: DescMethod): boolean;
 }
 
 const isUnary = ({ methodKind }: DescMethod) => methodKind === 'unary';
-/** connect-node's. */
+/** The encodings of connect-node. */
 const ENCODINGS: readonly Encoding[] = ['identity', 'gzip', 'br'];
 
 const grpc = {
@@ -28,7 +28,7 @@ const grpc = {
   hasEnvelope: () => true,
 } as const;
 
-/** A call of one message has it bare; a stream is more like gRPC. */
+/** A unary call has no prefix before the message. A stream has a prefix, as in gRPC. */
 const connect = {
   port: 'HTTP',
   encodings: ENCODINGS,
@@ -41,7 +41,7 @@ export const PROTOCOLS: readonly Protocol[] = [
     ...grpc,
     name: 'gRPC',
     port: 'gRPC',
-    // grpc-js's.
+    // The encodings of grpc-js.
     encodings: ['identity', 'gzip', 'deflate'],
     httpVersion: 2,
     contentType: () => 'application/grpc',
@@ -78,7 +78,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   },
 ];
 
-/** Streams in both directions are served over HTTP/2 alone. */
+/** Bidirectional streams are served over HTTP/2 only. */
 export function httpVersionOf(protocol: Protocol, method: DescMethod): 1 | 2 {
   return method.methodKind === 'bidi_streaming' ? 2 : protocol.httpVersion;
 }

@@ -11,21 +11,21 @@ import { gateway, keepService, type ServiceKeeper } from './service.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-/** What a client asks in all: no tool asks more than a few kilobytes. */
+/** The size of all questions together. Tools ask at most a few kilobytes. */
 const QUESTIONS_BYTES = 3_000_000;
 /**
- * What may be answered on one stream, and on all streams of a connection together. The expensive question has an answer
- * of 4 kB, and tools ask some dozens.
+ * The limits for the answers on one stream, and on all streams of a connection together. The expensive
+ * question has an answer of 4 kB, and tools ask some dozens of questions.
  */
 const STREAM_ANSWERS_MAX_BYTES = 4_000_000;
 const ANSWERS_MAX_BYTES = 50_000_000;
-/** A fifth of the heap that `npm start` gives. */
+/** A fifth of the heap that `npm start` sets. */
 const GROWTH_MAX_MB = 100;
-/** After which a client that asks without end has been cut off. */
+/** The time after which a client that asks without end must have been cut off. */
 const CUT_OFF_MS = 10_000;
 const STREAMS = 100;
 
-/** An expensive one: a file, and all that it imports. */
+/** An expensive question, for a file and all its imports. */
 const QUESTION = envelope(
   toBinary(
     ServerReflectionRequestSchema,
@@ -41,12 +41,12 @@ beforeAll(async () => {
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());
 
-describe.for(['gRPC', 'HTTP'] as const)('questions without end to the reflection of the %s port', (port) => {
-  it.for([1, STREAMS])('on %d streams: cut off, and bounded', async (streams) => {
+describe.for(['gRPC', 'HTTP'] as const)('endless questions to the reflection of the %s port', (port) => {
+  it.for([1, STREAMS])('on %d streams are cut off, and their answers are bounded', async (streams) => {
     const service = await keeper.alive();
     const { process, ports } = service;
     const [livez] = orchestratorAndOthers(service, '');
-    if (livez === undefined) throw new Error('nobody looks');
+    if (livez === undefined) throw new Error('there is no check of /livez');
     using liveness = await watchLiveness([livez]);
     const beforeMb = await residentMb(process.pid);
     const session = connectHttp2(`http://127.0.0.1:${ports[port]}`, { maxSessionMemory: 1_000 });
@@ -61,11 +61,11 @@ describe.for(['gRPC', 'HTTP'] as const)('questions without end to the reflection
       );
       for (const { answersBytes, isOpen } of asked) {
         expect(answersBytes()).toBeLessThan(STREAM_ANSWERS_MAX_BYTES);
-        // A hundred streams may each have asked little enough.
+        // With a hundred streams, each stream may stay below its limit.
         if (streams === 1) expect(isOpen()).toBe(false);
       }
       expect((await residentMb(process.pid)) - beforeMb).toBeLessThan(GROWTH_MAX_MB);
-      expect((await liveness.report()).flatMap(({ faults }) => faults)).toEqual([]);
+      expect((await liveness.report()).flatMap(({ problems }) => problems)).toEqual([]);
     } finally {
       session.destroy();
     }
@@ -80,7 +80,7 @@ interface Asked {
   answersBytes(): number;
 }
 
-/** Asks as fast as it can, reads all answers, and never ends its half. */
+/** Asks as fast as possible, reads all answers, and never ends its half of the stream. */
 function askWithoutEnd(session: ClientHttp2Session, questionsBytes: number): Asked {
   const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
   const stream = session.request(
@@ -101,7 +101,7 @@ function askWithoutEnd(session: ClientHttp2Session, questionsBytes: number): Ask
       answersBytes += part.length;
     });
   const cutOff = new Promise<void>((resolve) => {
-    // Trailers are the end of the service's half, whatever the client still says.
+    // The trailers end the service's half of the stream, even if the client is still sending.
     for (const event of ['end', 'close'])
       stream.once(event, () => {
         isOpen = false;

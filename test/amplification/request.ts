@@ -4,18 +4,18 @@ import { compress } from './encodings.ts';
 import type { Port } from './methods.ts';
 import { httpVersionOf } from './protocols.ts';
 
-/** A request as it goes to the service. */
+/** A request as it is sent to the service. */
 export interface RawRequest {
   readonly port: Port;
   readonly httpVersion: 1 | 2;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** Its answer never ends, so that its first message has to do. */
+  /** `true` when the answer never ends, so that the test uses its first message. */
   readonly isEndless: boolean;
 }
 
-/** @param proof the headers of a gateway, or none for a stranger */
+/** @param proof the headers of a gateway; empty for a caller without proof */
 export function requestOf(one: Case, proof: Readonly<Record<string, string>>): RawRequest {
   const { method, protocol, encoding, message, sizeBytes } = one;
   const bytes = compressed(one, () => message.encode(sizeBytes));
@@ -35,7 +35,9 @@ export function requestOf(one: Case, proof: Readonly<Record<string, string>>): R
   };
 }
 
-/** Compressing 64 MiB takes a third of a second, and the bombs of a format are all the same. */
+/**
+ * Caches compressed bombs. Compressing 64 MiB takes a third of a second, and all bombs of a format are equal.
+ */
 const bombs = new Map<string, Uint8Array>();
 
 function compressed({ encoding, message, sizeBytes, protocol }: Case, encode: () => Buffer): Uint8Array {

@@ -10,14 +10,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Answer, answerOf, CLOSED } from './answer.ts';
 import type { RawRequest } from './request.ts';
 
-/** All of a request, or all but its end: over HTTP/2 the END_STREAM is missing, over HTTP/1.1 the last byte. */
+/**
+ * A whole request, or a request without its end: over HTTP/2 END_STREAM is missing, over HTTP/1.1 the last
+ * byte.
+ */
 export type Extent = 'whole' | 'half open';
 
-/** A client that is not interested in answers, but counts what it sends. */
+/** A client that sends raw requests and counts the bytes that it sends. */
 export interface Sender extends Disposable {
-  /** Resolves with the first answer: a refusal may come before the request has ended, and so may an end without one. */
+  /** Resolves with the first answer. A refusal, or a closed stream, may come before the request has ended. */
   send(request: RawRequest, extent: Extent): Promise<Answer>;
-  /** What has left this process, with frames and headers. */
+  /** The bytes that have left this process, including frames and headers. */
   wireBytes(): number;
 }
 
@@ -36,9 +39,9 @@ export function openSender(ports: Record<RawRequest['port'], number>): Sender {
         sockets.add(socket);
         return socket;
       },
-      // MB. What is still to be sent counts, too.
+      // In MB. Node also counts bytes that are still to be sent.
       maxSessionMemory: 1_000,
-      // Answers are read as they come.
+      // Large windows, so that the client reads answers as they arrive.
       settings: { initialWindowSize: 2 ** 24 },
     });
     session.on('error', () => {}).on('connect', () => session.setLocalWindowSize(2 ** 24));
@@ -60,7 +63,7 @@ export function openSender(ports: Record<RawRequest['port'], number>): Sender {
           else stream.write(body);
           return answerOfStream(stream, isEndless);
         } catch {
-          // The session was closed in the moment in which it was found open.
+          // The session was closed between the check in `sessionOf` and the request.
           return Promise.resolve(CLOSED);
         }
       }
@@ -91,7 +94,7 @@ export function openSender(ports: Record<RawRequest['port'], number>): Sender {
 
 const POLL_MS = 10;
 
-/** Waits until nothing more leaves: all was sent, or the service takes no more of it. */
+/** Waits until the senders send nothing more: all bytes were sent, or the service reads no more of them. */
 export async function settled(senders: readonly Sender[], timeoutMs = 3_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   const sent = () => senders.reduce((sum, sender) => sum + sender.wireBytes(), 0);

@@ -9,25 +9,28 @@ import { openProbe, type Probe } from './probe-client.ts';
 
 const GATEWAY_TOKEN = 'the-gateways-very-own-token';
 
-/** What a gateway sends with a call of this user. */
+/** The headers that a gateway sends with a call of this user. */
 export function gateway(userId: string): Record<string, string> {
   return { 'x-gateway-token': GATEWAY_TOKEN, 'x-user-id': userId };
 }
 
-/** No proof; what a stranger can send beside it is made up. */
+/** The headers of a caller without proof, who claims a random user. */
 export const STRANGER: Readonly<Record<string, string>> = { 'x-user-id': 'mallory' };
 
-/** The service as `npm start` starts it, heap and all, with the probe inside. */
+/** The service, started as by `npm start` with the same heap limit, and the probe loaded into it. */
 export interface ProbedService {
   readonly process: ServiceProcess;
   readonly probe: Probe;
   readonly ports: Record<Port, number>;
 }
 
-/** Starts one, and another one after a case has ended it: one fault does not hide the others. */
+/**
+ * Starts the service, and starts it again after a case has ended it, so that one failing case does not hide
+ * others.
+ */
 export interface ServiceKeeper extends AsyncDisposable {
   alive(): Promise<ProbedService>;
-  /** Ends one that does not answer any more. */
+  /** Ends a service that does not answer any more. */
   end(): Promise<void>;
 }
 
@@ -54,7 +57,7 @@ export async function keepService(): Promise<ServiceKeeper> {
 }
 
 async function start(servers: ExternalServers): Promise<ProbedService> {
-  // Short: a Unix socket's path has at most 107 bytes.
+  // The path is short, because the path of a Unix socket has at most 107 bytes.
   const socket = join(tmpdir(), `probe-${randomBytes(6).toString('hex')}`);
   const probe = pathToFileURL(join(import.meta.dirname, 'probe.ts')).href;
   const process = await startService({

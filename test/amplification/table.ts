@@ -5,8 +5,8 @@ import { modulesIn, passedAsAWhole } from '../harness/whole-folder.ts';
 import type { Amplification } from './outcome.ts';
 
 /**
- * Prints a row for each method and protocol, with the worst that a message did there. After a long form that passed as a
- * whole, test/README.md has the same table.
+ * Prints a row for each method and protocol with the figures of its worst message. After a complete run of
+ * the long form that passed, this reporter writes the same table into test/README.md.
  */
 export default class AmplificationTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -26,7 +26,7 @@ export default class AmplificationTable implements Reporter {
   }
 }
 
-/** The two tests of a route are of two files. */
+/** Merges the measurements of a route, which come from two test files. */
 function rowsOf(measured: readonly Amplification[]): string[] {
   const routes = new Map<string, Amplification>();
   for (const one of measured) routes.set(one.route, { ...routes.get(one.route), ...one });
