@@ -94,8 +94,9 @@ export function isSmallBomb({ encoding, sizeBytes }: Case): boolean {
 const FURTHER_CASES = 8;
 
 /**
- * For the short form: every message once at the smallest limit, and what is quadratic also at the larger one,
- * where it shows; the protocols of one format take turns with them. And some of all the others.
+ * The cases of the short form: every message at the smallest limit, messages of quadratic cost also at the
+ * larger limit, and a sample of all others. The protocols of a format share these messages: each message is
+ * sent once.
  */
 export function fewCasesOf(route: Route): Case[] {
   const all = casesOf(route);

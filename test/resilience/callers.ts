@@ -19,24 +19,27 @@ export type Unary = <In extends DescMessage, Out extends DescMessage>(
   userId: string,
 ) => Promise<MessageShape<Out>>;
 
-/** Longer than any part of a deploy: a call that fails was failed, and not given up. */
+/**
+ * Longer than any step of a deploy, so a failed call was failed by the service and not by its own deadline.
+ */
 const CALL_TIMEOUT_MS = 20_000;
 
 export interface Caller extends Disposable {
   readonly unary: Unary;
 }
 
-/** As a client should be set: see "During deploys" in proto/README.md. */
+/** The channel options that proto/README.md recommends to clients for deploys. */
 const CHANNEL_OPTIONS = {
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-  // An instance is back within seconds; the defaults, of 1 s to 2 min, are for servers that stay away.
+  // An instance is back within seconds. The defaults of 1 s to 2 min are for servers that are away for long.
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
 };
 
 /**
- * On grpc-js, whose channel balances, reconnects, and sends once more what no server has begun; connect-node's own gRPC
- * does none of that. Its calls wait for a connection (`wait_for_ready`); it has no policy of retries.
+ * A caller on grpc-js. Its channel balances, reconnects, and resends calls that no server has begun; the gRPC
+ * of connect-node does none of this. Its calls wait for a connection (`wait_for_ready`). It has no retry
+ * policy.
  */
 export function grpcJsCaller(addresses: readonly string[]): Caller {
   const client = new Client(`ipv4:${addresses.join(',')}`, credentials.createInsecure(), CHANNEL_OPTIONS);
@@ -59,7 +62,9 @@ export function grpcJsCaller(addresses: readonly string[]): Caller {
   };
 }
 
-/** Connect, each call to the instance that the load balancer would choose now. It sends nothing twice. */
+/**
+ * A caller on Connect. Each call goes to the instance that the load balancer chooses, and is never retried.
+ */
 export function connectCaller(httpVersion: '1.1' | '2', balancer: LoadBalancer): Caller {
   const transports = new Map<string, Transport>();
   return {

@@ -3,14 +3,14 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { passOn } from '../harness/pass-on.ts';
 
-/** Stands before an object store, and answers in its place, as S3 does at its worst: with all that it was sent. */
+/** A proxy of an object store that can answer with errors as S3 does at worst: with all that it received. */
 export interface ComplainingStore extends AsyncDisposable {
   readonly endpoint: string;
-  /** 0: passes everything on. */
+  /** @param status the HTTP status of all answers; 0 passes the requests on to the object store */
   complain(status: number): void;
 }
 
-/** @param secrets what the store knows of who asks, beside what is in the request */
+/** @param secrets secrets of the service that the error texts contain beside the request's headers */
 export async function startComplainingStore(
   target: string,
   secrets: readonly string[],
@@ -35,7 +35,10 @@ export async function startComplainingStore(
   };
 }
 
-/** The shape of S3's SignatureDoesNotMatch and InvalidToken (Amazon S3 API Reference, "Error responses"), and more in the message. */
+/**
+ * An error body like S3's SignatureDoesNotMatch and InvalidToken (Amazon S3 API Reference, "Error
+ * responses"), with more secrets in its message.
+ */
 function complaint({ url, headers }: IncomingMessage, secrets: readonly string[]): string {
   const { authorization = '', 'x-amz-security-token': token = '' } = headers;
   const presigned = `https://files.test/k?X-Amz-Credential=AKIDOFACOMPLAINT%2F20261123&X-Amz-Security-Token=${encodeURIComponent(String(token))}&X-Amz-Signature=${'5e'.repeat(32)}`;

@@ -11,17 +11,17 @@ import { report } from './outcome.ts';
 import { balance, deploy, type Instance } from './rolling-deploy.ts';
 import { type LoadFigures, type SteadyLoad, startSteadyLoad } from './steady-load.ts';
 
-/** A stop and a start each; on a busy machine five seconds a time. */
+/** Each SIGTERM needs a stop and a start, which take five seconds each on a busy machine. */
 vi.setConfig({ testTimeout: LONG ? 400_000 : 60_000 });
 
 const SIGTERMS = LONG ? 20 : 2;
 
-/** The issue's own bound, with the default delay. */
+/** The time that the README promises for a stop with the default STOP_DELAY_SECONDS. */
 const STOP_MAX_MS = 10_000;
 
 const USERS = 32;
 
-/** Replaces instances under load, and holds each call and each stop to what was promised. */
+/** Replaces instances under load. Fails if a call fails or a stop takes too long. */
 async function rollUnderLoad(
   context: TestContext,
   instanceCount: number,
@@ -33,7 +33,7 @@ async function rollUnderLoad(
   const { calls, failures, slowestMs } = await load.stop();
   expect(failures).toEqual([]);
   expect(Math.max(...stopsMs)).toBeLessThan(STOP_MAX_MS);
-  // They went on all the time, and did not end with the first stop.
+  // The load continued during all stops, and did not end with the first.
   expect(calls).toBeGreaterThan(SIGTERMS * USERS);
   report(
     context,
@@ -51,7 +51,7 @@ test(`${SIGTERMS} rolling SIGTERMs under load: grpc-js over two instances`, (con
   rollUnderLoad(context, 2, grpcJsLoad));
 
 test.runIf(LONG)(
-  `${SIGTERMS} SIGTERMs of the only instance under load: grpc-js waits for the next`,
+  `${SIGTERMS} SIGTERMs of the only instance under load: grpc-js waits for the next instance`,
   (context) => rollUnderLoad(context, 1, grpcJsLoad),
 );
 
@@ -63,7 +63,7 @@ test.runIf(LONG).for(['1.1', '2'] as const)(
     }),
 );
 
-// Its client takes longer to build than all else takes together.
+// The Go client takes longer to build than all other tests of this file take together.
 if (LONG) {
   describeWith('a client in Go', await missingGo(), () => {
     const resources = new AsyncDisposableStack();
@@ -89,7 +89,7 @@ if (LONG) {
     test(`${SIGTERMS} rolling SIGTERMs under load: grpc-go over two instances`, (context) =>
       rollUnderLoad(context, 2, goLoad));
 
-    test(`${SIGTERMS} SIGTERMs of the only instance under load: grpc-go waits for the next`, (context) =>
+    test(`${SIGTERMS} SIGTERMs of the only instance under load: grpc-go waits for the next instance`, (context) =>
       rollUnderLoad(context, 1, goLoad));
   });
 }

@@ -12,20 +12,23 @@ import { report } from './outcome.ts';
 import { askOn } from './raw-calls.ts';
 
 const INPUTS = LONG ? 100_000 : 2_000;
-/** Sent at once, over as few connections as a gateway has. */
+/** Inputs that are sent at once, over as few connections as a gateway has. */
 const BATCH = 50;
-/** After these the heap, the pool and the caches have the size that they keep. */
+/** After this many inputs the heap, the pool and the caches have their final sizes. */
 const WARM_UP = INPUTS / 5;
-/** The same inputs again, in the same order: TEST_SEED=… */
+/** TEST_SEED=… repeats the same inputs in the same order. */
 const SEED = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
 
 vi.setConfig({ testTimeout: LONG ? 1_800_000 : 60_000 });
 
-/** What gRPC's specification calls INTERNAL: bytes that cannot be decoded, or decompressed. */
+/**
+ * Texts of INTERNAL errors that gRPC's specification demands, for bytes that cannot be decoded or
+ * decompressed.
+ */
 const UNDECODABLE =
   /Error deserializing request|parse binary|Failed to decompress|decompression failed|know how to decompress/;
 
-test('hostile headers, frames, messages, tokens and users', async (context) => {
+test('the service survives hostile headers, frames, messages, tokens and users', async (context) => {
   await using servers = await externalServers();
   await using service = await startService({
     environment: {
@@ -43,7 +46,7 @@ test('hostile headers, frames, messages, tokens and users', async (context) => {
 
   await put(service, INPUTS, SEED + 1, counts);
 
-  // A heap that has just been used is given back when it is next swept.
+  // The heap shrinks only with the next garbage collections, so the test waits.
   const withinMb = beforeMb * (LONG ? 0.2 : 0.5);
   await vi.waitFor(
     async () => expect(Math.abs((await residentMb(service.pid)) - beforeMb)).toBeLessThan(withinMb),
@@ -64,7 +67,10 @@ test('hostile headers, frames, messages, tokens and users', async (context) => {
   );
 });
 
-/** On a failure fast-check prints the batch, and the seed and path that make it again. */
+/**
+ * Sends the inputs in batches. On a failure fast-check prints the batch, and the seed and path that repeat
+ * it.
+ */
 async function put(service: ServiceProcess, inputs: number, seed: number, counts: Map<string, number>) {
   const batch = fc.array(hostileInput, { minLength: BATCH, maxLength: BATCH });
   let ended = false;
@@ -103,7 +109,7 @@ async function send(service: ServiceProcess, inputs: HostileInput[]): Promise<st
   }
 }
 
-/** Leaves soon after: the service is to bear that too. */
+/** Writes the bytes and closes the connection soon after, which the service must survive too. */
 function dump(port: number, bytes: Uint8Array): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));

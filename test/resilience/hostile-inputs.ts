@@ -3,7 +3,9 @@ import type { OutgoingHttpHeaders } from 'node:http2';
 import fc from 'fast-check';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock } from './http2-frames.ts';
 
-/** Something that no honest client sends: bytes on a connection, or a call whose parts are partly right. */
+/**
+ * An input that no honest client sends: bytes on a connection, or a call of which only some parts are valid.
+ */
 export type HostileInput =
   | { kind: 'bytes'; port: 'gRPC' | 'HTTP'; bytes: Uint8Array }
   | { kind: 'call'; port: 'gRPC' | 'HTTP'; headers: OutgoingHttpHeaders; body: Uint8Array };
@@ -11,15 +13,15 @@ export type HostileInput =
 export const GATEWAY_TOKEN = 'the-gateways-very-own-token';
 
 const port = fc.constantFrom<'gRPC' | 'HTTP'>('gRPC', 'HTTP');
-/** Noise from one number: as an array of fast-check's own it would cost fifty times as much. */
+/** Noise that is derived from a number. An array of fast-check would cost fifty times as much. */
 const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
   fc.nat().map((seed) => {
     const outputLength = seed % (maxLength + 1);
     return createHash('shake256', { outputLength }).update(`${seed}`).digest();
   });
-/** As a header takes it: visible characters, ASCII or not. */
+/** Visible characters, ASCII or not, which a header can contain. */
 const headerText = bytes(100).map((noise) => noise.toString('latin1').replace(/[^\x21-\x7e\xa1-\xff]/g, ''));
-/** As often right as not. */
+/** The valid value in three of four cases, else an invalid value. */
 const or = <Right, Wrong>(right: Right, wrong: fc.Arbitrary<Wrong>) =>
   fc.oneof({ arbitrary: fc.constant(right), weight: 3 }, { arbitrary: wrong, weight: 1 });
 
@@ -80,7 +82,7 @@ const headers: fc.Arbitrary<OutgoingHttpHeaders> = fc
       .map((further) => ({ ...further, ...known })),
   );
 
-/** A field of a message: mostly of a type that the field has. */
+/** A field of a message, with a random wire type and content. */
 const field = fc
   .tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 7 }), bytes(60), fc.nat(80))
   .map(([number, type, value, length]) => {
@@ -183,7 +185,7 @@ const http2 = fc
     Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(FRAME.settings, 0, 0), ...frames]),
   );
 
-/** One byte of what would be right or nearly so is another. */
+/** Replaces one byte of a valid or nearly valid input. */
 const mutated = (original: fc.Arbitrary<Uint8Array>) =>
   fc.tuple(original, fc.nat(), fc.nat(255)).map(([right, index, byte]) => {
     const wrong = Uint8Array.from(right);

@@ -1,7 +1,6 @@
+/** Raw HTTP/2 frames (RFC 9113), for input that no client library would send. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-
-/** HTTP/2 by hand (RFC 9113), for what no client library would send. */
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
@@ -32,21 +31,24 @@ export function frame(
   return Buffer.concat([head, payload]);
 }
 
-/** HPACK without its tables: each field a literal (RFC 7541, 6.2.2). */
+/** A header block without HPACK's tables: each field is a literal (RFC 7541, 6.2.2). */
 export function headerBlock(fields: Iterable<readonly [string, string]>): Buffer {
   const parts: Buffer[] = [];
   for (const [name, value] of fields) parts.push(Buffer.from([0]), hpackString(name), hpackString(value));
   return Buffer.concat(parts);
 }
 
-/** The same, but the peer keeps each field in its table (6.2.1). */
+/** A header block whose fields the peer keeps in its dynamic table (RFC 7541, 6.2.1). */
 export function indexingBlock(fields: readonly (readonly [string, string])[]): Buffer {
   return Buffer.concat(
     fields.flatMap(([name, value]) => [Buffer.from([0x40]), hpackString(name), hpackString(value)]),
   );
 }
 
-/** What a table holds that had just these fields put in: a byte for each (6.1). Its entries count from 62, newest first. */
+/**
+ * A header block that refers to the fields of a previous `indexingBlock`, with a byte for each field (RFC
+ * 7541, 6.1). The entries of the dynamic table have indexes from 62, newest first.
+ */
 export function indexedBlock(fields: readonly (readonly [string, string])[]): Buffer {
   return Buffer.from(fields.map((_, index) => 0x80 | (62 + fields.length - 1 - index)));
 }
@@ -60,7 +62,7 @@ function hpackString(text: string): Buffer {
   return Buffer.concat([Buffer.from([...length, rest]), bytes]);
 }
 
-/** A message in the five bytes of its envelope, as gRPC and gRPC-Web have it. */
+/** A message with its prefix of five bytes, as in gRPC and gRPC-Web. */
 export function envelope(message: Uint8Array, flags = 0, length = message.length): Buffer {
   const head = Buffer.alloc(5);
   head[0] = flags;
@@ -83,15 +85,15 @@ export function grpcHeaders(path: string, further: Record<string, string> = {}):
 
 export interface RawHttp2 extends Disposable {
   readonly socket: Socket;
-  /** Of frames: how many of each type have come. */
+  /** The number of received frames by their type. */
   readonly received: Map<number, number>;
-  /** The types of the frames that have come for a stream. */
+  /** The types of the frames that were received for a stream. */
   framesOf(streamId: number): ReadonlySet<number>;
   /** Resolves when the service has closed the connection. */
   readonly closed: Promise<unknown>;
 }
 
-/** A connection that has said the preface and its settings, and now says what its test wants. */
+/** Opens a connection and sends the preface and the settings. The test then sends its own frames. */
 export async function openRawHttp2(port: number, settings: Uint8Array = new Uint8Array()): Promise<RawHttp2> {
   const socket = connect(port, '127.0.0.1');
   const closed = new Promise((resolve) => socket.once('close', resolve));

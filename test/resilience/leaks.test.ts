@@ -25,18 +25,18 @@ const WRONG_TOKEN = 'a-mistyped-token-of-the-gateway';
 const SESSION_TOKEN = 'FwoGZXIvYXdzEBYaDH+session/token==';
 const SDK = pathToFileURL(join(import.meta.dirname, '../e2e/print-spans.ts')).href;
 
-/** Postgres passes on what others wrote, here with a password of theirs. */
+/** An error text of a trigger, which contains a password. Postgres passes such texts on to its clients. */
 const IN_A_TRIGGER = 'dblink to postgres://audit:the-password-of-audit@db/audit failed';
 
-/** What no caller is to read: of drivers, of SQL, of where the code is. */
-const INSIDES = [
+/** Texts of drivers, of SQL and of stack traces, which no caller may receive. */
+const INTERNALS = [
   /\b(select|insert|update|delete|returning)\b.*\b(from|into|set|files)\b/i,
   /relation|constraint|syntax|trigger|dblink|pg_|42P01|P0001/,
   /ECONN|EPIPE|socket|SignatureDoesNotMatch|AWS4-HMAC|<\?xml/,
   /\.(ts|js):\d+|node_modules| {4}at /,
 ];
 
-test('whatever goes wrong, no secret is in a log, a trace, a metric or an answer, and no driver’s word in an answer', async (context) => {
+test('no error puts a secret into a log, trace, metric or answer, or a driver’s text into an answer', async (context) => {
   await using resources = new AsyncDisposableStack();
   const database = resources.adopt(await createDatabase(), ({ drop }) => drop());
   const credentials = { ...testCredentials, sessionToken: SESSION_TOKEN };
@@ -72,17 +72,17 @@ test('whatever goes wrong, no secret is in a log, a trace, a metric or an answer
   await sql.connect();
   resources.defer(() => sql.end());
   const answers: string[] = [];
-  const clients = [TOKEN, WRONG_TOKEN].map((token) => bothWires(service, token));
+  const clients = [TOKEN, WRONG_TOKEN].map((token) => bothProtocols(service, token));
   const [trusted = [], impostors = []] = clients;
   const [files] = trusted;
   if (files === undefined) throw new Error('no client');
-  /** Every call over both wires; each failure is kept as its caller sees it. */
+  /** Makes the call over both protocols, and keeps each error as its caller sees it. */
   const fail = async (callers: FileClient[], call: (client: FileClient) => Promise<unknown>) => {
     for (const client of callers) {
       const error = ConnectError.from(
         await call(client).then(
           () => undefined,
-          (fault: unknown) => fault,
+          (failure: unknown) => failure,
         ),
       );
       answers.push(asSeen(error));
@@ -96,7 +96,7 @@ test('whatever goes wrong, no secret is in a log, a trace, a metric or an answer
   await fail(impostors, (client) => client.listFiles({}));
   answers.push(...(await misuse(service, download)));
   await fail(trusted, (client) => client.getFile({ s3Key: download }));
-  // Short enough for a key, so that the error is about a file and names it.
+  // Short enough for a key, so that the error is about a file and contains the key.
   const short = `${s3Key}?X-Amz-Signature=${parameterOf(download, 'X-Amz-Signature')}`;
   await fail(trusted, (client) => client.getFile({ s3Key: short }));
   await fail(trusted, (client) =>
@@ -106,7 +106,7 @@ test('whatever goes wrong, no secret is in a log, a trace, a metric or an answer
   for (const status of [500, 403]) {
     const doomed = await files.createPresignedUpload(fileOf(`${status}.txt`, `${status}`));
     s3.complain(status);
-    // First, while S3 is still asked at all: it answers a DELETE in words.
+    // The delete comes first, before the circuit breaker opens. S3 answers a DELETE with an error text.
     await files.deleteFile({ s3Key: doomed.s3Key });
     await fail(trusted, (client) => client.createPresignedDownload({ s3Key }));
     await files.listFiles({});
@@ -127,13 +127,13 @@ test('whatever goes wrong, no secret is in a log, a trace, a metric or an answer
   await proxy.set({ kind: 'refused' });
   await fail(trusted, (client) => client.listFiles({}));
   await fail(trusted, (client) => client.deleteFile({ s3Key }));
-  await sleep(1_500); // a round of the sweeper, and of readiness
+  await sleep(1_500); // a round of the sweeper and of the health checks
   const pages = await Promise.all(['/metrics', '/readyz', '/livez'].map((path) => pageOf(service, path)));
   await service.stop();
 
   const printed = service.printed.stdout + service.printed.stderr;
   const spans = service.log().filter(({ msg }) => msg === 'span').length;
-  // It has told what went wrong, and been seen to do it.
+  // Proves that the log contains the errors, so that the search for secrets below is meaningful.
   for (const word of [
     ...['call failed', 'STORAGE_UNAVAILABLE', 'DATABASE_UNAVAILABLE', 'GATEWAY_UNTRUSTED'],
     ...[
@@ -175,7 +175,7 @@ test('whatever goes wrong, no secret is in a log, a trace, a metric or an answer
   for (const code of ['unauthenticated', 'not_found', 'invalid_argument', 'unavailable', 'internal']) {
     expect(answers.some((answer) => answer.startsWith(`[${code}]`))).toBe(true);
   }
-  expect(answers.filter((answer) => INSIDES.some((inside) => inside.test(answer)))).toEqual([]);
+  expect(answers.filter((answer) => INTERNALS.some((internal) => internal.test(answer)))).toEqual([]);
   report(
     context,
     'nothing leaks',
@@ -197,7 +197,7 @@ describe('a download is an attachment', () => {
     ['a "quoted"; filename=x.html', 'text/html', 'a _quoted_; filename=x.html'],
     ['line%0d%0aset-cookie: a=b.html', 'text/html', 'line_0d_0aset-cookie: a=b.html'],
     ['Grüße 日本 🗂.html', 'text/html; charset=utf-8', 'Gr__e __ _.html'],
-  ])('whatever its type: %s', async (filename, mimeType, inAscii) => {
+  ])('of any type: %s', async (filename, mimeType, inAscii) => {
     const client = service.as(newUser());
     const asked = await client.createPresignedUpload({ filename, mimeType, md5: md5(filename) });
     expect((await put(asked, filename)).status).toBe(200);
@@ -212,7 +212,7 @@ describe('a download is an attachment', () => {
     expect([kind, ascii, decodeURIComponent(extended ?? '')]).toEqual(['attachment', inAscii, filename]);
   });
 
-  test('and no editing of its URL shows it instead', async (context) => {
+  test('a download URL that was edited to show the file inline is refused by S3', async (context) => {
     const client = service.as(newUser());
     const asked = await client.createPresignedUpload({
       filename: 'page.html',
@@ -240,7 +240,7 @@ describe('a download is an attachment', () => {
   });
 
   test.each(['a\r\nset-cookie: b.html', 'a\nb.html', 'a\rb.html', 'a\0.html'])(
-    'a name with a line in it is no name: %j',
+    'a filename with a line break or NUL is refused: %j',
     async (filename) => {
       const asked = { filename, mimeType: 'text/html', md5: md5('x') };
       expect(await failureOf(service.as(newUser()).createPresignedUpload(asked))).toMatchObject({
@@ -254,7 +254,7 @@ function fileOf(filename: string, bytes: string) {
   return { filename, mimeType: 'text/plain', md5: md5Of(bytes) };
 }
 
-function bothWires(service: ServiceProcess, token: string): FileClient[] {
+function bothProtocols(service: ServiceProcess, token: string): FileClient[] {
   const headers = { 'x-user-id': 'ada', 'x-gateway-token': token };
   const grpc = createGrpcTransport({
     baseUrl: `http://${service.grpc}`,
@@ -268,7 +268,7 @@ function bothWires(service: ServiceProcess, token: string): FileClient[] {
   return [service.client(headers), createClient(FileService, grpc)];
 }
 
-/** All that a caller gets to see: code, message, details as they came, and trailers. */
+/** Everything that a caller receives: code, message, raw details and trailers. */
 function asSeen(error: ConnectError): string {
   const details = error.details.map((detail) =>
     'value' in detail && detail.value instanceof Uint8Array
@@ -278,7 +278,7 @@ function asSeen(error: ConnectError): string {
   return [error.message, ...details, ...[...error.metadata].map(String)].join(' | ');
 }
 
-/** What clients do that have mixed something up; gives back what they were told. */
+/** Sends requests that confuse a download URL with a call. @returns the answers */
 async function misuse(service: ServiceProcess, url: string): Promise<string[]> {
   const { search } = new URL(url);
   const unknown = await fetch(`${service.http}/files.v1.FileService/${search}`);

@@ -5,45 +5,51 @@ import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_det
 import { LONG } from '../harness/long-form.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
 
-/** Every call's. As short as outages are long: an answer that waits it out would show. */
+/**
+ * The deadline of every call. It is shorter than the outages, so that calls that wait for the end of an
+ * outage fail.
+ */
 export const DEADLINE_MS = 3_000;
 
-/** What the clients of these tests have left for the way and for a busy machine. */
+/** The limit for an answer: the deadline and 150 ms for the network and a busy machine. */
 const ANSWER_WITHIN_MS = DEADLINE_MS + 150;
 
-/** After the return of what was missing. */
+/** The time from the end of an outage until all calls succeed. */
 const RECOVERY_MAX_MS = 5_000;
 
-const LANES = 4;
+const WORKERS = 4;
 
-/** So that a service which refuses at once is not asked ten thousand times. */
+/**
+ * The pause of a worker after each call, so that a service that refuses at once does not get ten thousand
+ * calls.
+ */
 const PAUSE_MS = 10;
 
 export interface Answer {
   call: string;
-  /** As gRPC names it; `Ok`. */
+  /** The name of the code in Connect's spelling; `Ok` for success. */
   code: string;
   reason: string | undefined;
   retries: boolean;
   ms: number;
-  /** When it came. */
+  /** The time of the answer, by `performance.now()`. */
   at: number;
 }
 
 type Calls = Record<string, () => Promise<unknown>>;
 
-/** Makes all of these calls, over and over, a few at a time, until it is told to stop. */
+/** Repeats the calls with a few workers until `stop` is called. */
 export function startLoad(calls: Calls): { answers: Answer[]; stop(): Promise<void> } {
   const answers: Answer[] = [];
   let stopped = false;
-  const lane = async (start: number) => {
+  const work = async (start: number) => {
     const all = Object.entries(calls);
     for (let i = start; !stopped; i++) {
       const [call, make] = all[i % all.length] ?? ['', async () => undefined];
       const startMs = performance.now();
       const error = await make().then(
         () => undefined,
-        (fault: unknown) => ConnectError.from(fault),
+        (failure: unknown) => ConnectError.from(failure),
       );
       answers.push({
         call,
@@ -56,10 +62,10 @@ export function startLoad(calls: Calls): { answers: Answer[]; stop(): Promise<vo
       await sleep(PAUSE_MS);
     }
   };
-  const lanes = Promise.all(Array.from({ length: LANES }, (_, i) => lane(i)));
+  const workers = Promise.all(Array.from({ length: WORKERS }, (_, i) => work(i)));
   const stop = async () => {
     stopped = true;
-    await lanes;
+    await workers;
   };
   onTestFinished(stop);
   return { answers, stop };
@@ -73,10 +79,9 @@ export interface Outage {
 }
 
 /**
- * Puts the service through an outage under load, and holds it to what is true of
- * all of them: what is not answered with success is UNAVAILABLE with RetryInfo,
- * every answer is inside its deadline, the process lives, and five seconds after
- * the return every call succeeds again.
+ * Runs an outage under load, and checks the guarantees that hold for every outage: failed calls are
+ * UNAVAILABLE with RetryInfo, every answer arrives within the deadline, the process stays alive, and every
+ * call succeeds again five seconds after the end of the outage.
  */
 export async function endure(service: ServiceProcess, calls: Calls, outage: Outage) {
   const load = startLoad(calls);
@@ -110,10 +115,13 @@ export async function endure(service: ServiceProcess, calls: Calls, outage: Outa
   expect((await fetch(`${service.http}/livez`)).status).toBe(200);
   return {
     answers: during,
-    /** Those of calls that began when the outage had lasted for a whole deadline: nobody need wait for it any more. */
+    /**
+     * The answers of calls that began at least a deadline after the outage. They need not wait for a
+     * time-out.
+     */
     warned: during.filter(({ at, ms }) => at - ms > beganAt + DEADLINE_MS && at < endedAt),
     failed,
-    /** The statuses of /readyz, from the outage on. */
+    /** The HTTP statuses of /readyz since shortly before the outage. */
     ready,
     figure: `${during.length} answers, ${failed.length} UNAVAILABLE, slowest ${(slowestMs / 1_000).toFixed(2)} s of ${DEADLINE_MS / 1_000} s; full service ${(recoveredMs / 1_000).toFixed(1)} s after the return`,
   };
@@ -121,13 +129,14 @@ export async function endure(service: ServiceProcess, calls: Calls, outage: Outa
 
 const isOk = ({ code }: Answer) => code === 'Ok';
 
-/** How long everything has succeeded, in ms. */
+/** The time since the last failed call, in ms. */
 function quietSince(answers: Answer[]): number {
   return performance.now() - (answers.findLast((one) => !isOk(one))?.at ?? 0);
 }
 
 export async function until(holds: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
   for (const end = performance.now() + timeoutMs; !(await holds()); await sleep(20)) {
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${holds}`);
+    if (performance.now() > end)
+      throw new Error(`the condition did not hold within ${timeoutMs} ms: ${holds}`);
   }
 }

@@ -2,12 +2,15 @@ import type { TestContext } from 'vitest';
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** A row of the table that `npm run test:faults` prints: what happened, in words and in figures. */
-    fault?: { outcome: string; figure: string };
+    /**
+     * A row of the table that the long form of the resilience tests prints: what happened, in words and in
+     * figures.
+     */
+    resilience?: { outcome: string; figure: string };
   }
 }
 
-/** Writes a test's row of the table. Its case is the test's own name. */
+/** Adds a row for the test to the table. The first column is the title of the test. */
 export function report({ task }: TestContext, outcome: string, figure = ''): void {
-  task.meta.fault = { outcome, figure };
+  task.meta.resilience = { outcome, figure };
 }

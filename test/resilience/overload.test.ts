@@ -10,20 +10,20 @@ import { report } from './outcome.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 /**
- * Postgres is what runs out first; here it does by its distance, so that the
- * machine has time left to offer five times as much: 200 statements a second,
- * and in the short form, which shares its machine with other tests, 40.
+ * Postgres is the bottleneck: a delay of ANSWER_MS on CONNECTIONS connections allows 200 statements per
+ * second, and 40 in the short form, which shares its machine with other tests. So the machine has time to
+ * offer five times as much.
  */
 const CONNECTIONS = LONG ? 8 : 4;
 const ANSWER_MS = LONG ? 40 : 100;
 
-/** Shorter than all places together would wait: who is let in may still come too late. */
+/** Shorter than the time to serve all places, so that an admitted call may still miss its deadline. */
 const TIMEOUT_MS = 2_000;
 const PLACES = LONG ? 512 : 64;
 
 const SECONDS = LONG ? 10 : 1.5;
 
-/** Of the others, all together, while one user sends a hundred times as much. */
+/** Calls of all other users together, while one user sends a hundred times as many. */
 const MODEST_CALLS_PER_SECOND = LONG ? 20 : 3;
 
 let servers: ExternalServers;
@@ -44,7 +44,7 @@ beforeAll(async () => {
     },
   });
   await proxy.set({ kind: 'slow', milliseconds: ANSWER_MS });
-  // The first calls of all open the connections and are compiled.
+  // Warm-up: the first calls open the connections and compile code.
   await offer(load({ pace: { kind: 'closed', callsAtOnce: 2 * CONNECTIONS }, seconds: 1, timeoutMs: 5_000 }));
 });
 afterAll(async () => {
@@ -63,10 +63,10 @@ const load = (over: Partial<Load>): Load => ({
   ...over,
 });
 
-/** What was answered in time, a second. */
+/** Calls per second that succeeded within their deadline. */
 const goodput = ({ codes, seconds }: LoadOutcome) => (codes.OK ?? 0) / seconds;
 
-/** The most that it answers, however many wait for it. */
+/** The highest goodput for different numbers of concurrent calls. */
 async function peak(): Promise<number> {
   let best = 0;
   for (const share of [1, 2, 4]) {
@@ -83,7 +83,7 @@ const durations = (part: string, labels = {}) =>
 const milliseconds = (ms: number) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
 
-test('five times the load that it can take', async (context) => {
+test('goodput stays at 80 % of the peak under five times the peak load', async (context) => {
   const best = await peak();
   const outcome = await offer(load({ pace: { kind: 'open', callsPerSecond: 5 * best } }));
   const share = goodput(outcome) / best;
@@ -92,16 +92,16 @@ test('five times the load that it can take', async (context) => {
   const meanMs = ((await durations('sum')) / refused) * 1_000;
   report(
     context,
-    'refuses at once what it has no place for, and answers what it takes',
+    'calls above the capacity are refused at once, and admitted calls are answered',
     `peak ${best.toFixed(0)}/s, goodput ${percent(share)} of it; ${percent(quick)} of ${refused} refusals within 10 ms of server time (mean ${milliseconds(meanMs)})`,
   );
   expect(share).toBeGreaterThanOrEqual(0.8);
   expect(outcome.codes.RESOURCE_EXHAUSTED).toBeGreaterThan(outcome.calls / 4);
-  // All of them, but for those during which another process had the core.
+  // The tolerance is for refusals during which another process had the core.
   expect(quick).toBeGreaterThanOrEqual(LONG ? 0.99 : 0.95);
 });
 
-test('one user at a hundred times the rest', async (context) => {
+test('all calls of other users succeed while one user sends a hundred times as many', async (context) => {
   const rest = load({
     users: { name: 'modest', count: 20 },
     pace: { kind: 'open', callsPerSecond: MODEST_CALLS_PER_SECOND },
@@ -114,11 +114,12 @@ test('one user at a hundred times the rest', async (context) => {
   const [flooded, flooder] = await Promise.all([offer(rest), offer(flood)]);
   report(
     context,
-    'the rest get all of their answers; the one is refused what is too much',
-    `the rest: p50 ${milliseconds(calm.okMs.p50)}, p99 ${milliseconds(calm.okMs.p99)}; beside it p50 ${milliseconds(flooded.okMs.p50)}, p99 ${milliseconds(flooded.okMs.p99)}, ${flooded.codes.OK} of ${flooded.calls} calls OK. The one: ${flooder.codes.RESOURCE_EXHAUSTED} of ${flooder.calls} refused`,
+    'all calls of the others succeed; calls of the user above the limit are refused',
+    `others: p50 ${milliseconds(calm.okMs.p50)}, p99 ${milliseconds(calm.okMs.p99)} alone; p50 ${milliseconds(flooded.okMs.p50)}, p99 ${milliseconds(flooded.okMs.p99)} beside the user, ${flooded.codes.OK} of ${flooded.calls} calls OK. The user: ${flooder.codes.RESOURCE_EXHAUSTED} of ${flooder.calls} refused`,
   );
   expect(flooded.codes).toEqual({ OK: flooded.calls });
-  // Behind the other's line it would be eight answers at the least: half of the places, at so many connections.
+  // In a common queue the others would wait for at least eight rounds of answers: half of the places, divided
+  // by the number of connections.
   expect(flooded.okMs.p50).toBeLessThan(calm.okMs.p50 + 6 * ANSWER_MS);
   expect(flooder.codes.RESOURCE_EXHAUSTED).toBeGreaterThan(flooder.calls / 4);
 });

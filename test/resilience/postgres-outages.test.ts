@@ -17,13 +17,13 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const POOL_SIZE = 4;
 
-/** Readiness has one beside the pool. */
+/** The connections of the pool, and the connection of the health check. */
 const CONNECTIONS_MAX = POOL_SIZE + 1;
 
-/** The service's own, and no superuser: for one there is always a connection left. */
+/** The role of the service. It is not a superuser, because Postgres reserves connections for superusers. */
 const ROLE = 'files_service';
 
-/** A server of these tests' own, which can be frozen and stopped. */
+/** The directory of a separate Postgres server, which the tests can freeze and stop. */
 const directory = await temporaryDirectory();
 const port = await anyFreePort();
 const start = () =>
@@ -103,7 +103,7 @@ async function signal(name: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
   for (const pid of await processesOf(postgres.pid)) process.kill(pid, name);
 }
 
-/** Every outage leaves as many connections as a service without one has. */
+/** Checks that no connection is left over from an outage. */
 async function leavesNoConnection(): Promise<void> {
   const open = async () => {
     const { rows } = await asAdmin(`select from pg_stat_activity where usename = '${ROLE}'`);
@@ -118,15 +118,16 @@ async function outlives(context: TestContext, outage: Outage, notReady: boolean)
   else expect(seen.ready).not.toContain(503);
   await until(async () => (await fetch(`${service.http}/readyz`)).status === 200, 5_000);
   await leavesNoConnection();
-  report(context, notReady ? 'UNAVAILABLE, not ready, alive; then serves' : 'goes on', seen.figure);
+  const outcome = notReady ? 'UNAVAILABLE, not ready, alive; then serves' : 'continues to serve';
+  report(context, outcome, seen.figure);
   return seen;
 }
 
-/** In `npm test` too. */
+/** These cases also run in `npm test`. */
 const always = test;
 const long = test.runIf(LONG);
 
-always('Postgres hangs: connections are taken and nothing is said', async (context) => {
+always('Postgres hangs: it accepts connections and sends nothing', async (context) => {
   const { warned } = await outlives(
     context,
     {
@@ -141,7 +142,7 @@ always('Postgres hangs: connections are taken and nothing is said', async (conte
   for (const { ms } of warned) expect(ms).toBeLessThan(1_000);
 });
 
-always('Postgres ends backends under load', async (context) => {
+always('Postgres terminates backends under load', async (context) => {
   const { failed } = await endure(service, calls, {
     begin: async () => {
       for (let i = 0; i < (LONG ? 20 : 3); i++) {
@@ -196,7 +197,7 @@ long('Postgres refuses connections', async (context) => {
   );
 });
 
-long('Postgres is slow: 200 ms for each answer', async (context) => {
+long('Postgres is slow: each answer takes 200 ms longer', async (context) => {
   const { failed } = await outlives(
     context,
     {

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 
-/** How long one byte there and back takes through a proxy, in ms; `undefined` when it does not come in time. */
+/** The round-trip time of a byte through a proxy, in ms; `undefined` after the time-out. */
 async function echo(proxy: FaultProxy, timeoutMs: number): Promise<number | undefined> {
   const startMs = performance.now();
   const socket = connect(proxy.port, '127.0.0.1');
@@ -18,7 +18,7 @@ async function echo(proxy: FaultProxy, timeoutMs: number): Promise<number | unde
   }
 }
 
-test('the proxy of these tests does what it says, and undoes it', async () => {
+test('the fault proxy hangs, delays and refuses as configured, and recovers', async () => {
   const server = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   await using proxy = await startFaultProxy({ port: (server.address() as AddressInfo).port });

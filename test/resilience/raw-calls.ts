@@ -6,16 +6,18 @@ import {
 } from 'node:http2';
 import { connect } from 'node:net';
 
-/** What came of a request, as far as anything did. */
+/** The answer to a request, as far as it arrived. */
 export interface RawAnswer {
-  /** `closed` without one; else HTTP's, and gRPC's behind it where there is one. */
+  /**
+   * The HTTP status, followed by the gRPC status if there is one; `closed` or `reset …` without an answer.
+   */
   outcome: string;
   text: string;
 }
 
 const PATIENCE_MS = 15_000;
 
-/** Writes this on a connection of its own, and reads until it is closed or an answer is there. */
+/** Writes bytes to a new connection, and reads until the connection is closed or an answer has arrived. */
 export function tell(port: number, bytes: string | Uint8Array): Promise<RawAnswer> {
   return new Promise((resolve) => {
     let text = '';
@@ -34,7 +36,7 @@ export function tell(port: number, bytes: string | Uint8Array): Promise<RawAnswe
   });
 }
 
-/** One request over HTTP/2, with whatever headers, on a connection of its own. */
+/** Sends a request over HTTP/2 with any headers on a new connection. */
 export async function ask(port: number, headers: OutgoingHttpHeaders, body?: Uint8Array): Promise<RawAnswer> {
   const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {});
   try {
@@ -44,7 +46,7 @@ export async function ask(port: number, headers: OutgoingHttpHeaders, body?: Uin
   }
 }
 
-/** The same on a connection that is there; the body is sent at once and ended. */
+/** Sends a request over HTTP/2 on an open connection, with its whole body at once. */
 export function askOn(
   session: ClientHttp2Session,
   headers: OutgoingHttpHeaders,
@@ -89,7 +91,7 @@ export function askOn(
   });
 }
 
-/** Headers of a gRPC call over HTTP/2, to either port. */
+/** The headers of a gRPC call over HTTP/2, to either port. */
 export function grpc(method: string, further: OutgoingHttpHeaders = {}): OutgoingHttpHeaders {
   return {
     ':path': `/files.v1.FileService/${method}`,
@@ -100,7 +102,7 @@ export function grpc(method: string, further: OutgoingHttpHeaders = {}): Outgoin
   };
 }
 
-/** Headers of a Connect call over HTTP/2. */
+/** The headers of a Connect call over HTTP/2. */
 export function json(method: string, further: OutgoingHttpHeaders = {}): OutgoingHttpHeaders {
   return {
     ':path': `/files.v1.FileService/${method}`,

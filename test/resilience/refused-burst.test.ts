@@ -16,13 +16,16 @@ import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** What an orchestrator waits at most. Counted is the CPU that the streams cost, all of which may be ahead of `/livez`. */
+/**
+ * The time that an orchestrator may wait for `/livez`, compared with the CPU time of all streams, because all
+ * of them may be handled before `/livez`.
+ */
 const BURST_MAX_MS = 250;
 
-/** The median of some tries; the first ones are those in which code is compiled. */
+/** The median of the tries counts, because code is compiled during the first tries. */
 const TRIES = 5;
 
-/** All that a connection may have at once, but for some. */
+/** A little below STREAMS_PER_CONNECTION_MAX. */
 const STREAMS = 990;
 
 let servers: ExternalServers;
@@ -53,7 +56,7 @@ async function costOf(port: number, headers: [string, string][]): Promise<number
   );
   const startUs = await cpuMicroseconds(service.pid);
   raw.socket.write(Buffer.concat(streams));
-  // Answered when the streams have been, and once more for what they leave behind.
+  // The first answer comes after the streams were handled, the second after their cleanup.
   for (let asked = 0; asked < 2; asked++) {
     await sleep(20);
     await fetch(`${service.http}/livez`);
@@ -69,7 +72,7 @@ const KINDS = {
   'reflection streams': grpcHeaders(REFLECTION),
 } satisfies Record<string, [string, string][]>;
 
-test('990 streams without proof in one packet, on either port', async (context) => {
+test('990 streams without proof in one packet cost less than 250 ms of CPU on either port', async (context) => {
   const costs: Record<string, number> = {};
   for (const [name, headers] of Object.entries(KINDS)) {
     for (const [port, number] of [
@@ -82,6 +85,6 @@ test('990 streams without proof in one packet, on either port', async (context) 
     }
   }
   const figures = Object.entries(costs).map(([name, ms]) => `${name}: ${ms.toFixed(0)} ms`);
-  report(context, 'they cost less than 250 ms, which is how long /livez may wait', figures.join(', '));
+  report(context, 'less than 250 ms, the time that /livez may wait', figures.join(', '));
   for (const [name, ms] of Object.entries(costs)) expect(ms, name).toBeLessThan(BURST_MAX_MS);
 });

@@ -4,28 +4,33 @@ import { externalServers } from '../e2e/external-servers.ts';
 import { main } from '../e2e/main.ts';
 import { type LaunchedService, launchService } from '../harness/service-process.ts';
 
-/** One place in a deployment: its ports stay, its process is replaced. */
+/** An instance of a deployment. Its ports stay the same when its process is replaced. */
 export interface Instance {
   /** `127.0.0.1:<port>` */
   readonly grpc: string;
   /** `http://127.0.0.1:<port>` */
   readonly http: string;
-  /** SIGTERM and, when that has ended in order, a new process on the same ports. @returns how long the old one took */
+  /**
+   * Sends SIGTERM, and starts a new process on the same ports. @returns the time in ms that the old process
+   * took to stop
+   */
   replace(): Promise<number>;
 }
 
 export interface Deployment extends AsyncDisposable {
   readonly instances: readonly Instance[];
-  /** Replaces one instance after the other. @returns how long each took to stop */
+  /** Replaces one instance after the other. @returns the time in ms that each took to stop */
   roll(times: number): Promise<number[]>;
 }
 
-/** Clients have noticed that an instance is back before the next one goes, as every orchestrator gives them time to. */
+/**
+ * Gives clients time to notice that an instance is back before the next instance stops, as orchestrators do.
+ */
 const SETTLE_MS = 500;
 
 const POLL_MS = 20;
 
-/** Instances of the service, with all defaults, over one Postgres and one bucket. */
+/** Starts instances of the service with default settings, on a common Postgres and a common bucket. */
 export async function deploy(count: number): Promise<Deployment> {
   await using starting = new AsyncDisposableStack();
   const { environment } = starting.use(await externalServers());
@@ -40,7 +45,7 @@ export async function deploy(count: number): Promise<Deployment> {
     instances,
     async roll(times) {
       const stopsMs: number[] = [];
-      for (const instance of turns(instances, times)) {
+      for (const instance of roundRobin(instances, times)) {
         await sleep(SETTLE_MS);
         stopsMs.push(await instance.replace());
       }
@@ -50,7 +55,7 @@ export async function deploy(count: number): Promise<Deployment> {
   };
 }
 
-function* turns(instances: readonly Instance[], times: number): Generator<Instance> {
+function* roundRobin(instances: readonly Instance[], times: number): Generator<Instance> {
   for (let left = times; left > 0; ) {
     for (const instance of instances.slice(0, left)) {
       yield instance;
@@ -66,7 +71,7 @@ async function startInstance(environment: Record<string, string>): Promise<Insta
     ...environment,
     GRPC_PORT: String(grpcPort),
     HTTP_PORT: String(httpPort),
-    // What the tests of other things leave out; empty means the default.
+    // Other tests set no delay. The empty value restores the default.
     STOP_DELAY_SECONDS: '',
   };
   const start = async () => {
@@ -83,7 +88,7 @@ async function startInstance(environment: Record<string, string>): Promise<Insta
       service.kill('SIGTERM');
       const { code, signal } = await service.untilGone();
       const tookMs = performance.now() - startMs;
-      if (code !== 0) throw new Error(`it ended with ${signal ?? code}\n${service.printed.stderr}`);
+      if (code !== 0) throw new Error(`the service ended with ${signal ?? code}\n${service.printed.stderr}`);
       service = await start();
       return tookMs;
     },
@@ -102,14 +107,14 @@ async function isReady(http: string): Promise<boolean> {
 }
 
 export interface LoadBalancer extends Disposable {
-  /** The next instance's HTTP address in turn, of those that were ready at the last look. */
+  /** The HTTP address of the next instance, round-robin among those that were ready at the last check. */
   choose(): string;
 }
 
-/** Ten looks in the second that a stop waits for them. */
-const LOOK_INTERVAL_MS = 100;
+/** Ten checks within the second for which a stop is delayed (STOP_DELAY_SECONDS). */
+const CHECK_INTERVAL_MS = 100;
 
-/** What a load balancer knows of the instances: what `/readyz` said last. */
+/** A load balancer that knows the last answer of `/readyz` of each instance. */
 export function balance(instances: readonly Instance[]): LoadBalancer {
   const ready = new Set(instances);
   let turn = 0;
@@ -118,7 +123,7 @@ export function balance(instances: readonly Instance[]): LoadBalancer {
     while (!stopped) {
       if (await isReady(instance.http)) ready.add(instance);
       else ready.delete(instance);
-      await sleep(LOOK_INTERVAL_MS);
+      await sleep(CHECK_INTERVAL_MS);
     }
   };
   for (const instance of instances) void watch(instance);

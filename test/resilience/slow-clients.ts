@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
 
-/** A client that takes its time; resolves with how long the service let it, in ms. */
+/** A slow client. @returns the time in ms until the service ended its stream or connection */
 export type SlowClient = (port: number) => Promise<number>;
 
-/** Far more often than any limit, so that no limit of silence alone would end it. */
+/** Far shorter than any limit, so that a limit for idle connections would not end these clients. */
 const TRICKLE_MS = 200;
 
-/** Over TCP: says this, and then one byte after the other. */
+/** A client over TCP that sends `begin`, and then `more` again and again. */
 function trickling(begin: string, more: string): SlowClient {
   return async (port) => {
     const startMs = performance.now();
@@ -23,7 +23,9 @@ function trickling(begin: string, more: string): SlowClient {
   };
 }
 
-/** Over HTTP/2: begins a stream and then sends such frames; ends when the stream is reset or the connection closed. */
+/**
+ * A client over HTTP/2 that begins a stream with `first`, and then sends the frame `more` again and again.
+ */
 function streaming(path: string, first: Uint8Array, more: Uint8Array, settings?: Uint8Array): SlowClient {
   return async (port) => {
     const startMs = performance.now();
@@ -46,11 +48,11 @@ const NOTHING = Buffer.alloc(0);
 const LIST = '/files.v1.FileService/ListFiles';
 const REFLECTION = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const EMPTY = envelope(NOTHING);
-/** SETTINGS_INITIAL_WINDOW_SIZE = 0: reads nothing at all. */
+/** SETTINGS_INITIAL_WINDOW_SIZE = 0, with which the client reads no bytes of an answer. */
 const NO_WINDOW = Buffer.from([0, 4, 0, 0, 0, 0]);
 
 const HTTP2_CLIENTS: Record<string, SlowClient> = {
-  'says nothing': trickling('', ''),
+  'sends nothing': trickling('', ''),
   'half a preface': trickling('PRI * HTTP/2.0\r\n\r\nSM', ''),
   'a body, byte by byte': streaming(
     LIST,
@@ -64,10 +66,15 @@ const HTTP2_CLIENTS: Record<string, SlowClient> = {
     frame(FRAME.data, FLAG.none, 1, envelope(Buffer.from([0x3a, 0]))),
     NOTHING,
   ),
-  'reads no answer': streaming(LIST, frame(FRAME.data, FLAG.endStream, 1, EMPTY), NOTHING, NO_WINDOW),
+  'does not read the answer': streaming(
+    LIST,
+    frame(FRAME.data, FLAG.endStream, 1, EMPTY),
+    NOTHING,
+    NO_WINDOW,
+  ),
 };
 
-/** What each port's slow clients are, by name. */
+/** The slow clients of each port, by name. */
 export const SLOW_CLIENTS = {
   gRPC: HTTP2_CLIENTS,
   HTTP: {

@@ -11,19 +11,22 @@ import { report } from './outcome.ts';
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 60_000 });
 
 const CALLS = 1_000_000;
-/** So many that what is kept of each would show: 100 bytes of each are 10 MB. */
+/** Enough users to reveal memory that is kept for each user: 100 bytes per user are 10 MB. */
 const USERS = 100_000;
 const CALLS_AT_ONCE = 64;
 
-/** What an operator may give to a container of it, with room: the heap's young generation alone may take 48. */
+/**
+ * The memory that an operator may give to a container of the service. The young generation of the heap may
+ * take 48 MB.
+ */
 const RESIDENT_MAX_MB = 200;
 
 const SAMPLE_EVERY_MS = 1_000;
-/** Before that the JIT, the heap and the pools find their size. */
+/** During this share of the calls the JIT compiler, the heap and the pools reach their final sizes. */
 const WARM_UP_SHARE = 0.35;
 
-/** Only the long form: fewer calls say nothing of memory. */
-test.runIf(LONG)('a million calls of a hundred thousand users', async (context) => {
+/** Runs in the long form only, because fewer calls would not reveal a leak. */
+test.runIf(LONG)('memory does not grow over a million calls of a hundred thousand users', async (context) => {
   await using servers = await externalServers();
   await using service = await startService({
     environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
@@ -65,7 +68,7 @@ test.runIf(LONG)('a million calls of a hundred thousand users', async (context) 
   expect(await total(service.http, 'files_calls_under_way')).toBe(0);
 });
 
-/** Of the line with the least squares: MB per call. */
+/** The slope of the regression line (least squares), in MB per call. */
 function slope(samples: { calls: number; mb: number }[]): number {
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [x, y] = [mean(samples.map(({ calls }) => calls)), mean(samples.map(({ mb }) => mb))];

@@ -6,17 +6,17 @@ import { type Fault, type FaultProxy, startFaultProxy } from '../harness/fault-p
 import { launchService, type ServiceProcess, startService } from '../harness/service-process.ts';
 import { report } from './outcome.ts';
 
-/** Real starts, on a busy machine seconds each. */
+/** Each test starts real processes, which takes seconds on a busy machine. */
 vi.setConfig({ testTimeout: 60_000 });
 
-interface World extends AsyncDisposable {
+interface Servers extends AsyncDisposable {
   readonly environment: Record<string, string>;
   readonly postgres: FaultProxy;
   readonly s3: FaultProxy;
 }
 
-/** A database and a bucket, each behind a proxy. */
-async function world(): Promise<World> {
+/** Starts a database and a bucket, each behind a fault proxy. */
+async function startServers(): Promise<Servers> {
   await using starting = new AsyncDisposableStack();
   const { environment } = starting.use(await externalServers());
   const database = new URL(environment.DATABASE_URL ?? '');
@@ -36,8 +36,8 @@ async function world(): Promise<World> {
 
 const seconds = (milliseconds: number) => `${(milliseconds / 1_000).toFixed(1)} s`;
 
-test('a start while Postgres and S3 hang and then refuse: it lives at once, and is ready when they are back', async (context) => {
-  await using servers = await world();
+test('a service that starts while Postgres and S3 are down is alive at once, and ready after their return', async (context) => {
+  await using servers = await startServers();
   const { environment, postgres, s3 } = servers;
   const both = (fault: Fault) => Promise.all([postgres.set(fault), s3.set(fault)]);
   await both({ kind: 'hanging' });
@@ -53,15 +53,15 @@ test('a start while Postgres and S3 hang and then refuse: it lives at once, and 
   await both({ kind: 'none' });
   const startMs = performance.now();
   await expect.poll(async () => (await fetch(`${http}/readyz`)).status, { timeout: 20_000 }).toBe(200);
-  report(context, 'lives at once, then ready', `${seconds(performance.now() - startMs)} after their return`);
+  report(context, 'alive at once, then ready', `${seconds(performance.now() - startMs)} after their return`);
   service.kill('SIGTERM');
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
 });
 
-test('MIGRATE_ON_START on a database that holds something else: the start ends and says why', async (context) => {
-  await using servers = await world();
+test('MIGRATE_ON_START on a database with a foreign table `files` exits with 1 and the reason', async (context) => {
+  await using servers = await startServers();
   const { environment } = servers;
-  await execute(environment.DATABASE_URL ?? '', 'create table files (somebody_elses text)');
+  await execute(environment.DATABASE_URL ?? '', 'create table files (foreign_column text)');
   await using service = launchService({ environment: { ...environment, MIGRATE_ON_START: 'true' } });
   expect(await service.untilGone()).toEqual({ code: 1, signal: null });
   expect(service.printed.stderr).toBe(
@@ -70,8 +70,8 @@ test('MIGRATE_ON_START on a database that holds something else: the start ends a
   report(context, 'ends with code 1 and the reason');
 });
 
-test('SIGTERM: not ready at once, calls are taken for the delay, and HTTP/1.1 is asked to close', async (context) => {
-  await using servers = await world();
+test('after SIGTERM the service is not ready, but serves calls for the delay and closes HTTP/1.1 connections', async (context) => {
+  await using servers = await startServers();
   await using service = await ready(servers, { STOP_DELAY_SECONDS: '2' });
   using watch = await healthWatch(service);
   using idle = await idleHttp1(service);
@@ -83,23 +83,23 @@ test('SIGTERM: not ready at once, calls are taken for the delay, and HTTP/1.1 is
   const readyz = await fetch(`${service.http}/readyz`);
   expect([readyz.status, readyz.headers.get('connection')]).toEqual([503, 'close']);
   expect((await service.client({ 'x-user-id': 'ada' }).listFiles({})).files).toEqual([]);
-  // Kept until the delay is over: its client may be about to call.
+  // The idle connection is kept until the delay is over, because its client may be about to call.
   expect(await Promise.race([idle.ended.then(() => 'closed'), Promise.resolve('open')])).toBe('open');
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
-  report(context, 'not ready, and still answers');
+  report(context, 'not ready, but still answers calls');
 });
 
-test('SIGINT has no delay', async () => {
-  await using servers = await world();
+test('SIGINT stops the service without the delay', async () => {
+  await using servers = await startServers();
   await using service = await ready(servers, { STOP_DELAY_SECONDS: '300' });
   service.kill('SIGINT');
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
 });
 
-test('SIGTERM while Postgres and S3 hang, with calls under way: it still ends in time', async (context) => {
-  await using servers = await world();
+test('SIGTERM ends the service within 10 s while Postgres and S3 hang and calls are under way', async (context) => {
+  await using servers = await startServers();
   const { postgres, s3 } = servers;
-  // The default.
+  // The empty value sets the default delay.
   await using service = await ready(servers, { STOP_DELAY_SECONDS: '' });
   const client = service.client({ 'x-user-id': 'ada' });
   await client.listFiles({});
@@ -112,9 +112,9 @@ test('SIGTERM while Postgres and S3 hang, with calls under way: it still ends in
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
   const tookMs = performance.now() - startMs;
   expect(tookMs).toBeLessThan(10_000);
-  report(context, 'ends in order', `after ${seconds(tookMs)}`);
+  report(context, 'exits with code 0', `after ${seconds(tookMs)}`);
 });
 
-function ready({ environment }: World, settings: Record<string, string>): Promise<ServiceProcess> {
+function ready({ environment }: Servers, settings: Record<string, string>): Promise<ServiceProcess> {
   return startService({ environment: { ...environment, MIGRATE_ON_START: 'true', ...settings } });
 }

@@ -8,28 +8,31 @@ import type { Caller, Unary } from './callers.ts';
 export interface LoadFigures {
   readonly calls: number;
   readonly slowestMs: number;
-  /** `<rpc>: <code and message>`, one for each call that failed. */
+  /** An entry `<rpc>: <code and message>` for each call that failed. */
   readonly failures: readonly string[];
 }
 
 export interface SteadyLoad {
-  /** Ends each user's life after the one that it is in. */
+  /** Lets each user finish its current file, and then ends the load. */
   stop(): Promise<LoadFigures>;
 }
 
-/** Between two calls of a user: the service is to be busy, and not to be short of anything. */
+/** The pause between two calls of a user, so that the service is busy but not overloaded. */
 const PAUSE_MS = 10;
 
 const { createPresignedUpload, getFile, listFiles, createPresignedDownload, deleteFile } = FileService.method;
 
-/** Users who live the whole life of a file, over and over, each with one call under way. */
+/**
+ * Starts users that create, upload, list, download and delete files again and again, each with one call under
+ * way.
+ */
 export function startSteadyLoad(caller: Caller, users: number): SteadyLoad {
   let stopped = false;
   let calls = 0;
   let slowestMs = 0;
   const failures: string[] = [];
 
-  const noting: Unary = async (method, request, userId) => {
+  const recordedCall: Unary = async (method, request, userId) => {
     const startMs = performance.now();
     calls++;
     try {
@@ -43,22 +46,22 @@ export function startSteadyLoad(caller: Caller, users: number): SteadyLoad {
     }
   };
 
-  async function life(userId: string): Promise<void> {
+  async function useFile(userId: string): Promise<void> {
     const bytes = randomBytes(16).toString('hex');
     const request = { filename: 'a.txt', mimeType: 'text/plain', md5: md5(bytes) };
-    const created = await noting(createPresignedUpload, request, userId);
+    const created = await recordedCall(createPresignedUpload, request, userId);
     const { s3Key } = created;
-    await noting(getFile, { s3Key }, userId);
+    await recordedCall(getFile, { s3Key }, userId);
     await put(created, bytes);
-    await noting(listFiles, {}, userId);
-    await noting(createPresignedDownload, { s3Key }, userId);
-    await noting(deleteFile, { s3Key }, userId);
+    await recordedCall(listFiles, {}, userId);
+    await recordedCall(createPresignedDownload, { s3Key }, userId);
+    await recordedCall(deleteFile, { s3Key }, userId);
   }
 
   async function user(): Promise<void> {
     const userId = newUser();
-    // A life that a failure ends is told by that failure.
-    while (!stopped) await life(userId).catch(() => {});
+    // The failed call is recorded already, so its error can be ignored here.
+    while (!stopped) await useFile(userId).catch(() => {});
   }
 
   const done = Promise.all(Array.from({ length: users }, user));

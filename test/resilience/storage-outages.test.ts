@@ -12,7 +12,7 @@ import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
-/** The agent's, one for plain connections and never two kinds (src/s3/client.ts). */
+/** The limit of the HTTP agent in src/s3/client.ts. */
 const SOCKETS_MAX = 64;
 
 let database: TestDatabase;
@@ -32,7 +32,7 @@ beforeAll(async () => {
       MIGRATE_ON_START: 'true',
       S3_BUCKET: store.bucket,
       S3_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
-      // Users reach S3 all the while: what is lost is the service's own way there.
+      // Only the connections of the service to S3 fail. Users still reach S3 directly.
       S3_PUBLIC_ENDPOINT: store.endpoint,
       S3_REGION: store.region,
       S3_FORCE_PATH_STYLE: 'true',
@@ -43,7 +43,7 @@ beforeAll(async () => {
   const ada = service.client({ 'x-user-id': 'ada' });
   await upload(ada, 'a.txt', 'bytes');
   await ada.listFiles({});
-  // A list looks at each of these, and so does a get.
+  // Lists and gets must verify this pending file in S3.
   const file = (name: string) => ({ filename: name, mimeType: 'text/plain', md5: md5Of(name) });
   const timeout = { timeoutMs: DEADLINE_MS };
   const { s3Key } = await ada.createPresignedUpload(file('awaited.txt'));
@@ -96,35 +96,35 @@ async function outlives(context: TestContext, lost: Lost) {
     shortMs: 4_500,
     longMs: 10_000,
   });
-  // Only what cannot be said without S3 is not said, and it is S3 that is named.
+  // Only calls that need S3 fail, and their errors name S3.
   expect(failed.length).toBeGreaterThan(0);
   for (const one of failed) expect(one).toMatchObject({ call: 'get', reason: 'STORAGE_UNAVAILABLE' });
-  // The load balancer keeps it: lists and deletes are worth having.
+  // The service stays ready, because lists and deletes still work.
   expect(ready).not.toContain(503);
   expect(warned.length).toBeGreaterThan(10);
   const slowestMs = Math.max(...warned.map(({ ms }) => ms));
   expect(slowestMs).toBeLessThan(1_000);
   await until(() => proxy.connections <= SOCKETS_MAX, 5_000);
   await until(() => service.log().some(({ msg, storage }) => msg === 'ready' && storage === true), 5_000);
-  const figures = `${figure}; slowest once it is known ${(slowestMs / 1_000).toFixed(2)} s`;
-  report(context, 'list, delete and new uploads go on, the rest UNAVAILABLE; then serves', figures);
+  const figures = `${figure}; slowest after the first deadline ${(slowestMs / 1_000).toFixed(2)} s`;
+  report(context, 'list, delete and new uploads succeed, other calls are UNAVAILABLE; then serves', figures);
 }
 
-test('S3 hangs: connections are taken and nothing is said', (context) =>
+test('S3 hangs: it accepts connections and sends nothing', (context) =>
   outlives(context, network('hanging')));
 
 test.runIf(LONG)('S3 refuses connections', (context) => outlives(context, network('refused')));
 
-const inItsOwnWords: [string, S3Fault][] = [
+const s3Errors: [string, S3Fault][] = [
   ['S3 answers 500 InternalError', 'InternalError'],
   ['S3 answers 503 SlowDown', 'SlowDown'],
   ['S3 answers 200, with an error in its body', '200 with an error body'],
 ];
-for (const [name, fault] of inItsOwnWords) {
+for (const [name, fault] of s3Errors) {
   test.runIf(LONG)(name, (context) => outlives(context, answering(fault)));
 }
 
-test.runIf(LONG)('S3 is slow: 300 ms for each answer', async (context) => {
+test.runIf(LONG)('S3 is slow: each answer takes 300 ms longer', async (context) => {
   const { failed, figure } = await endure(service, calls, {
     begin: () => proxy.set({ kind: 'slow', milliseconds: 300 }),
     end: () => proxy.set({ kind: 'none' }),
@@ -132,5 +132,5 @@ test.runIf(LONG)('S3 is slow: 300 ms for each answer', async (context) => {
     longMs: 10_000,
   });
   expect(failed).toEqual([]);
-  report(context, 'goes on', figure);
+  report(context, 'continues to serve', figure);
 });

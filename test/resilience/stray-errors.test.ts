@@ -11,7 +11,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const STRAY = `--import=${pathToFileURL(join(import.meta.dirname, 'stray-errors.ts')).href}`;
 
-test('errors that nobody waits for, with calls under way', async (context) => {
+test('errors that no code catches are logged and counted, and fail no call', async (context) => {
   await using servers = await externalServers();
   await using service = await startService({
     environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_OPTIONS: STRAY },
@@ -38,7 +38,7 @@ test('errors that nobody waits for, with calls under way', async (context) => {
   report(context, 'logged and counted; no call fails', `${logged.length} errors, ${calls.length} calls`);
 });
 
-test('an error that nobody waits for, before it serves', async (context) => {
+test('an error that no code catches during the start ends the start with its message', async (context) => {
   await using servers = await externalServers();
   await using service = launchService({
     environment: { ...servers.environment, NODE_OPTIONS: STRAY, STRAY_AT_START: '1' },
@@ -46,10 +46,10 @@ test('an error that nobody waits for, before it serves', async (context) => {
   const { code } = await service.untilGone();
   expect(code).toBe(1);
   expect(service.printed.stderr).toContain('at the start by postgres://files:[redacted]@db/files');
-  report(context, 'the start ends, and says why');
+  report(context, 'the start ends with the reason');
 });
 
-test('no file descriptor left', async (context) => {
+test('the service recovers after it had no file descriptor left', async (context) => {
   await using servers = await externalServers();
   await using service = await startService({
     environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
@@ -69,7 +69,7 @@ test('no file descriptor left', async (context) => {
   await service.stop();
   report(
     context,
-    'connections are refused; full service when there are some again',
+    'connections are refused; full service when descriptors are free again',
     '400 connections, 100 descriptors',
   );
 });

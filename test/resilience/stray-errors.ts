@@ -1,4 +1,7 @@
-/** Given to the service with `--import`: an error that nobody waits for, at each signal, or while it starts. */
+/**
+ * Loaded into the service with `--import`. Throws errors that no code catches: after SIGUSR2, or during the
+ * start.
+ */
 import { request } from 'node:http';
 
 const password = 'postgres://files:swordfish@db/files';
@@ -8,7 +11,7 @@ if (process.env.STRAY_AT_START) setTimeout(() => fail('at the start'), 50);
 process.on('SIGUSR2', () => {
   setImmediate(() => fail('thrown'));
   void Promise.reject(new Error(`rejected by ${password}`));
-  // An event named error that nobody listens to: here a connection that is refused.
+  // A refused connection emits an `error` event that has no listener.
   request({ port: 1, host: '127.0.0.1' }).end();
 });
 

@@ -4,10 +4,10 @@ import { measuredOn, writeReadmeTable } from '../harness/readme-table.ts';
 import { modulesIn, passedAsAWhole } from '../harness/whole-folder.ts';
 
 /**
- * Prints a row for each case: what it was put through, what came of it, and the
- * figure. After a long form that passed as a whole, test/README.md has the same table.
+ * Prints a row for each test: its title, its outcome and its figure. After a complete run of the long form
+ * that passed, this reporter writes the same table into test/README.md.
  */
-export default class FaultTable implements Reporter {
+export default class ResilienceTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const cases = modulesIn(import.meta.dirname, modules).flatMap((module) => [
       ...module.children.allTests(),
@@ -23,9 +23,9 @@ export default class FaultTable implements Reporter {
 }
 
 function rowOf(test: TestCase): string | undefined {
-  const { fault } = test.meta();
+  const { resilience } = test.meta();
   const { state } = test.result();
-  if (fault === undefined && state !== 'failed') return undefined;
-  const outcome = state === 'failed' ? 'FAILED' : fault?.outcome;
-  return `| ${test.name} | ${outcome} | ${fault?.figure ?? ''} |`;
+  if (resilience === undefined && state !== 'failed') return undefined;
+  const outcome = state === 'failed' ? 'FAILED' : resilience?.outcome;
+  return `| ${test.name} | ${outcome} | ${resilience?.figure ?? ''} |`;
 }

@@ -21,14 +21,20 @@ afterAll(async () => {
   await servers?.[Symbol.asyncDispose]();
 });
 
-/** Each answer is a page of 1,000 files with the longest names, 1 MiB: together five times what a session may hold. */
+/**
+ * Each answer is a page of 1,000 files with the longest names, 1 MiB. All answers are five times a session's
+ * memory.
+ */
 const LISTS = 150;
 const FILES = 1_000;
 
-/** SETTINGS_INITIAL_WINDOW_SIZE = 0: no answer's bytes are read, while headers and trailers are. */
+/**
+ * SETTINGS_INITIAL_WINDOW_SIZE = 0, with which the client reads headers and trailers, but no bytes of an
+ * answer.
+ */
 const NO_WINDOW = Buffer.from([0, 4, 0, 0, 0, 0]);
 
-test('lists that one user’s gateway does not read, and another user on the same connection', async (context) => {
+test('unread lists of one user do not keep a call of another user on the same connection from its answer', async (context) => {
   await fill('unread');
   using gateway = await openRawHttp2(Number(service.grpc.split(':')[1]), NO_WINDOW);
   const call = (streamId: number, user: string, method: string, message: Uint8Array) => {
@@ -52,7 +58,7 @@ test('lists that one user’s gateway does not read, and another user on the sam
   const otherMs = performance.now() - askedMs;
   expect(gateway.framesOf(other)).not.toContain(FRAME.reset);
 
-  // What was not refused is given up at the first look, and its place is free.
+  // Answers that are not read are aborted at the first check of the reader, and their places become free.
   await vi.waitFor(
     async () => {
       const metrics = await (await fetch(`${service.http}/metrics`)).text();
@@ -65,8 +71,8 @@ test('lists that one user’s gateway does not read, and another user on the sam
   const given = streams.filter((id) => gateway.framesOf(id).has(FRAME.reset)).length;
   report(
     context,
-    'the other is answered; what is not read is given up, and counts for its own user until then',
-    `${LISTS} lists of 1 MiB, ${LISTS - given} refused; the other after ${otherMs.toFixed(0)} ms; places free after ${(freedMs / 1_000).toFixed(1)} s`,
+    'the other user is answered; unread answers count against their user until they are aborted',
+    `${LISTS} lists of 1 MiB, ${LISTS - given} refused; the other user after ${otherMs.toFixed(0)} ms; places free after ${(freedMs / 1_000).toFixed(1)} s`,
   );
   expect(given).toBeGreaterThan(0);
   expect(given).toBeLessThan(32);

@@ -23,14 +23,17 @@ import { SLOW_CLIENTS } from './slow-clients.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-/** Prints a span for each call and each query, so that a test can see what a call did. */
+/** Prints a span for each call and each query, so that a test can check what a call did. */
 const SDK = pathToFileURL(join(import.meta.dirname, '../e2e/print-spans.ts')).href;
 
 let servers: ExternalServers;
 let service: ServiceProcess;
 let grpcPort: number;
 let httpPort: number;
-/** Begun at once, since each takes as long as it is let: how long that was, in ms. */
+/**
+ * The slow clients and the time in ms until the service ended each. All start together and run beside the
+ * other tests, because each takes as long as the service allows.
+ */
 let slow: Promise<[string, number][]>;
 beforeAll(async () => {
   servers = await externalServers();
@@ -60,7 +63,7 @@ afterAll(async () => {
 
 const EMPTY = envelope(new Uint8Array());
 
-/** The very next ordinary call succeeds, on either port, and nothing was left to the last resort. */
+/** Checks that ordinary calls succeed on both ports, and that there were no uncaught errors. */
 async function lives(): Promise<void> {
   expect(await ask(grpcPort, grpc('ListFiles'), EMPTY)).toMatchObject({ outcome: '200 grpc 0' });
   expect(await ask(httpPort, json('ListFiles'), Buffer.from('{}'))).toMatchObject({ outcome: '200' });
@@ -71,7 +74,7 @@ async function lives(): Promise<void> {
 const outcomes = async (answers: Promise<RawAnswer>[]) =>
   (await Promise.all(answers)).map(({ outcome }) => outcome);
 
-it('authorities that are none: `a:99999`, `%`, `a[b`, `a:x`', async (context) => {
+it('survives invalid authorities: `a:99999`, `%`, `a[b`, `a:x`', async (context) => {
   const authorities = ['a:99999', '%', 'a[b', 'a:x'];
   const path = '/files.v1.FileService/ListFiles';
   const http1 = (port: number) =>
@@ -81,13 +84,14 @@ it('authorities that are none: `a:99999`, `%`, `a[b`, `a:x`', async (context) =>
         `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nX-User-Id: ada\r\nX-Gateway-Token: a-token-of-the-gateway\r\nContent-Length: 2\r\n\r\n{}`,
       ),
     );
-  // Without proof of a gateway, only loopback names are taken at all; with it, connect-node makes a URL of them.
+  // With GATEWAY_AUTH=none only loopback names are accepted. With a token, connect-node builds a URL of the
+  // authority.
   expect(await outcomes(http1(httpPort))).toEqual(['421', '421', '421', '421']);
   const environment = { GATEWAY_AUTH: 'token', GATEWAY_TOKENS: 'a-token-of-the-gateway' };
   const behindGateway = await startTestService(environment);
   onTestFinished(() => behindGateway.stop());
   expect(await outcomes(http1(behindGateway.app.httpPort))).toEqual(['400', '400', '400', '400']);
-  // Node's own client would refuse to send these.
+  // Node's client would refuse to send these authorities.
   for (const port of [httpPort, grpcPort]) {
     for (const authority of authorities) {
       using raw = await openRawHttp2(port);
@@ -105,7 +109,7 @@ it('authorities that are none: `a:99999`, `%`, `a[b`, `a:x`', async (context) =>
   report(context, '400, or an answer where no authority is needed; lives', '12 requests');
 });
 
-it('odd targets, methods and lengths', async (context) => {
+it('answers odd targets, methods and lengths with a 4xx or closes the connection', async (context) => {
   const rpc = '/files.v1.FileService/ListFiles';
   const ordinary = `POST ${rpc} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-User-Id: ada\r\n`;
   const cases: [string, string[]][] = [
@@ -137,7 +141,7 @@ it('odd targets, methods and lengths', async (context) => {
   report(context, 'a 4xx or a closed connection; lives', `${cases.length} requests`);
 });
 
-it('unknown methods, unknown services, wrong content types', async (context) => {
+it('refuses unknown methods, unknown services and wrong content types', async (context) => {
   const asked = [
     ask(grpcPort, grpc('No'), EMPTY),
     ask(grpcPort, grpc('', { ':path': '/no.v1.No/No' }), EMPTY),
@@ -152,7 +156,7 @@ it('unknown methods, unknown services, wrong content types', async (context) => 
   expect(await outcomes(asked)).toEqual([
     '200 grpc 12',
     '200 grpc 12',
-    // No path by RFC 9113, 8.3.1: nghttp2 refuses the stream.
+    // `*` is not a valid path by RFC 9113, 8.3.1, so nghttp2 resets the stream.
     'reset 1',
     '415',
     '415',
@@ -165,16 +169,16 @@ it('unknown methods, unknown services, wrong content types', async (context) => 
   report(context, 'UNIMPLEMENTED, 404, 405 or 415; lives', `${asked.length} requests`);
 });
 
-it('truncated and over-long frames, and messages that are none', async (context) => {
+it('answers truncated, over-long and malformed messages with an error', async (context) => {
   const broken: [string, Uint8Array][] = [
-    ['no message', Buffer.alloc(0)],
+    ['an empty body', Buffer.alloc(0)],
     ['half an envelope', Buffer.from([0, 0])],
     ['less than announced', envelope(Buffer.from('ab'), 0, 100)],
-    ['more than is taken', envelope(Buffer.from('ab'), 0, 2 ** 32 - 1)],
+    ['a length of 4 GiB', envelope(Buffer.from('ab'), 0, 2 ** 32 - 1)],
     ['two messages', Buffer.concat([EMPTY, EMPTY])],
     ['unknown flags', envelope(Buffer.from('ab'), 0xff)],
-    ['compressed, by nothing', envelope(Buffer.from('ab'), 1)],
-    ['a wire type that is none', envelope(Buffer.from([0x07, 0xff]))],
+    ['compressed without an encoding', envelope(Buffer.from('ab'), 1)],
+    ['an invalid wire type', envelope(Buffer.from([0x07, 0xff]))],
     ['a string that is not UTF-8', envelope(Buffer.from([0x0a, 2, 0xc3, 0x28]))],
     ['a varint without an end', envelope(Buffer.alloc(20, 0xff))],
     ['groups in groups', envelope(Buffer.alloc(500_000, 0x7b))],
@@ -184,7 +188,7 @@ it('truncated and over-long frames, and messages that are none', async (context)
     for (const port of [grpcPort, httpPort]) {
       for (const type of ['application/grpc', 'application/grpc-web', 'application/proto']) {
         const answer = await ask(port, grpc('GetFile', { 'content-type': type }), body);
-        // Nothing at all is what a truncated message asks for: it might still come.
+        // `nothing` would mean that the service still waits for the rest of a truncated message.
         expect(answer.outcome, `${what}, ${type}, ${port}`).not.toBe('nothing');
         expect(answer.text).not.toMatch(/node_modules|at \w+ \(|RangeError/);
         counts.set(answer.outcome, (counts.get(answer.outcome) ?? 0) + 1);
@@ -192,10 +196,14 @@ it('truncated and over-long frames, and messages that are none', async (context)
     }
   }
   await lives();
-  report(context, 'an error each; lives', [...counts].map(([outcome, n]) => `${n} × ${outcome}`).join(', '));
+  report(
+    context,
+    'an error for each; lives',
+    [...counts].map(([outcome, n]) => `${n} × ${outcome}`).join(', '),
+  );
 });
 
-it('messages above 1 MiB', async (context) => {
+it('refuses messages above 1 MiB', async (context) => {
   const message = Buffer.alloc(1024 * 1024 + 1);
   const asked = [
     ask(grpcPort, grpc('ListFiles'), envelope(message)),
@@ -203,13 +211,13 @@ it('messages above 1 MiB', async (context) => {
     ask(httpPort, json('ListFiles'), Buffer.alloc(message.length, ' ')),
     ask(httpPort, json('ListFiles', { 'content-type': 'application/proto' }), message),
   ];
-  // 429 is Connect's RESOURCE_EXHAUSTED.
+  // 429 is the HTTP status of Connect for RESOURCE_EXHAUSTED.
   expect(await outcomes(asked)).toEqual(['200 grpc 8', '200 grpc 8', '429', '429']);
   await lives();
   report(context, 'RESOURCE_EXHAUSTED; lives');
 });
 
-it('compressed bombs: 64 MiB in 64 kB (gzip) or 60 bytes (brotli), twenty at once', async (context) => {
+it('refuses twenty concurrent bombs of 64 MiB in 64 kB (gzip) or 60 bytes (brotli)', async (context) => {
   const zeros = Buffer.alloc(64 * 1024 * 1024);
   const [gzip, brotli] = [gzipSync(zeros), brotliCompressSync(zeros)];
   const [gz, br] = [envelope(gzip, 1), envelope(brotli, 1)];
@@ -237,7 +245,7 @@ it('compressed bombs: 64 MiB in 64 kB (gzip) or 60 bytes (brotli), twenty at onc
   report(context, 'RESOURCE_EXHAUSTED; lives', `+${grownMb.toFixed(0)} MB at the peak, of 1,342 MB`);
 });
 
-it('headers of 20 kB, and 200 headers', async (context) => {
+it('refuses headers of 20 kB, and 200 headers', async (context) => {
   const big = { 'x-big': 'a'.repeat(20_000) };
   const many = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`x-${index}`, 'a']));
   const asked: Promise<RawAnswer>[] = [];
@@ -247,7 +255,7 @@ it('headers of 20 kB, and 200 headers', async (context) => {
     for (const port of [grpcPort, httpPort]) {
       using raw = await openRawHttp2(port);
       const block = headerBlock(grpcHeaders('/files.v1.FileService/ListFiles', further));
-      // In two frames, since one has 16 kB at most.
+      // Two frames, because a frame has at most 16 kB.
       raw.socket.write(frame(FRAME.headers, FLAG.none, 1, block.subarray(0, 16_000)));
       raw.socket.write(frame(FRAME.continuation, FLAG.endHeaders, 1, block.subarray(16_000)));
       await vi.waitFor(() => expect(raw.received.has(FRAME.reset) || raw.socket.closed).toBe(true));
@@ -263,7 +271,7 @@ const path = '/files.v1.FileService/ListFiles';
 const begun = (streamId: number) =>
   frame(FRAME.headers, FLAG.endHeaders, streamId, headerBlock(grpcHeaders(path)));
 
-it('5,000 streams on one connection, none of them ended', async (context) => {
+it('refuses streams above 1,000 of 5,000 pending streams on one connection', async (context) => {
   for (const port of [grpcPort, httpPort]) {
     using raw = await openRawHttp2(port);
     const streams = Array.from({ length: 5_000 }, (_, index) => begun(2 * index + 1));
@@ -274,10 +282,10 @@ it('5,000 streams on one connection, none of them ended', async (context) => {
     );
     await lives();
   }
-  report(context, 'those above 1,000 are refused, or the connection closed; lives', 'on each port');
+  report(context, 'streams above 1,000 are refused, or the connection is closed; lives', 'on each port');
 });
 
-it('10,000 rapid resets', async (context) => {
+it('closes a connection that resets 10,000 streams', async (context) => {
   const cancel = Buffer.from([0, 0, 0, 8]);
   for (const port of [grpcPort, httpPort]) {
     using raw = await openRawHttp2(port);
@@ -295,12 +303,13 @@ it('10,000 rapid resets', async (context) => {
   report(context, 'the connection is closed; lives', 'on each port');
 });
 
-it('slow clients', async (context) => {
+it('ends the stream or the connection of slow clients', async (context) => {
   const times = await slow;
   const longest = Math.max(...times.map(([, ms]) => ms));
   for (const [name, ms] of times) {
     expect(ms, name).toBeGreaterThan(4_500);
-    // Twice the limit where an answer is not read, on a busy machine; the limits of idleness begin at a minute.
+    // An unread answer may take twice the limit, and more on a busy machine. Limits for idle connections
+    // begin at 60 s, so they did not end these clients.
     expect(ms, name).toBeLessThan(30_000);
   }
   await lives();
@@ -314,7 +323,7 @@ it('slow clients', async (context) => {
 const listSpans = (traceId: string) => service.log().filter((line) => line.traceId === traceId);
 const traced = (traceId: string) => ({ traceparent: `00-${traceId}-b7ad6b7169203331-01` });
 
-it('a deadline that is already spent', async (context) => {
+it('makes no query for a call whose deadline has passed', async (context) => {
   const [control, spent] = ['c'.repeat(32), '5'.repeat(32)];
   await ask(grpcPort, grpc('ListFiles', traced(control)), EMPTY);
   const headers = { ...traced(spent), 'grpc-timeout': '0m' };
@@ -325,14 +334,15 @@ it('a deadline that is already spent', async (context) => {
     ask(httpPort, json('ListFiles', { ...traced(spent), 'connect-timeout-ms': '0' }), Buffer.from('{}')),
   ];
   expect(await outcomes(asked)).toEqual(['200 grpc 4', '200 grpc 4', '504']);
-  // The call's own span, and that of its query: so a query would be seen.
+  // The control call has a span for itself and a span for its query, so a query of the other calls would be
+  // seen.
   await vi.waitFor(() => expect(listSpans(control).length).toBeGreaterThan(1));
   expect(listSpans(spent)).toEqual([]);
   await lives();
   report(context, 'DEADLINE_EXCEEDED, and no query');
 });
 
-it('deadlines far in the future, and some that cannot be read', async (context) => {
+it('shortens deadlines far in the future, and refuses malformed deadlines', async (context) => {
   const list = (value: string) => ask(grpcPort, grpc('ListFiles', { 'grpc-timeout': value }), EMPTY);
   const web = (value: string) => {
     const headers = { 'grpc-timeout': value, 'content-type': 'application/grpc-web' };
@@ -344,13 +354,13 @@ it('deadlines far in the future, and some that cannot be read', async (context) 
   expect(await outcomes(far)).toEqual(['200 grpc 0', '200 grpc 0', '200 grpc 0', '200']);
   const unreadable = [list('soon'), list('-1S'), web('soon'), connect('soon')];
   expect(await outcomes(unreadable)).toEqual(['200 grpc 3', '200 grpc 3', '200 grpc 3', '400']);
-  report(context, 'answered within the longest that is allowed; INVALID_ARGUMENT where it is none');
+  report(context, 'far deadlines are shortened to the maximum; INVALID_ARGUMENT for malformed deadlines');
 });
 
-/** Half of what a connection may cancel at once. */
+/** Half of the streams that a connection may reset at once. */
 const CANCELS_PER_CONNECTION = STREAMS_PER_CONNECTION_MAX / 2;
 
-it('clients that cancel in the middle', async (context) => {
+it('releases all resources of calls that their clients cancel', async (context) => {
   const attempts = LONG ? 2_000 : 200;
   const user = { 'x-user-id': 'impatient' };
   const body = (index: number) =>
@@ -361,14 +371,15 @@ it('clients that cancel in the middle', async (context) => {
         md5: `${index % 20}`.padStart(32, '0'),
       }),
     );
-  // More on one connection are taken for an attack.
+  // More cancellations on one connection would count as an attack, and the service would close the
+  // connection.
   const length = Math.ceil(attempts / CANCELS_PER_CONNECTION);
   const sessions = Array.from({ length }, () => connectHttp2(service.http));
   for (let index = 0; index < attempts; index++) {
     const session = sessions[index % sessions.length] as ClientHttp2Session;
     const stream = session.request({ ':method': 'POST', ...json('CreatePresignedUpload', user) });
     stream.on('error', () => {}).end(body(index));
-    // At another moment each time: before the query, in it, and after.
+    // Cancels at different moments: before, during and after the query.
     setTimeout(() => stream.close(), index % 10);
     if (index % 10 === 9) await sleep(5);
   }
@@ -385,30 +396,34 @@ it('clients that cancel in the middle', async (context) => {
   for (let index = 0; index < 20; index++)
     answers.push(await ask(httpPort, json('CreatePresignedUpload', user), body(index)));
   const keys = answers.map(({ text }) => JSON.parse(text).s3Key);
-  // One row each, however often it was asked for.
+  // Each file has one row, although it was created many times.
   expect(keys.sort()).toEqual(Array.from({ length: 20 }, (_, index) => `impatient_${index}.txt`).sort());
   await lives();
-  report(context, 'nothing stays taken, and asking again gives the same file', `${attempts} cancelled`);
+  report(
+    context,
+    'all places and connections are free; a repeated create returns the same file',
+    `${attempts} cancelled`,
+  );
 });
 
-it('clients that hang up', async (context) => {
+it('closes the connection of clients that end their half', async (context) => {
   const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   const settings = Buffer.concat([preface, frame(FRAME.settings, 0, 0, Buffer.alloc(0))]);
-  const said = ['', 'P', 'GET /livez HTTP/1.1\r\n', preface, settings, settings.subarray(0, -3)];
+  const sent = ['', 'P', 'GET /livez HTTP/1.1\r\n', preface, settings, settings.subarray(0, -3)];
   const hangUps = [grpcPort, httpPort].flatMap((port) =>
-    said.map(async (bytes) => {
+    sent.map(async (bytes) => {
       const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
       await once(socket, 'connect');
       socket.resume().end(bytes);
-      // The service hangs up, too, and does not wait until the connection has been idle for long.
+      // The service closes the connection at once, and does not wait for the idle time-out.
       await once(socket, 'close', { signal: AbortSignal.timeout(2_000) });
     }),
   );
   await Promise.all(hangUps);
-  report(context, 'the service hangs up, too', `${hangUps.length} connections`);
+  report(context, 'the service closes the connection within 2 s', `${hangUps.length} connections`);
 });
 
-it('1,200 connections that say nothing, on each port', async (context) => {
+it('serves new connections beside 1,200 silent connections on each port', async (context) => {
   const sockets: Socket[] = [];
   let closed = 0;
   try {
@@ -422,13 +437,13 @@ it('1,200 connections that say nothing, on each port', async (context) => {
           .on('error', () => {})
           .on('close', () => closed++);
       await Promise.all(these.map((socket) => once(socket, 'connect')));
-      // Whoever is new comes in all the same.
+      // New connections are served.
       await lives();
       await vi.waitFor(() => expect(closed).toBeGreaterThanOrEqual(200), { timeout: 3_000 });
     }
     report(
       context,
-      'the oldest that said nothing give way; a new one is served',
+      'the oldest silent connections are closed; new connections are served',
       `${closed} of 1,200 closed`,
     );
   } finally {
@@ -440,13 +455,13 @@ const RPC = '/files.v1.FileService/ListFiles';
 const PIPELINED = {
   'GET /livez': 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n',
   'a call without a user': `POST ${RPC} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
-  'no path of ours': 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n',
+  'an unknown path': 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n',
 };
 
-/** What Node reads of a connection at once. */
+/** The size of one read of Node from a connection. */
 const READ_BYTES = 64 * 1024;
 
-it('as many pipelined requests as are read at once', async (context) => {
+it('closes a connection that pipelines 64 KiB of requests', async (context) => {
   for (const [what, text] of Object.entries(PIPELINED)) {
     const socket = connect(httpPort, '127.0.0.1').on('error', () => {});
     let answers = '';
@@ -462,19 +477,19 @@ it('as many pipelined requests as are read at once', async (context) => {
   report(context, `the connection is closed after ${PIPELINED_REQUESTS_MAX} open requests; lives`);
 });
 
-it('pipelined requests below that are all answered, in order', async () => {
+it('answers eight pipelined requests in order', async () => {
   const socket = connect(httpPort, '127.0.0.1');
   let answers = '';
   socket.setEncoding('latin1').on('data', (part) => {
     answers += part;
   });
   const statuses = () => answers.match(/(?<=HTTP\/1\.1 )\d+/g)?.map(Number);
-  socket.write((PIPELINED['GET /livez'] + PIPELINED['no path of ours']).repeat(4));
+  socket.write((PIPELINED['GET /livez'] + PIPELINED['an unknown path']).repeat(4));
   await vi.waitFor(() => expect(statuses()).toEqual([200, 404, 200, 404, 200, 404, 200, 404]));
   socket.destroy();
 });
 
-it('pipelined calls whose client hangs up, at any moment', async (context) => {
+it('releases all places of pipelined calls whose client disconnects at any moment', async (context) => {
   const call = PIPELINED['a call without a user'].replace('Host:', 'X-User-Id: ada\r\nHost:');
   for (let turn = 0; turn < 200; turn++) {
     const socket = connect(httpPort, '127.0.0.1').on('error', () => {});
@@ -486,10 +501,10 @@ it('pipelined calls whose client hangs up, at any moment', async (context) => {
   const metrics = async () => (await fetch(`${service.http}/metrics`)).text();
   await vi.waitFor(async () => expect(await metrics()).toContain('files_calls_under_way 0'), 10_000);
   await lives();
-  report(context, 'no place is lost, no error is left over; lives', '200 × 5 calls');
+  report(context, 'no place is lost, no error is uncaught; lives', '200 × 5 calls');
 });
 
-it('answers without proof that nobody reads', async (context) => {
+it('aborts the oldest of too many unread answers to requests without proof', async (context) => {
   const asked: [string, number, Record<string, string>][] = [
     ['HTTP', httpPort, { ':path': '/metrics' }],
     [
@@ -508,22 +523,22 @@ it('answers without proof that nobody reads', async (context) => {
     const sessions = Array.from({ length: 4 }, () =>
       connectHttp2(`http://127.0.0.1:${at}`, { settings: { initialWindowSize: 0 } }).on('error', () => {}),
     );
-    let givenUp = 0;
+    let aborted = 0;
     for (let sent = 0; sent < UNPROVEN_REQUESTS_MAX + beyond; sent++) {
       const stream = sessions[sent % sessions.length]?.request(headers, { endStream: false });
-      stream?.on('error', () => {}).once('close', () => givenUp++);
+      stream?.on('error', () => {}).once('close', () => aborted++);
       stream?.end(headers[':method'] === 'POST' ? EMPTY : undefined);
       if (sent % 50 === 0) await sleep(1);
     }
-    // Before any of them has waited for its reader too long.
-    await vi.waitFor(() => expect(givenUp, port).toBeGreaterThanOrEqual(beyond), { timeout: 2_000 });
+    // The time is shorter than the limit for unread answers, so only the limit of requests can end them.
+    await vi.waitFor(() => expect(aborted, port).toBeGreaterThanOrEqual(beyond), { timeout: 2_000 });
     for (const session of sessions) session.destroy();
   }
   await lives();
-  report(context, `of more than ${UNPROVEN_REQUESTS_MAX}, the oldest are given up; lives`);
+  report(context, `of more than ${UNPROVEN_REQUESTS_MAX}, the oldest are aborted; lives`);
 });
 
-it('messages of one user that never end', async (context) => {
+it('accepts messages of other users beside 120 endless messages of one user', async (context) => {
   const session = connectHttp2(`http://127.0.0.1:${grpcPort}`).on('error', () => {});
   const message = envelope(Buffer.alloc(180_000));
   for (let sent = 0; sent < 120; sent++) {
@@ -532,7 +547,7 @@ it('messages of one user that never end', async (context) => {
     stream.write(message.subarray(0, -1));
   }
   await sleep(1_000);
-  // Of a size for which there is no room where one user has taken everything.
+  // The padding makes a message too large for the rest of a budget that a single user has exhausted.
   const padding = Buffer.concat([Buffer.from([0x7a, 0xe0, 0x5d]), Buffer.alloc(12_000)]);
   const others = Array.from({ length: 20 }, (_, index) =>
     ask(grpcPort, grpc('ListFiles', { 'x-user-id': `eve-${index}` }), envelope(padding)),
@@ -540,5 +555,5 @@ it('messages of one user that never end', async (context) => {
   expect(await outcomes(others)).toEqual(others.map(() => '200 grpc 0'));
   session.destroy();
   await lives();
-  report(context, 'others’ messages have room; lives');
+  report(context, 'messages of other users are accepted; lives');
 });
