@@ -36,7 +36,7 @@ const INTERNALS = [
   /\.(ts|js):\d+|node_modules| {4}at /,
 ];
 
-test('no error puts a secret into a log, trace, metric or answer, or a driver’s text into an answer', async (context) => {
+test('no secret is in a log, trace, metric or answer, and no driver’s text in an answer', async (context) => {
   await using resources = new AsyncDisposableStack();
   const database = resources.adopt(await createDatabase(), ({ drop }) => drop());
   const credentials = { ...testCredentials, sessionToken: SESSION_TOKEN };

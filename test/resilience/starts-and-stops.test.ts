@@ -36,7 +36,7 @@ async function startServers(): Promise<Servers> {
 
 const seconds = (milliseconds: number) => `${(milliseconds / 1_000).toFixed(1)} s`;
 
-test('a service that starts while Postgres and S3 are down is alive at once, and ready after their return', async (context) => {
+test('a start without Postgres and S3 is alive at once, and ready after their return', async (context) => {
   await using servers = await startServers();
   const { environment, postgres, s3 } = servers;
   const both = (fault: Fault) => Promise.all([postgres.set(fault), s3.set(fault)]);
@@ -70,7 +70,7 @@ test('MIGRATE_ON_START on a database with a foreign table `files` exits with 1 a
   report(context, 'ends with code 1 and the reason');
 });
 
-test('after SIGTERM the service is not ready, but serves calls for the delay and closes HTTP/1.1 connections', async (context) => {
+test('after SIGTERM the service is not ready, but serves calls until the delay ends', async (context) => {
   await using servers = await startServers();
   await using service = await ready(servers, { STOP_DELAY_SECONDS: '2' });
   using watch = await healthWatch(service);

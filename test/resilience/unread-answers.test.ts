@@ -34,7 +34,7 @@ const FILES = 1_000;
  */
 const NO_WINDOW = Buffer.from([0, 4, 0, 0, 0, 0]);
 
-test('unread lists of one user do not keep a call of another user on the same connection from its answer', async (context) => {
+test('unread lists of one user do not delay another user on the same connection', async (context) => {
   await fill('unread');
   using gateway = await openRawHttp2(Number(service.grpc.split(':')[1]), NO_WINDOW);
   const call = (streamId: number, user: string, method: string, message: Uint8Array) => {

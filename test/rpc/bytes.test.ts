@@ -306,7 +306,7 @@ it('a file that is uploaded again after its delete gets a new key, which the old
   expect((await service.bucket.keys()).filter((key) => key.startsWith(user))).toEqual([second.s3Key]);
 });
 
-it('32 concurrent clients that upload and delete the same names leave no difference of table and bucket', async () => {
+it('32 concurrent clients that upload and delete the same names leave table and bucket in agreement', async () => {
   const user = newUser();
   const files = service.as(user);
   let state = 42;

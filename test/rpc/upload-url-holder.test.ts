@@ -102,7 +102,7 @@ describe('a PUT with headers that the URL does not sign', () => {
     await expectAnnouncedDownload(presignedUrl);
   });
 
-  it('over a READY file: downloads keep the announced headers, and the next verification reports a mismatch', async () => {
+  it('over a READY file: downloads keep their headers, and the next verification finds a mismatch', async () => {
     const user = newUser();
     const files = service.as(user);
     const answer = await files.createPresignedUpload(BOMB_FILE);
