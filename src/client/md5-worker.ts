@@ -1,21 +1,24 @@
+/**
+ * The worker thread of md5.ts. It hashes one range at a time of the file that this process has open under
+ * `workerData.fd`, and reports its progress to the main thread.
+ */
 import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 
-/** A range of a file to be hashed; `end` is exclusive. */
+/** The range of the file to hash. `end` is exclusive. */
 export interface HashTask {
   start: number;
   end: number;
 }
 
-/** Any number of `hashedBytes` as it goes on, then one `md5`. */
+/** The thread answers a task with any number of `hashedBytes` messages, and then with one `md5`. */
 export type HashReport = { hashedBytes: number } | { md5: Uint8Array };
 
 const PIECE_BYTES = 256 * 1024;
-/** A message per piece would cost as much as a tenth of the hashing. */
+/** One message for each piece would cost as much as a tenth of the hashing, so a message counts 32 pieces (8 MiB). */
 const PIECES_PER_REPORT = 32;
 
-/** A thread of md5-of-parts.ts: one range at a time, of the file that is open in this process under `workerData.fd`. */
 const { fd } = workerData as { fd: number };
 const piece = Buffer.allocUnsafe(PIECE_BYTES);
 
@@ -24,7 +27,7 @@ parentPort?.on('message', ({ start, end }: HashTask) => {
   let unreported = 0;
   for (let position = start; position < end; ) {
     const bytes = readSync(fd, piece, 0, Math.min(piece.length, end - position), position);
-    // Shorter than it was: whoever asked finds that out.
+    // The file has become shorter. The main thread detects that with `assertUnchanged`.
     if (bytes === 0) break;
     hash.update(piece.subarray(0, bytes));
     position += bytes;

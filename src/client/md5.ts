@@ -1,3 +1,4 @@
+/** MD5 of ranges of a source: on worker threads for a file, in this thread for a Blob or bytes. */
 import { createHash } from 'node:crypto';
 import { on } from 'node:events';
 import { availableParallelism } from 'node:os';
@@ -13,10 +14,10 @@ export interface HashOptions {
   onHashed: (bytes: number) => void;
 }
 
-/** More than this many threads read faster than disks give. */
+/** More threads would not help: eight hash faster than a disk delivers the bytes. */
 const THREADS_MAX = 8;
 
-/** Of a range, in this thread, which has a turn for others after each piece. */
+/** Hashes one range in this thread. The event loop runs other work after each piece. */
 export async function md5OfRange(
   source: OpenSource,
   { start, end }: HashTask,
@@ -32,7 +33,10 @@ export async function md5OfRange(
   return hash.digest();
 }
 
-/** Of each range in order: MD5 is as slow as a core, so those of a file are shared among the cores. */
+/**
+ * Hashes the ranges and returns one MD5 for each, in their order. MD5 uses a whole core, so the ranges of a file are
+ * shared among worker threads.
+ */
 export async function md5OfRanges(
   source: OpenSource,
   ranges: readonly HashTask[],
@@ -42,8 +46,8 @@ export async function md5OfRanges(
   const left = ranges.entries();
   const { fd } = source;
   const threads = fd === undefined ? 1 : Math.min(availableParallelism(), THREADS_MAX, ranges.length);
-  await runWorkers(threads, signal, async (laneSignal) => {
-    const options = { signal: laneSignal, onHashed };
+  await runWorkers(threads, signal, async (workerSignal) => {
+    const options = { signal: workerSignal, onHashed };
     await using hasher = fd === undefined ? inThisThread(source, options) : startThread(fd, options);
     for (const [i, range] of left) md5s[i] = await hasher.md5(range);
   });
@@ -59,7 +63,7 @@ function inThisThread(source: OpenSource, options: HashOptions): Hasher {
 }
 
 function startThread(fd: number, { signal, onHashed }: HashOptions): Hasher {
-  // As TypeScript in this project, as JavaScript in the package that is made of it.
+  // This file is .ts in the repository and .js in the packed package. The worker has the same extension.
   const url = new URL(`./md5-worker${extname(import.meta.url)}`, import.meta.url);
   const worker = new Worker(url, { workerData: { fd } });
   const reports = on(worker, 'message', { signal });
@@ -68,14 +72,14 @@ function startThread(fd: number, { signal, onHashed }: HashOptions): Hasher {
       worker.postMessage(range);
       for (;;) {
         const [report]: HashReport[] = (await reports.next()).value ?? [];
-        if (report === undefined) throw new Error('the thread ended');
+        if (report === undefined) throw new Error('the hashing thread ended before it reported an MD5');
         if ('md5' in report) return report.md5;
         onHashed(report.hashedBytes);
       }
     },
     async [Symbol.asyncDispose]() {
       await reports.return?.();
-      // The descriptor must not be closed, and given to another file, while a thread still reads from it.
+      // A thread must not read from the descriptor after its close: the number could belong to another file by then.
       await worker.terminate();
     },
   };

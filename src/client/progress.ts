@@ -1,11 +1,12 @@
+/** The figures of a progress bar: they never fall, and they never exceed the size of the file. */
 export interface Progress {
-  /** In this order; `completing` of an upload in parts alone, and of a file that was there already, no `sending`. */
+  /** In this order. Only a multipart upload has `completing`. A file that exists already has no `sending`. */
   phase: 'hashing' | 'sending' | 'completing' | 'done';
   bytesTotal: number;
   bytesHashed: number;
-  /** By this call. What has to be sent again after a failure counts once. */
+  /** Bytes that this call sent. Bytes that are sent again after a failure count once. */
   bytesSent: number;
-  /** Of parts that an earlier upload of this content, which did not end, had sent. */
+  /** Bytes of the parts that an earlier, interrupted upload of the same content sent. */
   bytesResumed: number;
 }
 
@@ -13,16 +14,16 @@ export interface ProgressMeter {
   readonly now: Readonly<Progress>;
   enter(phase: Progress['phase']): void;
   hashed(bytes: number): void;
-  /** What is not to be sent, because S3 has it. Counts at the first time that it is known. */
+  /** Records the bytes that S3 has already. Only the first call of this function counts. */
   resumed(bytes: number): void;
-  /** Of one try to send the range that begins there: call it with each piece. */
+  /** Begins one try to send the range that starts at `start`. Call the returned function with the size of each piece. */
   sending(start: number): (bytes: number) => void;
 }
 
-/** What a terminal can show. A change of phase is told at once. */
-const TELL_INTERVAL_MS = 100;
+/** A terminal needs no more than ten reports a second. A change of phase is reported at once. */
+const REPORT_INTERVAL_MS = 100;
 
-/** No figure ever falls, also when a range is sent or hashed again, and none grows beyond the total. */
+/** No figure falls when a range is sent or hashed again, and no figure exceeds the total. */
 export function createProgressMeter(
   bytesTotal: number,
   onProgress: ((progress: Progress) => void) | undefined,
@@ -30,25 +31,25 @@ export function createProgressMeter(
   const now: Progress = { phase: 'hashing', bytesTotal, bytesHashed: 0, bytesSent: 0, bytesResumed: 0 };
   const sentOfRange = new Map<number, number>();
   let isResumptionKnown = false;
-  let toldMs = Number.NEGATIVE_INFINITY;
+  let reportedMs = Number.NEGATIVE_INFINITY;
 
-  const tell = () => {
-    toldMs = performance.now();
+  const report = () => {
+    reportedMs = performance.now();
     onProgress?.({ ...now });
   };
-  const tellSometimes = () => {
-    if (performance.now() - toldMs >= TELL_INTERVAL_MS) tell();
+  const reportThrottled = () => {
+    if (performance.now() - reportedMs >= REPORT_INTERVAL_MS) report();
   };
   return {
     now,
     enter(phase) {
       if (now.phase === phase) return;
       now.phase = phase;
-      tell();
+      report();
     },
     hashed(bytes) {
       now.bytesHashed = Math.min(now.bytesHashed + bytes, bytesTotal);
-      tellSometimes();
+      reportThrottled();
     },
     resumed(bytes) {
       if (isResumptionKnown) return;
@@ -63,7 +64,7 @@ export function createProgressMeter(
         if (sent <= before) return;
         sentOfRange.set(start, sent);
         now.bytesSent = Math.min(now.bytesSent + sent - before, bytesTotal - now.bytesResumed);
-        tellSometimes();
+        reportThrottled();
       };
     },
   };

@@ -1,18 +1,19 @@
+/** Sends one PUT to a presigned URL: streamed, with exactly the headers that were signed. */
 import http, { type ClientRequest } from 'node:http';
 import https from 'node:https';
 
-/** Where bytes go, as the service said it. */
+/** The presigned URL and the required headers, as the service returned them. */
 export interface PutTarget {
   url: string;
   headers: Record<string, string>;
 }
 
-/** A PUT that S3 did not take. */
+/** A PUT that failed: S3 refused it, or the connection broke. */
 export class PutError extends Error {
   override readonly name = 'PutError';
-  /** Of S3's answer. Undefined: there was none, and whether the bytes arrived is not known. */
+  /** The HTTP status of S3's answer. Undefined without an answer: it is then unknown whether the bytes arrived. */
   readonly status: number | undefined;
-  /** S3's own word, as `SlowDown`; empty where it gave none. */
+  /** S3's error code, such as `SlowDown`. Empty when the answer had no code. */
   readonly code: string;
 
   constructor(message: string, answer?: { status: number; code: string }, cause?: unknown) {
@@ -24,20 +25,20 @@ export class PutError extends Error {
 
 export interface PutClient extends Disposable {
   /**
-   * One PUT with exactly these headers (and Host and Connection). Reads the bytes as fast as they go out.
+   * Sends one PUT with exactly these headers (and Host and Connection). Reads the bytes no faster than they are sent.
    *
-   * @throws PutError, or what reading the bytes throws, or an AbortError
+   * @throws PutError, the error of reading the bytes, or an AbortError
    */
   put(target: PutTarget, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
 }
 
-/** Neither a byte out nor one in for this long: the connection is dead, and nobody said so. */
-const SILENCE_TIMEOUT_MS = 60_000;
+/** A connection on which no byte moved in either direction for this long is dead, although neither side closed it. */
+const IDLE_TIMEOUT_MS = 60_000;
 
-/** S3's errors are shorter; what is longer is none of S3's. */
+/** S3's error documents are shorter. The rest of a longer body is not read into memory. */
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 
-/** Its connections are its own, so that none outlives it. */
+/** The client has its own connections, so that disposing the client closes all of them. */
 export function createPutClient(): PutClient {
   const agents = {
     'http:': new http.Agent({ keepAlive: true }),
@@ -50,12 +51,12 @@ export function createPutClient(): PutClient {
           ? https.request(url, { method: 'PUT', headers, signal, agent: agents['https:'] })
           : http.request(url, { method: 'PUT', headers, signal, agent: agents['http:'] });
       const answered = answerOf(request);
-      // The bytes' own fault first: it is why the connection broke.
+      // An error of reading the bytes wins over the error of the connection, because it is the cause of the other.
       const sent = send(request, bytes);
       try {
         await Promise.race([answered, sent.then(() => answered)]);
       } finally {
-        // An answer that came early wants no more bytes, and its connection is in the middle of some.
+        // S3 answered before all bytes were sent. The connection stands in the middle of a body and cannot be reused.
         if (!request.writableFinished) request.destroy();
         await sent.catch(() => {});
       }
@@ -99,11 +100,11 @@ function answerOf(request: ClientRequest): Promise<void> {
         isAbort ? error : new PutError(`the connection to S3 broke: ${error.message}`, undefined, error),
       );
     };
-    request.setTimeout(SILENCE_TIMEOUT_MS, () =>
-      request.destroy(new Error(`not a byte in ${SILENCE_TIMEOUT_MS / 1_000} s`)),
+    request.setTimeout(IDLE_TIMEOUT_MS, () =>
+      request.destroy(new Error(`no byte was sent or received for ${IDLE_TIMEOUT_MS / 1_000} s`)),
     );
     request.on('error', fail);
-    request.on('close', () => fail(new Error('it was closed')));
+    request.on('close', () => fail(new Error('S3 closed it')));
     request.on('response', (response) => {
       const { statusCode: status = 0 } = response;
       let body = '';

@@ -1,20 +1,21 @@
+/** Opens the bytes that are to be uploaded, and detects that they changed after they were hashed. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UploadError } from './upload-error.ts';
 
 /**
- * What can be uploaded: a path or a `file:` URL, an open file, a Blob or File, or bytes. No stream: the bytes are read
- * twice, to be hashed and then to be sent, and parts of them again after a failure.
+ * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not accepted, because
+ * the bytes are read twice, for hashing and for sending, and parts of them again after a failure.
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
 export interface OpenSource extends AsyncDisposable {
   readonly sizeBytes: number;
-  /** What it calls itself, if it does. */
+  /** The name of the source, if it has one. */
   readonly filename: string | undefined;
   readonly mimeType: string | undefined;
-  /** Of a file: threads can read it by this. */
+  /** The descriptor of a file, for worker threads that read it. Undefined for a Blob and for bytes. */
   readonly fd: number | undefined;
   /** `end` is exclusive. */
   read(start: number, end: number): AsyncIterable<Uint8Array>;
@@ -22,7 +23,7 @@ export interface OpenSource extends AsyncDisposable {
   assertUnchanged(): Promise<void>;
 }
 
-/** What is read at once: large enough that the calls do not count, small enough to stay in a core's cache. */
+/** The bytes of one read: large enough that the cost of the calls is small, small enough for the cache of a core. */
 const PIECE_BYTES = 256 * 1024;
 
 export async function openSource(source: UploadSource): Promise<OpenSource> {
@@ -47,7 +48,8 @@ async function ofFile(
   close: () => Promise<void>,
 ): Promise<OpenSource> {
   const before = await handle.stat({ bigint: true });
-  if (!before.isFile()) throw new UploadError('SOURCE_UNUSABLE', `${filename ?? 'it'} is not a regular file`);
+  if (!before.isFile())
+    throw new UploadError('SOURCE_UNUSABLE', `${filename ?? 'the open file'} is not a regular file`);
   return {
     sizeBytes: Number(before.size),
     filename,
@@ -80,11 +82,11 @@ function ofBlob(blob: Blob): OpenSource {
       try {
         yield* blob.slice(start, end).stream();
       } catch (error) {
-        // What a Blob of `fs.openAsBlob` throws when its file is another by now.
+        // A Blob of `fs.openAsBlob` throws this error when its file has changed.
         throw (error as Error).name === 'NotReadableError' ? changed() : error;
       }
     },
-    // A Blob watches over itself.
+    // Reading a changed Blob throws, so there is nothing to check here.
     assertUnchanged: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
@@ -101,7 +103,7 @@ function ofBytes(bytes: Uint8Array): OpenSource {
         yield bytes.subarray(position, Math.min(position + PIECE_BYTES, end));
       }
     },
-    // That they change can only be seen by what S3 says to them.
+    // A change of the bytes in memory cannot be detected here. S3 detects it, by the MD5.
     assertUnchanged: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };

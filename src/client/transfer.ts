@@ -1,3 +1,4 @@
+/** The steps that an upload with one PUT and a multipart upload share. */
 import type { CallOptions, Client } from '@connectrpc/connect';
 import { type File, FileState } from '../../gen/files/v1/file_pb.ts';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -7,13 +8,13 @@ import type { Retry } from './retry.ts';
 import type { OpenSource } from './source.ts';
 import { UploadError } from './upload-error.ts';
 
-/** One file on its way, however it goes. */
+/** One upload of one file: its source, its options and the clients that it uses. */
 export interface Transfer {
   client: Client<typeof FileService>;
   source: OpenSource;
   filename: string;
   mimeType: string;
-  /** Parts at once. */
+  /** Parts that are sent at the same time. */
   concurrency: number;
   puts: PutClient;
   retry: Retry;
@@ -23,18 +24,18 @@ export interface Transfer {
 
 export interface Transferred {
   file: File;
-  /** It was there before this was asked. */
+  /** True when the file existed before this call. */
   existing: boolean;
 }
 
-/** The longest that the service lets a call take. */
+/** The longest time that the service allows for a call. */
 const CALL_TIMEOUT_MS = 30_000;
 
 export function callOptions(signal: AbortSignal): CallOptions {
   return { signal, timeoutMs: CALL_TIMEOUT_MS };
 }
 
-/** The PUT of a range, counted as it goes. */
+/** Yields the bytes of a range, and reports each piece as sent after the consumer has taken it. */
 export async function* sending(
   { source, progress }: Transfer,
   { start, end }: { start: number; end: number },
@@ -46,9 +47,9 @@ export async function* sending(
   }
 }
 
-/** The file, of which S3 has said that it is there. */
+/** Returns the READY file after S3 confirmed its bytes. @throws UploadError STORAGE_REFUSED when it is not READY */
 export async function readyFile({ client, retry, signal }: Transfer, s3Key: string): Promise<File> {
   const { file } = await retry(signal, () => client.getFile({ s3Key }, callOptions(signal)));
   if (file?.state === FileState.READY) return file;
-  throw new UploadError('STORAGE_REFUSED', `S3 took the bytes of ${s3Key} and does not show them`);
+  throw new UploadError('STORAGE_REFUSED', `S3 accepted the bytes of ${s3Key}, but the file is not READY`);
 }

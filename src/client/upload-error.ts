@@ -1,11 +1,11 @@
 /**
- * Why an upload could not be made, where it was not the service that refused it: its errors come as they are, as
- * ConnectError, and so do Node's own of a file that cannot be opened or read.
+ * Why an upload failed on the side of the client or of S3. An error of the service is thrown unchanged, as ConnectError.
+ * Node's error for a file that cannot be opened or read is thrown unchanged too.
  *
- * - `SOURCE_UNUSABLE`: not a regular file, or nothing says what it is called.
- * - `SOURCE_CHANGED`: the file is not what was hashed any more. Nothing of it is READY; begin again when it rests.
- * - `STORAGE_REFUSED`: S3 refused a PUT in a way that will be the same the next time; the message has its words.
- * - `STORAGE_UNREACHABLE`: PUTs failed for as long as they were to be tried. Calling again goes on where it stopped.
+ * - `SOURCE_UNUSABLE`: the source is not a regular file, or it has no name.
+ * - `SOURCE_CHANGED`: the file changed after it was hashed. Nothing of it is READY. Retry when the file is at rest.
+ * - `STORAGE_REFUSED`: S3 refused a PUT, and would refuse a retry. The message quotes S3.
+ * - `STORAGE_UNREACHABLE`: the PUTs failed for the whole of `retryForMs`. Another call resumes where this one stopped.
  */
 export type UploadErrorReason =
   | 'SOURCE_UNUSABLE'

@@ -1,3 +1,10 @@
+/**
+ * The client package: it uploads one file of any size from Node, with retries and resumption. `uploadFile` is its whole
+ * interface; the other files of this folder are its parts.
+ *
+ * Code that runs in the service does not belong here. These files import only each other, the generated code, and
+ * the peer dependencies, because the package is packed without the rest of the repository.
+ */
 import type { Client } from '@connectrpc/connect';
 import type { File } from '../../gen/files/v1/file_pb.ts';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -15,33 +22,33 @@ export { UploadError, type UploadErrorReason } from './upload-error.ts';
 export type { Progress, UploadSource };
 
 export interface UploadOptions {
-  /** What the file is called. Default: the last name of the path, or a File's own; else it is required. */
+  /** The name of the file. Default: the last name of the path, or the name of a File. Required for every other source. */
   filename?: string;
-  /** `type/subtype`. Default: a Blob's own, else `application/octet-stream`. */
+  /** `type/subtype`. Default: the type of a Blob, else `application/octet-stream`. */
   mimeType?: string;
   /**
-   * A file of this size or more goes in parts. Default 128 MiB: of fewer parts than two there is nothing to send at
-   * once, and little to resume. At most 5 GiB, what S3 takes in one PUT. All clients of a user should have the same:
-   * the same content with one PUT and in parts is two files.
+   * A file of this size or more is sent as a multipart upload. Default 128 MiB, which is two parts: a single part can be
+   * neither sent in parallel nor resumed. At most 5 GiB, S3's limit for one PUT. All clients of a user should use the
+   * same value, because the same content sent with one PUT and sent as multipart becomes two files.
    */
   multipartFromBytes?: number;
-  /** Parts that are sent at once. Default 4. Each takes about 1 MB of memory and a connection, whatever its size. */
+  /** Parts that are sent at once. Default 4. Each takes about 1 MB of memory and one connection, at any part size. */
   concurrency?: number;
-  /** How long a step that fails is tried again, in milliseconds from its first failure. Default two minutes. */
+  /** How long a failing step is retried, in milliseconds from its first failure. Default two minutes. */
   retryForMs?: number;
-  /** Told at each change of phase, and else at most ten times a second. No figure in it ever falls. */
+  /** Called at each change of phase, and otherwise at most ten times a second. No figure ever falls. */
   onProgress?: (progress: Progress) => void;
-  /** Ends it at any point, with the signal's reason. What was sent stays in S3: calling again goes on from there. */
+  /** Aborts the upload with the reason of the signal. The parts that were sent stay in S3: another call resumes there. */
   signal?: AbortSignal;
 }
 
 export interface UploadResult {
-  /** READY. */
+  /** The READY file. */
   file: File;
-  /** It was there before this call: not a byte was sent. Its name and MIME type may be those of that time. */
+  /** True when the file existed before this call. No byte was sent then. Its name and MIME type may be the earlier ones. */
   existing: boolean;
   bytesSent: number;
-  /** What an upload of this content that did not end had sent before. */
+  /** Bytes that an earlier, interrupted upload of the same content sent. */
   bytesResumed: number;
 }
 
@@ -50,14 +57,14 @@ const CONCURRENCY = 4;
 const RETRY_FOR_MS = 120_000;
 
 /**
- * Uploads a file, and resolves when it is READY. Hashes it, asks the service, sends what S3 does not hold yet, and sees
- * to it that it is there; a content that is there already is not sent again. Safe to repeat after any failure and after
- * a crash: it then sends what is missing.
+ * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the bytes that S3
+ * does not have, and verifies the result. Content that is stored already is not sent again. A call can be repeated after
+ * any failure and after a crash; it then sends only the missing bytes.
  *
- * When it settles, no socket, timer, thread or file of it is open.
+ * When the promise settles, every socket, timer, thread and file that this call opened is closed.
  *
- * @param client of any transport; its interceptors say who the user is
- * @throws UploadError, ConnectError as the service answered, Node's own of a file that cannot be read, or the signal's reason
+ * @param client of any transport. Its interceptors set the identity of the user.
+ * @throws UploadError, the ConnectError of the service, Node's error for an unreadable file, or the reason of the signal
  */
 export async function uploadFile(
   client: Client<typeof FileService>,
@@ -81,7 +88,7 @@ export async function uploadFile(
     progress,
     signal,
   };
-  // An upload in parts has a part, so it has a byte.
+  // A multipart upload needs at least one byte, so an empty file is always sent with one PUT.
   const upload = opened.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadMultipart : uploadWhole;
   const { file, existing } = await upload(transfer).catch(async (error: unknown): Promise<Transferred> => {
     signal.throwIfAborted();
@@ -97,14 +104,18 @@ export async function uploadFile(
 function unnamed(): never {
   throw new UploadError(
     'SOURCE_UNUSABLE',
-    'bytes, a Blob and an open file have no name: give options.filename',
+    'options.filename is required, because bytes, a Blob and an open file have no name',
   );
 }
 
 function explained(error: PutError): UploadError {
   const cause = { cause: error };
   if (error.code === 'BadDigest') {
-    return new UploadError('SOURCE_CHANGED', `S3 got other bytes than were hashed: ${error.message}`, cause);
+    return new UploadError(
+      'SOURCE_CHANGED',
+      `S3 received other bytes than were hashed: ${error.message}`,
+      cause,
+    );
   }
   const isRefused = error.status !== undefined && error.status < 500;
   return new UploadError(isRefused ? 'STORAGE_REFUSED' : 'STORAGE_UNREACHABLE', error.message, cause);

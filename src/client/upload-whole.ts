@@ -1,8 +1,8 @@
+/** The upload with a single PUT. */
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { md5OfRange } from './md5.ts';
 import { callOptions, readyFile, sending, type Transfer, type Transferred } from './transfer.ts';
 
-/** With a single PUT. */
 export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
   const { client, source, filename, mimeType, progress, puts, retry, signal } = transfer;
   const whole = { start: 0, end: source.sizeBytes };
@@ -18,7 +18,8 @@ export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
   progress.enter('sending');
   let unused: typeof first | undefined = first;
   const s3Key = await retry(signal, async () => {
-    // Asking again gives a fresh URL, or says that a PUT had arrived whose answer was lost.
+    // The first try uses the URL of the first call. A retry calls again: it gets a fresh URL, or learns that an earlier
+    // PUT succeeded although its answer was lost.
     const { type, s3Key, presignedUrl, requiredHeaders } = unused ?? (await ask());
     unused = undefined;
     if (type === UploadType.NEW) {

@@ -1,16 +1,18 @@
-/** How a file is cut: every part has `partBytes`, but the last, which has the rest. */
+/** How a file is cut into parts. Every part has `partBytes`, except the last part, which has the rest. */
 export interface PartPlan {
   partBytes: number;
-  /** In order; `number` counts from 1, `end` is exclusive. */
+  /** In ascending order. `number` starts at 1, `end` is exclusive. */
   parts: { number: number; start: number; end: number }[];
 }
 
+/** S3's limit on the parts of one upload. */
 const PARTS_MAX = 10_000;
 const PART_UNIT_BYTES = 64 * 1024 ** 2;
 
 /**
- * The contract's rule (see CreateMultipartUpload): the smallest multiple of 64 MiB that gives at most 10,000 parts. It
- * is written down on either side of the wire, as in any language; a test holds this against the service's own.
+ * The rule of the contract (see CreateMultipartUpload in the proto): the smallest multiple of 64 MiB that gives at most
+ * 10,000 parts. The client computes the part size itself, as a client in any other language must.
+ * test/client/part-plan.test.ts compares this function with the function of the service.
  */
 export function publishedPartBytes(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / (PARTS_MAX * PART_UNIT_BYTES))) * PART_UNIT_BYTES;

@@ -2,17 +2,20 @@ import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { CreatePresignedPartsResponse } from '../../../gen/files/v1/file_service_pb.ts';
 import type { PutTarget } from '../put.ts';
 
-/** Few, so that on a slow line they are used before they expire; enough that the calls do not count. */
+/**
+ * URLs for one call. A small number, so that a slow connection uses all of them before they expire; large enough that
+ * the time of the calls does not matter.
+ */
 const BATCH = 16;
 
-/** Gives out each part's URL once: whoever needs another one, after a failure, gets a fresh one. */
+/** Returns the URL of each part once. A retry after a failure gets a fresh URL. */
 export interface PartUrls {
   take(number: number, signal: AbortSignal): Promise<PutTarget>;
 }
 
 /**
- * @param ask one call for some parts
- * @param numbers in the order in which they will be taken: those that come next are asked for along the way
+ * @param ask requests the URLs of some parts with one call
+ * @param numbers in the order in which `take` will be called: a call also requests the URLs of the next parts
  */
 export function createPartUrls(
   ask: (partNumbers: number[], signal: AbortSignal) => Promise<CreatePresignedPartsResponse>,
@@ -20,8 +23,8 @@ export function createPartUrls(
 ): PartUrls {
   const ready = new Map<number, { target: PutTarget; staleMs: number }>();
   const untaken = new Set(numbers);
-  /** One after the other, so that lanes that start together share a call. */
-  let turn: Promise<unknown> = Promise.resolve();
+  /** Calls of `take` run one after the other, so that workers that start together share one batch. */
+  let previousTake: Promise<unknown> = Promise.resolve();
 
   const isFresh = (number: number) => performance.now() < (ready.get(number)?.staleMs ?? 0);
   const fill = async (number: number, signal: AbortSignal) => {
@@ -39,23 +42,24 @@ export function createPartUrls(
   };
   return {
     take(number, signal) {
-      const mine = turn.then(async () => {
+      const thisTake = previousTake.then(async () => {
         await fill(number, signal);
         const { target } = ready.get(number) ?? {};
-        if (target === undefined) throw new Error(`the service gave no URL for part ${number}`);
+        if (target === undefined) throw new Error(`the service returned no URL for part ${number}`);
         ready.delete(number);
         untaken.delete(number);
         return target;
       });
-      turn = mine.catch(() => {});
-      return mine;
+      previousTake = thisTake.catch(() => {});
+      return thisTake;
     },
   };
 }
 
 /**
- * After half of its life, so that neither a slow start nor a slightly wrong clock matters. By a very wrong clock all
- * are stale: then each part asks for itself, and what it gets is used whatever the clock says.
+ * A URL counts as stale after half of its lifetime, so that a slow start or a slightly wrong clock does not matter. If
+ * the clock is very wrong, every URL is stale at once. Each part then makes its own call, and uses the URL that it gets
+ * without regard to the clock.
  */
 function staleAt(expireTime: Timestamp | undefined): number {
   const lifeMs = expireTime === undefined ? 0 : timestampMs(expireTime) - Date.now();

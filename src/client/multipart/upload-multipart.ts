@@ -1,3 +1,4 @@
+/** The multipart upload: it hashes the parts, asks the service which parts S3 misses, and sends only those. */
 import { ConnectError } from '@connectrpc/connect';
 import { type CreateMultipartUploadResponse, UploadType } from '../../../gen/files/v1/file_service_pb.ts';
 import { type ErrorInfo, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
@@ -8,10 +9,10 @@ import { callOptions, readyFile, sending, type Transfer, type Transferred } from
 import { type PartPlan, planParts, publishedPartBytes } from './part-plan.ts';
 import { createPartUrls } from './part-urls.ts';
 
-/** How often what went wrong with the upload as a whole is mended; each time only what is missing is sent. */
+/** How often the upload as a whole is tried before its error is thrown. Each round sends only the missing parts. */
 const ROUNDS_MAX = 5;
 
-/** Beginning and resuming are one: S3 says what is missing, and that is sent. */
+/** A new upload and a resumed upload are the same: the service lists the missing parts, and the client sends them. */
 export async function uploadMultipart(transfer: Transfer): Promise<Transferred> {
   const { client, progress, retry, signal } = transfer;
   const { plan, md5s, answer: first } = await begin(transfer);
@@ -28,7 +29,7 @@ export async function uploadMultipart(transfer: Transfer): Promise<Transferred> 
       await retry(signal, () => client.completeMultipartUpload({ s3Key }, callOptions(signal)));
       return { file: await readyFile(transfer, s3Key), existing: false };
     } catch (error) {
-      if (round === ROUNDS_MAX || !isMendedByAsking(error)) throw error;
+      if (round === ROUNDS_MAX || !canAnotherRoundHelp(error)) throw error;
     }
     answer = await ask(transfer, md5s);
   }
@@ -41,18 +42,19 @@ interface Begun {
 }
 
 /**
- * Cuts and hashes the file by the published rule, and once more if the service says that it cuts otherwise. A service
- * may be configured so.
+ * Cuts and hashes the file by the published rule. A service can be configured with another part size; the client then
+ * cuts and hashes the file once more, with the part size that the service returned.
  */
-async function begin(transfer: Transfer, learned?: number): Promise<Begun> {
+async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Begun> {
   const { sizeBytes } = transfer.source;
-  const plan = planParts(sizeBytes, learned ?? publishedPartBytes(sizeBytes));
+  const plan = planParts(sizeBytes, servicePartBytes ?? publishedPartBytes(sizeBytes));
   const md5s = await hash(transfer, plan);
   const answer = await ask(transfer, md5s).catch((error: unknown) => {
-    if (learned !== undefined) throw error;
+    if (servicePartBytes !== undefined) throw error;
     return { partSize: partSizeIn(error) };
   });
-  // By chance as many parts as the service would make, but others: it could not know.
+  // Another part size can give the same number of parts. The service then accepts the request, because it sees only
+  // the number; the part size in its answer shows the difference.
   if (!('s3Key' in answer) || answer.partSize !== BigInt(plan.partBytes)) {
     return begin(transfer, Number(answer.partSize));
   }
@@ -71,7 +73,7 @@ function ask(transfer: Transfer, partMd5s: Uint8Array[]): Promise<CreateMultipar
   return retry(signal, () => client.createMultipartUpload(request, callOptions(signal)));
 }
 
-/** How the service cuts the file. @throws the error, unless that is what it says */
+/** The part size of the service, from its INVALID_PARTS error. @throws every other error unchanged */
 function partSizeIn(error: unknown): bigint {
   const info = infoOf(error);
   const partSize = info?.reason === 'INVALID_PARTS' ? info.metadata.part_size : undefined;
@@ -94,7 +96,7 @@ async function sendParts(
   await runWorkers(Math.min(concurrency, numbers.length), transfer.signal, async (signal) => {
     for (const number of left) {
       const part = plan.parts[number - 1];
-      if (part === undefined) throw new Error(`the service asks for part ${number} of ${plan.parts.length}`);
+      if (part === undefined) throw new Error(`the service requests part ${number} of ${plan.parts.length}`);
       await retry(signal, async () =>
         puts.put(await urls.take(number, signal), sending(transfer, part), signal),
       );
@@ -110,10 +112,10 @@ function bytesOf({ parts }: PartPlan, numbers: readonly number[]): number {
 }
 
 /**
- * S3 has lost the upload or a part of it, somebody else wrote one, or another client has completed it meanwhile: what
- * is to be done now, the service says when it is asked for the upload again.
+ * True when S3 lost the upload or one of its parts, another client wrote a part, or another client completed the
+ * upload. CreateMultipartUpload then returns the present state of the upload, from which the next round goes on.
  */
-function isMendedByAsking(error: unknown): boolean {
+function canAnotherRoundHelp(error: unknown): boolean {
   if (error instanceof PutError) return error.code === 'NoSuchUpload';
   return ['UPLOAD_INCOMPLETE', 'CONTENT_MISMATCH', 'UPLOAD_COMPLETE'].includes(infoOf(error)?.reason ?? '');
 }
