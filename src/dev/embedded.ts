@@ -1,3 +1,10 @@
+/**
+ * The development environment of `npm start` and of the tests: a Postgres and an object store on loopback, kept in
+ * DATA_DIR. `startEmbedded` starts both and returns the configuration that an operator would have written.
+ *
+ * Production code does not belong here: a production installation has no embedded Postgres, so the service imports this
+ * folder dynamically, and only when DATABASE_URL and S3_BUCKET are not set.
+ */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory/data-directory.ts';
@@ -10,13 +17,13 @@ import { isPortFree } from './postgres/free-port.ts';
 import { startPostgres } from './postgres/postgres.ts';
 
 export interface EmbeddedOptions {
-  /** Everything is kept here between runs. One service at a time. */
+  /** All data is kept here between runs. A lock allows one running service per directory. */
   dataDirectory: string;
   region: string;
   log: (line: string) => void;
 }
 
-/** A database and a bucket of the service's own, for development and tests. */
+/** A running Postgres and object store, and the settings with which the service uses them. */
 export interface Embedded {
   databaseUrl: string;
   bucket: string;
@@ -27,7 +34,7 @@ export interface Embedded {
 
 const BUCKET = 'files';
 
-/** Starts both on loopback and gives back what an operator would have configured. */
+/** Starts Postgres and the object store on loopback. When one of them fails to start, the other one is stopped. */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   try {
     return await startBoth(options);
@@ -56,8 +63,8 @@ async function startBoth({ dataDirectory, region, log }: EmbeddedOptions): Promi
 }
 
 /**
- * The embedded Postgres is a development dependency, so that no production image carries it. Any other message is shown
- * as it is, but for characters that would act on the terminal: paths and Postgres's log may hold names that others chose.
+ * The embedded Postgres is a development dependency, so that no production image carries it. In every other message,
+ * characters that would act on a terminal are escaped: a path or Postgres's log can hold text that another user chose.
  */
 function explained(error: unknown): Error {
   const { code, message } = error as NodeJS.ErrnoException;
@@ -77,7 +84,7 @@ interface StoreSettings {
   secretAccessKey: string;
 }
 
-/** On the same port and with the same keys at every start, so that URLs made before a restart still work after it. */
+/** Every start uses the same port and the same keys, so that a URL made before a restart still works after it. */
 async function startStore(directory: string, region: string) {
   privateDirectory(directory);
   const path = join(directory, 'settings.json');
@@ -100,10 +107,10 @@ async function startStore(directory: string, region: string) {
   return { ...store, credentials };
 }
 
-/** What we write is a tenth of it. */
+/** The file that the service writes has a tenth of this size. */
 const SETTINGS_MAX_BYTES = 4096;
 
-/** Checked word by word, and never quoted: JSON.parse would put the text of the file into its error. */
+/** Checks each value. The text of the file is never shown: the error of JSON.parse would quote the secret key. */
 function readSettings(path: string): StoreSettings | undefined {
   const text = readPrivateFile(path, SETTINGS_MAX_BYTES);
   if (text === undefined) return undefined;
@@ -111,7 +118,7 @@ function readSettings(path: string): StoreSettings | undefined {
   if (settings !== undefined) return settings;
   throw new Error(
     `${printable(path)} does not hold what the service writes there: a port and the two keys of the object store. ` +
-      'Remove it; URLs that were made earlier then stop working.',
+      'Remove the file. URLs that were made earlier then stop working.',
   );
 }
 

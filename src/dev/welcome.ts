@@ -1,5 +1,5 @@
 export interface WelcomeOptions {
-  /** Where the service listens. */
+  /** The host on which the service listens. */
   host: string;
   grpcPort: number;
   httpPort: number;
@@ -7,11 +7,11 @@ export interface WelcomeOptions {
   gateway: { kind: string };
 }
 
-/** What a newcomer sees after `npm start`: the whole flow, ready to paste into another terminal. */
+/** The text that `npm start` prints: the whole flow of an upload, ready to paste into another terminal. */
 export function welcome({ host, grpcPort, httpPort, userIdHeader, gateway }: WelcomeOptions): string {
   const address = reachable(host);
   const http = `http://${address}:${httpPort}`;
-  // By its variable: what is on the screen is in recordings and scrollbacks.
+  // The commands name the variable, not the token: the screen can be recorded, and the scrollback keeps the text.
   const token = gateway.kind === 'token' ? ` -H "x-gateway-token: \${GATEWAY_TOKENS%%,*}"` : '';
   const identity = `-H '${userIdHeader}: 651eb6e11d156e0d7a42c59d'${token}`;
   const call = (method: string, body: string) =>
@@ -39,7 +39,7 @@ ${call('ListFiles', `'{}'`)}
 `;
 }
 
-/** The host to ask for, in a URL, where a service listens on `host`. */
+/** The host for a URL with which a client on this machine reaches a service that listens on `host`. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';

@@ -154,7 +154,7 @@ test('of what the file with the pid holds only a pid is shown', async () => {
   for (const text of ['\u001b[31m', '1\nforged', '-1', '0', '\u202e1', '12 ']) {
     await writeFile(join(directory, 'file-service.pid'), text);
     expect(() => lockDataDirectory(directory), JSON.stringify(text)).toThrow(
-      /^[\x20-\x7e]* is in use by another running service\. Stop that one first[\x20-\x7e]*$/,
+      /^[\x20-\x7e]* is in use by another running service\. Stop that service first[\x20-\x7e]*$/,
     );
   }
   lock.release();

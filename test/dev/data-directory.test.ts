@@ -83,7 +83,7 @@ describe('refused is', () => {
     mkdirSync(path);
     chmodSync(path, mode);
     expect(() => openDataDirectory(path)).toThrow(
-      `${path} is writable by its group or by everybody (mode ${mode})`,
+      `${path} is writable by its group or by every user (mode ${mode})`,
     );
     expect(modeOf(path)).toBe(Number.parseInt(mode, 8));
   });
@@ -102,13 +102,13 @@ describe('refused is', () => {
     mkdirSync(join(holder, below), { recursive: true });
     chmodSync(holder, 0o777);
     expect(() => openDataDirectory(join(holder, below))).toThrow(
-      `${holder} is writable by everybody (mode 0777, without the sticky bit)`,
+      `${holder} is writable by every user (mode 0777, without the sticky bit)`,
     );
   });
 
   test('a directory that is not made yet, below one that everybody can write', () => {
     chmodSync(holder, 0o777);
-    expect(() => openDataDirectory(join(path, 'deep'))).toThrow(`${holder} is writable by everybody`);
+    expect(() => openDataDirectory(join(path, 'deep'))).toThrow(`${holder} is writable by every user`);
     expect(statSync(path, { throwIfNoEntry: false })).toBeUndefined();
   });
 

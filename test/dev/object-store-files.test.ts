@@ -180,7 +180,7 @@ describe('what is planted before the store starts', () => {
     await store.stop();
     const bucket = join(directory, 'buckets', testBucket);
     chmodSync(bucket, mode);
-    await expect(start()).rejects.toThrow(`${bucket} is writable by its group or by everybody`);
+    await expect(start()).rejects.toThrow(`${bucket} is writable by its group or by every user`);
   });
 
   test.runIf(isRoot)('a directory or a file of another user is refused', async () => {

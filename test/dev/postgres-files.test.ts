@@ -61,7 +61,7 @@ describe('a cluster', () => {
   test.for(['.', 'cluster', 'cluster/data'])('%s that its group can write is refused', async (name) => {
     const path = join(directory, name);
     chmodSync(path, 0o770);
-    await expect(start()).rejects.toThrow(`${path} is writable by its group or by everybody (mode 0770)`);
+    await expect(start()).rejects.toThrow(`${path} is writable by its group or by every user (mode 0770)`);
   });
 
   test('a file in their place is refused', async () => {

@@ -18,7 +18,7 @@ test('a second service on a data directory is refused, by whatever path, and the
   expect(await second.untilGone()).toEqual({ code: 1, signal: null });
   expect(second.printed.stderr).toBe(
     `${otherPath} is in use by another running service (pid ${first.pid}). ` +
-      'Stop that one first, or set DATA_DIR to a directory of its own for this one.\n',
+      'Stop that service first, or set DATA_DIR to another directory.\n',
   );
   expect(await first.client({ 'x-user-id': 'ada' }).listFiles({})).toMatchObject({ files: [] });
   await first.stop();

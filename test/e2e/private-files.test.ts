@@ -95,12 +95,12 @@ const planted: Planted[] = [
   {
     what: 'that everybody can write',
     plant: (data) => chmodSync(data, 0o777),
-    message: (data) => `${data} is writable by its group or by everybody (mode 0777)`,
+    message: (data) => `${data} is writable by its group or by every user (mode 0777)`,
   },
   {
     what: 'in a directory in which everybody can replace it',
     plant: (data) => chmodSync(join(data, '..'), 0o777),
-    message: (data) => `${join(data, '..')} is writable by everybody (mode 0777, without the sticky bit)`,
+    message: (data) => `${join(data, '..')} is writable by every user (mode 0777, without the sticky bit)`,
   },
   {
     what: 'with a lock that is a link',

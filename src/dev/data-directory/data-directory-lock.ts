@@ -1,3 +1,4 @@
+/** The lock of DATA_DIR: one running service per directory. */
 import { closeSync, lstatSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -14,15 +15,15 @@ export interface DataDirectoryLock {
 }
 
 /**
- * Makes this process the only one on a data directory, until it releases the lock or dies; refused while another
- * process holds it. The directory is made when missing. The lock does not keep the process alive.
+ * Locks the data directory for this process, until it releases the lock or dies. Throws while another process holds the
+ * lock. Creates the directory when missing. The lock does not keep the process alive.
  *
- * The lock is one that the kernel keeps on a file (fcntl), and not a pid file: the kernel frees it with its owner,
- * however that one ends, and no later process inherits it by getting the same pid. The file is inside the directory and
- * only its owner can open it, so no other user can take the lock. An abstract socket, which this was before, could be
- * taken by any user of the machine, and what its owner answered came into our error message.
+ * The kernel keeps the lock on a file (fcntl). A pid file would be worse: the kernel frees its lock when the process
+ * ends in any way, and no later process with the same pid inherits the lock. The file is inside the directory and only
+ * its owner can open it, so no other user can take the lock. An earlier version used an abstract socket: every user of
+ * the machine could take it, and the answer of that user appeared in the error message of the service.
  *
- * SQLite takes the lock, because Node has no call for it. The database stays empty.
+ * SQLite takes the lock, because Node has no function for it. The database stays empty.
  */
 export function lockDataDirectory(given: string): DataDirectoryLock {
   const directory = openDataDirectory(given);
@@ -30,7 +31,7 @@ export function lockDataDirectory(given: string): DataDirectoryLock {
   makeLockFile(lockFile);
   const database = new DatabaseSync(lockFile);
   try {
-    // A observer in memory, else SQLite makes a file of its own beside this one.
+    // With a rollback journal in memory, SQLite creates no second file beside this one.
     database.exec('pragma journal_mode = memory; pragma locking_mode = exclusive; begin exclusive');
   } catch (error) {
     database.close();
@@ -50,12 +51,12 @@ export function lockDataDirectory(given: string): DataDirectoryLock {
 
 const SQLITE_BUSY = 5;
 
-/** A database that nobody refers to is closed by the garbage collector, and the lock would be free. */
+/** Keeps a reference to each open database. Without one, the garbage collector closes the database and frees the lock. */
 const held = new Set<DatabaseSync>();
 
 /**
- * A file that is there is never opened here: to close any descriptor of a file frees all fcntl locks that the process
- * has on it, and so would free the lock of an earlier call.
+ * Creates the lock file, and never opens an existing one. Closing any descriptor of a file frees all fcntl locks of the
+ * process on that file, and would free the lock of an earlier call.
  */
 function makeLockFile(path: string): void {
   try {
@@ -65,7 +66,7 @@ function makeLockFile(path: string): void {
     const stats = lstatSync(path);
     if (!stats.isFile() || stats.size > 0) {
       throw new Error(
-        `${printable(path)} is not the empty file that the service makes for its lock. Remove it.`,
+        `${printable(path)} is not the empty file that the service creates for its lock. Remove the file.`,
       );
     }
     assertOwned(path, stats, serviceUid());
@@ -76,9 +77,9 @@ function inUse(given: string, directory: string): Error {
   const owner = readPrivateFile(join(directory, PID_FILE), PID_MAX_BYTES) ?? '';
   return new Error(
     `${printable(given)} is in use by another running service${/^[1-9][0-9]*$/.test(owner) ? ` (pid ${owner})` : ''}. ` +
-      'Stop that one first, or set DATA_DIR to a directory of its own for this one.',
+      'Stop that service first, or set DATA_DIR to another directory.',
   );
 }
 
-/** Linux has pids of at most 7 digits, no system has more than 10. */
+/** A pid has at most 7 digits on Linux, and at most 10 on every other system. */
 const PID_MAX_BYTES = 10;

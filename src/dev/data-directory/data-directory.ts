@@ -1,10 +1,16 @@
+/**
+ * The safety of DATA_DIR on a machine with other users: this folder creates the directory, checks its owner and mode and
+ * those of the directories above it, locks it for one service, and reads and writes small private files in it.
+ *
+ * The data itself is not handled here: ../postgres/ and ../object-store/ know what they keep in DATA_DIR.
+ */
 import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { octal, serviceUid } from './ownership.ts';
 import { printable } from './printable.ts';
 import { assertOwnDirectory, modeAbovePostgres, privateDirectory, setMode } from './private-directory.ts';
 
-/** What the service itself makes in DATA_DIR. */
+/** The names of all entries that the service creates in DATA_DIR. */
 export const LOCK_FILE = 'file-service.lock';
 export const PID_FILE = 'file-service.pid';
 export const POSTGRES_DIRECTORY = 'postgres';
@@ -17,12 +23,12 @@ const OWN_NAMES: readonly string[] = [
   STORE_DIRECTORY,
 ];
 
-const WRITABLE_BY_EVERYBODY = 0o002;
+const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 
 /**
- * Makes DATA_DIR when missing, and returns its real path: no link is followed after this. The operator may give the
- * path through links, and DATA_DIR itself may be one if nobody but the operator could have made it.
+ * Creates DATA_DIR when missing, and returns its real path, so that no link is followed afterwards. The path may lead
+ * through links. DATA_DIR itself may be a link if only the operator could have created it.
  *
  * @throws when another user owns DATA_DIR, can write it, or could replace it by another directory
  */
@@ -34,7 +40,7 @@ export function openDataDirectory(given: string): string {
     return path;
   }
   assertOwnDirectory(path, serviceUid());
-  // A directory with other things in it, such as a home directory, keeps its mode: what we add has modes of its own.
+  // A directory with foreign entries, such as a home directory, keeps its mode. The entries of the service are private.
   if (readdirSync(path).every((name) => OWN_NAMES.includes(name))) {
     setMode(path, ({ mode }) => mode & modeAbovePostgres());
   }
@@ -42,11 +48,11 @@ export function openDataDirectory(given: string): string {
 }
 
 /**
- * The real path of the directory that holds DATA_DIR, made when missing. Whoever owns that directory, or may rename
- * entries in a directory above it, can put another directory in the place of DATA_DIR at any time.
+ * Returns the real path of the directory that holds DATA_DIR, and creates it when missing. The owner of that directory,
+ * and every user who may rename entries in a directory above it, can replace DATA_DIR by another directory at any time.
  *
- * A directory that its group can write is accepted: with a umask of 002 every directory of a user is one, and its group
- * has that user alone.
+ * A directory that its group can write is accepted: with a umask of 002, every directory of a user is writable by the
+ * group, and that user is the only member of the group.
  */
 function trustedParent(directory: string): string {
   if (statSync(directory, { throwIfNoEntry: false }) === undefined) {
@@ -56,16 +62,16 @@ function trustedParent(directory: string): string {
   const parent = realpathSync(directory);
   for (let above = parent; ; above = dirname(above)) {
     const { mode, uid } = statSync(above);
-    const isOpen = (mode & WRITABLE_BY_EVERYBODY) !== 0;
+    const isOpen = (mode & WRITABLE_BY_ALL) !== 0;
     if (isOpen && (mode & STICKY) === 0) {
       throw new Error(
-        `${printable(above)} is writable by everybody (mode ${octal(mode)}, without the sticky bit), so any user could ` +
-          `replace what is in it. Run: chmod o-w '${printable(above)}', or set DATA_DIR to a directory elsewhere.`,
+        `${printable(above)} is writable by every user (mode ${octal(mode)}, without the sticky bit), so any user could ` +
+          `replace its entries. Run: chmod o-w '${printable(above)}', or set DATA_DIR to a directory elsewhere.`,
       );
     }
     if ((isOpen || above === parent) && !trustedUids().includes(uid)) {
       throw new Error(
-        `${printable(above)} is owned by uid ${uid}, who could replace what is in it. ` +
+        `${printable(above)} is owned by uid ${uid}, who could replace its entries. ` +
           'Set DATA_DIR to a directory elsewhere, for example in your home directory.',
       );
     }
@@ -73,29 +79,29 @@ function trustedParent(directory: string): string {
   }
 }
 
-/** The target, if the path is a link. */
+/** Returns the target if the path is a link, else the path. */
 function withoutLink(path: string): string {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats?.isSymbolicLink() !== true) return path;
   if (!trustedUids().includes(stats.uid)) {
     throw new Error(
-      `${printable(path)} is a symbolic link that uid ${stats.uid} has made: it could lead anywhere. ` +
+      `${printable(path)} is a symbolic link that uid ${stats.uid} has made, so it could lead to any directory. ` +
         'Remove the link, or set DATA_DIR to a directory elsewhere.',
     );
   }
   const target = statSync(path, { throwIfNoEntry: false }) && realpathSync(path);
   if (target === undefined) {
     throw new Error(
-      `${printable(path)} is a symbolic link to nothing. Make the directory that it names, or set DATA_DIR to another one.`,
+      `${printable(path)} is a symbolic link to nothing. Create its target, or set DATA_DIR to another directory.`,
     );
   }
   return join(trustedParent(dirname(target)), basename(target));
 }
 
 /**
- * Root, the service's own user, and the owner of the service's code, who could change what the service does anyway: root
- * often runs the service from the clone of another user. The owner of `/` is root under another number, where a
- * container has numbers of its own.
+ * The trusted users are root, the user of the service, and the owner of its code. That owner could change the service
+ * anyway, and root often runs the service from the clone of another user. The owner of `/` is root as well: a container
+ * with a user namespace can give root another number.
  */
 function trustedUids(): (number | undefined)[] {
   return [0, serviceUid(), statSync(import.meta.filename).uid, statSync('/').uid];

@@ -1,6 +1,6 @@
 /**
- * Who may own what the service keeps on the disk, and who may write it. The machine may have other users: one who made
- * a file or a directory before us, or can write to it, could read and change everything that is stored there.
+ * Checks the owner and the mode of the files that the service keeps on the disk. The machine can have other users. A user
+ * who created a file or directory before the service did, or can write to it, could read and change its content.
  */
 import type { Stats } from 'node:fs';
 import { printable } from './printable.ts';
@@ -10,20 +10,20 @@ export function serviceUid(): number | undefined {
   return process.geteuid?.();
 }
 
-/** @throws unless the file or directory belongs to `owner`, and nobody else can write it */
+/** @throws unless the file or directory belongs to `owner`, and no other user can write it */
 export function assertOwned(path: string, { uid, mode }: Stats, owner: number | undefined): void {
   if (owner === undefined) return;
   const shown = printable(path);
   if (uid !== owner) {
     throw new Error(
-      `${shown} is owned by uid ${uid}, but must be owned by uid ${owner}: another owner can read and change what is ` +
-        `stored there. Start the service as the owner, remove ${shown}, or set DATA_DIR to a directory of your own.`,
+      `${shown} is owned by uid ${uid}, but must be owned by uid ${owner}: another owner can read and change its ` +
+        `content. Start the service as the owner, remove ${shown}, or set DATA_DIR to a directory of your own.`,
     );
   }
   if ((mode & WRITABLE_BY_OTHERS) !== 0) {
     throw new Error(
-      `${shown} is writable by its group or by everybody (mode ${octal(mode)}), so it may hold files of other users. ` +
-        `If all of its content is yours, run: chmod -R go-w '${shown}'. Otherwise set DATA_DIR to a directory of your own.`,
+      `${shown} is writable by its group or by every user (mode ${octal(mode)}), so it may hold files of other users. ` +
+        `If you trust all of its content, run: chmod -R go-w '${shown}'. Otherwise set DATA_DIR to a directory of your own.`,
     );
   }
 }
@@ -34,8 +34,8 @@ export function octal(mode: number): string {
 
 export function symbolicLinkError(path: string): Error {
   return new Error(
-    `${printable(path)} is a symbolic link, and no link is followed inside DATA_DIR: it could lead to files of ` +
-      'somebody else. Remove the link, or set DATA_DIR to another directory.',
+    `${printable(path)} is a symbolic link. The service follows no link inside DATA_DIR, because it could lead to files of ` +
+      'another user. Remove the link, or set DATA_DIR to another directory.',
   );
 }
 

@@ -1,9 +1,9 @@
-/** Control characters, line separators, and what turns text around or hides it. */
+/** Control characters, line separators, and characters that reverse or hide text. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
- * The text on one line, in a form that a terminal only shows. A file, a log or a path may hold what another user of
- * the machine chose: an escape sequence would act on the terminal, a newline would forge a line of the log.
+ * Returns the text on one line, without characters that act on a terminal. A file, a log or a path can hold text of
+ * another user of the machine. An escape sequence would act on the terminal, and a newline would forge a log line.
  */
 export function printable(text: string): string {
   return text.replace(

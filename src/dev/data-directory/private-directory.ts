@@ -1,3 +1,4 @@
+/** Creates and checks directories that other users cannot write. */
 import {
   closeSync,
   constants,
@@ -11,25 +12,25 @@ import {
 import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
 import { printable } from './printable.ts';
 
-/** For a directory that only its owner enters. */
+/** Only the owner can enter the directory. */
 export const PRIVATE = 0o700;
 
-/** For a directory through which another user must get to one further down, without seeing what is beside that one. */
+/** Other users can pass through the directory to a subdirectory that they know, but cannot list its entries. */
 export const PASSABLE = 0o711;
 
 /**
- * What is above the files of Postgres: root's Postgres runs as another user, who must get through. 0711 is the least
- * mode that lets it.
+ * The mode of the directories above the files of Postgres. For a service of root, Postgres runs as another user, who must
+ * pass through these directories. 0711 is the least mode that allows that.
  */
 export function modeAbovePostgres(): number {
   return serviceUid() === 0 ? PASSABLE : PRIVATE;
 }
 
 /**
- * Makes the directory when missing. One that is there already must be ours, and gets the mode: earlier releases left
- * the modes to the umask.
+ * Creates the directory when missing. An existing directory must belong to the user of the service, and gets the mode,
+ * because earlier releases left the modes to the umask.
  *
- * @throws when it is a link or no directory, belongs to another user, or can be written by another user
+ * @throws when the path is a link or not a directory, belongs to another user, or can be written by another user
  */
 export function privateDirectory(path: string, mode = PRIVATE): void {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, { recursive: true, mode });
@@ -37,20 +38,20 @@ export function privateDirectory(path: string, mode = PRIVATE): void {
   setMode(path, () => mode);
 }
 
-/** @throws unless it is a directory, no link, of this owner, and nobody else can write it */
+/** @throws unless the path is a directory of this owner, not a link, and no other user can write it */
 export function assertOwnDirectory(path: string, owner: number | undefined): void {
   const stats = lstatSync(path);
   if (stats.isSymbolicLink()) throw symbolicLinkError(path);
   if (!stats.isDirectory()) {
     throw new Error(
       `${printable(path)} is not a directory, but the service keeps its files in a directory of this name. ` +
-        'Move it away, or set DATA_DIR to another directory.',
+        'Move the file away, or set DATA_DIR to another directory.',
     );
   }
   assertOwned(path, stats, owner);
 }
 
-/** Through a descriptor, so that what is checked and what is changed are one directory. */
+/** Uses one descriptor, so that the directory that is checked is the directory that is changed. */
 export function setMode(path: string, modeFor: (stats: Stats) => number): void {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {

@@ -1,3 +1,4 @@
+/** Reads and writes small files that only their owner can open. */
 import {
   closeSync,
   constants,
@@ -13,8 +14,8 @@ import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
 import { printable } from './printable.ts';
 
 /**
- * Opens a regular file of `owner` for reading, and returns its descriptor. A link is not followed. A FIFO is opened
- * without waiting for a writer, who might never come, and then refused.
+ * Opens a regular file of `owner` for reading, and returns its descriptor. Does not follow a link. Opens a FIFO without
+ * waiting for a writer, because there might never be one, and then throws.
  */
 export function openPrivateFile(path: string, owner = serviceUid()): number {
   const descriptor = openNoFollow(path);
@@ -31,7 +32,7 @@ export function openPrivateFile(path: string, owner = serviceUid()): number {
   }
 }
 
-/** The text of a file of at most `maxBytes`. Undefined when there is none. */
+/** Returns the text of the file. Undefined when there is no file. @throws when the file has more than `maxBytes` */
 export function readPrivateFile(path: string, maxBytes: number, owner = serviceUid()): string | undefined {
   let descriptor: number;
   try {
@@ -43,7 +44,7 @@ export function readPrivateFile(path: string, maxBytes: number, owner = serviceU
   try {
     if (fstatSync(descriptor).size > maxBytes) {
       throw new Error(
-        `${printable(path)} is larger than ${maxBytes} bytes, so the service has not written it. Remove it.`,
+        `${printable(path)} is larger than ${maxBytes} bytes, so it is not a file of the service. Remove the file.`,
       );
     }
     return readFileSync(descriptor, 'utf8');
@@ -52,7 +53,7 @@ export function readPrivateFile(path: string, maxBytes: number, owner = serviceU
   }
 }
 
-/** Renamed into place: a crash leaves the old text or the new one, and never half of it. */
+/** Writes a temporary file and renames it. A crash leaves the old text or the new text, never a part. */
 export function writePrivateFile(path: string, text: string): void {
   const temporaryPath = `${path}.new`;
   rmSync(temporaryPath, { force: true });
@@ -72,5 +73,7 @@ function openNoFollow(path: string): number {
 }
 
 function notRegularError(path: string): Error {
-  return new Error(`${printable(path)} is not a regular file, so the service has not written it. Remove it.`);
+  return new Error(
+    `${printable(path)} is not a regular file, so it is not a file of the service. Remove it.`,
+  );
 }

@@ -1,5 +1,5 @@
 /**
- * `aws-chunked`, the framing inside the body that AWS SDKs use so that a checksum can follow the bytes:
+ * Decodes `aws-chunked`, the framing inside the body with which AWS SDKs send a checksum after the bytes:
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
  *
  *     <size in hex>[;chunk-signature=<hex>] CRLF <bytes> CRLF … 0[;chunk-signature=<hex>] CRLF [name:value CRLF …] CRLF
@@ -9,10 +9,10 @@ import { S3Error } from './errors.ts';
 import type { Authenticated } from './signatures/authenticate.ts';
 import { isSame, signChunk, signTrailer } from './signatures/sigv4.ts';
 
-/** The longest line of the framing itself; real ones are a size and a signature, about 100 bytes. */
+/** The longest line of the framing. A real line has a size and a signature, about 100 bytes. */
 const maxLineBytes = 4096;
 
-/** Checksums are the only trailers that S3 knows, and one is usual. */
+/** Checksums are the only trailers that S3 knows, and a client usually sends one. */
 const maxTrailers = 8;
 
 export interface ChunkedForm {
@@ -35,7 +35,7 @@ export function chunkedForm(payloadHash: string): ChunkedForm | undefined {
   }
 }
 
-/** Yields the bytes inside the framing, and has put the trailing headers into `trailers` when it ends. */
+/** Yields the bytes inside the framing. When it returns, `trailers` has the trailing headers. */
 export async function* decodeChunked(
   source: AsyncIterable<Buffer>,
   form: ChunkedForm,
@@ -138,7 +138,7 @@ function assertSignature(expected: string, given: string | undefined): void {
   if (given === undefined || !isSame(expected, given)) {
     throw new S3Error(
       'SignatureDoesNotMatch',
-      'The signature of a chunk does not match the one we calculated.',
+      'The signature of a chunk does not match the signature that the server calculated.',
     );
   }
 }

@@ -1,4 +1,7 @@
-/** A request's body: announced length, framing, digests. Whoever receives it has either all of it, right, or an error. */
+/**
+ * Reads a request's body, and checks its announced length, framing and digests. The caller gets either the complete,
+ * correct body or an error.
+ */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { chunkedForm, decodeChunked, incompleteBody } from './aws-chunked.ts';
@@ -10,7 +13,7 @@ import type { Authenticated } from './signatures/authenticate.ts';
 /** S3's limit on a single PUT or part. */
 const maxPutBytes = 5 * 1024 ** 3;
 
-/** DeleteObjects with 1,000 keys of 1,024 bytes, each byte an entity of six, fits; so do 10,000 parts. */
+/** Enough for DeleteObjects with 1,000 keys of 1,024 bytes, each byte an entity of six, and for a list of 10,000 parts. */
 const maxXmlBytes = 8 * 1024 ** 2;
 
 export interface Received {
@@ -19,9 +22,9 @@ export interface Received {
 }
 
 export interface Body {
-  /** Hands over every byte in order. Rejects, after some bytes were handed over, when they are not what was announced. */
+  /** Passes every byte to `take`, in order. Can reject after some bytes, when the body differs from its announcement. */
   receive(take: (bytes: Buffer) => Promise<void>): Promise<Received>;
-  /** For the operations whose body is an XML document. */
+  /** The body as text, for the operations whose body is an XML document. */
   text(): Promise<string>;
 }
 
@@ -29,13 +32,13 @@ export function bodyOf(
   request: S3Request,
   authenticated: Authenticated,
   message: IncomingMessage,
-  tellToContinue: () => void,
+  sendContinue: () => void,
 ): Body {
   const receive = async (
     take: (bytes: Buffer) => Promise<void>,
     maxBytes = maxPutBytes,
   ): Promise<Received> => {
-    // Everything that can be refused without the bytes is refused here, before a waiting client is told to send them.
+    // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in vain.
     const form = chunkedForm(authenticated.payloadHash);
     const expectedBytes = announcedBytes(request, form !== undefined);
     if (expectedBytes > maxBytes) {
@@ -48,12 +51,12 @@ export function bodyOf(
     const expectedMd5 = contentMd5(request);
     const checksums = checksumCheck(request);
     const expectedSha256 = form === undefined ? signedSha256(authenticated.payloadHash) : undefined;
-    tellToContinue();
+    sendContinue();
 
     const md5 = createHash('md5');
     const sha256 = createHash('sha256');
     const trailers = new Map<string, string>();
-    // Not destroyed on an early end, for that would close the socket before the client has read why.
+    // An early end must not destroy the message: that would close the socket before the client has read the error.
     const raw: AsyncIterable<Buffer> = message.iterator({ destroyOnReturn: false });
     let sizeBytes = 0;
     for await (const bytes of form === undefined ? raw : decodeChunked(raw, form, authenticated, trailers)) {

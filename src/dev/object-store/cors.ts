@@ -1,20 +1,20 @@
-/** Cross-origin rules: S3's own, in the very form that `aws s3api put-bucket-cors` takes, but fixed at the start. */
+/** CORS rules with the semantics of S3, in the form of `aws s3api put-bucket-cors`. They are fixed at the start. */
 
 export interface CorsRule {
-  /** `*` stands for any characters. S3 takes one in an origin; here there may be more. */
+  /** `*` matches any characters. S3 allows one `*` in an origin; this store allows more. */
   readonly AllowedOrigins: string[];
   readonly AllowedMethods: string[];
-  /** What a page may send beyond what browsers let every page send; `*` as above. */
+  /** The request headers that a page may send in addition to the CORS-safelisted headers. `*` matches as above. */
   readonly AllowedHeaders?: string[];
-  /** What a page may read beyond what browsers let every page read. */
+  /** The response headers that a page may read in addition to the CORS-safelisted headers. */
   readonly ExposeHeaders?: string[];
-  /** How long a browser may keep the answer to a preflight. */
+  /** How long a browser may cache the answer to a preflight, in seconds. */
   readonly MaxAgeSeconds?: number;
 }
 
 const hostsOfThisMachine = ['localhost', '*.localhost', '127.0.0.1', '[::1]'];
 
-/** What the README gives for a bucket, to the pages of this machine: one that works here works there. */
+/** The rule that the README recommends for a bucket, for the pages of this machine. A page that works here works there. */
 export const defaultCorsRule: CorsRule = {
   AllowedOrigins: hostsOfThisMachine.flatMap((host) =>
     ['http', 'https'].flatMap((scheme) => [`${scheme}://${host}`, `${scheme}://${host}:*`]),
@@ -24,7 +24,7 @@ export const defaultCorsRule: CorsRule = {
   MaxAgeSeconds: 3600,
 };
 
-/** Of the answer to a request by a page; none, which hides the answer from the page, when no rule allows it. */
+/** The CORS headers of an answer. Empty when no rule allows the request: the browser then hides the answer. */
 export function corsHeaders(
   rules: readonly CorsRule[],
   origin: string | undefined,
@@ -33,7 +33,7 @@ export function corsHeaders(
   return headersOf(ruleFor(rules, origin, method, []), origin);
 }
 
-/** `undefined` when no rule allows what the browser asks for. */
+/** The headers of the answer to a preflight. `undefined` when no rule allows the announced request. */
 export function preflightHeaders(
   rules: readonly CorsRule[],
   origin: string | undefined,
@@ -50,7 +50,7 @@ export function preflightHeaders(
   };
 }
 
-/** The first that allows all of it, as in S3. (Ceph RGW looks no further than the first of that origin and method.) */
+/** The first rule that allows the whole request, as in S3. (Ceph RGW checks only the first rule of origin and method.) */
 function ruleFor(
   rules: readonly CorsRule[],
   origin: string | undefined,

@@ -1,4 +1,4 @@
-/** The S3 error codes that this store answers, each with the status S3 gives it. */
+/** The S3 error codes of this store, each with the HTTP status that S3 sends for it. */
 const statusOf = {
   AccessDenied: 403,
   AccessForbidden: 403,
@@ -36,7 +36,7 @@ const statusOf = {
 
 export type ErrorCode = keyof typeof statusOf;
 
-/** A refusal: thrown anywhere below a request, answered as S3's `<Error>` document. */
+/** An error that the client sees. Every function below a request may throw it; the handler sends S3's `<Error>` document. */
 export class S3Error extends Error {
   readonly code: ErrorCode;
   /** Further elements of the error document, such as the region that S3 expected. */

@@ -1,4 +1,4 @@
-/** One request from its first header to the last byte of its answer. Never rejects: whatever happens is an answer. */
+/** Handles one request from its first header to the last byte of its answer. Never rejects: every error is an answer. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -22,26 +22,27 @@ export interface HandlerParts {
   readonly corsRules: readonly CorsRule[];
 }
 
-/** How long a refused client may go on sending before its connection is cut: enough for it to read the refusal. */
+/** How long a refused client may go on sending before its connection is cut. In this time it can read the error. */
 const drainMs = 5000;
 
 export function createHandler(parts: HandlerParts) {
   return async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = randomBytes(8).toString('hex').toUpperCase();
     let awaitsContinue = /^100-continue$/i.test(message.headers.expect ?? '');
-    const tellToContinue = (): void => {
+    const sendContinue = (): void => {
       if (awaitsContinue) response.writeContinue();
       awaitsContinue = false;
     };
-    const answer = await answerTo(message, tellToContinue, parts).catch((error: unknown) =>
+    const answer = await answerTo(message, sendContinue, parts).catch((error: unknown) =>
       refusal(error, message, requestId),
     );
-    // Never told to, the client may send the body all the same, or its next request: nobody can tell which it is.
+    // A client that got no 100 may send the body or its next request. The two cannot be told apart, so close.
     if (awaitsContinue) response.shouldKeepAlive = false;
     try {
       await send(answer, message, response, requestId, parts.corsRules);
     } catch {
-      // The client went away, or the object's file could not be read to its end: either way the answer is cut short.
+      // The client closed the connection, or the object's file could not be read to its end. Cut the answer short, so
+      // that the client does not take it for complete.
       response.destroy();
     }
     drain(message);
@@ -50,16 +51,16 @@ export function createHandler(parts: HandlerParts) {
 
 async function answerTo(
   message: IncomingMessage,
-  tellToContinue: () => void,
+  sendContinue: () => void,
   parts: HandlerParts,
 ): Promise<Answer> {
   if (message.method === 'OPTIONS') return preflight(message, parts.corsRules);
   const request = parseRequest(message);
   const authenticated = authenticate(request, parts.authority);
-  return route({ ...parts, request, body: bodyOf(request, authenticated, message, tellToContinue) });
+  return route({ ...parts, request, body: bodyOf(request, authenticated, message, sendContinue) });
 }
 
-/** Browsers send preflights without a signature, and S3 answers them so. */
+/** Browsers send preflights without a signature, and S3 answers them without one. */
 function preflight({ headers }: IncomingMessage, rules: readonly CorsRule[]): Answer {
   const allowed = preflightHeaders(
     rules,
@@ -77,7 +78,7 @@ function refusal(error: unknown, message: IncomingMessage, requestId: string): A
     error instanceof S3Error
       ? error
       : new S3Error('InternalError', 'We encountered an internal error. Please try again.', {
-          // Named, since the reader of this error is the developer whose disk it is.
+          // The cause is shown, because the reader of this error is the developer who runs the store.
           Cause: error instanceof Error ? error.message : String(error),
         });
   const { code, message: text, details, status } = known;
@@ -119,10 +120,10 @@ async function send(
   }
 }
 
-/** The rest of a refused body is read and dropped: closing under a client that still sends would show it a reset. */
+/** Reads and drops the rest of a refused body. A client that still sends would see a reset instead of the error. */
 function drain(message: IncomingMessage): void {
   if (message.complete) return;
   message.resume();
-  const impatience = setTimeout(() => message.destroy(), drainMs);
-  message.once('close', () => clearTimeout(impatience));
+  const timer = setTimeout(() => message.destroy(), drainMs);
+  message.once('close', () => clearTimeout(timer));
 }

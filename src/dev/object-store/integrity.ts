@@ -1,10 +1,10 @@
-/** What a client says about the bytes it sends, Content-MD5 and `x-amz-checksum-*`, and whether they are so. */
+/** Checks the digests that a client sends with its bytes: Content-MD5 and `x-amz-checksum-*`. */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { S3Error } from './errors.ts';
 import type { S3Request } from './request.ts';
 
-/** A digest that takes the bytes as they pass. */
+/** An incremental digest. */
 export interface Digest {
   update(bytes: Buffer): unknown;
   digest(): Buffer;
@@ -12,17 +12,17 @@ export interface Digest {
 
 const checksumPrefix = 'x-amz-checksum-';
 
-/** The checksums that Node computes; S3's CRC32C and CRC64NVME are refused, since ignoring one would be a false yes. */
+/** The checksums that Node computes. CRC32C and CRC64NVME are refused: to ignore one would confirm unchecked bytes. */
 const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
   crc32: { bytes: 4, start: crc32Digest },
   sha1: { bytes: 20, start: () => createHash('sha1') },
   sha256: { bytes: 32, start: () => createHash('sha256') },
 };
 
-/** `x-amz-checksum-…` headers that describe a checksum without being one. */
+/** The `x-amz-checksum-…` headers that describe a checksum and have no checksum as their value. */
 const descriptions = new Set(['algorithm', 'mode', 'type']);
 
-/** The MD5 that the client promised, `undefined` if none. A promise that cannot be kept is refused at once. */
+/** The MD5 of the Content-MD5 header, `undefined` without the header. @throws S3Error when it is not an MD5 */
 export function contentMd5(request: S3Request): Buffer | undefined {
   const text = request.headers.get('content-md5');
   if (text === undefined) return undefined;
@@ -37,7 +37,7 @@ export function badMd5(): S3Error {
 
 export interface ChecksumCheck {
   update(bytes: Buffer): void;
-  /** Throws unless every promised checksum is right. `trailers` are the headers that followed the body. */
+  /** Throws unless every checksum of the request is right. `trailers` are the headers that followed the body. */
   assertRight(trailers: ReadonlyMap<string, string>): void;
 }
 
@@ -52,7 +52,7 @@ export function checksumCheck(request: S3Request): ChecksumCheck {
     .concat(trailing.map((name) => ({ name, trails: true })))
     .map(({ name, trails }) => {
       const { bytes, start } = checksumOf(name);
-      // In a header it can be refused before the body is read.
+      // An invalid checksum in a header is refused before the body is read.
       const early = trails ? undefined : decodeChecksum(name, request.amz.get(name), bytes);
       const expected = (trailers: ReadonlyMap<string, string>): Buffer =>
         early ?? decodeChecksum(name, trailers.get(name), bytes);
@@ -90,13 +90,13 @@ function checksumOf(name: string): { bytes: number; start: () => Digest } {
 
 function decodeChecksum(name: string, text: string | undefined, bytes: number): Buffer {
   if (text === undefined)
-    throw new S3Error('MalformedTrailerError', `The trailing header ${name} did not come.`);
+    throw new S3Error('MalformedTrailerError', `The trailing header ${name} is missing.`);
   const checksum = decodeBase64(text, bytes);
   if (checksum === undefined) throw new S3Error('InvalidRequest', `Value for ${name} header is invalid.`);
   return checksum;
 }
 
-/** Canonical base64 of exactly so many bytes; Node's own decoder takes almost anything. */
+/** Decodes canonical base64 of exactly `bytes` bytes. Node's decoder alone would accept almost any text. */
 function decodeBase64(text: string, bytes: number): Buffer | undefined {
   const decoded = Buffer.from(text, 'base64');
   return decoded.length === bytes && decoded.toString('base64') === text ? decoded : undefined;

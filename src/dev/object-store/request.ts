@@ -1,4 +1,4 @@
-/** What a request addresses: the bucket, the key, the query and the headers, decoded strictly and once. */
+/** Parses a request into bucket, key, query and headers. Each is decoded strictly, and once. */
 import type { IncomingMessage } from 'node:http';
 import { S3Error } from './errors.ts';
 
@@ -11,11 +11,11 @@ export interface S3Request {
   /** The path as it was signed: decoded and encoded again by SigV4's own rules. */
   readonly canonicalPath: string;
   readonly query: readonly (readonly [name: string, value: string])[];
-  /** By lower-case name; repeated headers joined by a comma, as they are signed. */
+  /** Keyed by lower-case name. Repeated headers are joined by a comma, as SigV4 signs them. */
   readonly headers: ReadonlyMap<string, string>;
   /**
-   * Every `x-amz-*` header, and every such query parameter: presigners move these headers to the query, and S3 then
-   * takes them as if they had been sent as headers.
+   * Every `x-amz-*` header and every `x-amz-*` query parameter: presigners move these headers to the query, and S3
+   * treats them there as headers.
    */
   readonly amz: ReadonlyMap<string, string>;
 }
@@ -25,7 +25,7 @@ const maxKeyBytes = 1024;
 
 export function parseRequest(message: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>): S3Request {
   const target = message.url ?? '';
-  // A proxy's absolute form, or `*`: S3 is never addressed so.
+  // The absolute form (for a proxy) and `*`: no S3 request has such a target.
   if (!target.startsWith('/')) throw invalidUri();
   const [rawPath = '', ...rawQuery] = target.split('?');
   const path = decode(rawPath);
@@ -49,7 +49,7 @@ export function queryValue(request: S3Request, name: string): string | undefined
   return request.query.find(([each]) => each === name)?.[1];
 }
 
-/** RFC 3986: everything but the unreserved characters is encoded, as SigV4 asks. */
+/** Encodes every character but the unreserved characters of RFC 3986, as SigV4 requires. */
 export function encodeUri(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -76,7 +76,7 @@ function parseQuery(raw: string): [string, string][] {
     });
 }
 
-// From the raw headers, because Node drops the second of two equal Content-Type or Host headers without a word.
+// Reads the raw headers, because Node silently drops the second of two equal Content-Type or Host headers.
 function parseHeaders(raw: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>();
   for (let i = 0; i + 1 < raw.length; i += 2) {

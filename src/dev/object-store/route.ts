@@ -1,4 +1,4 @@
-/** Which operation a request asks for, by its method, by what it addresses and by the sub-resource in its query. */
+/** Chooses the operation of a request by its method, its target (bucket or object) and the sub-resource in its query. */
 import { S3Error } from './errors.ts';
 import type { Answer, Call } from './operation.ts';
 import { createBucket, headBucket } from './operations/buckets.ts';
@@ -34,7 +34,10 @@ const objectOperations = {
   'DELETE uploadId': abortMultipartUpload,
 } as const;
 
-/** What in a query selects an operation. One that is not above is refused: `GET ?acl` must not answer the object. */
+/**
+ * The query parameters that select an operation in S3. A combination that is not in the tables above is refused:
+ * `GET ?acl` must not return the object.
+ */
 const subresources = new Set(
   (
     'accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle ' +
@@ -56,7 +59,7 @@ export async function route(call: Call): Promise<Answer> {
   }
   throw new S3Error(
     'NotImplemented',
-    'This development store does not know that operation; src/dev/object-store/route.ts has those it knows.',
+    'This development store does not know that operation. src/dev/object-store/route.ts lists the known operations.',
     { Operation: operation.trim() },
   );
 }

@@ -1,13 +1,11 @@
 /**
- * The development object store: the part of S3 that this service and its clients use, on loopback, kept in a directory.
+ * The development object store: the part of S3 that the service and its clients use, on loopback, kept in a directory.
+ * With it, `npm start` and `npm test` work on a bare machine. It refuses what S3 refuses, so that a mistake in a
+ * signature, a header or a digest shows here first. `test/contract/object-store.ts` runs against it and a real server.
  *
- * It is for development and for tests: it makes `npm start` and `npm test` work on a bare machine, and it refuses what
- * S3 refuses, so that a mistake in a signature, a header or a digest shows here first. The contract suite in
- * `test/contract/object-store.ts` holds it against a real server.
- *
- * It is not for anything else. It listens on loopback only; it has one set of rights for every known key; it keeps no
- * versions, policies, ACLs or encryption (asked for these it answers NotImplemented, never a silent yes); and its index of
- * keys is in memory. One process at a time per directory.
+ * Production features do not belong here: the store listens on loopback only, gives every known key the same rights, has
+ * its index of keys in memory, and answers NotImplemented to requests for versions, policies, ACLs or encryption. One
+ * process at a time may use a directory.
  */
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -21,37 +19,37 @@ import { openObjects } from './storage/objects.ts';
 import { openUploads } from './storage/uploads.ts';
 
 export interface ObjectStoreOptions {
-  /** Where buckets are kept between runs; created when absent. */
+  /** Holds the buckets between runs. Created when missing. */
   readonly directory: string;
-  /** 0 takes any free port. */
+  /** 0 means any free port. */
   readonly port: number;
-  /** Default `127.0.0.1`. Anything that is not loopback is refused. */
+  /** Default `127.0.0.1`. Only a loopback address is accepted. */
   readonly host?: string;
-  /** Created at start where they are absent. */
+  /** Missing buckets are created at the start. */
   readonly buckets: readonly string[];
   readonly credentials: readonly Credentials[];
   readonly region: string;
-  /** Default 5 MiB, as S3. Tests set less, to have several parts without many bytes. */
+  /** Default 5 MiB, as in S3. Tests set less, so that several parts need few bytes. */
   readonly minPartBytes?: number;
-  /** Default: pages of this machine may upload and read. */
+  /** Default: the pages of this machine may upload and read. */
   readonly corsRules?: readonly CorsRule[];
   readonly now?: () => Date;
 }
 
 export interface ObjectStore {
-  /** `http://127.0.0.1:<port>`; buckets are also at `http://<bucket>.localhost:<port>`. */
+  /** `http://127.0.0.1:<port>`. A bucket is also at `http://<bucket>.localhost:<port>`. */
   readonly endpoint: string;
   readonly port: number;
-  /** Resolves when no connection is open and nothing is being written any more. What was acknowledged is on the disk. */
+  /** Resolves when all connections are closed and no request writes any more. All acknowledged bytes are on the disk. */
   stop(): Promise<void>;
 }
 
 const s3MinPartBytes = 5 * 1024 ** 2;
 
-/** How long requests under way may take to end on their own when the store stops. */
+/** How long running requests may take to end when the store stops. Then their connections are closed. */
 const stopGraceMs = 500;
 
-/** Longer than most clients keep a connection for another request. */
+/** Longer than most clients keep an idle connection, so that the client closes it first. */
 const idleTimeoutMs = 120_000;
 
 export async function startObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
@@ -78,10 +76,10 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     const handled = handle(message, response).finally(() => underWay.delete(handled));
     underWay.add(handled);
   };
-  // Node's default ends every request after five minutes; an upload of 5 GiB may take hours.
-  // And it closes what was idle for 5 s, under the feet of a PUT that comes just then: Go's client does not send that again.
+  // Node's default request timeout is five minutes, and an upload of 5 GiB can take hours. Node's default keep-alive is
+  // 5 s: a PUT that arrives at that moment meets a closed connection, and Go's client does not retry a PUT.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: idleTimeoutMs }, listener);
-  // With `Expect: 100-continue` the client waits to be told, so that a refusal costs it no bytes (see `bodyOf`).
+  // A client with `Expect: 100-continue` waits for a 100 before it sends the body. `bodyOf` sends the 100 after its checks.
   server.on('checkContinue', listener);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -95,9 +93,9 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     async stop() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
-      const impatience = setTimeout(() => server.closeAllConnections(), stopGraceMs);
+      const timer = setTimeout(() => server.closeAllConnections(), stopGraceMs);
       await closed;
-      clearTimeout(impatience);
+      clearTimeout(timer);
       await Promise.all(underWay);
     },
   };
@@ -113,7 +111,7 @@ function assertLoopback(host: string): void {
     family === 0 ? host === 'localhost' : loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
   if (isLoopback) return;
   throw new Error(
-    `object store: refusing to listen on ${host}. It is for development and listens on loopback only ` +
-      '(127.0.0.1, ::1, localhost); use a real S3 for anything that others can reach.',
+    `object store: refusing to listen on ${host}, because the development store listens on loopback only ` +
+      '(127.0.0.1, ::1, localhost). Use a real S3 for other machines.',
   );
 }

@@ -1,10 +1,10 @@
-/** S3's XML: written from nested values, and read by the few rules that its request bodies need. */
+/** Writes S3's XML from nested values, and parses the small subset of XML that S3's request bodies use. */
 import { S3Error } from './errors.ts';
 
 const xmlns = 'http://s3.amazonaws.com/doc/2006-03-01/';
 const declaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
-/** An element's content: text, child elements by name (an array repeats its name), or nothing at all. */
+/** The content of an element: text, child elements by name (an array repeats its name), or nothing. */
 export type XmlContent =
   | string
   | number
@@ -33,7 +33,7 @@ function render(content: XmlContent): string {
     .join('');
 }
 
-// Control characters too, as S3 does: a bare CR would come out of any XML parser as LF, and the key with it.
+// Escapes control characters too, as S3 does: an XML parser would turn a bare CR in a key into LF.
 function escapeText(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: keys may hold them
   return text.replace(/[&<>"\u0000-\u001f\u007f]/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -45,7 +45,7 @@ export interface XmlElement {
   readonly children: readonly XmlElement[];
 }
 
-/** S3's request bodies nest three deep; anything much deeper is an attack on the parser. */
+/** S3's request bodies nest three levels deep. A much deeper document is an attack on the parser. */
 const maxDepth = 8;
 
 const token =
@@ -82,7 +82,7 @@ export function parseXml(source: string, rootName: string): XmlElement {
   return top;
 }
 
-/** The text of the one child of that name; more than one is malformed, none is `undefined`. */
+/** The text of the only child with that name, `undefined` without one. @throws when there are several */
 export function childText(element: XmlElement, name: string): string | undefined {
   const found = element.children.filter((child) => child.name === name);
   if (found.length > 1) throw malformed();

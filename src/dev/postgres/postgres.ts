@@ -1,3 +1,10 @@
+/**
+ * The embedded Postgres: this folder finds its programs, creates its cluster, starts it on a loopback port, and ends it
+ * with the service. `startPostgres` is the entry.
+ *
+ * Tables, migrations and queries do not belong here: they are in src/postgres/, and know only a URL. The lock of the
+ * data directory and the checks of its owner are in ../data-directory/.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm } from 'node:fs/promises';
@@ -21,51 +28,51 @@ import { chooseLauncher, type Launcher } from './launcher.ts';
 import { endLeftovers, readPostmasterFile, SHUTDOWN_STEPS } from './leftovers.ts';
 
 export interface EmbeddedPostgresOptions {
-  /** Everything of this Postgres is kept here: data, password, port, log. Made when missing. */
+  /** Holds the data, password, port and log of this Postgres. Created when missing. */
   readonly directory: string;
-  /** Default: any free port, remembered in the directory and taken again while it is free. */
+  /** Default: any free port. The directory remembers the port, and the next start uses it again if it is free. */
   readonly port?: number;
-  /** Gets a line when Postgres ends though nobody stopped it. */
+  /** Called with one line when Postgres ends without a call of `stop`. */
   readonly log?: (line: string) => void;
   /** Postgres settings that override the ones below. `fsync: 'off'` also makes the first start quicker. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
 export interface EmbeddedPostgres {
-  /** Of the database `files`, as the superuser: it may create other databases too. */
+  /** The URL of the database `files`, for the superuser, who may create other databases too. */
   readonly url: string;
   readonly pid: number;
-  /** Rolls back what is under way, writes a checkpoint, resolves when the process is gone. May be called repeatedly. */
+  /** Rolls back open transactions, writes a checkpoint, and resolves when the process has ended. Idempotent. */
   readonly stop: () => Promise<void>;
 }
 
 const DATABASE = 'files';
 
-/** Crash recovery comes before "ready", and on a slow disk it takes its time. Too short: a healthy start is killed. */
+/** Crash recovery runs before "ready" and is slow on a slow disk. A shorter timeout would kill a healthy start. */
 const START_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 10;
-/** How often a port that was free a moment ago may turn out to be taken before that is an error. */
+/** Another process can take a port between the check and the start. After this many attempts that is an error. */
 const PORT_ATTEMPTS = 3;
 const LOG_LINES_IN_ERROR = 20;
 
 /**
- * What suits one developer's machine. fsync and synchronous_commit stay on: the promise is that a file which was
- * listed is there after a crash, of this machine too.
+ * Settings for the machine of one developer. fsync and synchronous_commit stay on, because a file that was listed must
+ * still exist after a crash, even after a crash of the machine.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
-  // A socket's path must be shorter than 108 bytes, which a deep clone does not give.
+  // No socket: its path must be shorter than 108 bytes, and the path of a deep clone is longer.
   unix_socket_directories: '',
-  // Everything stays in the directory: /dev/shm is 64 MB in a container, and after a SIGKILL its files stay for good.
+  // Shared memory in the directory: /dev/shm has 64 MB in a container, and keeps its files forever after a SIGKILL.
   dynamic_shared_memory_type: 'mmap',
-  // Enough for a few service instances and a psql; 32 MB of cache and the kernel's own serve a development data set.
+  // Enough for a few service instances and a psql. For a development data set, 32 MB and the page cache are enough.
   max_connections: '100',
   shared_buffers: '32MB',
   huge_pages: 'off',
-  // Processes that would idle here: three I/O workers and the launcher of logical replication.
+  // No idle processes: three I/O workers and the launcher of logical replication.
   io_method: 'sync',
   max_logical_replication_workers: '0',
-  // No replica will ever follow, so the log need not carry what one would need, nor grow to its default of 1 GB.
+  // There is no replica. The write-ahead log needs no data for one, and must not grow to its default of 1 GB.
   wal_level: 'minimal',
   max_wal_senders: '0',
   max_wal_size: '256MB',
@@ -75,9 +82,9 @@ const SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Starts the Postgres of this directory, and makes it first where there is none. What an earlier run left there,
- * a postmaster without its service or a half-made cluster, is cleared away; so the caller must hold the directory's
- * lock (`lockDataDirectory`), or it would be the Postgres of a living service.
+ * Starts the Postgres of this directory. Creates the cluster first if there is none. Ends a postmaster and removes a
+ * half-made cluster that an earlier run left behind. The caller must hold the lock of the directory
+ * (`lockDataDirectory`); otherwise that postmaster could be the Postgres of a running service.
  */
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const directory = resolve(options.directory);
@@ -114,7 +121,7 @@ export async function startPostgres(options: EmbeddedPostgresOptions): Promise<E
   }
 }
 
-/** A running postmaster. `ended` resolves, and never rejects, when there is none any more. */
+/** A running postmaster. `ended` resolves with the exit code or signal when the process has ended, and never rejects. */
 interface Server {
   readonly child: ChildProcess;
   readonly ended: Promise<string>;
@@ -130,7 +137,7 @@ async function launchServer(start: {
 }): Promise<Server> {
   const args = ['-D', start.cluster.dataDirectory, '-p', String(start.port)];
   for (const [name, value] of Object.entries(start.settings)) args.push('-c', `${name}=${value}`);
-  // To a file, not a pipe: the pipe of a dead parent would block or end the server that outlives it.
+  // A file, not a pipe: the pipe of a dead parent would block or end a server that outlives the parent.
   const log = openSync(await freshLog(start.directory), 'wx', 0o600);
   try {
     const child = start.launcher.launch(start.postgres, args, {
@@ -148,8 +155,8 @@ async function launchServer(start: {
 }
 
 /**
- * By the file that postmaster writes for pg_ctl, and not by trying to connect: the file names the process, so another
- * server that holds the port is not taken for ours.
+ * Polls the file that the postmaster writes for pg_ctl. A connection attempt would prove less: the file names the
+ * process, so another server that holds the port is not taken for this Postgres.
  */
 async function untilReady({ child, ended }: Server, dataDirectory: string): Promise<void> {
   let end: string | undefined;
@@ -167,14 +174,14 @@ async function untilReady({ child, ended }: Server, dataDirectory: string): Prom
 }
 
 async function openDatabase(cluster: Cluster, port: number): Promise<string> {
-  // Without sslmode, pg would go by the PGSSLMODE of whoever started the service.
+  // Without sslmode, pg would use PGSSLMODE of the environment.
   const urlOf = (database: string) =>
     `postgres://${POSTGRES_USER}:${cluster.password}@127.0.0.1:${port}/${database}?sslmode=disable`;
   const exists = 'select 1 from pg_database where datname = $1';
   const client = new pg.Client({ connectionString: urlOf('postgres') });
   await client.connect();
   try {
-    // Asked at every start: the last one may have died between initdb and here.
+    // Checked at every start, because the first start can have died between initdb and this statement.
     const { rowCount } = await client.query(exists, [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
   } finally {
@@ -188,7 +195,7 @@ function supervise(server: Server, url: string, log: (line: string) => void): Em
   const { pid } = child;
   if (pid === undefined) throw new Error('a server that is ready has a pid');
   let stopping: Promise<void> | undefined;
-  // Where the kernel does not tell Postgres of our death, at least an orderly exit does.
+  // Not every system signals Postgres when this process dies. This handler covers at least an orderly exit.
   const endWithProcess = () => {
     child.kill('SIGINT');
   };
@@ -197,7 +204,7 @@ function supervise(server: Server, url: string, log: (line: string) => void): Em
     process.off('exit', endWithProcess);
     if (stopping === undefined) log(`The embedded Postgres ended by itself (${how}).`);
   });
-  // A service that fails while it starts must be able to exit; Postgres does not keep it alive.
+  // A service that fails during its start must be able to exit, so Postgres must not keep the process alive.
   child.unref();
   return {
     url,
@@ -230,16 +237,20 @@ async function rememberedOrFreePort(directory: string): Promise<number> {
   return remembered > 0 && remembered < 65_536 && (await isPortFree(remembered)) ? remembered : anyFreePort();
 }
 
+/** The largest port, 65535, has five digits. */
 const PORT_MAX_BYTES = 5;
 
-/** The log of the run before is kept beside it, for whoever wonders why that one ended. */
+/** Starts a new log. The log of the previous run is kept beside it, because it can explain why that run ended. */
 async function freshLog(directory: string): Promise<string> {
   const log = join(directory, 'postgres.log');
   await rename(log, join(directory, 'postgres.previous.log')).catch(() => rm(log, { force: true }));
   return log;
 }
 
-/** Any user of the machine can write into the log, by the user name of a connection that Postgres then refuses. */
+/**
+ * The end of Postgres's log, escaped for a terminal. Every user of the machine can write text into the log: Postgres
+ * logs the user name of each connection that it refuses.
+ */
 async function lastLogLines(directory: string): Promise<string> {
   const log = await readFile(join(directory, 'postgres.log'), 'utf8').catch(() => '');
   return printableLines(log.trimEnd().split('\n').slice(-LOG_LINES_IN_ERROR).join('\n'));

@@ -1,6 +1,13 @@
+/**
+ * The S3 operations, one function each: they read a parsed, authenticated request, use the storage, and return an
+ * answer with the status, headers and errors of S3.
+ *
+ * Signatures, the framing of the body, and the files on the disk do not belong here: see ../signatures/, ../body.ts
+ * and ../storage/.
+ */
 import type { Answer, BucketCall } from '../operation.ts';
 
-/** As in us-east-1, creating one's own bucket again is no error. */
+/** As in us-east-1, creating a bucket of one's own again is not an error. */
 export async function createBucket({ objects, bucket }: BucketCall): Promise<Answer> {
   objects.createBucket(bucket);
   return { status: 200, headers: { location: `/${bucket}` } };

@@ -3,13 +3,13 @@ import type { Answer, BucketCall, ObjectCall } from '../operation.ts';
 import { xmlAnswer } from '../operation.ts';
 import { childText, malformed, parseXml, xmlDocument } from '../xml.ts';
 
-/** Idempotent: an object that is not there is as good as deleted. */
+/** Idempotent, as in S3: deleting a missing object succeeds. */
 export async function deleteObject({ objects, bucket, key }: ObjectCall): Promise<Answer> {
   await objects.remove(bucket, key);
   return { status: 204 };
 }
 
-/** S3's limit for one request. */
+/** S3's limit on the keys of one request. */
 const maxKeys = 1000;
 
 export async function deleteObjects({ request, body, objects, bucket }: BucketCall): Promise<Answer> {

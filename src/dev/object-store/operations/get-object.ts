@@ -3,7 +3,7 @@ import { type Answer, noSuchKey, type ObjectCall } from '../operation.ts';
 import { queryValue, type S3Request } from '../request.ts';
 import type { ObjectRecord } from '../storage/objects.ts';
 
-/** GET and HEAD are one operation; the server leaves a HEAD's body out. */
+/** Answers GET and HEAD. The answer to a HEAD has no body. */
 export async function getObject({ request, objects, bucket, key }: ObjectCall): Promise<Answer> {
   const record = objects.find(bucket, key);
   if (record === undefined) throw noSuchKey(key);
@@ -30,7 +30,7 @@ function identity({ etag, lastModified }: ObjectRecord): Record<string, string> 
   return { etag, 'last-modified': new Date(lastModified).toUTCString() };
 }
 
-/** True for 304, throws for 412; in the order of RFC 9110 §13.2.2. */
+/** Returns true for a 304, throws for a 412. The order of the conditions is that of RFC 9110, section 13.2.2. */
 function conditions({ headers }: S3Request, { etag, lastModified }: ObjectRecord): boolean {
   const modifiedMs = Date.parse(lastModified);
   const ifMatch = headers.get('if-match');
@@ -50,7 +50,7 @@ function matches(list: string, etag: string): boolean {
     .some((each) => each === '*' || each === etag || `"${each}"` === etag);
 }
 
-/** `undefined` for the whole object: also for what is not one plain byte range, which S3 ignores as HTTP says. */
+/** `undefined` for the whole object. As HTTP requires, S3 ignores a Range header that is not one plain byte range. */
 function readRange({ headers }: S3Request, record: ObjectRecord): [first: number, last: number] | undefined {
   const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(headers.get('range') ?? '');
   if (match === null) return undefined;
@@ -85,7 +85,7 @@ const overridable = [
   'expires',
 ];
 
-/** `response-content-disposition=…` and the like: signed as everything here is, so the caller may choose the answer's. */
+/** The headers that `response-content-disposition=…` and the like set. The query is signed, so the signer chose them. */
 function overrides(request: S3Request): Record<string, string> {
   const chosen: Record<string, string> = {};
   for (const name of overridable) {

@@ -4,10 +4,10 @@ import { encodeUri, queryValue, type S3Request } from '../request.ts';
 import { aboveEveryKeyWith, fromUtf8Form, utf8Form } from '../storage/key-index.ts';
 import { xmlDocument } from '../xml.ts';
 
-/** S3's longest page. */
+/** S3's limit on the keys of one page. */
 const maxPageKeys = 1000;
 
-/** ListObjectsV2: keys, and what keys have in common up to the delimiter, in one order over their UTF-8 bytes. */
+/** ListObjectsV2: keys and common prefixes (up to the delimiter), in one list that is ordered by UTF-8 bytes. */
 export async function listObjectsV2({ request, objects, bucket }: BucketCall): Promise<Answer> {
   const prefix = queryValue(request, 'prefix') ?? '';
   const delimiter = queryValue(request, 'delimiter') ?? '';
@@ -55,7 +55,7 @@ export async function listObjectsV2({ request, objects, bucket }: BucketCall): P
   );
 }
 
-/** `encoding-type=url` lets keys through that XML cannot hold. */
+/** `encoding-type=url` encodes keys with characters that XML cannot contain. */
 export function keyEncoding(request: S3Request): (key: string) => string {
   const type = queryValue(request, 'encoding-type');
   if (type === undefined) return (key) => key;
@@ -63,7 +63,7 @@ export function keyEncoding(request: S3Request): (key: string) => string {
   return (key) => key.split('/').map(encodeUri).join('/');
 }
 
-/** A line of the list, in the UTF-8 form of its key: a key itself, or a prefix that stands for all keys below it. */
+/** An entry of the list, as UTF-8 form: a key, or a common prefix that represents all keys below it. */
 interface Entry {
   readonly form: string;
   readonly isPrefix: boolean;
@@ -91,7 +91,7 @@ function* entries(keysFrom: KeysFrom, prefix: string, delimiter: string, start: 
     }
     if (common === undefined) return;
     yield { form: common, isPrefix: true };
-    // One search past a million keys below the prefix, instead of a walk over them.
+    // One search skips all keys below the prefix. A walk over a million keys would be slow.
     [after, inclusive] = [aboveEveryKeyWith(common), true];
   }
 }
@@ -100,7 +100,7 @@ function startAt(after: string): Start {
   return { after, inclusive: false };
 }
 
-/** Opaque to clients: the last line of the page before. */
+/** A token that clients do not read: the last entry of the previous page. */
 function writeToken({ form, isPrefix }: Entry): string {
   return Buffer.from(`${isPrefix ? 'p' : 'k'}${form}`, 'latin1').toString('base64url');
 }

@@ -6,7 +6,7 @@ import { xmlDocument } from '../xml.ts';
 import { keyEncoding } from './list-objects.ts';
 import { uploadOf } from './multipart.ts';
 
-/** S3's longest page of parts, and of uploads. */
+/** S3's limit on the parts or uploads of one page. */
 const maxPage = 1000;
 
 export async function listParts(call: ObjectCall): Promise<Answer> {
@@ -38,7 +38,7 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
   );
 }
 
-/** By key, and by upload id among the uploads of one key. */
+/** Lists the uploads ordered by key, and the uploads of one key ordered by upload id. */
 export async function listMultipartUploads({
   request,
   objects,
@@ -56,7 +56,7 @@ export async function listMultipartUploads({
   const encode = keyEncoding(request);
 
   const afterMarker = orderOf(keyMarker, uploadIdMarker);
-  // With a key alone, all uploads of that key are behind us; with an id too, those up to the id.
+  // A key marker alone skips all uploads of that key. With an id marker too, the uploads up to that id are skipped.
   const isBehind = (key: string, uploadId: string): boolean =>
     uploadIdMarker === '' ? utf8Form(key) <= utf8Form(keyMarker) : orderOf(key, uploadId) <= afterMarker;
   const following = uploads
@@ -89,7 +89,7 @@ export async function listMultipartUploads({
   );
 }
 
-/** Compares as (key, upload id) does: no byte of a key's UTF-8 is below the separator but NUL, which ends nothing here. */
+/** A text that sorts as the pair (key, upload id) does: the separator NUL sorts below every other byte of a key. */
 function orderOf(key: string, uploadId: string): string {
   return `${utf8Form(key)}\u0000${uploadId}`;
 }

@@ -25,7 +25,7 @@ export async function createMultipartUpload({
   );
 }
 
-/** A part sent again takes the place of the one before. */
+/** A part that is sent again replaces the earlier part of that number. */
 export async function uploadPart(call: ObjectCall): Promise<Answer> {
   const { request, body, uploads } = call;
   assertNothingUnknownAsked(request);
@@ -47,13 +47,16 @@ export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
   return { status: 204 };
 }
 
-/** One after the other: the parts are copied once, and whoever comes second hears that the upload has ended. */
+/** Completions of one upload run one after the other. The parts are copied once; the second call gets NoSuchUpload. */
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
   const xml = await call.body.text();
   return call.uploads.oneAtATime(uploadOf(call), () => complete(call, xml));
 }
 
-/** The object appears whole or not at all, and the upload ends with it; an upload refused here can be mended. */
+/**
+ * The object appears completely or not at all, and the upload ends in the same step. A refused completion leaves the
+ * upload as it was, so the client can send missing parts and complete again.
+ */
 async function complete(call: ObjectCall, xml: string): Promise<Answer> {
   const { request, objects, uploads, bucket, key, minPartBytes } = call;
   const upload = uploadOf(call);
@@ -76,7 +79,7 @@ async function complete(call: ObjectCall, xml: string): Promise<Answer> {
       headers: upload.headers,
       onlyIfAbsent: request.headers.get('if-none-match') === '*',
       commit: (appear) => {
-        // Aborted while the parts were copied: then this one comes too late.
+        // Throws NoSuchUpload if the upload was aborted while its parts were copied.
         uploadOf(call);
         appear();
         ended = uploads.forget(upload);
@@ -104,7 +107,7 @@ async function copyPart(
   try {
     for await (const bytes of call.uploads.readPart(upload, part)) await append(bytes);
   } catch (error) {
-    // Its file is gone because the upload is: say that.
+    // If the file of the part is missing because the upload has ended, this throws NoSuchUpload instead.
     uploadOf(call);
     throw error;
   }

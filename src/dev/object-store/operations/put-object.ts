@@ -4,7 +4,7 @@ import type { Answer, ObjectCall } from '../operation.ts';
 import type { S3Request } from '../request.ts';
 import { md5Etag, type ObjectHeaders } from '../storage/objects.ts';
 
-/** Nothing is stored unless the whole body came and was what its headers and its signature said. */
+/** Stores the object only if the whole body arrived and matches its headers and its signature. */
 export async function putObject({ request, body, objects, bucket, key }: ObjectCall): Promise<Answer> {
   assertNothingUnknownAsked(request);
   objects.assertBucket(bucket);
@@ -26,7 +26,7 @@ export async function putObject({ request, body, objects, bucket, key }: ObjectC
 
 const storedHeaders = ['cache-control', 'content-disposition', 'content-language', 'expires'];
 
-/** What a later GET or HEAD gives back, exactly as it was sent. */
+/** The headers that a later GET or HEAD returns exactly as they were sent. */
 export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
   const stored: Record<string, string> = {
     'content-type': headers.get('content-type') ?? 'binary/octet-stream',
@@ -35,7 +35,7 @@ export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
     const value = headers.get(name);
     if (value !== undefined) stored[name] = value;
   }
-  // `aws-chunked` is how the body travelled, not what the object is.
+  // `aws-chunked` describes the transfer of the body, not the object.
   const encodings = (headers.get('content-encoding') ?? '')
     .split(',')
     .map((encoding) => encoding.trim())
@@ -49,7 +49,7 @@ export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
   return stored;
 }
 
-/** A presigner may have moved the metadata to the query, where it can hold what no header can give back. */
+/** A presigner can move metadata to the query. There it can contain characters that no response header can carry. */
 function assertCanBeHeader(name: string, value: string): void {
   try {
     validateHeaderName(name);
@@ -61,7 +61,7 @@ function assertCanBeHeader(name: string, value: string): void {
   }
 }
 
-/** Asked-for behaviour that is not here is refused: a development store that ignored it would hide a mistake. */
+/** Headers of features that this store lacks. They are refused, because to ignore them would hide a mistake. */
 const unknown =
   /^x-amz-(copy-source|server-side-encryption|tagging|object-lock|website-redirect|grant|write-offset)/;
 

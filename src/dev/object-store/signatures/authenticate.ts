@@ -1,6 +1,9 @@
 /**
- * Whether a request was signed by someone known here, all of it, and in time. SigV4 in the Authorization header or in the
- * query (presigned URLs); nobody is let in without.
+ * AWS Signature Version 4 as the server checks it. `authenticate` accepts a request only if a known key signed all of it
+ * in time, in the Authorization header or in the query (presigned URLs). There is no anonymous access.
+ *
+ * This folder decides only who sent a request and whether it was changed. The body's digests are in ../integrity.ts, and
+ * the operations do not check rights: every known key may do everything.
  */
 
 import { S3Error } from '../errors.ts';
@@ -11,7 +14,7 @@ import { deriveKey, isSame, type Signer, signRequest } from './sigv4.ts';
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Set for temporary credentials: every request must then carry it. */
+  /** Set for temporary credentials. Every request must then have the token. */
   readonly sessionToken?: string;
 }
 
@@ -21,15 +24,15 @@ export interface Authority {
   readonly now: () => Date;
 }
 
-/** What the body is held against. */
+/** The signed values that the body must match. */
 export interface Authenticated {
   readonly payloadHash: string;
-  /** The request's own signature, with which a signed stream's chain of chunk signatures begins. */
+  /** The signature of the request. The chain of chunk signatures of a signed stream begins with it. */
   readonly signature: string;
   readonly signer: Signer;
 }
 
-/** The clock difference S3 allows between itself and a signer, either way. */
+/** The clock difference that S3 allows between itself and a signer, in either direction: 15 minutes. */
 const maxSkewMs = 15 * 60 * 1000;
 
 export function authenticate(request: S3Request, authority: Authority): Authenticated {
@@ -45,7 +48,7 @@ export function authenticate(request: S3Request, authority: Authority): Authenti
       'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
     );
   }
-  // Time and coverage come after the signature, so that their messages speak about what the caller truly signed.
+  // Time and coverage are checked after the signature, so that their messages are about values the caller really signed.
   assertInTime(claim, authority.now());
   assertAllSigned(request, signedHeaders);
   return { payloadHash, signature, signer };
@@ -77,7 +80,7 @@ function credentialsOf(
   return found;
 }
 
-/** A presigned URL's life is checked here, when its request starts; how long the upload then takes is its own affair. */
+/** The expiry of a presigned URL is checked when its request starts. The upload itself may take longer, as in S3. */
 function assertInTime({ signedAtMs, expiresSeconds }: Claim, now: Date): void {
   const ageMs = now.getTime() - signedAtMs;
   const ServerTime = now.toISOString();
@@ -91,7 +94,7 @@ function assertInTime({ signedAtMs, expiresSeconds }: Claim, now: Date): void {
     throw new S3Error('AccessDenied', 'Request has expired', { ServerTime });
 }
 
-/** S3 acts on `x-amz-*` headers, so one that the signer never saw is refused: it could change what was signed. */
+/** S3 acts on `x-amz-*` headers. An unsigned one is refused, because it could change the meaning of the request. */
 function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[]): void {
   const unsigned = [...headers.keys()].filter(
     (name) => (name === 'host' || name.startsWith('x-amz-')) && !signedHeaders.includes(name),
@@ -100,7 +103,7 @@ function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[
     const message = 'There were headers present in the request which were not signed';
     throw new S3Error('AccessDenied', message, { HeadersNotSigned: unsigned.join(', ') });
   }
-  // Signed as absent, a header has the same canonical form as one that is there and empty.
+  // A signed header that is absent has the same canonical form as an empty header, so the signature cannot tell.
   const absent = signedHeaders.filter((name) => !headers.has(name));
   if (absent.length > 0) {
     throw new S3Error('SignatureDoesNotMatch', `The signed header ${absent.join(', ')} was not sent`);

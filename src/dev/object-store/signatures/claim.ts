@@ -1,28 +1,28 @@
-/** What a request's signature says about itself, read alike from the Authorization header and from a presigned query. */
+/** Reads the fields of a signature, from the Authorization header or from a presigned query, into one form. */
 import { S3Error } from '../errors.ts';
 import type { S3Request } from '../request.ts';
 import { algorithm, type Scope } from './sigv4.ts';
 
-/** Nothing in it is proven yet: that is `authenticate.ts`. */
+/** The fields of a signature. None of them is verified yet; authenticate.ts does that. */
 export interface Claim {
   readonly accessKeyId: string;
   readonly scope: Scope;
-  /** When it was signed, as it was written (`20260131T120000Z`), for that text is itself signed. */
+  /** The signing time as text (`20260131T120000Z`), because the text is part of the signed string. */
   readonly timestamp: string;
   readonly signedAtMs: number;
   readonly signedHeaders: readonly string[];
   readonly signature: string;
-  /** What was signed about the body: its SHA-256 in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms. */
+  /** The signed value for the body: its SHA-256 in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms. */
   readonly payloadHash: string;
-  /** How long a presigned request lives; a header's signature has no such term. */
+  /** The lifetime of a presigned request. Undefined for a signature in a header, which has no lifetime. */
   readonly expiresSeconds: number | undefined;
-  /** The error for a claim that cannot be right, in the words S3 has for this form of it. */
+  /** Makes the error for a wrong field. S3 has another error for the header than for the query. */
   readonly refuse: Refuse;
 }
 
 type Refuse = (message: string, details?: Record<string, string>) => S3Error;
 
-/** The longest life of a presigned URL: seven days, as long as SigV4's derived key can live. */
+/** The longest lifetime of a presigned URL: seven days, the longest lifetime of a derived key in SigV4. */
 const maxExpiresSeconds = 604_800;
 
 export function readClaim(request: S3Request): Claim {
@@ -100,7 +100,7 @@ function queryClaim({ query, amz }: S3Request): Claim {
   };
 }
 
-/** The access key may itself contain slashes, so the scope is read from the end. */
+/** Reads the scope from the end, because an access key can contain slashes. */
 function readCredential(credential: string, refuse: Refuse): Pick<Claim, 'accessKeyId' | 'scope'> {
   const parts = credential.split('/');
   const [date, region, service, terminator] = parts.slice(-4);

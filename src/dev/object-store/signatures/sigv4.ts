@@ -1,5 +1,5 @@
 /**
- * AWS Signature Version 4, as S3 uses it: what is signed, and how. Pure; who may sign what is `authenticate.ts`.
+ * The algorithm of AWS Signature Version 4, as S3 uses it. Pure functions; authenticate.ts decides with them.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
@@ -7,14 +7,14 @@ import { encodeUri, type S3Request } from '../request.ts';
 
 export const algorithm = 'AWS4-HMAC-SHA256';
 
-/** Where and when a signature holds: `20260131/us-east-1/s3/aws4_request`. */
+/** The date, region and service for which a signature is valid: `20260131/us-east-1/s3/aws4_request`. */
 export interface Scope {
   readonly date: string;
   readonly region: string;
   readonly service: string;
 }
 
-/** All that it takes to sign: the key derived for the scope, and the moment of signing (`20260131T120000Z`). */
+/** The inputs of signing: the key that was derived for the scope, and the signing time (`20260131T120000Z`). */
 export interface Signer {
   readonly key: Buffer;
   readonly timestamp: string;
@@ -43,13 +43,13 @@ export function signRequest(
     signedHeaders.join(';'),
     payloadHash,
   ].join('\n');
-  // Node hands out header bytes as Latin-1; written back as Latin-1 they are the very bytes that were signed.
+  // Node decodes header bytes as Latin-1. Encoding as Latin-1 gives back exactly the bytes that were signed.
   return sign(signer, algorithm, [hash('sha256', Buffer.from(canonicalRequest, 'latin1'))]);
 }
 
 const hashOfNothing = hash('sha256', '');
 
-/** Each chunk of a signed stream is signed over the signature before it, so none can be dropped or moved. */
+/** The signature of a chunk covers the previous signature, so no chunk can be dropped or moved. */
 export function signChunk(signer: Signer, previousSignature: string, sha256: string): string {
   return sign(signer, `${algorithm}-PAYLOAD`, [previousSignature, hashOfNothing, sha256]);
 }
@@ -58,7 +58,7 @@ export function signTrailer(signer: Signer, previousSignature: string, sha256: s
   return sign(signer, 'AWS4-HMAC-SHA256-TRAILER', [previousSignature, sha256]);
 }
 
-/** In constant time: how long a comparison takes must not tell how much of a forged signature was right. */
+/** Compares in constant time, so that the duration does not show how much of a forged signature was right. */
 export function isSame(a: string, b: string): boolean {
   return timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'));
 }

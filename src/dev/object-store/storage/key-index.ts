@@ -1,4 +1,4 @@
-/** Keys in S3's order, which is that of their UTF-8 bytes and not of JavaScript's UTF-16 units. */
+/** Keeps keys in the order of S3: by UTF-8 bytes, which differs from JavaScript's order by UTF-16 units. */
 
 export interface KeyIndex {
   add(key: string): void;
@@ -7,7 +7,7 @@ export interface KeyIndex {
   from(after: string, inclusive: boolean): Iterable<string>;
 }
 
-/** A string with one character for each UTF-8 byte: `<` on two of them compares the bytes. */
+/** A string with one character for each UTF-8 byte, so that `<` compares bytes. */
 export function utf8Form(key: string): string {
   return Buffer.from(key, 'utf8').toString('latin1');
 }
@@ -16,12 +16,12 @@ export function fromUtf8Form(form: string): string {
   return Buffer.from(form, 'latin1').toString('utf8');
 }
 
-/** No UTF-8 byte is as high, so this is above every key that begins with the prefix. */
+/** UTF-8 has no byte 0xff, so the result is above every key that begins with the prefix. */
 export function aboveEveryKeyWith(prefixForm: string): string {
   return `${prefixForm}\xff`;
 }
 
-/** A sorted array: among 100,000 keys an insertion takes 12 µs, little beside the file that it stands for. */
+/** A sorted array. An insertion among 100,000 keys takes 12 µs, much less than writing the file of the object. */
 export function createKeyIndex(keys: Iterable<string>): KeyIndex {
   const forms = Array.from(keys, utf8Form).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const position = (form: string): number => {

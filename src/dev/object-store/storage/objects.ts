@@ -1,4 +1,9 @@
-/** The buckets and their objects: sealed files on the disk, and an index of their records in memory. */
+/**
+ * The storage of the development object store: objects and multipart uploads as sealed files on the disk, with an index
+ * of their records in memory. Every change is durable before its promise resolves, and a crash leaves no half object.
+ *
+ * HTTP, XML and signatures do not belong here. The storage knows of S3 only its keys, its ETags and its errors.
+ */
 
 import { hash, randomUUID } from 'node:crypto';
 import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs';
@@ -12,15 +17,15 @@ import { S3Error } from '../errors.ts';
 import { createKeyIndex, type KeyIndex } from './key-index.ts';
 import { readRecord, seal, syncDirectory } from './sealed-file.ts';
 
-/** What an object is stored with: Content-Type and the like, and `x-amz-meta-*`, by lower-case name. */
+/** The headers that are stored with an object, such as Content-Type and `x-amz-meta-*`, keyed by lower-case name. */
 export type ObjectHeaders = Readonly<Record<string, string>>;
 
 export interface ObjectRecord {
   readonly key: string;
   readonly sizeBytes: number;
-  /** With its quotes, as it goes over the wire. */
+  /** With its quotes, as in the HTTP header. */
   readonly etag: string;
-  /** Whole seconds, as S3 keeps it. */
+  /** An ISO 8601 time in whole seconds, as in S3. */
   readonly lastModified: string;
   readonly headers: ObjectHeaders;
 }
@@ -33,9 +38,12 @@ interface Bucket {
 
 export interface PutOptions {
   readonly headers: ObjectHeaders;
-  /** `If-None-Match: *`: refuse when the key is taken, decided at the moment the object would appear. */
+  /** `If-None-Match: *`: throws when the key is taken. The check happens at the moment when the object would appear. */
   readonly onlyIfAbsent: boolean;
-  /** Calls `appear`, with whatever else belongs into the one step in which the object appears; throws to refuse it. */
+  /**
+   * Calls `appear`, which makes the object visible, and does the other work of the same synchronous step. Throws to
+   * refuse the object.
+   */
   readonly commit?: (appear: () => void) => void;
 }
 
@@ -48,13 +56,13 @@ export interface Objects {
   assertBucket(bucket: string): void;
   find(bucket: string, key: string): ObjectRecord | undefined;
   /**
-   * The bytes from `first` to `last`, both included, of an object found in the same step of the event loop. A reader
-   * keeps them to the end, whatever happens to the key meanwhile. Whoever takes the stream ends or destroys it.
+   * Streams the bytes from `first` to `last`, both included. Call it in the same step of the event loop as `find`. The
+   * stream keeps its bytes when the key is overwritten or deleted. The caller must end or destroy the stream.
    */
   read(bucket: string, key: string, first: number, last: number): Readable;
   keysFrom(bucket: string, after: string, inclusive: boolean): Iterable<string>;
   put(bucket: string, key: string, fill: Fill, options: PutOptions): Promise<ObjectRecord>;
-  /** Removing what is not there is no error. */
+  /** Removing a missing object is not an error. */
   remove(bucket: string, key: string): Promise<void>;
 }
 
@@ -96,7 +104,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
     assertBucket: (name) => void bucketOf(name),
     find: (name, key) => bucketOf(name).records.get(key),
     read(name, key, start, end) {
-      // Opened at once: an overwrite or a delete replaces the name, never the bytes of this file.
+      // Opened synchronously. A later overwrite or delete changes the directory entry, never the bytes of this file.
       const fd = openPrivateFile(join(bucketOf(name).directory, fileName(key)));
       return createReadStream('', { fd, start, end });
     },
@@ -111,7 +119,7 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
       });
       try {
         if (onlyIfAbsent) assertAbsent(bucket, key);
-        // Disk and index change in one step of the event loop, so no request sees one without the other.
+        // Disk and index change in one step of the event loop, so no request sees only one of the changes.
         commit(() => {
           renameSync(temporaryPath, join(bucket.directory, fileName(key)));
           bucket.records.set(key, record);
@@ -135,14 +143,14 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
   };
 }
 
-/** Keys hold any character and 1,024 bytes, file names do not. */
+/** File names are SHA-256 sums of keys: a key can have any character and 1,024 bytes, a file name cannot. */
 const fileNamePattern = /^[0-9a-f]{64}$/;
 
 function fileName(key: string): string {
   return hash('sha256', key);
 }
 
-/** Desktops put files of their own into any directory that was looked at. */
+/** Only directories, because desktops add files such as .DS_Store to a directory that a user opened. */
 export function directoriesIn(path: string): string[] {
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())

@@ -1,4 +1,4 @@
-/** Multipart uploads under way: a directory each, with one sealed file for what was asked and one for every part. */
+/** Open multipart uploads. Each has a directory with one sealed file for its request and one for every part. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createReadStream, readdirSync, renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { S3Error } from '../errors.ts';
 import { directoriesIn, type Fill, type ObjectHeaders, wholeSeconds } from './objects.ts';
 import { readRecord, seal, syncDirectory } from './sealed-file.ts';
 
-/** What CreateMultipartUpload was asked for. */
+/** The request of CreateMultipartUpload. */
 interface UploadRecord {
   readonly bucket: string;
   readonly key: string;
@@ -32,16 +32,16 @@ export interface Upload extends UploadRecord {
 
 export interface Uploads {
   create(bucket: string, key: string, headers: ObjectHeaders): Promise<Upload>;
-  /** Throws NoSuchUpload unless the upload is under way and is for this very key. */
+  /** Throws NoSuchUpload unless the upload is open and belongs to this key. */
   get(bucket: string, key: string, uploadId: string): Upload;
   /** In any order. */
   list(bucket: string): readonly Upload[];
   putPart(upload: Upload, partNumber: number, fill: Fill): Promise<Part>;
-  /** The bytes of one part, to be copied into the object. */
+  /** The bytes of one part, for copying into the object. */
   readPart(upload: Upload, part: Part): AsyncIterable<Buffer>;
-  /** Runs what must not run twice at once for an upload. */
+  /** Runs `run` after every earlier run for the same upload has ended. */
   oneAtATime<Result>(upload: Upload, run: () => Promise<Result>): Promise<Result>;
-  /** Ends an upload, completed or aborted: gone before this call returns, its files by the time it resolves. */
+  /** Ends a completed or aborted upload. It is unknown when this call returns, and its files are gone when it resolves. */
   forget(upload: Upload): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
     uploads.set(uploadId, { ...record, uploadId, parts: new Map(parts) });
   }
 
-  const assertUnderWay = (uploadId: string): void => {
+  const assertOpen = (uploadId: string): void => {
     if (!uploads.has(uploadId)) throw noSuchUpload(uploadId);
   };
 
@@ -97,7 +97,7 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
         return { partNumber, sizeBytes, etag, lastModified: wholeSeconds(now()) };
       });
       try {
-        assertUnderWay(uploadId);
+        assertOpen(uploadId);
         renameSync(temporaryPath, join(path, `${partNumber}`));
       } catch (error) {
         await rm(temporaryPath, { force: true });
@@ -107,8 +107,8 @@ export function openUploads(directory: string, temporary: string, now: () => Dat
       try {
         await syncDirectory(path);
       } catch (error) {
-        // Completed or aborted in this very moment, its directory is gone: say that.
-        assertUnderWay(uploadId);
+        // If the directory is missing because the upload has just ended, this throws NoSuchUpload instead.
+        assertOpen(uploadId);
         throw error;
       }
       return part;
