@@ -16,7 +16,10 @@ export interface HashTask {
 export type HashReport = { hashedBytes: number } | { md5: Uint8Array };
 
 const PIECE_BYTES = 256 * 1024;
-/** One message for each piece would cost as much as a tenth of the hashing, so a message counts 32 pieces (8 MiB). */
+/**
+ * One message for each piece would cost as much as a tenth of the hashing, so a message counts 32 pieces
+ * (8 MiB).
+ */
 const PIECES_PER_REPORT = 32;
 
 const { fd } = workerData as { fd: number };

@@ -34,8 +34,8 @@ export async function md5OfRange(
 }
 
 /**
- * Hashes the ranges and returns one MD5 for each, in their order. MD5 uses a whole core, so the ranges of a file are
- * shared among worker threads.
+ * Hashes the ranges and returns one MD5 for each, in their order. MD5 uses a whole core, so the ranges of a
+ * file are shared among worker threads.
  */
 export async function md5OfRanges(
   source: OpenSource,
@@ -79,7 +79,8 @@ function startThread(fd: number, { signal, onHashed }: HashOptions): Hasher {
     },
     async [Symbol.asyncDispose]() {
       await reports.return?.();
-      // A thread must not read from the descriptor after its close: the number could belong to another file by then.
+      // A thread must not read from the descriptor after its close: the number could belong to another file
+      // by then.
       await worker.terminate();
     },
   };

@@ -16,7 +16,10 @@ export interface ProgressMeter {
   hashed(bytes: number): void;
   /** Records the bytes that S3 has already. Only the first call of this function counts. */
   resumed(bytes: number): void;
-  /** Begins one try to send the range that starts at `start`. Call the returned function with the size of each piece. */
+  /**
+   * Begins one try to send the range that starts at `start`. Call the returned function with the size of each
+   * piece.
+   */
   sending(start: number): (bytes: number) => void;
 }
 

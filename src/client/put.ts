@@ -11,7 +11,10 @@ export interface PutTarget {
 /** A PUT that failed: S3 refused it, or the connection broke. */
 export class PutError extends Error {
   override readonly name = 'PutError';
-  /** The HTTP status of S3's answer. Undefined without an answer: it is then unknown whether the bytes arrived. */
+  /**
+   * The HTTP status of S3's answer. Undefined without an answer: it is then unknown whether the bytes
+   * arrived.
+   */
   readonly status: number | undefined;
   /** S3's error code, such as `SlowDown`. Empty when the answer had no code. */
   readonly code: string;
@@ -25,14 +28,18 @@ export class PutError extends Error {
 
 export interface PutClient extends Disposable {
   /**
-   * Sends one PUT with exactly these headers (and Host and Connection). Reads the bytes no faster than they are sent.
+   * Sends one PUT with exactly these headers (and Host and Connection). Reads the bytes no faster than they
+   * are sent.
    *
    * @throws PutError, the error of reading the bytes, or an AbortError
    */
   put(target: PutTarget, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
 }
 
-/** A connection on which no byte moved in either direction for this long is dead, although neither side closed it. */
+/**
+ * A connection on which no byte moved in either direction for this long is dead, although neither side closed
+ * it.
+ */
 const IDLE_TIMEOUT_MS = 60_000;
 
 /** S3's error documents are shorter. The rest of a longer body is not read into memory. */
@@ -51,12 +58,14 @@ export function createPutClient(): PutClient {
           ? https.request(url, { method: 'PUT', headers, signal, agent: agents['https:'] })
           : http.request(url, { method: 'PUT', headers, signal, agent: agents['http:'] });
       const answered = answerOf(request);
-      // An error of reading the bytes wins over the error of the connection, because it is the cause of the other.
+      // An error of reading the bytes wins over the error of the connection, because it is the cause of the
+      // other.
       const sent = send(request, bytes);
       try {
         await Promise.race([answered, sent.then(() => answered)]);
       } finally {
-        // S3 answered before all bytes were sent. The connection stands in the middle of a body and cannot be reused.
+        // S3 answered before all bytes were sent. The connection stands in the middle of a body and cannot be
+        // reused.
         if (!request.writableFinished) request.destroy();
         await sent.catch(() => {});
       }

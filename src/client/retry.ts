@@ -12,7 +12,10 @@ const TRIES_MIN = 3;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** A URL can expire before its use, and bytes can be damaged on the way. A second refusal in a row has another cause. */
+/**
+ * A URL can expire before its use, and bytes can be damaged on the way. A second refusal in a row has another
+ * cause.
+ */
 const REFUSED_TRIES = 2;
 
 /** @param forMs counted from the first failure. A step that takes longer is still tried TRIES_MIN times. */
@@ -63,8 +66,8 @@ function afterCall(error: unknown): number | undefined {
 }
 
 /**
- * The retryable codes of the contract, and two codes that the service never sends: Connect reports a broken connection
- * with them. Every method is safe to repeat.
+ * The retryable codes of the contract, and two codes that the service never sends: Connect reports a broken
+ * connection with them. Every method is safe to repeat.
  */
 const RETRIED = new Set([
   Code.Unavailable,

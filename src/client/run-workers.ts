@@ -1,6 +1,6 @@
 /**
- * Runs `worker` `count` times at once. The first failure aborts the signal of the other workers, and is thrown. When the
- * promise settles, no worker runs any more.
+ * Runs `worker` `count` times at once. The first failure aborts the signal of the other workers, and is
+ * thrown. When the promise settles, no worker runs any more.
  */
 export async function runWorkers(
   count: number,

@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { UploadError } from './upload-error.ts';
 
 /**
- * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not accepted, because
- * the bytes are read twice, for hashing and for sending, and parts of them again after a failure.
+ * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not
+ * accepted, because the bytes are read twice, for hashing and for sending, and parts of them again after a
+ * failure.
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
@@ -23,7 +24,10 @@ export interface OpenSource extends AsyncDisposable {
   assertUnchanged(): Promise<void>;
 }
 
-/** The bytes of one read: large enough that the cost of the calls is small, small enough for the cache of a core. */
+/**
+ * The bytes of one read: large enough that the cost of the calls is small, small enough for the cache of a
+ * core.
+ */
 const PIECE_BYTES = 256 * 1024;
 
 export async function openSource(source: UploadSource): Promise<OpenSource> {

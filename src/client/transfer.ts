@@ -47,7 +47,10 @@ export async function* sending(
   }
 }
 
-/** Returns the READY file after S3 confirmed its bytes. @throws UploadError STORAGE_REFUSED when it is not READY */
+/**
+ * Returns the READY file after S3 confirmed its bytes.
+ * @throws UploadError STORAGE_REFUSED when it is not READY
+ */
 export async function readyFile({ client, retry, signal }: Transfer, s3Key: string): Promise<File> {
   const { file } = await retry(signal, () => client.getFile({ s3Key }, callOptions(signal)));
   if (file?.state === FileState.READY) return file;

@@ -1,6 +1,6 @@
 /**
- * Why an upload failed on the side of the client or of S3. An error of the service is thrown unchanged, as ConnectError.
- * Node's error for a file that cannot be opened or read is thrown unchanged too.
+ * Why an upload failed on the side of the client or of S3. An error of the service is thrown unchanged, as
+ * ConnectError. Node's error for a file that cannot be opened or read is thrown unchanged too.
  *
  * - `SOURCE_UNUSABLE`: the source is not a regular file, or it has no name.
  * - `SOURCE_CHANGED`: the file changed after it was hashed. Nothing of it is READY. Retry when the file is at rest.

@@ -1,9 +1,9 @@
 /**
- * The client package: it uploads one file of any size from Node, with retries and resumption. `uploadFile` is its whole
- * interface; the other files of this folder are its parts.
+ * The client package: it uploads one file of any size from Node, with retries and resumption. `uploadFile` is
+ * its whole interface; the other files of this folder are its parts.
  *
- * Code that runs in the service does not belong here. These files import only each other, the generated code, and
- * the peer dependencies, because the package is packed without the rest of the repository.
+ * Code that runs in the service does not belong here. These files import only each other, the generated code,
+ * and the peer dependencies, because the package is packed without the rest of the repository.
  */
 import type { Client } from '@connectrpc/connect';
 import type { File } from '../../gen/files/v1/file_pb.ts';
@@ -22,30 +22,43 @@ export { UploadError, type UploadErrorReason } from './upload-error.ts';
 export type { Progress, UploadSource };
 
 export interface UploadOptions {
-  /** The name of the file. Default: the last name of the path, or the name of a File. Required for every other source. */
+  /**
+   * The name of the file. Default: the last name of the path, or the name of a File. Required for every other
+   * source.
+   */
   filename?: string;
   /** `type/subtype`. Default: the type of a Blob, else `application/octet-stream`. */
   mimeType?: string;
   /**
-   * A file of this size or more is sent as a multipart upload. Default 128 MiB, which is two parts: a single part can be
-   * neither sent in parallel nor resumed. At most 5 GiB, S3's limit for one PUT. All clients of a user should use the
-   * same value, because the same content sent with one PUT and sent as multipart becomes two files.
+   * A file of this size or more is sent as a multipart upload. Default 128 MiB, which is two parts: a single
+   * part can be neither sent in parallel nor resumed. At most 5 GiB, S3's limit for one PUT. All clients of a
+   * user should use the same value, because the same content sent with one PUT and sent as multipart becomes
+   * two files.
    */
   multipartFromBytes?: number;
-  /** Parts that are sent at once. Default 4. Each takes about 1 MB of memory and one connection, at any part size. */
+  /**
+   * Parts that are sent at once. Default 4. Each takes about 1 MB of memory and one connection, at any part
+   * size.
+   */
   concurrency?: number;
   /** How long a failing step is retried, in milliseconds from its first failure. Default two minutes. */
   retryForMs?: number;
   /** Called at each change of phase, and otherwise at most ten times a second. No figure ever falls. */
   onProgress?: (progress: Progress) => void;
-  /** Aborts the upload with the reason of the signal. The parts that were sent stay in S3: another call resumes there. */
+  /**
+   * Aborts the upload with the reason of the signal. The parts that were sent stay in S3: another call
+   * resumes there.
+   */
   signal?: AbortSignal;
 }
 
 export interface UploadResult {
   /** The READY file. */
   file: File;
-  /** True when the file existed before this call. No byte was sent then. Its name and MIME type may be the earlier ones. */
+  /**
+   * True when the file existed before this call. No byte was sent then. Its name and MIME type may be the
+   * earlier ones.
+   */
   existing: boolean;
   bytesSent: number;
   /** Bytes that an earlier, interrupted upload of the same content sent. */
@@ -57,14 +70,15 @@ const CONCURRENCY = 4;
 const RETRY_FOR_MS = 120_000;
 
 /**
- * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the bytes that S3
- * does not have, and verifies the result. Content that is stored already is not sent again. A call can be repeated after
- * any failure and after a crash; it then sends only the missing bytes.
+ * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the
+ * bytes that S3 does not have, and verifies the result. Content that is stored already is not sent again. A
+ * call can be repeated after any failure and after a crash; it then sends only the missing bytes.
  *
  * When the promise settles, every socket, timer, thread and file that this call opened is closed.
  *
  * @param client of any transport. Its interceptors set the identity of the user.
- * @throws UploadError, the ConnectError of the service, Node's error for an unreadable file, or the reason of the signal
+ * @throws UploadError, the ConnectError of the service, Node's error for an unreadable file, or the reason of
+ * the signal
  */
 export async function uploadFile(
   client: Client<typeof FileService>,

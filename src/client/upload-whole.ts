@@ -18,8 +18,8 @@ export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
   progress.enter('sending');
   let unused: typeof first | undefined = first;
   const s3Key = await retry(signal, async () => {
-    // The first try uses the URL of the first call. A retry calls again: it gets a fresh URL, or learns that an earlier
-    // PUT succeeded although its answer was lost.
+    // The first try uses the URL of the first call. A retry calls again: it gets a fresh URL, or learns that
+    // an earlier PUT succeeded although its answer was lost.
     const { type, s3Key, presignedUrl, requiredHeaders } = unused ?? (await ask());
     unused = undefined;
     if (type === UploadType.NEW) {

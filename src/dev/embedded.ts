@@ -1,9 +1,10 @@
 /**
- * The development environment of `npm start` and of the tests: a Postgres and an object store on loopback, kept in
- * DATA_DIR. `startEmbedded` starts both and returns the configuration that an operator would have written.
+ * The development environment of `npm start` and of the tests: a Postgres and an object store on loopback,
+ * kept in DATA_DIR. `startEmbedded` starts both and returns the configuration that an operator would have
+ * written.
  *
- * Production code does not belong here: a production installation has no embedded Postgres, so the service imports this
- * folder dynamically, and only when DATABASE_URL and S3_BUCKET are not set.
+ * Production code does not belong here: a production installation has no embedded Postgres, so the service
+ * imports this folder dynamically, and only when DATABASE_URL and S3_BUCKET are not set.
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -34,7 +35,10 @@ export interface Embedded {
 
 const BUCKET = 'files';
 
-/** Starts Postgres and the object store on loopback. When one of them fails to start, the other one is stopped. */
+/**
+ * Starts Postgres and the object store on loopback. When one of them fails to start, the other one is
+ * stopped.
+ */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   try {
     return await startBoth(options);
@@ -63,8 +67,9 @@ async function startBoth({ dataDirectory, region, log }: EmbeddedOptions): Promi
 }
 
 /**
- * The embedded Postgres is a development dependency, so that no production image carries it. In every other message,
- * characters that would act on a terminal are escaped: a path or Postgres's log can hold text that another user chose.
+ * The embedded Postgres is a development dependency, so that no production image carries it. In every other
+ * message, characters that would act on a terminal are escaped: a path or Postgres's log can hold text that
+ * another user chose.
  */
 function explained(error: unknown): Error {
   const { code, message } = error as NodeJS.ErrnoException;
@@ -84,7 +89,9 @@ interface StoreSettings {
   secretAccessKey: string;
 }
 
-/** Every start uses the same port and the same keys, so that a URL made before a restart still works after it. */
+/**
+ * Every start uses the same port and the same keys, so that a URL made before a restart still works after it.
+ */
 async function startStore(directory: string, region: string) {
   privateDirectory(directory);
   const path = join(directory, 'settings.json');
@@ -110,7 +117,9 @@ async function startStore(directory: string, region: string) {
 /** The file that the service writes has a tenth of this size. */
 const SETTINGS_MAX_BYTES = 4096;
 
-/** Checks each value. The text of the file is never shown: the error of JSON.parse would quote the secret key. */
+/**
+ * Checks each value. The text of the file is never shown: the error of JSON.parse would quote the secret key.
+ */
 function readSettings(path: string): StoreSettings | undefined {
   const text = readPrivateFile(path, SETTINGS_MAX_BYTES);
   if (text === undefined) return undefined;

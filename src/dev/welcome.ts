@@ -11,7 +11,8 @@ export interface WelcomeOptions {
 export function welcome({ host, grpcPort, httpPort, userIdHeader, gateway }: WelcomeOptions): string {
   const address = reachable(host);
   const http = `http://${address}:${httpPort}`;
-  // The commands name the variable, not the token: the screen can be recorded, and the scrollback keeps the text.
+  // The commands name the variable, not the token: the screen can be recorded, and the scrollback keeps the
+  // text.
   const token = gateway.kind === 'token' ? ` -H "x-gateway-token: \${GATEWAY_TOKENS%%,*}"` : '';
   const identity = `-H '${userIdHeader}: 651eb6e11d156e0d7a42c59d'${token}`;
   const call = (method: string, body: string) =>

@@ -10,9 +10,9 @@ const PARTS_MAX = 10_000;
 const PART_UNIT_BYTES = 64 * 1024 ** 2;
 
 /**
- * The rule of the contract (see CreateMultipartUpload in the proto): the smallest multiple of 64 MiB that gives at most
- * 10,000 parts. The client computes the part size itself, as a client in any other language must.
- * test/client/part-plan.test.ts compares this function with the function of the service.
+ * The rule of the contract (see CreateMultipartUpload in the proto): the smallest multiple of 64 MiB that
+ * gives at most 10,000 parts. The client computes the part size itself, as a client in any other language
+ * must. test/client/part-plan.test.ts compares this function with the function of the service.
  */
 export function publishedPartBytes(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / (PARTS_MAX * PART_UNIT_BYTES))) * PART_UNIT_BYTES;

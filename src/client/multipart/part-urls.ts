@@ -3,8 +3,8 @@ import type { CreatePresignedPartsResponse } from '../../../gen/files/v1/file_se
 import type { PutTarget } from '../put.ts';
 
 /**
- * URLs for one call. A small number, so that a slow connection uses all of them before they expire; large enough that
- * the time of the calls does not matter.
+ * URLs for one call. A small number, so that a slow connection uses all of them before they expire; large
+ * enough that the time of the calls does not matter.
  */
 const BATCH = 16;
 
@@ -57,9 +57,9 @@ export function createPartUrls(
 }
 
 /**
- * A URL counts as stale after half of its lifetime, so that a slow start or a slightly wrong clock does not matter. If
- * the clock is very wrong, every URL is stale at once. Each part then makes its own call, and uses the URL that it gets
- * without regard to the clock.
+ * A URL counts as stale after half of its lifetime, so that a slow start or a slightly wrong clock does not
+ * matter. If the clock is very wrong, every URL is stale at once. Each part then makes its own call, and uses
+ * the URL that it gets without regard to the clock.
  */
 function staleAt(expireTime: Timestamp | undefined): number {
   const lifeMs = expireTime === undefined ? 0 : timestampMs(expireTime) - Date.now();

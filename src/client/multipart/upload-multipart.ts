@@ -1,4 +1,6 @@
-/** The multipart upload: it hashes the parts, asks the service which parts S3 misses, and sends only those. */
+/**
+ * The multipart upload: it hashes the parts, asks the service which parts S3 misses, and sends only those.
+ */
 import { ConnectError } from '@connectrpc/connect';
 import { type CreateMultipartUploadResponse, UploadType } from '../../../gen/files/v1/file_service_pb.ts';
 import { type ErrorInfo, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
@@ -9,10 +11,16 @@ import { callOptions, readyFile, sending, type Transfer, type Transferred } from
 import { type PartPlan, planParts, publishedPartBytes } from './part-plan.ts';
 import { createPartUrls } from './part-urls.ts';
 
-/** How often the upload as a whole is tried before its error is thrown. Each round sends only the missing parts. */
+/**
+ * How often the upload as a whole is tried before its error is thrown. Each round sends only the missing
+ * parts.
+ */
 const ROUNDS_MAX = 5;
 
-/** A new upload and a resumed upload are the same: the service lists the missing parts, and the client sends them. */
+/**
+ * A new upload and a resumed upload are the same: the service lists the missing parts, and the client sends
+ * them.
+ */
 export async function uploadMultipart(transfer: Transfer): Promise<Transferred> {
   const { client, progress, retry, signal } = transfer;
   const { plan, md5s, answer: first } = await begin(transfer);
@@ -42,8 +50,8 @@ interface Begun {
 }
 
 /**
- * Cuts and hashes the file by the published rule. A service can be configured with another part size; the client then
- * cuts and hashes the file once more, with the part size that the service returned.
+ * Cuts and hashes the file by the published rule. A service can be configured with another part size; the
+ * client then cuts and hashes the file once more, with the part size that the service returned.
  */
 async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Begun> {
   const { sizeBytes } = transfer.source;
@@ -53,8 +61,8 @@ async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Beg
     if (servicePartBytes !== undefined) throw error;
     return { partSize: partSizeIn(error) };
   });
-  // Another part size can give the same number of parts. The service then accepts the request, because it sees only
-  // the number; the part size in its answer shows the difference.
+  // Another part size can give the same number of parts. The service then accepts the request, because it
+  // sees only the number; the part size in its answer shows the difference.
   if (!('s3Key' in answer) || answer.partSize !== BigInt(plan.partBytes)) {
     return begin(transfer, Number(answer.partSize));
   }
@@ -112,8 +120,9 @@ function bytesOf({ parts }: PartPlan, numbers: readonly number[]): number {
 }
 
 /**
- * True when S3 lost the upload or one of its parts, another client wrote a part, or another client completed the
- * upload. CreateMultipartUpload then returns the present state of the upload, from which the next round goes on.
+ * True when S3 lost the upload or one of its parts, another client wrote a part, or another client completed
+ * the upload. CreateMultipartUpload then returns the present state of the upload, from which the next round
+ * goes on.
  */
 function canAnotherRoundHelp(error: unknown): boolean {
   if (error instanceof PutError) return error.code === 'NoSuchUpload';

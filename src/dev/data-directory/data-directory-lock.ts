@@ -15,13 +15,14 @@ export interface DataDirectoryLock {
 }
 
 /**
- * Locks the data directory for this process, until it releases the lock or dies. Throws while another process holds the
- * lock. Creates the directory when missing. The lock does not keep the process alive.
+ * Locks the data directory for this process, until it releases the lock or dies. Throws while another process
+ * holds the lock. Creates the directory when missing. The lock does not keep the process alive.
  *
- * The kernel keeps the lock on a file (fcntl). A pid file would be worse: the kernel frees its lock when the process
- * ends in any way, and no later process with the same pid inherits the lock. The file is inside the directory and only
- * its owner can open it, so no other user can take the lock. An earlier version used an abstract socket: every user of
- * the machine could take it, and the answer of that user appeared in the error message of the service.
+ * The kernel keeps the lock on a file (fcntl). A pid file would be worse: the kernel frees its lock when the
+ * process ends in any way, and no later process with the same pid inherits the lock. The file is inside the
+ * directory and only its owner can open it, so no other user can take the lock. An earlier version used an
+ * abstract socket: every user of the machine could take it, and the answer of that user appeared in the error
+ * message of the service.
  *
  * SQLite takes the lock, because Node has no function for it. The database stays empty.
  */
@@ -51,12 +52,15 @@ export function lockDataDirectory(given: string): DataDirectoryLock {
 
 const SQLITE_BUSY = 5;
 
-/** Keeps a reference to each open database. Without one, the garbage collector closes the database and frees the lock. */
+/**
+ * Keeps a reference to each open database. Without one, the garbage collector closes the database and frees
+ * the lock.
+ */
 const held = new Set<DatabaseSync>();
 
 /**
- * Creates the lock file, and never opens an existing one. Closing any descriptor of a file frees all fcntl locks of the
- * process on that file, and would free the lock of an earlier call.
+ * Creates the lock file, and never opens an existing one. Closing any descriptor of a file frees all fcntl
+ * locks of the process on that file, and would free the lock of an earlier call.
  */
 function makeLockFile(path: string): void {
   try {
@@ -75,8 +79,9 @@ function makeLockFile(path: string): void {
 
 function inUse(given: string, directory: string): Error {
   const owner = readPrivateFile(join(directory, PID_FILE), PID_MAX_BYTES) ?? '';
+  const pid = /^[1-9][0-9]*$/.test(owner) ? ` (pid ${owner})` : '';
   return new Error(
-    `${printable(given)} is in use by another running service${/^[1-9][0-9]*$/.test(owner) ? ` (pid ${owner})` : ''}. ` +
+    `${printable(given)} is in use by another running service${pid}. ` +
       'Stop that service first, or set DATA_DIR to another directory.',
   );
 }

@@ -1,6 +1,7 @@
 /**
- * The safety of DATA_DIR on a machine with other users: this folder creates the directory, checks its owner and mode and
- * those of the directories above it, locks it for one service, and reads and writes small private files in it.
+ * The safety of DATA_DIR on a machine with other users: this folder creates the directory, checks its owner
+ * and mode and those of the directories above it, locks it for one service, and reads and writes small
+ * private files in it.
  *
  * The data itself is not handled here: ../postgres/ and ../object-store/ know what they keep in DATA_DIR.
  */
@@ -27,8 +28,8 @@ const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 
 /**
- * Creates DATA_DIR when missing, and returns its real path, so that no link is followed afterwards. The path may lead
- * through links. DATA_DIR itself may be a link if only the operator could have created it.
+ * Creates DATA_DIR when missing, and returns its real path, so that no link is followed afterwards. The path
+ * may lead through links. DATA_DIR itself may be a link if only the operator could have created it.
  *
  * @throws when another user owns DATA_DIR, can write it, or could replace it by another directory
  */
@@ -40,7 +41,8 @@ export function openDataDirectory(given: string): string {
     return path;
   }
   assertOwnDirectory(path, serviceUid());
-  // A directory with foreign entries, such as a home directory, keeps its mode. The entries of the service are private.
+  // A directory with foreign entries, such as a home directory, keeps its mode. The entries of the service
+  // are private.
   if (readdirSync(path).every((name) => OWN_NAMES.includes(name))) {
     setMode(path, ({ mode }) => mode & modeAbovePostgres());
   }
@@ -48,11 +50,12 @@ export function openDataDirectory(given: string): string {
 }
 
 /**
- * Returns the real path of the directory that holds DATA_DIR, and creates it when missing. The owner of that directory,
- * and every user who may rename entries in a directory above it, can replace DATA_DIR by another directory at any time.
+ * Returns the real path of the directory that holds DATA_DIR, and creates it when missing. The owner of that
+ * directory, and every user who may rename entries in a directory above it, can replace DATA_DIR by another
+ * directory at any time.
  *
- * A directory that its group can write is accepted: with a umask of 002, every directory of a user is writable by the
- * group, and that user is the only member of the group.
+ * A directory that its group can write is accepted: with a umask of 002, every directory of a user is
+ * writable by the group, and that user is the only member of the group.
  */
 function trustedParent(directory: string): string {
   if (statSync(directory, { throwIfNoEntry: false }) === undefined) {
@@ -65,8 +68,8 @@ function trustedParent(directory: string): string {
     const isOpen = (mode & WRITABLE_BY_ALL) !== 0;
     if (isOpen && (mode & STICKY) === 0) {
       throw new Error(
-        `${printable(above)} is writable by every user (mode ${octal(mode)}, without the sticky bit), so any user could ` +
-          `replace its entries. Run: chmod o-w '${printable(above)}', or set DATA_DIR to a directory elsewhere.`,
+        `${printable(above)} is writable by every user (mode ${octal(mode)}, without the sticky bit), so any user ` +
+          `could replace its entries. Run: chmod o-w '${printable(above)}', or set DATA_DIR to a directory elsewhere.`,
       );
     }
     if ((isOpen || above === parent) && !trustedUids().includes(uid)) {
@@ -99,9 +102,9 @@ function withoutLink(path: string): string {
 }
 
 /**
- * The trusted users are root, the user of the service, and the owner of its code. That owner could change the service
- * anyway, and root often runs the service from the clone of another user. The owner of `/` is root as well: a container
- * with a user namespace can give root another number.
+ * The trusted users are root, the user of the service, and the owner of its code. That owner could change the
+ * service anyway, and root often runs the service from the clone of another user. The owner of `/` is root as
+ * well: a container with a user namespace can give root another number.
  */
 function trustedUids(): (number | undefined)[] {
   return [0, serviceUid(), statSync(import.meta.filename).uid, statSync('/').uid];

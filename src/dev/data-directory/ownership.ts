@@ -1,6 +1,7 @@
 /**
- * Checks the owner and the mode of the files that the service keeps on the disk. The machine can have other users. A user
- * who created a file or directory before the service did, or can write to it, could read and change its content.
+ * Checks the owner and the mode of the files that the service keeps on the disk. The machine can have other
+ * users. A user who created a file or directory before the service did, or can write to it, could read and
+ * change its content.
  */
 import type { Stats } from 'node:fs';
 import { printable } from './printable.ts';
@@ -22,8 +23,9 @@ export function assertOwned(path: string, { uid, mode }: Stats, owner: number | 
   }
   if ((mode & WRITABLE_BY_OTHERS) !== 0) {
     throw new Error(
-      `${shown} is writable by its group or by every user (mode ${octal(mode)}), so it may hold files of other users. ` +
-        `If you trust all of its content, run: chmod -R go-w '${shown}'. Otherwise set DATA_DIR to a directory of your own.`,
+      `${shown} is writable by its group or by every user (mode ${octal(mode)}), so it may hold files of other ` +
+        `users. If you trust all of its content, run: chmod -R go-w '${shown}'. Otherwise set DATA_DIR to a ` +
+        'directory of your own.',
     );
   }
 }
@@ -34,8 +36,8 @@ export function octal(mode: number): string {
 
 export function symbolicLinkError(path: string): Error {
   return new Error(
-    `${printable(path)} is a symbolic link. The service follows no link inside DATA_DIR, because it could lead to files of ` +
-      'another user. Remove the link, or set DATA_DIR to another directory.',
+    `${printable(path)} is a symbolic link. The service follows no link inside DATA_DIR, because it could lead to files ` +
+      'of another user. Remove the link, or set DATA_DIR to another directory.',
   );
 }
 

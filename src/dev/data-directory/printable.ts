@@ -2,8 +2,9 @@
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Returns the text on one line, without characters that act on a terminal. A file, a log or a path can hold text of
- * another user of the machine. An escape sequence would act on the terminal, and a newline would forge a log line.
+ * Returns the text on one line, without characters that act on a terminal. A file, a log or a path can hold
+ * text of another user of the machine. An escape sequence would act on the terminal, and a newline would
+ * forge a log line.
  */
 export function printable(text: string): string {
   return text.replace(

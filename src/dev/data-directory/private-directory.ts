@@ -15,22 +15,25 @@ import { printable } from './printable.ts';
 /** Only the owner can enter the directory. */
 export const PRIVATE = 0o700;
 
-/** Other users can pass through the directory to a subdirectory that they know, but cannot list its entries. */
+/**
+ * Other users can pass through the directory to a subdirectory that they know, but cannot list its entries.
+ */
 export const PASSABLE = 0o711;
 
 /**
- * The mode of the directories above the files of Postgres. For a service of root, Postgres runs as another user, who must
- * pass through these directories. 0711 is the least mode that allows that.
+ * The mode of the directories above the files of Postgres. For a service of root, Postgres runs as another
+ * user, who must pass through these directories. 0711 is the least mode that allows that.
  */
 export function modeAbovePostgres(): number {
   return serviceUid() === 0 ? PASSABLE : PRIVATE;
 }
 
 /**
- * Creates the directory when missing. An existing directory must belong to the user of the service, and gets the mode,
- * because earlier releases left the modes to the umask.
+ * Creates the directory when missing. An existing directory must belong to the user of the service, and gets
+ * the mode, because earlier releases left the modes to the umask.
  *
- * @throws when the path is a link or not a directory, belongs to another user, or can be written by another user
+ * @throws when the path is a link or not a directory, belongs to another user, or can be written by another
+ * user
  */
 export function privateDirectory(path: string, mode = PRIVATE): void {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, { recursive: true, mode });

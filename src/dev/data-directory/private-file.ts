@@ -14,8 +14,8 @@ import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
 import { printable } from './printable.ts';
 
 /**
- * Opens a regular file of `owner` for reading, and returns its descriptor. Does not follow a link. Opens a FIFO without
- * waiting for a writer, because there might never be one, and then throws.
+ * Opens a regular file of `owner` for reading, and returns its descriptor. Does not follow a link. Opens a
+ * FIFO without waiting for a writer, because there might never be one, and then throws.
  */
 export function openPrivateFile(path: string, owner = serviceUid()): number {
   const descriptor = openNoFollow(path);
@@ -32,7 +32,10 @@ export function openPrivateFile(path: string, owner = serviceUid()): number {
   }
 }
 
-/** Returns the text of the file. Undefined when there is no file. @throws when the file has more than `maxBytes` */
+/**
+ * Returns the text of the file. Undefined when there is no file.
+ * @throws when the file has more than `maxBytes`
+ */
 export function readPrivateFile(path: string, maxBytes: number, owner = serviceUid()): string | undefined {
   let descriptor: number;
   try {

@@ -138,7 +138,7 @@ function assertSignature(expected: string, given: string | undefined): void {
   if (given === undefined || !isSame(expected, given)) {
     throw new S3Error(
       'SignatureDoesNotMatch',
-      'The signature of a chunk does not match the signature that the server calculated.',
+      'The signature of a chunk does not match the one we calculated.',
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Reads a request's body, and checks its announced length, framing and digests. The caller gets either the complete,
- * correct body or an error.
+ * Reads a request's body, and checks its announced length, framing and digests. The caller gets either the
+ * complete, correct body or an error.
  */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -13,7 +13,10 @@ import type { Authenticated } from './signatures/authenticate.ts';
 /** S3's limit on a single PUT or part. */
 const maxPutBytes = 5 * 1024 ** 3;
 
-/** Enough for DeleteObjects with 1,000 keys of 1,024 bytes, each byte an entity of six, and for a list of 10,000 parts. */
+/**
+ * Enough for DeleteObjects with 1,000 keys of 1,024 bytes, each byte an entity of six, and for a list of
+ * 10,000 parts.
+ */
 const maxXmlBytes = 8 * 1024 ** 2;
 
 export interface Received {
@@ -22,7 +25,10 @@ export interface Received {
 }
 
 export interface Body {
-  /** Passes every byte to `take`, in order. Can reject after some bytes, when the body differs from its announcement. */
+  /**
+   * Passes every byte to `take`, in order. Can reject after some bytes, when the body differs from its
+   * announcement.
+   */
   receive(take: (bytes: Buffer) => Promise<void>): Promise<Received>;
   /** The body as text, for the operations whose body is an XML document. */
   text(): Promise<string>;
@@ -38,7 +44,8 @@ export function bodyOf(
     take: (bytes: Buffer) => Promise<void>,
     maxBytes = maxPutBytes,
   ): Promise<Received> => {
-    // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in vain.
+    // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in
+    // vain.
     const form = chunkedForm(authenticated.payloadHash);
     const expectedBytes = announcedBytes(request, form !== undefined);
     if (expectedBytes > maxBytes) {
@@ -56,7 +63,8 @@ export function bodyOf(
     const md5 = createHash('md5');
     const sha256 = createHash('sha256');
     const trailers = new Map<string, string>();
-    // An early end must not destroy the message: that would close the socket before the client has read the error.
+    // An early end must not destroy the message: that would close the socket before the client has read the
+    // error.
     const raw: AsyncIterable<Buffer> = message.iterator({ destroyOnReturn: false });
     let sizeBytes = 0;
     for await (const bytes of form === undefined ? raw : decodeChunked(raw, form, authenticated, trailers)) {

@@ -1,10 +1,16 @@
-/** CORS rules with the semantics of S3, in the form of `aws s3api put-bucket-cors`. They are fixed at the start. */
+/**
+ * CORS rules with the semantics of S3, in the form of `aws s3api put-bucket-cors`. They are fixed at the
+ * start.
+ */
 
 export interface CorsRule {
   /** `*` matches any characters. S3 allows one `*` in an origin; this store allows more. */
   readonly AllowedOrigins: string[];
   readonly AllowedMethods: string[];
-  /** The request headers that a page may send in addition to the CORS-safelisted headers. `*` matches as above. */
+  /**
+   * The request headers that a page may send in addition to the CORS-safelisted headers. `*` matches as
+   * above.
+   */
   readonly AllowedHeaders?: string[];
   /** The response headers that a page may read in addition to the CORS-safelisted headers. */
   readonly ExposeHeaders?: string[];
@@ -14,7 +20,10 @@ export interface CorsRule {
 
 const hostsOfThisMachine = ['localhost', '*.localhost', '127.0.0.1', '[::1]'];
 
-/** The rule that the README recommends for a bucket, for the pages of this machine. A page that works here works there. */
+/**
+ * The rule that the README recommends for a bucket, for the pages of this machine. A page that works here
+ * works there.
+ */
 export const defaultCorsRule: CorsRule = {
   AllowedOrigins: hostsOfThisMachine.flatMap((host) =>
     ['http', 'https'].flatMap((scheme) => [`${scheme}://${host}`, `${scheme}://${host}:*`]),
@@ -24,7 +33,9 @@ export const defaultCorsRule: CorsRule = {
   MaxAgeSeconds: 3600,
 };
 
-/** The CORS headers of an answer. Empty when no rule allows the request: the browser then hides the answer. */
+/**
+ * The CORS headers of an answer. Empty when no rule allows the request: the browser then hides the answer.
+ */
 export function corsHeaders(
   rules: readonly CorsRule[],
   origin: string | undefined,
@@ -50,7 +61,10 @@ export function preflightHeaders(
   };
 }
 
-/** The first rule that allows the whole request, as in S3. (Ceph RGW checks only the first rule of origin and method.) */
+/**
+ * The first rule that allows the whole request, as in S3. (Ceph RGW checks only the first rule of origin and
+ * method.)
+ */
 function ruleFor(
   rules: readonly CorsRule[],
   origin: string | undefined,

@@ -36,7 +36,10 @@ const statusOf = {
 
 export type ErrorCode = keyof typeof statusOf;
 
-/** An error that the client sees. Every function below a request may throw it; the handler sends S3's `<Error>` document. */
+/**
+ * An error that the client sees. Every function below a request may throw it; the handler sends S3's
+ * `<Error>` document.
+ */
 export class S3Error extends Error {
   readonly code: ErrorCode;
   /** Further elements of the error document, such as the region that S3 expected. */

@@ -1,4 +1,7 @@
-/** Handles one request from its first header to the last byte of its answer. Never rejects: every error is an answer. */
+/**
+ * Handles one request from its first header to the last byte of its answer. Never rejects: every error is an
+ * answer.
+ */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -22,7 +25,10 @@ export interface HandlerParts {
   readonly corsRules: readonly CorsRule[];
 }
 
-/** How long a refused client may go on sending before its connection is cut. In this time it can read the error. */
+/**
+ * How long a refused client may go on sending before its connection is cut. In this time it can read the
+ * error.
+ */
 const drainMs = 5000;
 
 export function createHandler(parts: HandlerParts) {
@@ -41,8 +47,8 @@ export function createHandler(parts: HandlerParts) {
     try {
       await send(answer, message, response, requestId, parts.corsRules);
     } catch {
-      // The client closed the connection, or the object's file could not be read to its end. Cut the answer short, so
-      // that the client does not take it for complete.
+      // The client closed the connection, or the object's file could not be read to its end. Cut the answer
+      // short, so that the client does not take it for complete.
       response.destroy();
     }
     drain(message);
@@ -120,7 +126,10 @@ async function send(
   }
 }
 
-/** Reads and drops the rest of a refused body. A client that still sends would see a reset instead of the error. */
+/**
+ * Reads and drops the rest of a refused body. A client that still sends would see a reset instead of the
+ * error.
+ */
 function drain(message: IncomingMessage): void {
   if (message.complete) return;
   message.resume();

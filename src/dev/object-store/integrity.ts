@@ -12,7 +12,10 @@ export interface Digest {
 
 const checksumPrefix = 'x-amz-checksum-';
 
-/** The checksums that Node computes. CRC32C and CRC64NVME are refused: to ignore one would confirm unchecked bytes. */
+/**
+ * The checksums that Node computes. CRC32C and CRC64NVME are refused: to ignore one would confirm unchecked
+ * bytes.
+ */
 const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
   crc32: { bytes: 4, start: crc32Digest },
   sha1: { bytes: 20, start: () => createHash('sha1') },
@@ -22,7 +25,10 @@ const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>
 /** The `x-amz-checksum-…` headers that describe a checksum and have no checksum as their value. */
 const descriptions = new Set(['algorithm', 'mode', 'type']);
 
-/** The MD5 of the Content-MD5 header, `undefined` without the header. @throws S3Error when it is not an MD5 */
+/**
+ * The MD5 of the Content-MD5 header, `undefined` without the header.
+ * @throws S3Error when it is not an MD5
+ */
 export function contentMd5(request: S3Request): Buffer | undefined {
   const text = request.headers.get('content-md5');
   if (text === undefined) return undefined;
@@ -37,7 +43,9 @@ export function badMd5(): S3Error {
 
 export interface ChecksumCheck {
   update(bytes: Buffer): void;
-  /** Throws unless every checksum of the request is right. `trailers` are the headers that followed the body. */
+  /**
+   * Throws unless every checksum of the request is right. `trailers` are the headers that followed the body.
+   */
   assertRight(trailers: ReadonlyMap<string, string>): void;
 }
 

@@ -14,8 +14,8 @@ export interface S3Request {
   /** Keyed by lower-case name. Repeated headers are joined by a comma, as SigV4 signs them. */
   readonly headers: ReadonlyMap<string, string>;
   /**
-   * Every `x-amz-*` header and every `x-amz-*` query parameter: presigners move these headers to the query, and S3
-   * treats them there as headers.
+   * Every `x-amz-*` header and every `x-amz-*` query parameter: presigners move these headers to the query,
+   * and S3 treats them there as headers.
    */
   readonly amz: ReadonlyMap<string, string>;
 }
@@ -57,7 +57,9 @@ export function encodeUri(text: string): string {
   );
 }
 
-/** `http://127.0.0.1:9000/bucket/key` (path style) or `http://bucket.localhost:9000/key` (virtual-host style). */
+/**
+ * `http://127.0.0.1:9000/bucket/key` (path style) or `http://bucket.localhost:9000/key` (virtual-host style).
+ */
 function address(path: string, host: string): Pick<S3Request, 'bucket' | 'key'> {
   const virtual = /^(.+)\.localhost(?::\d+)?$/i.exec(host)?.[1];
   const [bucket = '', ...rest] = virtual === undefined ? path.slice(1).split('/') : [virtual, path.slice(1)];

@@ -1,4 +1,7 @@
-/** Chooses the operation of a request by its method, its target (bucket or object) and the sub-resource in its query. */
+/**
+ * Chooses the operation of a request by its method, its target (bucket or object) and the sub-resource in its
+ * query.
+ */
 import { S3Error } from './errors.ts';
 import type { Answer, Call } from './operation.ts';
 import { createBucket, headBucket } from './operations/buckets.ts';
@@ -35,8 +38,8 @@ const objectOperations = {
 } as const;
 
 /**
- * The query parameters that select an operation in S3. A combination that is not in the tables above is refused:
- * `GET ?acl` must not return the object.
+ * The query parameters that select an operation in S3. A combination that is not in the tables above is
+ * refused: `GET ?acl` must not return the object.
  */
 const subresources = new Set(
   (

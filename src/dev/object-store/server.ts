@@ -1,11 +1,12 @@
 /**
- * The development object store: the part of S3 that the service and its clients use, on loopback, kept in a directory.
- * With it, `npm start` and `npm test` work on a bare machine. It refuses what S3 refuses, so that a mistake in a
- * signature, a header or a digest shows here first. `test/contract/object-store.ts` runs against it and a real server.
+ * The development object store: the part of S3 that the service and its clients use, on loopback, kept in a
+ * directory. With it, `npm start` and `npm test` work on a bare machine. It refuses what S3 refuses, so that
+ * a mistake in a signature, a header or a digest shows here first. `test/contract/object-store.ts` runs
+ * against it and a real server.
  *
- * Production features do not belong here: the store listens on loopback only, gives every known key the same rights, has
- * its index of keys in memory, and answers NotImplemented to requests for versions, policies, ACLs or encryption. One
- * process at a time may use a directory.
+ * Production features do not belong here: the store listens on loopback only, gives every known key the same
+ * rights, has its index of keys in memory, and answers NotImplemented to requests for versions, policies,
+ * ACLs or encryption. One process at a time may use a directory.
  */
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -40,7 +41,10 @@ export interface ObjectStore {
   /** `http://127.0.0.1:<port>`. A bucket is also at `http://<bucket>.localhost:<port>`. */
   readonly endpoint: string;
   readonly port: number;
-  /** Resolves when all connections are closed and no request writes any more. All acknowledged bytes are on the disk. */
+  /**
+   * Resolves when all connections are closed and no request writes any more. All acknowledged bytes are on
+   * the disk.
+   */
   stop(): Promise<void>;
 }
 
@@ -76,10 +80,12 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     const handled = handle(message, response).finally(() => underWay.delete(handled));
     underWay.add(handled);
   };
-  // Node's default request timeout is five minutes, and an upload of 5 GiB can take hours. Node's default keep-alive is
-  // 5 s: a PUT that arrives at that moment meets a closed connection, and Go's client does not retry a PUT.
+  // Node's default request timeout is five minutes, and an upload of 5 GiB can take hours. Node's default
+  // keep-alive is 5 s: a PUT that arrives at that moment meets a closed connection, and Go's client does not
+  // retry a PUT.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: idleTimeoutMs }, listener);
-  // A client with `Expect: 100-continue` waits for a 100 before it sends the body. `bodyOf` sends the 100 after its checks.
+  // A client with `Expect: 100-continue` waits for a 100 before it sends the body. `bodyOf` sends the 100
+  // after its checks.
   server.on('checkContinue', listener);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -51,7 +51,9 @@ const maxDepth = 8;
 const token =
   /<\?xml[^>]*\?>|<(\/?)([A-Za-z][\w.-]*)((?:\s+[\w:.-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>|([^<]+)/y;
 
-/** Elements, attributes (ignored), text and entities. No DOCTYPE, comments or CDATA: S3's bodies have none. */
+/**
+ * Elements, attributes (ignored), text and entities. No DOCTYPE, comments or CDATA: S3's bodies have none.
+ */
 export function parseXml(source: string, rootName: string): XmlElement {
   const root = { name: '', text: '', children: [] as XmlElement[] };
   const open = [root];

@@ -11,11 +11,11 @@ export interface PostgresBinaries {
 }
 
 /**
- * Imports only the module of the package that chooses the platform, never its main module. The main module registers
- * handlers of async-exit-hook for SIGINT, SIGTERM and SIGHUP. They call `process.exit` as soon as the package has
- * nothing left to stop, and so cut the draining of the service short. Measured: a process that drains for 500 ms on
- * SIGTERM ended at once with code 143, and a vitest run with failed tests exited with 0. The test "leaves the signals of
- * the process alone" fails when the handlers come back.
+ * Imports only the module of the package that chooses the platform, never its main module. The main module
+ * registers handlers of async-exit-hook for SIGINT, SIGTERM and SIGHUP. They call `process.exit` as soon as
+ * the package has nothing left to stop, and so cut the draining of the service short. Measured: a process
+ * that drains for 500 ms on SIGTERM ended at once with code 143, and a vitest run with failed tests exited
+ * with 0. The test "leaves the signals of the process alone" fails when the handlers come back.
  */
 export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   if (process.platform === 'win32') {
@@ -31,7 +31,10 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   return { initdb, postgres };
 }
 
-/** Some package managers drop the executable bit. A file that has the bit is not changed, because it can be read-only. */
+/**
+ * Some package managers drop the executable bit. A file that has the bit is not changed, because it can be
+ * read-only.
+ */
 async function makeExecutable(path: string): Promise<void> {
   const { mode } = await stat(path);
   if ((mode & 0o111) === 0) await chmod(path, 0o755);

@@ -28,8 +28,9 @@ export function dataDirectoryIn(directory: string): string {
 }
 
 /**
- * Returns the user that owns the cluster. Undefined when there is no cluster yet. The owner must be the user of the
- * service. For a service of root the owner is the user that Postgres ran as before; only root can put a cluster here.
+ * Returns the user that owns the cluster. Undefined when there is no cluster yet. The owner must be the user
+ * of the service. For a service of root the owner is the user that Postgres ran as before; only root can put
+ * a cluster here.
  *
  * @throws when a part of the cluster is a link, belongs to another user, or can be written by another user
  */
@@ -69,8 +70,8 @@ export function openCluster(directory: string): Cluster {
 }
 
 /**
- * initdb writes to a sibling directory, which one rename at the end gives its final name. After a crash in the middle
- * there is no cluster, and the next start creates a new one.
+ * initdb writes to a sibling directory, which one rename at the end gives its final name. After a crash in
+ * the middle there is no cluster, and the next start creates a new one.
  */
 export async function createCluster(
   directory: string,
@@ -93,8 +94,9 @@ export async function createCluster(
   await runInitdb(initdb, launcher, [
     `--pgdata=${join(unfinished, 'data')}`,
     `--username=${POSTGRES_USER}`,
-    // A password, because other users of this machine can open the loopback port too. The password has 192 random
-    // bits and needs no stretching: one round instead of 4096 saves both ends milliseconds on every new connection.
+    // A password, because other users of this machine can open the loopback port too. The password has
+    // 192 random bits and needs no stretching: one round instead of 4096 saves both ends milliseconds on
+    // every new connection.
     '--auth=scram-sha-256',
     `--pwfile=${passwordFile}`,
     '--set=scram_iterations=1',
@@ -111,7 +113,8 @@ export async function createCluster(
 async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (!name.startsWith(UNFINISHED_PREFIX)) continue;
-    // The initdb of a service that was killed a moment ago can still be writing its last file, hence the retries.
+    // The initdb of a service that was killed a moment ago can still be writing its last file, hence the
+    // retries.
     await rm(join(directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }
@@ -130,7 +133,8 @@ async function runInitdb(initdb: string, launcher: Launcher, args: readonly stri
   ]);
   if (code !== 0) {
     throw new Error(
-      `initdb failed (${signal ?? `exit code ${code}`}). To use another Postgres, set DATABASE_URL.\n${printableLines(output + errors)}`,
+      `initdb failed (${signal ?? `exit code ${code}`}). To use another Postgres, set DATABASE_URL.\n` +
+        printableLines(output + errors),
     );
   }
 }

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** True when a server could listen on this loopback port now. Another process can still take the port afterwards. */
+/**
+ * True when a server could listen on this loopback port now. Another process can still take the port
+ * afterwards.
+ */
 export async function isPortFree(port: number): Promise<boolean> {
   return (await listenOnce(port)) !== undefined;
 }

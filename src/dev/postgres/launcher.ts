@@ -9,7 +9,9 @@ export interface Owner {
 
 export interface LaunchOptions {
   readonly stdio: StdioOptions;
-  /** The kernel sends this signal to the program when this process dies in any way. Linux only, best effort. */
+  /**
+   * The kernel sends this signal to the program when this process dies in any way. Linux only, best effort.
+   */
   readonly signalOnOurDeath: NodeJS.Signals;
 }
 
@@ -21,12 +23,13 @@ export interface Launcher {
 }
 
 /**
- * Returns the first launcher that works here. Every launcher is tried with the real binary and the real directory,
- * because its success depends on modes, capabilities, and the installed version of util-linux.
+ * Returns the first launcher that works here. Every launcher is tried with the real binary and the real
+ * directory, because its success depends on modes, capabilities, and the installed version of util-linux.
  *
- * Postgres refuses to run as root, so root runs Postgres as another user. That user may have no access to the clone (a
- * `mktemp -d` directory and /root have mode 700), and the service must not change the modes of directories that are not
- * its own. A user without access therefore gets the one capability of root that gives access (`dac_override`).
+ * Postgres refuses to run as root, so root runs Postgres as another user. That user may have no access to the
+ * clone (a `mktemp -d` directory and /root have mode 700), and the service must not change the modes of
+ * directories that are not its own. A user without access therefore gets the one capability of root that
+ * gives access (`dac_override`).
  *
  * `existingOwner` is the owner of an existing cluster. Postgres refuses to run as any other user.
  */
@@ -62,8 +65,8 @@ function launchersForRoot(owner: Owner): Launcher[] {
   const reachingAllFiles = [
     '--inh-caps=+dac_override',
     '--ambient-caps=+dac_override',
-    // Without this bit, access(2) ignores the capabilities of every user but root. initdb calls access(2) to check
-    // that it can run the postgres program.
+    // Without this bit, access(2) ignores the capabilities of every user but root. initdb calls access(2) to
+    // check that it can run the postgres program.
     '--securebits=+no_setuid_fixup',
   ];
   return [
@@ -74,8 +77,9 @@ function launchersForRoot(owner: Owner): Launcher[] {
 }
 
 /**
- * setpriv replaces itself with the program, so the pid of the child is the pid of the program. The kernel ties the
- * signal to the *thread* that spawned the child: a Postgres that a worker thread starts ends with that worker.
+ * setpriv replaces itself with the program, so the pid of the child is the pid of the program. The kernel
+ * ties the signal to the *thread* that spawned the child: a Postgres that a worker thread starts ends with
+ * that worker.
  */
 function throughSetpriv(owner: Owner | undefined, args: readonly string[]): Launcher {
   return {
@@ -95,12 +99,13 @@ function directly(owner: Owner | undefined): Launcher {
 }
 
 const COMMON = {
-  // A separate session: Ctrl-C in a terminal signals the whole foreground group, and would end Postgres before the
-  // service has drained.
+  // A separate session: Ctrl-C in a terminal signals the whole foreground group, and would end Postgres
+  // before the service has drained.
   detached: true,
   // The other user may have no access to the current directory.
   cwd: '/',
-  // No variable of the caller is passed on: PGDATA, PGPORT, PGOPTIONS and LC_* would all change what Postgres does.
+  // No variable of the caller is passed on: PGDATA, PGPORT, PGOPTIONS and LC_* would all change what Postgres
+  // does.
   env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' },
 };
 
@@ -120,8 +125,8 @@ function canUse(launcher: Launcher, postgres: string, directory: string): Promis
 const UNPRIVILEGED_UID = 65_534;
 
 /**
- * Finds a user without privileges: the user `postgres`, else UNPRIVILEGED_UID. No user is created, because every Linux
- * has the second one, and initdb needs only a name for its uid.
+ * Finds a user without privileges: the user `postgres`, else UNPRIVILEGED_UID. No user is created, because
+ * every Linux has the second one, and initdb needs only a name for its uid.
  */
 async function unprivilegedUser(): Promise<Owner> {
   const passwd = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));

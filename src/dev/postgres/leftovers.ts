@@ -8,10 +8,10 @@ import { promisify } from 'node:util';
 import { readPrivateFile } from '../data-directory/private-file.ts';
 
 /**
- * The time that Postgres gets for each kind of shutdown. A fast shutdown (SIGINT) rolls back and writes a checkpoint. An
- * immediate shutdown (SIGQUIT) leaves that to the recovery at the next start. SIGKILL ends a postmaster that does not
- * react, and loses no committed row either. Shorter times cause needless recoveries. Longer times let a hung disk delay
- * the exit.
+ * The time that Postgres gets for each kind of shutdown. A fast shutdown (SIGINT) rolls back and writes a
+ * checkpoint. An immediate shutdown (SIGQUIT) leaves that to the recovery at the next start. SIGKILL ends a
+ * postmaster that does not react, and loses no committed row either. Shorter times cause needless recoveries.
+ * Longer times let a hung disk delay the exit.
  */
 export const SHUTDOWN_STEPS: readonly { readonly signal: NodeJS.Signals; readonly graceMs: number }[] = [
   { signal: 'SIGINT', graceMs: 10_000 },
@@ -22,9 +22,9 @@ export const SHUTDOWN_STEPS: readonly { readonly signal: NodeJS.Signals; readonl
 const POLL_MS = 10;
 
 /**
- * Ends the processes that an earlier run left behind in this data directory: a postmaster whose service was killed, or
- * backends whose postmaster was killed. The caller must hold the lock of the directory; otherwise this function would
- * end the Postgres of a running service.
+ * Ends the processes that an earlier run left behind in this data directory: a postmaster whose service was
+ * killed, or backends whose postmaster was killed. The caller must hold the lock of the directory; otherwise
+ * this function would end the Postgres of a running service.
  */
 export async function endLeftovers(dataDirectory: string): Promise<void> {
   for (const { signal, graceMs } of SHUTDOWN_STEPS) {
@@ -41,7 +41,8 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
       running = await processesIn(dataDirectory);
     }
     if (running.length === 0) {
-      // If another process of the user has got the pid since, Postgres would take that process for a live postmaster.
+      // If another process of the user has got the pid since, Postgres would take that process for a live
+      // postmaster.
       await rm(pidFile(dataDirectory), { force: true });
       return;
     }
@@ -49,7 +50,10 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
   throw new Error(`An earlier Postgres in ${dataDirectory} does not end, not even by SIGKILL.`);
 }
 
-/** The file has eight short lines. One of them is the path of the data directory, at most 4,096 bytes on Linux. */
+/**
+ * The file has eight short lines. One of them is the path of the data directory, at most 4,096 bytes on
+ * Linux.
+ */
 const POSTMASTER_FILE_MAX_BYTES = 8192;
 
 /** Reads postmaster.pid. Undefined when there is no such file, or when its first line is not a pid. */
@@ -71,10 +75,10 @@ async function processesIn(dataDirectory: string): Promise<number[]> {
 }
 
 /**
- * All processes of a Postgres have the data directory as their current directory. The current directory therefore
- * distinguishes them from a process that got the pid of a dead postmaster. The check finds backends without a
- * postmaster, and works after the directory was moved. A zombie has no current directory, so it does not count as
- * running.
+ * All processes of a Postgres have the data directory as their current directory. The current directory
+ * therefore distinguishes them from a process that got the pid of a dead postmaster. The check finds backends
+ * without a postmaster, and works after the directory was moved. A zombie has no current directory, so it
+ * does not count as running.
  */
 async function processesByProc(dataDirectory: string): Promise<number[]> {
   const directory = await stat(dataDirectory);
@@ -93,7 +97,10 @@ async function processesByProc(dataDirectory: string): Promise<number[]> {
   return checked.filter((pid) => pid !== undefined);
 }
 
-/** Without /proc, this finds only the postmaster of postmaster.pid, and only if its command line names the directory. */
+/**
+ * Without /proc, this finds only the postmaster of postmaster.pid, and only if its command line names the
+ * directory.
+ */
 async function processesByPs(dataDirectory: string): Promise<number[]> {
   const pid = readPostmasterFile(dataDirectory)?.pid;
   if (pid === undefined) return [];

@@ -1,9 +1,9 @@
 /**
- * The embedded Postgres: this folder finds its programs, creates its cluster, starts it on a loopback port, and ends it
- * with the service. `startPostgres` is the entry.
+ * The embedded Postgres: this folder finds its programs, creates its cluster, starts it on a loopback port,
+ * and ends it with the service. `startPostgres` is the entry.
  *
- * Tables, migrations and queries do not belong here: they are in src/postgres/, and know only a URL. The lock of the
- * data directory and the checks of its owner are in ../data-directory/.
+ * Tables, migrations and queries do not belong here: they are in src/postgres/, and know only a URL. The lock
+ * of the data directory and the checks of its owner are in ../data-directory/.
  */
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -30,7 +30,9 @@ import { endLeftovers, readPostmasterFile, SHUTDOWN_STEPS } from './leftovers.ts
 export interface EmbeddedPostgresOptions {
   /** Holds the data, password, port and log of this Postgres. Created when missing. */
   readonly directory: string;
-  /** Default: any free port. The directory remembers the port, and the next start uses it again if it is free. */
+  /**
+   * Default: any free port. The directory remembers the port, and the next start uses it again if it is free.
+   */
   readonly port?: number;
   /** Called with one line when Postgres ends without a call of `stop`. */
   readonly log?: (line: string) => void;
@@ -42,30 +44,39 @@ export interface EmbeddedPostgres {
   /** The URL of the database `files`, for the superuser, who may create other databases too. */
   readonly url: string;
   readonly pid: number;
-  /** Rolls back open transactions, writes a checkpoint, and resolves when the process has ended. Idempotent. */
+  /**
+   * Rolls back open transactions, writes a checkpoint, and resolves when the process has ended. Idempotent.
+   */
   readonly stop: () => Promise<void>;
 }
 
 const DATABASE = 'files';
 
-/** Crash recovery runs before "ready" and is slow on a slow disk. A shorter timeout would kill a healthy start. */
+/**
+ * Crash recovery runs before "ready" and is slow on a slow disk. A shorter timeout would kill a healthy
+ * start.
+ */
 const START_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 10;
-/** Another process can take a port between the check and the start. After this many attempts that is an error. */
+/**
+ * Another process can take a port between the check and the start. After this many attempts that is an error.
+ */
 const PORT_ATTEMPTS = 3;
 const LOG_LINES_IN_ERROR = 20;
 
 /**
- * Settings for the machine of one developer. fsync and synchronous_commit stay on, because a file that was listed must
- * still exist after a crash, even after a crash of the machine.
+ * Settings for the machine of one developer. fsync and synchronous_commit stay on, because a file that was
+ * listed must still exist after a crash, even after a crash of the machine.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
   // No socket: its path must be shorter than 108 bytes, and the path of a deep clone is longer.
   unix_socket_directories: '',
-  // Shared memory in the directory: /dev/shm has 64 MB in a container, and keeps its files forever after a SIGKILL.
+  // Shared memory in the directory: /dev/shm has 64 MB in a container, and keeps its files forever after a
+  // SIGKILL.
   dynamic_shared_memory_type: 'mmap',
-  // Enough for a few service instances and a psql. For a development data set, 32 MB and the page cache are enough.
+  // Enough for a few service instances and a psql. For a development data set, 32 MB and the page cache are
+  // enough.
   max_connections: '100',
   shared_buffers: '32MB',
   huge_pages: 'off',
@@ -82,8 +93,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Starts the Postgres of this directory. Creates the cluster first if there is none. Ends a postmaster and removes a
- * half-made cluster that an earlier run left behind. The caller must hold the lock of the directory
+ * Starts the Postgres of this directory. Creates the cluster first if there is none. Ends a postmaster and
+ * removes a half-made cluster that an earlier run left behind. The caller must hold the lock of the directory
  * (`lockDataDirectory`); otherwise that postmaster could be the Postgres of a running service.
  */
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
@@ -121,7 +132,10 @@ export async function startPostgres(options: EmbeddedPostgresOptions): Promise<E
   }
 }
 
-/** A running postmaster. `ended` resolves with the exit code or signal when the process has ended, and never rejects. */
+/**
+ * A running postmaster. `ended` resolves with the exit code or signal when the process has ended, and never
+ * rejects.
+ */
 interface Server {
   readonly child: ChildProcess;
   readonly ended: Promise<string>;
@@ -155,8 +169,8 @@ async function launchServer(start: {
 }
 
 /**
- * Polls the file that the postmaster writes for pg_ctl. A connection attempt would prove less: the file names the
- * process, so another server that holds the port is not taken for this Postgres.
+ * Polls the file that the postmaster writes for pg_ctl. A connection attempt would prove less: the file names
+ * the process, so another server that holds the port is not taken for this Postgres.
  */
 async function untilReady({ child, ended }: Server, dataDirectory: string): Promise<void> {
   let end: string | undefined;
@@ -240,7 +254,9 @@ async function rememberedOrFreePort(directory: string): Promise<number> {
 /** The largest port, 65535, has five digits. */
 const PORT_MAX_BYTES = 5;
 
-/** Starts a new log. The log of the previous run is kept beside it, because it can explain why that run ended. */
+/**
+ * Starts a new log. The log of the previous run is kept beside it, because it can explain why that run ended.
+ */
 async function freshLog(directory: string): Promise<string> {
   const log = join(directory, 'postgres.log');
   await rename(log, join(directory, 'postgres.previous.log')).catch(() => rm(log, { force: true }));
@@ -248,8 +264,8 @@ async function freshLog(directory: string): Promise<string> {
 }
 
 /**
- * The end of Postgres's log, escaped for a terminal. Every user of the machine can write text into the log: Postgres
- * logs the user name of each connection that it refuses.
+ * The end of Postgres's log, escaped for a terminal. Every user of the machine can write text into the log:
+ * Postgres logs the user name of each connection that it refuses.
  */
 async function lastLogLines(directory: string): Promise<string> {
   const log = await readFile(join(directory, 'postgres.log'), 'utf8').catch(() => '');

@@ -30,7 +30,9 @@ function identity({ etag, lastModified }: ObjectRecord): Record<string, string> 
   return { etag, 'last-modified': new Date(lastModified).toUTCString() };
 }
 
-/** Returns true for a 304, throws for a 412. The order of the conditions is that of RFC 9110, section 13.2.2. */
+/**
+ * Returns true for a 304, throws for a 412. The order of the conditions is that of RFC 9110, section 13.2.2.
+ */
 function conditions({ headers }: S3Request, { etag, lastModified }: ObjectRecord): boolean {
   const modifiedMs = Date.parse(lastModified);
   const ifMatch = headers.get('if-match');
@@ -50,7 +52,10 @@ function matches(list: string, etag: string): boolean {
     .some((each) => each === '*' || each === etag || `"${each}"` === etag);
 }
 
-/** `undefined` for the whole object. As HTTP requires, S3 ignores a Range header that is not one plain byte range. */
+/**
+ * `undefined` for the whole object. As HTTP requires, S3 ignores a Range header that is not one plain byte
+ * range.
+ */
 function readRange({ headers }: S3Request, record: ObjectRecord): [first: number, last: number] | undefined {
   const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(headers.get('range') ?? '');
   if (match === null) return undefined;
@@ -85,7 +90,10 @@ const overridable = [
   'expires',
 ];
 
-/** The headers that `response-content-disposition=…` and the like set. The query is signed, so the signer chose them. */
+/**
+ * The headers that `response-content-disposition=…` and the like set. The query is signed, so the signer
+ * chose them.
+ */
 function overrides(request: S3Request): Record<string, string> {
   const chosen: Record<string, string> = {};
   for (const name of overridable) {

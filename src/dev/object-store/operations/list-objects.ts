@@ -7,7 +7,9 @@ import { xmlDocument } from '../xml.ts';
 /** S3's limit on the keys of one page. */
 const maxPageKeys = 1000;
 
-/** ListObjectsV2: keys and common prefixes (up to the delimiter), in one list that is ordered by UTF-8 bytes. */
+/**
+ * ListObjectsV2: keys and common prefixes (up to the delimiter), in one list that is ordered by UTF-8 bytes.
+ */
 export async function listObjectsV2({ request, objects, bucket }: BucketCall): Promise<Answer> {
   const prefix = queryValue(request, 'prefix') ?? '';
   const delimiter = queryValue(request, 'delimiter') ?? '';

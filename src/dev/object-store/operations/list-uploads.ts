@@ -56,7 +56,8 @@ export async function listMultipartUploads({
   const encode = keyEncoding(request);
 
   const afterMarker = orderOf(keyMarker, uploadIdMarker);
-  // A key marker alone skips all uploads of that key. With an id marker too, the uploads up to that id are skipped.
+  // A key marker alone skips all uploads of that key. With an id marker too, the uploads up to that id are
+  // skipped.
   const isBehind = (key: string, uploadId: string): boolean =>
     uploadIdMarker === '' ? utf8Form(key) <= utf8Form(keyMarker) : orderOf(key, uploadId) <= afterMarker;
   const following = uploads
@@ -89,7 +90,10 @@ export async function listMultipartUploads({
   );
 }
 
-/** A text that sorts as the pair (key, upload id) does: the separator NUL sorts below every other byte of a key. */
+/**
+ * A text that sorts as the pair (key, upload id) does: the separator NUL sorts below every other byte of a
+ * key.
+ */
 function orderOf(key: string, uploadId: string): string {
   return `${utf8Form(key)}\u0000${uploadId}`;
 }

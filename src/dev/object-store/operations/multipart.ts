@@ -47,15 +47,18 @@ export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
   return { status: 204 };
 }
 
-/** Completions of one upload run one after the other. The parts are copied once; the second call gets NoSuchUpload. */
+/**
+ * Completions of one upload run one after the other. The parts are copied once; the second call gets
+ * NoSuchUpload.
+ */
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
   const xml = await call.body.text();
   return call.uploads.oneAtATime(uploadOf(call), () => complete(call, xml));
 }
 
 /**
- * The object appears completely or not at all, and the upload ends in the same step. A refused completion leaves the
- * upload as it was, so the client can send missing parts and complete again.
+ * The object appears completely or not at all, and the upload ends in the same step. A refused completion
+ * leaves the upload as it was, so the client can send missing parts and complete again.
  */
 async function complete(call: ObjectCall, xml: string): Promise<Answer> {
   const { request, objects, uploads, bucket, key, minPartBytes } = call;
@@ -135,7 +138,8 @@ function chooseParts(upload: Upload, xml: string, minPartBytes: number): Part[] 
     const part = upload.parts.get(partNumber);
     if (part === undefined || part.etag !== etag) {
       const message =
-        "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
+        'One or more of the specified parts could not be found. The part may not have been uploaded, or the ' +
+        "specified entity tag may not match the part's entity tag.";
       throw new S3Error('InvalidPart', message, { PartNumber: `${partNumber}` });
     }
     return part;

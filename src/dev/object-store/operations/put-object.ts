@@ -49,7 +49,10 @@ export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
   return stored;
 }
 
-/** A presigner can move metadata to the query. There it can contain characters that no response header can carry. */
+/**
+ * A presigner can move metadata to the query. There it can contain characters that no response header can
+ * carry.
+ */
 function assertCanBeHeader(name: string, value: string): void {
   try {
     validateHeaderName(name);
@@ -61,7 +64,9 @@ function assertCanBeHeader(name: string, value: string): void {
   }
 }
 
-/** Headers of features that this store lacks. They are refused, because to ignore them would hide a mistake. */
+/**
+ * Headers of features that this store lacks. They are refused, because to ignore them would hide a mistake.
+ */
 const unknown =
   /^x-amz-(copy-source|server-side-encryption|tagging|object-lock|website-redirect|grant|write-offset)/;
 

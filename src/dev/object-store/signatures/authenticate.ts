@@ -1,9 +1,10 @@
 /**
- * AWS Signature Version 4 as the server checks it. `authenticate` accepts a request only if a known key signed all of it
- * in time, in the Authorization header or in the query (presigned URLs). There is no anonymous access.
+ * AWS Signature Version 4 as the server checks it. `authenticate` accepts a request only if a known key
+ * signed all of it in time, in the Authorization header or in the query (presigned URLs). There is no
+ * anonymous access.
  *
- * This folder decides only who sent a request and whether it was changed. The body's digests are in ../integrity.ts, and
- * the operations do not check rights: every known key may do everything.
+ * This folder decides only who sent a request and whether it was changed. The body's digests are in
+ * ../integrity.ts, and the operations do not check rights: every known key may do everything.
  */
 
 import { S3Error } from '../errors.ts';
@@ -45,10 +46,12 @@ export function authenticate(request: S3Request, authority: Authority): Authenti
   if (!isSame(signature, claim.signature)) {
     throw new S3Error(
       'SignatureDoesNotMatch',
-      'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
+      'The request signature we calculated does not match the signature you provided. Check your key and ' +
+        'signing method.',
     );
   }
-  // Time and coverage are checked after the signature, so that their messages are about values the caller really signed.
+  // Time and coverage are checked after the signature, so that their messages are about values the caller
+  // really signed.
   assertInTime(claim, authority.now());
   assertAllSigned(request, signedHeaders);
   return { payloadHash, signature, signer };
@@ -80,7 +83,10 @@ function credentialsOf(
   return found;
 }
 
-/** The expiry of a presigned URL is checked when its request starts. The upload itself may take longer, as in S3. */
+/**
+ * The expiry of a presigned URL is checked when its request starts. The upload itself may take longer, as in
+ * S3.
+ */
 function assertInTime({ signedAtMs, expiresSeconds }: Claim, now: Date): void {
   const ageMs = now.getTime() - signedAtMs;
   const ServerTime = now.toISOString();
@@ -94,7 +100,10 @@ function assertInTime({ signedAtMs, expiresSeconds }: Claim, now: Date): void {
     throw new S3Error('AccessDenied', 'Request has expired', { ServerTime });
 }
 
-/** S3 acts on `x-amz-*` headers. An unsigned one is refused, because it could change the meaning of the request. */
+/**
+ * S3 acts on `x-amz-*` headers. An unsigned one is refused, because it could change the meaning of the
+ * request.
+ */
 function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[]): void {
   const unsigned = [...headers.keys()].filter(
     (name) => (name === 'host' || name.startsWith('x-amz-')) && !signedHeaders.includes(name),
@@ -103,7 +112,8 @@ function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[
     const message = 'There were headers present in the request which were not signed';
     throw new S3Error('AccessDenied', message, { HeadersNotSigned: unsigned.join(', ') });
   }
-  // A signed header that is absent has the same canonical form as an empty header, so the signature cannot tell.
+  // A signed header that is absent has the same canonical form as an empty header, so the signature cannot
+  // tell.
   const absent = signedHeaders.filter((name) => !headers.has(name));
   if (absent.length > 0) {
     throw new S3Error('SignatureDoesNotMatch', `The signed header ${absent.join(', ')} was not sent`);

@@ -1,4 +1,6 @@
-/** Reads the fields of a signature, from the Authorization header or from a presigned query, into one form. */
+/**
+ * Reads the fields of a signature, from the Authorization header or from a presigned query, into one form.
+ */
 import { S3Error } from '../errors.ts';
 import type { S3Request } from '../request.ts';
 import { algorithm, type Scope } from './sigv4.ts';
@@ -12,7 +14,9 @@ export interface Claim {
   readonly signedAtMs: number;
   readonly signedHeaders: readonly string[];
   readonly signature: string;
-  /** The signed value for the body: its SHA-256 in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms. */
+  /**
+   * The signed value for the body: its SHA-256 in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms.
+   */
   readonly payloadHash: string;
   /** The lifetime of a presigned request. Undefined for a signature in a header, which has no lifetime. */
   readonly expiresSeconds: number | undefined;

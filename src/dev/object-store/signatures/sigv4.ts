@@ -14,7 +14,9 @@ export interface Scope {
   readonly service: string;
 }
 
-/** The inputs of signing: the key that was derived for the scope, and the signing time (`20260131T120000Z`). */
+/**
+ * The inputs of signing: the key that was derived for the scope, and the signing time (`20260131T120000Z`).
+ */
 export interface Signer {
   readonly key: Buffer;
   readonly timestamp: string;

@@ -3,7 +3,9 @@
 export interface KeyIndex {
   add(key: string): void;
   remove(key: string): void;
-  /** The keys in order, from the first whose UTF-8 form is above `after` (or equal to it, when `inclusive`). */
+  /**
+   * The keys in order, from the first whose UTF-8 form is above `after` (or equal to it, when `inclusive`).
+   */
   from(after: string, inclusive: boolean): Iterable<string>;
 }
 
@@ -21,7 +23,9 @@ export function aboveEveryKeyWith(prefixForm: string): string {
   return `${prefixForm}\xff`;
 }
 
-/** A sorted array. An insertion among 100,000 keys takes 12 µs, much less than writing the file of the object. */
+/**
+ * A sorted array. An insertion among 100,000 keys takes 12 µs, much less than writing the file of the object.
+ */
 export function createKeyIndex(keys: Iterable<string>): KeyIndex {
   const forms = Array.from(keys, utf8Form).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const position = (form: string): number => {

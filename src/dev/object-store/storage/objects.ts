@@ -1,8 +1,10 @@
 /**
- * The storage of the development object store: objects and multipart uploads as sealed files on the disk, with an index
- * of their records in memory. Every change is durable before its promise resolves, and a crash leaves no half object.
+ * The storage of the development object store: objects and multipart uploads as sealed files on the disk,
+ * with an index of their records in memory. Every change is durable before its promise resolves, and a crash
+ * leaves no half object.
  *
- * HTTP, XML and signatures do not belong here. The storage knows of S3 only its keys, its ETags and its errors.
+ * HTTP, XML and signatures do not belong here. The storage knows of S3 only its keys, its ETags and its
+ * errors.
  */
 
 import { hash, randomUUID } from 'node:crypto';
@@ -17,7 +19,10 @@ import { S3Error } from '../errors.ts';
 import { createKeyIndex, type KeyIndex } from './key-index.ts';
 import { readRecord, seal, syncDirectory } from './sealed-file.ts';
 
-/** The headers that are stored with an object, such as Content-Type and `x-amz-meta-*`, keyed by lower-case name. */
+/**
+ * The headers that are stored with an object, such as Content-Type and `x-amz-meta-*`, keyed by lower-case
+ * name.
+ */
 export type ObjectHeaders = Readonly<Record<string, string>>;
 
 export interface ObjectRecord {
@@ -38,11 +43,14 @@ interface Bucket {
 
 export interface PutOptions {
   readonly headers: ObjectHeaders;
-  /** `If-None-Match: *`: throws when the key is taken. The check happens at the moment when the object would appear. */
+  /**
+   * `If-None-Match: *`: throws when the key is taken. The check happens at the moment when the object would
+   * appear.
+   */
   readonly onlyIfAbsent: boolean;
   /**
-   * Calls `appear`, which makes the object visible, and does the other work of the same synchronous step. Throws to
-   * refuse the object.
+   * Calls `appear`, which makes the object visible, and does the other work of the same synchronous step.
+   * Throws to refuse the object.
    */
   readonly commit?: (appear: () => void) => void;
 }
@@ -56,8 +64,9 @@ export interface Objects {
   assertBucket(bucket: string): void;
   find(bucket: string, key: string): ObjectRecord | undefined;
   /**
-   * Streams the bytes from `first` to `last`, both included. Call it in the same step of the event loop as `find`. The
-   * stream keeps its bytes when the key is overwritten or deleted. The caller must end or destroy the stream.
+   * Streams the bytes from `first` to `last`, both included. Call it in the same step of the event loop as
+   * `find`. The stream keeps its bytes when the key is overwritten or deleted. The caller must end or destroy
+   * the stream.
    */
   read(bucket: string, key: string, first: number, last: number): Readable;
   keysFrom(bucket: string, after: string, inclusive: boolean): Iterable<string>;
@@ -104,7 +113,8 @@ export function openObjects(directory: string, temporary: string, now: () => Dat
     assertBucket: (name) => void bucketOf(name),
     find: (name, key) => bucketOf(name).records.get(key),
     read(name, key, start, end) {
-      // Opened synchronously. A later overwrite or delete changes the directory entry, never the bytes of this file.
+      // Opened synchronously. A later overwrite or delete changes the directory entry, never the bytes of
+      // this file.
       const fd = openPrivateFile(join(bucketOf(name).directory, fileName(key)));
       return createReadStream('', { fd, start, end });
     },

@@ -1,10 +1,12 @@
 /**
- * A sealed file has bytes and, after them, the record that describes them, so that the two can never disagree:
+ * A sealed file has bytes and, after them, the record that describes them, so that the two can never
+ * disagree:
  *
  *     <bytes> <record as JSON> <length of the record, 4 bytes, big-endian> <the 8 bytes of `mark`>
  *
- * The record comes last, because its MD5 is known only after the bytes. A file gets its name by one rename, after it is
- * complete and on the disk. A killed process leaves files only in the temporary directory, which every start empties.
+ * The record comes last, because its MD5 is known only after the bytes. A file gets its name by one rename,
+ * after it is complete and on the disk. A killed process leaves files only in the temporary directory, which
+ * every start empties.
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
@@ -43,7 +45,10 @@ export async function seal<R extends SealedRecord>(
   }
 }
 
-/** Reads the record of a sealed file. Synchronous, for the start only: 14 µs for each file; `fs/promises` took 87 µs. */
+/**
+ * Reads the record of a sealed file. Synchronous, for the start only: 14 µs for each file; `fs/promises` took
+ * 87 µs.
+ */
 export function readRecord<R extends SealedRecord>(path: string): R {
   const descriptor = openPrivateFile(path);
   try {

@@ -1,4 +1,6 @@
-/** Open multipart uploads. Each has a directory with one sealed file for its request and one for every part. */
+/**
+ * Open multipart uploads. Each has a directory with one sealed file for its request and one for every part.
+ */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createReadStream, readdirSync, renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -41,7 +43,10 @@ export interface Uploads {
   readPart(upload: Upload, part: Part): AsyncIterable<Buffer>;
   /** Runs `run` after every earlier run for the same upload has ended. */
   oneAtATime<Result>(upload: Upload, run: () => Promise<Result>): Promise<Result>;
-  /** Ends a completed or aborted upload. It is unknown when this call returns, and its files are gone when it resolves. */
+  /**
+   * Ends a completed or aborted upload. It is unknown when this call returns, and its files are gone when it
+   * resolves.
+   */
   forget(upload: Upload): Promise<void>;
 }
 
@@ -140,6 +145,7 @@ function noop(): void {}
 
 function noSuchUpload(uploadId: string): S3Error {
   const message =
-    'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.';
+    'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted ' +
+    'or completed.';
   return new S3Error('NoSuchUpload', message, { UploadId: uploadId });
 }
