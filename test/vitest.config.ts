@@ -5,9 +5,9 @@ export default defineConfig({
     dir: import.meta.dirname,
     include: ['**/*.test.ts'],
     globalSetup: ['test/harness/global-setup.ts'],
-    // One more than a small machine has cores: processes that start and stop are mostly waited for.
+    // One more than the cores of a small machine, because the tests mostly wait for processes to start and stop.
     maxWorkers: 3,
-    // Real sockets and a real Postgres: a test that hangs for this long is stuck.
+    // In milliseconds. The tests use real sockets and a real Postgres; a test that takes longer is stuck.
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -9,17 +9,17 @@ import { type Protocol, startTestService, type TestService } from '../harness/se
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { type S3Proxy, startS3Proxy } from './s3-proxy.ts';
 
-/** The least that S3 takes, so that a few parts are few bytes. */
+/** S3's minimum for a part, so that several parts need few bytes. */
 export const PART_BYTES = 5 * 1024 ** 2;
 
-/** A service, a proxy before its S3, and a place for files. */
+/** A service, a proxy in front of its S3, and a directory for files. */
 export interface Fixture extends AsyncDisposable {
   service: TestService;
   proxy: S3Proxy;
   directory: string;
-  /** A user of a test's own. */
+  /** A client of a new user. */
   user(protocol?: Protocol): Client<typeof FileService>;
-  /** A file with bytes that nobody has sent before. */
+  /** A file with random bytes, so that no other test has uploaded the same content. */
   file(name: string, bytes: number): Promise<string>;
 }
 
@@ -52,10 +52,10 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** The bytes of a file as the service gives them back. */
+/** Downloads the bytes of a file. */
 export async function downloaded(files: Client<typeof FileService>, s3Key: string): Promise<Buffer> {
   const { presignedUrl } = await files.createPresignedDownload({ s3Key });
-  // Closed after it: what the clients under test leave open is counted.
+  // Without keep-alive, because the tests count the connections that the client leaves open.
   const response = await fetch(presignedUrl, { headers: { connection: 'close' } });
   if (!response.ok) throw new Error(`the GET was answered with ${response.status}`);
   return Buffer.from(await response.arrayBuffer());

@@ -16,16 +16,16 @@ import { type Fixture, openFixture, PART_BYTES } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 
-/** More than S3 takes in one PUT; else the same with parts that are as small as S3 takes them. */
+/** The long form uploads more than S3's limit for one PUT. The short form uses the smallest parts that S3 accepts. */
 const [SIZE, PART] = LONG ? [6 * 1024 ** 3, PART_UNIT_BYTES] : [16 * PART_BYTES + 1_000, PART_BYTES];
 const PARTS = Math.ceil(SIZE / PART);
 const CONCURRENCY = 4;
 
-/** What Node and the packages need, and some. The parts alone would be more. */
+/** Enough for Node and the packages, with a reserve. A client that keeps its parts in memory needs more. */
 const RSS_MAX_MB = 300;
 
 await using servers = new AsyncDisposableStack();
-// Of its own where none is given: 6 GiB are to go through a real one.
+// The long form uses a real S3 server, and starts one unless TEST_S3_ENDPOINT names one.
 const isGiven = process.env.TEST_S3_ENDPOINT !== undefined;
 const rgw = LONG && !isGiven ? await startRgw() : undefined;
 if (rgw !== undefined) {
@@ -41,14 +41,14 @@ beforeAll(async () => {
 });
 afterAll(() => owned.disposeAsync());
 
-it(`a file of ${SIZE} bytes goes to ${server}, is killed half-way, and goes on with what is missing`, async () => {
+it(`an upload of ${SIZE} bytes to ${server} resumes after kill -9 with only the missing parts`, async () => {
   const { proxy, service, directory } = fixture;
   const user = newUser();
   const files = service.as(user);
   const path = join(directory, 'film.mp4');
   await using local = await open(path, 'w+');
   await writeSparse(local);
-  // Few parts are gone in no time.
+  // Without a delay, the few parts of the short form would all be sent before the kill.
   proxy.delayMs = LONG ? 0 : 100;
 
   const first = startUpload(user, path);
@@ -58,7 +58,7 @@ it(`a file of ${SIZE} bytes goes to ${server}, is killed half-way, and goes on w
   expect(await peakResidentMb(first.pid)).toBeLessThan(RSS_MAX_MB);
   first.kill();
   await first.exit;
-  // What was on its way may still have arrived.
+  // A part that was being sent at the kill can still arrive.
   await expect.poll(() => proxy.underWay, { timeout: 60_000 }).toBe(0);
   const before = proxy.taken.length;
   expect(before).toBeLessThan(PARTS);
@@ -75,7 +75,7 @@ it(`a file of ${SIZE} bytes goes to ${server}, is killed half-way, and goes on w
   expect(listed.files).toMatchObject([{ s3Key, size: BigInt(SIZE), state: FileState.READY }]);
   expect(listed.files[0]?.etag).toMatch(new RegExp(`^[0-9a-f]{32}-${PARTS}$`));
   const { presignedUrl } = await files.createPresignedDownload({ s3Key });
-  // Across a border between what was sent before the kill and after it may be any of these.
+  // Each range crosses a border of two parts. One of them may have been sent before the kill, the other after it.
   for (let part = 1; part < PARTS; part += Math.ceil(PARTS / 16)) {
     const [start, length] = [part * PART - 500, 1_000];
     const headers = { Range: `bytes=${start}-${start + length - 1}` };
@@ -100,7 +100,7 @@ it(`a file of ${SIZE} bytes goes to ${server}, is killed half-way, and goes on w
   );
 }, 900_000);
 
-/** Every part is another, and bytes on both sides of each border are nobody's guess. */
+/** Writes random bytes around each border of two parts, so that all parts differ and a shifted part is detected. */
 async function writeSparse(file: FileHandle): Promise<void> {
   await file.truncate(SIZE);
   for (let at = 0; at < SIZE; at += PART)
@@ -116,7 +116,7 @@ type ChildResult = Pick<UploadResult, 'existing' | 'bytesSent' | 'bytesResumed'>
   maxRssMb: number;
 };
 
-/** A client in a process of its own, so that it can be killed and its memory is its own. */
+/** Starts a client in a separate process, so that the test can kill it and measure its memory. */
 function startUpload(user: string, path: string) {
   const options = JSON.stringify({ multipartFromBytes: PART, concurrency: CONCURRENCY });
   const child = spawn(process.execPath, [CHILD, fixture.service.httpUrl, user, path, options], {
@@ -127,7 +127,7 @@ function startUpload(user: string, path: string) {
     pid: child.pid as number,
     exit,
     kill: () => child.kill('SIGKILL'),
-    // Of a client that was killed nobody asks for it.
+    // A getter, because a killed client has no result and its output must not be parsed.
     get result(): Promise<ChildResult> {
       return text(child.stdout).then(JSON.parse);
     },

@@ -7,14 +7,14 @@ import { startTestService, type TestService } from '../harness/service.ts';
 import { PROJECT } from '../harness/service-process.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 
-/** As a caller has it: an empty project of its own, and the tarball. */
+/** The project of a caller: empty, with the tarball installed. */
 let project: TemporaryDirectory;
 let service: TestService;
 
-/** Seconds with npm's cache, which `npm ci` has filled; else what the network takes. */
+/** With npm's cache, which `npm ci` has filled, the installation takes seconds. Without it, the network decides. */
 const INSTALL_TIMEOUT_MS = 120_000;
 
-// npm runs on the first Node of the PATH.
+// npm runs on the first Node of the PATH, which must be the Node of this test.
 const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
 const run = (program: string, args: string[], cwd: string) =>
   promisify(execFile)(program, args, { cwd, env: { ...process.env, PATH, NO_COLOR: '1' } });
@@ -22,7 +22,7 @@ const run = (program: string, args: string[], cwd: string) =>
 beforeAll(async () => {
   service = await startTestService();
   project = await temporaryDirectory();
-  // Packed from a copy, so that what packing builds is not left in this one.
+  // Packed from a copy, so that the build output of packing does not stay in this checkout.
   const copy = join(project.path, 'checkout');
   for (const name of ['gen', 'src/client', 'package.json', 'tsconfig.json']) {
     const filter = (source: string) => !source.includes('/.dist');
@@ -48,8 +48,8 @@ afterAll(async () => {
   await project[Symbol.asyncDispose]();
 });
 
-describe('the package of the client, installed by a caller', () => {
-  it('brings nothing of the service with it', async () => {
+describe('the installed client package', () => {
+  it('brings no dependency of the service', async () => {
     const { packages } = JSON.parse(await readFile(join(project.path, 'package-lock.json'), 'utf8'));
     expect(
       Object.keys(packages).filter(
@@ -63,7 +63,7 @@ describe('the package of the client, installed by a caller', () => {
     ]);
   });
 
-  it('runs the example of the README, from JavaScript', async () => {
+  it('runs the JavaScript example of the README', async () => {
     await copyFile(join(import.meta.dirname, 'example.js'), join(project.path, 'example.js'));
     const example = await readFile(join(project.path, 'example.js'), 'utf8');
     await writeFile(
@@ -79,7 +79,7 @@ describe('the package of the client, installed by a caller', () => {
     expect(second.stdout).toMatch(/was there already: 651eb6e11d156e0d7a42c59d_film.mp4\n$/);
   });
 
-  it('has types, which are checked as strictly as can be', async () => {
+  it('has types that compile in the strictest mode', async () => {
     await writeFile(
       join(project.path, 'typed.ts'),
       `import { createClient } from '@connectrpc/connect';
@@ -89,7 +89,7 @@ import { FileService, type UploadResult, uploadFile } from 'file-service-client'
 const files = createClient(FileService, createGrpcTransport({ baseUrl: 'http://127.0.0.1:1' }));
 export const result: UploadResult = await uploadFile(files, 'a', { onProgress: (p) => p.bytesSent.toFixed() });
 export const size: bigint = result.file.size;
-// @ts-expect-error: a number is no source
+// @ts-expect-error: a number is not a source
 await uploadFile(files, 3);
 `,
     );

@@ -6,7 +6,7 @@ const MiB = 1024 ** 2;
 const EDGE = 10_000 * 64 * MiB;
 
 it.each([1, 64 * MiB - 1, 64 * MiB, 64 * MiB + 1, 6 * 1024 * MiB, EDGE, EDGE + 1, 5 * 1024 ** 4])(
-  'a file of %i bytes is cut as the service cuts it',
+  'client and service cut a file of %i bytes into the same parts',
   (size) => {
     const service = planOfService(size, PART_UNIT_BYTES);
     const { partBytes, parts } = planParts(size, publishedPartBytes(size));

@@ -6,8 +6,8 @@ import { createPartUrls } from '../../src/client/multipart/part-urls.ts';
 
 const signal = new AbortController().signal;
 
-/** A service whose URLs live so long, by its own clock. */
-function askedOf(lifeMs: number) {
+/** A service whose URLs expire after `lifeMs` by its clock, and the part numbers of each call that it got. */
+function createService(lifeMs: number) {
   const asked: number[][] = [];
   const ask = async (partNumbers: number[]) => {
     asked.push(partNumbers);
@@ -21,16 +21,16 @@ function askedOf(lifeMs: number) {
 
 const NUMBERS = Array.from({ length: 20 }, (_, i) => i + 1);
 
-it('URLs are asked for in batches, by lanes that start together once', async () => {
-  const { asked, ask } = askedOf(60_000);
+it('requests URLs in batches that workers share when they start together', async () => {
+  const { asked, ask } = createService(60_000);
   const urls = createPartUrls(ask, NUMBERS);
   const targets = await Promise.all(NUMBERS.map((number) => urls.take(number, signal)));
   expect(targets.map(({ url }) => url)).toEqual(NUMBERS.map((n) => `${n <= 16 ? 1 : 2}/${n}`));
   expect(asked.map(({ length }) => length)).toEqual([16, 4]);
 });
 
-it('whoever needs another one gets a fresh one', async () => {
-  const { asked, ask } = askedOf(60_000);
+it('returns a fresh URL when a part needs a second one', async () => {
+  const { asked, ask } = createService(60_000);
   const urls = createPartUrls(ask, [1, 2]);
   expect((await urls.take(1, signal)).url).toBe('1/1');
   expect((await urls.take(1, signal)).url).toBe('2/1');
@@ -38,17 +38,17 @@ it('whoever needs another one gets a fresh one', async () => {
   expect(asked).toEqual([[1, 2], [1]]);
 });
 
-it('one that has lived for half of its life is not used any more, and one that comes expired is', async () => {
-  // By a clock that is wrong by an hour: all of them seem expired.
-  const { asked, ask } = askedOf(-3_600_000);
+it('replaces a URL after half of its lifetime, but uses a new URL that seems expired', async () => {
+  // A clock that is wrong by an hour: every URL seems expired.
+  const { asked, ask } = createService(-3_600_000);
   const urls = createPartUrls(ask, [1, 2]);
   expect((await urls.take(1, signal)).url).toBe('1/1');
   expect((await urls.take(2, signal)).url).toBe('2/2');
   expect(asked).toEqual([[1, 2], [2]]);
 });
 
-it('a call that fails fails whoever waits for it, and the next one is another', async () => {
-  const { ask } = askedOf(60_000);
+it('rejects with the error of a failed call, and calls again the next time', async () => {
+  const { ask } = createService(60_000);
   let failures = 1;
   const urls = createPartUrls(
     (numbers) => (failures-- > 0 ? Promise.reject(new Error('no')) : ask(numbers)),

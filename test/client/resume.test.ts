@@ -8,33 +8,33 @@ import { newUser } from '../harness/random.ts';
 import { downloaded, type Fixture, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
-const IN_PARTS = { multipartFromBytes: PART_BYTES };
+const AS_MULTIPART = { multipartFromBytes: PART_BYTES };
 
 let fixture: Fixture;
 beforeAll(async () => {
-  // Less than the uploads take.
+  // Shorter than the uploads take, so that URLs expire during an upload.
   fixture = await openFixture({ PRESIGN_TTL_SECONDS: '3' });
 });
 afterAll(() => fixture[Symbol.asyncDispose]());
 
-it('a client that is killed half-way goes on and sends only what is missing, with URLs that expire under way', async () => {
+it('a killed upload resumes with only the missing parts, although its URLs expire', async () => {
   const { proxy, service } = fixture;
   const user = newUser();
   const path = await fixture.file('killed.mp4', 5 * PART_BYTES + 1_000);
   proxy.delayMs = 600;
-  const options = JSON.stringify({ ...IN_PARTS, concurrency: 1 });
+  const options = JSON.stringify({ ...AS_MULTIPART, concurrency: 1 });
   const child = spawn(process.execPath, [CHILD, service.httpUrl, user, path, options], { stdio: 'inherit' });
   await expect.poll(() => proxy.taken.length, { timeout: 60_000, interval: 20 }).toBeGreaterThanOrEqual(2);
   child.kill('SIGKILL');
   await once(child, 'exit');
-  // What was on its way may still have arrived.
+  // A part that was being sent at the kill can still arrive.
   await expect.poll(() => proxy.underWay, { timeout: 10_000 }).toBe(0);
   const before = proxy.taken.length;
   expect(before).toBeLessThan(6);
 
   const files = service.as(user, 'Connect');
   const { file, existing, bytesSent, bytesResumed } = await uploadFile(files, path, {
-    ...IN_PARTS,
+    ...AS_MULTIPART,
     concurrency: 1,
   });
   expect(existing).toBe(false);

@@ -5,7 +5,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_det
 import { PutError } from '../../src/client/put.ts';
 import { createRetry } from '../../src/client/retry.ts';
 
-/** As the service answers, with when to come again. */
+/** An error of the service, with RetryInfo if `retryAfterMs` is given. */
 function refusal(code: Code, retryAfterMs?: number): ConnectError {
   const error = new ConnectError('no', code);
   error.details.push({ desc: ErrorInfoSchema, value: { reason: 'X', domain: 'files.v1' } });
@@ -18,8 +18,8 @@ function refusal(code: Code, retryAfterMs?: number): ConnectError {
 
 const signal = new AbortController().signal;
 
-/** How often it is run when it fails so and then succeeds, and how long that takes. */
-async function tried(error: unknown, failures = 1) {
+/** Runs a step that fails `failures` times with this error. Returns the number of runs and their duration. */
+async function retriesOf(error: unknown, failures = 1) {
   let runs = 0;
   const startMs = performance.now();
   await createRetry(60_000)(signal, async () => {
@@ -31,30 +31,30 @@ async function tried(error: unknown, failures = 1) {
 const put = (status: number, code = '') => new PutError('no', { status, code });
 
 it.each([
-  ['the service is busy, and says when', refusal(Code.ResourceExhausted, 1), 2],
-  ['the service cannot be reached', new ConnectError('no', Code.Unavailable), 2],
-  ['a connection broke', new ConnectError('no', Code.Aborted), 2],
-  ['a quota is used up, and no retry helps', refusal(Code.ResourceExhausted), 1],
-  ['the request is wrong', refusal(Code.InvalidArgument), 1],
-  ['S3 fails', put(500), 2],
-  ['S3 is busy', put(503, 'SlowDown'), 2],
-  ['S3 found the client slow', put(400, 'RequestTimeout'), 2],
-  ['S3 refuses', put(400, 'InvalidRequest'), 1],
-  ['S3 does not answer', new PutError('no'), 2],
-  ['something else is wrong', new Error('no'), 1],
+  ['the service is busy and sends RetryInfo: retries', refusal(Code.ResourceExhausted, 1), 2],
+  ['the service cannot be reached: retries', new ConnectError('no', Code.Unavailable), 2],
+  ['a connection broke: retries', new ConnectError('no', Code.Aborted), 2],
+  ['a quota is used up: does not retry', refusal(Code.ResourceExhausted), 1],
+  ['the request is invalid: does not retry', refusal(Code.InvalidArgument), 1],
+  ['S3 fails: retries', put(500), 2],
+  ['S3 is busy: retries', put(503, 'SlowDown'), 2],
+  ['S3 found the client slow: retries', put(400, 'RequestTimeout'), 2],
+  ['S3 refuses: does not retry', put(400, 'InvalidRequest'), 1],
+  ['S3 does not answer: retries', new PutError('no'), 2],
+  ['any other error: does not retry', new Error('no'), 1],
 ])('%s', async (_, error, runs) => {
-  expect((await tried(error)).runs).toBe(runs);
+  expect((await retriesOf(error)).runs).toBe(runs);
 });
 
-it('a URL that is refused is worth one fresh one', async () => {
-  expect((await tried(put(403, 'AccessDenied'), 5)).runs).toBe(2);
+it('tries a refused URL once more', async () => {
+  expect((await retriesOf(put(403, 'AccessDenied'), 5)).runs).toBe(2);
 });
 
-it('waits for as long as the service says', async () => {
-  expect((await tried(refusal(Code.Unavailable, 300))).ms).toBeGreaterThanOrEqual(299);
+it('waits for the delay of RetryInfo', async () => {
+  expect((await retriesOf(refusal(Code.Unavailable, 300))).ms).toBeGreaterThanOrEqual(299);
 });
 
-it('does not wait when it is aborted', async () => {
+it('stops waiting when it is aborted', async () => {
   const abort = new AbortController();
   const startMs = performance.now();
   const retried = createRetry(60_000)(abort.signal, () => Promise.reject(refusal(Code.Unavailable, 900)));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { runWorkers } from '../../src/client/run-workers.ts';
 
-it('the first lane that fails stops the others, and is what is thrown', async () => {
+it('the first failing worker stops the others, and its error is thrown', async () => {
   let ended = 0;
   const running = runWorkers(3, new AbortController().signal, async (signal) => {
     if (ended++ === 0) throw new Error('the first');
@@ -12,7 +12,7 @@ it('the first lane that fails stops the others, and is what is thrown', async ()
   await expect(running).rejects.toThrow('the first');
 });
 
-it('an abort stops all, and its reason is what is thrown', async () => {
+it('an abort stops all workers, and its reason is thrown', async () => {
   const abort = new AbortController();
   const running = runWorkers(2, abort.signal, async (signal) => void (await once(signal, 'abort')));
   abort.abort(new Error('enough'));

@@ -3,30 +3,30 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What becomes of a PUT. */
+/** The fault that the proxy injects into a PUT. */
 export type PutFault =
   | 'none'
   /** The connection breaks in the middle of the body. */
   | 'reset'
-  /** S3 takes the bytes, and the answer is lost. */
+  /** S3 stores the bytes, and the answer is lost. */
   | 'answer lost'
-  /** An answer at once, and the body is not read. */
+  /** The proxy answers at once, and does not forward the body. */
   | { status: number; code: string };
 
-/** Stands between clients and S3 as S3's own name, counts what passes, and does to PUTs what networks and S3 do. */
+/** A proxy between clients and S3. It counts the requests, and injects failures of networks and of S3 into PUTs. */
 export interface S3Proxy extends AsyncDisposable {
-  /** For S3_PUBLIC_ENDPOINT. */
+  /** The value for S3_PUBLIC_ENDPOINT. */
   readonly endpoint: string;
-  /** What S3 has taken: the number of a part, or 0 for a whole file. */
+  /** The PUTs that S3 accepted: the number of a part, or 0 for a whole file. */
   readonly taken: number[];
-  /** Answers with another status than 200, by that status. */
+  /** The statuses of all other answers of S3 to PUTs. */
   readonly refused: number[];
   readonly connections: number;
-  /** Requests that S3 has not answered; a client that dies leaves them behind. */
+  /** The number of requests that S3 has not answered. A killed client leaves such requests behind. */
   readonly underWay: number;
-  /** Of the n-th PUT since it was set, counted from 1. */
+  /** Returns the fault of the n-th PUT since `fault` was set. n starts at 1. */
   fault: (n: number) => PutFault;
-  /** Before a PUT is passed on. */
+  /** The delay before a PUT is forwarded. */
   delayMs: number;
 }
 
@@ -42,16 +42,17 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
   const handle = async (incoming: IncomingMessage, answer: ServerResponse) => {
     const { method, headers, url = '' } = incoming;
     incoming.on('error', () => {});
-    const fate = method === 'PUT' ? fault(++puts) : 'none';
+    const putFault = method === 'PUT' ? fault(++puts) : 'none';
     underWay++;
     if (method === 'PUT') await sleep(proxy.delayMs);
-    if (typeof fate === 'object') {
+    if (typeof putFault === 'object') {
       underWay--;
-      answer.writeHead(fate.status).end(`<Error><Code>${fate.code}</Code><Message>made up</Message></Error>`);
+      const body = `<Error><Code>${putFault.code}</Code><Message>injected</Message></Error>`;
+      answer.writeHead(putFault.status).end(body);
       incoming.resume();
       return;
     }
-    // Host as it came: it is signed.
+    // The Host header is unchanged, because it is signed.
     const passed = request({ hostname, port, method, headers, path: url });
     passed.on('close', () => underWay--);
     passed.on('error', () => answer.destroy());
@@ -60,14 +61,14 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       const { statusCode = 0 } = s3;
       if (method === 'PUT' && statusCode === 200) taken.push(part);
       else if (method === 'PUT') refused.push(statusCode);
-      if (fate === 'answer lost') {
+      if (putFault === 'answer lost') {
         incoming.socket.resetAndDestroy();
         return;
       }
       answer.writeHead(statusCode, s3.headers);
       s3.pipe(answer);
     });
-    if (fate === 'reset') {
+    if (putFault === 'reset') {
       incoming.once('data', () => {
         incoming.socket.resetAndDestroy();
         passed.destroy();
@@ -78,7 +79,7 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       if (!incoming.complete) passed.destroy();
     });
     incoming.pipe(passed);
-    // S3 may answer before it has read all, and what nobody reads hides that the client has gone.
+    // S3 can answer before it has read the whole body. The rest must be read, or the end of the client stays unseen.
     passed.on('close', () => incoming.resume());
   };
   const server = createServer((incoming, answer) => void handle(incoming, answer));

@@ -1,6 +1,6 @@
 /**
- * A client in a process of its own: `upload-child.ts URL USER PATH OPTIONS`. Prints the result as JSON, and what the
- * process has needed at most.
+ * A client in a separate process: `upload-child.ts URL USER PATH OPTIONS`. Prints the result and the peak memory of
+ * the process as JSON.
  */
 import { uploadFile } from '../../src/client/upload-file.ts';
 import { createFileClient } from '../harness/service-process.ts';
@@ -11,6 +11,6 @@ const { existing, bytesSent, bytesResumed, file } = await uploadFile(
   path,
   JSON.parse(options),
 );
-// Kilobytes here, whatever the unit of `getrusage` is elsewhere.
+// Node reports kilobytes on every system, although the unit of getrusage differs.
 const maxRssMb = (process.resourceUsage().maxRSS * 1024) / 1e6;
 process.stdout.write(JSON.stringify({ existing, bytesSent, bytesResumed, s3Key: file.s3Key, maxRssMb }));

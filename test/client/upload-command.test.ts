@@ -26,7 +26,7 @@ async function command(args: string[], options: { url?: string; signal?: AbortSi
 }
 
 describe('npm run upload', () => {
-  it('uploads several files, says of each what came of it, and what is there is not sent again', async () => {
+  it('uploads several files, prints one line for each, and does not send an existing file again', async () => {
     await using directory = await temporaryDirectory();
     const user = newUser();
     const paths = ['a.pdf', 'b.txt', 'c'].map((name) => join(directory.path, name));
@@ -50,7 +50,7 @@ describe('npm run upload', () => {
     expect(second.printed).toMatch(/^none: ENOENT: no such file/m);
   });
 
-  it('says what is wrong with the call, or with the service', async () => {
+  it('prints the usage for wrong arguments, and the error of the service', async () => {
     expect(await command([])).toMatchObject({
       code: 2,
       printed: expect.stringContaining('usage: npm run upload'),
@@ -62,11 +62,11 @@ describe('npm run upload', () => {
       code: 1,
       printed: expect.stringMatching(/^http:\/\/127\.0\.0\.1:1: no answer: .*npm start/),
     });
-    const nobody = await command(['x', '--user', 'a,b']);
-    expect(nobody).toMatchObject({ code: 1, printed: expect.stringContaining('Unauthenticated') });
+    const invalidUser = await command(['x', '--user', 'a,b']);
+    expect(invalidUser).toMatchObject({ code: 1, printed: expect.stringContaining('Unauthenticated') });
   });
 
-  it('prints names and answers without what a terminal would obey, and without a line of their own', async () => {
+  it('escapes terminal sequences and line ends in names and errors', async () => {
     await using directory = await temporaryDirectory();
     const forged = 'b.txt: uploaded 6 B in 0.1 s, as user_b.txt';
     const names = [hostileText(forged), `b\u200b\u{e0041}.txt`];
@@ -94,7 +94,7 @@ describe('npm run upload', () => {
     expect(missing.printed.trimEnd().split('\n')).toHaveLength(1);
   });
 
-  it('prints what a server answers as one line', async () => {
+  it('prints the error of a server as one escaped line', async () => {
     const words = hostileText('a.pdf: uploaded 1 B in 0.1 s, as user_a.pdf');
     const server = createServer((_, response) => {
       response.writeHead(400, { 'content-type': 'application/json' });
@@ -113,7 +113,7 @@ describe('npm run upload', () => {
     }
   });
 
-  it('says that it was interrupted', async () => {
+  it('ends with code 1 when it is interrupted', async () => {
     await using directory = await temporaryDirectory();
     const path = join(directory.path, 'a');
     await writeFile(path, 'a');
@@ -124,7 +124,7 @@ describe('npm run upload', () => {
   });
 });
 
-it('the line says what is done, how fast, and how long still', () => {
+it('the progress line shows the share, the speed and the remaining time', () => {
   const MiB = 1024 ** 2;
   const line = createProgressLine(2);
   const nothing = { bytesTotal: 100 * MiB, bytesHashed: 0, bytesSent: 0, bytesResumed: 0 };

@@ -10,9 +10,9 @@ import { newUser } from '../harness/random.ts';
 import { createFileClient } from '../harness/service-process.ts';
 import { downloaded, type Fixture, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 
-/** Four parts, the last of 1 kB. */
+/** The size of a file with four parts, the last of 1 kB. */
 const BYTES = 3 * PART_BYTES + 1_000;
-const IN_PARTS = { multipartFromBytes: PART_BYTES };
+const AS_MULTIPART = { multipartFromBytes: PART_BYTES };
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -26,7 +26,7 @@ beforeEach(() => {
   fixture.proxy.refused.length = 0;
 });
 
-/** Whatever is told must make sense at every moment. */
+/** Records the progress, and checks that every report is consistent with the report before. */
 function watch() {
   const seen: Progress[] = [];
   const onProgress = (now: Progress) => {
@@ -47,45 +47,48 @@ function watch() {
 async function failureOf(upload: Promise<unknown>): Promise<{ reason: string; message: string }> {
   const error = await upload.then(
     () => new Error('it succeeded'),
-    (fault: unknown) => fault,
+    (failure: unknown) => failure,
   );
   if (!(error instanceof UploadError)) throw error;
   return error;
 }
 
-describe('a file', () => {
-  it.each(['gRPC', 'Connect'] as const)('goes in parts over %s, and not again', async (protocol) => {
-    const files = fixture.user(protocol);
-    const path = await fixture.file('film.mp4', BYTES);
-    const { seen, onProgress } = watch();
-    const { file, ...rest } = await uploadFile(files, path, {
-      ...IN_PARTS,
-      mimeType: 'video/mp4',
-      onProgress,
-    });
-    expect(rest).toEqual({ existing: false, bytesSent: BYTES, bytesResumed: 0 });
-    expect(file).toMatchObject({
-      filename: 'film.mp4',
-      size: BigInt(BYTES),
-      mimeType: 'video/mp4',
-      state: FileState.READY,
-    });
-    expect(fixture.proxy.taken.toSorted()).toEqual([1, 2, 3, 4]);
-    expect(seen.at(-1)).toEqual({
-      phase: 'done',
-      bytesTotal: BYTES,
-      bytesHashed: BYTES,
-      bytesSent: BYTES,
-      bytesResumed: 0,
-    });
-    expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
+describe('uploadFile', () => {
+  it.each(['gRPC', 'Connect'] as const)(
+    'uploads a large file as multipart over %s, and only once',
+    async (protocol) => {
+      const files = fixture.user(protocol);
+      const path = await fixture.file('film.mp4', BYTES);
+      const { seen, onProgress } = watch();
+      const { file, ...rest } = await uploadFile(files, path, {
+        ...AS_MULTIPART,
+        mimeType: 'video/mp4',
+        onProgress,
+      });
+      expect(rest).toEqual({ existing: false, bytesSent: BYTES, bytesResumed: 0 });
+      expect(file).toMatchObject({
+        filename: 'film.mp4',
+        size: BigInt(BYTES),
+        mimeType: 'video/mp4',
+        state: FileState.READY,
+      });
+      expect(fixture.proxy.taken.toSorted()).toEqual([1, 2, 3, 4]);
+      expect(seen.at(-1)).toEqual({
+        phase: 'done',
+        bytesTotal: BYTES,
+        bytesHashed: BYTES,
+        bytesSent: BYTES,
+        bytesResumed: 0,
+      });
+      expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
 
-    const again = await uploadFile(files, path, IN_PARTS);
-    expect(again).toMatchObject({ existing: true, bytesSent: 0, file: { s3Key: file.s3Key } });
-    expect(fixture.proxy.taken).toHaveLength(4);
-  });
+      const again = await uploadFile(files, path, AS_MULTIPART);
+      expect(again).toMatchObject({ existing: true, bytesSent: 0, file: { s3Key: file.s3Key } });
+      expect(fixture.proxy.taken).toHaveLength(4);
+    },
+  );
 
-  it('of fewer bytes goes with one PUT, and not again', async () => {
+  it('uploads a small file with one PUT, and only once', async () => {
     const files = fixture.user();
     const path = await fixture.file('small.txt', 300_000);
     const { seen, onProgress } = watch();
@@ -97,7 +100,7 @@ describe('a file', () => {
     expect(fixture.proxy.taken).toEqual([0]);
   });
 
-  it('may be empty, bytes, a Blob, a File, a URL or an open file', async () => {
+  it('accepts an empty file, bytes, a Blob, a File, a URL and an open file', async () => {
     const files = fixture.user();
     const path = await fixture.file('by-url.bin', 2_000);
     await using handle = await open(path);
@@ -110,14 +113,14 @@ describe('a file', () => {
     expect(await names(files, new File(['file'], 'd.txt'))).toMatchObject({ filename: 'd.txt', size: 4n });
     expect(await names(files, new URL(`file://${path}`))).toMatchObject({ filename: 'by-url.bin' });
     expect(await names(files, handle, { filename: 'e' })).toMatchObject({ size: 2_000n });
-    // The caller's own stays open.
+    // A file that the caller opened stays open.
     expect((await handle.stat()).size).toBe(2_000);
     const large = new Blob([await readFile(await fixture.file('blob', BYTES))]);
-    const isMultipart = await names(files, large, { ...IN_PARTS, filename: 'f' });
-    expect(sha256(await downloaded(files, isMultipart.s3Key))).toBe(sha256(await large.bytes()));
+    const multipart = await names(files, large, { ...AS_MULTIPART, filename: 'f' });
+    expect(sha256(await downloaded(files, multipart.s3Key))).toBe(sha256(await large.bytes()));
   });
 
-  it('must be one, and have a name', async () => {
+  it('refuses a directory, bytes without a name and a missing file', async () => {
     const files = fixture.user();
     expect(await failureOf(uploadFile(files, fixture.directory))).toMatchObject({
       reason: 'SOURCE_UNUSABLE',
@@ -128,7 +131,7 @@ describe('a file', () => {
     await expect(uploadFile(files, '/nowhere')).rejects.toThrow('ENOENT');
   });
 
-  it('that the service refuses is refused in its words', async () => {
+  it('throws the error of the service unchanged', async () => {
     const path = await fixture.file('x', 10);
     const refused = uploadFile(fixture.user(), path, { filename: 'a/b' });
     await expect(refused).rejects.toThrow(ConnectError);
@@ -136,9 +139,9 @@ describe('a file', () => {
   });
 
   it.each([
-    ['in parts', IN_PARTS],
-    ['whole', {}],
-  ])('that changes between being hashed and being sent, %s, is refused', async (_, options) => {
+    ['a multipart upload', AS_MULTIPART],
+    ['one PUT', {}],
+  ])('refuses a file that changes between hashing and sending, with %s', async (_, options) => {
     const files = fixture.user();
     const path = await fixture.file('changing', BYTES);
     const onProgress = ({ phase }: Progress) => {
@@ -153,61 +156,67 @@ describe('a file', () => {
   it.each([
     ['is written to', (path: string) => utimes(path, 1, 1)],
     ['shrinks', (path: string) => truncate(path, 10)],
-  ])('that %s while it is hashed is refused, and not a byte is sent', async (_, change) => {
+  ])('sends no byte of a file that %s while it is hashed', async (_, change) => {
     const path = await fixture.file('changing', BYTES);
     const onProgress = ({ phase }: Progress) => {
       if (phase === 'hashing') void change(path);
     };
-    const failure = await failureOf(uploadFile(fixture.user(), path, { ...IN_PARTS, onProgress }));
+    const failure = await failureOf(uploadFile(fixture.user(), path, { ...AS_MULTIPART, onProgress }));
     expect(failure.reason).toBe('SOURCE_CHANGED');
     expect(fixture.proxy.taken).toEqual([]);
   });
 });
 
-describe('it goes on', () => {
-  it('when half of the PUTs fail, each in its way', async () => {
-    const fates = [
+describe('uploadFile retries', () => {
+  it('when every second PUT fails, each in another way', async () => {
+    const putFaults = [
       { status: 500, code: 'InternalError' },
       'reset',
       { status: 503, code: 'SlowDown' },
       'answer lost',
     ] as const;
-    fixture.proxy.fault = (n) => (n % 2 === 1 ? (fates[((n - 1) / 2) % fates.length] ?? 'none') : 'none');
+    fixture.proxy.fault = (n) =>
+      n % 2 === 1 ? (putFaults[((n - 1) / 2) % putFaults.length] ?? 'none') : 'none';
     const files = fixture.user();
     const path = await fixture.file('faults', BYTES);
     const { onProgress } = watch();
-    const { file, bytesSent } = await uploadFile(files, path, { ...IN_PARTS, concurrency: 2, onProgress });
+    const { file, bytesSent } = await uploadFile(files, path, {
+      ...AS_MULTIPART,
+      concurrency: 2,
+      onProgress,
+    });
     expect(bytesSent).toBe(BYTES);
     expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
-    fixture.proxy.fault = (n) => (n % 2 === 1 ? (fates[((n - 1) / 2) % fates.length] ?? 'none') : 'none');
+    fixture.proxy.fault = (n) =>
+      n % 2 === 1 ? (putFaults[((n - 1) / 2) % putFaults.length] ?? 'none') : 'none';
     for (const name of ['a', 'b', 'c']) await uploadFile(files, await fixture.file(name, 100_000));
   });
 
-  it('when the answer to a whole PUT is lost', async () => {
+  it('when the answer to a single PUT is lost', async () => {
     fixture.proxy.fault = (n) => (n === 1 ? 'answer lost' : 'none');
     const path = await fixture.file('lost', 50_000);
     expect(await uploadFile(fixture.user(), path)).toMatchObject({ existing: false, bytesSent: 50_000 });
-    // Asked again, the service says that it is there.
+    // The second CreatePresignedUpload returns EXISTING, so no byte is sent again.
     expect(fixture.proxy.taken).toEqual([0]);
   });
 
-  it('when a URL is refused as expired, and gives up when a fresh one is too', async () => {
+  it('when S3 refuses an expired URL, but not when S3 refuses a fresh URL too', async () => {
     fixture.proxy.fault = (n) => (n === 1 ? { status: 403, code: 'AccessDenied' } : 'none');
-    await uploadFile(fixture.user(), await fixture.file('expired', BYTES), IN_PARTS);
+    await uploadFile(fixture.user(), await fixture.file('expired', BYTES), AS_MULTIPART);
     fixture.proxy.fault = () => ({ status: 403, code: 'AccessDenied' });
     const refused = await failureOf(uploadFile(fixture.user(), await fixture.file('forbidden', 1_000)));
     expect(refused).toMatchObject({ reason: 'STORAGE_REFUSED' });
     expect(refused.message).toContain('AccessDenied');
   });
 
-  it('only for as long as it was told', async () => {
+  it('only for `retryForMs`', async () => {
     fixture.proxy.fault = () => ({ status: 503, code: 'SlowDown' });
     const path = await fixture.file('never', BYTES);
-    expect(await failureOf(uploadFile(fixture.user(), path, { ...IN_PARTS, retryForMs: 300 }))).toMatchObject(
-      {
-        reason: 'STORAGE_UNREACHABLE',
-      },
-    );
+    expect(
+      await failureOf(uploadFile(fixture.user(), path, { ...AS_MULTIPART, retryForMs: 300 })),
+    ).toMatchObject({
+      reason: 'STORAGE_UNREACHABLE',
+    });
   });
 
   it('when S3 has lost the upload', async () => {
@@ -226,14 +235,14 @@ describe('it goes on', () => {
     const onProgress = ({ phase }: Progress) => {
       if (phase === 'sending') lost ??= lose();
     };
-    const { file } = await uploadFile(files, path, { ...IN_PARTS, concurrency: 1, onProgress });
+    const { file } = await uploadFile(files, path, { ...AS_MULTIPART, concurrency: 1, onProgress });
     await lost;
     s3.destroy();
     expect(fixture.proxy.refused).toContain(404);
     expect(sha256(await downloaded(files, file.s3Key))).toBe(sha256(await readFile(path)));
   });
 
-  it('when the service is away for a while', async () => {
+  it('when the service refuses connections for a while', async () => {
     await using proxy = await startFaultProxy({ port: fixture.service.app.httpPort });
     const files = createFileClient(`http://127.0.0.1:${proxy.port}`, { 'x-user-id': newUser() });
     let away: Promise<unknown> | undefined;
@@ -245,28 +254,31 @@ describe('it goes on', () => {
           .then(() => proxy.set({ kind: 'none' }));
     };
     const path = await fixture.file('away', BYTES);
-    const { file } = await uploadFile(files, path, { ...IN_PARTS, onProgress });
+    const { file } = await uploadFile(files, path, { ...AS_MULTIPART, onProgress });
     expect(away).toBeDefined();
     expect(file.state).toBe(FileState.READY);
   });
 });
 
-describe('two at once', () => {
-  it('send the same file, and there is one', async () => {
+describe('two concurrent uploads', () => {
+  it('of the same content create one file', async () => {
     const files = fixture.user();
     const path = await fixture.file('same', BYTES);
-    const both = await Promise.all([uploadFile(files, path, IN_PARTS), uploadFile(files, path, IN_PARTS)]);
+    const both = await Promise.all([
+      uploadFile(files, path, AS_MULTIPART),
+      uploadFile(files, path, AS_MULTIPART),
+    ]);
     expect(both[0].file.s3Key).toBe(both[1].file.s3Key);
     expect((await files.listFiles({})).files).toHaveLength(1);
   });
 });
 
-describe('aborted', () => {
-  it('at any point, it ends at once with the reason and leaves nothing open; called again, it goes on', async () => {
+describe('an aborted upload', () => {
+  it('ends at once with the reason, leaves nothing open, and can be resumed', async () => {
     const files = fixture.user();
     const path = await fixture.file('aborted', BYTES);
     await uploadFile(files, await fixture.file('warm', 1_000));
-    /** Of this file alone: the service, in this process too, opens and closes connections as it likes. */
+    /** Counts only this file, because the service runs in this process too and has its own descriptors. */
     const descriptors = async () => {
       const open = (await readdir('/proc/self/fd')).map((fd) =>
         readlink(`/proc/self/fd/${fd}`).catch(() => ''),
@@ -279,7 +291,7 @@ describe('aborted', () => {
       const abort = new AbortController();
       const reason = new Error('enough');
       setTimeout(() => abort.abort(reason), Math.random() * 400);
-      const ended = await uploadFile(files, path, { ...IN_PARTS, signal: abort.signal }).catch(
+      const ended = await uploadFile(files, path, { ...AS_MULTIPART, signal: abort.signal }).catch(
         (e: unknown) => e,
       );
       if (ended === reason) {
@@ -290,10 +302,10 @@ describe('aborted', () => {
     }
     expect(process.getActiveResourcesInfo()).not.toContain('MessagePort');
     expect(await descriptors()).toEqual([]);
-    expect((await uploadFile(files, path, IN_PARTS)).file.state).toBe(FileState.READY);
+    expect((await uploadFile(files, path, AS_MULTIPART)).file.state).toBe(FileState.READY);
   });
 
-  it('before it began, nothing is asked', async () => {
+  it('makes no call when the signal is aborted before the start', async () => {
     const path = await fixture.file('before', 10);
     await expect(uploadFile(fixture.user(), path, { signal: AbortSignal.abort('no') })).rejects.toBe('no');
   });

@@ -20,7 +20,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** Runs code in another process, and resolves when it has written something. */
+/** Runs code in another process, and resolves when that process has written its first output. */
 async function elsewhere(code: string): Promise<ChildProcess> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -47,14 +47,14 @@ async function kill(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-test('a directory that another process holds is refused, and the holder named', async () => {
+test('refuses a directory that another process has locked, and names that process', async () => {
   const holder = await holderElsewhere();
   expect(() => lockDataDirectory(directory)).toThrow(
     `${directory} is in use by another running service (pid ${holder.pid})`,
   );
 });
 
-test('a holder that does not answer still holds', async () => {
+test('a process that is suspended keeps its lock', async () => {
   const holder = await holderElsewhere();
   holder.kill('SIGSTOP');
   expect(() => lockDataDirectory(directory)).toThrow(
@@ -62,19 +62,19 @@ test('a holder that does not answer still holds', async () => {
   );
 });
 
-test('kill -9 of the holder frees the directory', async () => {
+test('kill -9 of the process frees its lock', async () => {
   await kill(await holderElsewhere());
   lockDataDirectory(directory).release();
 });
 
-test('release frees the directory, and may be called again', () => {
+test('release frees the lock, and may be called again', () => {
   const lock = lockDataDirectory(directory);
   lock.release();
   lock.release();
   lockDataDirectory(directory).release();
 });
 
-test('another path to the same directory meets the same lock', async () => {
+test('a link to a locked directory is refused too', async () => {
   const lock = lockDataDirectory(directory);
   const link = join(directory, 'link');
   await symlink(directory, link);
@@ -82,7 +82,7 @@ test('another path to the same directory meets the same lock', async () => {
   lock.release();
 });
 
-test('a second lock of one process is refused, and leaves the first one in place', async () => {
+test('a second lock of the same process is refused, and leaves the first lock in place', async () => {
   const lock = lockDataDirectory(directory);
   expect(() => lockDataDirectory(directory)).toThrow(`(pid ${process.pid})`);
   const attempt = await elsewhere(`
@@ -100,8 +100,8 @@ test('a second lock of one process is refused, and leaves the first one in place
   lock.release();
 });
 
-test('of many processes that ask at once, one gets the lock', async () => {
-  const asked = await Promise.all(
+test('one of eight processes that lock at once gets the lock', async () => {
+  const results = await Promise.all(
     Array.from({ length: 8 }, async () => {
       const child = spawn(
         process.execPath,
@@ -124,10 +124,10 @@ test('of many processes that ask at once, one gets the lock', async () => {
       return String(line).trim();
     }),
   );
-  expect(asked.toSorted()).toEqual(['locked', ...Array(7).fill('refused')]);
+  expect(results.toSorted()).toEqual(['locked', ...Array(7).fill('refused')]);
 });
 
-test('a directory that is not there yet is made', () => {
+test('a missing directory is created', () => {
   lockDataDirectory(join(directory, 'a', 'b')).release();
 });
 
@@ -141,7 +141,7 @@ test('the lock does not keep its process alive', async () => {
   expect(child.exitCode).toBe(0);
 });
 
-test('no other user can open the lock, and nothing but the two files is made for it', async () => {
+test('the lock consists of two files that no other user can open', async () => {
   const lock = lockDataDirectory(directory);
   const names = await readdir(directory);
   expect(names.toSorted()).toEqual(['file-service.lock', 'file-service.pid']);
@@ -149,7 +149,7 @@ test('no other user can open the lock, and nothing but the two files is made for
   lock.release();
 });
 
-test('of what the file with the pid holds only a pid is shown', async () => {
+test('the error shows the content of the pid file only if the content is a pid', async () => {
   const lock = lockDataDirectory(directory);
   for (const text of ['\u001b[31m', '1\nforged', '-1', '0', '\u202e1', '12 ']) {
     await writeFile(join(directory, 'file-service.pid'), text);

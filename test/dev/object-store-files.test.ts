@@ -63,7 +63,7 @@ async function get(Key: string): Promise<string | undefined> {
   return Body?.transformToString();
 }
 
-/** The one file of the one object. */
+/** The file of the only object. */
 function objectFile(): string {
   const bucket = join(directory, 'buckets', testBucket);
   const [name = ''] = readdirSync(bucket);
@@ -89,8 +89,8 @@ test.for(['../../escaped', '..', '/etc/passwd', 'a/../../../b', '%2e%2e%2f', 'nu
   },
 );
 
-describe('what is planted while the store runs', () => {
-  test('a link in the place of an object is not followed', async () => {
+describe('when another process replaces a file while the store runs', () => {
+  test('a GET does not follow a link', async () => {
     await put('notes.txt');
     const file = objectFile();
     renameSync(file, join(holder.path, 'elsewhere'));
@@ -98,7 +98,7 @@ describe('what is planted while the store runs', () => {
     await expect(get('notes.txt')).rejects.toThrow();
   });
 
-  test('a FIFO in the place of an object is refused, not waited for', async () => {
+  test('a GET fails at once when the object is a FIFO', async () => {
     await put('notes.txt');
     const file = objectFile();
     rmSync(file);
@@ -106,7 +106,7 @@ describe('what is planted while the store runs', () => {
     await expect(get('notes.txt')).rejects.toThrow();
   });
 
-  test('a FIFO in the place of a part is refused, not waited for', async () => {
+  test('CompleteMultipartUpload fails at once when a part is a FIFO', async () => {
     const at = { Bucket: testBucket, Key: 'parts.txt' };
     const { UploadId } = await client.send(new CreateMultipartUploadCommand(at));
     const { ETag } = await client.send(
@@ -126,7 +126,7 @@ describe('what is planted while the store runs', () => {
     ).rejects.toThrow();
   });
 
-  test('a link in the place of an object is replaced by a PUT, and its target is left alone', async () => {
+  test('a PUT replaces a link and does not change its target', async () => {
     await put('notes.txt');
     const target = join(holder.path, 'target');
     writeFileSync(target, 'precious');
@@ -139,8 +139,8 @@ describe('what is planted while the store runs', () => {
   });
 });
 
-describe('what is planted before the store starts', () => {
-  test.for(['buckets', 'buckets/files', 'uploads', '.'])('%s as a link is refused', async (name) => {
+describe('when files were replaced before the start', () => {
+  test.for(['buckets', 'buckets/files', 'uploads', '.'])('the start refuses %s as a link', async (name) => {
     await store.stop();
     const path = join(directory, name);
     const elsewhere = join(holder.path, 'elsewhere');
@@ -151,7 +151,7 @@ describe('what is planted before the store starts', () => {
     renameSync(elsewhere, path);
   });
 
-  test('tmp as a link is replaced, and what it leads to stays', async () => {
+  test('the start replaces tmp when it is a link, and does not change its target', async () => {
     await store.stop();
     const elsewhere = join(holder.path, 'elsewhere');
     mkdirSync(elsewhere);
@@ -163,7 +163,7 @@ describe('what is planted before the store starts', () => {
     expect(statSync(join(directory, 'tmp')).isDirectory()).toBe(true);
   });
 
-  test('an object’s file as a link or a FIFO is refused', async () => {
+  test('the start refuses an object whose file is a link or a FIFO', async () => {
     await put('notes.txt');
     await store.stop();
     const file = objectFile();
@@ -176,14 +176,14 @@ describe('what is planted before the store starts', () => {
     await expect(start()).rejects.toThrow(`${file} is not a regular file`);
   });
 
-  test.for(['0720', '0702'])('a bucket with mode %s is refused', async (mode) => {
+  test.for(['0720', '0702'])('the start refuses a bucket with mode %s', async (mode) => {
     await store.stop();
     const bucket = join(directory, 'buckets', testBucket);
     chmodSync(bucket, mode);
     await expect(start()).rejects.toThrow(`${bucket} is writable by its group or by every user`);
   });
 
-  test.runIf(isRoot)('a directory or a file of another user is refused', async () => {
+  test.runIf(isRoot)('the start refuses a directory or a file of another user', async () => {
     await put('notes.txt');
     await store.stop();
     const bucket = join(directory, 'buckets', testBucket);
@@ -201,7 +201,7 @@ describe('what is planted before the store starts', () => {
   });
 });
 
-test('files and directories of an earlier release are made private at the start', async () => {
+test('the start makes files and directories of an earlier release private', async () => {
   await put('notes.txt');
   const at = { Bucket: testBucket, Key: 'parts.txt' };
   const { UploadId } = await client.send(new CreateMultipartUploadCommand(at));

@@ -20,9 +20,9 @@ import { dataDirectory } from '../harness/data-directory.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 
 const isRoot = process.geteuid?.() === 0;
-/** Nobody that Postgres is run as. */
+/** A user that does not run Postgres. */
 const OTHER_UID = 54_321;
-/** Root's Postgres runs as the owner of the cluster, here `nobody`. */
+/** The owner of the cluster. When root starts Postgres, Postgres runs as this user. */
 const POSTGRES_UID = 65_534;
 
 let holder: TemporaryDirectory;
@@ -34,7 +34,7 @@ beforeEach(async () => {
 });
 afterEach(() => holder[Symbol.asyncDispose]());
 
-/** All that is looked at before Postgres starts. */
+/** Creates the files that are checked before Postgres starts. */
 function makeOutline(): void {
   mkdirSync(join(directory, 'cluster', 'data'), { recursive: true, mode: 0o700 });
   writeFileSync(join(directory, 'cluster', 'password'), 'x'.repeat(32), { mode: 0o600 });
@@ -51,28 +51,28 @@ function start(settings: Record<string, string> = {}): Promise<EmbeddedPostgres>
 describe('a cluster', () => {
   beforeEach(makeOutline);
 
-  test.for(['.', 'cluster', 'cluster/data'])('%s as a link is refused', async (name) => {
+  test.for(['.', 'cluster', 'cluster/data'])('is refused when %s is a link', async (name) => {
     const path = join(directory, name);
     renameSync(path, `${holder.path}/elsewhere`);
     symlinkSync(`${holder.path}/elsewhere`, path);
     await expect(start()).rejects.toThrow(`${path} is a symbolic link`);
   });
 
-  test.for(['.', 'cluster', 'cluster/data'])('%s that its group can write is refused', async (name) => {
+  test.for(['.', 'cluster', 'cluster/data'])('is refused when the group can write %s', async (name) => {
     const path = join(directory, name);
     chmodSync(path, 0o770);
     await expect(start()).rejects.toThrow(`${path} is writable by its group or by every user (mode 0770)`);
   });
 
-  test('a file in their place is refused', async () => {
+  test('is refused when its directory is a file', async () => {
     rmSync(directory, { recursive: true });
     writeFileSync(directory, '');
     await expect(start()).rejects.toThrow(`${directory} is not a directory`);
   });
 
-  describe.runIf(isRoot)('(as root, who can make what another user would)', () => {
+  describe.runIf(isRoot)('(as root, who can create files of another user)', () => {
     test.for(['.', 'cluster/data', 'cluster/password', 'port'])(
-      '%s of another user is refused',
+      'is refused when %s belongs to another user',
       async (name) => {
         const path = join(directory, name);
         if (name === 'port') writeFileSync(path, '1');
@@ -83,12 +83,12 @@ describe('a cluster', () => {
       },
     );
 
-    test('a cluster of root is refused with a way out', async () => {
+    test('is refused when it belongs to root, because Postgres must not run as root', async () => {
       chownSync(join(directory, 'cluster'), 0, 0);
       await expect(start()).rejects.toThrow(`${join(directory, 'cluster')} is owned by root`);
     });
 
-    test('a password that its owner has made a link to a file of root is not read', async () => {
+    test('is refused when its password file is a link to a file of root', async () => {
       const path = join(directory, 'cluster', 'password');
       const { uid, gid } = statSync(path);
       rmSync(path);
@@ -98,20 +98,20 @@ describe('a cluster', () => {
     });
   });
 
-  test.for(['port', 'cluster/password'])('%s as a FIFO is refused, not waited for', async (name) => {
+  test.for(['port', 'cluster/password'])('is refused at once when %s is a FIFO', async (name) => {
     const path = join(directory, name);
     rmSync(path, { force: true });
     execFileSync('mkfifo', [path]);
     await expect(start()).rejects.toThrow(`${path} is not a regular file`);
   });
 
-  test('a password that the service has not made is refused, and not shown', async () => {
+  test('is refused when the service did not write its password, which the error does not show', async () => {
     const path = join(directory, 'cluster', 'password');
     writeFileSync(path, '\u001b[31m'.padEnd(32, 'x'));
     await expect(start()).rejects.toThrow(/^[\x20-\x7e]* does not hold the password [\x20-\x7e]*$/);
   });
 
-  test('a postmaster.pid that is a FIFO is not waited for', () => {
+  test('is refused at once when its postmaster.pid is a FIFO', () => {
     const path = join(dataDirectoryIn(directory), 'postmaster.pid');
     execFileSync('mkfifo', [path]);
     const { uid, gid } = statSync(dataDirectoryIn(directory));
@@ -120,7 +120,7 @@ describe('a cluster', () => {
   });
 
   test.for(['', '-1', '1 2', '0', '1e3', '\u001b[31m', '12345678901'])(
-    'the pid %j in postmaster.pid is none',
+    'has no postmaster when postmaster.pid begins with %j',
     (pid) => {
       const path = join(dataDirectoryIn(directory), 'postmaster.pid');
       writeFileSync(path, [pid, '', '', '', '', '', '', 'ready', ''].join('\n'));
@@ -131,8 +131,8 @@ describe('a cluster', () => {
   );
 });
 
-/** Beside a server that TEST_DATABASE_URL names there is no cluster to copy. */
-describe.runIf(inject('preparedCluster') !== undefined)('a cluster that starts', () => {
+/** There is no cluster to copy when TEST_DATABASE_URL names a server. */
+describe.runIf(inject('preparedCluster') !== undefined)('the start of a cluster', () => {
   let data: TemporaryDirectory;
 
   beforeEach(async () => {
@@ -141,7 +141,7 @@ describe.runIf(inject('preparedCluster') !== undefined)('a cluster that starts',
   });
   afterEach(() => data[Symbol.asyncDispose]());
 
-  test('replaces a log that is a link, and a port that is none', async () => {
+  test('replaces a log that is a link, and a remembered port that is invalid', async () => {
     const target = join(data.path, 'target');
     writeFileSync(target, 'precious');
     symlinkSync(target, join(directory, 'postgres.log'));
@@ -155,7 +155,7 @@ describe.runIf(inject('preparedCluster') !== undefined)('a cluster that starts',
     expect(new URL(url).port).not.toBe('16');
   });
 
-  test('shows its log without what would act on a terminal', async () => {
+  test('escapes the characters of the log that would act on a terminal', async () => {
     await expect(start({ shared_buffers: '\u001b[31m\u202eplenty' })).rejects.toThrow(
       /^[\x20-\x7e\n]*\\u\{001b\}\[31m\\u\{202e\}plenty[\x20-\x7e\n]*$/,
     );

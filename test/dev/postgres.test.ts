@@ -18,17 +18,17 @@ import {
 
 const PROGRAM = join(import.meta.dirname, 'start-postgres.ts');
 const isRoot = process.geteuid?.() === 0;
-/** These rows need not survive a crash of the machine, only one of a process. */
+/** The rows must survive the crash of a process, but not of the machine, so fsync is not needed. */
 const QUICK = { fsync: 'off' };
 
 let directory: string;
-/** What a test leaves running is stopped after it. A postmaster that outlives that fails the test. */
+/** Everything that a test starts. It is stopped after the test, and a postmaster that survives fails the test. */
 const running: EmbeddedPostgres[] = [];
 const children: ChildProcess[] = [];
 const pids: number[] = [];
 
 async function temporaryDirectory(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'embedded-postgres-')); // mode 700: as root, out of reach for Postgres's user
+  return mkdtemp(join(tmpdir(), 'embedded-postgres-')); // mode 700: a Postgres of root cannot enter
 }
 
 async function start(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
@@ -48,7 +48,7 @@ async function query(url: string, statement: string): Promise<unknown[][]> {
   }
 }
 
-/** The same in a process of its own, in a process group of its own, which holds the lock as the service does. */
+/** Starts Postgres from a separate process and process group, which holds the lock as the service does. */
 function startElsewhere(): ChildProcess {
   const child = spawn(process.execPath, [PROGRAM, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -70,7 +70,7 @@ async function addressOf(child: ChildProcess): Promise<Address> {
   const died = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`the service ended (${signal ?? code}) before it was up`);
   });
-  died.catch(() => {}); // it may end later, when it is meant to
+  died.catch(() => {}); // the test ends the process later
   const [line] = await Promise.race([once(stdout, 'data'), died]);
   const address = JSON.parse(String(line)) as Address;
   pids.push(address.pid);
@@ -103,7 +103,7 @@ async function occupy(port: number): Promise<Server> {
 
 afterEach(async () => {
   for (const child of children.splice(0)) await kill(child);
-  // Elsewhere the kernel does not do it; on Linux "kill -9 of the service takes Postgres with it" must have held.
+  // On Linux the kernel ends Postgres with its parent. On other systems the test must do that itself.
   if (process.platform !== 'linux') for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGINT');
   for (const postgres of running.splice(0)) await postgres.stop();
   for (const pid of pids.splice(0)) await untilGone(pid);
@@ -117,7 +117,7 @@ describe('a new directory', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('gets a database that sorts by bytes and knows every letter, and a password only its owner can read', async () => {
+  test('gets a database that sorts by bytes, and a password that only its owner can read', async () => {
     const { url } = await start({ directory: join(directory, 'made', 'when missing') });
     expect(new URL(url).pathname).toBe('/files');
     expect(await query(url, `select n from unnest(array['ä', 'b', 'B', 'a']) n order by n`)).toEqual([
@@ -134,7 +134,7 @@ describe('a new directory', () => {
     await expect(query(withoutPassword.href, 'select 1')).rejects.toMatchObject({ code: '28P01' });
   });
 
-  test('after kill -9 in the middle of initdb there is no half database', async () => {
+  test('has no half-made cluster after kill -9 in the middle of initdb', async () => {
     const child = startElsewhere();
     await vi.waitFor(
       async () => {
@@ -152,7 +152,7 @@ describe('a new directory', () => {
     expect((await readdir(directory)).filter((name) => name.startsWith('cluster'))).toEqual(['cluster']);
   });
 
-  test('a start that died before it made the database is completed', async () => {
+  test('gets its database at the next start when the first start died before creating it', async () => {
     const first = await start();
     const server = first.url.replace('/files?', '/postgres?');
     await query(server, 'drop database files');
@@ -161,7 +161,7 @@ describe('a new directory', () => {
     expect(await query(url, 'select current_database()')).toEqual([['files']]);
   });
 
-  test.runIf(isRoot)('root’s Postgres reaches binaries that only root can reach', async () => {
+  test.runIf(isRoot)('lets the Postgres of root use binaries that only root can reach', async () => {
     const { postgres } = await findPostgresBinaries();
     const copy = join(directory, 'copy');
     await cp(dirname(dirname(postgres)), copy, { recursive: true, verbatimSymlinks: true });
@@ -188,7 +188,7 @@ describe('a directory with a database', () => {
     expect(await query(url, 'select word from kept')).toContainEqual(['first run']);
   }
 
-  test('a restart keeps rows, port and password', async () => {
+  test('keeps rows, port and password over a restart', async () => {
     const first = await start();
     await first.stop();
     const second = await start();
@@ -196,14 +196,14 @@ describe('a directory with a database', () => {
     await expectRows(second.url);
   });
 
-  test('stop leaves no process, and may be called again', async () => {
+  test('has no process after stop, which may be called again', async () => {
     const postgres = await start();
     await Promise.all([postgres.stop(), postgres.stop()]);
     expect(isAlive(postgres.pid)).toBe(false);
     await postgres.stop();
   });
 
-  test('after kill -9 of the service, what was committed is there, on the same address', async () => {
+  test('keeps committed rows and its address after kill -9 of the service', async () => {
     const service = startElsewhere();
     const { url } = await addressOf(service);
     await query(url, `insert into kept values ('killed run')`);
@@ -213,14 +213,14 @@ describe('a directory with a database', () => {
     expect(await query(again.url, 'select word from kept')).toContainEqual(['killed run']);
   });
 
-  test.runIf(process.platform === 'linux')('kill -9 of the service takes Postgres with it', async () => {
+  test.runIf(process.platform === 'linux')('has no Postgres after kill -9 of the service', async () => {
     const service = startElsewhere();
     const { pid } = await addressOf(service);
     await kill(service);
     await untilGone(pid);
   });
 
-  test('a postmaster that was left behind is stopped, not joined and not fought', async () => {
+  test('stops a postmaster that an earlier run left behind', async () => {
     const log = vi.fn<(line: string) => void>();
     const leftBehind = await start({ log });
     const { pid, url } = await start();
@@ -229,10 +229,10 @@ describe('a directory with a database', () => {
     await expectRows(url);
   });
 
-  test('kill -9 of the postmaster, with a backend that works on without it', async () => {
+  test('starts again after kill -9 of a postmaster whose backend goes on working', async () => {
     const postgres = await start();
     const client = new pg.Client({ connectionString: postgres.url });
-    client.on('error', () => {}); // the connection is cut
+    client.on('error', () => {}); // the kill breaks the connection
     await client.connect();
     const endless = client.query('select count(*) from generate_series(1, 1e15)').catch(() => {});
     await vi.waitFor(async () =>
@@ -249,7 +249,7 @@ describe('a directory with a database', () => {
     await endless;
   });
 
-  test('a stale postmaster.pid whose pid now belongs to another process of that user', async () => {
+  test('starts with a stale postmaster.pid whose pid belongs to another process, and spares that process', async () => {
     const { uid, gid } = await stat(dataDirectoryIn(directory));
     const innocent = spawn('sleep', ['60'], isRoot ? { uid, gid, cwd: '/' } : {});
     children.push(innocent);
@@ -260,7 +260,7 @@ describe('a directory with a database', () => {
     expect(innocent.exitCode ?? innocent.signalCode).toBeNull();
   });
 
-  test('a second service is refused, and the first one’s Postgres unharmed', async () => {
+  test('refuses a second service, and does not disturb the Postgres of the first', async () => {
     const service = startElsewhere();
     const { url, pid } = await addressOf(service);
     expect(() => lockDataDirectory(directory)).toThrow(
@@ -270,7 +270,7 @@ describe('a directory with a database', () => {
     expect(isAlive(pid)).toBe(true);
   });
 
-  test('Ctrl-C, which a terminal sends to the whole process group, does not end it before the service does', async () => {
+  test('keeps Postgres running after Ctrl-C, which a terminal sends to the whole process group', async () => {
     const service = startElsewhere();
     const { url, pid } = await addressOf(service);
     process.kill(-Number(service.pid), 'SIGINT');
@@ -280,12 +280,12 @@ describe('a directory with a database', () => {
   });
 
   test('leaves the signals of the process alone', async () => {
-    // In a fresh process: handlers that an import brings would already be there in this one.
+    // In a new process, because this process may already have the handlers of an import.
     const { signalHandlers } = await addressOf(startElsewhere());
     expect(signalHandlers).toEqual({ SIGTERM: 0, SIGHUP: 0 });
   });
 
-  test('when Postgres dies by itself, the process lives and is told', async () => {
+  test('logs a Postgres that dies by itself, and the service goes on', async () => {
     const log = vi.fn<(line: string) => void>();
     const postgres = await start({ log });
     process.kill(postgres.pid, 'SIGKILL');
@@ -295,13 +295,13 @@ describe('a directory with a database', () => {
     await postgres.stop();
   });
 
-  test('a stop is not reported as a death', async () => {
+  test('logs nothing when Postgres ends because of stop', async () => {
     const log = vi.fn<(line: string) => void>();
     await (await start({ log })).stop();
     expect(log).not.toHaveBeenCalled();
   });
 
-  test('when the remembered port is taken, it moves to another', async () => {
+  test('takes another port when the remembered port is taken', async () => {
     const first = await start();
     await first.stop();
     const stranger = await occupy(Number(new URL(first.url).port));
@@ -311,7 +311,7 @@ describe('a directory with a database', () => {
     stranger.close();
   });
 
-  test('a port that was asked for and is taken is named', async () => {
+  test('names a configured port that is taken', async () => {
     const stranger = await occupy(0);
     const address = stranger.address();
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
@@ -319,7 +319,7 @@ describe('a directory with a database', () => {
     stranger.close();
   });
 
-  test('a start that fails says why, in Postgres’s own words, and leaves no process', async () => {
+  test('quotes Postgres when its start fails, and leaves no process', async () => {
     await expect(start({ settings: { shared_buffers: 'plenty' } })).rejects.toThrow(
       /did not start.*invalid value for parameter "shared_buffers": "plenty"/s,
     );

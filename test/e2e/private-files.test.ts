@@ -105,7 +105,7 @@ const planted: Planted[] = [
   {
     what: 'with a lock that is a link',
     plant: (data) => symlinkSync('/dev/zero', join(data, 'file-service.lock')),
-    message: (data) => `${data}/file-service.lock is not the empty file that the service makes`,
+    message: (data) => `${data}/file-service.lock is not the empty file that the service creates`,
   },
   {
     what: 'with a link for Postgres',

@@ -12,35 +12,35 @@ import {
 import type { CorsRule } from '../../src/dev/object-store/cors.ts';
 import { startTestObjectStore } from './object-store.ts';
 
-/** A bucket of a test's own, and a way round the service to look into it. */
+/** A bucket for one test, with access to its objects that bypasses the service. */
 export interface TestBucket {
   endpoint: string;
   region: string;
   bucket: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
   keys(): Promise<string[]>;
-  /** What nobody but the bucket's owner does: behind the service's back. */
+  /** Deletes an object without the knowledge of the service, as only the owner of the bucket can. */
   remove(key: string): Promise<void>;
   write(key: string, bytes: string): Promise<void>;
-  /** Uploads in parts that are under way. */
+  /** The open multipart uploads. */
   uploads(): Promise<{ key: string; uploadId: string }[]>;
   abort(upload: { key: string; uploadId: string }): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface TestBucketOptions {
-  /** Which pages may upload and read; default: what the server does without being told. */
+  /** The pages that may upload and read. Default: the default of the server. */
   corsRules?: readonly CorsRule[];
-  /** Of a part that is not the last; default: 5 MiB. A real server has its own. */
+  /** The least size of every part but the last. Default: 5 MiB. A real server has its own minimum. */
   minPartBytes?: number;
 }
 
-/** The least that a part may have here, for tests of many parts and few bytes. */
+/** The least size of a part on the server under test, in bytes, for tests with many parts and few bytes. */
 export const LEAST_PART_BYTES = process.env.TEST_S3_ENDPOINT ? 5 * 1024 ** 2 : 4;
 
 /**
- * On the development object store, or on the real server that TEST_S3_ENDPOINT
- * names: the same tests hold for both.
+ * Creates a bucket on the development object store, or on the real server that TEST_S3_ENDPOINT names. The same
+ * tests must pass on both.
  */
 export async function openTestBucket(options: TestBucketOptions = {}): Promise<TestBucket> {
   const { corsRules } = options;

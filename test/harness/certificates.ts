@@ -1,4 +1,4 @@
-// The library below asks for it.
+// @peculiar/x509 requires this import.
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
 import {
@@ -20,20 +20,20 @@ export interface Leaf {
   /** `gateway.internal`, or a URI. */
   names: readonly string[];
   use?: 'server' | 'client';
-  /** Default: a day. */
+  /** Default: one day. A negative value makes an expired certificate. */
   validMs?: number;
 }
 
-/** A certificate authority of a test's own. Nothing of it is ever written where another test could find it. */
+/** A certificate authority for one test. Its key never leaves the memory, so no other test can use it. */
 export interface Authority {
-  /** What trusts it is given this. */
+  /** The certificate for the peers that trust this authority. */
   readonly cert: string;
   issue(leaf: Leaf): Promise<Pair>;
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const DAY_MS = 86_400_000;
-/** Clocks differ, and a certificate of this second is not yet valid in the one before. */
+/** Clocks differ. A certificate is valid from one minute ago, so that a slow clock accepts it too. */
 const SKEW_MS = 60_000;
 const USES = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
 
@@ -58,9 +58,9 @@ export async function createAuthority(): Promise<Authority> {
   };
 }
 
-/** Vouched for by nobody but itself. */
+/** A certificate that its own key signed, so no authority vouches for it. */
 export async function selfSigned(leaf: Leaf): Promise<Pair> {
-  return issue(leaf, 'CN=nobody', undefined);
+  return issue(leaf, 'CN=self-signed', undefined);
 }
 
 async function issue(leaf: Leaf, issuer: string, signer: webcrypto.CryptoKey | undefined): Promise<Pair> {

@@ -4,11 +4,11 @@ import { inject } from 'vitest';
 
 export interface TestDatabase {
   readonly url: string;
-  /** Also with clients still connected: they get an `error` event, so end their pools first. */
+  /** Works with connected clients too. They emit an `error` event, so end their pools first. */
   readonly drop: () => Promise<void>;
 }
 
-/** An empty database that no other test file knows. */
+/** Creates an empty database that no other test file uses. */
 export async function createDatabase(): Promise<TestDatabase> {
   const serverUrl = inject('postgresUrl');
   const name = `test_${randomBytes(8).toString('hex')}`;

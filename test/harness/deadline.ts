@@ -1,10 +1,10 @@
 import type { Deadline } from '../../src/files/deadline.ts';
 import type { FileStore } from '../../src/files/ports.ts';
 
-/** For a step whose time is not what the test is about: more than it needs on any machine. */
+/** A deadline for a step whose time the test does not check: 60 s, more than the step needs on any machine. */
 export const ample = (): Deadline => Date.now() + 60_000;
 
-/** The store's methods, for a test that has no deadlines. */
+/** The methods of the store without their deadline, for tests that do not check deadlines. */
 export type PatientStore = {
   [Name in keyof FileStore]: FileStore[Name] extends (...args: [...infer Args, Deadline]) => infer Result
     ? (...args: Args) => Result

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 
-/** All that a caller can see of a failure. */
+/** Everything that a caller can see of a failed call. */
 export interface Failure {
   code: string;
   message: string;
@@ -12,7 +12,7 @@ export interface Failure {
   retries: boolean;
 }
 
-/** The failure of a call that must fail. */
+/** Returns the failure of a call. @throws when the call succeeds */
 export async function failureOf(call: Promise<unknown>): Promise<Failure> {
   const error = await call.then(
     (answer) => {
@@ -20,7 +20,7 @@ export async function failureOf(call: Promise<unknown>): Promise<Failure> {
         `the call succeeded: ${JSON.stringify(answer, (_, v) => (typeof v === 'bigint' ? `${v}` : v))}`,
       );
     },
-    (fault: unknown) => ConnectError.from(fault),
+    (failure: unknown) => ConnectError.from(failure),
   );
   const [info] = error.findDetails(ErrorInfoSchema);
   const [bad] = error.findDetails(BadRequestSchema);

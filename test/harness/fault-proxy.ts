@@ -2,17 +2,17 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What becomes of the bytes of a connection, old and new alike. */
+/** The fault that the proxy injects into all connections, old and new. */
 export type Fault =
   | { kind: 'none' }
-  /** Nobody listens, and every connection that there was is reset. */
+  /** The port refuses connections, and every open connection is reset. */
   | { kind: 'refused' }
-  /** Connections are taken, and not a byte gets through in either direction, as behind a dead network. */
+  /** Connections are accepted, but no byte passes in either direction, as in a dead network. */
   | { kind: 'hanging' }
-  /** Every piece of what the server says comes later by this. */
+  /** Every chunk from the server is delayed by this time. */
   | { kind: 'slow'; milliseconds: number };
 
-/** Stands between the service and a server on loopback, and does to it what networks and machines do. */
+/** A TCP proxy between the service and a server on loopback. It simulates failures of networks and machines. */
 export interface FaultProxy extends AsyncDisposable {
   readonly port: number;
   /** Connections that are open at this moment. */
@@ -22,7 +22,7 @@ export interface FaultProxy extends AsyncDisposable {
 
 export async function startFaultProxy(target: { port: number; host?: string }): Promise<FaultProxy> {
   let fault: Fault = { kind: 'none' };
-  /** Resolves when it is no longer hanging. */
+  /** Resolves when the proxy no longer hangs. */
   let flow = Promise.resolve();
   let release = () => {};
   const pairs = new Set<readonly [Socket, Socket]>();
@@ -54,7 +54,7 @@ export async function startFaultProxy(target: { port: number; host?: string }): 
       }
       to.end();
     } catch {
-      // A connection that breaks; the other side is closed with it.
+      // The connection broke. The 'close' listener closes the other side.
     }
   }
 

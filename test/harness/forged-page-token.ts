@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 
-/** A page token with a right check and any content: the check has no key, so any client can make it. */
+/** A page token with a valid checksum and any content. The checksum has no key, so every client can forge it. */
 export function forgedPageToken(
   { time, key }: { time: bigint; key: Uint8Array },
   userId: string,
@@ -20,7 +20,7 @@ export function forgedPageToken(
 
 const LAST_MS = BigInt(Date.parse('9999-12-31T23:59:59.999Z'));
 
-/** What Date and Postgres's timestamptz can just hold, and what they cannot. */
+/** Times at and beyond the limits of Date and of Postgres's timestamptz. */
 const time = fc.oneof(
   fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
   fc.bigInt({ min: 0n, max: LAST_MS }),
@@ -36,11 +36,11 @@ const time = fc.oneof(
   ),
 );
 
-/** Mostly after the user's own beginning, so that it is the rest that is wrong. */
+/** Most keys begin with the prefix of the user, so that only the rest of the key is wrong. */
 const keyOf = (userId: string) =>
   fc
     .tuple(
-      fc.constantFrom('', `${userId}_`, `${userId}_a.txt`, 'user-of-somebody-else_'),
+      fc.constantFrom('', `${userId}_`, `${userId}_a.txt`, 'another-user_'),
       fc.oneof(
         fc.uint8Array({ maxLength: 40 }),
         fc.string({ unit: 'binary', maxLength: 20 }).map((text) => Buffer.from(text)),

@@ -11,17 +11,23 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** A Postgres server on which the tests may create databases. Use `createDatabase`, not this. */
     postgresUrl: string;
-    /** The cluster of an embedded Postgres that has been started once; undefined beside another server. Use `dataDirectory`. */
+    /**
+     * The cluster of an embedded Postgres that was started once. Undefined when TEST_DATABASE_URL names a server. Use
+     * `dataDirectory`, not this.
+     */
     preparedCluster: string | undefined;
   }
 }
 
-/** Not the prefix of runs before the lock was a file: this one would take their directories for abandoned ones. */
+/**
+ * Differs from the prefix of earlier versions, whose lock was not a file: this version would take their directories
+ * for abandoned directories.
+ */
 const DIRECTORY_PREFIX = 'file-service-test-cluster-';
-/** A directory this young may belong to a run that has not locked it yet. */
+/** A younger directory can belong to a run that has not locked it yet. */
 const ABANDONED_AFTER_MS = 60_000;
 
-/** One Postgres for the whole run, in a directory of its own, or the server that TEST_DATABASE_URL names. */
+/** Starts one Postgres for the whole run in a new directory, or uses the server that TEST_DATABASE_URL names. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env.TEST_DATABASE_URL;
   if (given !== undefined && given !== '') {
@@ -35,15 +41,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const options = {
     directory,
     settings: {
-      // These rows need not outlive the run.
+      // The rows need not survive a crash of the machine.
       fsync: 'off',
       synchronous_commit: 'off',
       full_page_writes: 'off',
-      // Every test file may have a pool or two.
+      // Every test file can have one or two pools.
       max_connections: '300',
     },
   };
-  // Made and at rest, for the copy.
+  // Created and stopped, because only the files of a stopped Postgres may be copied.
   await (await startPostgres(options)).stop();
   const preparedCluster = join(directory, 'prepared');
   await promisify(execFile)('cp', ['-a', join(directory, 'cluster'), preparedCluster]);
@@ -57,7 +63,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** A run that was killed leaves no process, but it does leave its directory: 40 MB, which no living run has locked. */
+/** Removes the directories of killed runs: 40 MB each. A running test run holds the lock of its directory. */
 async function removeAbandoned(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     if (!name.startsWith(DIRECTORY_PREFIX)) continue;
@@ -69,7 +75,7 @@ async function removeAbandoned(): Promise<void> {
       await rm(directory, { recursive: true, force: true });
       lock.release();
     } catch {
-      // In use, another user's, or gone meanwhile: none of it concerns this run.
+      // The directory is in use, belongs to another user, or was removed by another run. None of these is an error.
     }
   }
 }

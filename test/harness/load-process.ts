@@ -1,3 +1,7 @@
+/**
+ * Offers a load to the service and reports the outcome. It uses bare HTTP/2: a gRPC client costs more for each call
+ * than the service does, so the test would measure the client.
+ */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect } from 'node:http2';
@@ -8,15 +12,10 @@ import { status } from '@grpc/grpc-js';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import type { Load, LoadOutcome, Percentiles } from './load.ts';
 
-/**
- * Offers a load and tells what became of it. On bare HTTP/2: a gRPC client costs
- * more per call than the service does, and would be what is measured.
- */
-
 const CONNECTIONS = 4;
 const TICK_MS = 5;
 
-// The test has ended without waiting for it.
+// The test ended without waiting for the outcome.
 process.once('disconnect', () => process.exit());
 process.once('message', async (load: Load) => {
   const outcome = await drive(load);
@@ -40,7 +39,7 @@ async function drive(load: Load): Promise<LoadOutcome> {
     const user = `${load.users.name}-${number % load.users.count}`;
     const code = await call(session, load, user, number);
     codes[code] = (codes[code] ?? 0) + 1;
-    // A histogram takes whole numbers above 0.
+    // A histogram accepts only whole numbers above 0.
     const tookUs = Math.max(1, Math.round((performance.now() - beganMs) * 1_000));
     if (code === 'OK') ok.record(tookUs);
     else if (code === 'RESOURCE_EXHAUSTED') refused.record(tookUs);
@@ -48,10 +47,10 @@ async function drive(load: Load): Promise<LoadOutcome> {
   const goesOn = () => performance.now() < endMs && calls < callsMax;
 
   if (load.pace.kind === 'closed') {
-    const lane = async () => {
+    const worker = async () => {
       while (goesOn()) await one();
     };
-    await Promise.all(Array.from({ length: load.pace.callsAtOnce }, lane));
+    await Promise.all(Array.from({ length: load.pace.callsAtOnce }, worker));
   } else {
     const underWay = new Set<Promise<void>>();
     while (goesOn()) {
@@ -70,7 +69,7 @@ async function drive(load: Load): Promise<LoadOutcome> {
   return { codes, calls, seconds, okMs: percentiles(ok), refusedMs: percentiles(refused) };
 }
 
-/** @returns the name of the code that it ended with */
+/** @returns the name of the gRPC code with which the call ended */
 function call(session: ClientHttp2Session, load: Load, user: string, number: number): Promise<string> {
   return new Promise((resolve) => {
     const stream = session.request({
@@ -86,14 +85,14 @@ function call(session: ClientHttp2Session, load: Load, user: string, number: num
       const given = headers['grpc-status'];
       if (given !== undefined) code = status[Number(given)] ?? `${given}`;
     };
-    const patience = setTimeout(() => {
+    const timer = setTimeout(() => {
       code = 'DEADLINE_EXCEEDED';
       stream.close();
     }, load.timeoutMs);
     stream.on('response', read).on('trailers', read);
     stream.on('error', () => {});
     stream.on('close', () => {
-      clearTimeout(patience);
+      clearTimeout(timer);
       resolve(code);
     });
     stream.resume();
@@ -101,7 +100,7 @@ function call(session: ClientHttp2Session, load: Load, user: string, number: num
   });
 }
 
-/** A gRPC message: not compressed, its length, its bytes. */
+/** An uncompressed gRPC message: a flag byte, the length, the bytes. */
 function frame({ call, file, users }: Load, number: number): Buffer {
   const { listFiles, getFile, createPresignedUpload, deleteFile, createPresignedDownload } =
     FileService.method;

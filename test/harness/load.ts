@@ -2,29 +2,29 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-/** What one process offers to the service over gRPC. */
+/** The load that one process offers to the service over gRPC. */
 export interface Load {
   /** `127.0.0.1:<port>` */
   target: string;
   call: 'ListFiles' | 'CreatePresignedUpload' | 'GetFile' | 'DeleteFile' | 'CreatePresignedDownload';
-  /** Users take turns: `<name>-0` to `<name>-<count - 1>`. */
+  /** The calls rotate over the users `<name>-0` to `<name>-<count - 1>`. */
   users: { name: string; count: number };
   pace:
     | { kind: 'closed'; callsAtOnce: number }
-    /** Whatever the answers: as the callers of a service do, who know nothing of each other. */
+    /** Independent of the answers, because the callers of a service do not know of each other. */
     | { kind: 'open'; callsPerSecond: number };
-  /** Each call's deadline. */
+  /** The deadline of each call. */
   timeoutMs: number;
-  /** It ends after this, or after that many calls, whichever is first. */
+  /** The load ends after this time or after `callsMax` calls, whichever is first. */
   seconds: number;
   callsMax?: number;
-  /** The one file that every call is about. Unset: call n creates, or deletes, the n-th of this load's own. */
+  /** Every call concerns this file. If unset, call n creates or deletes file n of this load. */
   file?: { s3Key: string; filename: string; md5: string };
 }
 
-/** What became of it, by the clock of whoever called. */
+/** The outcome of a load, measured by the clock of the caller. */
 export interface LoadOutcome {
-  /** How many calls ended with each gRPC code. Without an answer by its deadline: DEADLINE_EXCEEDED. */
+  /** How many calls ended with each gRPC code. A call without an answer at its deadline is DEADLINE_EXCEEDED. */
   codes: Record<string, number>;
   calls: number;
   seconds: number;
@@ -38,7 +38,7 @@ export interface Percentiles {
   max: number;
 }
 
-/** Offers it from a process of its own, so that what is measured is not the test. */
+/** Offers the load from a separate process, so that the test's own work does not change the measurement. */
 export async function offer(load: Load): Promise<LoadOutcome> {
   const child = fork(join(import.meta.dirname, 'load-process.ts'), { execArgv: [] });
   try {

@@ -1,2 +1,5 @@
-/** More of the same, for `npm run test:long` and `npm run test:faults`: what `npm test` only shows to be there is measured, and rare orders come up. */
+/**
+ * True in `npm run test:long` and `npm run test:faults`. The same tests then run longer: they measure the effects
+ * that `npm test` only shows, and they reach rare interleavings.
+ */
 export const LONG = process.env.TEST_LONG === '1';

@@ -1,4 +1,4 @@
-/** One line of what Prometheus scrapes. */
+/** One line of the metrics page. */
 export interface Sample {
   name: string;
   labels: Record<string, string>;
@@ -26,7 +26,7 @@ export async function scrape(
     );
 }
 
-/** The sum of all samples that fit. */
+/** The sum of all samples with this name and these labels. */
 export async function total(
   http: string,
   name: string,

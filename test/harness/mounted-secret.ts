@@ -1,10 +1,10 @@
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Files as Kubernetes mounts a secret: links into a directory that is swapped as a whole, by renaming one link. */
+/** Files as Kubernetes mounts a secret: links into a directory that one rename of a link replaces as a whole. */
 export interface MountedSecret {
   path(name: string): string;
-  /** All of them at once; the names are those it was made with. */
+  /** Replaces all files at once. The names must be the names of the first version. */
   replace(files: Record<string, string>): Promise<void>;
 }
 

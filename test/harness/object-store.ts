@@ -1,4 +1,4 @@
-/** A development object store of a test's own: any free port, a directory that goes with it. */
+/** A development object store for one test, on a free port, in a temporary directory. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ export interface TestObjectStore {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly forcePathStyle: true;
   readonly directory: string;
-  /** Stops the store, and removes its directory unless it was given one. */
+  /** Stops the store. Removes its directory, unless `options.directory` was set. */
   stop(): Promise<void>;
 }
 

@@ -5,17 +5,17 @@ import { type PutAnswer, putTo } from './put.ts';
 
 type Files = Client<typeof FileService>;
 
-/** What a client has when it begins an upload in parts. */
+/** A file that is cut into parts, as a client has it at the start of a multipart upload. */
 export interface CutFile {
   filename: string;
   mimeType: string;
   size: bigint;
   partMd5s: Uint8Array[];
-  /** From 0, as an array has them; part n is `parts[n - 1]`. */
+  /** Part n is `parts[n - 1]`, because part numbers start at 1. */
   parts: Buffer[];
 }
 
-/** A file of `sizes.length` parts with bytes that nobody has sent before. */
+/** A file of `sizes.length` parts with random bytes, so that no other test has uploaded the same content. */
 export function cutFile(filename: string, sizes: readonly number[]): CutFile {
   const parts = sizes.map((size) => Buffer.alloc(size, randomBytes(64)));
   return {
@@ -40,7 +40,7 @@ export async function putPart(
   return putTo(part.presignedUrl, part.requiredHeaders, bytes);
 }
 
-/** All that are named, in this order. @throws when S3 refuses one */
+/** Sends the parts with these numbers, in this order. @throws when S3 refuses a part */
 export async function putParts(
   files: Files,
   s3Key: string,

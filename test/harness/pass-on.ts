@@ -1,6 +1,6 @@
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 
-/** Lets another server answer, with the request's own Host, which is signed. */
+/** Forwards a request to another server. Keeps the Host header, because it is signed. */
 export function passOn(target: string, incoming: IncomingMessage, response: ServerResponse): void {
   const { method, url, headers } = incoming;
   const outgoing = request(new URL(url ?? '', target), { method, headers }, (answer) => {

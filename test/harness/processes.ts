@@ -2,17 +2,17 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
-/** A process that runs now. One that has ended and is only not yet reaped does not count. */
+/** A process that runs now. A zombie does not count. */
 interface Running {
   readonly pid: number;
   readonly parent: number;
-  /** Where it is, or what it was started with: names the directory that it works in. */
-  readonly place: string;
+  /** The current directory of the process, or its command line. Either contains the directory that it works in. */
+  readonly workplace: string;
 }
 
 /**
- * A process and all that came from it, and whatever works in a directory: Postgres has a session of its own and
- * survives its parent, so neither alone would find everything.
+ * The process, its descendants, and the processes that work in the directory. Both searches are needed, because
+ * Postgres has its own session and survives its parent.
  */
 export async function processesOf(pid: number, directory?: string): Promise<number[]> {
   const running = await allRunning();
@@ -22,7 +22,7 @@ export async function processesOf(pid: number, directory?: string): Promise<numb
     for (const one of running) if (found.has(one.parent)) found.add(one.pid);
   }
   const alive = running.filter(
-    (one) => found.has(one.pid) || (directory !== undefined && one.place.includes(directory)),
+    (one) => found.has(one.pid) || (directory !== undefined && one.workplace.includes(directory)),
   );
   return alive.map((one) => one.pid);
 }
@@ -38,21 +38,21 @@ function allRunning(): Promise<Running[]> {
 
 async function byProc(): Promise<Running[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const looked = await Promise.all(
+  const found = await Promise.all(
     pids.map(async (pid) => {
       try {
-        // "pid (name) state parent …", and a name may hold anything.
+        // The line is "pid (name) state parent …". A name can contain any character, even a parenthesis.
         const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
         const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
         if (state === 'Z') return undefined;
-        const place = await readlink(`/proc/${pid}/cwd`).catch(() => '');
-        return { pid: Number(pid), parent: Number(parent), place };
+        const workplace = await readlink(`/proc/${pid}/cwd`).catch(() => '');
+        return { pid: Number(pid), parent: Number(parent), workplace };
       } catch {
-        return undefined; // gone meanwhile
+        return undefined; // the process has ended
       }
     }),
   );
-  return looked.filter((one) => one !== undefined);
+  return found.filter((one) => one !== undefined);
 }
 
 async function byPs(): Promise<Running[]> {
@@ -61,7 +61,7 @@ async function byPs(): Promise<Running[]> {
     ([, pid, parent, , command]) => ({
       pid: Number(pid),
       parent: Number(parent),
-      place: command ?? '',
+      workplace: command ?? '',
     }),
   );
 }

@@ -7,8 +7,8 @@ export interface PutAnswer {
 }
 
 /**
- * A real PUT with these headers and no others but Host and Content-Length.
- * `fetch` would add some, and would not let a test send a wrong Content-Length.
+ * Sends a real PUT with only these headers, Host and Content-Length. `fetch` would add headers, and would not let a
+ * test send a wrong Content-Length.
  */
 export function putTo(
   url: string,
@@ -33,7 +33,7 @@ export function putTo(
   });
 }
 
-/** What every client does with an answer: PUT the bytes with the headers that it names. */
+/** Sends the bytes to the URL of the answer with its required headers, as every client does. */
 export function put(answer: CreatePresignedUploadResponse, bytes: string | Uint8Array): Promise<PutAnswer> {
   return putTo(answer.presignedUrl, answer.requiredHeaders, bytes);
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** Nobody else's. */
+/** The id of a user that no other test has. */
 export function newUser(): string {
   return `user-${randomBytes(6).toString('hex')}`;
 }

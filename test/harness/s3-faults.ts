@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { passOn } from './pass-on.ts';
 
-/** How S3 itself fails, in its own words, where the network does not. */
+/** The failures of S3 itself, not of the network, with S3's own error codes. */
 export type S3Fault = 'none' | 'InternalError' | 'SlowDown' | '200 with an error body';
 
 export interface FaultyS3 extends AsyncDisposable {
@@ -13,7 +13,7 @@ export interface FaultyS3 extends AsyncDisposable {
 
 const STATUS = { InternalError: 500, SlowDown: 503, '200 with an error body': 200 };
 
-/** In front of a real store: passes each request on as it is, signature and all, or answers it with a fault. */
+/** A proxy in front of a store. It forwards each request unchanged, with its signature, or answers with the fault. */
 export async function startFaultyS3(port: number): Promise<FaultyS3> {
   const faulty = { fault: 'none' as S3Fault };
   const server = createServer((incoming, outgoing) => {

@@ -9,20 +9,23 @@ import { processesOf, stillRunning } from './processes.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
 
-/** First start of all on a busy machine: initdb, and Node reading every package. */
+/** Enough for the first start on a busy machine: initdb runs, and Node reads every package. */
 const START_TIMEOUT_MS = 50_000;
 
-/** Twice what a stop may take (calls under way get 8 s). Too long to be right, long enough to tell why. */
+/** More than twice the 8.5 s after which src/main.ts ends a stop that hangs. A longer stop is an error of the service. */
 const STOP_TIMEOUT_MS = 20_000;
 
 const POLL_MS = 10;
 
 export interface LaunchOptions {
-  /** Beside PATH and HOME; nothing else of this process's environment is passed on. Unset: any free ports, and no delay of a stop. */
+  /**
+   * Added to PATH and HOME. No other variable of this process is passed on. By default the service takes free ports
+   * and stops without a delay.
+   */
   environment?: Record<string, string>;
-  /** Default: what `npm start` does, on this Node. */
+  /** Default: the command of `npm start`, with the Node of this process. */
   command?: readonly [string, ...string[]];
-  /** Where it runs; default: the project. */
+  /** The current directory of the service. Default: the project. */
   directory?: string;
 }
 
@@ -31,23 +34,23 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** The service as an operator starts it: a process of its own, in a process group of its own. */
+/** The service as an operator starts it: in a separate process and process group. */
 export interface LaunchedService extends AsyncDisposable {
   readonly pid: number;
   readonly exit: Promise<Exit>;
-  /** Everything it has printed so far, on either stream. */
+  /** The complete output so far. */
   readonly printed: { stdout: string; stderr: string };
   /** The lines of its log, as objects. */
   log(): LogLine[];
-  /** Resolves with the first line of this message, or of any of these. @throws when the process ends before */
+  /** Resolves with the first log line that has one of these messages. @throws when the process ends before that */
   logged(message: string | readonly string[], timeoutMs?: number): Promise<LogLine>;
-  /** To its standard input. */
+  /** Writes to the standard input of the process. */
   type(text: string): void;
-  /** To the process alone. */
+  /** Signals only the process. */
   kill(signal: NodeJS.Signals): void;
-  /** To its whole group, as a terminal does it. */
+  /** Signals the whole process group, as a terminal does. */
   killGroup(signal: NodeJS.Signals): void;
-  /** Resolves when it and everything that it started is gone. @throws when something stays, which it kills then */
+  /** Resolves when the process and all its descendants have ended. @throws when one stays, after killing it */
   untilGone(): Promise<Exit>;
 }
 
@@ -60,32 +63,32 @@ export interface ServiceProcess extends LaunchedService {
   readonly grpc: string;
   /** `http://127.0.0.1:<port>` */
   readonly http: string;
-  /** Calls it over Connect, with these headers; `x-user-id` is the least of them. */
+  /** A client over Connect that sends these headers. `x-user-id` is required. */
   client(headers: Record<string, string>): Client<typeof FileService>;
-  /** SIGTERM, and waits. @throws unless it ends with code 0 and leaves no process */
+  /** Sends SIGTERM and waits. @throws unless the process ends with code 0 and leaves no other process */
   stop(): Promise<void>;
 }
 
 /**
- * A test run that is killed can dispose of nothing. Where util-linux is, the kernel ends the service with it, and
- * Postgres with the service.
+ * A killed test run cannot dispose of its processes. With setpriv of util-linux, the kernel kills the service
+ * together with the test run, and Postgres together with the service.
  */
-const WITH_US: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
-const canEndWithUs = spawnSync('setpriv', [...WITH_US.slice(1), 'true']).status === 0;
+const DIE_WITH_PARENT: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
+const canDieWithParent = spawnSync('setpriv', [...DIE_WITH_PARENT.slice(1), 'true']).status === 0;
 
-/** What `npm start` gives to `node`, and where Node keeps what it has compiled. */
+/** The arguments that `npm start` passes to `node`, and the directory of Node's compile cache. */
 const { start }: { start: string } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')).scripts;
 const [cache = '', ...startWords] = start.split(' ');
 const NODE_COMPILE_CACHE = join(PROJECT, cache.replace('NODE_COMPILE_CACHE=', ''));
 const START = startWords.slice(startWords.indexOf('node') + 1);
-/** Of these, those that are for Node itself. */
+/** The arguments for Node itself. */
 export const NODE_OPTIONS: readonly string[] = START.filter((word) => word.startsWith('--'));
 
-/** Starts it and waits for nothing. */
+/** Starts the service and returns at once. */
 export function launchService(options: LaunchOptions = {}): LaunchedService {
   const { environment = {}, directory = PROJECT } = options;
   const command = options.command ?? [process.execPath, ...START];
-  const [program = '', ...args] = canEndWithUs ? [...WITH_US, ...command] : command;
+  const [program = '', ...args] = canDieWithParent ? [...DIE_WITH_PARENT, ...command] : command;
   const { PATH, HOME } = process.env;
   const child = spawn(program, args, {
     cwd: directory,
@@ -104,15 +107,15 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
   return follow(child, environment.DATA_DIR);
 }
 
-/** Its first word of Postgres and S3. */
-const LOOKED = ['ready', 'Postgres or S3 does not answer'];
+/** The first log line of the readiness check of Postgres and S3, which is one of these two. */
+const READINESS_MESSAGES = ['ready', 'Postgres or S3 does not answer'];
 
-/** Starts it and waits until it serves, and has looked at Postgres and S3. */
+/** Starts the service and waits until it serves and has checked Postgres and S3 once. */
 export async function startService(options: LaunchOptions = {}): Promise<ServiceProcess> {
   const service = launchService(options);
   try {
     const { grpcPort, httpPort } = await service.logged('serving', START_TIMEOUT_MS);
-    await service.logged(LOOKED, START_TIMEOUT_MS);
+    await service.logged(READINESS_MESSAGES, START_TIMEOUT_MS);
     const http = `http://127.0.0.1:${httpPort}`;
     return Object.assign(service, {
       grpc: `127.0.0.1:${grpcPort}`,
@@ -121,7 +124,7 @@ export async function startService(options: LaunchOptions = {}): Promise<Service
       async stop() {
         service.kill('SIGTERM');
         const { code, signal } = await service.untilGone();
-        if (code !== 0) throw new Error(`the service ended with ${signal ?? code}${told(service)}`);
+        if (code !== 0) throw new Error(`the service ended with ${signal ?? code}${outputOf(service)}`);
       },
     });
   } catch (error) {
@@ -140,13 +143,13 @@ function follow(child: ChildProcessWithoutNullStreams, dataDirectory: string | u
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     printed.stderr += text;
   });
-  // Seen at any time, so that also those are waited for whose parent has gone first.
+  // All descendants that were ever seen, so that `untilGone` waits for those too whose parent ended first.
   const seen = new Set<number>([pid]);
-  const look = async () => {
+  const recordDescendants = async () => {
     for (const one of await processesOf(pid, dataDirectory)) seen.add(one);
   };
   const exit = new Promise<Exit>((resolve) => {
-    // 'close' and not 'exit': all that was printed is here then.
+    // 'close', not 'exit': the complete output has arrived then.
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
   const send = (target: number, signal: NodeJS.Signals) => {
@@ -176,16 +179,16 @@ function follow(child: ChildProcessWithoutNullStreams, dataDirectory: string | u
       for (;;) {
         const line = service.log().find(({ msg }) => messages.includes(msg));
         if (line !== undefined) {
-          await look();
+          await recordDescendants();
           return line;
         }
         if (ended !== undefined) {
           throw new Error(
-            `ended with ${ended.signal ?? ended.code} before "${messages.join('" or "')}"${told(service)}`,
+            `ended with ${ended.signal ?? ended.code} before "${messages.join('" or "')}"${outputOf(service)}`,
           );
         }
         if (Date.now() > deadline)
-          throw new Error(`no "${messages.join('" or "')}" in ${timeoutMs} ms${told(service)}`);
+          throw new Error(`no "${messages.join('" or "')}" in ${timeoutMs} ms${outputOf(service)}`);
         await sleep(POLL_MS);
       }
     },
@@ -194,20 +197,20 @@ function follow(child: ChildProcessWithoutNullStreams, dataDirectory: string | u
     killGroup: (signal) => send(-pid, signal),
     async untilGone() {
       const deadline = Date.now() + STOP_TIMEOUT_MS;
-      await look();
+      await recordDescendants();
       for (;;) {
         const rest = await stillRunning(seen);
         if (rest.length === 0) return exit;
         if (Date.now() > deadline) {
           for (const one of rest) send(one, 'SIGKILL');
-          throw new Error(`still running: ${rest.join(', ')}${told(service)}`);
+          throw new Error(`still running: ${rest.join(', ')}${outputOf(service)}`);
         }
         await sleep(POLL_MS);
-        await look();
+        await recordDescendants();
       }
     },
     async [Symbol.asyncDispose]() {
-      await look();
+      await recordDescendants();
       service.killGroup('SIGKILL');
       service.kill('SIGKILL');
       await service.untilGone();
@@ -216,7 +219,7 @@ function follow(child: ChildProcessWithoutNullStreams, dataDirectory: string | u
   return service;
 }
 
-/** A line may be there in part as yet. */
+/** The last line can be incomplete while the service writes it. */
 function parse(line: string): LogLine {
   try {
     return JSON.parse(line) as LogLine;
@@ -225,7 +228,7 @@ function parse(line: string): LogLine {
   }
 }
 
-function told({ printed }: LaunchedService): string {
+function outputOf({ printed }: LaunchedService): string {
   return `\n${printed.stdout}${printed.stderr}`;
 }
 

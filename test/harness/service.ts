@@ -15,32 +15,32 @@ import { createDatabase } from './database.ts';
 export const PROTOCOLS = ['gRPC', 'Connect', 'gRPC-Web'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
-/** The whole service, in this process, on free ports, with a database and a bucket of its own. */
+/** The whole service in this process, on free ports, with its own database and bucket. */
 export interface TestService {
   app: App;
   bucket: TestBucket;
-  /** Straight to the rows. */
+  /** Direct access to the rows. */
   pool: pg.Pool;
   grpcUrl: string;
   httpUrl: string;
-  /** What it was started with. */
+  /** The environment with which the service was started. */
   environment: Record<string, string>;
-  /** A client whose calls a gateway sends for this user; `undefined` sends no user. */
+  /** A client that calls as a gateway does for this user. `undefined` sends no user. */
   as(userId: string | undefined, protocol?: Protocol): Client<typeof FileService>;
   transport(protocol: Protocol, headers: Record<string, string>): Transport;
   stop(): Promise<void>;
 }
 
 /**
- * @param environment what an operator would set beside the servers
- * @param opened a bucket to use, which is stopped with the service; default: one of its own
+ * @param environment the variables that an operator would set in addition to those of the servers
+ * @param opened the bucket to use, which is stopped with the service. Default: a new bucket.
  */
 export async function startTestService(
   environment: Record<string, string> = {},
   opened?: TestBucket,
 ): Promise<TestService> {
   const [database, bucket] = await Promise.all([createDatabase(), opened ?? openTestBucket()]);
-  // By the SDK's own chain, as in production.
+  // The service finds these with the credential chain of the SDK, as in production.
   process.env.AWS_ACCESS_KEY_ID = bucket.credentials.accessKeyId;
   process.env.AWS_SECRET_ACCESS_KEY = bucket.credentials.secretAccessKey;
   const settings = {

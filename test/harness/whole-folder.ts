@@ -2,12 +2,12 @@ import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { TestModule } from 'vitest/node';
 
-/** Those of a run's test files that are in this folder. */
+/** The test files of a run that are in this folder. */
 export function modulesIn(directory: string, modules: readonly TestModule[]): readonly TestModule[] {
   return modules.filter(({ moduleId }) => dirname(moduleId) === directory);
 }
 
-/** Whether a run had each test file of a folder, and all of it passed. */
+/** True when a run included every test file of the folder and all of them passed. */
 export function passedAsAWhole(directory: string, modules: readonly TestModule[]): boolean {
   const all = readdirSync(directory).filter((name) => name.endsWith('.test.ts'));
   const run = modulesIn(directory, modules);

@@ -1,8 +1,8 @@
-/** What a parser may take long for, at any length: each unit is repeated. */
+/** Units that can make a parser slow when they are repeated. */
 const UNITS: Record<string, string> = {
   'combining marks in alternating classes': '\u0345\u0301\u0323\u0334',
   'combining marks beyond the first plane': '\u{1d165}\u{1d16d}',
-  'what grows when it is decomposed': '\ufdfa',
+  'characters that grow when decomposed': '\ufdfa',
   'decomposed Hangul': '\u1100\u1161\u11a8',
   'Latin letters': 'a',
   digits: '9',
@@ -24,7 +24,7 @@ const UNITS: Record<string, string> = {
   emoji: '\u{1f600}',
 };
 
-/** What may come before them, so that a parser reads on. */
+/** Valid beginnings, so that a parser does not stop at the first character. */
 const BEGINNINGS = ['', 'a', 'a/b', 'a/b;c="', 'user_', 'user_a.'];
 
 /** Named texts of one length in UTF-16 units. */
