@@ -1,4 +1,4 @@
-/** The page's files as a browser takes them: what a bundler does, as far as it is needed here. */
+/** The files of the page in a form that a browser can load. This replaces a bundler. */
 import { readFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { basename, join } from 'node:path';
@@ -11,7 +11,7 @@ export interface Asset {
 const PAGE = join(import.meta.dirname, 'page');
 const PACKAGES = join(import.meta.dirname, '../../node_modules');
 
-/** `undefined` where there is nothing. */
+/** `undefined` when there is no such file. */
 export async function assetAt(path: string): Promise<Asset | undefined> {
   if (path === '/') return { type: 'text/html', text: await readFile(join(PAGE, 'index.html'), 'utf8') };
   if (path === '/hash-wasm.js') {

@@ -1,4 +1,4 @@
-/** The Chromium of this machine. Playwright drives it, and brings none of its own. */
+/** Starts the Chromium of this machine. playwright-core drives the browser, and brings none. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Browser, chromium } from 'playwright-core';
 import { processesOf, stillRunning } from '../harness/processes.ts';
@@ -7,7 +7,7 @@ import type { Missing } from '../interop/toolchain.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 
-/** How long its dozen processes may take to end. */
+/** How long Chromium's dozen processes may take to end. */
 const GONE_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
 
@@ -28,9 +28,10 @@ export interface LaunchedBrowser extends AsyncDisposable {
 }
 
 /**
- * Headless, and off the network: these hosts are at this port of loopback, and no other has an address.
+ * Starts Chromium without a window and without a network: these hosts resolve to this port of loopback, and
+ * no other host resolves.
  *
- * Disposing of it throws when a process of it stays.
+ * The disposal throws when a process of Chromium stays.
  */
 export async function launchChromium(hosts: readonly string[], port: number): Promise<LaunchedBrowser> {
   const rules = [...hosts.map((host) => `MAP ${host}:443 127.0.0.1:${port}`), 'MAP * ~NOTFOUND'];

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { defaultCorsRule, preflightHeaders } from '../../src/dev/object-store/cors.ts';
 import rules from './cors.json' with { type: 'json' };
 
-/** Whether a page of this origin may upload to a development object store that was told nothing. */
+/** True when a page of this origin may upload to a development object store with default settings. */
 function mayUpload(origin: string): boolean {
   return preflightHeaders([defaultCorsRule], origin, 'PUT', 'content-md5,content-type') !== undefined;
 }
@@ -20,10 +20,10 @@ describe('the development object store', () => {
     'http://files.localhost:3000',
     'http://127.0.0.1:8080',
     'http://[::1]:8080',
-  ])('has it for a page of this machine: %s', (origin) => expect(mayUpload(origin)).toBe(true));
+  ])('lets a page of this machine upload: %s', (origin) => expect(mayUpload(origin)).toBe(true));
 
   test.each(['https://app.example.com', 'http://localhost.example.com', 'http://notlocalhost', 'null'])(
-    'and for no other: %s',
+    'does not let any other page upload: %s',
     (origin) => expect(mayUpload(origin)).toBe(false),
   );
 });

@@ -1,4 +1,6 @@
-/** A user at a browser: the page behind its gateway, the service, and a bucket with the rules that the README gives. */
+/**
+ * A browser with the page behind its gateway, the service, and a bucket with the CORS rules of the README.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
@@ -10,14 +12,14 @@ import { launchChromium } from './chromium.ts';
 import rules from './cors.json' with { type: 'json' };
 import { type Gateway, startGateway } from './gateway.ts';
 
-/** The origin that the rules name, and one that they do not. The page is at both. */
+/** APP is the host that the CORS rules name; ELSEWHERE is not named. The gateway serves the page at both. */
 export const APP = 'app.example.com';
 export const ELSEWHERE = 'elsewhere.example.com';
 
-/** The least that S3 takes, so that a few parts are few bytes. */
+/** S3's minimum for a part, so that several parts need few bytes. */
 export const PART_UNIT_BYTES = 5 * 1024 ** 2;
 
-/** A whole upload and the list after it, on a busy machine. */
+/** Enough for a whole upload and the list after it on a busy machine. */
 const SHOWN_TIMEOUT_MS = 15_000;
 
 export interface Fixture extends AsyncDisposable {
@@ -26,15 +28,15 @@ export interface Fixture extends AsyncDisposable {
   readonly page: Page;
   /** Signs the user in and opens the page. */
   open(user: string, host?: string): Promise<void>;
-  /** On the disk, where a person's files are. */
+  /** Writes a file to the disk and returns its path. */
   file(name: string, bytes: string | Buffer): Promise<string>;
-  /** Chooses the file, and resolves with what the page says in the end. */
+  /** Chooses the file in the page, and resolves with the outcome that the page shows. */
   upload(path: string): Promise<string>;
-  /** What the page lists when it is loaded anew. */
+  /** Reloads the page and returns the listed files. */
   listed(): Promise<string[]>;
 }
 
-export async function startScene(): Promise<Fixture> {
+export async function openFixture(): Promise<Fixture> {
   await using starting = new AsyncDisposableStack();
   const { path: directory } = starting.use(await temporaryDirectory());
   const token = 'only-the-gateway-knows-this';
@@ -76,8 +78,8 @@ export async function startScene(): Promise<Fixture> {
       return path;
     },
     async upload(path) {
-      const said = page.locator('#uploads output');
-      const outcome = said.nth(await said.count()).filter({ hasText: /./ });
+      const outcomes = page.locator('#uploads output');
+      const outcome = outcomes.nth(await outcomes.count()).filter({ hasText: /./ });
       await page.locator('#choose').setInputFiles(path);
       await outcome.waitFor();
       return outcome.innerText();

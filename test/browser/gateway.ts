@@ -1,6 +1,7 @@
 /**
- * What stands in front of the service in a deployment, as far as a browser sees it: one origin that serves the page,
- * knows who is signed in, and passes the calls on. It alone names the user: no header of a page gets through.
+ * The gateway of a deployment as a browser sees it: one origin that serves the page, knows the signed-in
+ * user, and forwards the calls. Only the gateway sets the user; it forwards no header of the page except
+ * Content-Type.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,17 +16,20 @@ export interface GatewayOptions {
   certificate: Pair;
   /** The service's HTTP port: `http://127.0.0.1:<port>`. */
   serviceUrl: string;
-  /** The service's proof that it is the gateway that calls. */
+  /** The token that proves to the service that the gateway calls. */
   token: string;
-  /** Where the page may PUT. */
+  /** The origin to which the page may send PUTs. */
   s3Endpoint: string;
 }
 
 export interface Gateway extends AsyncDisposable {
   readonly port: number;
-  /** The value of the cookie `session` of a browser in which this user has signed in. */
+  /** Signs a user in and returns the value for the cookie `session`. */
   signIn(userId: string): string;
-  /** Done once, before the next call of this method is passed on; where it throws, the call is not. */
+  /**
+   * Runs `step` once, before the next call of this method is forwarded. If `step` throws, the call is not
+   * forwarded.
+   */
   before(method: string, step: () => Promise<void>): void;
 }
 
@@ -72,7 +76,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-/** As the service itself does it. */
+/** Sends an error in Connect's form, as the service does. */
 function refuse(response: ServerResponse, status: number, code: string, message: string): void {
   if (response.headersSent) {
     response.destroy();
@@ -94,7 +98,7 @@ async function passOn(
 ): Promise<void> {
   const call = request(new URL(message.url ?? '/', serviceUrl), {
     method: message.method,
-    // Only what is named here: a list of what to strip would forget something.
+    // An allowlist, because a list of headers to remove would be incomplete.
     headers: {
       'content-type': message.headers['content-type'],
       'x-user-id': user,
@@ -116,7 +120,7 @@ async function serveAsset(path: string, response: ServerResponse, s3Endpoint: st
   }
   response.writeHead(200, {
     'content-type': asset.type,
-    // As strict as it can be. MD5 is WebAssembly here, and the PUTs go to S3.
+    // The strictest policy with which the page works: MD5 is WebAssembly, and the PUTs go to S3.
     'content-security-policy': `default-src 'none'; img-src data:; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${s3Endpoint}`,
   });
   response.end(asset.text);

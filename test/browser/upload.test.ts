@@ -4,16 +4,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { newUser } from '../harness/random.ts';
 import { describeWith } from '../interop/describe-with.ts';
 import { missingChromium } from './chromium.ts';
-import { APP, ELSEWHERE, type Fixture, PART_UNIT_BYTES, startScene } from './fixture.ts';
+import { APP, ELSEWHERE, type Fixture, openFixture, PART_UNIT_BYTES } from './fixture.ts';
 
 describeWith('a page in Chromium', await missingChromium(), () => {
   let fixture: Fixture;
   let user: string;
-  /** Since the test began. */
+  /** The URLs of all PUTs since the test began, and the largest number of PUTs at once. */
   let puts: string[];
   let atOnce: number;
   beforeAll(async () => {
-    fixture = await startScene();
+    fixture = await openFixture();
     const underWay = new Set<Request>();
     fixture.page.on('request', (request) => {
       if (request.method() !== 'PUT') return;
@@ -33,13 +33,13 @@ describeWith('a page in Chromium', await missingChromium(), () => {
 
   const keys = async () => (await fixture.service.bucket.keys()).filter((key) => key.startsWith(user));
 
-  test('hashes, uploads with progress, and lists', async () => {
+  test('hashes and uploads a file with progress, and lists it', async () => {
     const { file, upload, listed } = fixture;
-    // Chromium reads a file through a pipe of 2 MiB: on a busy machine, that much comes as one chunk.
+    // Chromium reads a file through a pipe of 2 MiB, so a chunk can have 2 MiB on a busy machine.
     const bytes = Buffer.alloc(4 * 1024 ** 2, 'the März report\n');
     const path = await file('März "1" <b>.pdf', bytes);
     await fixture.page.evaluate(WATCH_PROGRESS);
-    await using _slow = await slowLine(4 * 1024 ** 2);
+    await using _slow = await slowConnection(4 * 1024 ** 2);
 
     expect(await upload(path)).toBe('uploaded');
 
@@ -52,7 +52,7 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await listed()).toEqual([`März "1" <b>.pdf (${bytes.length} bytes)`]);
   });
 
-  test('is told at the second try that the file is there, and sends nothing', async () => {
+  test('sends nothing when the file exists already', async () => {
     const { file, upload, listed } = fixture;
     const path = await file('twice.txt', 'once is enough');
     expect(await upload(path)).toBe('uploaded');
@@ -62,14 +62,14 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await listed()).toEqual(['twice.txt (14 bytes)']);
   });
 
-  test('takes a file without bytes, and one whose type no browser knows', async () => {
+  test('uploads an empty file, and a file with an unknown type', async () => {
     const { file, upload, listed } = fixture;
     expect(await upload(await file('nothing.txt', ''))).toBe('uploaded');
     expect(await upload(await file('unknown.qqq', '?'))).toBe('uploaded');
     expect((await listed()).toSorted()).toEqual(['nothing.txt (0 bytes)', 'unknown.qqq (1 bytes)']);
   });
 
-  describe('a file that is written to between the hashing and the PUT', () => {
+  describe('a file that changes between the hashing and the PUT', () => {
     const noon = new Date('2026-01-01T12:00:00Z');
     let path: string;
     beforeEach(async () => {
@@ -77,11 +77,11 @@ describeWith('a page in Chromium', await missingChromium(), () => {
       await utimes(path, noon, noon);
     });
 
-    test('is refused by S3, and the page says why', async () => {
+    test('is refused by S3, and the page shows the reason', async () => {
       const { gateway, upload, listed } = fixture;
       gateway.before('CreatePresignedUpload', async () => {
         await writeFile(path, 'other bytes, of equal size');
-        // As a copy leaves it that keeps the time; the browser notices nothing.
+        // The time stays the same, as after a copy that keeps it. The browser does not notice the change.
         await utimes(path, noon, noon);
       });
       expect(await upload(path)).toMatch(/^S3 refused the upload: BadDigest the bytes that arrived/);
@@ -90,7 +90,7 @@ describeWith('a page in Chromium', await missingChromium(), () => {
       expect(await keys()).toEqual([]);
     });
 
-    test('is not sent where the browser notices, and the page says why', async () => {
+    test('is not sent when the browser notices the change, and the page shows the reason', async () => {
       const { gateway, upload, listed } = fixture;
       gateway.before('CreatePresignedUpload', () => writeFile(path, 'other bytes, of equal size'));
       expect(await upload(path)).toMatch(/^the file changed or went away/);
@@ -99,16 +99,16 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     });
   });
 
-  describe('a file in parts', () => {
+  describe('a multipart upload', () => {
     const bytes = Buffer.alloc(2 * PART_UNIT_BYTES + 1_000);
     beforeEach(() => void bytes.fill(user));
     const partsPut = () => puts.map((url) => new URL(url).searchParams.get('partNumber'));
 
-    test('is uploaded with its parts in parallel, and no header of an answer is read', async () => {
+    test('sends its parts in parallel, and needs no header of an answer', async () => {
       const { page, file, upload, listed } = fixture;
       const path = await file('film.mp4', bytes);
       await page.evaluate(WATCH_PROGRESS);
-      await using _slow = await slowLine(2 * PART_UNIT_BYTES);
+      await using _slow = await slowConnection(2 * PART_UNIT_BYTES);
       expect(await upload(path)).toBe('uploaded');
       expect(partsPut().toSorted()).toEqual(['1', '2', '3']);
       expect(atOnce).toBeGreaterThan(1);
@@ -119,10 +119,10 @@ describeWith('a page in Chromium', await missingChromium(), () => {
       expect(puts).toHaveLength(3);
     });
 
-    test('goes on where it stopped, when it is chosen again', async () => {
+    test('resumes when the user chooses the file again', async () => {
       const { gateway, file, upload, listed } = fixture;
       const path = await file('film.mp4', bytes);
-      gateway.before('CreatePresignedParts', () => Promise.reject(new Error('the line broke')));
+      gateway.before('CreatePresignedParts', () => Promise.reject(new Error('the connection broke')));
       expect(await upload(path)).toBe('the service cannot be reached (unavailable)');
       expect(partsPut()).toHaveLength(2);
       expect(await listed()).toEqual([]);
@@ -132,19 +132,19 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     });
   });
 
-  test('cannot upload from an origin that the rules do not name', async () => {
+  test('cannot upload from an origin that the CORS rules do not name', async () => {
     const { open, file, upload, listed } = fixture;
     const path = await file('foreign.txt', 'from elsewhere');
     await open(user, ELSEWHERE);
     expect(await upload(path)).toContain(`the bucket's CORS rules do not allow https://${ELSEWHERE}`);
     expect(await listed()).toEqual([]);
     expect(await keys()).toEqual([]);
-    // It was the origin, and nothing else.
+    // The origin was the only reason: the same upload succeeds from the other origin.
     await open(user);
     expect(await upload(path)).toBe('uploaded');
   });
 
-  test('downloads as an attachment, under the name that was uploaded', async () => {
+  test('downloads a file as an attachment with its uploaded name', async () => {
     const { page, file, upload } = fixture;
     const html = '<script>document.title = "inside"</script>';
     await upload(await file('page – ü.html', html));
@@ -156,7 +156,7 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(new URL(page.url()).host).toBe(APP);
   });
 
-  test('reads the bytes of a file, and not from an origin that the rules do not name', async () => {
+  test('reads the bytes of a file only from an origin that the CORS rules name', async () => {
     const { page, open, file, upload } = fixture;
     await upload(await file('read.txt', 'read by the page'));
     expect(await page.evaluate(READ_NEWEST_FILE)).toMatchObject({ text: 'read by the page' });
@@ -164,7 +164,7 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await page.evaluate(READ_NEWEST_FILE)).toBe('TypeError: Failed to fetch');
   });
 
-  test('deletes', async () => {
+  test('deletes a file', async () => {
     const { page, file, upload, listed } = fixture;
     await upload(await file('brief.txt', 'soon gone'));
     await page.getByRole('button', { name: 'Delete' }).click();
@@ -172,9 +172,9 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await listed()).toEqual([]);
   });
 
-  test('cannot say who its user is: the gateway does', async () => {
+  test('cannot set its user, because only the gateway does', async () => {
     const { page, open, file, upload } = fixture;
-    await upload(await file('mine.txt', 'nobody else’s'));
+    await upload(await file('mine.txt', 'the file of one user'));
     const listAsUser = `fetch('/files.v1.FileService/ListFiles', {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-user-id': '${user}' },
@@ -187,16 +187,18 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await page.evaluate(listAsUser)).toMatchObject({ code: 'unauthenticated' });
   });
 
-  /** Slow enough, in bytes a second, to see an upload on the way: a browser tells of it every 50 ms. */
-  async function slowLine(uploadThroughput: number): Promise<AsyncDisposable> {
-    const line = await fixture.page.context().newCDPSession(fixture.page);
+  /**
+   * Limits the upload, in bytes a second, so that its progress is visible: a browser reports it every 50 ms.
+   */
+  async function slowConnection(uploadThroughput: number): Promise<AsyncDisposable> {
+    const session = await fixture.page.context().newCDPSession(fixture.page);
     const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput };
-    await line.send('Network.emulateNetworkConditions', conditions);
-    return { [Symbol.asyncDispose]: () => line.detach() };
+    await session.send('Network.emulateNetworkConditions', conditions);
+    return { [Symbol.asyncDispose]: () => session.detach() };
   }
 });
 
-/** Every value that a progress bar takes, by what it is the progress of. */
+/** Records every value of the progress bars, for hashing and for uploading. */
 const WATCH_PROGRESS = `
   globalThis.progressOf = { hashing: [], uploading: [] };
   new MutationObserver((changes) => {
@@ -204,7 +206,7 @@ const WATCH_PROGRESS = `
   }).observe(document, { subtree: true, attributeFilter: ['value'] });
 `;
 
-/** With the page's own modules. */
+/** Reads the newest file with the modules of the page. */
 const READ_NEWEST_FILE = `import('/file-service.ts').then(async ({ call }) => {
   const { files: [{ s3Key }] } = await call('ListFiles', {});
   const { presignedUrl } = await call('CreatePresignedDownload', { s3Key });

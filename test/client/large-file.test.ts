@@ -16,7 +16,10 @@ import { type Fixture, openFixture, PART_BYTES } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 
-/** The long form uploads more than S3's limit for one PUT. The short form uses the smallest parts that S3 accepts. */
+/**
+ * The long form uploads more than S3's limit for one PUT. The short form uses the smallest parts that S3
+ * accepts.
+ */
 const [SIZE, PART] = LONG ? [6 * 1024 ** 3, PART_UNIT_BYTES] : [16 * PART_BYTES + 1_000, PART_BYTES];
 const PARTS = Math.ceil(SIZE / PART);
 const CONCURRENCY = 4;
@@ -75,7 +78,8 @@ it(`an upload of ${SIZE} bytes to ${server} resumes after kill -9 with only the 
   expect(listed.files).toMatchObject([{ s3Key, size: BigInt(SIZE), state: FileState.READY }]);
   expect(listed.files[0]?.etag).toMatch(new RegExp(`^[0-9a-f]{32}-${PARTS}$`));
   const { presignedUrl } = await files.createPresignedDownload({ s3Key });
-  // Each range crosses a border of two parts. One of them may have been sent before the kill, the other after it.
+  // Each range crosses a border of two parts. One of them may have been sent before the kill, the other after
+  // it.
   for (let part = 1; part < PARTS; part += Math.ceil(PARTS / 16)) {
     const [start, length] = [part * PART - 500, 1_000];
     const headers = { Range: `bytes=${start}-${start + length - 1}` };
@@ -100,7 +104,10 @@ it(`an upload of ${SIZE} bytes to ${server} resumes after kill -9 with only the 
   );
 }, 900_000);
 
-/** Writes random bytes around each border of two parts, so that all parts differ and a shifted part is detected. */
+/**
+ * Writes random bytes around each border of two parts, so that all parts differ and a shifted part is
+ * detected.
+ */
 async function writeSparse(file: FileHandle): Promise<void> {
   await file.truncate(SIZE);
   for (let at = 0; at < SIZE; at += PART)

@@ -11,7 +11,10 @@ import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporar
 let project: TemporaryDirectory;
 let service: TestService;
 
-/** With npm's cache, which `npm ci` has filled, the installation takes seconds. Without it, the network decides. */
+/**
+ * With npm's cache, which `npm ci` has filled, the installation takes seconds. Without it, the network
+ * decides.
+ */
 const INSTALL_TIMEOUT_MS = 120_000;
 
 // npm runs on the first Node of the PATH, which must be the Node of this test.
@@ -48,8 +51,8 @@ afterAll(async () => {
   await project[Symbol.asyncDispose]();
 });
 
-describe('the installed client package', () => {
-  it('brings no dependency of the service', async () => {
+describe('the package of the client, installed by a caller', () => {
+  it('brings nothing of the service with it', async () => {
     const { packages } = JSON.parse(await readFile(join(project.path, 'package-lock.json'), 'utf8'));
     expect(
       Object.keys(packages).filter(
@@ -63,7 +66,7 @@ describe('the installed client package', () => {
     ]);
   });
 
-  it('runs the JavaScript example of the README', async () => {
+  it('runs the example of the README, from JavaScript', async () => {
     await copyFile(join(import.meta.dirname, 'example.js'), join(project.path, 'example.js'));
     const example = await readFile(join(project.path, 'example.js'), 'utf8');
     await writeFile(

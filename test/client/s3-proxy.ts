@@ -13,7 +13,10 @@ export type PutFault =
   /** The proxy answers at once, and does not forward the body. */
   | { status: number; code: string };
 
-/** A proxy between clients and S3. It counts the requests, and injects failures of networks and of S3 into PUTs. */
+/**
+ * A proxy between clients and S3. It counts the requests, and injects failures of networks and of S3 into
+ * PUTs.
+ */
 export interface S3Proxy extends AsyncDisposable {
   /** The value for S3_PUBLIC_ENDPOINT. */
   readonly endpoint: string;
@@ -79,7 +82,8 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       if (!incoming.complete) passed.destroy();
     });
     incoming.pipe(passed);
-    // S3 can answer before it has read the whole body. The rest must be read, or the end of the client stays unseen.
+    // S3 can answer before it has read the whole body. The rest must be read, or the end of the client stays
+    // unseen.
     passed.on('close', () => incoming.resume());
   };
   const server = createServer((incoming, answer) => void handle(incoming, answer));

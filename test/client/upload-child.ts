@@ -1,6 +1,6 @@
 /**
- * A client in a separate process: `upload-child.ts URL USER PATH OPTIONS`. Prints the result and the peak memory of
- * the process as JSON.
+ * A client in a separate process: `upload-child.ts URL USER PATH OPTIONS`. Prints the result and the peak
+ * memory of the process as JSON.
  */
 import { uploadFile } from '../../src/client/upload-file.ts';
 import { createFileClient } from '../harness/service-process.ts';

@@ -22,7 +22,9 @@ const isRoot = process.geteuid?.() === 0;
 const QUICK = { fsync: 'off' };
 
 let directory: string;
-/** Everything that a test starts. It is stopped after the test, and a postmaster that survives fails the test. */
+/**
+ * Everything that a test starts. It is stopped after the test, and a postmaster that survives fails the test.
+ */
 const running: EmbeddedPostgres[] = [];
 const children: ChildProcess[] = [];
 const pids: number[] = [];

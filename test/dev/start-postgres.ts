@@ -1,4 +1,5 @@
-// A process that tests kill: it locks the directory, starts Postgres there, prints the address, and keeps running.
+// A process that tests kill: it locks the directory, starts Postgres there, prints the address, and keeps
+// running.
 import { lockDataDirectory } from '../../src/dev/data-directory/data-directory-lock.ts';
 import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 

@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 60_000 });
 const OK = { files: [] };
 const PROTOCOLS = ['gRPC', 'Connect over h2'] as const;
 
-test('certificates are changed under way: old connections stay, broken ones do no harm', async () => {
+test('new certificates apply to new connections, and unusable certificates are ignored', async () => {
   await using mtls = await startMtlsService();
   const { serverAuthority, gatewayAuthority, secret } = mtls;
   const pair = await gatewayAuthority.issue({ names: [GATEWAY_DNS] });
@@ -23,8 +23,8 @@ test('certificates are changed under way: old connections stay, broken ones do n
 
   const broken = { ...(await serverPair(serverAuthority)), key: pair.key };
   await secret.replace(files(broken, gatewayAuthority.cert));
-  const told = await mtls.service.logged('new certificates cannot be used; the old certificates stay in use');
-  expect(JSON.stringify(told)).toContain('TLS_KEY_FILE is not the key of TLS_CERT_FILE');
+  const line = await mtls.service.logged('new certificates cannot be used; the old certificates stay in use');
+  expect(JSON.stringify(line)).toContain('TLS_KEY_FILE is not the key of TLS_CERT_FILE');
   expect(await shown(mtls)).toEqual(atFirst);
 
   const newAuthority = await createAuthority();
@@ -42,12 +42,12 @@ test('certificates are changed under way: old connections stay, broken ones do n
     const renewed = await newAuthority.issue({ names: [GATEWAY_DNS] });
     expect(await mtls.client(protocol, renewed).listFiles({})).toMatchObject(OK);
   }
-  // The key is in none of what it said.
+  // The log never shows the private key.
   expect(mtls.service.printed.stdout).not.toContain('PRIVATE KEY');
   await mtls.service.stop();
 });
 
-test('certificates that cannot be used end the start, all named at once', async () => {
+test('the start fails with unusable certificates, and names all of them', async () => {
   await using directory = await temporaryDirectory();
   const authority = await createAuthority();
   const [pair, other] = await Promise.all([serverPair(authority), serverPair(authority)]);
@@ -91,7 +91,7 @@ function files(pair: { cert: string; key: string }, ca: string): Record<string, 
   return { [FILES.cert]: pair.cert, [FILES.key]: pair.key, [FILES.ca]: ca };
 }
 
-/** The certificates that new connections to both ports get to see. */
+/** The serial numbers of the certificates that the service sends to new connections on both ports. */
 function shown({ origins, serverAuthority }: MtlsService): Promise<string[]> {
   const ofOrigin = (origin: string) =>
     new Promise<string>((resolve, reject) => {

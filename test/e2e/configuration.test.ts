@@ -5,7 +5,7 @@ import { main } from './main.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-test('all that is wrong is told at once, and no value that may be a secret', async () => {
+test('the start names all problems at once, and shows no value that may be a secret', async () => {
   const { code, stdout, stderr } = await main('serve', {
     DATABASE_URL: 'mysql://files:hunter2-hunter2@db/files',
     GATEWAY_TOKENS: 'short-secret',
@@ -31,43 +31,59 @@ test('all that is wrong is told at once, and no value that may be a secret', asy
 
 test.for<[string, Record<string, string>, RegExp]>([
   [
-    'whoever reaches it could speak for any user',
+    'any host can reach it and GATEWAY_AUTH is none',
     { GATEWAY_AUTH: 'none', HOST: '0.0.0.0' },
     /HOST .*loopback.*0\.0\.0\.0.*any user.*GATEWAY_AUTH to token or mtls/,
   ],
-  ['the same holds in IPv6', { HOST: '::' }, /HOST .*loopback.*::/],
+  ['any IPv6 host can reach it and GATEWAY_AUTH is none', { HOST: '::' }, /HOST .*loopback.*::/],
   [
-    'it would listen under a name of the machine',
+    'HOST is a host name and GATEWAY_AUTH is none',
     { HOST: 'files.internal' },
     /HOST .*loopback.*files\.internal/,
   ],
   [
-    'a database has no bucket',
+    'DATABASE_URL is set without S3_BUCKET',
     { DATABASE_URL: 'postgres://db/files' },
     /S3_BUCKET is required with DATABASE_URL/,
   ],
-  ['a bucket has no database', { S3_BUCKET: 'files' }, /DATABASE_URL is required with S3_BUCKET/],
-  ['the gateway has no token', { GATEWAY_AUTH: 'token' }, /GATEWAY_TOKENS is required/],
   [
-    'mtls lacks everything',
+    'S3_BUCKET is set without DATABASE_URL',
+    { S3_BUCKET: 'files' },
+    /DATABASE_URL is required with S3_BUCKET/,
+  ],
+  ['GATEWAY_AUTH is token without GATEWAY_TOKENS', { GATEWAY_AUTH: 'token' }, /GATEWAY_TOKENS is required/],
+  [
+    'GATEWAY_AUTH is mtls without certificates',
     { GATEWAY_AUTH: 'mtls' },
     /TLS_CERT_FILE is.*\n.*TLS_KEY_FILE is.*\n.*TLS_CLIENT_CA_FILE is.*\n.*TLS_ALLOWED_SANS is/,
   ],
-  ['a certificate has no key', { TLS_CERT_FILE: 'a' }, /TLS_KEY_FILE is required with TLS_CERT_FILE/],
-  ['a key has no certificate', { TLS_KEY_FILE: 'a' }, /TLS_CERT_FILE is required with TLS_KEY_FILE/],
   [
-    'somebody believes that certificates are asked for',
+    'TLS_CERT_FILE is set without TLS_KEY_FILE',
+    { TLS_CERT_FILE: 'a' },
+    /TLS_KEY_FILE is required with TLS_CERT_FILE/,
+  ],
+  [
+    'TLS_KEY_FILE is set without TLS_CERT_FILE',
+    { TLS_KEY_FILE: 'a' },
+    /TLS_CERT_FILE is required with TLS_KEY_FILE/,
+  ],
+  [
+    'client certificates are configured without GATEWAY_AUTH=mtls',
     { TLS_CLIENT_CA_FILE: 'a', TLS_ALLOWED_SANS: 'a' },
     /TLS_CLIENT_CA_FILE does nothing without.*\n.*TLS_ALLOWED_SANS does nothing without GATEWAY_AUTH=mtls/,
   ],
-  ['a wildcard is to be allowed', { TLS_ALLOWED_SANS: '*.internal' }, /TLS_ALLOWED_SANS must be .*wildcard/],
-])('it refuses to start when %s', async ([, environment, message]) => {
+  [
+    'TLS_ALLOWED_SANS has a wildcard',
+    { TLS_ALLOWED_SANS: '*.internal' },
+    /TLS_ALLOWED_SANS must be .*wildcard/,
+  ],
+])('the service refuses to start when %s', async ([, environment, message]) => {
   const { code, stderr } = await main('serve', environment);
   expect(code).toBe(1);
   expect(stderr).toMatch(message);
 });
 
-test('a value is repeated without what a terminal would obey', async () => {
+test('the error escapes the terminal sequences of a value', async () => {
   const { code, stderr } = await main('serve', { HOST: hostileText('serving') });
   expect(code).toBe(1);
   expect(stderr).toMatch(/HOST must be a loopback address .*\\u001b\[2J/);
@@ -75,7 +91,7 @@ test('a value is repeated without what a terminal would obey', async () => {
   expect(stderr.split('\n')).not.toContain('serving');
 });
 
-test('a verb that is none gets the usage, and code 2', async () => {
+test('an unknown verb prints the usage and ends with code 2', async () => {
   const { code, stdout, stderr } = await main('sevre');
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   for (const verb of ['serve', 'migrate', 'config']) expect(stderr).toMatch(new RegExp(`^ +${verb} `, 'm'));
@@ -89,7 +105,7 @@ test('the verb config prints every variable, with its default and its meaning', 
   expect(lines.find((line) => line.startsWith('GRPC_PORT '))).toMatch(/ 50051 .*gRPC/);
 });
 
-test('the verb migrate needs a database to migrate', async () => {
+test('the verb migrate requires DATABASE_URL', async () => {
   const { code, stderr } = await main('migrate');
   expect(code).toBe(1);
   expect(stderr).toContain('DATABASE_URL is required');

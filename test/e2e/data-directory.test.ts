@@ -4,10 +4,10 @@ import { expect, test, vi } from 'vitest';
 import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
-test('a second service on a data directory is refused, by whatever path, and the first goes on', async () => {
+test('a second service on the same data directory is refused, even through a link, and the first goes on', async () => {
   await using directory = await temporaryDirectory();
   const path = join(directory.path, 'data');
   await using first = await startService({ environment: { DATA_DIR: path } });

@@ -10,10 +10,10 @@ import { upload } from './upload.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-/** The service looks once a second; the rest is for a busy machine. */
+/** The service checks Postgres once a second. The rest is for a busy machine. */
 const SOON = { timeout: 6_000, interval: 50 };
 
-test('it starts without its Postgres, serves as soon as that is there, and outlives its loss', async () => {
+test('the service starts without Postgres, serves once Postgres answers, and survives its loss', async () => {
   await using directory = await temporaryDirectory();
   await using servers = await externalServers();
   const port = await anyFreePort();

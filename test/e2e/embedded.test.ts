@@ -5,12 +5,12 @@ import { startEmbedded } from '../../src/dev/embedded.ts';
 import { processesOf } from '../harness/processes.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
 const NO_PROCESS = -1;
 
-test('when the object store does not start, no Postgres stays, and the directory is free for the next try', async () => {
+test('when the object store fails to start, no Postgres stays and the directory is unlocked', async () => {
   await using directory = await temporaryDirectory();
   const inTheWay = join(directory.path, 's3', 'buckets');
   await mkdir(join(directory.path, 's3'), { mode: 0o700 });

@@ -2,14 +2,14 @@ import { createDatabase } from '../harness/database.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 
 export interface ExternalServers extends AsyncDisposable {
-  /** What an operator sets for them. The schema is not there yet. */
+  /** The variables with which the service uses these servers. The database has no schema yet. */
   readonly environment: Record<string, string>;
-  /** From here on S3 does not answer. */
+  /** Stops S3 for the rest of the test. */
   loseStorage(): Promise<void>;
   loseDatabase(): Promise<void>;
 }
 
-/** A database and a bucket as production has them: somebody else's. */
+/** Starts a database and a bucket outside the service, as in production. */
 export async function externalServers(): Promise<ExternalServers> {
   const [database, store] = await Promise.all([createDatabase(), startTestObjectStore()]);
   const { accessKeyId, secretAccessKey } = store.credentials;

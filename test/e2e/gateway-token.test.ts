@@ -11,7 +11,7 @@ const OLD = 'the-old-token-of-the-gateway';
 const NEW = 'the-new-token-of-the-gateway';
 const UNTRUSTED = [Code.Unauthenticated, 'GATEWAY_UNTRUSTED'];
 
-test('only a gateway with a token of the moment may speak for users', async () => {
+test('only a gateway with a current token may call for users', async () => {
   await using servers = await externalServers();
   const environment = { ...servers.environment, MIGRATE_ON_START: 'true', GATEWAY_AUTH: 'token' };
 

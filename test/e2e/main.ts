@@ -7,7 +7,7 @@ export interface Result {
   stderr: string;
 }
 
-/** Runs `src/main.ts` with a verb to its end. */
+/** Runs `src/main.ts` with a verb until it ends. */
 export async function main(verb: string, environment: Record<string, string> = {}): Promise<Result> {
   await using run = launchService({
     command: [process.execPath, join(PROJECT, 'src/main.ts'), verb],

@@ -10,7 +10,7 @@ import { download, upload } from './upload.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-test('before migrate it starts and is not ready; after migrate it becomes ready by itself', async () => {
+test('the service starts without a schema, and becomes ready when migrate has run', async () => {
   await using servers = await externalServers();
   const { environment } = servers;
   await using service = await startService({ environment });
@@ -29,7 +29,7 @@ test('before migrate it starts and is not ready; after migrate it becomes ready 
   await service.stop();
 });
 
-test('migrate tells that the database does not answer, without its password', async () => {
+test('migrate reports a database that does not answer, and does not show its password', async () => {
   const { code, stderr } = await main('migrate', {
     DATABASE_URL: 'postgres://files:hunter2-hunter2@127.0.0.1:1/files',
     S3_BUCKET: 'files',
@@ -44,7 +44,7 @@ async function readiness(http: string): Promise<[number, unknown]> {
   return [response.status, await response.json()];
 }
 
-test('an error in the words of a server is printed without what a terminal would obey', async () => {
+test('migrate escapes the terminal sequences in an error of the server', async () => {
   const field = (type: string, text: string) => Buffer.from(`${type}${text}\0`);
   const fields = Buffer.concat([
     field('S', 'FATAL'),

@@ -17,19 +17,19 @@ export const GATEWAY_URI = 'spiffe://files.test/ns/edge/sa/gateway';
 export const TLS_PROTOCOLS = ['gRPC', 'Connect over HTTP/1.1', 'Connect over h2', 'gRPC-Web'] as const;
 export type TlsProtocol = (typeof TLS_PROTOCOLS)[number];
 
-/** Who shows what to the service; `undefined` shows nothing. */
+/** The certificate that a client shows to the service. `undefined` shows none. */
 export type Shown = Pair | undefined;
 
 export interface MtlsService extends AsyncDisposable {
   service: ServiceProcess;
-  /** Signed the service's certificate. */
+  /** Signed the certificate of the service. */
   serverAuthority: Authority;
-  /** Signs the gateway's. */
+  /** Signs the certificates of gateways. */
   gatewayAuthority: Authority;
   secret: MountedSecret;
-  /** Its ports, as origins of https. */
+  /** The https origins of both ports. */
   origins: { grpc: string; http: string };
-  /** Connections of its own for each: nobody's certificate is another's. */
+  /** Each client has its own connections, so that no client uses the certificate of another. */
   client(protocol: TlsProtocol, shown: Shown): Client<typeof FileService>;
   transport(protocol: TlsProtocol, shown: Shown): Transport;
 }
@@ -45,7 +45,9 @@ export async function serverPair(authority: Authority): Promise<Pair> {
   return authority.issue({ names: ['127.0.0.1', 'files.internal'], use: 'server' });
 }
 
-/** The service behind mTLS, with a database and a bucket of its own and its certificates mounted as a secret. */
+/**
+ * Starts the service with mTLS, its own database and bucket, and certificates that are mounted as a secret.
+ */
 export async function startMtlsService(): Promise<MtlsService> {
   await using starting = new AsyncDisposableStack();
   const servers = starting.use(await externalServers());

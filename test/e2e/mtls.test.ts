@@ -20,7 +20,7 @@ import { download, upload } from './upload.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-/** The preface of HTTP/2 and empty settings (RFC 9113, 3.4). */
+/** The connection preface of HTTP/2 with empty settings (RFC 9113, section 3.4). */
 const HTTP2_BEGIN = Buffer.from(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0`, 'latin1');
 
 let mtls: MtlsService;
@@ -39,7 +39,7 @@ describe.each(TLS_PROTOCOLS)('over %s', (protocol) => {
     ['DNS', [GATEWAY_DNS]],
     ['URI', [GATEWAY_URI]],
     ['one of several', ['other.internal', GATEWAY_URI, '127.0.0.1']],
-  ])('a gateway is known by a name of its certificate: %s', async (_, names) => {
+  ])('accepts a gateway by a name of its certificate: %s', async (_, names) => {
     const client = mtls.client(protocol, await gateway(names));
     const s3Key = await upload(client, 'a.txt', `${protocol} ${names}`);
     expect(await download(client, s3Key)).toBe(`${protocol} ${names}`);
@@ -47,36 +47,32 @@ describe.each(TLS_PROTOCOLS)('over %s', (protocol) => {
 
   test.each<[string, string, () => Promise<Shown>]>([
     ['no certificate', 'no certificate', async () => undefined],
+    ['a self-signed certificate', 'DEPTH_ZERO_SELF_SIGNED_CERT', () => selfSigned({ names: [GATEWAY_DNS] })],
     [
-      'one that vouches for itself',
-      'DEPTH_ZERO_SELF_SIGNED_CERT',
-      () => selfSigned({ names: [GATEWAY_DNS] }),
-    ],
-    [
-      'one of another authority',
+      'a certificate of another authority',
       'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
       async () => (await createAuthority()).issue({ names: [GATEWAY_DNS] }),
     ],
     [
-      'one that has expired',
+      'an expired certificate',
       'CERT_HAS_EXPIRED',
       () => mtls.gatewayAuthority.issue({ names: [GATEWAY_DNS], validMs: -1_000 }),
     ],
     [
-      'one for servers',
+      'a certificate for servers',
       'INVALID_PURPOSE',
       () => mtls.gatewayAuthority.issue({ names: [GATEWAY_DNS], use: 'server' }),
     ],
-    ['a name of another', 'none of its names is allowed', () => gateway(['reports.internal'])],
-    ['a name below it', 'none of its names is allowed', () => gateway([`a.${GATEWAY_DNS}`])],
+    ['another name', 'none of its names is allowed', () => gateway(['reports.internal'])],
+    ['a subdomain of the allowed name', 'none of its names is allowed', () => gateway([`a.${GATEWAY_DNS}`])],
     ['a wildcard', 'none of its names is allowed', () => gateway(['*.internal'])],
-    ['a path below it', 'none of its names is allowed', () => gateway([`${GATEWAY_URI}/x`])],
+    ['a path below the allowed URI', 'none of its names is allowed', () => gateway([`${GATEWAY_URI}/x`])],
     [
-      'a name made to look like two',
+      'a name that looks like two names',
       'none of its names is allowed',
       () => gateway([`a, DNS:${GATEWAY_DNS}, b`]),
     ],
-  ])('it refuses %s', async (_, certificate, shown) => {
+  ])('refuses %s', async (_, certificate, shown) => {
     const client = mtls.client(protocol, await shown());
     expect(await failureOf(client.listFiles({}))).toMatchObject({
       code: 'Unauthenticated',
@@ -87,8 +83,8 @@ describe.each(TLS_PROTOCOLS)('over %s', (protocol) => {
   });
 });
 
-describe('an orchestrator needs no certificate', () => {
-  test('for health and reflection', async () => {
+describe('without a certificate', () => {
+  test('health and reflection answer', async () => {
     const transport = mtls.transport('gRPC', undefined);
     const { status } = await createClient(Health, transport).check({});
     expect(status).toBe(HealthCheckResponse_ServingStatus.SERVING);
@@ -101,20 +97,20 @@ describe('an orchestrator needs no certificate', () => {
     }
   });
 
-  test.each(['/livez', '/readyz', '/metrics'])('for %s', async (path) => {
+  test.each(['/livez', '/readyz', '/metrics'])('%s answers', async (path) => {
     expect(await statusOverHttp1(path)).toBe(200);
     expect(await statusOverH2(path)).toBe(200);
   });
 });
 
 describe.each(['grpc', 'http'] as const)('the port of %s', (port) => {
-  test('speaks h2 to who knows it, in TLS 1.3', async () => {
+  test('negotiates h2 and TLS 1.3', async () => {
     const socket = await handshake(port, { ALPNProtocols: ['h2', 'http/1.1'] });
     expect([socket.alpnProtocol, socket.getProtocol()]).toEqual(['h2', 'TLSv1.3']);
     socket.destroy();
   });
 
-  test('has no plain text, and no TLS before 1.2', async () => {
+  test('refuses plain text and TLS before 1.2', async () => {
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
     await expect(handshake(port, old)).rejects.toThrow('protocol version');
     await expect(fetch(mtls.origins[port].replace('https:', 'http:'))).rejects.toThrow();
@@ -123,12 +119,12 @@ describe.each(['grpc', 'http'] as const)('the port of %s', (port) => {
     socket.destroy();
   });
 
-  test.each(['TLSv1.2', 'TLSv1.3'] as const)('resumes no session, in %s', async (version) => {
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('does not resume TLS sessions with %s', async (version) => {
     const options = { ...(await gateway([GATEWAY_DNS])), maxVersion: version, ALPNProtocols: ['h2'] };
     const sessions: Buffer[] = [];
     const first = await handshake(port, options, (session) => sessions.push(session));
     first.write(HTTP2_BEGIN);
-    await once(first, 'data'); // the server's settings, behind any ticket
+    await once(first, 'data'); // the settings of the server, which follow any session ticket
     const session = sessions.at(-1) ?? first.getSession();
     first.destroy();
     const second = await handshake(port, { ...options, ...(session && { session }) });

@@ -11,9 +11,9 @@ import {
 import { service as healthService } from 'grpc-health-check';
 import type { ServiceProcess } from '../harness/service-process.ts';
 
-/** A client's connection that stays open until the service closes it. */
+/** A connection of a client that stays open until the service closes it. */
 export interface OpenConnection extends Disposable {
-  /** Resolves when the service has ended it. */
+  /** Resolves when the service has closed the connection. */
   readonly ended: Promise<unknown>;
 }
 
@@ -38,7 +38,7 @@ export async function idleHttp2({ http }: Address): Promise<OpenConnection> {
   return { ended: once(session, 'close'), [Symbol.dispose]: () => session.destroy() };
 }
 
-/** Connected, and never says anything. */
+/** A connection to the HTTP port that never sends a byte. */
 export async function silent({ http }: Address): Promise<OpenConnection> {
   const { hostname, port } = new URL(http);
   const socket = connectTcp(Number(port), hostname);
@@ -48,12 +48,12 @@ export async function silent({ http }: Address): Promise<OpenConnection> {
 }
 
 export interface HeldCall extends OpenConnection {
-  /** Sends what was missing, so that the service can answer. */
+  /** Sends the rest of the body, so that the service can answer. */
   finish(): void;
   readonly answer: { text: string };
 }
 
-/** Announces a body and sends only a part of it: a call that is under way until it is finished. */
+/** Starts a call and sends only a part of its body. The call runs until `finish`. */
 export async function heldCall({ http }: Address): Promise<HeldCall> {
   const { hostname, port } = new URL(http);
   const socket = connectTcp(Number(port), hostname);
@@ -66,12 +66,12 @@ export async function heldCall({ http }: Address): Promise<HeldCall> {
     'POST /files.v1.FileService/ListFiles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n' +
       'X-User-Id: ada\r\nContent-Length: 2\r\n\r\n{',
   );
-  // A connection that is reset is as closed as any.
+  // A reset connection counts as closed.
   const ended = once(socket, 'close').catch(() => {});
   return { ended, answer, finish: () => socket.write('}'), [Symbol.dispose]: () => socket.destroy() };
 }
 
-/** As grpcui and other tools leave it open, here on the HTTP port. */
+/** A reflection stream on the HTTP port. grpcui and other tools leave such a stream open. */
 export async function reflectionStream({ http }: Address): Promise<OpenConnection> {
   const session = connectHttp2(http);
   const stream = session.request({
@@ -104,11 +104,11 @@ export async function idleGrpc({ grpc }: Address): Promise<OpenConnection> {
 }
 
 export interface HealthWatch extends OpenConnection {
-  /** Every status so far. */
+  /** All statuses so far. */
   readonly statuses: string[];
 }
 
-/** As load balancers and Kubernetes' gRPC clients do it: open for as long as the connection. */
+/** A health watch as load balancers and Kubernetes' gRPC clients use it: open as long as the connection. */
 export async function healthWatch({ grpc }: Address): Promise<HealthWatch> {
   const client = new HealthClient(grpc, credentials.createInsecure());
   const call = client.watch?.({ service: '' });
@@ -122,5 +122,5 @@ export async function healthWatch({ grpc }: Address): Promise<HealthWatch> {
   return { statuses, ended, [Symbol.dispose]: () => client.close() };
 }
 
-/** Connected to the gRPC port, and never says anything. */
+/** A connection to the gRPC port that never sends a byte. */
 export const silentGrpc = ({ grpc }: Address) => silent({ grpc, http: `http://${grpc}` });

@@ -1,6 +1,6 @@
 /**
- * A tracing SDK of the smallest kind, given to the service with `--import` as a real one is: it prints each span that
- * ends as a line of JSON. It takes the caller's span from `traceparent` (W3C Trace Context).
+ * A minimal tracing SDK. The service loads it with `--import`, as it loads a real SDK. The SDK prints each
+ * ended span as one line of JSON, and reads the span of the caller from `traceparent` (W3C Trace Context).
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
@@ -71,8 +71,8 @@ function startSpan(name: string, options: SpanOptions = {}, outer = context.acti
     recordException: (exception) => void events.push(inspect(exception)),
     end() {
       const { kind } = options;
-      const told = { kind, attributes, status, events };
-      const line = { msg: 'span', name, ...spanContext, parent: parent?.spanId, ...told };
+      const details = { kind, attributes, status, events };
+      const line = { msg: 'span', name, ...spanContext, parent: parent?.spanId, ...details };
       process.stdout.write(`${JSON.stringify(line)}\n`);
     },
   };

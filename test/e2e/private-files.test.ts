@@ -16,7 +16,7 @@ import { launchService, NODE_OPTIONS, startService } from '../harness/service-pr
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { upload } from './upload.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
 const isRoot = process.geteuid?.() === 0;
@@ -27,7 +27,7 @@ function withUmask(umask: string): readonly [string, ...string[]] {
   return ['sh', '-c', `umask ${umask}; exec "$@"`, 'sh', ...service];
 }
 
-/** What others than its owner may do, by path; only what is more than nothing. */
+/** The modes of all paths that give any right to other users, by path. */
 function openToOthers(directory: string): Record<string, string> {
   const paths = readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) =>
     join(directory, name),
@@ -42,7 +42,7 @@ function openToOthers(directory: string): Record<string, string> {
 }
 
 test.for(['0000', '0022'])(
-  'with umask %s nothing that a start and an upload make is open to other users',
+  'with umask %s, other users have no access to the files of a start and an upload',
   async (umask) => {
     await using holder = await temporaryDirectory();
     const path = join(holder.path, 'data');
@@ -55,13 +55,14 @@ test.for(['0000', '0022'])(
       size: 6n * 1024n ** 3n,
       partMd5s: Array.from({ length: 96 }, (_, index) => Buffer.alloc(16, index)),
     });
-    // Root's Postgres runs as another user, who must get through these two, and sees no names in them.
+    // The Postgres of root runs as another user, who must pass through these two directories but cannot list
+    // them.
     expect(openToOthers(path)).toEqual(isRoot ? { '': '711', '/postgres': '711' } : {});
     await service.stop();
   },
 );
 
-test('a data directory of an earlier release is made private, and goes on', async () => {
+test('a data directory of an earlier release becomes private, and keeps its files', async () => {
   await using data = await dataDirectory();
   const environment = { DATA_DIR: data.path };
   await using first = await startService({ environment });
@@ -87,18 +88,18 @@ interface Planted {
 
 const planted: Planted[] = [
   {
-    what: 'that another user has made',
+    what: 'of another user',
     plant: (data) => chownSync(data, OTHER_UID, OTHER_UID),
     message: (data) => `${data} is owned by uid ${OTHER_UID}, but must be owned by uid 0`,
     rootOnly: true,
   },
   {
-    what: 'that everybody can write',
+    what: 'that every user can write',
     plant: (data) => chmodSync(data, 0o777),
     message: (data) => `${data} is writable by its group or by every user (mode 0777)`,
   },
   {
-    what: 'in a directory in which everybody can replace it',
+    what: 'in a directory that every user can write',
     plant: (data) => chmodSync(join(data, '..'), 0o777),
     message: (data) => `${join(data, '..')} is writable by every user (mode 0777, without the sticky bit)`,
   },
@@ -145,7 +146,7 @@ test.for(planted.filter(({ rootOnly }) => isRoot || rootOnly !== true))(
   async ({ plant, message }) => {
     await using holder = await temporaryDirectory();
     const data = join(realpathSync(holder.path), 'data');
-    // Empty but for the two directories, so that what is planted is all there is to refuse.
+    // Only the two empty directories, so that the planted file is the only reason to refuse.
     for (const name of ['postgres', 's3']) mkdirSync(join(data, name), { recursive: true, mode: 0o700 });
     plant(data);
     await using service = launchService({ environment: { DATA_DIR: data } });

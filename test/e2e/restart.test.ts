@@ -3,12 +3,15 @@ import { dataDirectory } from '../harness/data-directory.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { download, type FileClient, upload } from './upload.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
 const ADA = { 'x-user-id': 'ada' };
 
-/** 1.3 s on two idle cores, the recovery of Postgres included. A start that waits for something takes longer. */
+/**
+ * A start takes 1.3 s on two idle cores, with the recovery of Postgres. A start that waits for a timeout is
+ * slower.
+ */
 const SECOND_START_MS = 6_000;
 
 interface Ending {
@@ -21,7 +24,7 @@ const endings: Ending[] = [
   { how: 'kill -9', end: killAtOnce },
 ];
 
-test.for(endings)('after $how and a start the files are there, and so are their URLs', async ({ end }) => {
+test.for(endings)('files and their URLs survive $how and a start', async ({ end }) => {
   await using directory = await dataDirectory();
   const environment = { DATA_DIR: directory.path };
   await using first = await startService({ environment });
@@ -40,14 +43,14 @@ test.for(endings)('after $how and a start the files are there, and so are their 
   await second.stop();
 });
 
-test('after kill -9 in the middle of uploads exactly those that were acknowledged are listed, and are whole', async () => {
+test('all acknowledged uploads are listed and complete after kill -9 in the middle of uploads', async () => {
   await using directory = await dataDirectory();
   const environment = { DATA_DIR: directory.path };
   await using first = await startService({ environment });
   const acknowledged = new Set<string>();
   const started = new Set<string>();
-  const uploading = Array.from({ length: 8 }, (_, lane) =>
-    uploadUntilItFails(first.client(ADA), lane, started, acknowledged),
+  const uploading = Array.from({ length: 8 }, (_, worker) =>
+    uploadUntilItFails(first.client(ADA), worker, started, acknowledged),
   );
   await expect.poll(() => acknowledged.size, { timeout: 20_000, interval: 5 }).toBeGreaterThan(40);
   await killAtOnce(first);
@@ -65,7 +68,8 @@ test('after kill -9 in the middle of uploads exactly those that were acknowledge
     }
     pageToken = page.nextPageToken;
   } while (pageToken !== '');
-  // What S3 had taken when its answer was lost is there as well: no row without bytes, no bytes without a row.
+  // An upload whose answer was lost may be listed too. No row is without bytes, and no bytes are without a
+  // row.
   expect([...acknowledged].filter((name) => !listed.has(name))).toEqual([]);
   expect([...listed].filter((name) => !started.has(name))).toEqual([]);
   await second.stop();
@@ -78,23 +82,23 @@ async function killAtOnce(service: ServiceProcess): Promise<void> {
 
 async function uploadUntilItFails(
   client: FileClient,
-  lane: number,
+  worker: number,
   started: Set<string>,
   acknowledged: Set<string>,
 ): Promise<void> {
   for (let count = 0; ; count += 1) {
-    const name = `lane-${lane}-${count}.txt`;
+    const name = `worker-${worker}-${count}.txt`;
     started.add(name);
     try {
       await upload(client, name, contentOf(name));
     } catch {
-      return; // the service is gone
+      return; // the service was killed
     }
     acknowledged.add(name);
   }
 }
 
-/** Large enough to be cut in the middle. */
+/** Large enough that the kill happens in the middle of a PUT. */
 function contentOf(name: string): string {
   return name.repeat(20_000);
 }

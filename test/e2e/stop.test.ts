@@ -10,13 +10,15 @@ import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import * as connections from './open-connections.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Ten times what a stop takes on an idle machine. Node's keep-alive would be 5 s, the grace of calls is 6 s. */
+/**
+ * Ten times the stop on an idle machine, but less than Node's keep-alive (5 s) and the grace of calls (6 s).
+ */
 const SOON_MS = 4_000;
 
-test('a stop waits for no connection without a call, and tells whoever watches its health', async () => {
+test('a stop closes all connections without a call at once, and sends NOT_SERVING to health watches', async () => {
   await using directory = await dataDirectory();
   await using service = await startService({ environment: { DATA_DIR: directory.path } });
   using http1 = await connections.idleHttp1(service);
@@ -43,7 +45,7 @@ test('a stop waits for no connection without a call, and tells whoever watches i
   expect(await watch.ended).toBe(status.UNAVAILABLE);
 });
 
-test.concurrent('a stop lets a call under way end, and its connection does not hold it up any longer', async ({
+test.concurrent('a stop waits for a running call, and closes its connection after the answer', async ({
   expect,
 }) => {
   await using directory = await dataDirectory();
@@ -60,12 +62,12 @@ test.concurrent('a stop lets a call under way end, and its connection does not h
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
   expect(performance.now() - finishedMs).toBeLessThan(SOON_MS);
   expect(call.answer.text).toMatch(/^HTTP\/1.1 200 OK/);
-  // Else a gateway would send its next call into the closing connection.
+  // Without this header, a gateway would send its next call on the closing connection.
   expect(call.answer.text).toMatch(/^connection: close\r$/im);
 });
 
 test.concurrent.for(['SIGINT', 'SIGTERM'] as const)(
-  'a second, later %s ends at once, and still leaves no Postgres',
+  'a second %s ends the service at once, and leaves no Postgres',
   async (signal, { expect }) => {
     await using directory = await dataDirectory();
     await using service = await startService({ environment: { DATA_DIR: directory.path } });
@@ -81,7 +83,7 @@ test.concurrent.for(['SIGINT', 'SIGTERM'] as const)(
   },
 );
 
-test.concurrent('a call that does not end is ended, within what an orchestrator waits', async ({
+test.concurrent('a stop ends a call that hangs before an orchestrator kills the service', async ({
   expect,
 }) => {
   await using directory = await dataDirectory();
@@ -94,7 +96,7 @@ test.concurrent('a call that does not end is ended, within what an orchestrator 
   expect(performance.now() - startMs).toBeLessThan(9_500);
 });
 
-test('a stop while it starts is one after the start: in order, and without a welcome', async () => {
+test('a stop during the start is orderly, and the service does not print the welcome', async () => {
   await using directory = await temporaryDirectory();
   const data = join(directory.path, 'data');
   await using service = launchService({ environment: { DATA_DIR: data } });
@@ -107,28 +109,31 @@ test('a stop while it starts is one after the start: in order, and without a wel
   expect(service.printed.stdout).not.toContain('curl');
 });
 
-// script(1) of util-linux; elsewhere it has other options.
-test.runIf(process.platform === 'linux')('Ctrl-C in the terminal of npm start stops in order', async () => {
-  await using directory = await dataDirectory();
-  await using service = launchService({
-    command: [
-      'script',
-      '--quiet',
-      '--return',
-      '--command',
-      'exec npm start',
-      join(directory.path, 'typescript'),
-    ],
-    environment: { DATA_DIR: directory.path, TERM: 'dumb' },
-  });
-  await service.logged('serving', 50_000);
-  service.type('\x03');
-  expect(await service.untilGone()).toEqual({ code: 0, signal: null });
-  expect(service.log().at(-1)).toMatchObject({ msg: 'stopped' });
-});
+// script(1) of util-linux. On other systems script has other options.
+test.runIf(process.platform === 'linux')(
+  'Ctrl-C in the terminal of npm start stops the service in order',
+  async () => {
+    await using directory = await dataDirectory();
+    await using service = launchService({
+      command: [
+        'script',
+        '--quiet',
+        '--return',
+        '--command',
+        'exec npm start',
+        join(directory.path, 'typescript'),
+      ],
+      environment: { DATA_DIR: directory.path, TERM: 'dumb' },
+    });
+    await service.logged('serving', 50_000);
+    service.type('\x03');
+    expect(await service.untilGone()).toEqual({ code: 0, signal: null });
+    expect(service.log().at(-1)).toMatchObject({ msg: 'stopped' });
+  },
+);
 
-// Without `exec` in the script, npm's shell takes the signal, dies of it and leaves the service running.
-test('npm start passes SIGTERM on, as supervisors and CI send it', async () => {
+// Without `exec` in the script of npm start, the shell would die of the signal and leave the service running.
+test('npm start passes SIGTERM on to the service', async () => {
   await using directory = await dataDirectory();
   await using service = launchService({
     command: ['npm', 'start'],
@@ -139,12 +144,12 @@ test('npm start passes SIGTERM on, as supervisors and CI send it', async () => {
   expect(await service.untilGone()).toEqual({ code: 0, signal: null });
 });
 
-test.concurrent('a Postgres of its own that does not end does not keep it for longer than ten seconds', async ({
+test.concurrent('an embedded Postgres that hangs delays the stop by less than ten seconds', async ({
   expect,
 }) => {
   await using directory = await dataDirectory();
   const data = directory.path;
-  // The default delay.
+  // An empty STOP_DELAY_SECONDS means the default delay.
   await using service = await startService({ environment: { DATA_DIR: data, STOP_DELAY_SECONDS: '' } });
   const lockFile = join(dataDirectoryIn(join(data, 'postgres')), 'postmaster.pid');
   const postmaster = Number.parseInt(await readFile(lockFile, 'utf8'), 10);
@@ -153,8 +158,9 @@ test.concurrent('a Postgres of its own that does not end does not keep it for lo
   service.kill('SIGTERM');
   expect(await service.exit).toEqual({ code: 1, signal: null });
   expect(performance.now() - startMs).toBeLessThan(10_000);
-  expect(service.printed.stderr).toBe('the service did not stop in time and was ended\n');
-  // It has been told to end, and only cannot hear it yet.
+  expect(service.printed.stderr).toBe('the service did not stop in time and was ended
+');
+  // The postmaster has got its signal, and ends when it continues.
   process.kill(postmaster, 'SIGCONT');
   await service.untilGone();
 });

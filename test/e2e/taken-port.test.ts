@@ -4,11 +4,11 @@ import { test, vi } from 'vitest';
 import { dataDirectory } from '../harness/data-directory.ts';
 import { launchService } from '../harness/service-process.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
 test.concurrent.for(['GRPC_PORT', 'HTTP_PORT'])(
-  'a taken port is named together with %s, and nothing stays',
+  'the start names a taken port and %s, and leaves no process',
   async (variable, { expect }) => {
     await using directory = await dataDirectory();
     await using owner = createServer().listen(0, '127.0.0.1');

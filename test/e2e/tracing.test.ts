@@ -11,7 +11,7 @@ vi.setConfig({ testTimeout: 60_000 });
 const SDK = pathToFileURL(join(import.meta.dirname, 'print-spans.ts')).href;
 const CALLER = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 
-test('an SDK given with --import sees calls, inside them Postgres and S3, and around them the caller', async () => {
+test('an SDK loaded with --import gets spans of calls, their caller, Postgres and S3', async () => {
   await using servers = await externalServers();
   await using service = await startService({
     environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_OPTIONS: `--import=${SDK}` },
@@ -20,7 +20,7 @@ test('an SDK given with --import sees calls, inside them Postgres and S3, and ar
   const traced = service.client({ 'x-user-id': 'ada', traceparent });
   const upload = { filename: 'a.txt', mimeType: 'text/plain', md5: md5Of('a') };
   await traced.createPresignedUpload(upload);
-  await traced.listFiles({}); // looks for the upload in S3
+  await traced.listFiles({}); // verifies the object in S3
   const untraced = service.client({ 'x-user-id': 'ada' });
   await expect(untraced.getFile({ s3Key: 'ada_none.txt' })).rejects.toThrow('[not_found]');
   await service.stop();

@@ -8,7 +8,7 @@ export function md5Of(content: string | Uint8Array): string {
   return createHash('md5').update(content).digest('base64');
 }
 
-/** Asks for an upload and makes it, as a client does. Gives back the key. */
+/** Creates an upload and sends its bytes, as a client does. Returns the key. */
 export async function upload(client: FileClient, filename: string, content: string): Promise<string> {
   const { s3Key, presignedUrl, requiredHeaders } = await client.createPresignedUpload({
     filename,

@@ -6,22 +6,22 @@ import { welcome } from '../../src/dev/welcome.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
-/** Real starts, each with an initdb: seconds on an idle machine, more on a busy one. */
+/** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });
 
 const run = promisify(execFile);
 
 test.for<[string, Record<string, string>]>([
-  ['nothing at all', {}],
+  ['default settings', {}],
   [
-    'settings of its own',
+    'other settings',
     {
       GATEWAY_AUTH: 'token',
       GATEWAY_TOKENS: 'a-token-for-development,x-another-token-too',
       USER_ID_HEADER: 'x-account',
     },
   ],
-])('a start with %s ends with commands that upload and list a file when pasted', async ([, settings]) => {
+])('a start with %s prints commands that upload and list a file when pasted', async ([, settings]) => {
   await using directory = await temporaryDirectory();
   await using service = await startService({
     environment: { DATA_DIR: join(directory.path, 'data'), ...settings },
@@ -44,7 +44,7 @@ test.for([
   ['::', '[::1]'],
   ['::1', '[::1]'],
   ['localhost', 'localhost'],
-])('listening on %s it is to be asked at %s', ([host = '', asked]) => {
+])('the welcome of a service on %s names %s', ([host = '', asked]) => {
   const text = welcome({
     host,
     grpcPort: 1,
@@ -56,7 +56,10 @@ test.for([
   expect(text).toContain(` ${asked}:1 files.v1.FileService/ListFiles`);
 });
 
-/** The lines that begin at the margin, with what continues them; prose is indented, the log is JSON. */
+/**
+ * The commands of the output: the lines without indentation, and their continuations. Prose is indented; the
+ * log is JSON.
+ */
 function pasteable(stdout: string): string {
   const lines = stdout.split('\n').filter((line) => !line.startsWith('{'));
   return lines.filter((line, index) => /^\S/.test(line) || lines[index - 1]?.endsWith('\\')).join('\n');

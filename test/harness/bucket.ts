@@ -39,8 +39,8 @@ export interface TestBucketOptions {
 export const LEAST_PART_BYTES = process.env.TEST_S3_ENDPOINT ? 5 * 1024 ** 2 : 4;
 
 /**
- * Creates a bucket on the development object store, or on the real server that TEST_S3_ENDPOINT names. The same
- * tests must pass on both.
+ * Creates a bucket on the development object store, or on the real server that TEST_S3_ENDPOINT names. The
+ * same tests must pass on both.
  */
 export async function openTestBucket(options: TestBucketOptions = {}): Promise<TestBucket> {
   const { corsRules } = options;

@@ -1,7 +1,9 @@
 import type { Deadline } from '../../src/files/deadline.ts';
 import type { FileStore } from '../../src/files/ports.ts';
 
-/** A deadline for a step whose time the test does not check: 60 s, more than the step needs on any machine. */
+/**
+ * A deadline for a step whose time the test does not check: 60 s, more than the step needs on any machine.
+ */
 export const ample = (): Deadline => Date.now() + 60_000;
 
 /** The methods of the store without their deadline, for tests that do not check deadlines. */

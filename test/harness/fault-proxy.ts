@@ -12,7 +12,9 @@ export type Fault =
   /** Every chunk from the server is delayed by this time. */
   | { kind: 'slow'; milliseconds: number };
 
-/** A TCP proxy between the service and a server on loopback. It simulates failures of networks and machines. */
+/**
+ * A TCP proxy between the service and a server on loopback. It simulates failures of networks and machines.
+ */
 export interface FaultProxy extends AsyncDisposable {
   readonly port: number;
   /** Connections that are open at this moment. */

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 
-/** A page token with a valid checksum and any content. The checksum has no key, so every client can forge it. */
+/**
+ * A page token with a valid checksum and any content. The checksum has no key, so every client can forge it.
+ */
 export function forgedPageToken(
   { time, key }: { time: bigint; key: Uint8Array },
   userId: string,

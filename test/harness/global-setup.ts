@@ -12,22 +12,24 @@ declare module 'vitest' {
     /** A Postgres server on which the tests may create databases. Use `createDatabase`, not this. */
     postgresUrl: string;
     /**
-     * The cluster of an embedded Postgres that was started once. Undefined when TEST_DATABASE_URL names a server. Use
-     * `dataDirectory`, not this.
+     * The cluster of an embedded Postgres that was started once. Undefined when TEST_DATABASE_URL names a
+     * server. Use `dataDirectory`, not this.
      */
     preparedCluster: string | undefined;
   }
 }
 
 /**
- * Differs from the prefix of earlier versions, whose lock was not a file: this version would take their directories
- * for abandoned directories.
+ * Differs from the prefix of earlier versions, whose lock was not a file: this version would take their
+ * directories for abandoned directories.
  */
 const DIRECTORY_PREFIX = 'file-service-test-cluster-';
 /** A younger directory can belong to a run that has not locked it yet. */
 const ABANDONED_AFTER_MS = 60_000;
 
-/** Starts one Postgres for the whole run in a new directory, or uses the server that TEST_DATABASE_URL names. */
+/**
+ * Starts one Postgres for the whole run in a new directory, or uses the server that TEST_DATABASE_URL names.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env.TEST_DATABASE_URL;
   if (given !== undefined && given !== '') {
@@ -75,7 +77,8 @@ async function removeAbandoned(): Promise<void> {
       await rm(directory, { recursive: true, force: true });
       lock.release();
     } catch {
-      // The directory is in use, belongs to another user, or was removed by another run. None of these is an error.
+      // The directory is in use, belongs to another user, or was removed by another run. None of these is an
+      // error.
     }
   }
 }

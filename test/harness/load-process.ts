@@ -1,6 +1,6 @@
 /**
- * Offers a load to the service and reports the outcome. It uses bare HTTP/2: a gRPC client costs more for each call
- * than the service does, so the test would measure the client.
+ * Offers a load to the service and reports the outcome. It uses bare HTTP/2: a gRPC client costs more for
+ * each call than the service does, so the test would measure the client.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';

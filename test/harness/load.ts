@@ -24,7 +24,9 @@ export interface Load {
 
 /** The outcome of a load, measured by the clock of the caller. */
 export interface LoadOutcome {
-  /** How many calls ended with each gRPC code. A call without an answer at its deadline is DEADLINE_EXCEEDED. */
+  /**
+   * How many calls ended with each gRPC code. A call without an answer at its deadline is DEADLINE_EXCEEDED.
+   */
   codes: Record<string, number>;
   calls: number;
   seconds: number;

@@ -1,7 +1,9 @@
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Files as Kubernetes mounts a secret: links into a directory that one rename of a link replaces as a whole. */
+/**
+ * Files as Kubernetes mounts a secret: links into a directory that one rename of a link replaces as a whole.
+ */
 export interface MountedSecret {
   path(name: string): string;
   /** Replaces all files at once. The names must be the names of the first version. */

@@ -6,13 +6,16 @@ import { promisify } from 'node:util';
 interface Running {
   readonly pid: number;
   readonly parent: number;
-  /** The current directory of the process, or its command line. Either contains the directory that it works in. */
+  /**
+   * The current directory of the process, or its command line. Either contains the directory that it works
+   * in.
+   */
   readonly workplace: string;
 }
 
 /**
- * The process, its descendants, and the processes that work in the directory. Both searches are needed, because
- * Postgres has its own session and survives its parent.
+ * The process, its descendants, and the processes that work in the directory. Both searches are needed,
+ * because Postgres has its own session and survives its parent.
  */
 export async function processesOf(pid: number, directory?: string): Promise<number[]> {
   const running = await allRunning();

@@ -7,8 +7,8 @@ export interface PutAnswer {
 }
 
 /**
- * Sends a real PUT with only these headers, Host and Content-Length. `fetch` would add headers, and would not let a
- * test send a wrong Content-Length.
+ * Sends a real PUT with only these headers, Host and Content-Length. `fetch` would add headers, and would not
+ * let a test send a wrong Content-Length.
  */
 export function putTo(
   url: string,

@@ -13,7 +13,10 @@ export interface FaultyS3 extends AsyncDisposable {
 
 const STATUS = { InternalError: 500, SlowDown: 503, '200 with an error body': 200 };
 
-/** A proxy in front of a store. It forwards each request unchanged, with its signature, or answers with the fault. */
+/**
+ * A proxy in front of a store. It forwards each request unchanged, with its signature, or answers with the
+ * fault.
+ */
 export async function startFaultyS3(port: number): Promise<FaultyS3> {
   const faulty = { fault: 'none' as S3Fault };
   const server = createServer((incoming, outgoing) => {

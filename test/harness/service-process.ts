@@ -12,15 +12,18 @@ export const PROJECT = join(import.meta.dirname, '../..');
 /** Enough for the first start on a busy machine: initdb runs, and Node reads every package. */
 const START_TIMEOUT_MS = 50_000;
 
-/** More than twice the 8.5 s after which src/main.ts ends a stop that hangs. A longer stop is an error of the service. */
+/**
+ * More than twice the 8.5 s after which src/main.ts ends a stop that hangs. A longer stop is an error of the
+ * service.
+ */
 const STOP_TIMEOUT_MS = 20_000;
 
 const POLL_MS = 10;
 
 export interface LaunchOptions {
   /**
-   * Added to PATH and HOME. No other variable of this process is passed on. By default the service takes free ports
-   * and stops without a delay.
+   * Added to PATH and HOME. No other variable of this process is passed on. By default the service takes free
+   * ports and stops without a delay.
    */
   environment?: Record<string, string>;
   /** Default: the command of `npm start`, with the Node of this process. */
@@ -42,7 +45,10 @@ export interface LaunchedService extends AsyncDisposable {
   readonly printed: { stdout: string; stderr: string };
   /** The lines of its log, as objects. */
   log(): LogLine[];
-  /** Resolves with the first log line that has one of these messages. @throws when the process ends before that */
+  /**
+   * Resolves with the first log line that has one of these messages.
+   * @throws when the process ends before that
+   */
   logged(message: string | readonly string[], timeoutMs?: number): Promise<LogLine>;
   /** Writes to the standard input of the process. */
   type(text: string): void;
@@ -50,7 +56,10 @@ export interface LaunchedService extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void;
   /** Signals the whole process group, as a terminal does. */
   killGroup(signal: NodeJS.Signals): void;
-  /** Resolves when the process and all its descendants have ended. @throws when one stays, after killing it */
+  /**
+   * Resolves when the process and all its descendants have ended.
+   * @throws when one stays, after killing it
+   */
   untilGone(): Promise<Exit>;
 }
 

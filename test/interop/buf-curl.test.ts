@@ -33,11 +33,11 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-describe.each(Object.entries(PROTOCOLS))('buf curl over %s', (_, wireOf) => {
+describe.each(Object.entries(PROTOCOLS))('buf curl over %s', (_, protocolOf) => {
   describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {
     const tool: Tool = {
       async call(method, request, user) {
-        const { base, flags } = wireOf(service);
+        const { base, flags } = protocolOf(service);
         const { code, stdout, stderr } = await run(BUF, [
           ...['curl', ...flags, ...schema],
           ...(user === undefined ? [] : ['-H', `x-user-id: ${user}`]),
@@ -56,13 +56,13 @@ describe.each(Object.entries(PROTOCOLS))('buf curl over %s', (_, wireOf) => {
     };
 
     test('lists the methods', async () => {
-      const { base, flags } = wireOf(service);
+      const { base, flags } = protocolOf(service);
       const printed = await output(BUF, ['curl', ...flags, ...schema, '--list-methods', base]);
       const methods = FileService.methods.map(({ name }) => `files.v1.FileService/${name}`);
       expect(printed.trim().split('\n')).toEqual(expect.arrayContaining(methods));
     });
 
-    test('a whole journey', () => expectWholeJourney(tool, newUser()));
-    test('failures carry their details', () => expectFailuresWithDetails(tool, newUser()));
+    test('uploads, lists, downloads and deletes a file', () => expectWholeJourney(tool, newUser()));
+    test('prints the details of errors', () => expectFailuresWithDetails(tool, newUser()));
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 
-/** A language's own names of the codes. */
+/** The names of the gRPC codes in a language. */
 export interface CodeNames {
   invalidArgument: string;
   notFound: string;
@@ -8,7 +8,7 @@ export interface CodeNames {
   unavailable: string;
 }
 
-/** What a client in another language printed of its journey; see `go/main.go` and `python/client.py`. */
+/** Checks the output of the verb `journey` of `go/main.go` and `python/client.py`. */
 export function expectJourney(printed: string, user: string, content: string, codes: CodeNames): void {
   const s3Key = `${user}_report.txt`;
   const failure = { domain: 'files.v1', metadata: {}, fields: [], retryDelaySeconds: 0 };

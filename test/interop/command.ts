@@ -1,16 +1,19 @@
 import { type ExecFileException, type ExecFileOptions, execFile } from 'node:child_process';
 
 export interface Ran {
-  /** `undefined`: there is no such program. */
+  /** `undefined` when there is no such program. */
   code: number | undefined;
   stdout: string;
   stderr: string;
 }
 
-/** A tool that says nothing for this long hangs; the slowest here, a first build of a Go program, takes 20 s. */
+/** A tool that runs longer hangs. The slowest tool, the first build of a Go program, takes 20 s. */
 const TIMEOUT_MS = 150_000;
 
-/** Runs a program to its end, whatever that is. @throws when a signal ended it, a time-out's included */
+/**
+ * Runs a program until it ends, with any code.
+ * @throws when a signal ended it, for example after the timeout
+ */
 export function run(program: string, args: readonly string[], options: ExecFileOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const done = (error: ExecFileException | null, stdout: string | Buffer, stderr: string | Buffer) => {
@@ -25,7 +28,7 @@ export function run(program: string, args: readonly string[], options: ExecFileO
   });
 }
 
-/** What the program printed. @throws with all that it said, unless it ends with code 0 */
+/** Runs a program and returns its output. @throws with the complete output, unless it ends with code 0 */
 export async function output(
   program: string,
   args: readonly string[],
@@ -33,6 +36,6 @@ export async function output(
 ): Promise<string> {
   const { code, stdout, stderr } = await run(program, args, options);
   if (code === 0) return stdout;
-  const how = code === undefined ? 'is not there' : `ended with ${code}`;
+  const how = code === undefined ? 'does not exist' : `ended with ${code}`;
   throw new Error(`${program} ${args.join(' ')} ${how}\n${stdout}${stderr}`);
 }

@@ -1,20 +1,23 @@
 import { describe, test } from 'vitest';
 import type { Missing } from './toolchain.ts';
 
-/** `npm test` asks for npm alone, so what is not there is skipped, and says so. In CI nothing is. */
+/**
+ * `npm test` needs only npm: a suite whose tool is missing is skipped, with a message. In CI such a suite
+ * fails.
+ */
 export function describeWith(name: string, missing: Missing, define: () => void): void {
   switch (verdict(missing, process.env.CI)) {
     case 'run':
       describe(name, define);
       break;
     case 'skip':
-      // The reporter prints the names of skipped tests only when asked to.
+      // By default the reporter does not print the names of skipped tests.
       process.stderr.write(`skipped: ${name}: ${missing}\n`);
       describe.skip(`${name} (skipped: ${missing})`, define);
       break;
     case 'fail':
-      test(`${name}: its toolchain is there`, () => {
-        throw new Error(`${missing}; with CI set, nothing is skipped`);
+      test(`${name}: its toolchain is installed`, () => {
+        throw new Error(`${missing}. With CI set, no suite is skipped.`);
       });
   }
 }

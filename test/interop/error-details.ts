@@ -6,7 +6,9 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/go
 const DETAILS = [ErrorInfoSchema, BadRequestSchema, RetryInfoSchema];
 const TYPE_URL = 'type.googleapis.com/';
 
-/** What `grpcurl -format-error` prints: a google.rpc.Status, each detail in JSON beside its type. */
+/**
+ * Parses the output of `grpcurl -format-error`: a google.rpc.Status whose details are JSON with their type.
+ */
 export function fromGrpcurl(printed: string): ConnectError {
   const status = JSON.parse(printed) as { code: Code; message: string; details?: JsonObject[] };
   const error = new ConnectError(status.message, status.code);
@@ -18,7 +20,10 @@ export function fromGrpcurl(printed: string): ConnectError {
   return error;
 }
 
-/** What `buf curl` prints, whatever the protocol: Connect's own JSON, each detail as its type and bytes. */
+/**
+ * Parses the errors of `buf curl`, which are Connect's JSON with every protocol: each detail is a type and
+ * bytes.
+ */
 export function fromBufCurl(printed: string): ConnectError {
   const status = JSON.parse(printed) as {
     code: string;

@@ -5,10 +5,13 @@ import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { output } from './command.ts';
 import { GO_CLIENT, GO_OFFLINE } from './toolchain.ts';
 
-/** The first build of all compiles grpc-go and both plugins: 15 s on two idle cores, and these are not idle. */
+/**
+ * The first build compiles grpc-go and both plugins. It takes 15 s on two idle cores, and more during a test
+ * run.
+ */
 export const GO_BUILD_TIMEOUT_MS = 140_000;
 
-/** @returns the program's path, which goes with the resources */
+/** @returns the path of the program, which the disposal of `resources` removes */
 export async function buildGoClient(resources: AsyncDisposableStack): Promise<string> {
   const { path: directory } = resources.use(await temporaryDirectory());
   await cp(GO_CLIENT, directory, { recursive: true });

@@ -7,7 +7,7 @@ import { buildGoClient, GO_BUILD_TIMEOUT_MS } from './go-client.ts';
 import { type InteropService, startInteropService } from './service.ts';
 import { missingGo } from './toolchain.ts';
 
-/** Of google.golang.org/grpc/codes. */
+/** The names of the codes in google.golang.org/grpc/codes. */
 const CODES = {
   invalidArgument: 'InvalidArgument',
   notFound: 'NotFound',
@@ -27,14 +27,14 @@ describeWith('a client in Go', await missingGo(), () => {
 
   afterAll(() => resources.disposeAsync());
 
-  test('goes through a whole journey, failures and their details included', async () => {
+  test('uploads, lists, downloads and deletes a file, and reads the details of errors', async () => {
     const user = newUser();
     const printed = await output(client, ['journey', service.grpc, user]);
     expectJourney(printed, user, 'what a Go client keeps\n', CODES);
   });
 
-  // The last one: the service does not come back from it.
-  test('is told when to retry', async () => {
+  // The last test, because the service loses its database for good.
+  test('gets RetryInfo when the database is down', async () => {
     await service.loseDatabase();
     expectRetry(await output(client, ['list', service.grpc, newUser()]), CODES);
   });

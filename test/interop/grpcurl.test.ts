@@ -12,7 +12,7 @@ import { expectFailuresWithDetails, expectRetryInfo, expectWholeJourney, type To
 import { type InteropService, startInteropService } from './service.ts';
 import { missingPrograms } from './toolchain.ts';
 
-/** grpcurl ends with 64 and the status code (its README, "-format-error"). */
+/** grpcurl ends with 64 plus the status code (README of grpcurl, "-format-error"). */
 const EXIT_OF_STATUS = 64;
 const DEADLINE_EXCEEDED = 4;
 
@@ -26,7 +26,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
   });
   afterAll(() => resources.disposeAsync());
 
-  /** What it prints for these words after the address. */
+  /** The output of grpcurl with these arguments after the address. */
   const grpcurl = (...words: string[]) => output('grpcurl', ['-plaintext', service.grpc, ...words]);
   const lines = async (...words: string[]) => (await grpcurl(...words)).trim().split('\n');
 
@@ -63,7 +63,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
     },
   };
 
-  describe('without the protos, by reflection', () => {
+  describe('by reflection, without the protos', () => {
     test('lists the services', async () => {
       expect(await lines('list')).toEqual([
         'files.v1.FileService',
@@ -90,7 +90,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
       );
     });
 
-    test('describes the reasons of failure', async () => {
+    test('describes the error reasons', async () => {
       expect(await grpcurl('describe', 'files.v1.ErrorReason')).toContain('ERROR_REASON_INVALID_MD5 = 6;');
     });
 
@@ -103,7 +103,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
   });
 
   describe('health', () => {
-    test.each(['', 'files.v1.FileService'])('Check of "%s"', async (asked) => {
+    test.each(['', 'files.v1.FileService'])('Check of "%s" returns SERVING', async (asked) => {
       const request = JSON.stringify({ service: asked });
       const printed = await output('grpcurl', [
         ...['-plaintext', '-d', request],
@@ -112,7 +112,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
       expect(JSON.parse(printed)).toEqual({ status: 'SERVING' });
     });
 
-    test('Watch says the present state at once, and stays', async () => {
+    test('Watch sends the present status at once, and stays open', async () => {
       const { code, stdout } = await run('grpcurl', [
         ...['-plaintext', '-max-time', '1', '-d', '{"service": "files.v1.FileService"}'],
         ...[service.grpc, 'grpc.health.v1.Health/Watch'],
@@ -124,7 +124,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
 
   describe('calls', () => {
     test.each(['2942bfabb3d05332b66eb128e0842cff', 'KUK/q7PQUzK2brEo4IQs/w=='])(
-      'the key and the MD5 of the API that this takes after, from %s',
+      'CreatePresignedUpload returns the key and the base64 MD5 for the MD5 %s',
       async (md5) => {
         const upload = await tool.call(
           FileService.method.createPresignedUpload,
@@ -139,12 +139,13 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
       },
     );
 
-    test('a whole journey, the bytes by curl with two headers', () => expectWholeJourney(tool, newUser()));
-    test('failures carry their details', () => expectFailuresWithDetails(tool, newUser()));
+    test('upload, list, download and delete a file, with curl for the bytes', () =>
+      expectWholeJourney(tool, newUser()));
+    test('print the details of errors', () => expectFailuresWithDetails(tool, newUser()));
   });
 
-  // The last one: the service does not come back from it.
-  test('says when to retry without a database', async () => {
+  // The last test, because the service loses its database for good.
+  test('print RetryInfo when the database is down', async () => {
     await service.loseDatabase();
     await expectRetryInfo(tool, newUser());
   });

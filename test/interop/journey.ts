@@ -1,4 +1,4 @@
-/** What every tool that speaks JSON goes through, whatever its protocol. */
+/** The test cases that every JSON tool must pass with every protocol. */
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { expect } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
@@ -17,7 +17,7 @@ export interface Tool {
     request: MessageInitShape<Request>,
     user?: string,
   ) => Promise<MessageShape<Response>>;
-  /** PUTs with the headers of the answer, and gives the status. */
+  /** Sends the bytes with the headers of the answer, and returns the status. */
   put(answer: CreatePresignedUploadResponse, bytes: string): Promise<number>;
   get(url: string): Promise<{ status: number; disposition: string; bytes: string }>;
 }
@@ -67,10 +67,10 @@ export async function expectFailuresWithDetails({ call }: Tool, user: string): P
     domain: 'files.v1',
     fields: ['md5'],
   });
-  expect(await failureOf(call(getFile, { s3Key: 'nobodys_file' }, user))).toMatchObject({
+  expect(await failureOf(call(getFile, { s3Key: 'another-user_file' }, user))).toMatchObject({
     code: 'NotFound',
     reason: 'FILE_NOT_FOUND',
-    metadata: { s3_key: 'nobodys_file' },
+    metadata: { s3_key: 'another-user_file' },
   });
   expect(await failureOf(call(listFiles, {}))).toMatchObject({
     code: 'Unauthenticated',

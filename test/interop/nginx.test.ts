@@ -20,7 +20,10 @@ const PASSWORD = 'a password of the test';
 const VICTIM = newUser();
 const nginx = await findServer('nginx');
 
-/** Every way to claim somebody else, for the service and for what stands before it. */
+/**
+ * All headers with which a client could claim to be another user, for the service or for a proxy in front of
+ * it.
+ */
 const CLAIMS: readonly [string, string][] = [
   ['x-user-id', VICTIM],
   ['X-USER-ID', VICTIM],
@@ -110,28 +113,28 @@ describeWith(
       ['gRPC', people.ada],
       ['Connect', people.grace],
     ] as const)(
-      'a whole journey over %s: whoever a user claims to be, it is who the gateway knows',
+      'passes a whole journey over %s on, and replaces the user that the client claims',
       async (protocol, user) => {
         await expectWholeJourney(tool(protocol), user);
       },
     );
 
-    test.each(['gRPC', 'Connect'] as const)(
-      'without the password there is no way in over %s',
+    test.each(['gRPC', 'Connect'] as const)('refuses a wrong password over %s', async (protocol) => {
+      const client = createClient(FileService, transport(protocol, people.ada, 'a guess'));
+      expect(await failureOf(client.listFiles({}))).toMatchObject({ code: 'Unauthenticated' });
+    });
+
+    test.each(['gRPC', 'Connect over h2'] as const)(
+      'a client that bypasses the gateway over %s is refused by the service',
       async (protocol) => {
-        const client = createClient(FileService, transport(protocol, people.ada, 'a guess'));
-        expect(await failureOf(client.listFiles({}))).toMatchObject({ code: 'Unauthenticated' });
+        expect(await failureOf(mtls.client(protocol, undefined).listFiles({}))).toMatchObject({
+          reason: 'GATEWAY_UNTRUSTED',
+        });
       },
     );
 
-    test.each(['gRPC', 'Connect over h2'] as const)('nor past the gateway over %s', async (protocol) => {
-      expect(await failureOf(mtls.client(protocol, undefined).listFiles({}))).toMatchObject({
-        reason: 'GATEWAY_UNTRUSTED',
-      });
-    });
-
     test.each(['/metrics', '/readyz', '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo'])(
-      'people do not see %s',
+      'does not pass %s on',
       async (path) => {
         for (const origin of Object.values(origins)) {
           const status = await new Promise((resolve, reject) => {
@@ -153,7 +156,7 @@ describeWith(
   },
 );
 
-/** Every name is this machine. */
+/** Resolves every name to this machine. */
 const lookup: LookupFunction = (_, options, found) => {
   if (options.all) found(null, [{ address: '127.0.0.1', family: 4 }]);
   else found(null, '127.0.0.1', 4);

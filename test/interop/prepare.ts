@@ -1,4 +1,7 @@
-/** Brings the libraries of the Go and the Python client into caches outside the project; run once, or after a change. */
+/**
+ * Installs the libraries of the Go and Python clients into caches outside the project. Run it once, and after
+ * each change of their versions.
+ */
 import { rm } from 'node:fs/promises';
 import { output } from './command.ts';
 import {
@@ -13,7 +16,7 @@ import {
 if ((await missingGo()) !== undefined) await output('go', ['mod', 'download'], { cwd: GO_CLIENT });
 
 if ((await missingPython()) !== undefined) {
-  // One that was left half-way would not be mended by installing into it.
+  // An incomplete environment is removed first, because an installation into it would not repair it.
   await rm(PYTHON_ENVIRONMENT, { recursive: true, force: true });
   await output('python3', ['-m', 'venv', PYTHON_ENVIRONMENT]);
   await output(PYTHON, ['-m', 'pip', 'install', '--quiet', '--requirement', PYTHON_REQUIREMENTS]);

@@ -10,7 +10,7 @@ import { describeWith } from './describe-with.ts';
 import { type InteropService, startInteropService } from './service.ts';
 import { missingPython, PYTHON, PYTHON_CLIENT } from './toolchain.ts';
 
-/** Of grpc.StatusCode. */
+/** The names of the codes in grpc.StatusCode. */
 const CODES = {
   invalidArgument: 'INVALID_ARGUMENT',
   notFound: 'NOT_FOUND',
@@ -25,7 +25,7 @@ describeWith('a client in Python', await missingPython(), () => {
 
   const client = (...words: string[]) =>
     output(PYTHON, [join(PYTHON_CLIENT, 'client.py'), ...words], {
-      // No compiled files beside the sources.
+      // Python must not write compiled files beside the sources.
       env: { ...process.env, PYTHONPATH: generated, PYTHONDONTWRITEBYTECODE: '1' },
     });
 
@@ -40,13 +40,13 @@ describeWith('a client in Python', await missingPython(), () => {
 
   afterAll(() => resources.disposeAsync());
 
-  test('goes through a whole journey, failures and their details included', async () => {
+  test('uploads, lists, downloads and deletes a file, and reads the details of errors', async () => {
     const user = newUser();
     expectJourney(await client('journey', service.grpc, user), user, 'what a Python client keeps\n', CODES);
   });
 
-  // The last one: the service does not come back from it.
-  test('is told when to retry', async () => {
+  // The last test, because the service loses its database for good.
+  test('gets RetryInfo when the database is down', async () => {
     await service.loseDatabase();
     expectRetry(await client('list', service.grpc, newUser()), CODES);
   });

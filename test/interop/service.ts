@@ -2,17 +2,19 @@ import { openTestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { startService } from '../harness/service-process.ts';
 
-/** The service in a process of its own, with a database and a bucket of its own, for clients that are processes too. */
+/**
+ * The service in a separate process, with its own database and bucket, for clients that are processes too.
+ */
 export interface InteropService extends AsyncDisposable {
   /** `127.0.0.1:<port>` */
   grpc: string;
   /** `http://127.0.0.1:<port>` */
   http: string;
-  /** From now on every call is UNAVAILABLE. */
+  /** Drops the database. Every later call is UNAVAILABLE. */
   loseDatabase(): Promise<void>;
 }
 
-/** The bucket is on the real S3 server that TEST_S3_ENDPOINT names, if it is set. */
+/** The bucket is on the real S3 server of TEST_S3_ENDPOINT, if that variable is set. */
 export async function startInteropService(): Promise<InteropService> {
   await using starting = new AsyncDisposableStack();
   const database = starting.adopt(await createDatabase(), ({ drop }) => drop());
@@ -29,7 +31,8 @@ export async function startInteropService(): Promise<InteropService> {
       AWS_SECRET_ACCESS_KEY: bucket.credentials.secretAccessKey,
     },
   });
-  // Not its own disposal, which kills: a service that does not end in order is a fault.
+  // `stop` and not the disposal of the service, which kills it: a service that does not stop in order is an
+  // error.
   starting.adopt(service, ({ stop }) => stop());
   const started = starting.move();
   return {

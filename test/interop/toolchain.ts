@@ -1,14 +1,14 @@
-/** Whether this machine has what a test's client is made with. */
+/** Checks whether this machine has the tools and libraries of the test clients. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './command.ts';
 
-/** Why a toolchain cannot be used here; `undefined` when it can. */
+/** The reason why a toolchain cannot be used here. `undefined` when it can be used. */
 export type Missing = string | undefined;
 
-const PREPARE = '`npx node test/interop/prepare.ts` brings it';
+const PREPARE = '`npx node test/interop/prepare.ts` installs it';
 
 export async function missingPrograms(...names: string[]): Promise<Missing> {
   for (const name of names) {
@@ -20,22 +20,22 @@ export async function missingPrograms(...names: string[]): Promise<Missing> {
 
 export const GO_CLIENT = join(import.meta.dirname, 'go');
 
-/** Nothing is fetched during a test: neither a module nor another Go. */
+/** Go must not download anything during a test: neither a module nor another version of Go. */
 export const GO_OFFLINE = { GOPROXY: 'off', GOTOOLCHAIN: 'local', GOWORK: 'off' };
 
-/** @param cache Go's module cache, where it is not the usual one */
+/** @param cache another module cache than the default of Go */
 export async function missingGo(cache?: string): Promise<Missing> {
   const env = { ...process.env, ...GO_OFFLINE, ...(cache === undefined ? {} : { GOMODCACHE: cache }) };
   const { code, stderr } = await run('go', ['mod', 'download'], { cwd: GO_CLIENT, env });
   if (code === undefined) return 'there is no go on the PATH';
   if (code === 0) return undefined;
-  return `go cannot build its client from what is here (${PREPARE}): ${stderr.split('\n', 1)[0]}`;
+  return `go cannot build the client, because modules are missing (${PREPARE}): ${stderr.split('\n', 1)[0]}`;
 }
 
 export const PYTHON_CLIENT = join(import.meta.dirname, 'python');
 export const PYTHON_REQUIREMENTS = join(PYTHON_CLIENT, 'requirements.txt');
 
-/** A virtual environment for each set of versions, outside the project. */
+/** The virtual environment outside the project. Each version of requirements.txt has its own. */
 export const PYTHON_ENVIRONMENT = join(
   process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
   'file-service',

@@ -36,8 +36,8 @@ export function octal(mode: number): string {
 
 export function symbolicLinkError(path: string): Error {
   return new Error(
-    `${printable(path)} is a symbolic link. The service follows no link inside DATA_DIR, because it could lead to files ` +
-      'of another user. Remove the link, or set DATA_DIR to another directory.',
+    `${printable(path)} is a symbolic link. The service follows no link inside DATA_DIR, because it could ` +
+      'lead to files of another user. Remove the link, or set DATA_DIR to another directory.',
   );
 }
 

@@ -1,13 +1,15 @@
-/** The service over Connect's JSON, by way of the gateway that the page came from: who the user is, it says. */
+/**
+ * Calls the service with Connect's JSON, through the gateway that served the page. The gateway adds the user.
+ */
 
 export interface UserFile {
   s3Key: string;
   filename: string;
-  /** 64 bits do not fit a number of JSON, so they come as text; and 0 is left out. */
+  /** Text, because 64 bits do not fit into a JSON number. Omitted when it is 0. */
   size?: string;
 }
 
-/** Where something goes, and what its PUT must send. */
+/** The URL of a PUT, and the headers that the PUT must send. */
 export interface Presigned {
   presignedUrl: string;
   requiredHeaders: Record<string, string>;
@@ -23,7 +25,7 @@ interface Methods {
     {
       type: 'UPLOAD_TYPE_NEW' | 'UPLOAD_TYPE_EXISTING';
       s3Key: string;
-      /** Left out when there is none. */
+      /** Omitted when no part is missing. */
       missingPartNumbers?: number[];
     },
   ];
@@ -34,7 +36,7 @@ interface Methods {
   DeleteFile: [{ s3Key: string }, Record<string, never>];
 }
 
-/** @throws Error with the service's own words */
+/** @throws Error with the message of the service */
 export async function call<Name extends keyof Methods>(
   name: Name,
   request: Methods[Name][0],

@@ -1,9 +1,9 @@
-/** The worker: a file's MD5s, in one streaming pass, with one chunk in memory. */
+/** The worker that computes the MD5s of a file: in one streaming pass, with one chunk in memory. */
 import { createMD5 } from 'hash-wasm';
 
 export interface HashRequest {
   file: Blob;
-  /** The MD5 of every so many bytes, and of the rest. */
+  /** The size of each piece that gets an MD5. The last piece has the rest. */
   pieceBytes: number;
 }
 
@@ -11,8 +11,8 @@ export type HashNews = { hashedBytes: number } | { md5s: string[] } | { failure:
 
 self.addEventListener('message', ({ data }: MessageEvent<HashRequest>) => {
   hashPieces(data).then(
-    (md5s) => tell({ md5s }),
-    (fault) => tell({ failure: String(fault) }),
+    (md5s) => report({ md5s }),
+    (error) => report({ failure: String(error) }),
   );
 });
 
@@ -26,13 +26,13 @@ async function hashPieces({ file, pieceBytes }: HashRequest): Promise<string[]> 
     for await (const chunk of file.slice(start, start + pieceBytes).stream()) {
       md5.update(chunk);
       hashedBytes += chunk.length;
-      tell({ hashedBytes });
+      report({ hashedBytes });
     }
     md5s.push(btoa(String.fromCharCode(...md5.digest('binary'))));
   }
   return md5s;
 }
 
-function tell(news: HashNews): void {
+function report(news: HashNews): void {
   self.postMessage(news);
 }

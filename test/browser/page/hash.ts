@@ -1,9 +1,9 @@
 import type { HashNews, HashRequest } from './hash-worker.ts';
 
-/** Bytes done so far. */
+/** Called with the number of bytes that are done. */
 export type Progress = (doneBytes: number) => void;
 
-/** The MD5, in base64, of every `pieceBytes` of a file and of the rest; the page stays responsive meanwhile. */
+/** Returns the MD5 of each piece of a file, in base64. A worker hashes, so that the page stays responsive. */
 export function hashPieces(file: Blob, pieceBytes: number, progress: Progress): Promise<string[]> {
   const worker = new Worker(new URL('./hash-worker.ts', import.meta.url), { type: 'module' });
   const hashed = new Promise<string[]>((resolve, reject) => {

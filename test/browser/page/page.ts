@@ -4,12 +4,12 @@ import { upload } from './upload.ts';
 const choose = find<HTMLInputElement>('#choose');
 const uploads = find('#uploads');
 const files = find('#files');
-/** Where the service is configured otherwise, as in tests. */
+/** Tests configure the service with smaller parts, and tell the page with this parameter. */
 const partUnitBytes = Number(new URLSearchParams(location.search).get('partUnitBytes') ?? 64 * 1024 ** 2);
 
 choose.addEventListener('change', () => {
   for (const file of choose.files ?? []) void showUpload(file);
-  // Or the browser would say nothing when the same file is chosen again.
+  // Without this, the browser sends no event when the user chooses the same file again.
   choose.value = '';
 });
 void showFiles();
@@ -23,8 +23,8 @@ async function showUpload(file: File): Promise<void> {
       bar.dataset.doing = doing;
       bar.value = done;
     });
-  } catch (fault) {
-    state.textContent = fault instanceof Error ? fault.message : String(fault);
+  } catch (error) {
+    state.textContent = error instanceof Error ? error.message : String(error);
   }
   await showFiles();
 }
@@ -46,7 +46,7 @@ async function showFiles(): Promise<void> {
 
 async function download({ s3Key }: UserFile): Promise<void> {
   const { presignedUrl } = await call('CreatePresignedDownload', { s3Key });
-  // It answers as an attachment, so the page stays.
+  // The answer is an attachment, so the browser stays on the page.
   location.assign(presignedUrl);
 }
 

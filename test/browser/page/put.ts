@@ -1,16 +1,19 @@
 import type { Presigned } from './file-service.ts';
 import type { Progress } from './hash.ts';
 
-/** What to say of S3's codes: not every server sends a text with them. */
+/** Explanations of S3's error codes, because not every server sends a message with them. */
 const MEANINGS: Record<string, string> = {
   BadDigest: 'the bytes that arrived are not those that were hashed: did the file change?',
   EntityTooLarge: 'the file is too large for a single PUT',
 };
 
-/** One PUT straight to S3. `fetch` tells nothing of how much was sent, so it is an XMLHttpRequest. */
+/**
+ * Sends one PUT directly to S3. Uses XMLHttpRequest, because `fetch` does not report the progress of an
+ * upload.
+ */
 export async function put(presigned: Presigned, body: Blob, progress: Progress): Promise<void> {
   const { status, responseText } = await send(presigned, body, progress);
-  if (status === 0) throw new Error(await reasonOfSilence(body));
+  if (status === 0) throw new Error(await reasonOfNoResponse(body));
   if (status !== 200) throw new Error(`S3 refused the upload: ${meaningOf(responseText) || status}`);
 }
 
@@ -23,7 +26,7 @@ function send(
     const request = new XMLHttpRequest();
     request.open('PUT', presignedUrl);
     for (const [name, value] of Object.entries(requiredHeaders)) {
-      // Browsers send it by themselves, and let no page set it.
+      // Browsers set Content-Length themselves, and do not let a page set it.
       if (name.toLowerCase() !== 'content-length') request.setRequestHeader(name, value);
     }
     request.upload.addEventListener('progress', ({ loaded }) => progress(loaded));
@@ -38,13 +41,13 @@ function meaningOf(errorDocument: string): string {
   return `${code} ${MEANINGS[code] ?? error.querySelector('Message')?.textContent ?? ''}`.trim();
 }
 
-/** A browser does not tell a page why it may not see an answer. */
-async function reasonOfSilence(body: Blob): Promise<string> {
+/** A browser does not tell a page why a request has no answer, so this names the possible reasons. */
+async function reasonOfNoResponse(body: Blob): Promise<string> {
   const isReadable = await body
     .slice(0, 1)
     .arrayBuffer()
     .then(() => true)
     .catch(() => false);
   if (!isReadable) return 'the file changed or went away since it was chosen: choose it again';
-  return `no answer: the line broke, the URL expired, or the bucket's CORS rules do not allow ${location.origin}`;
+  return `no answer: the connection broke, the URL expired, or the bucket's CORS rules do not allow ${location.origin}`;
 }

@@ -3,12 +3,14 @@ import { hashPieces, type Progress } from './hash.ts';
 import { put } from './put.ts';
 import type { Outcome, Watch } from './upload.ts';
 
-/** Of one upload. Browsers open six connections to a host, and the rest of the page may want some. */
+/**
+ * Concurrent PUTs of one upload. A browser opens six connections to a host; the rest of the page needs some.
+ */
 const PUTS_AT_ONCE = 4;
 
 /**
- * Sends what S3 does not have yet, so choosing the file again after a failure, or on another day, goes on where it
- * stopped.
+ * Sends the parts that S3 does not have. A user who chooses the file again after a failure, even on another
+ * day, resumes the upload.
  *
  * @throws Error with a reason that a person can read
  */
@@ -18,7 +20,7 @@ export async function uploadMultipart(
   partUnitBytes: number,
   watch: Watch,
 ): Promise<Outcome> {
-  // The published rule: see CreateMultipartUpload.
+  // The published rule of CreateMultipartUpload in the proto.
   const partBytes = partUnitBytes * Math.ceil(file.size / (10_000 * partUnitBytes));
   const partMd5s = await hashPieces(file, partBytes, (bytes) => watch('hashing', bytes / file.size));
   const upload = { filename: file.name, mimeType, size: String(file.size), partMd5s };
@@ -31,7 +33,7 @@ export async function uploadMultipart(
   ]);
   const missingBytes = bodies.reduce((sum, [, { size }]) => sum + size, 0);
   await putParts(s3Key, bodies, (bytes) => watch('uploading', 1 - (missingBytes - bytes) / file.size));
-  // Without a list of ETags, which a page could not read: the service asks S3 for it.
+  // The request has no ETags, because a page cannot read them. The service gets them from S3.
   await call('CompleteMultipartUpload', { s3Key });
   return 'uploaded';
 }
@@ -43,10 +45,10 @@ async function putParts(
 ): Promise<void> {
   const waiting = [...bodies];
   const sentBytes = new Map<number, number>();
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [number, body] = next;
-      // Only now, or the URLs of a large file would expire before their turn.
+      // Requested just before its use, because the URLs of a large file would expire while they wait.
       const { parts } = await call('CreatePresignedParts', { s3Key, partNumbers: [number] });
       await put(parts[0], body, (bytes) => {
         sentBytes.set(number, bytes);
@@ -54,12 +56,12 @@ async function putParts(
       });
     }
   };
-  const stopAll = (fault: unknown) => {
+  const stopAll = (error: unknown) => {
     waiting.length = 0;
-    throw fault;
+    throw error;
   };
-  const lanes = Array.from({ length: PUTS_AT_ONCE }, () => lane().catch(stopAll));
-  // What is under way may end: it will not have to be sent again.
-  await Promise.allSettled(lanes);
-  await Promise.all(lanes);
+  const workers = Array.from({ length: PUTS_AT_ONCE }, () => worker().catch(stopAll));
+  // Running PUTs may end, so that a resumed upload does not have to send their parts again.
+  await Promise.allSettled(workers);
+  await Promise.all(workers);
 }

@@ -3,17 +3,18 @@ import { hashPieces } from './hash.ts';
 import { put } from './put.ts';
 import { uploadMultipart } from './upload-multipart.ts';
 
-/** What an upload is doing, and which part of that is done: 0 to 1. */
+/** Called with the present step of an upload, and with the share of the step that is done, from 0 to 1. */
 export type Watch = (doing: 'hashing' | 'uploading', done: number) => void;
 
 export type Outcome = 'uploaded' | 'already there';
 
 /**
- * @param partUnitBytes of the published rule of CreateMultipartUpload; a file of more goes in parts
+ * @param partUnitBytes the unit in the rule of CreateMultipartUpload. A larger file becomes a multipart
+ * upload.
  * @throws Error with a reason that a person can read
  */
 export async function upload(file: File, partUnitBytes: number, watch: Watch): Promise<Outcome> {
-  // Browsers know few types; the empty string stands for the others.
+  // Browsers know few MIME types. For every other type, `file.type` is empty.
   const mimeType = file.type || 'application/octet-stream';
   if (file.size > partUnitBytes) return uploadMultipart(file, mimeType, partUnitBytes, watch);
 

@@ -5,7 +5,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// failure is all that a program can know of a call that failed.
+// failure is everything that a program can know of a failed call.
 type failure struct {
 	Code              string            `json:"code"`
 	Reason            string            `json:"reason"`
@@ -15,7 +15,7 @@ type failure struct {
 	RetryDelaySeconds float64           `json:"retryDelaySeconds"`
 }
 
-// failureOf takes a status and its typed details out of an error.
+// failureOf reads the status and its typed details from an error.
 func failureOf(err error) failure {
 	s := status.Convert(err)
 	f := failure{Code: s.Code().String(), Metadata: map[string]string{}, Fields: []string{}}

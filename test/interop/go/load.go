@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// lanes is how many users call at the same time.
-	lanes = 32
-	// pause is made between two calls of a user: the service is to be busy, and not to be short of anything.
+	// workers is the number of users that call at the same time.
+	workers = 32
+	// pause is the time between two calls of a user: the service must be busy, but not overloaded.
 	pause = 10 * time.Millisecond
-	// callTimeout is longer than any part of a deploy: a call that fails was failed, and not given up.
+	// callTimeout is longer than any step of a deploy, so a call that fails was refused and did not time out.
 	callTimeout = 20 * time.Second
 )
 
-// loadSeen is what became of all calls.
+// loadSeen is the outcome of all calls.
 type loadSeen struct {
 	Calls     int      `json:"calls"`
 	SlowestMs float64  `json:"slowestMs"`
@@ -31,7 +31,7 @@ type loadSeen struct {
 	mutex     sync.Mutex
 }
 
-// load lives the whole life of a file over and over, as several users, until its standard input ends.
+// load creates, uses and deletes files as several users, until its standard input ends.
 func load(files filesv1.FileServiceClient, user string) *loadSeen {
 	seen := &loadSeen{Failures: []string{}}
 	ended := make(chan struct{})
@@ -40,14 +40,14 @@ func load(files filesv1.FileServiceClient, user string) *loadSeen {
 		close(ended)
 	}()
 	var users sync.WaitGroup
-	for lane := range lanes {
+	for worker := range workers {
 		users.Go(func() {
 			for {
 				select {
 				case <-ended:
 					return
 				default:
-					seen.life(files, fmt.Sprintf("%s-%d", user, lane))
+					seen.life(files, fmt.Sprintf("%s-%d", user, worker))
 				}
 			}
 		})
@@ -56,7 +56,7 @@ func load(files filesv1.FileServiceClient, user string) *loadSeen {
 	return seen
 }
 
-// life ends with the first call that fails.
+// life makes all calls for one file, and returns at the first call that fails.
 func (seen *loadSeen) life(files filesv1.FileServiceClient, user string) {
 	content := make([]byte, 16)
 	_, _ = rand.Read(content)
@@ -97,7 +97,7 @@ func (seen *loadSeen) life(files filesv1.FileServiceClient, user string) {
 		start := time.Now()
 		err := step.run(ctx)
 		cancel()
-		// A PUT is no call of the service, but one that fails is to be seen.
+		// A PUT is not a call of the service, but a failed PUT must be reported too.
 		if step.name != "PUT" || err != nil {
 			seen.note(step.name, time.Since(start), err)
 		}

@@ -1,8 +1,9 @@
-// Command files-client is a client of the file service as a Go engineer would write it, driven by the service's tests:
+// Command files-client is a client of the file service as a Go engineer would write it. The tests of the service run
+// it, and it prints one line of JSON:
 //
-//	files-client journey ADDRESS USER   a file's whole life, what was seen of it as one line of JSON
-//	files-client list ADDRESS USER      one call that fails, and its failure
-//	files-client load ADDRESSES USER    calls until its standard input ends, and what became of them
+//	files-client journey ADDRESS USER   uploads, lists, downloads and deletes a file, prints the results
+//	files-client list ADDRESS USER      makes one call that fails, prints its failure
+//	files-client load ADDRESSES USER    makes calls until its standard input ends, prints their outcomes
 package main
 
 import (
@@ -61,14 +62,14 @@ func main() {
 	}
 }
 
-// reconnect is as quick as an instance is back; the default of a second and more is for servers far away.
+// reconnect is as short as the restart of an instance. The default of a second and more is for distant servers.
 var reconnect = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 	MinConnectTimeout: 5 * time.Second,
 }
 
-// dial balances over all addresses. Its calls wait for a connection, and are given no policy of retries: grpc-go itself
-// sends once more what no server has begun.
+// dial balances over all addresses. Calls wait for a connection and have no retry policy: grpc-go itself repeats a call
+// once if no server has begun it.
 func dial(addresses []string) (*grpc.ClientConn, error) {
 	all := manual.NewBuilderWithScheme("instances")
 	state := resolver.State{}

@@ -12,8 +12,7 @@ import (
 	filesv1 "example.com/files-client/gen/files/v1"
 )
 
-// upload asks for a place for the content and puts it there, unless this user already has it. After the PUT there is
-// nothing more to call.
+// upload uploads the content, unless this user already has it. No call is needed after the PUT.
 func upload(ctx context.Context, files filesv1.FileServiceClient, filename, mimeType string, content []byte) (*filesv1.CreatePresignedUploadResponse, error) {
 	sum, size := md5.Sum(content), int64(len(content))
 	answer, err := files.CreatePresignedUpload(ctx, &filesv1.CreatePresignedUploadRequest{
@@ -25,7 +24,7 @@ func upload(ctx context.Context, files filesv1.FileServiceClient, filename, mime
 	return answer, put(ctx, answer, content)
 }
 
-// put sends the bytes with the headers that the answer names, and no others of its own.
+// put sends the bytes with the required headers of the answer, and no others.
 func put(ctx context.Context, answer *filesv1.CreatePresignedUploadResponse, content []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, answer.PresignedUrl, bytes.NewReader(content))
 	if err != nil {

@@ -1,7 +1,7 @@
-"""A client of the file service as a Python engineer would write it, driven by the service's tests.
+"""A client of the file service as a Python engineer would write it. The tests of the service run it.
 
-client.py journey ADDRESS USER   a file's whole life, what was seen of it as one line of JSON
-client.py list ADDRESS USER      one call that fails, and its failure
+client.py journey ADDRESS USER   uploads, lists, downloads and deletes a file, prints the results as one line of JSON
+client.py list ADDRESS USER      makes one call that fails, prints its failure as one line of JSON
 """
 
 import json
@@ -66,11 +66,11 @@ def refusal_of(send):
         send()
     except urllib.error.HTTPError as error:
         return f"PUT: {error.code} {error.reason}: {error.read().decode()}"
-    raise AssertionError("other bytes than were announced were taken")
+    raise AssertionError("S3 accepted other bytes than were announced")
 
 
 def main(verb, address, user):
-    metadata = [("x-user-id", user)]  # In production the gateway sets it.
+    metadata = [("x-user-id", user)]  # In production the gateway sets this header.
     with grpc.insecure_channel(address) as channel:
         files = file_service_pb2_grpc.FileServiceStub(channel)
         if verb == "journey":

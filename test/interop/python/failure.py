@@ -4,7 +4,7 @@ from grpc_status import rpc_status
 
 
 def failure_of(call):
-    """All that a program can know of a call that must fail: its status, and the typed details in it."""
+    """Returns everything that a program can know of a failed call: its status and its typed details."""
     try:
         call()
     except grpc.RpcError as error:
