@@ -10,10 +10,10 @@ import type { Authenticated } from './signatures/authenticate.ts';
 import { isSame, signChunk, signTrailer } from './signatures/sigv4.ts';
 
 /** The longest line of the framing. A real line has a size and a signature, about 100 bytes. */
-const maxLineBytes = 4096;
+const LINE_MAX_BYTES = 4096;
 
 /** Checksums are the only trailers that S3 knows, and a client usually sends one. */
-const maxTrailers = 8;
+const TRAILERS_MAX = 8;
 
 export interface ChunkedForm {
   /** `STREAMING-AWS4-HMAC-SHA256-PAYLOAD[-TRAILER]`: every chunk, and the trailer, carries a signature. */
@@ -72,7 +72,7 @@ export async function* decodeChunked(
       if (name === 'x-amz-trailer-signature') {
         signature = value.trim();
       } else {
-        if (!form.trailer || trailers.size === maxTrailers) throw invalid('unexpected trailing headers');
+        if (!form.trailer || trailers.size === TRAILERS_MAX) throw invalid('unexpected trailing headers');
         trailers.set(name.toLowerCase(), value.trim());
         signedText += `${name.toLowerCase()}:${value.trim()}\n`;
       }
@@ -102,7 +102,7 @@ function frameReader(source: AsyncIterable<Buffer>) {
     async line(): Promise<string> {
       for (;;) {
         const end = held.indexOf('\r\n');
-        if (end > maxLineBytes || (end < 0 && held.length > maxLineBytes))
+        if (end > LINE_MAX_BYTES || (end < 0 && held.length > LINE_MAX_BYTES))
           throw invalid('a line is too long');
         if (end >= 0) {
           const line = held.toString('latin1', 0, end);

@@ -11,13 +11,13 @@ import type { S3Request } from './request.ts';
 import type { Authenticated } from './signatures/authenticate.ts';
 
 /** S3's limit on a single PUT or part. */
-const maxPutBytes = 5 * 1024 ** 3;
+const PUT_MAX_BYTES = 5 * 1024 ** 3;
 
 /**
  * Enough for DeleteObjects with 1,000 keys of 1,024 bytes, each byte an entity of six, and for a list of
  * 10,000 parts.
  */
-const maxXmlBytes = 8 * 1024 ** 2;
+const XML_MAX_BYTES = 8 * 1024 ** 2;
 
 export interface Received {
   readonly sizeBytes: number;
@@ -42,7 +42,7 @@ export function bodyOf(
 ): Body {
   const receive = async (
     take: (bytes: Buffer) => Promise<void>,
-    maxBytes = maxPutBytes,
+    maxBytes = PUT_MAX_BYTES,
   ): Promise<Received> => {
     // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in
     // vain.
@@ -88,7 +88,7 @@ export function bodyOf(
 
   const text = async (): Promise<string> => {
     const chunks: Buffer[] = [];
-    await receive(async (bytes) => void chunks.push(bytes), maxXmlBytes);
+    await receive(async (bytes) => void chunks.push(bytes), XML_MAX_BYTES);
     return Buffer.concat(chunks).toString('utf8');
   };
 

@@ -29,7 +29,7 @@ export interface HandlerParts {
  * How long a refused client may go on sending before its connection is cut. In this time it can read the
  * error.
  */
-const drainMs = 5000;
+const DRAIN_TIMEOUT_MS = 5000;
 
 export function createHandler(parts: HandlerParts) {
   return async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -133,6 +133,6 @@ async function send(
 function drain(message: IncomingMessage): void {
   if (message.complete) return;
   message.resume();
-  const timer = setTimeout(() => message.destroy(), drainMs);
+  const timer = setTimeout(() => message.destroy(), DRAIN_TIMEOUT_MS);
   message.once('close', () => clearTimeout(timer));
 }

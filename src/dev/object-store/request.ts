@@ -21,7 +21,7 @@ export interface S3Request {
 }
 
 /** S3's limit on a key, in bytes of UTF-8. */
-const maxKeyBytes = 1024;
+const KEY_MAX_BYTES = 1024;
 
 export function parseRequest(message: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>): S3Request {
   const target = message.url ?? '';
@@ -64,7 +64,7 @@ function address(path: string, host: string): Pick<S3Request, 'bucket' | 'key'> 
   const virtual = /^(.+)\.localhost(?::\d+)?$/i.exec(host)?.[1];
   const [bucket = '', ...rest] = virtual === undefined ? path.slice(1).split('/') : [virtual, path.slice(1)];
   const key = rest.join('/');
-  if (Buffer.byteLength(key) > maxKeyBytes) throw new S3Error('KeyTooLongError', 'Your key is too long');
+  if (Buffer.byteLength(key) > KEY_MAX_BYTES) throw new S3Error('KeyTooLongError', 'Your key is too long');
   return { bucket: bucket === '' ? undefined : bucket, key: key === '' ? undefined : key };
 }
 

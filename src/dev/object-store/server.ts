@@ -48,13 +48,13 @@ export interface ObjectStore {
   stop(): Promise<void>;
 }
 
-const s3MinPartBytes = 5 * 1024 ** 2;
+const PART_MIN_BYTES = 5 * 1024 ** 2;
 
 /** How long running requests may take to end when the store stops. Then their connections are closed. */
-const stopGraceMs = 500;
+const STOP_GRACE_MS = 500;
 
 /** Longer than most clients keep an idle connection, so that the client closes it first. */
-const idleTimeoutMs = 120_000;
+const IDLE_TIMEOUT_MS = 120_000;
 
 export async function startObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
   const { directory, port, host = '127.0.0.1', now = () => new Date() } = options;
@@ -72,7 +72,7 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     authority: { credentials: options.credentials, region: options.region, now },
     objects,
     uploads,
-    minPartBytes: options.minPartBytes ?? s3MinPartBytes,
+    minPartBytes: options.minPartBytes ?? PART_MIN_BYTES,
     corsRules: options.corsRules ?? [defaultCorsRule],
   });
   const underWay = new Set<Promise<void>>();
@@ -83,7 +83,7 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
   // Node's default request timeout is five minutes, and an upload of 5 GiB can take hours. Node's default
   // keep-alive is 5 s: a PUT that arrives at that moment meets a closed connection, and Go's client does not
   // retry a PUT.
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: idleTimeoutMs }, listener);
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: IDLE_TIMEOUT_MS }, listener);
   // A client with `Expect: 100-continue` waits for a 100 before it sends the body. `bodyOf` sends the 100
   // after its checks.
   server.on('checkContinue', listener);
@@ -99,7 +99,7 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     async stop() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), stopGraceMs);
+      const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);
       await closed;
       clearTimeout(timer);
       await Promise.all(underWay);

@@ -46,7 +46,7 @@ export interface XmlElement {
 }
 
 /** S3's request bodies nest three levels deep. A much deeper document is an attack on the parser. */
-const maxDepth = 8;
+const DEPTH_MAX = 8;
 
 const token =
   /<\?xml[^>]*\?>|<(\/?)([A-Za-z][\w.-]*)((?:\s+[\w:.-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>|([^<]+)/y;
@@ -75,7 +75,7 @@ export function parseXml(source: string, rootName: string): XmlElement {
       const element = { name, text: '', children: [] as XmlElement[] };
       parent.children.push(element);
       if (selfClosing !== '/') open.push(element);
-      if (open.length > maxDepth) throw malformed();
+      if (open.length > DEPTH_MAX) throw malformed();
     }
   }
   const [top, second] = root.children;

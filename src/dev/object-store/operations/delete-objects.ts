@@ -10,7 +10,7 @@ export async function deleteObject({ objects, bucket, key }: ObjectCall): Promis
 }
 
 /** S3's limit on the keys of one request. */
-const maxKeys = 1000;
+const KEYS_MAX = 1000;
 
 export async function deleteObjects({ request, body, objects, bucket }: BucketCall): Promise<Answer> {
   objects.assertBucket(bucket);
@@ -31,7 +31,7 @@ export async function deleteObjects({ request, body, objects, bucket }: BucketCa
       }
       return key;
     });
-  if (keys.length === 0 || keys.length > maxKeys) throw malformed();
+  if (keys.length === 0 || keys.length > KEYS_MAX) throw malformed();
   for (const key of keys) await objects.remove(bucket, key);
   const quiet = childText(document, 'Quiet') === 'true';
   return xmlAnswer(xmlDocument('DeleteResult', { Deleted: quiet ? [] : keys.map((key) => ({ Key: key })) }));

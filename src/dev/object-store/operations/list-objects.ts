@@ -5,7 +5,7 @@ import { aboveEveryKeyWith, fromUtf8Form, utf8Form } from '../storage/key-index.
 import { xmlDocument } from '../xml.ts';
 
 /** S3's limit on the keys of one page. */
-const maxPageKeys = 1000;
+const PAGE_KEYS_MAX = 1000;
 
 /**
  * ListObjectsV2: keys and common prefixes (up to the delimiter), in one list that is ordered by UTF-8 bytes.
@@ -15,7 +15,7 @@ export async function listObjectsV2({ request, objects, bucket }: BucketCall): P
   const delimiter = queryValue(request, 'delimiter') ?? '';
   const startAfter = queryValue(request, 'start-after');
   const token = queryValue(request, 'continuation-token');
-  const maxKeys = countOf('max-keys', queryValue(request, 'max-keys'), maxPageKeys);
+  const maxKeys = countOf('max-keys', queryValue(request, 'max-keys'), PAGE_KEYS_MAX);
   const encode = keyEncoding(request);
 
   const start = token === undefined ? startAt(utf8Form(startAfter ?? '')) : readToken(token);

@@ -7,12 +7,12 @@ import { keyEncoding } from './list-objects.ts';
 import { uploadOf } from './multipart.ts';
 
 /** S3's limit on the parts or uploads of one page. */
-const maxPage = 1000;
+const PAGE_ENTRIES_MAX = 1000;
 
 export async function listParts(call: ObjectCall): Promise<Answer> {
   const { request, bucket, key } = call;
   const { uploadId, parts } = uploadOf(call);
-  const maxParts = countOf('max-parts', queryValue(request, 'max-parts'), maxPage);
+  const maxParts = countOf('max-parts', queryValue(request, 'max-parts'), PAGE_ENTRIES_MAX);
   const marker = Number(queryValue(request, 'part-number-marker') ?? '0');
   const following = [...parts.values()]
     .filter((part) => part.partNumber > marker)
@@ -52,7 +52,7 @@ export async function listMultipartUploads({
   const prefix = queryValue(request, 'prefix') ?? '';
   const keyMarker = queryValue(request, 'key-marker') ?? '';
   const uploadIdMarker = queryValue(request, 'upload-id-marker') ?? '';
-  const maxUploads = countOf('max-uploads', queryValue(request, 'max-uploads'), maxPage);
+  const maxUploads = countOf('max-uploads', queryValue(request, 'max-uploads'), PAGE_ENTRIES_MAX);
   const encode = keyEncoding(request);
 
   const afterMarker = orderOf(keyMarker, uploadIdMarker);

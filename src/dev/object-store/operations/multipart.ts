@@ -8,7 +8,7 @@ import { childText, malformed, parseXml, xmlDocument } from '../xml.ts';
 import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
 
 /** S3's limit on the parts of one upload. */
-const maxParts = 10_000;
+const PARTS_MAX = 10_000;
 
 export async function createMultipartUpload({
   request,
@@ -31,8 +31,8 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   assertNothingUnknownAsked(request);
   const upload = uploadOf(call);
   const partNumber = Number(queryValue(request, 'partNumber'));
-  if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > maxParts) {
-    const message = `Part number must be an integer between 1 and ${maxParts}, inclusive`;
+  if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > PARTS_MAX) {
+    const message = `Part number must be an integer between 1 and ${PARTS_MAX}, inclusive`;
     throw new S3Error('InvalidArgument', message, { ArgumentName: 'partNumber' });
   }
   const part = await uploads.putPart(upload, partNumber, async (append) => {
@@ -127,7 +127,7 @@ function chooseParts(upload: Upload, xml: string, minPartBytes: number): Part[] 
     if (child.name !== 'Part' || !/^[0-9]{1,5}$/.test(partNumber) || etag === undefined) throw malformed();
     return { partNumber: Number(partNumber), etag: `"${etag.replace(/^"|"$/g, '')}"` };
   });
-  if (asked.length === 0 || asked.length > maxParts) throw malformed();
+  if (asked.length === 0 || asked.length > PARTS_MAX) throw malformed();
   for (const [index, { partNumber }] of asked.entries()) {
     if (partNumber <= (asked[index - 1]?.partNumber ?? 0)) {
       const message = 'The list of parts was not in ascending order. Parts must be ordered by part number.';

@@ -34,7 +34,7 @@ export interface Authenticated {
 }
 
 /** The clock difference that S3 allows between itself and a signer, in either direction: 15 minutes. */
-const maxSkewMs = 15 * 60 * 1000;
+const SKEW_MAX_MS = 15 * 60 * 1000;
 
 export function authenticate(request: S3Request, authority: Authority): Authenticated {
   const claim = readClaim(request);
@@ -91,11 +91,11 @@ function assertInTime({ signedAtMs, expiresSeconds }: Claim, now: Date): void {
   const ageMs = now.getTime() - signedAtMs;
   const ServerTime = now.toISOString();
   if (expiresSeconds === undefined) {
-    if (Math.abs(ageMs) <= maxSkewMs) return;
+    if (Math.abs(ageMs) <= SKEW_MAX_MS) return;
     const message = 'The difference between the request time and the current time is too large.';
     throw new S3Error('RequestTimeTooSkewed', message, { ServerTime });
   }
-  if (ageMs < -maxSkewMs) throw new S3Error('AccessDenied', 'Request is not valid yet', { ServerTime });
+  if (ageMs < -SKEW_MAX_MS) throw new S3Error('AccessDenied', 'Request is not valid yet', { ServerTime });
   if (ageMs >= expiresSeconds * 1000)
     throw new S3Error('AccessDenied', 'Request has expired', { ServerTime });
 }

@@ -27,7 +27,7 @@ export interface Claim {
 type Refuse = (message: string, details?: Record<string, string>) => S3Error;
 
 /** The longest lifetime of a presigned URL: seven days, the longest lifetime of a derived key in SigV4. */
-const maxExpiresSeconds = 604_800;
+const EXPIRES_MAX_SECONDS = 604_800;
 
 export function readClaim(request: S3Request): Claim {
   const authorization = request.headers.get('authorization');
@@ -90,8 +90,8 @@ function queryClaim({ query, amz }: S3Request): Claim {
   };
   if (field('X-Amz-Algorithm') !== algorithm) throw refuse(`X-Amz-Algorithm only supports "${algorithm}"`);
   const expires = field('X-Amz-Expires');
-  if (!/^[1-9][0-9]{0,6}$/.test(expires) || Number(expires) > maxExpiresSeconds) {
-    throw refuse(`X-Amz-Expires must be between 1 and ${maxExpiresSeconds} seconds`);
+  if (!/^[1-9][0-9]{0,6}$/.test(expires) || Number(expires) > EXPIRES_MAX_SECONDS) {
+    throw refuse(`X-Amz-Expires must be between 1 and ${EXPIRES_MAX_SECONDS} seconds`);
   }
   return {
     ...readCredential(field('X-Amz-Credential'), refuse),

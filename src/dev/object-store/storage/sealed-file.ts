@@ -14,10 +14,10 @@ import { printable } from '../../data-directory/printable.ts';
 import { openPrivateFile } from '../../data-directory/private-file.ts';
 
 const mark = Buffer.from('objects1');
-const footerBytes = 4 + mark.length;
+const FOOTER_BYTES = 4 + mark.length;
 
 /** Most records are shorter than 2 KiB, so one read from the end returns the whole record. */
-const firstReadBytes = 2048;
+const FIRST_READ_BYTES = 2048;
 
 export interface SealedRecord {
   readonly sizeBytes: number;
@@ -58,14 +58,14 @@ export function readRecord<R extends SealedRecord>(path: string): R {
       readSync(descriptor, end, 0, end.length, fileBytes - end.length);
       return end;
     };
-    let end = readEnd(firstReadBytes);
-    if (end.length < footerBytes || !end.subarray(-mark.length).equals(mark)) throw damaged(path);
-    const recordBytes = end.readUInt32BE(end.length - footerBytes);
-    if (recordBytes + footerBytes > end.length) end = readEnd(recordBytes + footerBytes);
+    let end = readEnd(FIRST_READ_BYTES);
+    if (end.length < FOOTER_BYTES || !end.subarray(-mark.length).equals(mark)) throw damaged(path);
+    const recordBytes = end.readUInt32BE(end.length - FOOTER_BYTES);
+    if (recordBytes + FOOTER_BYTES > end.length) end = readEnd(recordBytes + FOOTER_BYTES);
     const record: R = JSON.parse(
-      end.toString('utf8', end.length - footerBytes - recordBytes, end.length - footerBytes),
+      end.toString('utf8', end.length - FOOTER_BYTES - recordBytes, end.length - FOOTER_BYTES),
     );
-    if (record.sizeBytes + recordBytes + footerBytes !== fileBytes) throw damaged(path);
+    if (record.sizeBytes + recordBytes + FOOTER_BYTES !== fileBytes) throw damaged(path);
     return record;
   } finally {
     closeSync(descriptor);
