@@ -158,8 +158,7 @@ test.concurrent('an embedded Postgres that hangs delays the stop by less than te
   service.kill('SIGTERM');
   expect(await service.exit).toEqual({ code: 1, signal: null });
   expect(performance.now() - startMs).toBeLessThan(10_000);
-  expect(service.printed.stderr).toBe('the service did not stop in time and was ended
-');
+  expect(service.printed.stderr).toBe('the service did not stop in time and was ended\n');
   // The postmaster has got its signal, and ends when it continues.
   process.kill(postmaster, 'SIGCONT');
   await service.untilGone();

@@ -1,5 +1,9 @@
 /**
- * The multipart upload: it hashes the parts, asks the service which parts S3 misses, and sends only those.
+ * The multipart upload of the client: this folder cuts a file into parts, asks the service which
+ * parts S3 misses, gets their URLs in batches, and sends only those parts.
+ *
+ * Hashing, PUTs and retries do not belong here: they are in the folder above, because an upload with one PUT
+ * uses them too.
  */
 import { ConnectError } from '@connectrpc/connect';
 import { type CreateMultipartUploadResponse, UploadType } from '../../../gen/files/v1/file_service_pb.ts';
