@@ -394,11 +394,12 @@ describe('a multipart upload, where S3 and RGW differ', () => {
   });
 
   test('is aborted even while it is being completed', async () => {
-    const parts = Array.from({ length: 150 }, (_, index) => `part ${index}`);
+    // Copying 38 MB takes longer than the DELETE needs to arrive, also on an idle machine.
+    const parts = Array.from({ length: 150 }, (_, index) => `part ${index}`.padEnd(256 * 1024));
     const uploadId = await upload(...parts);
-    const completing = complete(uploadId, ...parts.map((body, index): [number, string] => [index + 1, body]));
-    await sleep(20);
     const url = await presign(store, { method: 'DELETE', key: 'multipart', query: { uploadId } });
+    const completing = complete(uploadId, ...parts.map((body, index): [number, string] => [index + 1, body]));
+    await sleep(10);
     const refused = expect(completing).rejects.toMatchObject({ name: 'NoSuchUpload' });
     expect((await send(url, { method: 'DELETE' })).status).toBe(204);
     await refused;
