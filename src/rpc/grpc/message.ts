@@ -3,13 +3,7 @@ import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
-import type { MessageBudget } from '../limits/message-limits.ts';
-
-/**
- * The length of the prefix before each message: one byte that tells whether the message is compressed, and
- * four bytes of message length (gRPC over HTTP2, "Length-Prefixed-Message").
- */
-const PREFIX_BYTES = 5;
+import { MESSAGE_PREFIX_BYTES, type MessageBudget } from '../limits/message-limits.ts';
 
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate) };
 
@@ -53,7 +47,7 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
   };
   const onData = (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > maxBytes + PREFIX_BYTES) return fail(messageTooLarge(maxBytes));
+    if (bytes > maxBytes + MESSAGE_PREFIX_BYTES) return fail(messageTooLarge(maxBytes));
     if (!take(chunk.length)) return fail(messagesTooMany());
     if (body === undefined) body = chunk;
     else if (chunks === undefined) chunks = [body, chunk];
@@ -65,8 +59,8 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
     const whole = chunks === undefined ? body : Buffer.concat(chunks, bytes);
     if (
       whole === undefined ||
-      whole.length < PREFIX_BYTES ||
-      whole.readUInt32BE(1) !== bytes - PREFIX_BYTES
+      whole.length < MESSAGE_PREFIX_BYTES ||
+      whole.readUInt32BE(1) !== bytes - MESSAGE_PREFIX_BYTES
     ) {
       return onError(new ConnectError('the request must be one complete message', Code.Unimplemented));
     }
@@ -94,11 +88,11 @@ async function plainMessage(
     );
   }
   if (!take(maxBytes)) throw messagesTooMany();
-  const message = await inflated(compressed.subarray(PREFIX_BYTES), encoding, maxBytes);
-  const plain = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
+  const message = await inflated(compressed.subarray(MESSAGE_PREFIX_BYTES), encoding, maxBytes);
+  const plain = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES + message.length);
   plain.writeUInt8(0, 0);
   plain.writeUInt32BE(message.length, 1);
-  message.copy(plain, PREFIX_BYTES);
+  message.copy(plain, MESSAGE_PREFIX_BYTES);
   return plain;
 }
 

@@ -20,7 +20,12 @@ import { createCaller } from '../caller.ts';
 import { messagesTooMany, messageTooLarge, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
-import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
+import {
+  MESSAGE_MAX_BYTES,
+  MESSAGE_PREFIX_BYTES,
+  type MessageBudget,
+  messageMaxBytes,
+} from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { requestCompressions } from './compression.ts';
@@ -154,12 +159,9 @@ function isCompressed({ headers }: IncomingMessage): boolean {
   return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
 }
 
-/** The length of the prefix that gRPC and gRPC-Web put before a message. */
-const PREFIX_BYTES = 5;
-
 function maxBodyBytes(method: DescMethod, { headers }: IncomingMessage): number {
   const isJson = headers['content-type']?.includes('json') ?? false;
-  return messageMaxBytes(method, isJson ? 'json' : 'binary') + PREFIX_BYTES;
+  return messageMaxBytes(method, isJson ? 'json' : 'binary') + MESSAGE_PREFIX_BYTES;
 }
 
 /**

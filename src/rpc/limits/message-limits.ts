@@ -18,6 +18,12 @@ export const MESSAGE_MAX_BYTES = 16 * 1024;
  */
 export const PARTS_MESSAGE_MAX_BYTES = { binary: 192 * 1024, json: 288 * 1024 };
 
+/**
+ * The length of the prefix before each message: one byte that tells whether the message is compressed, and
+ * four bytes of message length (gRPC over HTTP2, "Length-Prefixed-Message").
+ */
+export const MESSAGE_PREFIX_BYTES = 5;
+
 export type MessageEncoding = keyof typeof PARTS_MESSAGE_MAX_BYTES;
 
 /** The largest request message of a method, in bytes. */
