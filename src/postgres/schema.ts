@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely';
 
-/** The types of the tables for Kysely. The migrations create the tables. */
+/** The types of the columns. The migrations create the table. */
 export interface Schema {
   files: FilesTable;
 }

@@ -25,16 +25,12 @@ import { ample } from '../harness/deadline.ts';
 const MAX_CONNECTIONS = 3;
 
 /** Counts as a write because of its `with`, so the service only repeats it if it certainly did not happen. */
-const sleep = prepare<{ seconds: number }>()('sleep', (db, param) =>
-  db
-    .with('slept', (qb) => qb.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')))
-    .selectFrom('slept')
-    .selectAll(),
+const sleep = prepare<{ seconds: number }>(
+  'sleep',
+  ({ seconds }) => sql`with slept as (select pg_sleep(${seconds})) select * from slept`,
 );
-const backend = prepare<object>()('backend', (db) =>
-  db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid')]),
-);
-const wrong = prepare<object>()('wrong', (db) => db.selectNoFrom(sql`from from`.as('nothing')));
+const backend = prepare<object, { pid: number }>('backend', () => sql`select pg_backend_pid() as pid`);
+const wrong = prepare<object>('wrong', () => sql`select from from`);
 const unknown = { userId: 'unknown', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
 
@@ -290,11 +286,9 @@ it('sends nothing and opens no connection when the deadline has passed', async (
 });
 
 describe('retries once without an error for the caller', () => {
-  const reserveNothing = prepare<object>()('write', (db) =>
-    db
-      .with('x', (qb) => qb.deleteFrom('files').returning('s3_key'))
-      .selectFrom('x')
-      .selectAll(),
+  const reserveNothing = prepare<object>(
+    'write',
+    () => sql`with x as (delete from files returning s3_key) select * from x`,
   );
 
   it.each([
@@ -332,8 +326,9 @@ describe('retries once without an error for the caller', () => {
     proxy.break();
     return await call;
   };
-  const slowRead = prepare<{ seconds: number }>()('slow_read', (db, param) =>
-    db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
+  const slowRead = prepare<{ seconds: number }>(
+    'slow_read',
+    ({ seconds }) => sql`select pg_sleep(${seconds})`,
   );
 
   it('a read whose connection is reset', async () => {
@@ -346,8 +341,9 @@ describe('retries once without an error for the caller', () => {
 
   it('when a migration has invalidated the statement that every connection has prepared', async () => {
     await admin.query('create table changing (value int); insert into changing values (1)');
-    const read = prepare<object>()<{ value: number | string }>('changing', (db) =>
-      db.selectNoFrom(sql<number>`(select value from changing)`.as('value')),
+    const read = prepare<object, { value: number | string }>(
+      'changing',
+      () => sql`select value from changing`,
     );
     const { database, pool } = open();
     const onAll = () =>
@@ -402,8 +398,9 @@ describe('after three calls without a response from Postgres', () => {
 });
 
 describe('while no connection is free', () => {
-  const work = prepare<{ userId: string; seconds: number }>()('work', (db, param) =>
-    db.selectNoFrom(sql`pg_sleep(${param('seconds')})`.as('slept')),
+  const work = prepare<{ userId: string; seconds: number }>(
+    'work',
+    ({ seconds }) => sql`select pg_sleep(${seconds})`,
   );
 
   it('a user with a hundred waiting statements does not delay another user', async () => {
@@ -429,26 +426,13 @@ describe('while no connection is free', () => {
 });
 
 describe('an error of Postgres', () => {
-  const duplicate = prepare<object>()('duplicate', (db) =>
-    db
-      .insertInto('files')
-      .columns([
-        'user_id',
-        's3_key',
-        'state',
-        'filename',
-        'mime_type',
-        'fingerprint',
-        'url_expire_at',
-        'due_at',
-      ])
-      .expression(
-        sql`select 'a', 'a', 'pending', 'a', 'a', ''::bytea, now(), now() from generate_series(1, 2)`,
-      ),
+  const duplicate = prepare<object>(
+    'duplicate',
+    () => sql`
+      insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
+      select 'a', 'a', 'pending', 'a', 'a', ''::bytea, now(), now() from generate_series(1, 2)`,
   );
-  const missing = prepare<object>()('missing', (db) =>
-    db.selectNoFrom(sql`(select from no_such_table)`.as('x')),
-  );
+  const missing = prepare<object>('missing', () => sql`select from no_such_table`);
 
   it.each<[string, Prepared<object, unknown>, string]>([
     ['for a wrong statement', wrong, '42601'],

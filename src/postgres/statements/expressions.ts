@@ -1,7 +1,8 @@
 /**
  * Parts that several statements share: types of parameters, the columns of a file, conditions and time spans.
  */
-import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
+import { sql } from 'kysely';
+import type { Sql } from './prepared.ts';
 
 export interface Freshness {
   verificationTtlSeconds: number;
@@ -14,13 +15,12 @@ export interface RowKey {
   s3Key: string;
 }
 
-export const seconds = (value: Expression<number>): RawBuilder<Date> =>
-  sql`(${value}::double precision * interval '1 second')`;
+export const seconds = (value: Sql | number): Sql => sql`(${value}::double precision * interval '1 second')`;
 
 /**
  * Postgres's `now()` is the only clock for the times in rows, so the clocks of the instances need not agree.
  */
-export const after = (value: Expression<number>): RawBuilder<Date> => sql`now() + ${seconds(value)}`;
+export const after = (value: Sql | number): Sql => sql`now() + ${seconds(value)}`;
 
 /** The columns of a `FileRow`. */
 export const COLUMNS = [
@@ -38,10 +38,12 @@ export const COLUMNS = [
   'lost',
 ] as const;
 
-export const isFresh = (verificationTtlSeconds: Expression<number>) =>
-  sql<boolean | null>`verified_at > now() - ${seconds(verificationTtlSeconds)}`.as('is_fresh');
+export const columns: Sql = sql.raw(COLUMNS.join(', '));
 
-export const purgeable = (longestUploadSeconds: Expression<number>): RawBuilder<SqlBool> =>
+export const isFresh = (verificationTtlSeconds: Sql): Sql =>
+  sql`verified_at > now() - ${seconds(verificationTtlSeconds)} as is_fresh`;
+
+export const purgeable = (longestUploadSeconds: Sql): Sql =>
   sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
 
 // The sweeper's pauses between attempts: 30 s, 2 min, 8 min, 32 min, 2 h, 9 h. An upload with an ordinary URL
@@ -50,27 +52,26 @@ export const purgeable = (longestUploadSeconds: Expression<number>): RawBuilder<
 export const FIRST_PAUSE_SECONDS = 30;
 export const PAUSE_FACTOR = 4;
 export const PAUSE_MAX_SECONDS = 86_400;
-export const firstPause = sql<Date>`now() + ${sql.lit(FIRST_PAUSE_SECONDS)} * interval '1 second'`;
+export const firstPause: Sql = after(FIRST_PAUSE_SECONDS);
 
 /**
  * Means `state = 'pending'` (there are three states), for statements that need one row by its key. Written as
  * `state = 'pending'`, the condition would match the index `files_pending` as well. A generic plan chooses
  * that index where users have few pending files, and then reads all of them for a user who has thousands.
  */
-export const isPending = sql<SqlBool>`(state <> 'deleted' and state <> 'ready')`;
+export const isPending: Sql = sql`(state <> 'deleted' and state <> 'ready')`;
 
 /**
  * Means `due_at is not null`, written so that it matches no index, for the same reason as `isPending`. The
  * first half is implied: a CHECK constraint demands `due_at` for every row that is not READY.
  */
-export const isUnfinished = sql<SqlBool>`(state <> 'ready' or due_at is not null)`;
+export const isUnfinished: Sql = sql`(state <> 'ready' or due_at is not null)`;
 
 /**
  * Means `pending_slot is not null`, written so that it matches no index, for the same reason as `isPending`.
  * No slot is 0.
  */
-export const holdsSlot = sql<SqlBool>`coalesce(pending_slot, 0) <> 0`;
+export const holdsSlot: Sql = sql`coalesce(pending_slot, 0) <> 0`;
 
 /** The fingerprint of a multipart upload has two bytes more than the 16 bytes of an MD5. */
-export const isMultipart = sql<boolean>`octet_length(fingerprint) > 16`;
-export const multipartColumn = isMultipart.as('is_multipart');
+export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;

@@ -6,7 +6,7 @@ import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
 import {
   after,
-  COLUMNS,
+  columns,
   type Freshness,
   firstPause,
   isFresh,
@@ -15,121 +15,84 @@ import {
 } from './expressions.ts';
 import { prepare } from './prepared.ts';
 
+interface ReserveParams extends RowKey, Freshness {
+  fingerprint: Buffer;
+  filename: string;
+  mimeType: string;
+  size: number | null;
+  partSize: number | null;
+  partMd5s: Buffer | null;
+  /** The lifetime of the URL, or of the multipart upload, that the caller hands out after this statement. */
+  lifeSeconds: number;
+  /** The pending slot for the file if it has none. */
+  slot: number;
+}
+
 /**
  * Returns the user's live file with this fingerprint, or creates a pending one. A pending file is renewed:
  * its URL may be used for `lifeSeconds` again. Returns no row if another file has the key, if the slot is
  * taken, or if a concurrent call creates the same file. `explainConflict` finds the reason.
+ *
+ * The two `coalesce` of the part data restore what `markReady` removed from a multipart file that is lost
+ * now. The third gives a slot to an upload whose slot `explainConflict` has released.
+ *
+ * The conflict has no target, because it can be on the key, on the slot, or on the content.
  */
-export const reserve = prepare<
-  RowKey &
-    Freshness & {
-      fingerprint: Buffer;
-      filename: string;
-      mimeType: string;
-      size: number | null;
-      partSize: number | null;
-      partMd5s: Buffer | null;
-      /**
-       * The lifetime of the URL, or of the multipart upload, that the caller hands out after this statement.
-       */
-      lifeSeconds: number;
-      /** The pending slot for the file if it has none. */
-      slot: number;
-    }
->()<FileRow & { created: boolean }>('reserve', (db, param) =>
-  db
-    .with('live', (qb) =>
-      qb
-        .selectFrom('files')
-        .select([...COLUMNS, isFresh(param('verificationTtlSeconds'))])
-        .where('user_id', '=', param('userId'))
-        .where('fingerprint', '=', param('fingerprint'))
-        .where('state', '<>', 'deleted'),
-    )
-    .with('renewed', (qb) =>
-      qb
-        .updateTable('files')
-        .set({
-          url_expire_at: sql`greatest(url_expire_at, ${after(param('lifeSeconds'))})`,
-          // A lost multipart file has no part data any more: `markReady` removed it.
-          part_size: sql`coalesce(part_size, ${param('partSize')}::bigint)`,
-          part_md5s: sql`coalesce(part_md5s, ${param('partMd5s')}::bytea)`,
-          // `explainConflict` takes away the slots of uploads whose URL has expired.
-          pending_slot: sql`coalesce(pending_slot, ${param('slot')}::smallint)`,
-          due_at: firstPause,
-          sweep_attempts: 0,
-        })
-        .where('user_id', '=', param('userId'))
-        .where('fingerprint', '=', param('fingerprint'))
-        .where(isPending)
-        .returning([...COLUMNS, sql<boolean | null>`false`.as('is_fresh')]),
-    )
-    .with('created', (qb) =>
-      qb
-        .insertInto('files')
-        .columns([
-          'user_id',
-          's3_key',
-          'state',
-          'fingerprint',
-          'filename',
-          'mime_type',
-          'size',
-          'part_size',
-          'part_md5s',
-          'url_expire_at',
-          'due_at',
-          'pending_slot',
-        ])
-        .expression(
-          qb
-            .selectNoFrom([
-              param('userId').as('user_id'),
-              param('s3Key').as('s3_key'),
-              sql<'pending'>`'pending'`.as('state'),
-              sql<Buffer>`${param('fingerprint')}::bytea`.as('fingerprint'),
-              param('filename').as('filename'),
-              param('mimeType').as('mime_type'),
-              sql<string>`${param('size')}::bigint`.as('size'),
-              sql<string>`${param('partSize')}::bigint`.as('part_size'),
-              sql<Buffer>`${param('partMd5s')}::bytea`.as('part_md5s'),
-              after(param('lifeSeconds')).as('url_expire_at'),
-              firstPause.as('due_at'),
-              sql<number>`${param('slot')}::smallint`.as('pending_slot'),
-            ])
-            .where(({ not, exists, selectFrom }) => not(exists(selectFrom('live').select('s3_key')))),
-        )
-        // Without a target, because the conflict can be on the key, on the slot, or on the content (a
-        // concurrent create).
-        .onConflict((conflict) => conflict.doNothing())
-        .returning([...COLUMNS, sql<boolean | null>`false`.as('is_fresh')]),
-    )
-    .selectFrom('created')
-    .select([...COLUMNS, 'is_fresh', sql<boolean>`true`.as('created')])
-    .unionAll((qb) =>
-      qb.selectFrom('renewed').select([...COLUMNS, 'is_fresh', sql<boolean>`false`.as('created')]),
-    )
-    .unionAll((qb) =>
-      qb
-        .selectFrom('live')
-        .select([...COLUMNS, 'is_fresh', sql<boolean>`false`.as('created')])
-        .where('state', '=', 'ready'),
+export const reserve = prepare<ReserveParams, FileRow & { created: boolean }>(
+  'reserve',
+  ({
+    userId,
+    s3Key,
+    fingerprint,
+    filename,
+    mimeType,
+    size,
+    partSize,
+    partMd5s,
+    lifeSeconds,
+    slot,
+    verificationTtlSeconds,
+  }) => sql`
+    with live as (
+      select ${columns}, ${isFresh(verificationTtlSeconds)}
+      from files
+      where user_id = ${userId} and fingerprint = ${fingerprint} and state <> 'deleted'
     ),
+    renewed as (
+      update files set
+        url_expire_at = greatest(url_expire_at, ${after(lifeSeconds)}),
+        part_size = coalesce(part_size, ${partSize}),
+        part_md5s = coalesce(part_md5s, ${partMd5s}),
+        pending_slot = coalesce(pending_slot, ${slot}),
+        due_at = ${firstPause},
+        sweep_attempts = 0
+      where user_id = ${userId} and fingerprint = ${fingerprint} and ${isPending}
+      returning ${columns}, false as is_fresh
+    ),
+    created as (
+      insert into files (user_id, s3_key, state, fingerprint, filename, mime_type, size,
+        part_size, part_md5s, url_expire_at, due_at, pending_slot)
+      select ${userId}, ${s3Key}, 'pending', ${fingerprint}, ${filename}, ${mimeType}, ${size}::bigint,
+        ${partSize}, ${partMd5s}, ${after(lifeSeconds)}, ${firstPause}, ${slot}
+      where not exists (select from live)
+      on conflict do nothing
+      returning ${columns}, false as is_fresh
+    )
+    select ${columns}, is_fresh, true as created from created
+    union all
+    select ${columns}, is_fresh, false as created from renewed
+    union all
+    select ${columns}, is_fresh, false as created from live where state = 'ready'`,
 );
 
-/**
- * Explains why `reserve` returned no row, and finds a free slot for the next try. Also releases the pending
- * slots whose URLs have expired, those of tombstones included, because only uploads with a valid URL count
- * against the cap.
- */
-export const explainConflict = prepare<
-  RowKey & {
-    fingerprint: Buffer;
-    /** The range of the pending slots for this kind of upload. */
-    lowestSlot: number;
-    highestSlot: number;
-  }
->()<{
+interface ConflictParams extends RowKey {
+  fingerprint: Buffer;
+  /** The range of the pending slots for this kind of upload. */
+  lowestSlot: number;
+  highestSlot: number;
+}
+
+interface Conflict {
   /** A tombstone or a file with other content has the key. */
   key_taken: boolean;
   /**
@@ -138,47 +101,41 @@ export const explainConflict = prepare<
    */
   created_concurrently: boolean;
   free_slot: number | null;
-}>('explain_conflict', (db, param) =>
-  db
-    .with('released', (qb) =>
-      qb
-        .updateTable('files')
-        .set({ pending_slot: null })
-        .where('user_id', '=', param('userId'))
-        .where('pending_slot', 'is not', null)
-        .where('url_expire_at', '<=', sql<Date>`now()`)
-        .returning('s3_key'),
+}
+
+/**
+ * Explains why `reserve` returned no row, and finds a free slot for the next try: a random one, so that
+ * concurrent calls find different slots. Also releases the pending slots whose URLs have expired, those of
+ * tombstones included, because only uploads with a valid URL count against the cap.
+ */
+export const explainConflict = prepare<ConflictParams, Conflict>(
+  'explain_conflict',
+  ({ userId, s3Key, fingerprint, lowestSlot, highestSlot }) => sql`
+    with released as (
+      update files set pending_slot = null
+      where user_id = ${userId} and pending_slot is not null and url_expire_at <= now()
     )
-    .selectNoFrom([
-      sql<boolean>`exists (
+    select
+      exists (
         select from files
-        where user_id = ${param('userId')} and s3_key = ${param('s3Key')}
-          and (fingerprint <> ${param('fingerprint')} or state = 'deleted'))`.as('key_taken'),
-      sql<boolean>`exists (
+        where user_id = ${userId} and s3_key = ${s3Key}
+          and (fingerprint <> ${fingerprint} or state = 'deleted')) as key_taken,
+      exists (
         select from files
-        where user_id = ${param('userId')} and fingerprint = ${param('fingerprint')} and state <> 'deleted'
-          and (pending_slot is not null or state = 'ready'))`.as('created_concurrently'),
-      // Random, so that concurrent calls find different slots.
-      sql<number | null>`(
-        select slot from generate_series(${param('lowestSlot')}::int, ${param('highestSlot')}::int) as slot
+        where user_id = ${userId} and fingerprint = ${fingerprint} and state <> 'deleted'
+          and (pending_slot is not null or state = 'ready')) as created_concurrently,
+      (
+        select slot from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
         where not exists (
-          select from files where user_id = ${param('userId')} and files.pending_slot = slot.slot and url_expire_at > now())
-        order by random() limit 1)`.as('free_slot'),
-    ]),
+          select from files
+          where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())
+        order by random()
+        limit 1) as free_slot`,
 );
 
-export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>()(
+export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>(
   'update_intent',
-  (db, param) =>
-    db
-      .updateTable('files')
-      .set({
-        filename: param('filename'),
-        mime_type: param('mimeType'),
-        size: sql`${param('size')}::bigint`,
-        lost: false,
-      })
-      .where('user_id', '=', param('userId'))
-      .where('s3_key', '=', param('s3Key'))
-      .where(isPending),
+  ({ userId, s3Key, filename, mimeType, size }) => sql`
+    update files set filename = ${filename}, mime_type = ${mimeType}, size = ${size}, lost = false
+    where user_id = ${userId} and s3_key = ${s3Key} and ${isPending}`,
 );
