@@ -11,6 +11,7 @@ import { FileError } from '../files/file-error.ts';
 import type { Admission, Place } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
+import type { Connection } from './limits/connection-limit.ts';
 
 /** How one call ended. */
 export interface CallOutcome {
@@ -47,24 +48,30 @@ export interface CallGateOptions {
  */
 export interface CallGate {
   /**
-   * @param timeoutMs the caller's time-out; `undefined` without a deadline, NaN for a malformed time-out
-   * @param connection its `identified` is called when the proof and the user are accepted, even if the call
-   *   is then refused for lack of capacity
+   * The call counts on its connection until its stream has closed. The connection counts as identified when
+   * the proof and the user are accepted, even if the call is then refused for lack of capacity.
+   *
    * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
    *   refused call has been recorded with `onEnd`.
    */
-  admit(
-    method: string,
-    caller: Caller,
-    timeoutMs: number | undefined,
-    connection: { identified(): void } | undefined,
-  ): AdmittedCall;
+  admit(call: IncomingCall): AdmittedCall;
+}
+
+export interface IncomingCall {
+  method: string;
+  caller: Caller;
+  /** The caller's time-out; `undefined` without a deadline, NaN for a malformed time-out. */
+  timeoutMs: number | undefined;
+  /** `undefined` when the connection has closed already. */
+  connection: Connection | undefined;
+  /** The HTTP/2 stream or the HTTP response. It closes when the response was written or the client is gone. */
+  stream: { once(event: 'close', listener: () => void): unknown };
 }
 
 export function createCallGate(options: CallGateOptions): CallGate {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;
   return {
-    admit(method, caller, timeoutMs = defaultTimeoutMs, connection) {
+    admit({ method, caller, timeoutMs = defaultTimeoutMs, connection, stream }) {
       const startMs = performance.now();
       let userId: string | undefined;
       try {
@@ -74,7 +81,14 @@ export function createCallGate(options: CallGateOptions): CallGate {
         const allowedMs = Math.min(timeoutMs, maxTimeoutMs);
         // A call whose deadline has passed must not cause any work.
         if (allowedMs <= 0) throw deadlineExceeded();
-        return new AdmittedCall(caller, userId, startMs, Date.now() + allowedMs, admission.admit(userId));
+        const place = admission.admit(userId);
+        const call = new AdmittedCall(caller, userId, startMs, Date.now() + allowedMs, place);
+        connection?.callBegins();
+        stream.once('close', () => {
+          connection?.callEnds();
+          call.close();
+        });
+        return call;
       } catch (error) {
         const connectError = toConnectError(error);
         onEnd(outcomeOf(method, startMs, userId, connectError.code, error));

@@ -4,6 +4,7 @@ import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError, type Reason } from '../files/file-error.ts';
+import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
 
 /** `google.rpc.ErrorInfo.domain` of every error. */
 export const ERROR_DOMAIN = 'files.v1';
@@ -72,6 +73,14 @@ export function toConnectError(error: unknown): ConnectError {
 export function messageTooLarge(maxBytes: number): ConnectError {
   return new ConnectError(
     `the request message is larger than ${maxBytes} bytes, the limit of this method`,
+    Code.ResourceExhausted,
+  );
+}
+
+/** The error for an open stream above the limit of its connection (`limits/limits.ts`). */
+export function openStreamsTooMany(): ConnectError {
+  return new ConnectError(
+    `a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`,
     Code.ResourceExhausted,
   );
 }

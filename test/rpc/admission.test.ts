@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -111,14 +112,18 @@ describe('the weight of a call', () => {
 
 describe('an admitted call', () => {
   const caller = createCaller({}, undefined);
-  const gate = (admission: Admission) =>
-    createCallGate({
+  const admit = (admission: Admission) => {
+    const gate = createCallGate({
       identify: () => 'user',
       admission,
       onEnd: () => {},
       defaultTimeoutMs: 20,
       maxTimeoutMs: 20,
     });
+    const stream = new EventEmitter();
+    const incoming = { method: 'ListFiles', caller, timeoutMs: undefined, connection: undefined, stream };
+    return { call: gate.admit(incoming), close: () => stream.emit('close') };
+  };
   const nothing = async () => ({});
   const service = (work: Promise<unknown>) =>
     withCallPolicy(FileService, { trace: (_, __, run) => run(), onEnd: () => {} }, FILE_SERVICE_WEIGHTS, {
@@ -140,11 +145,11 @@ describe('an admitted call', () => {
   it('keeps its place until its work has ended, even if its client has disconnected', async () => {
     const admission = createAdmission(2);
     const { promise: work, resolve: finish } = Promise.withResolvers<void>();
-    const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
+    const { call, close } = admit(admission);
     await expect(service(work).listFiles(request, contextOf(call))).rejects.toMatchObject({
       rawMessage: 'the deadline has passed',
     });
-    call.close();
+    close();
     expect(admission.callsUnderWay).toBe(1);
     finish();
     await vi.waitFor(() => expect(admission.callsUnderWay).toBe(0));
@@ -152,17 +157,17 @@ describe('an admitted call', () => {
 
   it('keeps its place until its response has been written', async () => {
     const admission = createAdmission(2);
-    const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
+    const { call, close } = admit(admission);
     await service(Promise.resolve()).listFiles(request, contextOf(call));
     expect(admission.callsUnderWay).toBe(1);
-    call.close();
+    close();
     expect(admission.callsUnderWay).toBe(0);
   });
 
   it('does no work if its client disconnected before the request was decoded', async () => {
     const admission = createAdmission(2);
-    const call = gate(admission).admit('ListFiles', caller, undefined, undefined);
-    call.close();
+    const { call, close } = admit(admission);
+    close();
     expect(admission.callsUnderWay).toBe(0);
     await expect(service(Promise.resolve()).listFiles(request, contextOf(call))).rejects.toMatchObject({
       rawMessage: 'the client has disconnected',

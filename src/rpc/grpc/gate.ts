@@ -45,6 +45,13 @@ export function admittedCallOn(stream: object | undefined): AdmittedCall | undef
 
 const ignore = (): void => undefined;
 
+interface Guard extends GrpcGateOptions {
+  /** Hands a stream to grpc-js. */
+  pass: OnStream;
+  connectionOf: (session: Http2Session | undefined) => Connection | undefined;
+  noteUnproven: (stream: ServerHttp2Stream) => () => void;
+}
+
 /**
  * Takes over the new streams of an HTTP/2 server before grpc-js sees them. First the call gate decides about
  * a call by its headers. Then this file reads the whole request message. Only then does grpc-js receive the
@@ -55,89 +62,86 @@ const ignore = (): void => undefined;
  * streams in another way, no call is answered and every test over gRPC fails.
  */
 export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
-  const { methods, gate, connections, budget, unprovenRequestsMax } = options;
-  const grpcJs = server.listeners('stream') as OnStream[];
-  server.removeAllListeners('stream');
-  const pass: OnStream = (stream, headers) => {
-    for (const listener of grpcJs) listener.call(server, stream, headers);
+  const guard: Guard = {
+    ...options,
+    pass: takeOverStreams(server),
+    connectionOf: rememberConnections(server, options.connections),
+    noteUnproven: limitUnprovenRequests<ServerHttp2Stream>(options.unprovenRequestsMax, (stream) =>
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
+    ),
   };
-
-  const sessions = new WeakMap<Http2Session, Connection>();
-  server.on('session', (session) => {
-    const connection = connections.of(session.socket);
-    if (connection !== undefined) sessions.set(session, connection);
-  });
-  const noteUnproven = limitUnprovenRequests<ServerHttp2Stream>(unprovenRequestsMax, (stream) =>
-    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
-  );
-
-  /** @throws ConnectError */
-  function admit(
-    method: DescMethod,
-    stream: GuardedStream,
-    headers: IncomingHttpHeaders,
-    timeoutMs: number | undefined,
-  ): AdmittedCall {
-    const { session } = stream;
-    const connection = session && sessions.get(session);
-    const caller = createCaller(headers, session?.socket);
-    const call = gate.admit(method.name, caller, timeoutMs, connection);
-    stream[ADMITTED] = call;
-    connection?.callBegins();
-    stream.on('close', () => {
-      connection?.callEnds();
-      call.close();
-    });
-    return call;
-  }
-
-  function serve(method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    const encoding = headers['grpc-encoding'] as string | undefined;
-    const timeoutMs = takeTimeout(headers);
-    let call: AdmittedCall | undefined;
-    let countNoMore = ignore;
-    try {
-      if (method.parent === FileService) call = admit(method, stream, headers, timeoutMs);
-      else countNoMore = noteUnproven(stream);
-    } catch (error) {
-      noteUnproven(stream);
-      refuse(stream, toConnectError(error));
-      return;
-    }
-    if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
-      if (encoding === undefined || encoding === 'identity') pass(stream, headers);
-      else refuse(stream, compressedStream());
-      return;
-    }
-    const giveBack = readGrpcMessage(stream, {
-      maxBytes: messageMaxBytes(method, 'binary'),
-      encoding,
-      userId: call?.userId,
-      budget,
-      onMessage(message) {
-        // A health Watch stays open for long. StreamEndingServer limits such streams (`open-streams.ts`).
-        if (method.methodKind === 'server_streaming') countNoMore();
-        if (stream.destroyed || stream.closed) return;
-        pass(stream, headers);
-        stream.emit('data', message);
-        stream.emit('end');
-      },
-      onError: (error) => refuse(stream, toConnectError(error)),
-    });
-    stream.on('close', giveBack);
-  }
-
   server.on('stream', (stream, headers) => {
-    const method = methods.get(headers[':path'] as string);
+    const method = options.methods.get(headers[':path'] as string);
     // grpc-js refuses unknown methods and requests that are not gRPC by their headers alone.
     if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
-      noteUnproven(stream);
-      return pass(stream, headers);
+      guard.noteUnproven(stream);
+      return guard.pass(stream, headers);
     }
     // An error needs no handling, because the stream then closes, and every cleanup listens for `close`.
     stream.on('error', ignore);
-    serve(method, stream, headers);
+    serve(guard, method, stream, headers);
   });
+}
+
+/** @returns a function that calls the listeners that the server had */
+function takeOverStreams(server: Http2Server): OnStream {
+  const grpcJs = server.listeners('stream') as OnStream[];
+  server.removeAllListeners('stream');
+  return (stream, headers) => {
+    for (const listener of grpcJs) listener.call(server, stream, headers);
+  };
+}
+
+function rememberConnections(server: Http2Server, connections: ConnectionLimit): Guard['connectionOf'] {
+  const known = new WeakMap<Http2Session, Connection>();
+  server.on('session', (session) => {
+    const connection = connections.of(session.socket);
+    if (connection !== undefined) known.set(session, connection);
+  });
+  return (session) => session && known.get(session);
+}
+
+function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers: IncomingHttpHeaders): void {
+  const timeoutMs = takeTimeout(headers);
+  let countNoMore = ignore;
+  try {
+    if (method.parent === FileService) {
+      const { session } = stream;
+      stream[ADMITTED] = guard.gate.admit({
+        method: method.name,
+        caller: createCaller(headers, session?.socket),
+        timeoutMs,
+        connection: guard.connectionOf(session),
+        stream,
+      });
+    } else countNoMore = guard.noteUnproven(stream);
+  } catch (error) {
+    guard.noteUnproven(stream);
+    refuse(stream, toConnectError(error));
+    return;
+  }
+  const encoding = headers['grpc-encoding'] as string | undefined;
+  if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
+    if (encoding === undefined || encoding === 'identity') guard.pass(stream, headers);
+    else refuse(stream, compressedStream());
+    return;
+  }
+  const giveBack = readGrpcMessage(stream, {
+    maxBytes: messageMaxBytes(method, 'binary'),
+    encoding,
+    userId: stream[ADMITTED]?.userId,
+    budget: guard.budget,
+    onMessage(message) {
+      // A health Watch stays open for long. StreamEndingServer limits such streams (`open-streams.ts`).
+      if (method.methodKind === 'server_streaming') countNoMore();
+      if (stream.destroyed || stream.closed) return;
+      guard.pass(stream, headers);
+      stream.emit('data', message);
+      stream.emit('end');
+    },
+    onError: (error) => refuse(stream, toConnectError(error)),
+  });
+  stream.on('close', giveBack);
 }
 
 /**

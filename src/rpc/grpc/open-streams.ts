@@ -5,7 +5,9 @@ import {
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { openStreamsTooMany } from '../errors.ts';
 import { OPEN_STREAM_LIFE_MS, OPEN_STREAMS_MAX, OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
+import { grpcStatus } from './status.ts';
 
 /**
  * A `Server` that limits its open streams and can end them. A client may keep a health `Watch` open without
@@ -44,8 +46,7 @@ export class StreamEndingServer extends Server {
       const connection = stream.getPeer();
       const own = (this.#openOf.get(connection) ?? 0) + 1;
       if (own > OPEN_STREAMS_PER_CONNECTION_MAX) {
-        const details = `a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`;
-        stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
+        stream.emit('error', grpcStatus(openStreamsTooMany()));
         return;
       }
       const lifeMs = OPEN_STREAM_LIFE_MS * (0.9 + 0.2 * Math.random());

@@ -1,0 +1,41 @@
+import type { IncomingMessage } from 'node:http';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { messagesTooMany, messageTooLarge } from '../errors.ts';
+import { MESSAGE_PREFIX_BYTES, type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
+
+/** Connect declares the compression in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. */
+export function isCompressed({ headers }: IncomingMessage): boolean {
+  return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
+}
+
+/**
+ * Yields the body of a unary request as one chunk, once the request has ended. The body counts in the budget
+ * until the handler asks for the next chunk, which the handler does after it has decoded the body.
+ *
+ * @throws ConnectError RESOURCE_EXHAUSTED
+ */
+export async function* wholeBody(
+  body: AsyncIterable<Uint8Array>,
+  { headers }: IncomingMessage,
+  method: DescMethod,
+  { budget, userId }: { budget: MessageBudget; userId: string | undefined },
+): AsyncGenerator<Uint8Array> {
+  const encoding = headers['content-type']?.includes('json') ? 'json' : 'binary';
+  const maxBytes = messageMaxBytes(method, encoding) + MESSAGE_PREFIX_BYTES;
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
+      if (!budget.take(userId, chunk.length)) throw messagesTooMany();
+      bytes += chunk.length;
+      // Copies the chunk, which is a slice of the connection's read buffer and would keep the whole buffer in
+      // memory.
+      chunks.push(Buffer.from(chunk));
+    }
+    yield Buffer.concat(chunks, bytes);
+  } finally {
+    budget.giveBack(userId, bytes);
+  }
+}
