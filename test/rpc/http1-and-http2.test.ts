@@ -3,8 +3,12 @@ import { connect, createServer, type Http2Server } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
-import { expect, it } from 'vitest';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { expect, it, onTestFinished } from 'vitest';
+import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
+import { startTestService } from '../harness/service.ts';
 
 async function urlOf(server: Server | Http2Server): Promise<string> {
   server.listen(0, '127.0.0.1');
@@ -44,4 +48,15 @@ it('closed HTTP/2 connections are released from memory', async () => {
   expect(held()).toBeLessThan(Number(before) + 5);
   server.close();
   destroyConnections();
+});
+
+it.each([
+  ['Connect', (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: '2' })],
+  ['gRPC', (baseUrl: string) => createGrpcTransport({ baseUrl })],
+])('the HTTP port answers %s over HTTP/2 without TLS', async (_, transportTo) => {
+  const service = await startTestService();
+  onTestFinished(() => service.stop());
+  const files = createClient(FileService, transportTo(service.httpUrl));
+  const answer = await files.listFiles({}, { headers: { 'x-user-id': 'ada' } });
+  expect(answer.files).toEqual([]);
 });

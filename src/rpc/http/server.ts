@@ -7,7 +7,6 @@
  */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { constants, type Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
@@ -19,8 +18,9 @@ import type { MessageBudget } from '../limits/message-limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import type { Certificates } from '../tls/tls.ts';
-import { createConnectHandler } from './connect-handler.ts';
+import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
+import { createRequestsUnderWay } from './requests-under-way.ts';
 
 /**
  * Without any other proof the service listens on loopback alone, and a request that was sent there by another name was
@@ -59,58 +59,21 @@ export interface HttpServerOptions {
 }
 
 /** The server for Connect (JSON and binary), gRPC-Web, reflection and the pages. */
-export function createHttpServer({
-  pages,
-  loopbackOnly,
-  certificates,
-  ...options
-}: HttpServerOptions): HttpServer {
-  let announced = false;
-  let stopping = false;
-  const underWay = new Map<ServerResponse, IncomingMessage>();
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  const underWay = createRequestsUnderWay();
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
-  const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, (response) => {
-    const request = underWay.get(response);
-    // A pipelined response behind another response has no socket yet, so `response.destroy()` would not close
-    // it.
-    if (request?.httpVersionMajor === 1) request.socket.destroy();
-    else response.destroy();
-  });
-  const listener = (request: IncomingMessage, response: ServerResponse) => {
-    // An error needs no handling, because the response then closes, and every cleanup listens for its
-    // `close`.
-    request.on('error', () => undefined);
-    if (isPipelined(request, response)) return;
-    const countNoMore = noteUnproven(response);
-    underWay.set(response, request);
-    response.once('close', () => {
-      underWay.delete(response);
-      // Closes the response's connection. A kept-alive connection would delay the stop until the grace period
-      // ends.
-      if (stopping) setImmediate(closeConnections);
-    });
-    response.once('finish', () => takeNothingMore(request));
-    if (announced) askToClose(response, request);
-    if (stopping) endStream(response, request);
-    if (loopbackOnly && !isLoopbackAuthority(authorityOf(request.headers))) {
-      refuse(response, 421, LOOPBACK_NAMES_ONLY);
-      return;
-    }
-    if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
-      refuse(response, 431, 'too many headers');
-      return;
-    }
-    try {
-      if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
-    } catch {
-      // connect-node builds a URL of path and authority outside any handler. Without this catch, one request
-      // with the Host `a:99999` would end the process.
-      refuse(response, 400, 'Host and path do not form a URL');
-    }
-  };
+  const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, underWay.abort);
   const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
-    listener,
-    certificates,
+    (request, response) => {
+      // An error needs no handling, because the response then closes, and every cleanup listens for its
+      // `close`.
+      request.on('error', () => undefined);
+      if (isPipelined(request, response)) return;
+      const countNoMore = noteUnproven(response);
+      underWay.add(request, response);
+      answer(options, serveCall, request, response, countNoMore);
+    },
+    options.certificates,
   );
   const serveCall = createConnectHandler({ ...options, connections });
 
@@ -121,16 +84,12 @@ export function createHttpServer({
       return (server.address() as AddressInfo).port;
     },
 
-    announceStop() {
-      announced = true;
-      for (const [response, request] of underWay) askToClose(response, request);
-    },
+    announceStop: () => underWay.announceStop(),
 
     async stop(graceMs) {
       if (!server.listening) return;
       const closed = once(server, 'close');
-      stopping = true;
-      for (const [response, request] of underWay) endStream(response, request);
+      underWay.stop(closeConnections);
       server.close();
       closeConnections();
       const force = setTimeout(destroyConnections, graceMs);
@@ -140,27 +99,28 @@ export function createHttpServer({
   };
 }
 
-/**
- * Prevents a client from sending its next call on a connection that is being closed. HTTP/2 has GOAWAY for
- * this.
- */
-function askToClose(response: ServerResponse, request: IncomingMessage): void {
-  if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
-}
-
-/**
- * Stops an HTTP/2 client from sending the rest of an answered request. Over HTTP/1.1 Node reads and drops the
- * rest.
- */
-function takeNothingMore(request: IncomingMessage | Http2ServerRequest): void {
-  if ('stream' in request && !request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
-}
-
-/**
- * Ends a reflection stream. Its client may keep the stream open without end, and loses nothing when it ends.
- */
-function endStream(response: ServerResponse, request: IncomingMessage): void {
-  if (request.url?.startsWith('/grpc.reflection.')) response.destroy();
+function answer(
+  { pages, loopbackOnly }: HttpServerOptions,
+  serveCall: ConnectHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  countNoMore: () => void,
+): void {
+  if (loopbackOnly && !isLoopbackAuthority(authorityOf(request.headers))) {
+    refuse(response, 421, LOOPBACK_NAMES_ONLY);
+    return;
+  }
+  if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
+    refuse(response, 431, 'too many headers');
+    return;
+  }
+  try {
+    if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
+  } catch {
+    // connect-node builds a URL of path and authority outside any handler. Without this catch, one request
+    // with the Host `a:99999` would end the process.
+    refuse(response, 400, 'Host and path do not form a URL');
+  }
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {
