@@ -40,52 +40,7 @@ const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details
  * @param services the services of the server, without reflection itself
  */
 export function createReflection(services: readonly DescService[]): Reflection {
-  const offered = [...services, ServerReflectionV1, ServerReflectionV1Alpha];
-  const allFiles = withDependencies([...offered.map((service) => service.file), ...FURTHER_FILES]);
-  const filesByName = new Map(allFiles.map((file) => [file.proto.name, file]));
-  const registry = createRegistry(...allFiles);
-
-  function answer(question: Question): Answer {
-    if (isTooLong(question)) {
-      return {
-        case: 'errorResponse',
-        value: {
-          errorCode: Code.InvalidArgument,
-          errorMessage: `the name is longer than ${NAME_MAX_CHARACTERS} characters`,
-        },
-      };
-    }
-    switch (question.case) {
-      case 'listServices':
-        return {
-          case: 'listServicesResponse',
-          value: { service: offered.map(({ typeName }) => ({ name: typeName })) },
-        };
-      case 'fileByFilename':
-        return descriptors(filesByName.get(question.value), question.value);
-      case 'fileContainingSymbol':
-        return descriptors(fileOf(question.value), question.value);
-      case 'fileContainingExtension':
-        // No contract here has extensions.
-        return notFound(question.value.containingType);
-      case 'allExtensionNumbersOfType':
-        return registry.getMessage(question.value) === undefined
-          ? notFound(question.value)
-          : { case: 'allExtensionNumbersResponse', value: { baseTypeName: question.value } };
-      case undefined:
-        return {
-          case: 'errorResponse',
-          value: { errorCode: Code.InvalidArgument, errorMessage: 'message_request is required' },
-        };
-    }
-  }
-
-  /** A symbol names a type, or a field, value or method of a type. */
-  function fileOf(symbol: string): DescFile | undefined {
-    const name = symbol.replace(/^\./, '');
-    return (registry.get(name) ?? registry.get(name.slice(0, Math.max(0, name.lastIndexOf('.')))))?.file;
-  }
-
+  const answer = createAnswer([...services, ServerReflectionV1, ServerReflectionV1Alpha]);
   const v1: ServiceImpl<typeof ServerReflectionV1> = {
     async *serverReflectionInfo(requests) {
       let questions = 0;
@@ -107,6 +62,44 @@ export function createReflection(services: readonly DescService[]): Reflection {
   // The messages of v1 and v1alpha differ only in their package name. TypeScript sees two types, but the
   // schema of the method decides how a message is encoded.
   return { v1, v1alpha: v1 as unknown as ServiceImpl<typeof ServerReflectionV1Alpha> };
+}
+
+function createAnswer(services: readonly DescService[]): (question: Question) => Answer {
+  const files = withDependencies([...services.map((service) => service.file), ...FURTHER_FILES]);
+  const filesByName = new Map(files.map((file) => [file.proto.name, file]));
+  const registry = createRegistry(...files);
+
+  /** A symbol names a type, or a field, value or method of a type. */
+  function fileOf(symbol: string): DescFile | undefined {
+    const name = symbol.replace(/^\./, '');
+    return (registry.get(name) ?? registry.get(name.slice(0, Math.max(0, name.lastIndexOf('.')))))?.file;
+  }
+
+  return (question) => {
+    if (isTooLong(question)) {
+      return failure(Code.InvalidArgument, `the name is longer than ${NAME_MAX_CHARACTERS} characters`);
+    }
+    switch (question.case) {
+      case 'listServices':
+        return {
+          case: 'listServicesResponse',
+          value: { service: services.map(({ typeName }) => ({ name: typeName })) },
+        };
+      case 'fileByFilename':
+        return descriptors(filesByName.get(question.value), question.value);
+      case 'fileContainingSymbol':
+        return descriptors(fileOf(question.value), question.value);
+      case 'fileContainingExtension':
+        // No contract here has extensions.
+        return notFound(question.value.containingType);
+      case 'allExtensionNumbersOfType':
+        return registry.getMessage(question.value) === undefined
+          ? notFound(question.value)
+          : { case: 'allExtensionNumbersResponse', value: { baseTypeName: question.value } };
+      case undefined:
+        return failure(Code.InvalidArgument, 'message_request is required');
+    }
+  };
 }
 
 /** The files and all their imports, each file once, and after its imports. */
@@ -141,5 +134,9 @@ function isTooLong({ case: kind, value }: Question): boolean {
 }
 
 function notFound(name: string): Answer {
-  return { case: 'errorResponse', value: { errorCode: Code.NotFound, errorMessage: `not found: ${name}` } };
+  return failure(Code.NotFound, `not found: ${name}`);
+}
+
+function failure(errorCode: Code, errorMessage: string): Answer {
+  return { case: 'errorResponse', value: { errorCode, errorMessage } };
 }

@@ -1,5 +1,5 @@
 /**
- * The folder `statements/`: the service's SQL, grouped by purpose: reads, reservations, transitions,
+ * `src/postgres/statements` is the service's SQL, grouped by purpose: reads, reservations, transitions,
  * multipart, sweeps. `prepare` in this file makes a statement, `expressions.ts` holds what statements share.
  *
  * Running statements does not belong here (see `../connection/`), nor does converting rows (see
