@@ -1,14 +1,8 @@
-import {
-  Code,
-  ConnectError,
-  type ContextKey,
-  createContextKey,
-  type HandlerContext,
-} from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { status } from '@grpc/grpc-js';
-import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
-import type { Admission, Place } from '../overload/admission.ts';
+import type { Admission } from '../overload/admission.ts';
+import { AdmittedCall, deadlineExceeded } from './admitted-call.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 import type { Connection } from './limits/connection-limit.ts';
@@ -98,68 +92,6 @@ export function createCallGate(options: CallGateOptions): CallGate {
   };
 }
 
-/**
- * A call that the gate has admitted. The call holds its place in admission until its work has ended and its
- * response has been written. So responses that a gateway does not read count against their user, and not
- * against other users of the same connection.
- */
-export class AdmittedCall {
-  readonly caller: Caller;
-  readonly userId: string;
-  /** The time at which the headers had arrived, by `performance.now()`. */
-  readonly startMs: number;
-  readonly #endMs: number;
-  readonly #place: Place;
-  #isWorking = false;
-  #isClosed = false;
-
-  constructor(caller: Caller, userId: string, startMs: number, endMs: number, place: Place) {
-    this.caller = caller;
-    this.userId = userId;
-    this.startMs = startMs;
-    this.#endMs = endMs;
-    this.#place = place;
-  }
-
-  /** The time until the client's deadline, in ms. @throws DeadlineExceededError */
-  timeLeftMs(): number {
-    const leftMs = this.#endMs - Date.now();
-    if (leftMs <= 0) throw deadlineExceeded();
-    return leftMs;
-  }
-
-  /**
-   * Must be called when the request is decoded, before the work begins.
-   *
-   * @param weight the cost of the call (`call-weights.ts`)
-   * @throws ConnectError CANCELED when the client has disconnected: the work must not begin
-   * @throws FileError OVERLOADED when admission has no capacity for this weight
-   */
-  begin(weight: number): void {
-    if (this.#isClosed) throw new ConnectError('the client has disconnected', Code.Canceled);
-    this.#place.grow(weight);
-    this.#isWorking = true;
-  }
-
-  /**
-   * Must be called when the work has ended. Work continues after the deadline, so it may end after the
-   * response.
-   */
-  end(): void {
-    this.#isWorking = false;
-    if (this.#isClosed) this.#place.release();
-  }
-
-  /**
-   * Must be called once, when the stream has closed: the response was written, or the client has
-   * disconnected.
-   */
-  close(): void {
-    this.#isClosed = true;
-    if (!this.#isWorking) this.#place.release();
-  }
-}
-
 export function outcomeOf(
   method: string,
   startMs: number,
@@ -170,23 +102,4 @@ export function outcomeOf(
   const reason = error instanceof FileError ? error.reason : '';
   const seconds = (performance.now() - startMs) / 1_000;
   return { method, code: status[code] ?? 'UNKNOWN', reason, seconds, userId, error };
-}
-
-function deadlineExceeded(): DeadlineExceededError {
-  return new DeadlineExceededError('the deadline has passed');
-}
-
-/** The key under which the context values of connect-node carry the admitted call. */
-export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContextKey<AdmittedCall | undefined>(
-  undefined,
-);
-
-/** @throws Error for a call that did not pass the gate, which neither server allows */
-export function admittedCallOf(context: HandlerContext): AdmittedCall {
-  // The context of grpc-js calls has a property instead of `values`: creating `values` would cost as much as
-  // all other reads of a call together.
-  const call =
-    'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
-  if (call === undefined) throw new Error('the call reached its handler without passing the call gate');
-  return call;
 }

@@ -1,7 +1,8 @@
 import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { type Deadline, DeadlineExceededError } from '../files/deadline.ts';
-import { type AdmittedCall, admittedCallOf, type CallOutcome, outcomeOf } from './call-gate.ts';
+import { type AdmittedCall, admittedCallOf } from './admitted-call.ts';
+import { type CallOutcome, outcomeOf } from './call-gate.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 

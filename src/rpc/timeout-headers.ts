@@ -17,7 +17,7 @@ export function takeTimeout(headers: IncomingHttpHeaders): number | undefined {
   return grpc === undefined ? readConnectTimeout(String(connect)) : readGrpcTimeout(String(grpc));
 }
 
-/** gRPC over HTTP2, "Timeout". Go clients send microseconds, and but timers take whole milliseconds. */
+/** gRPC over HTTP2, "Timeout". Go clients send microseconds, but timers take whole milliseconds. */
 function readGrpcTimeout(text: string): number {
   if (!/^\d{1,8}[HMSmun]$/.test(text)) return Number.NaN;
   return Math.floor(Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]);

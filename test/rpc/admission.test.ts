@@ -4,10 +4,11 @@ import type { HandlerContext } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { type Admission, createAdmission, type Place } from '../../src/overload/admission.ts';
-import { type AdmittedCall, createCallGate } from '../../src/rpc/call-gate.ts';
+import type { AdmittedCall } from '../../src/rpc/admitted-call.ts';
+import { createCallGate } from '../../src/rpc/call-gate.ts';
 import { withCallPolicy } from '../../src/rpc/call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from '../../src/rpc/call-weights.ts';
-import { createCaller } from '../../src/rpc/caller.ts';
+import { Caller } from '../../src/rpc/caller.ts';
 import { failureOf } from '../harness/failure.ts';
 import { newUser } from '../harness/random.ts';
 import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
@@ -111,7 +112,7 @@ describe('the weight of a call', () => {
 });
 
 describe('an admitted call', () => {
-  const caller = createCaller({}, undefined);
+  const caller = new Caller({}, undefined);
   const admit = (admission: Admission) => {
     const gate = createCallGate({
       identify: () => 'user',

@@ -1,7 +1,7 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { type ContextValues, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Metadata } from '@grpc/grpc-js';
-import type { AdmittedCall } from '../call-gate.ts';
+import type { AdmittedCall } from '../admitted-call.ts';
 import { admittedCallOn } from './gate.ts';
 import { streamOf } from './private-fields.ts';
 

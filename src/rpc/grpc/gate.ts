@@ -8,8 +8,9 @@ import {
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
-import type { AdmittedCall, CallGate } from '../call-gate.ts';
-import { createCaller } from '../caller.ts';
+import type { AdmittedCall } from '../admitted-call.ts';
+import type { CallGate } from '../call-gate.ts';
+import { Caller } from '../caller.ts';
 import { toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
 import { type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
@@ -109,7 +110,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
       const { session } = stream;
       stream[ADMITTED] = guard.gate.admit({
         method: method.name,
-        caller: createCaller(headers, session?.socket),
+        caller: new Caller(headers, session?.socket),
         timeoutMs,
         connection: guard.connectionOf(session),
         stream,

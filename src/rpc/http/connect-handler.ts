@@ -13,8 +13,9 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
-import { ADMITTED_CALL, type CallGate } from '../call-gate.ts';
-import { createCaller } from '../caller.ts';
+import { ADMITTED_CALL } from '../admitted-call.ts';
+import type { CallGate } from '../call-gate.ts';
+import { Caller } from '../caller.ts';
 import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
@@ -70,7 +71,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       // streams.
       const socket = socketOf(request);
       if (method.parent === FileService) {
-        const caller = createCaller(request.headers, socket);
+        const caller = new Caller(request.headers, socket);
         const connection = socket && connections.of(socket);
         const call = gate.admit({ method: method.name, caller, timeoutMs, connection, stream: response });
         values.set(ADMITTED_CALL, call);

@@ -23,10 +23,9 @@ import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { createRequestsUnderWay } from './requests-under-way.ts';
 
 /**
- * Without any other proof the service listens on loopback alone, and a request that was sent there by another name was
- * not meant for it: a web page whose own name has just been resolved to 127.0.0.1 (DNS rebinding) would read any user's
- * files. Browsers reach this port only: no page can speak gRPC's HTTP/2 without TLS, and clients of gRPC may call a
- * service by any authority.
+ * Protects against DNS rebinding: a web page whose own name was just resolved to 127.0.0.1 could otherwise
+ * read any user's files. The gRPC port needs no such check. No page can speak HTTP/2 without TLS, and gRPC
+ * clients may call a service by any authority.
  */
 const LOOPBACK_NAMES_ONLY =
   'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
