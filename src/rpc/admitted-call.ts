@@ -5,7 +5,7 @@ import {
   createContextKey,
   type HandlerContext,
 } from '@connectrpc/connect';
-import { DeadlineExceededError } from '../files/deadline.ts';
+import { type Deadline, timeLeft } from '../files/deadline.ts';
 import type { Place } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
 
@@ -19,24 +19,22 @@ export class AdmittedCall {
   readonly userId: string;
   /** The time at which the headers had arrived, by `performance.now()`. */
   readonly startMs: number;
-  readonly #endMs: number;
+  readonly #deadline: Deadline;
   readonly #place: Place;
   #isWorking = false;
   #isClosed = false;
 
-  constructor(caller: Caller, userId: string, startMs: number, endMs: number, place: Place) {
+  constructor(caller: Caller, userId: string, startMs: number, deadline: Deadline, place: Place) {
     this.caller = caller;
     this.userId = userId;
     this.startMs = startMs;
-    this.#endMs = endMs;
+    this.#deadline = deadline;
     this.#place = place;
   }
 
   /** The time until the client's deadline, in ms. @throws DeadlineExceededError */
   timeLeftMs(): number {
-    const leftMs = this.#endMs - Date.now();
-    if (leftMs <= 0) throw deadlineExceeded();
-    return leftMs;
+    return timeLeft(this.#deadline);
   }
 
   /**
@@ -84,8 +82,4 @@ export function admittedCallOf(context: HandlerContext): AdmittedCall {
     'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
   if (call === undefined) throw new Error('the call reached its handler without passing the call gate');
   return call;
-}
-
-export function deadlineExceeded(): DeadlineExceededError {
-  return new DeadlineExceededError('the deadline has passed');
 }

@@ -1,8 +1,9 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { status } from '@grpc/grpc-js';
+import { timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Admission } from '../overload/admission.ts';
-import { AdmittedCall, deadlineExceeded } from './admitted-call.ts';
+import { AdmittedCall } from './admitted-call.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 import type { Connection } from './limits/connection-limit.ts';
@@ -72,11 +73,10 @@ export function createCallGate(options: CallGateOptions): CallGate {
         userId = identify(caller);
         connection?.identified();
         if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed timeout', Code.InvalidArgument);
-        const allowedMs = Math.min(timeoutMs, maxTimeoutMs);
+        const deadline = Date.now() + Math.min(timeoutMs, maxTimeoutMs);
         // A call whose deadline has passed must not cause any work.
-        if (allowedMs <= 0) throw deadlineExceeded();
-        const place = admission.admit(userId);
-        const call = new AdmittedCall(caller, userId, startMs, Date.now() + allowedMs, place);
+        timeLeft(deadline);
+        const call = new AdmittedCall(caller, userId, startMs, deadline, admission.admit(userId));
         connection?.callBegins();
         stream.once('close', () => {
           connection?.callEnds();
