@@ -76,8 +76,7 @@ export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContext
 
 /** @throws Error for a call that did not pass the gate, which neither server allows */
 export function admittedCallOf(context: HandlerContext): AdmittedCall {
-  // The context of grpc-js calls has a property instead of `values`: creating `values` would cost as much as
-  // all other reads of a call together.
+  // The context of a call on grpc-js has a property instead of `values` (`grpc/bridge.ts`).
   const call =
     'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
   if (call === undefined) throw new Error('the call reached its handler without passing the call gate');

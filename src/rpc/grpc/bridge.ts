@@ -25,7 +25,8 @@ import type {
   UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { toConnectError } from '../errors.ts';
-import { type GrpcCall, GrpcCallContext } from './call-context.ts';
+import { admittedCallOn } from './gate.ts';
+import { streamOf } from './private-fields.ts';
 import { grpcStatus } from './status.ts';
 
 /** Adds all methods of a service to the server. */
@@ -87,16 +88,16 @@ function encode(schema: DescMessage, message: unknown): Buffer {
 type Run = (input: unknown, context: HandlerContext) => unknown;
 
 function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
-  const answerOne = async (call: GrpcCall, input: unknown, respond: sendUnaryData<unknown>) => {
+  const answerOne = async (call: object, input: unknown, respond: sendUnaryData<unknown>) => {
     try {
-      respond(null, await run(checked(input, method), new GrpcCallContext(method, call)));
+      respond(null, await run(checked(input, method), contextOf(call)));
     } catch (error) {
       respond(grpcStatus(toConnectError(error)));
     }
   };
   const answerMany = async (call: Sink, input: unknown) => {
     try {
-      const answers = run(checked(input, method), new GrpcCallContext(method, call));
+      const answers = run(checked(input, method), contextOf(call));
       await send(answers as AsyncIterable<unknown>, call);
     } catch (error) {
       call.emit('error', grpcStatus(toConnectError(error)));
@@ -122,6 +123,15 @@ function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
         unknown
       >;
   }
+}
+
+/**
+ * The context of a call has the admitted call alone, because the implementations here read nothing else
+ * (`admittedCallOf`). All its other members are undefined. Creating `values` for each call would cost as much
+ * as all other reads of a call together.
+ */
+function contextOf(call: object): HandlerContext {
+  return { admittedCall: admittedCallOn(streamOf(call)) } as unknown as HandlerContext;
 }
 
 /**

@@ -1,8 +1,7 @@
 /**
  * `src/rpc/grpc/` is the gRPC server: grpc-js behind the gate (`gate.ts`, `message.ts`), the bridge from
- * Connect's service interface to grpc-js (`bridge.ts`, `call-context.ts`), statuses (`status.ts`), and the
- * limit of open streams (`open-streams.ts`). Every access to a private field of grpc-js is in
- * `private-fields.ts`.
+ * Connect's service interface to grpc-js (`bridge.ts`), statuses (`status.ts`), and the limit of open streams
+ * (`open-streams.ts`). Every access to a private field of grpc-js is in `private-fields.ts`.
  *
  * Code that holds for the other protocols too belongs to `src/rpc/`, bounds belong to `src/rpc/limits/`.
  */
