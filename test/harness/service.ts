@@ -56,7 +56,7 @@ export async function startTestService(
     ...environment,
   };
   const config = readConfig(settings);
-  const app = await startApp(config, createLogger(config.logLevel));
+  const app = await startApp(config, createLogger(config.operation.logLevel));
   await app.prepared;
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => undefined);

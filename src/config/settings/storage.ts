@@ -1,0 +1,27 @@
+import { flag, text, url } from '../setting.ts';
+
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+
+/** The bucket, and the ways to it. */
+export const STORAGE = {
+  bucket: text('S3_BUCKET', {
+    problem: (name) => (BUCKET.test(name) ? undefined : 'must be the name of a bucket'),
+    desc: 'The bucket. Only this service may write to it.',
+  }),
+  region: text('S3_REGION', {
+    desc: 'The region of the bucket. Default: `AWS_REGION`, else `us-east-1`.',
+  }),
+  awsRegion: text('AWS_REGION', { default: 'us-east-1', desc: 'Used if S3_REGION is unset.' }),
+  endpoint: url('S3_ENDPOINT', {
+    protocols: ['http:', 'https:'],
+    desc: 'The endpoint of an S3 server other than Amazon’s.',
+  }),
+  publicEndpoint: url('S3_PUBLIC_ENDPOINT', {
+    protocols: ['http:', 'https:'],
+    desc: 'The S3 endpoint in presigned URLs, if clients reach S3 under another name than this service.',
+  }),
+  forcePathStyle: flag('S3_FORCE_PATH_STYLE', {
+    default: false,
+    desc: 'Whether URLs have the bucket in the path and not in the host name. Most servers other than Amazon’s need `true`.',
+  }),
+};
