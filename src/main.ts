@@ -7,7 +7,6 @@
 import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';
 import { readConfig, SETTINGS } from './config/config.ts';
-import { ConfigError } from './config/config-error.ts';
 import { StartupError } from './config/startup-error.ts';
 import { createLogger, redact } from './observability/logger.ts';
 
@@ -74,16 +73,9 @@ async function serve(): Promise<void> {
 }
 
 async function migrate(): Promise<void> {
-  const { backend, database } = readConfig(process.env);
-  if (backend.kind === 'embedded') {
-    throw new ConfigError([
-      'DATABASE_URL is required, because the embedded Postgres is migrated at each start',
-    ]);
-  }
-  const { migrateAt } = await import('./postgres/migrate.ts');
-  const done = await migrateAt(backend.databaseUrl, database.pooler);
-  for (const { migrationName, status } of done) terminal.print(`${migrationName}: ${status}`);
-  terminal.print(done.length === 0 ? 'the schema is up to date' : 'done');
+  const config = readConfig(process.env);
+  const { runMigrate } = await import('./cli/migrate.ts');
+  await runMigrate(config, terminal);
 }
 
 async function reconcile(): Promise<void> {

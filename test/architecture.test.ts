@@ -10,8 +10,8 @@ const SRC = join(ROOT, 'src');
  * test.
  */
 const ARROWS: Record<string, readonly string[]> = {
-  main: ['cli', 'config', 'dev', 'observability', 'postgres', 'server'],
-  cli: ['client', 'config', 'files', 'postgres', 's3', 'server'],
+  main: ['cli', 'config', 'dev', 'observability', 'server'],
+  cli: ['client', 'config', 'files', 'postgres', 'server'],
   server: ['config', 'dev', 'files', 'observability', 'overload', 'postgres', 'rpc', 's3'],
   config: ['files'],
   rpc: ['config', 'files', 'gen', 'overload'],

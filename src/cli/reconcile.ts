@@ -2,15 +2,8 @@ import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { type Finding, type ReconcileReport, reconcile } from '../files/maintenance/reconcile.ts';
-import { createDatabase, createPool } from '../postgres/connection/database.ts';
-import { createFileStore } from '../postgres/file-store.ts';
-import { createRowInventory } from '../postgres/row-inventory.ts';
-import { createBucketInventory } from '../s3/bucket-inventory.ts';
-import { createClient } from '../s3/client.ts';
-import { createMultipartStore } from '../s3/multipart-uploads.ts';
-import { createObjectStore } from '../s3/objects.ts';
-import { createSend } from '../s3/send.ts';
-import { openBackends } from '../server/backends.ts';
+import { openBackends } from '../server/backends/backends.ts';
+import { backendsForReconcile, reconcilePorts } from '../server/backends/for-reconcile.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
@@ -31,10 +24,6 @@ Exit code: 0 if they agree or every difference was repaired; 1 if differences re
 const MIN_AGE_HOURS_DEFAULT = 48;
 const MAX_REPAIRS_DEFAULT = 1_000;
 
-/** The one statement that sorts the whole table may take long. */
-const STATEMENT_TIMEOUT_MS = 3_600_000;
-const CONNECT_TIMEOUT_MS = 10_000;
-
 /** The progress line needs no more than five updates a second. */
 const PROGRESS_INTERVAL_MS = 200;
 
@@ -50,41 +39,13 @@ export async function runReconcile(
     terminal.print(options, '', ...USAGE);
     return 2;
   }
-  const backends = await openBackends(config.backend, config.storage.region, log);
-  const poolOptions = {
-    url: backends.databaseUrl,
-    pooler: config.database.pooler,
-    maxConnections: 2,
-    connectTimeoutMs: CONNECT_TIMEOUT_MS,
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    onIdleError: (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke'),
-  };
-  const pool = createPool(poolOptions);
-  const location = { region: config.storage.region, ...backends };
-  const client = createClient(location);
+  const backends = await openBackends(config, log, backendsForReconcile(config));
   try {
-    const database = createDatabase(pool, (_, run) => run(), poolOptions);
-    const send = createSend((_, run) => run());
-    const ports = {
-      rows: createRowInventory(pool),
-      bucket: createBucketInventory(client, backends.bucket),
-      // Every verification asks S3 again: earlier verifications do not count here.
-      store: createFileStore(database, {
-        ...config.lifetimes,
-        verificationTtlSeconds: 0,
-        multipartSeconds: config.multipart.lifeSeconds,
-        ...config.limits,
-      }),
-      objects: createObjectStore(client, location, send),
-      multipart: createMultipartStore(client, backends.bucket, send),
-      observer: { contentMismatch: () => undefined, storageFailed: () => undefined },
-    };
-    const report = await reconcile(ports, { ...options, onProgress: progressOn(terminal) });
+    const onProgress = progressOn(terminal);
+    const report = await reconcile(reconcilePorts(backends), { ...options, onProgress });
     terminal.print(...(options.json ? jsonLines(report) : describe(report, options.repair)));
     return agrees(report) ? 0 : 1;
   } finally {
-    client.destroy();
-    await pool.end();
     await backends.stop();
   }
 }

@@ -1,8 +1,8 @@
 /**
- * `src/cli` has one file per command that a person runs beside the service (`upload`, `reconcile`), and what
- * these commands need to talk to a terminal: escaped output and the progress line. A command parses its
- * arguments, calls the code that does the work, and returns an exit code. It does not touch `process`, which
- * belongs to `src/main.ts`.
+ * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`),
+ * and what these commands need to talk to a terminal: escaped output and the progress line. A command parses
+ * its arguments, calls the code that does the work, and returns an exit code. It does not touch `process`,
+ * which belongs to `src/main.ts`.
  */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,3 +1,7 @@
+import type { Logger } from 'pino';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Health } from '../rpc/health.ts';
+
 /** The state of the two servers that the service needs: `true` while the server counts as available. */
 export interface Readiness {
   readonly database: boolean;
@@ -59,5 +63,16 @@ export function createReadiness({ checkDatabase, checkStorage, onChange }: Readi
       stopped = true;
       clearTimeout(timer);
     },
+  };
+}
+
+/** Tells load balancers, metrics and log about a change. */
+export function reportReadiness(health: Health, log: Logger, metrics: Metrics): ReadinessOptions['onChange'] {
+  return (now, error) => {
+    // S3 does not count for readiness, because lists and deletes work without S3.
+    health.set(now.database);
+    metrics.serving.set(now.database ? 1 : 0);
+    if (error === undefined) log.info(now, 'ready');
+    else log.error({ ...now, err: error }, 'Postgres or S3 does not answer');
   };
 }

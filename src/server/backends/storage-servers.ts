@@ -1,25 +1,30 @@
 import type { Logger } from 'pino';
-import type { BackendConfig } from '../config/backend.ts';
-import { StartupError } from '../config/startup-error.ts';
+import type { BackendConfig } from '../../config/backend.ts';
+import { StartupError } from '../../config/startup-error.ts';
 
-/** The servers that store rows and bytes: external or embedded. */
-export interface Backends {
+/** Where rows and bytes are stored: the addresses of external or embedded servers. */
+export interface StorageServers {
   databaseUrl: string;
   bucket: string;
   endpoint: string | undefined;
   forcePathStyle: boolean;
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
+  /** Stops embedded servers. */
   stop(): Promise<void>;
 }
 
 /** Returns the configured servers, or starts the embedded ones for development. */
-export async function openBackends(backend: BackendConfig, region: string, log: Logger): Promise<Backends> {
+export async function openStorageServers(
+  backend: BackendConfig,
+  region: string,
+  log: Logger,
+): Promise<StorageServers> {
   if (backend.kind === 'external') {
     return { ...backend, credentials: undefined, stop: async () => undefined };
   }
   // Imported only here and only when needed, so that a production install needs neither the embedded Postgres
   // nor the object store.
-  const { startEmbedded } = await import('../dev/embedded.ts');
+  const { startEmbedded } = await import('../../dev/embedded.ts');
   const { dataDirectory } = backend;
   try {
     const embedded = await startEmbedded({ dataDirectory, region, log: (line) => log.warn(line) });

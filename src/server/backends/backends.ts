@@ -1,0 +1,84 @@
+/**
+ * `src/server/backends` opens the connections to Postgres and S3 and builds the ports of `src/files` on them,
+ * once for every command: `openBackends` serves calls, readiness checks and `reconcile`. A pool, an S3 client
+ * or a presigner is made nowhere else but in migrations. What a caller needs (time-outs, observers, limits)
+ * comes in as options; how a port works belongs into `src/postgres` and `src/s3`.
+ */
+import type { Logger } from 'pino';
+import type { Config } from '../../config/config.ts';
+import type { ObserveStep } from '../../files/ports.ts';
+import { type Breaker, noopBreaker } from '../../overload/circuit-breaker.ts';
+import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
+import { createFileStore, type StoreLimits } from '../../postgres/file-store.ts';
+import { createClient } from '../../s3/client.ts';
+import { createMultipartStore } from '../../s3/multipart-uploads.ts';
+import { createObjectStore } from '../../s3/objects.ts';
+import { createPresigner } from '../../s3/presign.ts';
+import { createSend } from '../../s3/send.ts';
+import { createSign } from '../../s3/signing/sign.ts';
+import { atMost } from '../at-most.ts';
+import { createChecks } from './checks.ts';
+import { openStorageServers } from './storage-servers.ts';
+
+export interface BackendOptions {
+  pool: Pick<PoolOptions, 'maxConnections' | 'connectTimeoutMs' | 'statementTimeoutMs'>;
+  limits: StoreLimits;
+  /** Observes each statement and each request to S3. Default: nothing does. */
+  observe?: Record<'database' | 'storage', ObserveStep>;
+  /** Default: breakers that never open. */
+  breakers?: Record<'database' | 'storage', Breaker>;
+}
+
+export type Backends = Awaited<ReturnType<typeof openBackends>>;
+
+/**
+ * Time to close the connections to Postgres. If Postgres does not answer, nothing is lost by ending without
+ * it.
+ */
+const DISCONNECT_TIMEOUT_MS = 1_000;
+
+const UNOBSERVED: ObserveStep = (_, run) => run();
+
+export async function openBackends(config: Config, log: Logger, options: BackendOptions) {
+  const {
+    observe = { database: UNOBSERVED, storage: UNOBSERVED },
+    breakers = { database: noopBreaker, storage: noopBreaker },
+  } = options;
+  const { region, publicEndpoint } = config.storage;
+  const servers = await openStorageServers(config.backend, region, log);
+
+  const postgres = { url: servers.databaseUrl, pooler: config.database.pooler };
+  const onIdleError = (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke');
+  const pool = createPool({ ...postgres, ...options.pool, onIdleError });
+  const { statementTimeoutMs } = options.pool;
+  const database = createDatabase(pool, observe.database, {
+    statementTimeoutMs,
+    pooler: config.database.pooler,
+    breaker: breakers.database,
+  });
+
+  const location = { region, ...servers };
+  const client = createClient(location);
+  const send = createSend(observe.storage, breakers.storage);
+  // Clients may reach S3 under another name than this service.
+  const sign = createSign(client, { ...location, endpoint: publicEndpoint ?? servers.endpoint });
+  const { urlSeconds, downloadSeconds } = config.lifetimes;
+  const checks = createChecks({ postgres, client, location, observe, breakers });
+  return {
+    postgres,
+    pool,
+    database,
+    store: createFileStore(database, options.limits),
+    client,
+    bucket: servers.bucket,
+    objects: createObjectStore(client, location, send),
+    multipart: createMultipartStore(client, servers.bucket, send),
+    presigner: createPresigner(sign, { uploadSeconds: urlSeconds, downloadSeconds }),
+    checks,
+    async stop(): Promise<void> {
+      await atMost(DISCONNECT_TIMEOUT_MS, Promise.all([pool.end(), checks.stop()]));
+      client.destroy();
+      await servers.stop();
+    },
+  };
+}

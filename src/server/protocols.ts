@@ -1,0 +1,75 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { StartupError } from '../config/startup-error.ts';
+import { recordCall } from '../observability/call-log.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { traceCall } from '../observability/tracing.ts';
+import { createAdmission } from '../overload/admission.ts';
+import { createCallGate } from '../rpc/call-gate.ts';
+import { createFileService, type FileOperations } from '../rpc/file-service.ts';
+import { createGrpcServer } from '../rpc/grpc/server.ts';
+import type { Health } from '../rpc/health.ts';
+import { createHttpServer, type Page } from '../rpc/http/server.ts';
+import { createIdentify } from '../rpc/identity.ts';
+import { createMessageBudget } from '../rpc/limits/message-limits.ts';
+import type { Certificates } from '../rpc/tls/tls.ts';
+import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS } from './call-timeouts.ts';
+
+interface Served {
+  operations: FileOperations;
+  health: Health;
+  pages: Record<string, Page>;
+  certificates: Certificates | undefined;
+}
+
+/** The servers of both ports. They share the gate, the service and the memory for messages. */
+export function createProtocolServers(config: Config, log: Logger, metrics: Metrics, served: Served) {
+  const { operations, health, pages, certificates } = served;
+  const admission = createAdmission(config.limits.concurrentCallsMax);
+  metrics.watchAdmission(admission);
+  const onEnd = recordCall(log, metrics);
+  const gate = createCallGate({
+    identify: createIdentify({ userIdHeader: config.userIdHeader, proof: config.gateway }),
+    admission,
+    onEnd,
+    defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+  });
+  const fileService = createFileService(operations, { trace: traceCall, onEnd });
+  const shared = { fileService, gate, budget: createMessageBudget(), certificates };
+  const grpc = createGrpcServer({ ...shared, health });
+  const http = createHttpServer({ ...shared, pages, loopbackOnly: config.gateway.kind === 'none' });
+
+  return {
+    async listen({ host, grpcPort, httpPort }: Config['listen']) {
+      return {
+        grpcPort: await listening(grpc, 'GRPC_PORT', host, grpcPort),
+        httpPort: await listening(http, 'HTTP_PORT', host, httpPort),
+      };
+    },
+    announceStop: () => http.announceStop(),
+    async stop(graceMs: number): Promise<void> {
+      await Promise.all([grpc.stop(graceMs), http.stop(graceMs)]);
+    },
+  };
+}
+
+/**
+ * Starts a server. If the port is in use or reserved, or the address belongs to another machine, the operator
+ * must change the setting, so the error is a StartupError.
+ */
+async function listening(
+  server: { listen(host: string, port: number): Promise<number> },
+  variable: string,
+  host: string,
+  port: number,
+): Promise<number> {
+  try {
+    return await server.listen(host, port);
+  } catch (error) {
+    throw new StartupError(
+      `cannot listen on port ${port} of ${host} (set ${variable} or HOST): ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}

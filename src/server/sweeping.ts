@@ -1,0 +1,18 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { sweepOne } from '../files/maintenance/sweep.ts';
+import { createSweeper, type Sweeper } from '../files/maintenance/sweeper.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Ports } from './operations.ts';
+
+/** The sweeper of this instance, which reports to the metrics and the log. */
+export function createObservedSweeper(ports: Ports, config: Config, log: Logger, metrics: Metrics): Sweeper {
+  return createSweeper({
+    store: ports.store,
+    sweepOne: sweepOne(ports),
+    intervalSeconds: config.operation.sweepIntervalSeconds,
+    onSwept: (outcome) => metrics.swept.inc({ outcome }),
+    onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
+    onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step and will repeat it'),
+  });
+}
