@@ -11,8 +11,8 @@ import { listObjectsV2 } from './operations/list-objects.ts';
 import { listMultipartUploads, listParts } from './operations/list-uploads.ts';
 import {
   abortMultipartUpload,
-  completeMultipartUpload,
-  createMultipartUpload,
+  assembleMultipartUpload,
+  initiateMultipartUpload,
   uploadPart,
 } from './operations/multipart.ts';
 import { putObject } from './operations/put-object.ts';
@@ -30,10 +30,10 @@ const objectOperations = {
   'HEAD ': getObject,
   'GET ': getObject,
   'DELETE ': deleteObject,
-  'POST uploads': createMultipartUpload,
+  'POST uploads': initiateMultipartUpload,
   'PUT partNumber uploadId': uploadPart,
   'GET uploadId': listParts,
-  'POST uploadId': completeMultipartUpload,
+  'POST uploadId': assembleMultipartUpload,
   'DELETE uploadId': abortMultipartUpload,
 } as const;
 

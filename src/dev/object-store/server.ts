@@ -1,12 +1,10 @@
 /**
- * The development object store: the part of S3 that the service and its clients use, on loopback, kept in a
- * directory. With it, `npm start` and `npm test` work on a bare machine. It refuses what S3 refuses, so that
- * a mistake in a signature, a header or a digest shows here first. `test/contract/object-store.ts` runs
- * against it and a real server.
+ * `src/dev/object-store` is the part of S3 that the service and its clients use, on loopback, kept in a
+ * directory of one process. It refuses what S3 refuses, so that a mistake in a signature, a header or a
+ * digest shows here first; `test/contract/object-store.ts` runs against it and a real server.
  *
- * Production features do not belong here: the store listens on loopback only, gives every known key the same
- * rights, has its index of keys in memory, and answers NotImplemented to requests for versions, policies,
- * ACLs or encryption. One process at a time may use a directory.
+ * Production features do not belong here: every known key has the same rights, the index of keys is in
+ * memory, and requests for versions, policies, ACLs or encryption get NotImplemented.
  */
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -16,8 +14,8 @@ import { privateDirectory } from '../data-directory/private-directory.ts';
 import { type CorsRule, defaultCorsRule } from './cors.ts';
 import { createHandler } from './handler.ts';
 import type { Credentials } from './signatures/authenticate.ts';
-import { openObjects } from './storage/objects.ts';
-import { openUploads } from './storage/uploads.ts';
+import { openObjectStorage } from './storage/objects.ts';
+import { openUploadStorage } from './storage/uploads.ts';
 
 export interface ObjectStoreOptions {
   /** Holds the buckets between runs. Created when missing. */
@@ -64,8 +62,8 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
   const temporary = join(directory, 'tmp');
   rmSync(temporary, { recursive: true, force: true });
   privateDirectory(temporary);
-  const objects = openObjects(join(directory, 'buckets'), temporary, now);
-  const uploads = openUploads(join(directory, 'uploads'), temporary, now);
+  const objects = openObjectStorage(join(directory, 'buckets'), temporary, now);
+  const uploads = openUploadStorage(join(directory, 'uploads'), temporary, now);
   for (const bucket of options.buckets) objects.createBucket(bucket);
 
   const handle = createHandler({

@@ -10,7 +10,7 @@ import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
 /** S3's limit on the parts of one upload. */
 const PARTS_MAX = 10_000;
 
-export async function createMultipartUpload({
+export async function initiateMultipartUpload({
   request,
   objects,
   uploads,
@@ -51,7 +51,7 @@ export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
  * Completions of one upload run one after the other. The parts are copied once; the second call gets
  * NoSuchUpload.
  */
-export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
+export async function assembleMultipartUpload(call: ObjectCall): Promise<Answer> {
   const xml = await call.body.text();
   return call.uploads.oneAtATime(uploadOf(call), () => complete(call, xml));
 }

@@ -1,7 +1,7 @@
 /**
- * The storage of the development object store: objects and multipart uploads as sealed files on the disk,
- * with an index of their records in memory. Every change is durable before its promise resolves, and a crash
- * leaves no half object.
+ * `src/dev/object-store/storage` keeps objects and multipart uploads as sealed files on the disk, with an
+ * index of their records in memory. Every change is durable before its promise resolves, and a crash leaves
+ * no half object.
  *
  * HTTP, XML and signatures do not belong here. The storage knows of S3 only its keys, its ETags and its
  * errors.
@@ -75,7 +75,7 @@ export interface Objects {
   remove(bucket: string, key: string): Promise<void>;
 }
 
-export function openObjects(directory: string, temporary: string, now: () => Date): Objects {
+export function openObjectStorage(directory: string, temporary: string, now: () => Date): Objects {
   const buckets = new Map<string, Bucket>();
   const openBucket = (name: string): void => {
     const path = join(directory, name);

@@ -52,7 +52,7 @@ export interface Uploads {
 
 const uploadFile = 'upload';
 
-export function openUploads(directory: string, temporary: string, now: () => Date): Uploads {
+export function openUploadStorage(directory: string, temporary: string, now: () => Date): Uploads {
   const uploads = new Map<string, UploadRecord & { uploadId: string; parts: Map<number, Part> }>();
   const running = new Map<string, Promise<void>>();
   privateDirectory(directory);
