@@ -11,7 +11,7 @@ const SRC = join(ROOT, 'src');
  */
 const ARROWS: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'dev', 'observability', 'server'],
-  cli: ['client', 'config', 'files', 'postgres', 'server'],
+  cli: ['client', 'config', 'files', 'postgres', 'server', 'text'],
   server: ['config', 'dev', 'files', 'observability', 'overload', 'postgres', 'rpc', 's3'],
   config: ['files'],
   rpc: ['config', 'files', 'gen', 'overload'],
@@ -21,7 +21,8 @@ const ARROWS: Record<string, readonly string[]> = {
   overload: ['files'],
   observability: ['files', 'rpc'],
   client: ['gen'],
-  dev: [],
+  dev: ['text'],
+  text: [],
 };
 
 /** Packages that only these folders may import. */

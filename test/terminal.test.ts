@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escapeControls } from '../src/cli/terminal.ts';
+import { printable } from '../src/text/printable.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from './harness/captured-terminal.ts';
 
 /**
@@ -59,11 +59,11 @@ describe('a printed line', () => {
     ['a tag beyond the first plane', '\u{e0041}', '\\udb40\\udc41'],
     ['a lone surrogate', '\ud800a', '\\ud800a'],
   ])('shows %s as an escape', (_, raw, shown) => {
-    expect(escapeControls(raw)).toBe(shown);
+    expect(printable(raw)).toBe(shown);
   });
 
   it.each(['Grüße.txt', '日本語', 'שלום', '👍🏽', 'a\\b "c"', '…█░'])('shows %s unchanged', (name) => {
-    expect(escapeControls(name)).toBe(name);
+    expect(printable(name)).toBe(name);
   });
 });
 

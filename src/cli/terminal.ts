@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { printable } from '../text/printable.ts';
 
 /**
  * The only way of a command to the output of the process. All text is escaped, so no filename, key or server
@@ -37,7 +38,7 @@ export function createTerminal(stdout: Output, stderr: Output): Terminal {
       if (!stderr.isTTY) return;
       clearLine();
       // A line that is longer than the screen wraps, and could not be overwritten.
-      stderr.write(escapeControls(line).slice(0, (stderr.columns ?? COLUMNS_DEFAULT) - 1));
+      stderr.write(printable(line).slice(0, (stderr.columns ?? COLUMNS_DEFAULT) - 1));
     },
   };
 }
@@ -45,26 +46,5 @@ export function createTerminal(stdout: Output, stderr: Output): Terminal {
 const COLUMNS_DEFAULT = 80;
 
 function joined(lines: readonly string[]): string {
-  return lines.map((line) => `${escapeControls(line)}\n`).join('');
-}
-
-// Control characters (C0, DEL, C1), format characters (bidirectional marks and overrides, zero-width
-// characters, the byte order mark, tags), line and paragraph separators, and lone surrogates.
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-
-/**
- * Shows characters that a terminal would interpret or hide as `\uXXXX`. JSON spells them like that too, so an
- * escaped line of JSON, in which such characters occur only in strings, keeps its meaning.
- *
- * The joiner inside an emoji is also a format character and is escaped: readable family emoji are not worth a
- * list of exceptions.
- */
-export function escapeControls(text: string): string {
-  return text.replace(UNPRINTABLE, (character) =>
-    Array.from({ length: character.length }, (_, i) => unitEscape(character.charCodeAt(i))).join(''),
-  );
-}
-
-function unitEscape(unit: number): string {
-  return `\\u${unit.toString(16).padStart(4, '0')}`;
+  return lines.map((line) => `${printable(line)}\n`).join('');
 }

@@ -1,16 +1,16 @@
 /**
- * The development environment of `npm start` and of the tests: a Postgres and an object store on loopback,
- * kept in DATA_DIR. `startEmbedded` starts both and returns the configuration that an operator would have
- * written.
+ * `src/dev` is the development environment of `npm start` and of the tests: a Postgres and an object store
+ * on loopback, kept in DATA_DIR. `startEmbedded` starts both and returns the configuration that an operator
+ * would have written.
  *
  * Production code does not belong here: a production installation has no embedded Postgres, so the service
  * imports this folder dynamically, and only when DATABASE_URL and S3_BUCKET are not set.
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { printable, printableLines } from '../text/printable.ts';
 import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory/data-directory.ts';
 import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
-import { printable, printableLines } from './data-directory/printable.ts';
 import { privateDirectory } from './data-directory/private-directory.ts';
 import { readPrivateFile, writePrivateFile } from './data-directory/private-file.ts';
 import { startObjectStore } from './object-store/server.ts';

@@ -131,7 +131,7 @@ const planted: Planted[] = [
       writeFileSync(join(bucket, '0'.repeat(64)), 'no object', { mode: 0o600 });
     },
     message: (data) =>
-      `object store: ${data}/s3/buckets/\\u{001b}[31m\\u{000a}forged\\u{202e}/${'0'.repeat(64)} is`,
+      `object store: ${data}/s3/buckets/\\u001b[31m\\u000aforged\\u202e/${'0'.repeat(64)} is`,
   },
 ];
 

@@ -2,9 +2,9 @@
 import { closeSync, lstatSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { printable } from '../../text/printable.ts';
 import { LOCK_FILE, openDataDirectory, PID_FILE } from './data-directory.ts';
 import { assertOwned, serviceUid } from './ownership.ts';
-import { printable } from './printable.ts';
 import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
 export interface DataDirectoryLock {

@@ -1,14 +1,14 @@
 /**
- * The safety of DATA_DIR on a machine with other users: this folder creates the directory, checks its owner
- * and mode and those of the directories above it, locks it for one service, and reads and writes small
- * private files in it.
+ * `src/dev/data-directory` makes DATA_DIR safe on a machine with other users: it creates the directory,
+ * checks its owner and mode and those of the directories above it, locks it for one service, and reads and
+ * writes small private files in it.
  *
- * The data itself is not handled here: ../postgres/ and ../object-store/ know what they keep in DATA_DIR.
+ * The data itself does not belong here: ../postgres/ and ../object-store/ know what they keep in DATA_DIR.
  */
 import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { printable } from '../../text/printable.ts';
 import { octal, serviceUid } from './ownership.ts';
-import { printable } from './printable.ts';
 import { assertOwnDirectory, modeAbovePostgres, privateDirectory, setMode } from './private-directory.ts';
 
 /** The names of all entries that the service creates in DATA_DIR. */

@@ -4,7 +4,7 @@
  * change its content.
  */
 import type { Stats } from 'node:fs';
-import { printable } from './printable.ts';
+import { printable } from '../../text/printable.ts';
 
 /** Undefined on Windows, which has no such users. */
 export function serviceUid(): number | undefined {

@@ -9,8 +9,8 @@ import {
   openSync,
   type Stats,
 } from 'node:fs';
+import { printable } from '../../text/printable.ts';
 import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
-import { printable } from './printable.ts';
 
 /** Only the owner can enter the directory. */
 export const PRIVATE = 0o700;

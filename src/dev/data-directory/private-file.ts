@@ -10,8 +10,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { printable } from '../../text/printable.ts';
 import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
-import { printable } from './printable.ts';
 
 /**
  * Opens a regular file of `owner` for reading, and returns its descriptor. Does not follow a link. Opens a

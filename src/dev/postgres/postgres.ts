@@ -1,9 +1,9 @@
 /**
- * The embedded Postgres: this folder finds its programs, creates its cluster, starts it on a loopback port,
- * and ends it with the service. `startPostgres` is the entry.
+ * `src/dev/postgres` is the embedded Postgres: it finds its programs, creates its cluster, starts it on a
+ * loopback port, and ends it with the service. `startPostgres` is the entry.
  *
- * Tables, migrations and queries do not belong here: they are in src/postgres/, and know only a URL. The lock
- * of the data directory and the checks of its owner are in ../data-directory/.
+ * Tables, migrations and queries do not belong here: they are in src/postgres/, and know only a URL. The
+ * lock of the data directory and the checks of its owner are in ../data-directory/.
  */
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { printableLines } from '../data-directory/printable.ts';
+import { printableLines } from '../../text/printable.ts';
 import { modeAbovePostgres, privateDirectory } from '../data-directory/private-directory.ts';
 import { readPrivateFile, writePrivateFile } from '../data-directory/private-file.ts';
 import { findPostgresBinaries } from './binaries.ts';

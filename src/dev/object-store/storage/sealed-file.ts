@@ -10,7 +10,7 @@
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { printable } from '../../data-directory/printable.ts';
+import { printable } from '../../../text/printable.ts';
 import { openPrivateFile } from '../../data-directory/private-file.ts';
 
 const mark = Buffer.from('objects1');
