@@ -1,8 +1,8 @@
 /**
- * The entry point, and the only file that touches the process: its arguments, environment, signals and exit
- * code. Each verb imports its code when it runs, so that a verb loads only what it needs. Work of a command
- * belongs into `src/cli`, the construction of the service into `src/server`. No other file belongs into the
- * root of `src`.
+ * `src` holds one folder per room (see `src/README.md`) and this file: the entry point, and the only file
+ * that touches the process, its arguments, environment, signals and exit code. Each verb imports its code
+ * when it runs, so that a verb loads only what it needs. Work of a command belongs into `src/cli`, the
+ * construction of the service into `src/server`. No other file belongs into the root of `src`.
  */
 import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';

@@ -164,6 +164,40 @@ it('no folder of src has more than 14 files beside its subfolders', () => {
   expect(crowded).toEqual([]);
 });
 
+it('the root of src has at most two files', () => {
+  expect(readdirSync(SRC, { withFileTypes: true }).filter((entry) => entry.isFile()).length).toBeLessThan(3);
+});
+
+/** The comment at the top of a file, without its frame and its empty lines. */
+function headerOf(file: string): string[] {
+  const [, comment = ''] = /^\/\*\*\n([\s\S]*?)\n? \*\/\n/.exec(readFileSync(join(SRC, file), 'utf8')) ?? [];
+  return comment
+    .split('\n')
+    .map((line) => line.replace(/^ \* ?/, ''))
+    .filter((line) => line !== '');
+}
+
+it('each folder of src has one header that says in three to six lines what belongs there', () => {
+  const headers = files.map(headerOf);
+  const wrong = [...new Set(files.map((file) => join('src', dirname(file))))].filter((folder) => {
+    const own = headers.filter(
+      ([first]) => first?.startsWith(`\`${folder}\` `) || first?.startsWith(`\`${folder}/\` `),
+    );
+    const [header = []] = own;
+    const isLong = header.length < 3 || header.length > 6;
+    return own.length !== 1 || isLong || !/\bbelongs?\b/.test(header.join(' '));
+  });
+  expect(wrong).toEqual([]);
+});
+
+it('a comment about a whole file stands above its imports', () => {
+  // A comment that an empty line follows is about no declaration, so it is about the file.
+  const below = files.filter((file) =>
+    /\n\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n\n/.test(readFileSync(join(SRC, file), 'utf8')),
+  );
+  expect(below).toEqual([]);
+});
+
 it('each package is imported only by the folders that are listed for it', () => {
   const unexpected = imports.filter(({ from, specifier, to }) => {
     const owner = Object.entries(OWNED_PACKAGES).find(([name]) =>

@@ -1,9 +1,9 @@
 /**
- * The client package: it uploads one file of any size from Node, with retries and resumption. `uploadFile` is
- * its whole interface; the other files of this folder are its parts.
+ * `src/client` is the client package: it uploads one file of any size from Node, with retries and
+ * resumption. `uploadFile` is its whole interface; the other files of this folder are its parts.
  *
- * Code that runs in the service does not belong here. These files import only each other, the generated code,
- * and the peer dependencies, because the package is packed without the rest of the repository.
+ * Code that runs in the service does not belong here. These files import only each other, the generated
+ * code, and the peer dependencies, because the package is packed without the rest of the repository.
  */
 import type { Client } from '@connectrpc/connect';
 import type { File } from '../../gen/files/v1/file_pb.ts';

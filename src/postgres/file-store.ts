@@ -1,6 +1,6 @@
 /**
- * The folder `postgres/`: file records in Postgres. It implements the ports `FileStore` and `RowInventory`,
- * and brings the schema up to date. `connection/` runs statements, `statements/` holds the SQL, `migrations/`
+ * `src/postgres` keeps file records in Postgres. It implements the ports `FileStore` and `RowInventory`, and
+ * brings the schema up to date. `connection/` runs statements, `statements/` holds the SQL, `migrations/`
  * holds the schema.
  *
  * Rules about files (names, keys, states, limits) do not belong here: see `../files/`. Neither does anything

@@ -1,9 +1,9 @@
 /**
- * The folder `s3/`: the ports `ObjectStore`, `MultipartStore`, `Presigner` and `BucketInventory` for any S3
- * server, over the AWS SDK. `signing/` signs URLs.
+ * `src/s3` implements the ports `ObjectStore`, `MultipartStore`, `Presigner` and `BucketInventory` for any
+ * S3 server, over the AWS SDK. `signing/` signs URLs.
  *
- * Rules about files and keys do not belong here (see `../files/`), nor does the development object store (see
- * `../dev/`). No file of this folder reads or writes a row of the database.
+ * Rules about files and keys do not belong here (see `../files/`), nor does the development object store
+ * (see `../dev/`). No file of this folder reads or writes a row of the database.
  */
 import { S3Client } from '@aws-sdk/client-s3';
 import type { BucketLocation } from './bucket-location.ts';

@@ -1,6 +1,6 @@
 /**
- * The multipart upload of the client: this folder cuts a file into parts, asks the service which
- * parts S3 misses, gets their URLs in batches, and sends only those parts.
+ * `src/client/multipart` is the multipart upload of the client: it cuts a file into parts, asks the service
+ * which parts S3 misses, gets their URLs in batches, and sends only those parts.
  *
  * Hashing, PUTs and retries do not belong here: they are in the folder above, because an upload with one PUT
  * uses them too.

@@ -1,9 +1,10 @@
 /**
- * The folder `connection/`: how a statement travels to Postgres and back. The pool, checking out and releasing
- * connections, sending, time-outs, retries, the fair queue, the classes of errors, and how values are encoded.
+ * `src/postgres/connection` is how a statement travels to Postgres and back: the pool, checking out and
+ * releasing connections, sending, time-outs, retries, the fair queue, the classes of errors, and how values
+ * are encoded.
  *
- * SQL and the table's columns do not belong here: see `../statements/`. No file of this folder knows about file
- * records.
+ * SQL and the table's columns do not belong here: see `../statements/`. No file of this folder knows about
+ * file records.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';

@@ -1,8 +1,8 @@
 /**
- * The folder `migrations/`: one file per change of the schema, named `<number>-<subject>.ts` and listed in
- * `../migrate.ts`. A migration contains its own SQL and imports nothing from this repository, because later
- * changes of the code must not change it. A migration that has been released is never edited: add a new file
- * instead.
+ * `src/postgres/migrations` has one file per change of the schema, named `<number>-<subject>.ts` and listed
+ * in `../migrate.ts`. A migration contains its own SQL. Imports from this repository do not belong here,
+ * because later changes of the code must not change a migration. A migration that has been released is never
+ * edited: add a new file instead.
  */
 import { type Kysely, sql } from 'kysely';
 

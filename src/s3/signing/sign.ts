@@ -1,5 +1,5 @@
 /**
- * The folder `signing/`: signed URLs for S3. `sign.ts` chooses the credentials and compares our signatures
+ * `src/s3/signing` signs URLs for S3. `sign.ts` chooses the credentials and compares our signatures
  * with the SDK's, `signature.ts` is Signature Version 4 itself, as pure functions.
  *
  * Deciding what a URL may do (method, headers, lifetime) does not belong here: see `../presign.ts`.

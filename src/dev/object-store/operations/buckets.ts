@@ -1,6 +1,6 @@
 /**
- * The S3 operations, one function each: they read a parsed, authenticated request, use the storage, and
- * return an answer with the status, headers and errors of S3.
+ * `src/dev/object-store/operations` has the S3 operations, one function each: they read a parsed,
+ * authenticated request, use the storage, and return an answer with the status, headers and errors of S3.
  *
  * Signatures, the framing of the body, and the files on the disk do not belong here: see ../signatures/,
  * ../body.ts and ../storage/.

@@ -1,10 +1,10 @@
 /**
- * AWS Signature Version 4 as the server checks it. `authenticate` accepts a request only if a known key
- * signed all of it in time, in the Authorization header or in the query (presigned URLs). There is no
- * anonymous access.
+ * `src/dev/object-store/signatures` checks AWS Signature Version 4 as the server does. `authenticate`
+ * accepts a request only if a known key signed all of it in time, in the Authorization header or in the
+ * query (presigned URLs). There is no anonymous access.
  *
- * This folder decides only who sent a request and whether it was changed. The body's digests are in
- * ../integrity.ts, and the operations do not check rights: every known key may do everything.
+ * The body's digests do not belong here (see ../integrity.ts), nor do rights: every known key may do
+ * everything.
  */
 
 import { S3Error } from '../errors.ts';
