@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { readGrpcMessage } from '../../src/rpc/grpc/message.ts';
+import { limitDecoders } from '../../src/rpc/limits/decoders.ts';
 import { createMessageBudget } from '../../src/rpc/limits/message-limits.ts';
 import { envelope } from '../resilience/http2-frames.ts';
 
@@ -38,7 +39,16 @@ it('a gRPC message counts once in the budget, even after it was passed to grpc-j
   // The stream of a call closes when the call was answered, and not when the request was read.
   const stream = new PassThrough({ autoDestroy: false });
   const { promise, resolve: onMessage, reject: onError } = Promise.withResolvers<Buffer>();
-  const options = { maxBytes: 16_384, encoding: undefined, userId: 'ada', budget, onMessage, onError };
+  const runDecoder = limitDecoders();
+  const options = {
+    maxBytes: 16_384,
+    encoding: undefined,
+    userId: 'ada',
+    budget,
+    runDecoder,
+    onMessage,
+    onError,
+  };
   const giveBack = readGrpcMessage(stream as never, options);
   stream.on('close', giveBack);
   const sent = envelope(Buffer.alloc(5_000));

@@ -3,8 +3,8 @@ import { expect, it } from 'vitest';
 import { requestCompressions } from '../../src/rpc/http/compression.ts';
 
 it('inflates a user’s message before the 50 messages that another user sent earlier', async () => {
-  let user = 'greedy';
-  const brotli = requestCompressions(() => user).find(({ name }) => name === 'br');
+  let userId = 'greedy';
+  const brotli = requestCompressions(() => ({ userId, encoding: 'json' })).find(({ name }) => name === 'br');
   const message = brotliCompressSync('{}', { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } });
   let inflated = 0;
   const inflate = async () => {
@@ -12,7 +12,7 @@ it('inflates a user’s message before the 50 messages that another user sent ea
     return ++inflated;
   };
   const greedy = Array.from({ length: 50 }, inflate);
-  user = 'modest';
+  userId = 'modest';
   expect(await inflate()).toBeLessThan(10);
   await Promise.all(greedy);
 });

@@ -13,6 +13,7 @@ import type { CallGate } from '../call-gate.ts';
 import { Caller } from '../caller.ts';
 import { toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
+import type { RunDecoder } from '../limits/decoders.ts';
 import { type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { takeTimeout } from '../timeout-headers.ts';
@@ -25,6 +26,7 @@ export interface GrpcGateOptions {
   gate: CallGate;
   connections: ConnectionLimit;
   budget: MessageBudget;
+  runDecoder: RunDecoder;
   /** Requests without an accepted proof that may be open at once, on all connections together. */
   unprovenRequestsMax: number;
 }
@@ -132,6 +134,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     encoding,
     userId: stream[ADMITTED]?.userId,
     budget: guard.budget,
+    runDecoder: guard.runDecoder,
     onMessage(message) {
       // A health Watch stays open for long. StreamEndingServer limits such streams (`open-streams.ts`).
       if (method.methodKind === 'server_streaming') countNoMore();

@@ -3,7 +3,9 @@ import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
+import type { RunDecoder } from '../limits/decoders.ts';
 import { MESSAGE_PREFIX_BYTES, type MessageBudget } from '../limits/message-limits.ts';
+import { refuseManyValues } from '../limits/message-values.ts';
 
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate) };
 
@@ -17,6 +19,7 @@ export interface MessageOptions {
   /** The user whose budget the message counts in; `undefined` for a call without proof. */
   userId: string | undefined;
   budget: MessageBudget;
+  runDecoder: RunDecoder;
   /** @param message uncompressed, with its prefix */
   onMessage: (message: Buffer) => void;
   /** RESOURCE_EXHAUSTED, INVALID_ARGUMENT, UNIMPLEMENTED */
@@ -64,8 +67,16 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
     ) {
       return onError(new ConnectError('the request must be one complete message', Code.Unimplemented));
     }
-    if (whole[0] !== 1) return onMessage(whole);
-    plainMessage(whole, options, take).then(onMessage, onError);
+    if (whole[0] !== 1) return pass(whole);
+    plainMessage(whole, options, take).then(pass, onError);
+  };
+  const pass = (message: Buffer) => {
+    try {
+      refuseManyValues(message.subarray(MESSAGE_PREFIX_BYTES), 'binary');
+    } catch (error) {
+      return onError(error);
+    }
+    onMessage(message);
   };
   const fail = (error: ConnectError) => {
     // The rest of the request is read and dropped, because a stream that is not read never closes.
@@ -78,7 +89,7 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
 
 async function plainMessage(
   compressed: Buffer,
-  { maxBytes, encoding = 'identity' }: MessageOptions,
+  { maxBytes, encoding = 'identity', userId, runDecoder }: MessageOptions,
   take: (bytes: number) => boolean,
 ): Promise<Buffer> {
   if (encoding !== 'gzip' && encoding !== 'deflate') {
@@ -88,7 +99,9 @@ async function plainMessage(
     );
   }
   if (!take(maxBytes)) throw messagesTooMany();
-  const message = await inflated(compressed.subarray(MESSAGE_PREFIX_BYTES), encoding, maxBytes);
+  const message = await runDecoder(userId, () =>
+    inflated(compressed.subarray(MESSAGE_PREFIX_BYTES), encoding, maxBytes),
+  );
   const plain = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES + message.length);
   plain.writeUInt8(0, 0);
   plain.writeUInt32BE(message.length, 1);

@@ -15,6 +15,7 @@ import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
 import type { CallGate } from '../call-gate.ts';
 import type { Health } from '../health.ts';
 import { limitConnections } from '../limits/connection-limit.ts';
+import { limitDecoders } from '../limits/decoders.ts';
 import { limitHttp2 } from '../limits/http2-limits.ts';
 import {
   CONNECTIONS_MAX,
@@ -86,6 +87,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
               gate,
               connections,
               budget,
+              runDecoder: limitDecoders(),
               unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
             });
             limitHttp2(http2);

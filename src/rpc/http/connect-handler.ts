@@ -2,12 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
-import {
-  type ContextValues,
-  createConnectRouter,
-  createContextValues,
-  type ServiceImpl,
-} from '@connectrpc/connect';
+import { createConnectRouter, createContextValues, type ServiceImpl } from '@connectrpc/connect';
 import type { Compression } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
@@ -22,9 +17,9 @@ import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { takeTimeout } from '../timeout-headers.ts';
-import { requestCompressions } from './compression.ts';
+import { type CompressedCall, requestCompressions } from './compression.ts';
 import { refuseCall } from './refusal.ts';
-import { isCompressed, wholeBody } from './request-body.ts';
+import { encodingOf, isCompressed, wholeBody } from './request-body.ts';
 
 export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
@@ -51,9 +46,11 @@ export type ConnectHandler = (
  */
 export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
   const { fileService, gate, connections, budget } = options;
-  const compressedCalls = new AsyncLocalStorage<ContextValues>();
-  const userOf = () => compressedCalls.getStore()?.get(ADMITTED_CALL)?.userId ?? '';
-  const handlers = createHandlers(fileService, requestCompressions(userOf));
+  const compressedCalls = new AsyncLocalStorage<CompressedCall>();
+  const handlers = createHandlers(
+    fileService,
+    requestCompressions(() => compressedCalls.getStore()),
+  );
   const noteOpenStream = limitOpenStreams();
 
   return (request, response, onAdmitted) => {
@@ -82,9 +79,9 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       return true;
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    const userId = values.get(ADMITTED_CALL)?.userId;
     if (method.methodKind === 'unary') {
       const body = universal.body as AsyncIterable<Uint8Array>;
-      const userId = values.get(ADMITTED_CALL)?.userId;
       universal.body = wholeBody(body, request, method, { budget, userId });
     }
     const serve = () =>
@@ -92,7 +89,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         .then((answer) => universalResponseToNodeResponse(answer, response))
         // The response cannot be written, because the client has disconnected.
         .catch(() => response.destroy());
-    if (isCompressed(request)) void compressedCalls.run(values, serve);
+    if (isCompressed(request)) void compressedCalls.run({ userId, encoding: encodingOf(request) }, serve);
     else void serve();
     return true;
   };

@@ -1,28 +1,43 @@
 import type { IncomingMessage } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
-import { MESSAGE_PREFIX_BYTES, type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
+import {
+  MESSAGE_PREFIX_BYTES,
+  type MessageBudget,
+  type MessageEncoding,
+  messageMaxBytes,
+} from '../limits/message-limits.ts';
+import { refuseManyValues } from '../limits/message-values.ts';
 
 /** Connect declares the compression in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. */
 export function isCompressed({ headers }: IncomingMessage): boolean {
   return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
 }
 
+export function encodingOf({ headers }: IncomingMessage): MessageEncoding {
+  return headers['content-type']?.includes('json') ? 'json' : 'binary';
+}
+
+/** The message of an uncompressed body. gRPC and gRPC-Web send a prefix before it. */
+function messageIn(body: Uint8Array, { headers }: IncomingMessage): Uint8Array {
+  return headers['content-type']?.startsWith('application/grpc') ? body.subarray(MESSAGE_PREFIX_BYTES) : body;
+}
+
 /**
  * Yields the body of a unary request as one chunk, once the request has ended. The body counts in the budget
  * until the handler asks for the next chunk, which the handler does after it has decoded the body.
  *
- * @throws ConnectError RESOURCE_EXHAUSTED
+ * @throws ConnectError RESOURCE_EXHAUSTED, INVALID_ARGUMENT
  */
 export async function* wholeBody(
   body: AsyncIterable<Uint8Array>,
-  { headers }: IncomingMessage,
+  request: IncomingMessage,
   method: DescMethod,
   { budget, userId }: { budget: MessageBudget; userId: string | undefined },
 ): AsyncGenerator<Uint8Array> {
-  const encoding = headers['content-type']?.includes('json') ? 'json' : 'binary';
+  const encoding = encodingOf(request);
   const maxBytes = messageMaxBytes(method, encoding) + MESSAGE_PREFIX_BYTES;
-  if (Number(headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
@@ -34,7 +49,10 @@ export async function* wholeBody(
       // memory.
       chunks.push(Buffer.from(chunk));
     }
-    yield Buffer.concat(chunks, bytes);
+    const whole = Buffer.concat(chunks, bytes);
+    // The message of a compressed body is checked when it was inflated (`compression.ts`).
+    if (!isCompressed(request)) refuseManyValues(messageIn(whole, request), encoding);
+    yield whole;
   } finally {
     budget.giveBack(userId, bytes);
   }

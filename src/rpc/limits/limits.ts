@@ -57,9 +57,20 @@ export const PING_TIMEOUT_MS = 20_000;
  */
 export const STALLED_SOCKET_TIMEOUT_MS = 60_000;
 
+/**
+ * The bytes that a client may send on a stream before the service has read any of them: a message of MESSAGE_MAX_BYTES
+ * with its prefix, so that an ordinary request needs no WINDOW_UPDATE. HTTP/2's default of 65,535 bytes lets the 1,000
+ * streams of a connection occupy 64 MB before a single request is looked at.
+ */
+const STREAM_WINDOW_BYTES = 20 * 1024;
+
 /** The options of the HTTP/2 servers of both ports. */
 export const HTTP2_OPTIONS = {
-  settings: { maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX, maxHeaderListSize: HEADERS_MAX_BYTES },
+  settings: {
+    maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
+    maxHeaderListSize: HEADERS_MAX_BYTES,
+    initialWindowSize: STREAM_WINDOW_BYTES,
+  },
   maxHeaderListPairs: HEADERS_MAX_COUNT,
   /**
    * Memory of a connection in MB: its streams and the responses that the client has not read yet. 1,000 lists

@@ -1,0 +1,39 @@
+import { createFairQueue } from '../../overload/fair-queue.ts';
+import { messagesTooMany } from '../errors.ts';
+import { REQUEST_TIMEOUT_MS } from './limits.ts';
+
+/**
+ * Decompressions of a port that run at once. A message of 60 bytes can make brotli's decoder allocate a window of
+ * 16 MiB (RFC 7932, 9.1), whatever limit its output has: a hundred decoders at once took 170 MB. Decompressing takes
+ * less than a millisecond.
+ */
+const DECODERS_MAX = 2;
+
+/**
+ * Runs a decompression. The user id `undefined` stands for all callers without proof.
+ *
+ * @throws ConnectError RESOURCE_EXHAUSTED when the decompression could not begin in time; else what `decode` throws
+ */
+export type RunDecoder = <Result>(
+  userId: string | undefined,
+  decode: () => Promise<Result>,
+) => Promise<Result>;
+
+/**
+ * Limits the decompressions of a port. A fair queue shares the decoders among users: without it, two hundred brotli
+ * messages of one user, each with the largest window, delayed another user beyond its deadline.
+ */
+export function limitDecoders(): RunDecoder {
+  const queue = createFairQueue(DECODERS_MAX);
+  return async (userId = '', decode) => {
+    let begun = false;
+    try {
+      return await queue.run(userId, Date.now() + REQUEST_TIMEOUT_MS, () => {
+        begun = true;
+        return decode();
+      });
+    } catch (error) {
+      throw begun ? error : messagesTooMany();
+    }
+  };
+}
