@@ -37,10 +37,12 @@ export interface Liveness extends Disposable {
  */
 export async function watchLiveness(checks: readonly Check[]): Promise<Liveness> {
   const child = fork(join(import.meta.dirname, 'liveness-process.ts'), { execArgv: [] });
+  const ended = once(child, 'exit').then(([code]) =>
+    Promise.reject(new Error(`the checking process ended with ${code}`)),
+  );
+  // The end of a process that nothing waits for is no error.
+  ended.catch(() => {});
   const message = async () => {
-    const ended = once(child, 'exit').then(([code]) =>
-      Promise.reject(new Error(`the checking process ended with ${code}`)),
-    );
     const [received] = await Promise.race([once(child, 'message'), ended]);
     return received;
   };

@@ -85,11 +85,14 @@ export interface ServiceProcess extends LaunchedService {
 const DIE_WITH_PARENT: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
 const canDieWithParent = spawnSync('setpriv', [...DIE_WITH_PARENT.slice(1), 'true']).status === 0;
 
-/** The arguments that `npm start` passes to `node`, and the directory of Node's compile cache. */
+/** The command of `npm start`: variables, `exec node`, and the arguments of `node`. */
 const { start }: { start: string } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')).scripts;
-const [cache = '', ...startWords] = start.split(' ');
-const NODE_COMPILE_CACHE = join(PROJECT, cache.replace('NODE_COMPILE_CACHE=', ''));
-const START = startWords.slice(startWords.indexOf('node') + 1);
+const [variables = '', startArguments = ''] = start.split(' exec node ');
+const START = startArguments.split(' ');
+/** The variables that `npm start` sets for Node and for the C library. */
+const START_ENVIRONMENT: Readonly<Record<string, string>> = Object.fromEntries(
+  variables.split(' ').map((variable) => variable.split('=', 2)),
+);
 /** The arguments for Node itself. */
 export const NODE_OPTIONS: readonly string[] = START.filter((word) => word.startsWith('--'));
 
@@ -104,7 +107,8 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
     env: {
       PATH,
       HOME,
-      NODE_COMPILE_CACHE,
+      ...START_ENVIRONMENT,
+      NODE_COMPILE_CACHE: join(PROJECT, START_ENVIRONMENT.NODE_COMPILE_CACHE ?? ''),
       GRPC_PORT: '0',
       HTTP_PORT: '0',
       STOP_DELAY_SECONDS: '0',
