@@ -1,9 +1,11 @@
 import { Writable } from 'node:stream';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { parseS3Key } from '../src/files/rules/s3-key.ts';
 import { createObserver, recordCall } from '../src/observability/call-log.ts';
 import { createLogger } from '../src/observability/logger.ts';
 import { createMetrics } from '../src/observability/metrics.ts';
 import type { CallOutcome } from '../src/rpc/call-gate.ts';
+import { ampleCall } from './harness/deadline.ts';
 
 const CALL: CallOutcome = {
   method: 'ListFiles',
@@ -80,9 +82,9 @@ it('counts every content mismatch, and logs one per second with the number of un
     contentEncoding: 'gzip\r\n"',
     lastModified: new Date(),
   };
-  for (let i = 0; i < 300; i++) contentMismatch({ userId: 'u', s3Key: `u_${i}` }, object);
+  for (let i = 0; i < 300; i++) contentMismatch(ampleCall('u'), parseS3Key(`u_${i}`), object);
   vi.advanceTimersByTime(1_000);
-  contentMismatch({ userId: 'u', s3Key: 'u_next' }, { ...object, contentEncoding: '' });
+  contentMismatch(ampleCall('u'), parseS3Key('u_next'), { ...object, contentEncoding: '' });
   expect(lines()).toMatchObject([
     { level: 50, s3Key: 'u_0', contentEncoding: 'gzip\r\n"', unlogged: 0 },
     {

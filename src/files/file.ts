@@ -1,8 +1,9 @@
 import type { Fingerprint } from './rules/fingerprint.ts';
+import type { S3Key } from './rules/s3-key.ts';
 
 interface FileFacts {
   userId: string;
-  s3Key: string;
+  s3Key: S3Key;
   filename: string;
   mimeType: string;
   fingerprint: Fingerprint;

@@ -1,4 +1,4 @@
-import type { Deadline } from './deadline.ts';
+import type { Call } from './call.ts';
 import type { PendingFile } from './file.ts';
 import type { FileStore, MultipartStore } from './ports.ts';
 import type { StoredPart } from './rules/parts.ts';
@@ -25,28 +25,28 @@ export interface OpenUpload {
  * @throws FileError *_UNAVAILABLE; the next call finds an upload that was begun before the error
  */
 export async function openUpload(
+  call: Call,
   ports: OpenUploadPorts,
   file: PendingFile,
-  deadline: Deadline,
 ): Promise<OpenUpload | undefined> {
   const { store, multipart } = ports;
   const { s3Key } = file;
   for (;;) {
-    const pending = await store.findUpload(file, deadline);
+    const pending = await store.findUpload(call, s3Key);
     if (pending === undefined) return undefined;
     const before = pending.uploadId;
     if (before !== undefined) {
-      const parts = await multipart.parts(s3Key, before, deadline);
+      const parts = await multipart.parts(call, s3Key, before);
       if (parts !== undefined) return { uploadId: before, parts };
       // S3 no longer knows the upload: it was completed and the response was lost, or the upload itself is
       // lost.
-      if ((await verifyObject(ports, file, deadline)).outcome === 'verified') return undefined;
+      if ((await verifyObject(call, ports, file)).outcome === 'verified') return undefined;
     }
-    const [unnamed] = await multipart.uploadsOf(s3Key, deadline);
-    const uploadId = unnamed ?? (await multipart.begin(s3Key, file.mimeType, deadline));
-    if (await store.setUploadId(file, uploadId, before, deadline)) continue;
+    const [unnamed] = await multipart.uploadsOf(call, s3Key);
+    const uploadId = unnamed ?? (await multipart.begin(call, s3Key, file.mimeType));
+    if (await store.setUploadId(call, s3Key, uploadId, before)) continue;
     // A concurrent call has committed another id, or the file is gone. No row will ever name this upload.
-    if (unnamed === undefined) await multipart.abort(s3Key, uploadId, deadline);
+    if (unnamed === undefined) await multipart.abort(call, s3Key, uploadId);
   }
 }
 
@@ -55,12 +55,14 @@ export async function openUpload(
  * not searched.
  */
 export async function beginUpload(
+  call: Call,
   ports: OpenUploadPorts,
   file: PendingFile,
-  deadline: Deadline,
 ): Promise<OpenUpload | undefined> {
-  const uploadId = await ports.multipart.begin(file.s3Key, file.mimeType, deadline);
-  if (await ports.store.setUploadId(file, uploadId, undefined, deadline)) return { uploadId, parts: [] };
-  await ports.multipart.abort(file.s3Key, uploadId, deadline);
-  return openUpload(ports, file, deadline);
+  const { store, multipart } = ports;
+  const { s3Key } = file;
+  const uploadId = await multipart.begin(call, s3Key, file.mimeType);
+  if (await store.setUploadId(call, s3Key, uploadId, undefined)) return { uploadId, parts: [] };
+  await multipart.abort(call, s3Key, uploadId);
+  return openUpload(call, ports, file);
 }

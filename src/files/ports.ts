@@ -5,21 +5,23 @@
  * `BucketInventory`) must keep. SQL, AWS SDK calls, gRPC messages and configuration do not belong here: this
  * folder imports only itself. Start with this file, then `file.ts`.
  */
-import type { Deadline } from './deadline.ts';
+import type { Call, Work } from './call.ts';
 import type { PendingFile, ReadyFile, StoredObject, UserFile } from './file.ts';
 import type { Fingerprint } from './rules/fingerprint.ts';
 import type { Md5 } from './rules/md5.ts';
 import type { PagePosition } from './rules/page-token.ts';
 import type { AnnouncedParts, StoredPart } from './rules/parts.ts';
+import type { S3Key } from './rules/s3-key.ts';
 
-/** One file of one user. Every method of the store is scoped by both the user and the key. */
+/** One file of one user. */
 export interface FileRef {
   userId: string;
-  s3Key: string;
+  s3Key: S3Key;
 }
 
 /** An upload that a user asked for, before any byte was sent. */
-export interface UploadIntent extends FileRef {
+export interface UploadIntent {
+  s3Key: S3Key;
   filename: string;
   mimeType: string;
   fingerprint: Fingerprint;
@@ -46,7 +48,6 @@ export interface PendingCap {
 }
 
 export interface ListQuery {
-  userId: string;
   /** An empty prefix matches all files. */
   filenamePrefix: string;
   after: PagePosition | undefined;
@@ -91,6 +92,8 @@ export interface PendingUpload {
  * The store of the rows. Each method is one atomic transition: one SQL statement with its guard. Only the
  * store's clock decides about rows.
  *
+ * - Every method sees and changes files of `call.userId` only. The sweeper's methods with a `Work` see the
+ *   rows of all users.
  * - A method that finds its row in another state changes nothing and returns `undefined` (or `false`): a
  *   concurrent call was first, so the caller reads the row again.
  * - Every method is safe to repeat.
@@ -121,13 +124,13 @@ export interface FileStore {
    *   Pending uploads count, and so do uploads that were cancelled while pending, until their URLs have
    *   expired.
    */
-  reserve(intent: UploadIntent, deadline: Deadline): Promise<Reservation>;
+  reserve(call: Call, intent: UploadIntent): Promise<Reservation>;
 
   /** Gives a file that is still PENDING the intent's name, type and size. The file is no longer `lost`. */
-  updateIntent(intent: UploadIntent, deadline: Deadline): Promise<void>;
+  updateIntent(call: Call, intent: UploadIntent): Promise<void>;
 
   /** Returns the file; `undefined` if it is deleted or belongs to another user. */
-  find(ref: FileRef, deadline: Deadline): Promise<UserFile | undefined>;
+  find(call: Call, s3Key: S3Key): Promise<UserFile | undefined>;
 
   /**
    * Returns READY files strictly behind `after`, newest first by (lastModified, s3Key).
@@ -140,7 +143,7 @@ export interface FileStore {
    * The first page also returns the newest matching PENDING files, at most `pendingLimit`, in the same round
    * trip.
    */
-  list(query: ListQuery, pendingLimit: number, deadline: Deadline): Promise<Listed>;
+  list(call: Call, query: ListQuery, pendingLimit: number): Promise<Listed>;
 
   /**
    * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A
@@ -148,14 +151,14 @@ export interface FileStore {
    * upload comes due once more, a minute after it became READY. `undefined`: the file was deleted in the
    * meantime.
    */
-  markReady(ref: FileRef, seen: StoredObject, deadline: Deadline): Promise<ReadyFile | undefined>;
+  markReady(call: Call, s3Key: S3Key, seen: StoredObject): Promise<ReadyFile | undefined>;
 
   /**
    * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost`, under the same key,
-   * until it is uploaded again or swept. Changes nothing if a verification that is newer than
-   * `file.verifiedAt` found the object.
+   * until it is uploaded again or swept. Changes nothing if a verification that is newer than `verifiedAt`
+   * found the object.
    */
-  markLost(file: ReadyFile, deadline: Deadline): Promise<void>;
+  markLost(call: Call, s3Key: S3Key, verifiedAt: Date): Promise<void>;
 
   /**
    * Deletes the file for its user, whatever happens next. Its tombstone keeps the key until the tombstone is
@@ -163,40 +166,35 @@ export interface FileStore {
    * until the URLs of its parts have expired, and not for the week for which it could have been resumed.
    * `undefined`: no such file exists.
    */
-  markDeleted(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
+  markDeleted(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 
   /**
    * Turns a purgeable PENDING file into a deleted one. `undefined`: the file is not PENDING, or is no longer
    * purgeable. The sweeper may remove the file's bytes from S3 only after this call: a user who asks for the
    * upload again then gets another key.
    */
-  expireUpload(ref: FileRef, deadline: Deadline): Promise<Tombstone | undefined>;
+  expireUpload(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 
   /** Records that S3 has no multipart upload under the key of a READY file. The file is no longer due. */
-  clearSweep(ref: FileRef, deadline: Deadline): Promise<void>;
+  clearSweep(call: Call, s3Key: S3Key): Promise<void>;
 
   /**
    * Returns a pending multipart upload; `undefined` if the file is not pending, not multipart, or does not
    * exist.
    */
-  findUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
+  findUpload(call: Call, s3Key: S3Key): Promise<PendingUpload | undefined>;
 
   /**
    * Like `findUpload`, and starts the upload's lifetime again. Also `undefined` if the lifetime was over and
    * another upload has taken the pending slot. Only a new `reserve` keeps the upload then, if a slot is free.
    */
-  renewUpload(ref: FileRef, deadline: Deadline): Promise<PendingUpload | undefined>;
+  renewUpload(call: Call, s3Key: S3Key): Promise<PendingUpload | undefined>;
 
   /**
    * Commits the id that S3 gave a pending upload. Returns `true` also if a concurrent call has committed the
    * same id. `false`: the row has an id that is neither `uploadId` nor `before`, or the file is not pending.
    */
-  setUploadId(
-    ref: FileRef,
-    uploadId: string,
-    before: string | undefined,
-    deadline: Deadline,
-  ): Promise<boolean>;
+  setUploadId(call: Call, s3Key: S3Key, uploadId: string, before: string | undefined): Promise<boolean>;
 
   /**
    * Leases due rows of any user to one sweeper: up to `limit`, at most 100, in no particular order. Rows that
@@ -208,22 +206,22 @@ export interface FileStore {
    * backlog, however large, costs the other users no more than that user's share. The rest of the batch are
    * the rows that have waited longest of all, so that no row waits for ever, however many users there are.
    */
-  leaseDue(limit: number, leaseSeconds: number, deadline: Deadline): Promise<DueFile[]>;
+  leaseDue(work: Work, limit: number, leaseSeconds: number): Promise<DueFile[]>;
 
   /**
    * Makes a due row come due again later. The pause grows up to a day, and ends at the latest when the row
    * becomes purgeable. A row that is not due does not change.
    */
-  reschedule(ref: FileRef, deadline: Deadline): Promise<void>;
+  reschedule(call: Call, s3Key: S3Key): Promise<void>;
 
   /**
    * Removes a purgeable PENDING or DELETED row. `false`: the row has another state, or is not (or no longer)
    * purgeable.
    */
-  purge(ref: FileRef, deadline: Deadline): Promise<boolean>;
+  purge(call: Call, s3Key: S3Key): Promise<boolean>;
 
   /** Seconds by which the oldest due row is late; 0 if no row is due. */
-  oldestOverdueSeconds(deadline: Deadline): Promise<number>;
+  oldestOverdueSeconds(work: Work): Promise<number>;
 }
 
 /**
@@ -235,10 +233,10 @@ export interface FileStore {
  */
 export interface ObjectStore {
   /** Returns what S3 reports about the object; `undefined` if no object has this key. */
-  head(s3Key: string, deadline: Deadline): Promise<StoredObject | undefined>;
+  head(call: Call, s3Key: S3Key): Promise<StoredObject | undefined>;
 
   /** Removes the object. Removing a missing object succeeds. */
-  remove(s3Key: string, deadline: Deadline): Promise<void>;
+  remove(call: Call, s3Key: S3Key): Promise<void>;
 }
 
 /**
@@ -247,19 +245,19 @@ export interface ObjectStore {
  */
 export interface MultipartStore {
   /** @returns the id that S3 gave the upload */
-  begin(s3Key: string, mimeType: string, deadline: Deadline): Promise<string>;
+  begin(call: Call, s3Key: S3Key, mimeType: string): Promise<string>;
 
   /** Ids of all unfinished uploads under exactly this key, whichever client began them. */
-  uploadsOf(s3Key: string, deadline: Deadline): Promise<string[]>;
+  uploadsOf(call: Call, s3Key: S3Key): Promise<string[]>;
 
   /** The uploaded parts in the order of their numbers; `undefined` if S3 knows no such upload. */
-  parts(s3Key: string, uploadId: string, deadline: Deadline): Promise<StoredPart[] | undefined>;
+  parts(call: Call, s3Key: S3Key, uploadId: string): Promise<StoredPart[] | undefined>;
 
   /** Makes the object. After an error the object may or may not exist; the caller must verify it. */
-  complete(s3Key: string, uploadId: string, parts: readonly StoredPart[], deadline: Deadline): Promise<void>;
+  complete(call: Call, s3Key: S3Key, uploadId: string, parts: readonly StoredPart[]): Promise<void>;
 
   /** Aborts the upload. Aborting a missing upload succeeds. */
-  abort(s3Key: string, uploadId: string, deadline: Deadline): Promise<void>;
+  abort(call: Call, s3Key: S3Key, uploadId: string): Promise<void>;
 }
 
 export interface PresignedUpload {
@@ -286,7 +284,7 @@ export interface Presigner {
    * is known.
    */
   presignUpload(upload: {
-    s3Key: string;
+    s3Key: S3Key;
     mimeType: string;
     md5: Md5;
     size: number | undefined;
@@ -294,7 +292,7 @@ export interface Presigner {
 
   /** Signs PUTs of parts. S3 accepts each PUT for exactly the bytes of its part. */
   presignParts(upload: {
-    s3Key: string;
+    s3Key: S3Key;
     uploadId: string;
     parts: readonly { number: number; md5: string; size: number }[];
   }): Promise<PresignedParts>;
@@ -304,11 +302,7 @@ export interface Presigner {
    * other headers that an uploader can store with an object (Content-Encoding, Cache-Control, Expires,
    * Content-Language): the signed parameters override them.
    */
-  presignDownload(download: {
-    s3Key: string;
-    filename: string;
-    mimeType: string;
-  }): Promise<PresignedDownload>;
+  presignDownload(download: { s3Key: S3Key; filename: string; mimeType: string }): Promise<PresignedDownload>;
 }
 
 /** The fields of a row that can be compared with an object. */
@@ -324,15 +318,16 @@ export interface RowInventory {
   /** Every row of every user as of one moment, in the byte order of the keys. Reads one page at a time. */
   scan(): AsyncIterable<ListedRow>;
   /** Whether a row has this key; a tombstone counts. */
-  has(ref: FileRef): Promise<boolean>;
+  has(call: Call, s3Key: S3Key): Promise<boolean>;
   /**
    * Whether a row is responsible for the multipart uploads under this key, and has them removed if they are
    * not completed.
    */
-  ownsUploads(ref: FileRef): Promise<boolean>;
+  ownsUploads(call: Call, s3Key: S3Key): Promise<boolean>;
 }
 
 export interface ListedObject {
+  /** Any writer of the bucket may have chosen it. */
   s3Key: string;
   size: number;
   etag: string;
@@ -341,6 +336,7 @@ export interface ListedObject {
 
 /** A multipart upload that is neither completed nor aborted. */
 export interface ListedUpload {
+  /** Any writer of the bucket may have chosen it. */
   s3Key: string;
   uploadId: string;
   initiated: Date;
@@ -363,7 +359,7 @@ export interface Observer {
    * The object is not the announced content: another writer uses the bucket, or a client added a
    * Content-Encoding.
    */
-  contentMismatch(ref: FileRef, seen: StoredObject): void;
+  contentMismatch(call: Call, s3Key: S3Key, seen: StoredObject): void;
   /** S3 failed in a step that the call could go on without. */
   storageFailed(step: string, error: unknown): void;
 }

@@ -1,5 +1,6 @@
-import type { Deadline } from './deadline.ts';
+import type { Call } from './call.ts';
 import type { MultipartStore, ObjectStore, Tombstone } from './ports.ts';
+import type { S3Key } from './rules/s3-key.ts';
 
 export interface RemovePorts {
   objects: Pick<ObjectStore, 'remove'>;
@@ -14,12 +15,12 @@ export interface RemovePorts {
  * @returns whether S3 had no unfinished upload of the file before this call
  */
 export async function removeBytes(
+  call: Call,
   { objects, multipart }: RemovePorts,
   { s3Key, isMultipart }: Tombstone,
-  deadline: Deadline,
 ): Promise<boolean> {
-  await objects.remove(s3Key, deadline);
-  return !isMultipart || (await abortUploads({ multipart }, s3Key, deadline)) === 0;
+  await objects.remove(call, s3Key);
+  return !isMultipart || (await abortUploads(call, { multipart }, s3Key)) === 0;
 }
 
 /**
@@ -28,11 +29,11 @@ export async function removeBytes(
  * @returns how many uploads there were
  */
 export async function abortUploads(
+  call: Call,
   { multipart }: Pick<RemovePorts, 'multipart'>,
-  s3Key: string,
-  deadline: Deadline,
+  s3Key: S3Key,
 ): Promise<number> {
-  const uploads = await multipart.uploadsOf(s3Key, deadline);
-  for (const uploadId of uploads) await multipart.abort(s3Key, uploadId, deadline);
+  const uploads = await multipart.uploadsOf(call, s3Key);
+  for (const uploadId of uploads) await multipart.abort(call, s3Key, uploadId);
   return uploads.length;
 }

@@ -1,4 +1,4 @@
-import type { Deadline } from './deadline.ts';
+import type { Call } from './call.ts';
 import type { PendingFile, ReadyFile, UserFile } from './file.ts';
 import { FileError } from './file-error.ts';
 import type { FileStore, PendingCap, UploadIntent } from './ports.ts';
@@ -25,21 +25,21 @@ const RETRY_AFTER_MS = 1_000;
  * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
 export async function reserveFile(
+  call: Call,
   ports: ReservePorts,
   intent: Omit<UploadIntent, 's3Key'>,
-  deadline: Deadline,
 ): Promise<Reserved> {
   let suffix = '';
-  while (Date.now() < deadline) {
-    const plan = { ...intent, s3Key: s3Key(intent.userId, intent.filename, suffix) };
-    const reserved = await ports.store.reserve(plan, deadline);
+  while (Date.now() < call.deadline) {
+    const plan = { ...intent, s3Key: s3Key(call.userId, intent.filename, suffix) };
+    const reserved = await ports.store.reserve(call, plan);
     if (reserved.refused !== undefined) {
       if (reserved.refused === 'too many pending') throw tooManyPending(reserved);
       if (reserved.refused === 'key taken') suffix = randomSuffix();
       continue;
     }
     const { file, created } = reserved;
-    const found = created ? undefined : await findVerified(ports, file, deadline);
+    const found = created ? undefined : await findVerified(call, ports, file);
     if (found !== undefined) return { status: 'exists', file: found };
     // If the file was READY until this verification, it is PENDING in the store now, and the next round
     // reserves it.
@@ -55,13 +55,9 @@ function contention(): FileError {
   });
 }
 
-async function findVerified(
-  ports: VerifyPorts,
-  file: UserFile,
-  deadline: Deadline,
-): Promise<ReadyFile | undefined> {
+async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | undefined> {
   if (file.state === 'ready' && file.isFresh) return file;
-  const seen = await verifyObject(ports, file, deadline);
+  const seen = await verifyObject(call, ports, file);
   return seen.outcome === 'verified' ? seen.file : undefined;
 }
 

@@ -1,4 +1,4 @@
-import type { Deadline } from './deadline.ts';
+import type { Call } from './call.ts';
 import type { ReadyFile, StoredObject, UserFile } from './file.ts';
 import type { FileStore, ObjectStore, Observer } from './ports.ts';
 import { changesBytes } from './rules/content-encoding.ts';
@@ -28,18 +28,15 @@ export type Verification =
  *
  * @throws FileError STORAGE_UNAVAILABLE, DATABASE_UNAVAILABLE; the row has not changed then
  */
-export async function verifyObject(
-  ports: VerifyPorts,
-  file: UserFile,
-  deadline: Deadline,
-): Promise<Verification> {
-  const object = await ports.objects.head(file.s3Key, deadline);
+export async function verifyObject(call: Call, ports: VerifyPorts, file: UserFile): Promise<Verification> {
+  const { s3Key } = file;
+  const object = await ports.objects.head(call, s3Key);
   if (object !== undefined && holdsBytesOf(file, object)) {
-    const ready = await ports.store.markReady(file, object, deadline);
+    const ready = await ports.store.markReady(call, s3Key, object);
     return ready === undefined ? { outcome: 'deleted' } : { outcome: 'verified', file: ready };
   }
-  if (object !== undefined) ports.observer.contentMismatch(file, object);
-  if (file.state === 'ready') await ports.store.markLost(file, deadline);
+  if (object !== undefined) ports.observer.contentMismatch(call, s3Key, object);
+  if (file.state === 'ready') await ports.store.markLost(call, s3Key, file.verifiedAt);
   return object === undefined
     ? { outcome: 'missing' }
     : { outcome: 'mismatch', encoded: hasContentOf(file, object) };

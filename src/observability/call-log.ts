@@ -35,7 +35,7 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
   let nextLineMs = 0;
   let unlogged = 0;
   return {
-    contentMismatch({ s3Key }, { etag, size, contentEncoding }) {
+    contentMismatch(_, s3Key, { etag, size, contentEncoding }) {
       metrics.contentMismatches.inc();
       const nowMs = Date.now();
       if (nowMs < nextLineMs) {

@@ -3,6 +3,7 @@ import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
 import type { DueFile, PendingUpload, Tombstone } from '../files/ports.ts';
 import type { Fingerprint } from '../files/rules/fingerprint.ts';
+import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Schema } from './schema.ts';
 import type { COLUMNS } from './statements/expressions.ts';
 
@@ -40,7 +41,7 @@ export function toPendingFile(row: FileRow): PendingFile {
 }
 
 export function toTombstone(row: TombstoneRow): Tombstone {
-  return { userId: row.user_id, s3Key: row.s3_key, isMultipart: row.is_multipart };
+  return { userId: row.user_id, s3Key: row.s3_key as S3Key, isMultipart: row.is_multipart };
 }
 
 export function toDueFile(row: FileRow & TombstoneRow & { purgeable: boolean }): DueFile {
@@ -88,7 +89,7 @@ export function toReadyFile(row: FileRow): ReadyFile {
 function commonFields(row: FileRow) {
   return {
     userId: row.user_id,
-    s3Key: row.s3_key,
+    s3Key: row.s3_key as S3Key,
     filename: row.filename,
     mimeType: row.mime_type,
     fingerprint: toFingerprint(row.fingerprint),

@@ -6,8 +6,9 @@
  * Rules about files (names, keys, states, limits) do not belong here: see `../files/`. Neither does anything
  * that calls S3.
  */
-import type { Deadline } from '../files/deadline.ts';
+import type { Call } from '../files/call.ts';
 import type { FileStore, Listed, UploadIntent } from '../files/ports.ts';
+import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Database } from './connection/database.ts';
 import { isUniqueViolation } from './connection/error-classes.ts';
 import {
@@ -20,6 +21,7 @@ import {
   toReadyFile,
   toTombstone,
 } from './file-row.ts';
+import type { RowKey } from './statements/expressions.ts';
 import * as uploads from './statements/multipart.ts';
 import * as reads from './statements/reads.ts';
 import * as reservations from './statements/reservations.ts';
@@ -80,11 +82,10 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
         };
   }
 
-  async function tryToReserve(intent: UploadIntent, slot: number, deadline: Deadline) {
-    const { userId, s3Key, filename, mimeType, fingerprint, size, parts } = intent;
+  async function tryToReserve(call: Call, intent: UploadIntent, slot: number) {
+    const { s3Key, filename, mimeType, fingerprint, size, parts } = intent;
     const params = {
-      userId,
-      s3Key,
+      ...rowKey(call, s3Key),
       filename,
       mimeType,
       verificationTtlSeconds,
@@ -96,7 +97,7 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
       slot,
     };
     try {
-      const [row] = await database.run(reservations.reserve, params, deadline);
+      const [row] = await database.run(call, reservations.reserve, params);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
       // The slot is taken. The `update` that renews a pending file cannot say `on conflict`, so it fails.
@@ -106,108 +107,112 @@ export function createFileStore(database: Database, limits: StoreLimits): FileSt
   }
 
   return {
-    async reserve(intent, deadline) {
+    async reserve(call, intent) {
       const { kind, limit, lowestSlot, highestSlot } = slotRangeFor(intent);
       const random = lowestSlot + Math.floor(Math.random() * limit);
-      const reserved = await tryToReserve(intent, random, deadline);
+      const reserved = await tryToReserve(call, intent, random);
       if (reserved !== undefined) return reserved;
 
-      const { userId, s3Key } = intent;
       const fingerprint = fromFingerprint(intent.fingerprint);
-      const conflictParams = { userId, s3Key, fingerprint, lowestSlot, highestSlot };
-      const [conflict] = await database.run(reservations.explainConflict, conflictParams, deadline);
+      const conflictParams = { ...rowKey(call, intent.s3Key), fingerprint, lowestSlot, highestSlot };
+      const [conflict] = await database.run(call, reservations.explainConflict, conflictParams);
       if (conflict?.key_taken) return { refused: 'key taken' };
       const slot = conflict?.free_slot ?? (conflict?.created_concurrently ? random : undefined);
       if (slot === undefined) return { refused: 'too many pending', limit, kind };
-      return (await tryToReserve(intent, slot, deadline)) ?? { refused: 'raced' };
+      return (await tryToReserve(call, intent, slot)) ?? { refused: 'raced' };
     },
 
-    async updateIntent({ size, ...intent }, deadline) {
-      await database.run(reservations.updateIntent, { ...intent, size: size ?? null }, deadline);
+    async updateIntent(call, { s3Key, size, filename, mimeType }) {
+      const params = { ...rowKey(call, s3Key), filename, mimeType, size: size ?? null };
+      await database.run(call, reservations.updateIntent, params);
     },
 
-    async find({ userId, s3Key }, deadline) {
-      const [row] = await database.run(reads.find, { userId, s3Key, verificationTtlSeconds }, deadline);
+    async find(call, s3Key) {
+      const [row] = await database.run(call, reads.find, { ...rowKey(call, s3Key), verificationTtlSeconds });
       return row && toFile(row);
     },
 
-    async list({ after, ...query }, pendingLimit, deadline) {
-      const params = { ...query, verificationTtlSeconds, examinedMax, pendingLimit };
+    async list(call, { after, ...query }, pendingLimit) {
+      const params = { ...query, userId: call.userId, verificationTtlSeconds, examinedMax, pendingLimit };
       const nextParams = after && { ...params, afterTime: after.lastModified, afterKey: after.s3Key };
       if (query.filenamePrefix !== '') {
         return toListed(
           nextParams === undefined
-            ? await database.run(reads.searchFirstPage, params, deadline)
-            : await database.run(reads.searchNextPage, nextParams, deadline),
+            ? await database.run(call, reads.searchFirstPage, params)
+            : await database.run(call, reads.searchNextPage, nextParams),
         );
       }
       const rows =
         nextParams === undefined
-          ? await database.run(reads.listFirstPage, params, deadline)
-          : await database.run(reads.listNextPage, nextParams, deadline);
+          ? await database.run(call, reads.listFirstPage, params)
+          : await database.run(call, reads.listNextPage, nextParams);
       return { ...byState(rows), examinedTo: undefined };
     },
 
-    async markReady({ userId, s3Key }, seen, deadline) {
-      const [row] = await database.run(transitions.markReady, { userId, s3Key, ...seen }, deadline);
+    async markReady(call, s3Key, seen) {
+      const [row] = await database.run(call, transitions.markReady, { ...rowKey(call, s3Key), ...seen });
       return row && toReadyFile(row);
     },
 
-    async markLost({ userId, s3Key, verifiedAt }, deadline) {
-      await database.run(transitions.markLost, { userId, s3Key, verifiedAt }, deadline);
+    async markLost(call, s3Key, verifiedAt) {
+      await database.run(call, transitions.markLost, { ...rowKey(call, s3Key), verifiedAt });
     },
 
-    async markDeleted({ userId, s3Key }, deadline) {
-      const [row] = await database.run(transitions.markDeleted, { userId, s3Key, ...limits }, deadline);
+    async markDeleted(call, s3Key) {
+      const [row] = await database.run(call, transitions.markDeleted, { ...rowKey(call, s3Key), ...limits });
       return row && toTombstone(row);
     },
 
-    async expireUpload({ userId, s3Key }, deadline) {
-      const [row] = await database.run(transitions.expireUpload, { userId, s3Key, ...limits }, deadline);
+    async expireUpload(call, s3Key) {
+      const [row] = await database.run(call, transitions.expireUpload, { ...rowKey(call, s3Key), ...limits });
       return row && toTombstone(row);
     },
 
-    async clearSweep({ userId, s3Key }, deadline) {
-      await database.run(transitions.clearSweep, { userId, s3Key }, deadline);
+    async clearSweep(call, s3Key) {
+      await database.run(call, transitions.clearSweep, rowKey(call, s3Key));
     },
 
-    async findUpload({ userId, s3Key }, deadline) {
-      const [row] = await database.run(uploads.findUpload, { userId, s3Key }, deadline);
+    async findUpload(call, s3Key) {
+      const [row] = await database.run(call, uploads.findUpload, rowKey(call, s3Key));
       return row && toPendingUpload(row);
     },
 
-    async renewUpload({ userId, s3Key }, deadline) {
-      const [row] = await database.run(uploads.renewUpload, { userId, s3Key, ...limits }, deadline);
+    async renewUpload(call, s3Key) {
+      const [row] = await database.run(call, uploads.renewUpload, { ...rowKey(call, s3Key), ...limits });
       return row && toPendingUpload(row);
     },
 
-    async setUploadId({ userId, s3Key }, uploadId, before, deadline) {
-      const params = { userId, s3Key, uploadId, before: before ?? null };
-      const rows = await database.run(uploads.setUploadId, params, deadline);
+    async setUploadId(call, s3Key, uploadId, before) {
+      const params = { ...rowKey(call, s3Key), uploadId, before: before ?? null };
+      const rows = await database.run(call, uploads.setUploadId, params);
       return rows.length === 1;
     },
 
-    async leaseDue(limit, leaseSeconds, deadline) {
+    async leaseDue(work, limit, leaseSeconds) {
       const params = { limit, leaseSeconds, lastUser, ...limits };
-      const rows = await database.run(sweeps.leaseDue, params, deadline);
+      const rows = await database.run(work, sweeps.leaseDue, params);
       lastUser = rows[0]?.last_user ?? '';
       return rows.map(toDueFile);
     },
 
-    async reschedule({ userId, s3Key }, deadline) {
-      await database.run(sweeps.reschedule, { userId, s3Key, ...limits }, deadline);
+    async reschedule(call, s3Key) {
+      await database.run(call, sweeps.reschedule, { ...rowKey(call, s3Key), ...limits });
     },
 
-    async purge({ userId, s3Key }, deadline) {
-      const rows = await database.run(sweeps.purge, { userId, s3Key, ...limits }, deadline);
+    async purge(call, s3Key) {
+      const rows = await database.run(call, sweeps.purge, { ...rowKey(call, s3Key), ...limits });
       return rows.length === 1;
     },
 
-    async oldestOverdueSeconds(deadline) {
-      const [row] = await database.run(sweeps.oldestOverdue, {}, deadline);
+    async oldestOverdueSeconds(work) {
+      const [row] = await database.run(work, sweeps.oldestOverdue, {});
       return row?.seconds ?? 0;
     },
   };
+}
+
+function rowKey({ userId }: Call, s3Key: S3Key): RowKey {
+  return { userId, s3Key };
 }
 
 function byState(rows: FileRow[]): Pick<Listed, 'ready' | 'pending'> {

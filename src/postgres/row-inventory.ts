@@ -1,5 +1,8 @@
 import type pg from 'pg';
 import type { ListedRow, RowInventory } from '../files/ports.ts';
+import type { S3Key } from '../files/rules/s3-key.ts';
+import type { Database } from './connection/database.ts';
+import { hasRow, ownsUploads } from './statements/inventory.ts';
 
 const PAGE_ROWS = 1_000;
 
@@ -8,7 +11,7 @@ const PAGE_ROWS = 1_000;
  * sorts the rows once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would
  * make every create slower for a command that runs only after accidents.
  */
-export function createRowInventory(pool: pg.Pool): RowInventory {
+export function createRowInventory(pool: pg.Pool, database: Database): RowInventory {
   return {
     async *scan() {
       const client = await pool.connect();
@@ -31,27 +34,21 @@ export function createRowInventory(pool: pg.Pool): RowInventory {
       }
     },
 
-    async has({ userId, s3Key }) {
-      const { rowCount } = await pool.query('select from files where user_id = $1 and s3_key = $2', [
-        userId,
-        s3Key,
-      ]);
-      return rowCount === 1;
+    async has(call, s3Key) {
+      const rows = await database.run(call, hasRow, { userId: call.userId, s3Key });
+      return rows.length === 1;
     },
 
-    async ownsUploads({ userId, s3Key }) {
-      const { rowCount } = await pool.query(
-        `select from files where user_id = $1 and s3_key = $2 and due_at is not null and octet_length(fingerprint) > 16`,
-        [userId, s3Key],
-      );
-      return rowCount === 1;
+    async ownsUploads(call, s3Key) {
+      const rows = await database.run(call, ownsUploads, { userId: call.userId, s3Key });
+      return rows.length === 1;
     },
   };
 }
 
 interface ScannedRow {
   user_id: string;
-  s3_key: string;
+  s3_key: S3Key;
   state: ListedRow['state'];
   size: number;
   etag: string;

@@ -1,16 +1,11 @@
 import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
-import { type Deadline, DeadlineExceededError } from '../files/deadline.ts';
+import type { Call } from '../files/call.ts';
+import { DeadlineExceededError } from '../files/deadline.ts';
 import { type AdmittedCall, admittedCallOf } from './admitted-call.ts';
 import { type CallOutcome, outcomeOf } from './call-gate.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
-
-/** The user and deadline that a method receives with its request. */
-export interface Call {
-  userId: string;
-  deadline: Deadline;
-}
 
 /** The methods of a service, without the tasks that `withCallPolicy` does for all methods. */
 export type Methods<Service extends DescService> = {

@@ -42,8 +42,8 @@ export function createFileService(
   policy: CallPolicy,
 ): ServiceImpl<typeof FileService> {
   return withCallPolicy(FileService, policy, FILE_SERVICE_WEIGHTS, {
-    async createPresignedUpload(request, { userId, deadline }) {
-      const answer = await files.createPresignedUpload(userId, request, deadline);
+    async createPresignedUpload(request, call) {
+      const answer = await files.createPresignedUpload(call, request);
       const { s3Key, md5 } = answer;
       if (answer.type === 'existing') return { type: UploadType.EXISTING, s3Key, md5 };
       const { url, requiredHeaders, expireTime } = answer.upload;
@@ -57,22 +57,22 @@ export function createFileService(
       };
     },
 
-    async listFiles(request, { userId, deadline }) {
-      const { files: page, nextPageToken } = await files.listFiles(userId, request, deadline);
+    async listFiles(request, call) {
+      const { files: page, nextPageToken } = await files.listFiles(call, request);
       return { files: page.map(fileToProto), nextPageToken };
     },
 
-    async getFile({ s3Key }, { userId, deadline }) {
-      return { file: fileToProto(await files.getFile(userId, s3Key, deadline)) };
+    async getFile({ s3Key }, call) {
+      return { file: fileToProto(await files.getFile(call, s3Key)) };
     },
 
-    async deleteFile({ s3Key }, { userId, deadline }) {
-      await files.deleteFile(userId, s3Key, deadline);
+    async deleteFile({ s3Key }, call) {
+      await files.deleteFile(call, s3Key);
       return {};
     },
 
-    async createPresignedDownload({ s3Key }, { userId, deadline }) {
-      const { file, download } = await files.createPresignedDownload(userId, s3Key, deadline);
+    async createPresignedDownload({ s3Key }, call) {
+      const { file, download } = await files.createPresignedDownload(call, s3Key);
       return {
         presignedUrl: download.url,
         expireTime: timeToProto(download.expireTime),
@@ -80,8 +80,8 @@ export function createFileService(
       };
     },
 
-    async createMultipartUpload(request, { userId, deadline }) {
-      const answer = await files.createMultipartUpload(userId, request, deadline);
+    async createMultipartUpload(request, call) {
+      const answer = await files.createMultipartUpload(call, request);
       const { s3Key } = answer;
       const partSize = BigInt(answer.partSize);
       if (answer.type === 'existing') return { type: UploadType.EXISTING, s3Key, partSize };
@@ -95,8 +95,8 @@ export function createFileService(
       };
     },
 
-    async createPresignedParts(request, { userId, deadline }) {
-      const { urls, expireTime } = await files.createPresignedParts(userId, request, deadline);
+    async createPresignedParts(request, call) {
+      const { urls, expireTime } = await files.createPresignedParts(call, request);
       const parts = urls.map(({ number, url, requiredHeaders }) => ({
         partNumber: number,
         presignedUrl: url,
@@ -105,8 +105,8 @@ export function createFileService(
       return { parts, expireTime: timeToProto(expireTime) };
     },
 
-    async completeMultipartUpload({ s3Key }, { userId, deadline }) {
-      return { file: fileToProto(await files.completeMultipartUpload(userId, s3Key, deadline)) };
+    async completeMultipartUpload({ s3Key }, call) {
+      return { file: fileToProto(await files.completeMultipartUpload(call, s3Key)) };
     },
   });
 }

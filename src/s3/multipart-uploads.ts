@@ -16,16 +16,16 @@ import type { Send } from './send.ts';
 /** Implements `MultipartStore` with the SDK's commands. The contract of each method stands on the port. */
 export function createMultipartStore(client: S3Client, bucket: string, send: Send): MultipartStore {
   return {
-    begin: (s3Key, mimeType, deadline) =>
-      send('CreateMultipartUpload', deadline, async (options) => {
+    begin: (call, s3Key, mimeType) =>
+      send(call, 'CreateMultipartUpload', async (options) => {
         const input = { Bucket: bucket, Key: s3Key, ContentType: mimeType };
         const { UploadId } = await client.send(new CreateMultipartUploadCommand(input), options);
         if (UploadId === undefined) throw new Error('S3 answered CreateMultipartUpload without an UploadId');
         return UploadId;
       }),
 
-    uploadsOf: (s3Key, deadline) =>
-      send('ListMultipartUploads', deadline, async (options) => {
+    uploadsOf: (call, s3Key) =>
+      send(call, 'ListMultipartUploads', async (options) => {
         const ids: string[] = [];
         // S3 can only filter by prefix, and the key can be a prefix of another file's key.
         for await (const upload of openUploads(client, { Bucket: bucket, Prefix: s3Key }, options)) {
@@ -34,8 +34,8 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
         return ids;
       }),
 
-    parts: (s3Key, uploadId, deadline) =>
-      send('ListParts', deadline, async (options) => {
+    parts: (call, s3Key, uploadId) =>
+      send(call, 'ListParts', async (options) => {
         try {
           const input = { Bucket: bucket, Key: s3Key, UploadId: uploadId };
           return await storedParts(client, input, options);
@@ -45,18 +45,18 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
         }
       }),
 
-    complete: (s3Key, uploadId, parts, deadline) =>
-      send('CompleteMultipartUpload', deadline, async (options) => {
+    complete: (call, s3Key, uploadId, parts) =>
+      send(call, 'CompleteMultipartUpload', async (options) => {
         const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` }));
         const input = { Bucket: bucket, Key: s3Key, UploadId: uploadId, MultipartUpload: { Parts } };
         // S3 takes longer to complete thousands of parts than for any other request, so only the deadline
         // limits it.
-        const untilDeadline = { ...options, requestTimeout: timeLeft(deadline) };
+        const untilDeadline = { ...options, requestTimeout: timeLeft(call.deadline) };
         await client.send(new CompleteMultipartUploadCommand(input), untilDeadline);
       }),
 
-    abort: (s3Key, uploadId, deadline) =>
-      send('AbortMultipartUpload', deadline, async (options) => {
+    abort: (call, s3Key, uploadId) =>
+      send(call, 'AbortMultipartUpload', async (options) => {
         try {
           const input = { Bucket: bucket, Key: s3Key, UploadId: uploadId };
           await client.send(new AbortMultipartUploadCommand(input), options);

@@ -6,7 +6,7 @@ import {
   NotFound,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import type { Deadline } from '../files/deadline.ts';
+import type { Work } from '../files/call.ts';
 import type { StoredObject } from '../files/file.ts';
 import type { ObjectStore } from '../files/ports.ts';
 import { type Fingerprint, parseFingerprint } from '../files/rules/fingerprint.ts';
@@ -23,13 +23,13 @@ export function createObjectStore(
   client: S3Client,
   location: BucketLocation,
   send: Send,
-): ObjectStore & { check(deadline: Deadline): Promise<void> } {
+): ObjectStore & { check(work: Work): Promise<void> } {
   const Bucket = location.bucket;
   const request = createSignedRequest(client, location);
 
   return {
-    head: (s3Key, deadline) =>
-      send('HeadObject', deadline, async (options) => {
+    head: (call, s3Key) =>
+      send(call, 'HeadObject', async (options) => {
         const response = await request('HEAD', s3Key, options).catch(unlessAborted(options));
         if (response?.status === 200) return toStoredObject(headIn(response));
         if (response?.status === 404) return undefined;
@@ -41,15 +41,15 @@ export function createObjectStore(
         }
       }),
 
-    remove: (s3Key, deadline) =>
-      send('DeleteObject', deadline, async (options) => {
+    remove: (call, s3Key) =>
+      send(call, 'DeleteObject', async (options) => {
         const response = await request('DELETE', s3Key, options).catch(unlessAborted(options));
         if (response?.status === 204) return;
         await client.send(new DeleteObjectCommand({ Bucket, Key: s3Key }), options);
       }),
 
-    check: (deadline) =>
-      send('HeadBucket', deadline, async (options) => {
+    check: (work) =>
+      send(work, 'HeadBucket', async (options) => {
         await client.send(new HeadBucketCommand({ Bucket }), options);
       }),
   };

@@ -1,5 +1,6 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
-import { type Deadline, timeLeft } from '../files/deadline.ts';
+import type { Work } from '../files/call.ts';
+import { timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { ObserveStep } from '../files/ports.ts';
 import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
@@ -11,21 +12,21 @@ import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../overload/circuit-b
  * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
  */
 export type Send = <Result>(
+  work: Work,
   operation: string,
-  deadline: Deadline,
-  call: (options: { abortSignal: AbortSignal }) => Promise<Result>,
+  request: (options: { abortSignal: AbortSignal }) => Promise<Result>,
 ) => Promise<Result>;
 
 const RETRY_AFTER_MS = 1_000;
 
 export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker): Send {
-  return async (operation, deadline, call) => {
+  return async (work, operation, request) => {
     if (breaker.open)
       throw unavailable(new Error('the request was not sent, because S3 did not answer the last calls'));
-    const leftMs = timeLeft(deadline);
+    const leftMs = timeLeft(work.deadline);
     const abortSignal = AbortSignal.timeout(leftMs);
     try {
-      const result = await observe(operation, () => call({ abortSignal }));
+      const result = await observe(operation, () => request({ abortSignal }));
       breaker.onSuccess();
       return result;
     } catch (error) {

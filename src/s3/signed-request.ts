@@ -1,4 +1,5 @@
 import type { S3Client } from '@aws-sdk/client-s3';
+import type { S3Key } from '../files/rules/s3-key.ts';
 import { type BucketLocation, bucketUrl } from './bucket-location.ts';
 import { createSign } from './signing/sign.ts';
 
@@ -12,7 +13,7 @@ export interface SignedResponse {
 /** Sends one request about one object, without retries. @throws the error of the network or of the signal */
 export type SignedRequest = (
   method: 'HEAD' | 'DELETE',
-  s3Key: string,
+  s3Key: S3Key,
   options: { abortSignal: AbortSignal },
 ) => Promise<SignedResponse>;
 

@@ -11,7 +11,6 @@ import type { Sweeper } from '../files/maintenance/sweeper.ts';
 import { createObserver, recordStrayError } from '../observability/call-log.ts';
 import { createMetrics } from '../observability/metrics.ts';
 import { createHealth } from '../rpc/health.ts';
-import { withFairQueue } from '../s3/fair-object-store.ts';
 import { atMost } from './at-most.ts';
 import { openBackends } from './backends/backends.ts';
 import { backendsForCalls } from './backends/for-calls.ts';
@@ -54,8 +53,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 
   const backends = await openBackends(config, log, backendsForCalls(config, metrics));
   metrics.watchPool(backends.pool, backends.database);
-  const { store, multipart, presigner } = backends;
-  const objects = withFairQueue(backends.objects);
+  const { store, objects, multipart, presigner } = backends;
   const ports = { store, objects, multipart, presigner, observer: createObserver(log, metrics) };
 
   const operations = createOperations(ports, config.multipart);

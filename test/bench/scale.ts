@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { fingerprintOf } from '../../src/files/rules/fingerprint.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
+import { parseS3Key, type S3Key } from '../../src/files/rules/s3-key.ts';
 import { createDatabase, createPool } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { find, listFirstPage, listNextPage, searchFirstPage } from '../../src/postgres/statements/reads.ts';
@@ -124,10 +125,10 @@ async function fillTable(
   );
   await pool.query('vacuum analyze files');
 
-  const query = { userId: BIG_USER, filenamePrefix: '', limit: PAGE };
+  const query = { filenamePrefix: '', limit: PAGE };
   /** The position after which page `number` begins, as a page token would hold it. */
   const positionOf = async (number: number) => {
-    const { rows: found } = await pool.query<{ last_modified: Date; s3_key: string }>(
+    const { rows: found } = await pool.query<{ last_modified: Date; s3_key: S3Key }>(
       `select last_modified, s3_key from files where user_id = $1 and state = 'ready'
        order by last_modified desc, s3_key desc offset $2 limit 1`,
       [BIG_USER, (number - 1) * 100],
@@ -135,37 +136,39 @@ async function fillTable(
     const [row] = found;
     return row && { lastModified: row.last_modified, s3Key: row.s3_key };
   };
+  const as = (userId: string) => ({ userId, deadline: far() });
+  const big = () => as(BIG_USER);
+  const keyOf = (filename: string) => parseS3Key(`${BIG_USER}_${filename}`);
   let made = 0;
-  const intent = () => {
+  const create = () => {
     const filename = `new ${made++}.pdf`;
     const userId = `user-${made % ACTIVE_USERS}`;
     const sum = createHash('md5').update(filename).digest('hex');
-    return {
-      userId,
-      s3Key: `${userId}_${filename}`,
+    return store.reserve(as(userId), {
+      s3Key: parseS3Key(`${userId}_${filename}`),
       filename,
       mimeType: 'application/pdf',
       fingerprint: fingerprintOf(parseMd5(sum)),
       size: 1,
-    };
+    });
   };
   const operations: Operations = {
-    'page 1': () => store.list({ ...query, after: undefined }, 300, far()),
+    'page 1': () => store.list(big(), { ...query, after: undefined }, 300),
     ...(await pages([1_000, 9_000])),
-    'page 1 of a prefix': () => store.list({ ...query, filenamePrefix: '1', after: undefined }, 300, far()),
+    'page 1 of a prefix': () => store.list(big(), { ...query, filenamePrefix: '1', after: undefined }, 300),
     'page 1 of a prefix that no name has': () =>
-      store.list({ ...query, filenamePrefix: 'rare', after: undefined }, 300, far()),
-    create: () => store.reserve(intent(), far()),
-    get: () => store.find({ userId: BIG_USER, s3Key: `${BIG_USER}_7.pdf` }, far()),
-    delete: () => store.markDeleted({ userId: BIG_USER, s3Key: `${BIG_USER}_${10 + made++}.pdf` }, far()),
-    "the sweeper's lease": () => store.leaseDue(50, 60, far()),
+      store.list(big(), { ...query, filenamePrefix: 'rare', after: undefined }, 300),
+    create,
+    get: () => store.find(big(), keyOf('7.pdf')),
+    delete: () => store.markDeleted(big(), keyOf(`${10 + made++}.pdf`)),
+    "the sweeper's lease": () => store.leaseDue({ deadline: far() }, 50, 60),
   };
   async function pages(numbers: number[]): Promise<Operations> {
     const found: Operations = {};
     for (const number of numbers) {
       const after = await positionOf(number);
       if (after !== undefined)
-        found[`page ${number.toLocaleString('en')}`] = () => store.list({ ...query, after }, 0, far());
+        found[`page ${number.toLocaleString('en')}`] = () => store.list(big(), { ...query, after }, 0);
     }
     return found;
   }

@@ -6,8 +6,9 @@
  * operation has not received the result yet.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DueFile } from '../../src/files/ports.ts';
-import { ample } from '../harness/deadline.ts';
+import type { Work } from '../../src/files/call.ts';
+import { refOf } from '../../src/files/maintenance/sweep.ts';
+import { ampleWork } from '../harness/deadline.ts';
 import { type Answer, type Ask, openPorts, type Ports, type Servers } from './crash-ports.ts';
 
 export interface Plan {
@@ -48,19 +49,19 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
 
   const ports = openPorts(servers, {
     database: (database) => ({
-      run: (statement, params, deadline) =>
-        step(of(params), statement.name, () => database.run(statement, params, deadline)),
+      run: (work, statement, params) =>
+        step(of(work), statement.name, () => database.run(work, statement, params)),
     }),
     objects: (objects) => ({
-      head: (s3Key, deadline) => step(owner(s3Key), 'HEAD', () => objects.head(s3Key, deadline)),
-      remove: (s3Key, deadline) => step(owner(s3Key), 'DELETE', () => objects.remove(s3Key, deadline)),
+      head: (call, s3Key) => step(of(call), 'HEAD', () => objects.head(call, s3Key)),
+      remove: (call, s3Key) => step(of(call), 'DELETE', () => objects.remove(call, s3Key)),
     }),
     multipart: (multipart) => ({
-      begin: (s3Key, ...rest) => step(owner(s3Key), 'begin', () => multipart.begin(s3Key, ...rest)),
-      uploadsOf: (s3Key, ...rest) => step(owner(s3Key), 'uploads', () => multipart.uploadsOf(s3Key, ...rest)),
-      parts: (s3Key, ...rest) => step(owner(s3Key), 'parts', () => multipart.parts(s3Key, ...rest)),
-      complete: (s3Key, ...rest) => step(owner(s3Key), 'complete', () => multipart.complete(s3Key, ...rest)),
-      abort: (s3Key, ...rest) => step(owner(s3Key), 'abort', () => multipart.abort(s3Key, ...rest)),
+      begin: (call, ...rest) => step(of(call), 'begin', () => multipart.begin(call, ...rest)),
+      uploadsOf: (call, ...rest) => step(of(call), 'uploads', () => multipart.uploadsOf(call, ...rest)),
+      parts: (call, ...rest) => step(of(call), 'parts', () => multipart.parts(call, ...rest)),
+      complete: (call, ...rest) => step(of(call), 'complete', () => multipart.complete(call, ...rest)),
+      abort: (call, ...rest) => step(of(call), 'abort', () => multipart.abort(call, ...rest)),
     }),
   });
 
@@ -87,12 +88,8 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
   }
 
   /** The lease of a sweep is a step of all calls; any other step belongs to the call of its user. */
-  function of(params: unknown): Call[] {
-    const { userId } = params as { userId?: string };
+  function of({ userId }: Work): Call[] {
     return userId === undefined ? calls : calls.filter(({ user }) => user === userId);
-  }
-  function owner(s3Key: string): Call[] {
-    return calls.filter(({ user }) => s3Key.startsWith(`${user}_`));
   }
 
   function answered(call: Call, answer: Answer): void {
@@ -128,18 +125,14 @@ async function sweepRound(
   calls: Call[],
   answered: (call: Call, answer: Answer) => void,
 ): Promise<void> {
-  const batch = await ports.store.leaseDue(calls.length, 60, ample());
+  const batch = await ports.store.leaseDue(ampleWork(), calls.length, 60);
   const sweep = async (call: Call) => {
-    const due = batch.find((row) => userOf(row) === call.user);
+    const due = batch.find((row) => refOf(row).userId === call.user);
     // The row was not leased, because another actor has rescheduled it.
-    if (due !== undefined) await ports.sweepOne(due, Date.now() + 5_000);
+    if (due !== undefined) await ports.sweepOne({ userId: call.user, deadline: Date.now() + 5_000 }, due);
     answered(call, { heard: 'OK' });
   };
   await Promise.all(calls.map(sweep));
-}
-
-function userOf(due: DueFile): string {
-  return due.state === 'deleted' ? due.ref.userId : due.file.userId;
 }
 
 function tell(report: Report): void {

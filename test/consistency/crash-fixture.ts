@@ -1,5 +1,6 @@
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall } from '../harness/deadline.ts';
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
 import type { Answer, Ask, Content, CutContent } from './crash-ports.ts';
@@ -150,16 +151,18 @@ export class Fixture {
   /** Completes the upload in S3, by a call that is killed before it can commit that. */
   async completeInBucket(s3Key: string): Promise<void> {
     const { multipart } = this.#world.ports;
-    const [uploadId = ''] = await multipart.uploadsOf(s3Key, ample());
-    const parts = (await multipart.parts(s3Key, uploadId, ample())) ?? [];
-    await multipart.complete(s3Key, uploadId, parts, ample());
+    const [call, key] = [ampleCall(this.user), parseS3Key(s3Key)];
+    const [uploadId = ''] = await multipart.uploadsOf(call, key);
+    const parts = (await multipart.parts(call, key, uploadId)) ?? [];
+    await multipart.complete(call, key, uploadId, parts);
     this.made(s3Key);
   }
 
   /** Aborts the uploads in S3 without the service. */
   async abortInBucket(s3Key: string): Promise<void> {
     const { multipart } = this.#world.ports;
-    for (const id of await multipart.uploadsOf(s3Key, ample())) await multipart.abort(s3Key, id, ample());
+    const [call, key] = [ampleCall(this.user), parseS3Key(s3Key)];
+    for (const id of await multipart.uploadsOf(call, key)) await multipart.abort(call, key, id);
     const upload = this.#uploads.get(s3Key);
     if (upload === undefined) return;
     upload.landed.clear();
@@ -168,7 +171,7 @@ export class Fixture {
 
   /** Begins an upload in S3, as a call leaves it that is killed right after that. */
   async beginInBucket(s3Key: string): Promise<void> {
-    await this.#world.ports.multipart.begin(s3Key, 'video/mp4', ample());
+    await this.#world.ports.multipart.begin(ampleCall(this.user), parseS3Key(s3Key), 'video/mp4');
   }
 
   /** Lets all URLs expire and all uploads end. */
@@ -179,7 +182,8 @@ export class Fixture {
 
   /** Commits a delete as an instance does that is killed right after the commit. */
   async deleteAndDie(s3Key: string): Promise<void> {
-    if (await this.#world.ports.store.markDeleted({ userId: this.user, s3Key }, ample())) this.deleted(s3Key);
+    const { store } = this.#world.ports;
+    if (await store.markDeleted(ampleCall(this.user), parseS3Key(s3Key))) this.deleted(s3Key);
   }
 
   deleted(s3Key: string): void {
@@ -252,7 +256,7 @@ export class Fixture {
           state === 'uploaded' || (!alone && state === 'deleted'),
           'but the upload of these bytes was not acknowledged',
         );
-        const inBucket = await this.#world.ports.objects.head(answer.s3Key, Date.now() + 10_000);
+        const inBucket = await this.#world.ports.objects.head(ampleCall(), parseS3Key(answer.s3Key));
         return claim(inBucket !== undefined || state === 'deleted', 'but the bucket has no such object');
       }
       case 'list':

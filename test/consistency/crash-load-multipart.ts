@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
+import { ampleCall } from '../harness/deadline.ts';
 import { putTo } from '../harness/put.ts';
 import { type FileClient, keepCalling, type Load, oneOf } from './crash-load.ts';
 
@@ -65,7 +67,7 @@ export class PartsClient {
     this.#begun = true;
     if (type === UploadType.EXISTING) {
       this.#claim(this.#is !== 'absent' && s3Key === this.#key, `EXISTING: ${s3Key}, and that is not so`);
-      const seen = await this.#load.world.ports.objects.head(s3Key, Date.now() + 10_000);
+      const seen = await this.#load.world.ports.objects.head(ampleCall(), parseS3Key(s3Key));
       this.#claim(seen !== undefined, `EXISTING: ${s3Key}, and the bucket does not hold it`);
       this.#is = 'there';
       this.#mayBeDeleted = false;

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Call } from '../../src/files/call.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
 import { sweepOne } from '../../src/files/maintenance/sweep.ts';
 import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
@@ -137,7 +138,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   });
   const events: string[] = [];
   const observer = {
-    contentMismatch: ({ s3Key }: { s3Key: string }) => void events.push(`content mismatch: ${s3Key}`),
+    contentMismatch: (_: Call, s3Key: string) => void events.push(`content mismatch: ${s3Key}`),
     storageFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
   };
   const ports = { store, objects, multipart, presigner, observer };
@@ -151,11 +152,11 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const complete = completeMultipartUpload(ports);
 
   async function answer(userId: string, ask: Ask): Promise<Answer> {
-    const deadline = Date.now() + CALL_TIMEOUT_MS;
+    const call = { userId, deadline: Date.now() + CALL_TIMEOUT_MS };
     switch (ask.method) {
       case 'create': {
         const { filename, md5 } = ask.content;
-        const answer = await create(userId, { filename, mimeType: 'text/plain', md5 }, deadline);
+        const answer = await create(call, { filename, mimeType: 'text/plain', md5 });
         const { s3Key } = answer;
         if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
         return { heard: 'NEW', s3Key, url: answer.upload.url, headers: answer.upload.requiredHeaders };
@@ -168,25 +169,25 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
           size: BigInt(Buffer.byteLength(parts.join(''))),
           partMd5s: parts.map((part) => Buffer.from(md5(part), 'base64')),
         };
-        const answer = await begin(userId, request, deadline);
+        const answer = await begin(call, request);
         const { s3Key } = answer;
         if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
         return { heard: 'UPLOAD', s3Key, missing: answer.missingPartNumbers };
       }
       case 'presign':
-        return { heard: 'parts', s3Key: ask.s3Key, urls: (await presign(userId, ask, deadline)).urls };
+        return { heard: 'parts', s3Key: ask.s3Key, urls: (await presign(call, ask)).urls };
       case 'complete':
-        return { heard: 'file', state: (await complete(userId, ask.s3Key, deadline)).state };
+        return { heard: 'file', state: (await complete(call, ask.s3Key)).state };
       case 'list': {
-        const page = await list(userId, { pageSize: 1_000, pageToken: '', filenamePrefix: '' }, deadline);
+        const page = await list(call, { pageSize: 1_000, pageToken: '', filenamePrefix: '' });
         return { heard: 'list', keys: page.files.map(({ s3Key }) => s3Key).sort() };
       }
       case 'get':
-        return { heard: 'file', state: (await get(userId, ask.s3Key, deadline)).state };
+        return { heard: 'file', state: (await get(call, ask.s3Key)).state };
       case 'download':
-        return { heard: 'file', state: (await download(userId, ask.s3Key, deadline)).file.state };
+        return { heard: 'file', state: (await download(call, ask.s3Key)).file.state };
       case 'delete':
-        await remove(userId, ask.s3Key, deadline);
+        await remove(call, ask.s3Key);
         return { heard: 'OK' };
       case 'sweep':
         throw new Error('a sweep is not a request of a client');

@@ -1,7 +1,9 @@
+import { refOf } from '../../src/files/maintenance/sweep.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { openPorts, type Ports, type Servers } from './crash-ports.ts';
 
 /** A database and a bucket that outlive every killed process, and the instance that is started afterwards. */
@@ -42,9 +44,9 @@ export async function openWorld(): Promise<World> {
   const sweep = async () => {
     const deadline = Date.now() + 30_000;
     for (;;) {
-      const batch = await ports.store.leaseDue(50, 60, ample());
+      const batch = await ports.store.leaseDue(ampleWork(), 50, 60);
       if (batch.length === 0) return;
-      await Promise.all(batch.map((due) => ports.sweepOne(due, deadline)));
+      await Promise.all(batch.map((due) => ports.sweepOne({ userId: refOf(due).userId, deadline }, due)));
     }
   };
 
@@ -101,9 +103,8 @@ export async function openWorld(): Promise<World> {
         ...uploads.map(({ key }) => `left behind, an upload in parts: ${key}`),
         ...ports.observer,
       ];
-      const deadline = Date.now() + 30_000;
       const contents = rows.map(async ({ s3_key, md5 }) => {
-        const object = await ports.objects.head(s3_key, deadline);
+        const object = await ports.objects.head(ampleCall(), parseS3Key(s3_key));
         if (object !== undefined && object.fingerprint !== md5)
           found.push(`other bytes than the row says: ${s3_key}`);
       });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { newUser } from '../harness/random.ts';
 import { content, cut, Fixture } from './crash-fixture.ts';
 import { openPorts, type Ports } from './crash-ports.ts';
@@ -83,10 +83,10 @@ it('a sweeper that verifies late bytes of a file that was then deleted does not 
   const fixture = new Fixture(world, newUser());
   const key = await fixture.announceAndPut(document);
   await fixture.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
-  const [due] = await stalls.ports.store.leaseDue(1, 60, ample());
+  const [due] = await stalls.ports.store.leaseDue(ampleWork(), 1, 60);
   if (due === undefined) throw new Error('nothing is due');
   const stall = stalls.after('HEAD');
-  const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);
+  const sweeping = stalls.ports.sweepOne(ampleCall(fixture.user), due);
   await stall.reached;
   await fixture.deleteAndDie(key);
   stall.end();
@@ -116,10 +116,10 @@ it('a sweeper that stalls before it expires an upload does not harm an upload th
   const key = await fixture.begin(film);
   await fixture.putParts(key, [1, 2, 3]);
   await fixture.change(`url_expire_at = now() - interval '25 hours', due_at = now()`);
-  const [due] = await stalls.ports.store.leaseDue(1, 60, ample());
+  const [due] = await stalls.ports.store.leaseDue(ampleWork(), 1, 60);
   if (due === undefined) throw new Error('nothing is due');
   const stall = stalls.after('HEAD');
-  const sweeping = stalls.ports.sweepOne(due, Date.now() + 10_000);
+  const sweeping = stalls.ports.sweepOne(ampleCall(fixture.user), due);
   await stall.reached;
   expect(await fixture.ask({ method: 'begin', content: film })).toMatchObject({ s3Key: key, missing: [] });
   stall.end();
@@ -148,14 +148,14 @@ function openStalling({ servers }: World): Stalls {
     database: (database) => database,
     multipart: (multipart) => multipart,
     objects: (objects) => ({
-      async head(s3Key, deadline) {
-        const seen = await objects.head(s3Key, deadline);
+      async head(call, s3Key) {
+        const seen = await objects.head(call, s3Key);
         await hold('HEAD');
         return seen;
       },
-      async remove(s3Key, deadline) {
+      async remove(call, s3Key) {
         await hold('DELETE');
-        await objects.remove(s3Key, deadline);
+        await objects.remove(call, s3Key);
       },
     }),
   });

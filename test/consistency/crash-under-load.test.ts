@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
+import { ampleCall } from '../harness/deadline.ts';
 import { LONG } from '../harness/long-form.ts';
 import { putTo } from '../harness/put.ts';
 import { newUser } from '../harness/random.ts';
@@ -200,7 +202,7 @@ class LoadClient {
       this.#load.existing++;
       this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, but the upload was not acknowledged`);
       this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, but the key was ${known.key}`);
-      const seen = await this.#load.world.ports.objects.head(s3Key, Date.now() + 10_000);
+      const seen = await this.#load.world.ports.objects.head(ampleCall(), parseS3Key(s3Key));
       this.#claim(
         seen?.fingerprint === Buffer.from(md5, 'base64').toString('hex'),
         `EXISTING: ${s3Key}, and the bucket does not hold it`,

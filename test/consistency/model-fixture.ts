@@ -11,7 +11,8 @@ import {
 } from '@aws-sdk/client-s3';
 import pg from 'pg';
 import { vi } from 'vitest';
-import { type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
+import type { Call } from '../../src/files/call.ts';
+import { refOf, type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
 import { createSweeper } from '../../src/files/maintenance/sweeper.ts';
 import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
 import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
@@ -21,6 +22,7 @@ import { createPresignedUpload } from '../../src/files/operations/create-presign
 import { deleteFile } from '../../src/files/operations/delete-file.ts';
 import { getFile } from '../../src/files/operations/get-file.ts';
 import { listFiles } from '../../src/files/operations/list-files.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
@@ -31,7 +33,7 @@ import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
 import { createDatabase } from '../harness/database.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 import type { Rules } from './model.ts';
 import { PART_BYTES } from './model-steps.ts';
@@ -87,11 +89,11 @@ export async function openWorld(rules: Rules) {
    * The model's clock does not move during a call. The deadline of a call that does not end must pass all the
    * same.
    */
-  const call = async <Answer>(run: (deadline: number) => Promise<Answer>): Promise<Answer> => {
+  const as = async <Answer>(userId: string, run: (call: Call) => Promise<Answer>): Promise<Answer> => {
     const deadline = Date.now() + CALL_TIMEOUT_MS;
     const impatience = setTimeout(() => vi.setSystemTime(deadline), CALL_TIMEOUT_MS);
     try {
-      return await run(deadline);
+      return await run({ userId, deadline });
     } finally {
       clearTimeout(impatience);
     }
@@ -112,16 +114,15 @@ export async function openWorld(rules: Rules) {
   setClock();
 
   return {
-    create: (user: string, ask: Parameters<typeof create>[1]) =>
-      call((deadline) => create(user, ask, deadline)),
-    begin: (user: string, ask: Parameters<typeof begin>[1]) => call((deadline) => begin(user, ask, deadline)),
+    create: (user: string, ask: Parameters<typeof create>[1]) => as(user, (call) => create(call, ask)),
+    begin: (user: string, ask: Parameters<typeof begin>[1]) => as(user, (call) => begin(call, ask)),
     presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
-      call((deadline) => presignParts(user, { s3Key, partNumbers }, deadline)),
-    complete: (user: string, key: string) => call((deadline) => complete(user, key, deadline)),
-    list: (user: string, page: Parameters<typeof list>[1]) => call((deadline) => list(user, page, deadline)),
-    get: (user: string, key: string) => call((deadline) => get(user, key, deadline)),
-    download: (user: string, key: string) => call((deadline) => download(user, key, deadline)),
-    delete: (user: string, key: string) => call((deadline) => remove(user, key, deadline)),
+      as(user, (call) => presignParts(call, { s3Key, partNumbers })),
+    complete: (user: string, key: string) => as(user, (call) => complete(call, key)),
+    list: (user: string, page: Parameters<typeof list>[1]) => as(user, (call) => list(call, page)),
+    get: (user: string, key: string) => as(user, (call) => get(call, key)),
+    download: (user: string, key: string) => as(user, (call) => download(call, key)),
+    delete: (user: string, key: string) => as(user, (call) => remove(call, key)),
 
     /** Runs one round of the sweeper, as every instance does. */
     async sweep(): Promise<SweptRow[]> {
@@ -129,9 +130,9 @@ export async function openWorld(rules: Rules) {
       const step = sweepOne(ports);
       const sweeper = createSweeper({
         store,
-        async sweepOne(due, until) {
-          const outcome = await step(due, until);
-          swept.push({ key: due.state === 'deleted' ? due.ref.s3Key : due.file.s3Key, outcome });
+        async sweepOne(call, due) {
+          const outcome = await step(call, due);
+          swept.push({ key: refOf(due).s3Key, outcome });
           return outcome;
         },
         intervalSeconds: 1,
@@ -145,7 +146,7 @@ export async function openWorld(rules: Rules) {
 
     /** Leases rows as a sweeper does that is killed right after that. */
     async claimAndDie(): Promise<number> {
-      return (await store.leaseDue(50, 60, ample())).length;
+      return (await store.leaseDue(ampleWork(), 50, 60)).length;
     },
 
     /** Errors that were reported to no caller. There must be none. */
@@ -209,12 +210,12 @@ export async function openWorld(rules: Rules) {
       );
     },
     async strangerRemoves(key: string): Promise<void> {
-      await ports.objects.remove(key, Date.now() + CALL_TIMEOUT_MS);
+      await ports.objects.remove(ampleCall(), parseS3Key(key));
     },
 
     async strangerAborts(key: string): Promise<void> {
-      for (const uploadId of await ports.multipart.uploadsOf(key, ample())) {
-        await ports.multipart.abort(key, uploadId, ample());
+      for (const uploadId of await ports.multipart.uploadsOf(ampleCall(), parseS3Key(key))) {
+        await ports.multipart.abort(ampleCall(), parseS3Key(key), uploadId);
       }
     },
     /** Keys with unfinished multipart uploads. */

@@ -119,7 +119,7 @@ async function crowd(): Promise<void> {
   async function list(instance: (typeof world.instances)[number], user: string) {
     const before = new Map([...keys].map(([key, history]) => [key, { ...history }]));
     const files = await instance.list(user);
-    const shown = new Set(files.map(({ s3Key }) => s3Key));
+    const shown = new Set<string>(files.map(({ s3Key }) => s3Key));
     expect(shown.size, 'a row came twice').toBe(files.length);
     for (const key of shown) {
       expect(keys.get(key)?.user, `${user} saw another's row`).toBe(user);

@@ -6,7 +6,7 @@ import { GetObjectCommand, NoSuchKey, paginateListObjectsV2 } from '@aws-sdk/cli
 import pg from 'pg';
 import type { UserFile } from '../../src/files/file.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
-import { type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
+import { refOf, type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
 import { createSweeper } from '../../src/files/maintenance/sweeper.ts';
 import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
 import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
@@ -31,7 +31,7 @@ import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall } from '../harness/deadline.ts';
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
 
@@ -59,7 +59,7 @@ export interface Sweep {
   outcomes: Map<string, Swept>;
 }
 
-export const keyOf = (due: DueFile) => (due.state === 'deleted' ? due.ref.s3Key : due.file.s3Key);
+export const keyOf = (due: DueFile): string => refOf(due).s3Key;
 
 function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, errors: unknown[]) {
   const pool = new pg.Pool({ connectionString: url, max: INSTANCE_CONNECTIONS });
@@ -82,7 +82,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
       storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
   };
-  const deadline = () => Date.now() + CALL_TIMEOUT_MS;
+  const as = (userId: string) => ({ userId, deadline: Date.now() + CALL_TIMEOUT_MS });
   const [create, list, get, download, remove] = [
     createPresignedUpload(ports),
     listFiles(ports),
@@ -97,36 +97,36 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
   return {
     store,
     create: (user: string, filename: string, content: string) =>
-      create(user, { filename, mimeType: 'text/plain', md5: md5(content) }, deadline()),
+      create(as(user), { filename, mimeType: 'text/plain', md5: md5(content) }),
     begin(user: string, filename: string, parts: string[]) {
       const size = BigInt(parts.join('').length);
       const partMd5s = parts.map((part) => Buffer.from(md5(part), 'base64'));
-      return begin(user, { filename, mimeType: 'video/mp4', size, partMd5s }, deadline());
+      return begin(as(user), { filename, mimeType: 'video/mp4', size, partMd5s });
     },
     presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
-      presignParts(user, { s3Key, partNumbers }, deadline()),
-    complete: (user: string, key: string) => complete(user, key, deadline()),
+      presignParts(as(user), { s3Key, partNumbers }),
+    complete: (user: string, key: string) => complete(as(user), key),
     async list(user: string): Promise<UserFile[]> {
       const page = { pageSize: 1_000, pageToken: '', filenamePrefix: '' };
-      return (await list(user, page, deadline())).files;
+      return (await list(as(user), page)).files;
     },
-    get: (user: string, key: string) => get(user, key, deadline()),
-    download: (user: string, key: string) => download(user, key, deadline()),
-    delete: (user: string, key: string) => remove(user, key, deadline()),
+    get: (user: string, key: string) => get(as(user), key),
+    download: (user: string, key: string) => download(as(user), key),
+    delete: (user: string, key: string) => remove(as(user), key),
     /** Runs one round of this instance's sweeper. */
     async sweep(): Promise<Sweep> {
       const done: Sweep = { claimed: [], outcomes: new Map() };
       await createSweeper({
         store: {
           ...store,
-          async leaseDue(limit, leaseSeconds) {
-            const batch = await store.leaseDue(limit, leaseSeconds, ample());
+          async leaseDue(work, limit, leaseSeconds) {
+            const batch = await store.leaseDue(work, limit, leaseSeconds);
             done.claimed.push(...batch.map(keyOf));
             return batch;
           },
         },
-        async sweepOne(due) {
-          const outcome = await step(due, ample());
+        async sweepOne(_, due) {
+          const outcome = await step(ampleCall(refOf(due).userId), due);
           done.outcomes.set(keyOf(due), outcome);
           return outcome;
         },

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ample } from '../harness/deadline.ts';
+import { ampleWork } from '../harness/deadline.ts';
 import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from './races-fixture.ts';
@@ -230,11 +230,11 @@ describe('two sweepers on the same due rows', () => {
     const user = newUser();
     await times(CAP, (i) => world.instance(i).create(user, `${i}.txt`, `${i}`));
     await world.later(60);
-    const claims = await times(6, (i) => world.instance(i).store.leaseDue(3, 60, ample()));
+    const claims = await times(6, (i) => world.instance(i).store.leaseDue(ampleWork(), 3, 60));
     expect(claims.flat()).toHaveLength(CAP);
-    expect(await world.instance(0).store.leaseDue(50, 60, ample())).toEqual([]);
+    expect(await world.instance(0).store.leaseDue(ampleWork(), 50, 60)).toEqual([]);
     await world.later(61);
-    expect(await world.instance(1).store.leaseDue(50, 60, ample())).toHaveLength(CAP);
+    expect(await world.instance(1).store.leaseDue(ampleWork(), 50, 60)).toHaveLength(CAP);
   });
 });
 

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { inTurns } from '../../src/files/maintenance/sweeper.ts';
+import { refOf } from '../../src/files/maintenance/sweep.ts';
+import { roundRobin } from '../../src/files/maintenance/sweeper.ts';
 import type { DueFile } from '../../src/files/ports.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { failureOf } from '../harness/failure.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -219,15 +221,15 @@ it('the sweeper works through a backlog of many batches, and its gauge shows the
 it('the sweeper takes one row of each user before a second row of any user', () => {
   const due = (userId: string, n: number): DueFile => ({
     state: 'deleted',
-    ref: { userId, s3Key: `${userId}_${n}`, isMultipart: false },
+    ref: { userId, s3Key: parseS3Key(`${userId}_${n}`), isMultipart: false },
     purgeable: true,
   });
   const backlog = Array.from({ length: 20 }, (_, n) => due('slow', n));
   const batch = [...backlog, due('ada', 0), due('bob', 0), due('bob', 1)];
-  const users = inTurns(batch).map((one) => (one.state === 'deleted' ? one.ref.userId : ''));
+  const users = roundRobin(batch).map((one) => refOf(one).userId);
   expect(users).toHaveLength(23);
   expect(users.slice(0, 5)).toEqual(['slow', 'ada', 'bob', 'slow', 'bob']);
-  expect(inTurns([])).toEqual([]);
+  expect(roundRobin([])).toEqual([]);
 });
 
 it('the sweeper runs by itself and updates its gauge and counters', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FileError } from '../../src/files/file-error.ts';
 import { pageToken, parsePageToken } from '../../src/files/rules/page-token.ts';
-import { ownerOfKey, S3_KEY_MAX_BYTES, s3Key } from '../../src/files/rules/s3-key.ts';
+import { parseOwnedKey, parseS3Key, S3_KEY_MAX_BYTES, s3Key } from '../../src/files/rules/s3-key.ts';
 import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
 
 const LAST = new Date('9999-12-31T23:59:59.999Z');
@@ -40,7 +40,7 @@ it('a page token is valid only for its user and prefix', () => {
 });
 
 it('a page token separates user and prefix', () => {
-  const where = { lastModified: new Date(0), s3Key: 'ab_k' };
+  const where = { lastModified: new Date(0), s3Key: parseS3Key('ab_k') };
   const token = pageToken(where, { userId: 'a', filenamePrefix: 'bc' });
   expect(() => parsePageToken(token, { userId: 'ab', filenamePrefix: 'c' })).toThrow();
 });
@@ -80,7 +80,7 @@ describe('a forged page token with a valid checksum', () => {
         expect(parsed.lastModified.getTime()).toBeGreaterThanOrEqual(0);
         expect(parsed.lastModified.getTime()).toBeLessThanOrEqual(LAST.getTime());
         expect(Buffer.from(parsed.s3Key)).toEqual(Buffer.from(content.key));
-        expect(ownerOfKey(parsed.s3Key)).toBe(whose.userId);
+        expect(parseOwnedKey(parsed.s3Key)?.userId).toBe(whose.userId);
         expect(parsed.s3Key.length).toBeLessThanOrEqual(S3_KEY_MAX_BYTES);
       }),
       { numRuns: 5_000 },

@@ -72,7 +72,7 @@ const PARSERS: Record<string, { field: string; inputs: (length: number) => Input
 };
 
 /** Parsers of data that comes from S3 and Postgres. */
-const NOT_OF_REQUESTS = ['parseFingerprint'];
+const NOT_OF_REQUESTS = ['parseFingerprint', 'parseOwnedKey'];
 
 const md5s = new Map<number, Uint8Array[]>();
 function emptyMd5s(count: number): Uint8Array[] {

@@ -1,23 +1,58 @@
+import type { Call, Work } from '../../src/files/call.ts';
 import type { Deadline } from '../../src/files/deadline.ts';
-import type { FileStore } from '../../src/files/ports.ts';
+import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
+import type { FileStore, ListQuery, UploadIntent } from '../../src/files/ports.ts';
+import type { S3Key } from '../../src/files/rules/s3-key.ts';
 
 /**
  * A deadline for a step whose time the test does not check: 60 s, more than the step needs on any machine.
  */
 export const ample = (): Deadline => Date.now() + 60_000;
 
-/** The methods of the store without their deadline, for tests that do not check deadlines. */
-export type PatientStore = {
-  [Name in keyof FileStore]: FileStore[Name] extends (...args: [...infer Args, Deadline]) => infer Result
-    ? (...args: Args) => Result
-    : never;
-};
+export const ampleCall = (userId = 'ada'): Call => ({ userId, deadline: ample() });
 
-/** Gives each call an ample deadline. */
-export function patient(store: FileStore): PatientStore {
-  const entries = Object.entries(store).map(([name, method]) => [
-    name,
-    (...args: unknown[]) => (method as (...args: unknown[]) => unknown)(...args, ample()),
-  ]);
-  return Object.fromEntries(entries) as PatientStore;
+export const ampleWork = (): Work => ({ deadline: ample() });
+
+export interface Ref {
+  userId: string;
+  s3Key: string;
+}
+
+/**
+ * The store for tests that do not check deadlines: each file names the user who calls, and each call has ample
+ * time. Keys are any text, because the tests also search with positions that no key has.
+ */
+export function patient(store: FileStore) {
+  const of = ({ userId, s3Key }: Ref) => [ampleCall(userId), s3Key as S3Key] as const;
+  const keyed = <Keyed extends { s3Key: string }>(value: Keyed) => ({
+    ...value,
+    s3Key: value.s3Key as S3Key,
+  });
+  return {
+    reserve: (intent: OwnedIntent) => store.reserve(ampleCall(intent.userId), keyed(intent)),
+    updateIntent: (intent: OwnedIntent) => store.updateIntent(ampleCall(intent.userId), keyed(intent)),
+    find: (ref: Ref) => store.find(...of(ref)),
+    list: ({ userId, after, ...query }: OwnedQuery, pendingLimit: number) =>
+      store.list(ampleCall(userId), { ...query, after: after && keyed(after) }, pendingLimit),
+    markReady: (ref: Ref, seen: StoredObject) => store.markReady(...of(ref), seen),
+    markLost: (file: ReadyFile) => store.markLost(...of(file), file.verifiedAt),
+    markDeleted: (ref: Ref) => store.markDeleted(...of(ref)),
+    expireUpload: (ref: Ref) => store.expireUpload(...of(ref)),
+    clearSweep: (ref: Ref) => store.clearSweep(...of(ref)),
+    findUpload: (ref: Ref) => store.findUpload(...of(ref)),
+    renewUpload: (ref: Ref) => store.renewUpload(...of(ref)),
+    setUploadId: (ref: Ref, uploadId: string, before: string | undefined) =>
+      store.setUploadId(...of(ref), uploadId, before),
+    leaseDue: (limit: number, leaseSeconds: number) => store.leaseDue(ampleWork(), limit, leaseSeconds),
+    reschedule: (ref: Ref) => store.reschedule(...of(ref)),
+    purge: (ref: Ref) => store.purge(...of(ref)),
+    oldestOverdueSeconds: () => store.oldestOverdueSeconds(ampleWork()),
+  };
+}
+
+export type PatientStore = ReturnType<typeof patient>;
+export type OwnedIntent = Omit<UploadIntent, 's3Key'> & Ref;
+interface OwnedQuery extends Omit<ListQuery, 'after'> {
+  userId: string;
+  after: { lastModified: Date; s3Key: string } | undefined;
 }

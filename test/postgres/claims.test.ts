@@ -1,11 +1,12 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { DueFile, FileStore } from '../../src/files/ports.ts';
+import { refOf } from '../../src/files/maintenance/sweep.ts';
+import type { FileStore } from '../../src/files/ports.ts';
 import { createPool, createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleWork } from '../harness/deadline.ts';
 import { LONG } from '../harness/long-form.ts';
 
 /** The size of the sweeper's leases. */
@@ -66,12 +67,10 @@ async function fill(user: string, rows: number, dueInSeconds: number): Promise<v
   await pool.query('analyze files');
 }
 
-const userOf = (due: DueFile) => (due.state === 'deleted' ? due.ref.userId : due.file.userId);
-
 /** The number of rows of each user in the next lease. */
 async function leaseNext(store: FileStore): Promise<Record<string, number>> {
-  const due = await store.leaseDue(BATCH, LEASE_SECONDS, ample());
-  const users = Map.groupBy(due, userOf);
+  const due = await store.leaseDue(ampleWork(), BATCH, LEASE_SECONDS);
+  const users = Map.groupBy(due, (row) => refOf(row).userId);
   return Object.fromEntries([...users].map(([user, rows]) => [user, rows.length]));
 }
 
@@ -151,7 +150,7 @@ async function costOfLease(): Promise<{ ms: number; buffers: number }> {
   const costs: { ms: number; buffers: number }[] = [];
   const counting = createFileStore(
     {
-      async run(statement, params) {
+      async run(_, statement, params) {
         const values = statement.values(params).map((value) => `'${value}'`);
         await pool.query('deallocate all');
         await pool.query(`prepare lease as ${statement.text}`);
@@ -168,7 +167,7 @@ async function costOfLease(): Promise<{ ms: number; buffers: number }> {
     },
     LIMITS,
   );
-  for (let i = 0; i < 5; i++) await counting.leaseDue(BATCH, LEASE_SECONDS, ample());
+  for (let i = 0; i < 5; i++) await counting.leaseDue(ampleWork(), BATCH, LEASE_SECONDS);
   costs.sort((a, b) => a.ms - b.ms);
   return costs[2] ?? { ms: Number.NaN, buffers: Number.NaN };
 }

@@ -20,7 +20,7 @@ import { purge } from '../../src/postgres/statements/sweeps.ts';
 import { markLost } from '../../src/postgres/statements/transitions.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall, ampleWork } from '../harness/deadline.ts';
 
 const MAX_CONNECTIONS = 3;
 
@@ -106,9 +106,9 @@ function open(over: Partial<PoolOptions> = {}) {
 }
 
 const works = (database: Database) =>
-  database.run(find, unknown, ample()).then((rows) => expect(rows).toEqual([]));
+  database.run(ampleWork(), find, unknown).then((rows) => expect(rows).toEqual([]));
 
-const pidOf = async (database: Database) => (await database.run(backend, {}, ample()))[0]?.pid;
+const pidOf = async (database: Database) => (await database.run(ampleWork(), backend, {}))[0]?.pid;
 
 function withUrl(change: (url: URL) => void): string {
   const url = new URL(server.url);
@@ -133,7 +133,7 @@ const killSleepers = () =>
 describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
   it('when Postgres ends the connection during a statement, and the next call gets a new connection', async () => {
     const { database, pool } = open();
-    const calls = [1, 2, 3, 4].map(() => database.run(sleep, { seconds: 20 }, ample()));
+    const calls = [1, 2, 3, 4].map(() => database.run(ampleWork(), sleep, { seconds: 20 }));
     const outcomes = Promise.allSettled(calls);
     // All connections are busy, and the fourth call waits for one.
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(MAX_CONNECTIONS));
@@ -156,7 +156,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
   it('when the connection is reset during a statement', async () => {
     await using proxy = await startResettableProxy(server.url);
     const { database } = open({ url: proxy.url });
-    const call = database.run(sleep, { seconds: 20 }, ample());
+    const call = database.run(ampleWork(), sleep, { seconds: 20 });
     const outcome = expect(call).rejects.toMatchObject({ ...unavailable, cause: { code: 'ECONNRESET' } });
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
     proxy.break();
@@ -175,7 +175,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
   it('when no server listens on the port', async () => {
     const port = await anyFreePort();
     const { database } = open({ url: withUrl((url) => (url.port = String(port))) });
-    await expect(database.run(find, unknown, ample())).rejects.toMatchObject({
+    await expect(database.run(ampleWork(), find, unknown)).rejects.toMatchObject({
       ...unavailable,
       cause: { code: 'ECONNREFUSED' },
     });
@@ -186,7 +186,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     ['refuses the password', '28P01', (url) => (url.password = 'wrong')],
   ])('when Postgres %s', async (_, code, change) => {
     const { database } = open({ url: withUrl(change) });
-    await expect(database.run(find, unknown, ample())).rejects.toMatchObject({
+    await expect(database.run(ampleWork(), find, unknown)).rejects.toMatchObject({
       ...unavailable,
       cause: { code },
     });
@@ -194,7 +194,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
 
   it('when Postgres cancels a statement at statement_timeout', async () => {
     const { database } = open({ statementTimeoutMs: 200 });
-    const failure = database.run(sleep, { seconds: 20 }, ample());
+    const failure = database.run(ampleWork(), sleep, { seconds: 20 });
     await expect(failure).rejects.toMatchObject({ ...unavailable, cause: { code: '57014' } });
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(0));
     await works(database);
@@ -202,7 +202,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
 
   it('when Postgres does not cancel a slow statement, as behind a pooler, and the client drops the connection', async () => {
     const { database, pool } = open({ statementTimeoutMs: 200, pooler: 'transaction' });
-    await expect(database.run(sleep, { seconds: 20 }, ample())).rejects.toMatchObject({
+    await expect(database.run(ampleWork(), sleep, { seconds: 20 })).rejects.toMatchObject({
       ...unavailable,
       cause: { message: 'no answer before the deadline' },
     });
@@ -213,17 +213,19 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
 
   it('when all connections of this instance are busy for longer than connectTimeoutMs', async () => {
     const { database } = open({ maxConnections: 1, connectTimeoutMs: 1_000 });
-    const busy = database.run(sleep, { seconds: 2 }, ample());
-    await expect(database.run(find, unknown, ample())).rejects.toMatchObject(unavailable);
+    const busy = database.run(ampleWork(), sleep, { seconds: 2 });
+    await expect(database.run(ampleWork(), find, unknown)).rejects.toMatchObject(unavailable);
     await busy;
     await works(database);
   });
 
   it('when all connections are busy until the deadline, and a connection that comes free later is not lost', async () => {
     const { database, pool } = open({ maxConnections: 1 });
-    const busy = database.run(sleep, { seconds: 0.5 }, ample());
+    const busy = database.run(ampleWork(), sleep, { seconds: 0.5 });
     const startMs = performance.now();
-    await expect(database.run(find, unknown, Date.now() + 100)).rejects.toMatchObject(unavailable);
+    await expect(database.run({ deadline: Date.now() + 100 }, find, unknown)).rejects.toMatchObject(
+      unavailable,
+    );
     expect(performance.now() - startMs).toBeLessThan(400);
     await busy;
     await works(database);
@@ -233,7 +235,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
   it('when no response has come by the deadline, and Postgres cancels the statement', async () => {
     const { database } = open();
     const startMs = performance.now();
-    await expect(database.run(sleep, { seconds: 20 }, Date.now() + 200)).rejects.toMatchObject({
+    await expect(database.run({ deadline: Date.now() + 200 }, sleep, { seconds: 20 })).rejects.toMatchObject({
       ...unavailable,
       cause: { message: 'no answer before the deadline' },
     });
@@ -253,12 +255,12 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     const { database } = open({ url });
     const first = new pg.Client({ connectionString: url });
     await first.connect();
-    await expect(database.run(backend, {}, ample())).rejects.toMatchObject({
+    await expect(database.run(ampleWork(), backend, {})).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '53300' },
     });
     await first.end();
-    await vi.waitFor(() => database.run(backend, {}, ample()));
+    await vi.waitFor(() => database.run(ampleWork(), backend, {}));
     await opened.pop()?.end();
     await admin.query(`drop role ${role}`);
   });
@@ -267,7 +269,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     const name = new URL(server.url).pathname.slice(1);
     await admin.query(`alter database ${name} set default_transaction_read_only = on`);
     const { database } = open();
-    await expect(database.run(purge, unknown, ample())).rejects.toMatchObject({
+    await expect(database.run(ampleWork(), purge, unknown)).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '25006' },
     });
@@ -275,13 +277,15 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     await admin.query(`alter database ${name} reset default_transaction_read_only`);
     // The service closed each connection that refused a write, so a new connection reaches a server that
     // accepts writes.
-    await vi.waitFor(async () => expect(await database.run(purge, unknown, ample())).toEqual([]));
+    await vi.waitFor(async () => expect(await database.run(ampleWork(), purge, unknown)).toEqual([]));
   });
 });
 
 it('sends nothing and opens no connection when the deadline has passed', async () => {
   const { database, pool } = open();
-  await expect(database.run(find, unknown, Date.now())).rejects.toBeInstanceOf(DeadlineExceededError);
+  await expect(database.run({ deadline: Date.now() }, find, unknown)).rejects.toBeInstanceOf(
+    DeadlineExceededError,
+  );
   expect(pool.totalCount).toBe(0);
 });
 
@@ -299,7 +303,7 @@ describe('retries once without an error for the caller', () => {
     let ended = 0;
     for (let i = 0; i < 10; i++) {
       const calls = Array.from({ length: MAX_CONNECTIONS }, () =>
-        database.run(statement as typeof find, unknown, ample()),
+        database.run(ampleWork(), statement as typeof find, unknown),
       );
       const { rowCount } = await admin.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'file-service'`,
@@ -321,7 +325,7 @@ describe('retries once without an error for the caller', () => {
     await using proxy = await startResettableProxy(server.url);
     const { database } = open({ url: proxy.url });
     await works(database);
-    const call = database.run(statement, { seconds: 0.2 }, ample()).catch((error: unknown) => error);
+    const call = database.run(ampleWork(), statement, { seconds: 0.2 }).catch((error: unknown) => error);
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1), { interval: 5 });
     proxy.break();
     return await call;
@@ -347,12 +351,12 @@ describe('retries once without an error for the caller', () => {
     );
     const { database, pool } = open();
     const onAll = () =>
-      Promise.all(Array.from({ length: MAX_CONNECTIONS }, () => database.run(read, {}, ample())));
+      Promise.all(Array.from({ length: MAX_CONNECTIONS }, () => database.run(ampleWork(), read, {})));
     await onAll();
     expect(pool.totalCount).toBe(MAX_CONNECTIONS);
     await admin.query('alter table changing alter value type text');
     // A single call: its retry runs on a connection that has prepared the same invalid statement.
-    expect(await database.run(read, {}, ample())).toEqual([{ value: '1' }]);
+    expect(await database.run(ampleWork(), read, {})).toEqual([{ value: '1' }]);
     for (let i = 0; i < 3; i++) expect((await onAll()).map(([row]) => row?.value)).toEqual(['1', '1', '1']);
     await admin.query('drop table changing');
   });
@@ -373,20 +377,20 @@ describe('after three calls without a response from Postgres', () => {
     const healthCheck = databaseOn(open({ maxConnections: 1 }).pool, (_, run) => run(), {
       breaker: ignoringOpen(breaker),
     });
-    const timeOut = () => database.run(sleep, { seconds: 20 }, Date.now() + 2 * WAITED_LONG_MS);
+    const timeOut = () => database.run({ deadline: Date.now() + 2 * WAITED_LONG_MS }, sleep, { seconds: 20 });
     await Promise.allSettled([1, 2, 3].map(timeOut));
     const startMs = performance.now();
-    await expect(database.run(find, unknown, ample())).rejects.toMatchObject(unavailable);
+    await expect(database.run(ampleWork(), find, unknown)).rejects.toMatchObject(unavailable);
     expect(performance.now() - startMs).toBeLessThan(50);
     await works(healthCheck);
     await works(database);
   });
 
   it.each<[string, (database: Database) => Promise<unknown>]>([
-    ['answers with an error', (database) => database.run(wrong, {}, ample())],
+    ['answers with an error', (database) => database.run(ampleWork(), wrong, {})],
     [
       'does not answer within very short deadlines',
-      (database) => database.run(sleep, { seconds: 1 }, Date.now() + 30),
+      (database) => database.run({ deadline: Date.now() + 30 }, sleep, { seconds: 1 }),
     ],
   ])('the breaker stays closed when Postgres %s', async (_, call) => {
     const breaker = createBreaker();
@@ -398,16 +402,13 @@ describe('after three calls without a response from Postgres', () => {
 });
 
 describe('while no connection is free', () => {
-  const work = prepare<{ userId: string; seconds: number }>(
-    'work',
-    ({ seconds }) => sql`select pg_sleep(${seconds})`,
-  );
+  const work = prepare<{ seconds: number }>('work', ({ seconds }) => sql`select pg_sleep(${seconds})`);
 
   it('a user with a hundred waiting statements does not delay another user', async () => {
     const { database } = open();
     const order: string[] = [];
     const run = (userId: string) =>
-      database.run(work, { userId, seconds: 0.02 }, ample()).then(() => order.push(userId));
+      database.run(ampleCall(userId), work, { seconds: 0.02 }).then(() => order.push(userId));
     const crowd = Array.from({ length: 100 }, () => run('greedy'));
     await Promise.all([...crowd, run('modest')]);
     // Before it: the statements that were running already, and one more of the greedy user for each connection.
@@ -417,9 +418,11 @@ describe('while no connection is free', () => {
 
   it('a statement fails unsent after waiting for two thirds of its time', async () => {
     const { database } = open({ maxConnections: 1 });
-    const busy = database.run(sleep, { seconds: 1 }, ample());
+    const busy = database.run(ampleWork(), sleep, { seconds: 1 });
     const startMs = performance.now();
-    await expect(database.run(find, unknown, Date.now() + 600)).rejects.toMatchObject(unavailable);
+    await expect(database.run({ deadline: Date.now() + 600 }, find, unknown)).rejects.toMatchObject(
+      unavailable,
+    );
     expect(performance.now() - startMs).toBeLessThan(550);
     await busy;
   });
@@ -441,7 +444,7 @@ describe('an error of Postgres', () => {
   ])('%s is an internal error without a retry, and the connection stays open', async (_, statement, code) => {
     const { database, pool } = open();
     const pid = await pidOf(database);
-    const error = await database.run(statement, {}, ample()).catch((error: unknown) => error);
+    const error = await database.run(ampleWork(), statement, {}).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(pg.DatabaseError);
     expect(error).toMatchObject({ code });
     expect(toConnectError(error)).toMatchObject({ code: Code.Internal, rawMessage: 'internal error' });
@@ -452,7 +455,7 @@ describe('an error of Postgres', () => {
   it('for a parameter that cannot be encoded is a RangeError', async () => {
     const { database } = open();
     const noTime = { ...unknown, verifiedAt: new Date(Number.NaN) };
-    await expect(database.run(markLost, noTime, ample())).rejects.toBeInstanceOf(RangeError);
+    await expect(database.run(ampleWork(), markLost, noTime)).rejects.toBeInstanceOf(RangeError);
   });
 });
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PendingFile } from '../../src/files/file.ts';
-import type { FileRef, Reservation, UploadIntent } from '../../src/files/ports.ts';
+import type { Reservation } from '../../src/files/ports.ts';
 import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
-import type { PatientStore } from '../harness/deadline.ts';
+import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
 import type { OpenStore } from './open-store.ts';
 
 const DAY = 86_400;
@@ -21,7 +21,7 @@ const LIMITS: StoreLimits = {
 /** A multipart upload is purgeable this many seconds after the last request for it. */
 const PURGEABLE_AFTER = LIMITS.multipartSeconds + LIMITS.longestUploadSeconds;
 
-function intent(filename: string, parts = 3, userId = 'ada'): UploadIntent {
+function intent(filename: string, parts = 3, userId = 'ada'): OwnedIntent {
   const md5s = Array.from({ length: parts }, (_, i) => createHash('md5').update(`${filename} ${i}`).digest());
   return {
     userId,
@@ -34,7 +34,7 @@ function intent(filename: string, parts = 3, userId = 'ada'): UploadIntent {
   };
 }
 
-const seen = ({ fingerprint, size = 0 }: UploadIntent) => ({
+const seen = ({ fingerprint, size = 0 }: OwnedIntent) => ({
   size,
   etag: fingerprint,
   fingerprint,
@@ -57,13 +57,13 @@ export function multipartContract(name: string, open: (limits: StoreLimits) => P
       await opened.pool.query('delete from files');
     });
 
-    async function pending(asked: UploadIntent): Promise<PendingFile> {
+    async function pending(asked: OwnedIntent): Promise<PendingFile> {
       const made = await store.reserve(asked);
       if (made.refused !== undefined || made.file.state !== 'pending') throw new Error('not PENDING');
       return made.file;
     }
 
-    async function urlEnd({ userId, s3Key }: FileRef): Promise<number> {
+    async function urlEnd({ userId, s3Key }: Ref): Promise<number> {
       const { rows } = await opened.pool.query<{ end: number }>(
         'select extract(epoch from url_expire_at - now())::float8 as end from files where user_id = $1 and s3_key = $2',
         [userId, s3Key],
@@ -258,7 +258,7 @@ export function multipartContract(name: string, open: (limits: StoreLimits) => P
       const tooMany = { refused: 'too many pending', kind: 'multipart', limit: CAP };
       const reserved = (outcomes: Reservation[]) => outcomes.filter(({ refused }) => refused === undefined);
 
-      async function persist(asked: UploadIntent): Promise<Reservation> {
+      async function persist(asked: OwnedIntent): Promise<Reservation> {
         for (;;) {
           const outcome = await store.reserve(asked);
           if (outcome.refused !== 'raced') return outcome;
@@ -275,7 +275,7 @@ export function multipartContract(name: string, open: (limits: StoreLimits) => P
       });
 
       it('is independent of the cap on single PUTs', async () => {
-        const single = (i: number): UploadIntent => ({ ...intent(`${i}.pdf`, 1), parts: undefined });
+        const single = (i: number): OwnedIntent => ({ ...intent(`${i}.pdf`, 1), parts: undefined });
         const asked = [
           ...Array.from({ length: 2 * CAP }, (_, i) => intent(`${i}.mp4`)),
           ...Array.from({ length: 2 * LIMITS.pendingMax }, (_, i) => single(i)),

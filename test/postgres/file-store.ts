@@ -1,12 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
-import type { DueFile, FileRef, FileStore, Reservation, UploadIntent } from '../../src/files/ports.ts';
+import type { DueFile, FileStore, Reservation } from '../../src/files/ports.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/files/rules/fingerprint.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
-import type { PagePosition } from '../../src/files/rules/page-token.ts';
 import type { StoreLimits } from '../../src/postgres/file-store.ts';
-import type { PatientStore } from '../harness/deadline.ts';
+import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
 import { md5 } from '../harness/random.ts';
 import type { OpenStore } from './open-store.ts';
 
@@ -45,7 +44,7 @@ interface Named {
   mimeType?: string;
 }
 
-function intent(filename: string, { content = filename, ...over }: Named = {}): UploadIntent {
+function intent(filename: string, { content = filename, ...over }: Named = {}): OwnedIntent {
   const userId = over.userId ?? 'ada';
   return {
     s3Key: `${userId}_${filename}`,
@@ -90,7 +89,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
     });
 
     /** Reads the row without the store. The times are seconds from now. */
-    async function row({ userId, s3Key }: FileRef): Promise<Row | undefined> {
+    async function row({ userId, s3Key }: Ref): Promise<Row | undefined> {
       const { rows } = await opened.pool.query<Row>(
         `select state, filename, mime_type, size::float8 as size, lost, sweep_attempts, pending_slot,
            extract(epoch from due_at - now())::float8 as due,
@@ -162,23 +161,23 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       const asked = await pending('pending.pdf');
       await opened.shiftTime(PURGEABLE_AFTER + 1);
       const before = await everything();
-      const passed = Date.now();
+      const passed = { userId: 'ada', deadline: Date.now() };
       const calls: Record<keyof FileStore, Promise<unknown>> = {
-        reserve: port.reserve(intent('new.pdf'), passed),
-        updateIntent: port.updateIntent(intent('pending.pdf', { size: 9 }), passed),
-        find: port.find(file, passed),
-        list: port.list({ userId: 'ada', filenamePrefix: '', after: undefined, limit: 9 }, 9, passed),
-        markReady: port.markReady(asked, seen(), passed),
-        markLost: port.markLost(file, passed),
-        markDeleted: port.markDeleted(file, passed),
-        leaseDue: port.leaseDue(9, 60, passed),
-        reschedule: port.reschedule(asked, passed),
-        purge: port.purge(asked, passed),
-        expireUpload: port.expireUpload(asked, passed),
-        clearSweep: port.clearSweep(file, passed),
-        findUpload: port.findUpload(asked, passed),
-        renewUpload: port.renewUpload(asked, passed),
-        setUploadId: port.setUploadId(asked, 'id', undefined, passed),
+        reserve: port.reserve(passed, asked),
+        updateIntent: port.updateIntent(passed, { ...asked, size: 9 }),
+        find: port.find(passed, file.s3Key),
+        list: port.list(passed, { filenamePrefix: '', after: undefined, limit: 9 }, 9),
+        markReady: port.markReady(passed, asked.s3Key, seen()),
+        markLost: port.markLost(passed, file.s3Key, file.verifiedAt),
+        markDeleted: port.markDeleted(passed, file.s3Key),
+        leaseDue: port.leaseDue(passed, 9, 60),
+        reschedule: port.reschedule(passed, asked.s3Key),
+        purge: port.purge(passed, asked.s3Key),
+        expireUpload: port.expireUpload(passed, asked.s3Key),
+        clearSweep: port.clearSweep(passed, file.s3Key),
+        findUpload: port.findUpload(passed, asked.s3Key),
+        renewUpload: port.renewUpload(passed, asked.s3Key),
+        setUploadId: port.setUploadId(passed, asked.s3Key, 'id', undefined),
         oldestOverdueSeconds: port.oldestOverdueSeconds(passed),
       };
       for (const [name, call] of Object.entries(calls)) {
@@ -278,7 +277,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(await store.find(mine)).toEqual(mine);
       });
 
-      const occupants: [string, (name: string, over: Named) => Promise<FileRef>][] = [
+      const occupants: [string, (name: string, over: Named) => Promise<Ref>][] = [
         ['a PENDING file', pending],
         ['a READY file', ready],
         ['a lost file', lost],
@@ -455,7 +454,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
 
       it('is reached exactly by concurrent calls', async () => {
-        const persist = async (wanted: UploadIntent): Promise<Reservation> => {
+        const persist = async (wanted: OwnedIntent): Promise<Reservation> => {
           for (;;) {
             const outcome = await store.reserve(wanted);
             if (outcome.refused !== 'raced') return outcome;
@@ -673,7 +672,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           await ready('rare 1', { lastModified: at(100 - EXAMINED) });
           await ready('rare 2', { lastModified: at(0) });
           const found: string[][] = [];
-          let after: PagePosition | undefined;
+          let after: { lastModified: Date; s3Key: string } | undefined;
           do {
             const page = await store.list({ ...rare, after }, 0);
             found.push(page.ready.map(({ filename }) => filename));
@@ -1092,7 +1091,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
 
       const methods: Record<
         string,
-        (theirs: FileRef & { filename: string; fingerprint: Fingerprint }) => Promise<unknown>
+        (theirs: Ref & { filename: string; fingerprint: Fingerprint }) => Promise<unknown>
       > = {
         updateIntent: (theirs) => store.updateIntent(intent('new name', theirs)),
         find: (theirs) => store.find(theirs),

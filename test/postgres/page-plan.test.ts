@@ -3,7 +3,7 @@ import { createPool, createDatabase as createRunner } from '../../src/postgres/c
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';
-import { ample } from '../harness/deadline.ts';
+import { ampleCall } from '../harness/deadline.ts';
 
 const ROWS = 100_000;
 const LIMITS = {
@@ -50,8 +50,8 @@ it('a page is read from its index and not sorted, although the files of each use
     return Object.fromEntries(rows.map(({ name, read }) => [name, Number(read)]));
   };
   const before = await scans();
-  const query = { userId: 'big', filenamePrefix: '', after: undefined, limit: 101 };
-  expect((await store.list(query, 300, ample())).ready).toHaveLength(101);
+  const query = { filenamePrefix: '', after: undefined, limit: 101 };
+  expect((await store.list(ampleCall('big'), query, 300)).ready).toHaveLength(101);
   await pool.query('select pg_stat_force_next_flush()');
   const after = await scans();
   const read = (name: string) => (after[name] ?? 0) - (before[name] ?? 0);

@@ -15,6 +15,7 @@ import * as reservations from '../../src/postgres/statements/reservations.ts';
 import * as sweeps from '../../src/postgres/statements/sweeps.ts';
 import * as transitions from '../../src/postgres/statements/transitions.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
+import { ampleCall } from '../harness/deadline.ts';
 import { LONG } from '../harness/long-form.ts';
 
 const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads };
@@ -305,9 +306,9 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         const run: string[] = [];
         const inner = databaseOn(pool, (_, step) => step());
         const counting: Database = {
-          run(statement, params, deadline) {
+          run(work, statement, params) {
             run.push(statement.name);
-            return inner.run(statement, params, deadline);
+            return inner.run(work, statement, params);
           },
         };
         const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000, pendingMultipartMax: 100 });
@@ -318,7 +319,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
           observer: { contentMismatch: callS3, storageFailed: callS3 },
         });
         const page = async (pageToken: string) =>
-          list('big', { pageSize: 100, pageToken, filenamePrefix: '' }, Date.now() + 10_000);
+          list(ampleCall('big'), { pageSize: 100, pageToken, filenamePrefix: '' });
         const first = await page('');
         expect(first.files).toHaveLength(100);
         expect(run).toEqual(['list_first_page']);

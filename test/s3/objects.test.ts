@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeEach, expect, it } from 'vitest';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createSend } from '../../src/s3/send.ts';
@@ -52,7 +53,7 @@ const objects = createObjectStore(
   location,
   createSend((_, run) => run()),
 );
-const soon = () => Date.now() + 5_000;
+const soon = () => ({ userId: 'ada', deadline: Date.now() + 5_000 });
 
 const write = (Key: string) =>
   client.send(new PutObjectCommand({ Bucket: location.bucket, Key, Body: 'a', ContentType: 'text/plain' }));
@@ -66,7 +67,7 @@ beforeEach(async () => {
 });
 
 it('HEAD and DELETE are one request each and run no command of the SDK', async () => {
-  expect(await objects.head('present', soon())).toEqual({
+  expect(await objects.head(soon(), parseS3Key('present'))).toEqual({
     size: 1,
     etag: md5('a', 'hex'),
     fingerprint: expect.anything(),
@@ -74,9 +75,9 @@ it('HEAD and DELETE are one request each and run no command of the SDK', async (
     contentEncoding: '',
     lastModified: expect.any(Date),
   });
-  await objects.remove('present', soon());
-  expect(await objects.head('present', soon())).toBeUndefined();
-  await objects.remove('present', soon());
+  await objects.remove(soon(), parseS3Key('present'));
+  expect(await objects.head(soon(), parseS3Key('present'))).toBeUndefined();
+  await objects.remove(soon(), parseS3Key('present'));
   expect(requests.map(({ method }) => method)).toEqual(['HEAD', 'DELETE', 'HEAD', 'DELETE']);
   expect(commands).toEqual([]);
 });
@@ -84,10 +85,10 @@ it('HEAD and DELETE are one request each and run no command of the SDK', async (
 it('head returns the Content-Encoding, from its own request and from the SDK’s', async () => {
   const input = { Bucket: location.bucket, Key: 'encoded', Body: 'a', ContentEncoding: 'gzip' };
   await client.send(new PutObjectCommand(input));
-  expect(await objects.head('encoded', soon())).toMatchObject({ contentEncoding: 'gzip' });
+  expect(await objects.head(soon(), parseS3Key('encoded'))).toMatchObject({ contentEncoding: 'gzip' });
   resetRecords();
   fates = [(response) => response.writeHead(500).end()];
-  expect(await objects.head('encoded', soon())).toMatchObject({ contentEncoding: 'gzip' });
+  expect(await objects.head(soon(), parseS3Key('encoded'))).toMatchObject({ contentEncoding: 'gzip' });
   expect(commands).toEqual(['HeadObjectCommand']);
 });
 
@@ -99,24 +100,30 @@ it.each<[string, (response: ServerResponse) => void]>([
   ['closes the connection, like an idle one', (response) => response.socket?.destroy()],
 ])('repeats HEAD and DELETE with the SDK when S3 %s', async (_, fate) => {
   fates = [fate];
-  expect(await objects.head('present', soon())).toMatchObject({ size: 1 });
+  expect(await objects.head(soon(), parseS3Key('present'))).toMatchObject({ size: 1 });
   expect(commands).toEqual(['HeadObjectCommand']);
   fates = [fate];
-  await objects.remove('present', soon());
+  await objects.remove(soon(), parseS3Key('present'));
   expect(commands).toEqual(['HeadObjectCommand', 'DeleteObjectCommand']);
-  expect(await objects.head('present', soon())).toBeUndefined();
+  expect(await objects.head(soon(), parseS3Key('present'))).toBeUndefined();
 });
 
 it('fails with STORAGE_UNAVAILABLE when S3 refuses the SDK’s request as well', async () => {
   const refuse = (response: ServerResponse) => void response.writeHead(403).end();
   fates = Array.from({ length: 8 }, () => refuse);
-  await expect(objects.head('present', soon())).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
-  await expect(objects.remove('present', soon())).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
+  await expect(objects.head(soon(), parseS3Key('present'))).rejects.toMatchObject({
+    reason: 'STORAGE_UNAVAILABLE',
+  });
+  await expect(objects.remove(soon(), parseS3Key('present'))).rejects.toMatchObject({
+    reason: 'STORAGE_UNAVAILABLE',
+  });
 });
 
 it('an aborted HEAD is not repeated with the SDK', async () => {
   fates = [() => {}];
-  await expect(objects.head('present', Date.now() + 100)).rejects.toMatchObject({
+  await expect(
+    objects.head({ userId: 'ada', deadline: Date.now() + 100 }, parseS3Key('present')),
+  ).rejects.toMatchObject({
     reason: 'STORAGE_UNAVAILABLE',
   });
   expect(requests).toHaveLength(1);

@@ -2,6 +2,7 @@ import { GetObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } fro
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Md5 } from '../../src/files/rules/md5.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import type { BucketLocation } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
@@ -9,7 +10,12 @@ import { createSign } from '../../src/s3/signing/sign.ts';
 
 const MD5 = 'KUK/q7PQUzK2brEo4IQs/w==' as Md5;
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' };
-const UPLOAD = { s3Key: 'u_a.txt', mimeType: 'text/plain; charset=utf-8', md5: MD5, size: undefined };
+const UPLOAD = {
+  s3Key: parseS3Key('u_a.txt'),
+  mimeType: 'text/plain; charset=utf-8',
+  md5: MD5,
+  size: undefined,
+};
 
 afterEach(() => vi.useRealTimers());
 
@@ -131,7 +137,7 @@ describe('expire_time', () => {
     expect(parts(url)).toMatchObject({ 'X-Amz-Expires': '60', 'X-Amz-Security-Token': 'token' });
     expect(expireTime).toEqual(expiration);
     expect(
-      (await expiring.presignDownload({ s3Key: 'k', filename: 'f', mimeType: 'a/b' })).expireTime,
+      (await expiring.presignDownload({ s3Key: parseS3Key('k'), filename: 'f', mimeType: 'a/b' })).expireTime,
     ).toEqual(expiration);
   });
 
@@ -160,7 +166,7 @@ describe('a download URL', () => {
   it('has the SDK’s signature and overrides every header that S3 lets a GET override', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
     const { url } = await presigner().presignDownload({
-      s3Key: 'u_a.txt',
+      s3Key: parseS3Key('u_a.txt'),
       filename: `it's (1) "ü" 100%.txt`,
       mimeType: 'text/plain; charset="utf-8"',
     });

@@ -1,6 +1,7 @@
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
 import { presignedQuery, signingKey } from '../../src/s3/signing/signature.ts';
@@ -114,13 +115,13 @@ const location = {
 it('the SDK signs all requests if our signature differs from its own', async () => {
   const { client, hashes } = modifiedClient();
   const sign = createSign(client, location);
-  const first = await sign('GET', 'k', 60);
+  const first = await sign('GET', parseS3Key('k'), 60);
   const before = hashes();
-  const second = await sign('GET', 'k', 60);
+  const second = await sign('GET', parseS3Key('k'), 60);
   expect(hashes()).toBeGreaterThan(before);
   const ours = await createSign(
     createClient({ ...location, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }),
     location,
-  )('GET', 'k', 60);
+  )('GET', parseS3Key('k'), 60);
   for (const { url } of [first, second]) expect(url).not.toBe(ours.url);
 });

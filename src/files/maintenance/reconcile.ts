@@ -1,14 +1,13 @@
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import type {
   BucketInventory,
   FileRef,
   FileStore,
-  ListedUpload,
   MultipartStore,
   ObjectStore,
   RowInventory,
 } from '../ports.ts';
-import { ownerOfKey } from '../rules/s3-key.ts';
+import { parseOwnedKey } from '../rules/s3-key.ts';
 import { holdsBytesOf, type VerifyPorts, verifyObject } from '../verify-object.ts';
 import { mergeByKey } from './merge-by-key.ts';
 
@@ -86,7 +85,7 @@ const MISSING_ROWS_FLOOR = 10;
  */
 export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions): Promise<ReconcileReport> {
   const report = emptyReport();
-  const orphans: string[] = [];
+  const orphans: FileRef[] = [];
   const suspects: FileRef[] = [];
   const youngerThan = Date.now() - options.minAgeSeconds * 1_000;
 
@@ -106,17 +105,20 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
       }
     }
     if (row === undefined && object !== undefined) {
-      const kind = orphanKind(object, youngerThan);
+      const owned = parseOwnedKey(object.s3Key);
+      const isYoung = object.lastModified.getTime() > youngerThan;
+      const kind = owned === undefined ? 'foreign' : isYoung ? 'young' : 'orphans';
       note(report[kind], object.s3Key, object.size);
-      if (kind === 'orphans' && orphans.length < options.maxRepairs) orphans.push(object.s3Key);
+      if (owned !== undefined && !isYoung && orphans.length < options.maxRepairs) orphans.push(owned);
     }
   }
 
-  const strays: ListedUpload[] = [];
-  for await (const upload of ports.bucket.uploads()) {
-    if (upload.initiated.getTime() > youngerThan || !(await isStray(ports, upload))) continue;
-    note(report.strayUploads, upload.s3Key, 0);
-    if (strays.length < options.maxRepairs) strays.push(upload);
+  const strays: OwnedUpload[] = [];
+  for await (const { s3Key, uploadId, initiated } of ports.bucket.uploads()) {
+    const owned = initiated.getTime() > youngerThan ? undefined : parseOwnedKey(s3Key);
+    if (owned === undefined || !(await isStray(ports, owned))) continue;
+    note(report.strayUploads, s3Key, 0);
+    if (strays.length < options.maxRepairs) strays.push({ ...owned, uploadId });
   }
 
   if (options.repair) {
@@ -133,25 +135,21 @@ type Finder = 'missing' | 'different';
  * the row itself.
  */
 async function verifyAgain(ports: ReconcilePorts, ref: FileRef): Promise<Finder | undefined> {
-  const file = await ports.store.find(ref, timeout());
+  const file = await ports.store.find(callFor(ref), ref.s3Key);
   if (file?.state !== 'ready') return undefined;
-  const object = await ports.objects.head(ref.s3Key, timeout());
+  const object = await ports.objects.head(callFor(ref), ref.s3Key);
   if (object === undefined) return 'missing';
   return holdsBytesOf(file, object) ? undefined : 'different';
 }
 
-function orphanKind(
-  { s3Key, lastModified }: { s3Key: string; lastModified: Date },
-  youngerThan: number,
-): 'orphans' | 'young' | 'foreign' {
-  if (ownerOfKey(s3Key) === undefined) return 'foreign';
-  return lastModified.getTime() > youngerThan ? 'young' : 'orphans';
+/** An unfinished upload under a key of this service. */
+interface OwnedUpload extends FileRef {
+  uploadId: string;
 }
 
 /** Rows of pending uploads and tombstones remove their own uploads, whatever the uploads' ids are. */
-async function isStray(ports: ReconcilePorts, { s3Key }: ListedUpload): Promise<boolean> {
-  const userId = ownerOfKey(s3Key);
-  return userId !== undefined && !(await ports.rows.ownsUploads({ userId, s3Key }));
+async function isStray(ports: ReconcilePorts, ref: FileRef): Promise<boolean> {
+  return !(await ports.rows.ownsUploads(callFor(ref), ref.s3Key));
 }
 
 /**
@@ -161,7 +159,7 @@ async function isStray(ports: ReconcilePorts, { s3Key }: ListedUpload): Promise<
 async function abortStrays(
   ports: ReconcilePorts,
   report: ReconcileReport,
-  strays: ListedUpload[],
+  strays: OwnedUpload[],
   { maxRepairs }: ReconcileOptions,
 ): Promise<void> {
   if (report.strayUploads.count > maxRepairs) {
@@ -172,7 +170,7 @@ async function abortStrays(
   }
   for (const upload of strays) {
     if (!(await isStray(ports, upload))) continue;
-    await ports.multipart.abort(upload.s3Key, upload.uploadId, timeout());
+    await ports.multipart.abort(callFor(upload), upload.s3Key, upload.uploadId);
     report.repaired.strayUploads++;
   }
 }
@@ -180,7 +178,7 @@ async function abortStrays(
 async function repair(
   ports: ReconcilePorts,
   report: ReconcileReport,
-  orphans: string[],
+  orphans: FileRef[],
   suspects: FileRef[],
   options: ReconcileOptions,
 ): Promise<void> {
@@ -196,7 +194,7 @@ async function repair(
       `${report.orphans.count} objects have no row, and the limit of repairs is ${options.maxRepairs}.`,
     );
   } else {
-    for (const s3Key of orphans) report.repaired.orphans += await removeOrphan(ports, s3Key);
+    for (const ref of orphans) report.repaired.orphans += await removeOrphan(ports, ref);
   }
 
   const doubtful = report.missing.count + report.different.count;
@@ -223,17 +221,16 @@ async function repair(
  *
  * @returns how many objects were removed: 0 or 1
  */
-async function removeOrphan(ports: ReconcilePorts, s3Key: string): Promise<number> {
-  const userId = ownerOfKey(s3Key);
-  if (userId === undefined || (await ports.rows.has({ userId, s3Key }))) return 0;
-  await ports.objects.remove(s3Key, timeout());
+async function removeOrphan(ports: ReconcilePorts, ref: FileRef): Promise<number> {
+  if (await ports.rows.has(callFor(ref), ref.s3Key)) return 0;
+  await ports.objects.remove(callFor(ref), ref.s3Key);
   return 1;
 }
 
 /** Verifies the file as every read does: if S3 does not hold the bytes, the row is no longer READY. */
 async function verifyOnce(ports: ReconcilePorts, ref: FileRef): Promise<string | undefined> {
-  const file = await ports.store.find(ref, timeout());
-  return file?.state === 'ready' ? (await verifyObject(ports, file, timeout())).outcome : undefined;
+  const file = await ports.store.find(callFor(ref), ref.s3Key);
+  return file?.state === 'ready' ? (await verifyObject(callFor(ref), ports, file)).outcome : undefined;
 }
 
 function emptyReport(): ReconcileReport {
@@ -266,6 +263,6 @@ function total(rows: ReconcileReport['rows']): number {
   return rows.ready + rows.pending + rows.deleted;
 }
 
-function timeout(): Deadline {
-  return Date.now() + STEP_TIMEOUT_MS;
+function callFor({ userId }: FileRef): Call {
+  return { userId, deadline: Date.now() + STEP_TIMEOUT_MS };
 }

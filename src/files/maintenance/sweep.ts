@@ -1,14 +1,20 @@
-import type { Deadline } from '../deadline.ts';
-import type { PendingFile, ReadyFile } from '../file.ts';
+import type { Call } from '../call.ts';
+import type { PendingFile } from '../file.ts';
 import type { DueFile, FileRef, FileStore, MultipartStore, ObjectStore } from '../ports.ts';
 import { abortUploads, removeBytes } from '../remove-bytes.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
+import type { S3Key } from '../rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from '../verify-object.ts';
 
 export interface SweepPorts extends VerifyPorts {
   store: Pick<FileStore, 'reschedule' | 'purge' | 'expireUpload' | 'clearSweep'> & VerifyPorts['store'];
   objects: Pick<ObjectStore, 'head' | 'remove'>;
   multipart: Pick<MultipartStore, 'uploadsOf' | 'abort'>;
+}
+
+/** The user and the key of a due row. */
+export function refOf(due: DueFile): FileRef {
+  return due.state === 'deleted' ? due.ref : due.file;
 }
 
 export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned';
@@ -23,17 +29,16 @@ export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned
 export function sweepOne(ports: SweepPorts) {
   const { store } = ports;
 
-  return async (due: DueFile, deadline: Deadline): Promise<Swept> => {
-    if (due.state === 'ready') return clean(due.file, deadline);
+  return async (call: Call, due: DueFile): Promise<Swept> => {
+    if (due.state === 'ready') return clean(call, due.file.s3Key);
     if (due.state === 'deleted') {
       // The bytes are removed in each sweep until no URL can write any more, because a client may have
       // replayed a URL.
-      const gone = await removeBytes(ports, due.ref, deadline);
-      return gone && due.purgeable && (await store.purge(due.ref, deadline))
-        ? 'purged'
-        : reschedule(due.ref, deadline);
+      const { s3Key } = due.ref;
+      const gone = await removeBytes(call, ports, due.ref);
+      return gone && due.purgeable && (await store.purge(call, s3Key)) ? 'purged' : reschedule(call, s3Key);
     }
-    const seen = await verifyObject(ports, due.file, deadline);
+    const seen = await verifyObject(call, ports, due.file);
     if (seen.outcome === 'verified') return 'verified';
     // S3 holds bytes, and a concurrent call has deleted the file. Its tombstone comes due by itself; purging
     // the row here would leave the bytes behind.
@@ -47,17 +52,17 @@ export function sweepOne(ports: SweepPorts) {
     // file. The owner can upload the file again, or delete it.
     const mayExpire = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
     const isEmpty = seen.outcome === 'missing';
-    if (mayExpire && due.purgeable && (await expire(due.file, isEmpty, deadline))) return 'expired';
-    return reschedule(due.file, deadline);
+    if (mayExpire && due.purgeable && (await expire(call, due.file, isEmpty))) return 'expired';
+    return reschedule(call, due.file.s3Key);
   };
 
   /** @returns `false` if a concurrent call has requested the upload again, so that the file must stay */
-  async function expire(file: PendingFile, isEmpty: boolean, deadline: Deadline): Promise<boolean> {
-    if (isEmpty && !isMultipart(file.fingerprint)) return store.purge(file, deadline);
+  async function expire(call: Call, { s3Key, fingerprint }: PendingFile, isEmpty: boolean): Promise<boolean> {
+    if (isEmpty && !isMultipart(fingerprint)) return store.purge(call, s3Key);
     // A concurrent resume is ordered by this UPDATE: a resume before it keeps the upload; a resume after it
     // gets a new key.
-    const tombstone = await store.expireUpload(file, deadline);
-    if (tombstone !== undefined) await removeBytes(ports, tombstone, deadline);
+    const tombstone = await store.expireUpload(call, s3Key);
+    if (tombstone !== undefined) await removeBytes(call, ports, tombstone);
     return tombstone !== undefined;
   }
 
@@ -65,14 +70,14 @@ export function sweepOne(ports: SweepPorts) {
    * Aborts multipart uploads that calls began while the file was still PENDING and did not abort because they
    * crashed.
    */
-  async function clean(file: ReadyFile, deadline: Deadline): Promise<Swept> {
-    if ((await abortUploads(ports, file.s3Key, deadline)) > 0) return reschedule(file, deadline);
-    await store.clearSweep(file, deadline);
+  async function clean(call: Call, s3Key: S3Key): Promise<Swept> {
+    if ((await abortUploads(call, ports, s3Key)) > 0) return reschedule(call, s3Key);
+    await store.clearSweep(call, s3Key);
     return 'cleaned';
   }
 
-  async function reschedule(ref: FileRef, deadline: Deadline): Promise<Swept> {
-    await store.reschedule(ref, deadline);
+  async function reschedule(call: Call, s3Key: S3Key): Promise<Swept> {
+    await store.reschedule(call, s3Key);
     return 'rescheduled';
   }
 }

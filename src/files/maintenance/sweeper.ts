@@ -4,13 +4,14 @@
  * `reconcile.ts` compares the whole table with the whole bucket when an operator asks for it. Code that runs
  * inside a call belongs into `src/files/operations`.
  */
+import type { Call, Work } from '../call.ts';
 import type { Deadline } from '../deadline.ts';
 import type { DueFile, FileStore } from '../ports.ts';
-import type { Swept } from './sweep.ts';
+import { refOf, type Swept } from './sweep.ts';
 
 export interface SweeperOptions {
   store: Pick<FileStore, 'leaseDue' | 'reschedule' | 'oldestOverdueSeconds'>;
-  sweepOne: (due: DueFile, deadline: Deadline) => Promise<Swept>;
+  sweepOne: (call: Call, due: DueFile) => Promise<Swept>;
   /** The mean pause between two rounds. */
   intervalSeconds: number;
   onSwept: (outcome: Swept | 'failed') => void;
@@ -56,8 +57,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     let swept = 0;
     while (!stopped) {
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
-      const batch = await store.leaseDue(BATCH_ROWS, LEASE_SECONDS, Date.now() + STEP_TIMEOUT_MS);
-      const queue = inTurns(batch).values();
+      const batch = await store.leaseDue(stepWork(), BATCH_ROWS, LEASE_SECONDS);
+      const queue = roundRobin(batch).values();
       const workers = Array.from({ length: STEPS_AT_ONCE }, () => work(queue, leaseEnd));
       const done = (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
       swept += done;
@@ -72,19 +73,20 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   async function work(queue: Iterable<DueFile>, leaseEnd: Deadline): Promise<number> {
     let done = 0;
     for (const due of queue) {
+      const { userId, s3Key } = refOf(due);
+      const call = (): Call => ({ userId, deadline: Math.min(stepWork().deadline, leaseEnd) });
       // A process that was suspended may hold rows whose lease has ended and that another instance has
       // leased.
       if (stopped || Date.now() >= leaseEnd) break;
       try {
-        onSwept(await sweepOne(due, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)));
+        onSwept(await sweepOne(call(), due));
         done++;
       } catch (error) {
         onSwept('failed');
         onError(error);
         // Rescheduling makes the row's pause grow, as after an unsuccessful verification. If it fails, the
         // row comes due when the lease ends.
-        const ref = due.state === 'deleted' ? due.ref : due.file;
-        await store.reschedule(ref, Math.min(Date.now() + STEP_TIMEOUT_MS, leaseEnd)).catch(onError);
+        await store.reschedule(call(), s3Key).catch(onError);
       }
     }
     return done;
@@ -92,7 +94,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
   async function round(): Promise<void> {
     try {
-      onOverdue(await store.oldestOverdueSeconds(Date.now() + STEP_TIMEOUT_MS));
+      onOverdue(await store.oldestOverdueSeconds(stepWork()));
       await sweep();
     } catch (error) {
       onError(error);
@@ -123,14 +125,14 @@ export function createSweeper(options: SweeperOptions): Sweeper {
  * Orders the rows in rounds: the first row of each user, then the second of each user, and so on. Users do
  * not wait for the time that another user's rows take in S3.
  */
-export function inTurns(batch: readonly DueFile[]): DueFile[] {
-  const queues = [...Map.groupBy(batch, userOf).values()];
+export function roundRobin(batch: readonly DueFile[]): DueFile[] {
+  const queues = [...Map.groupBy(batch, (due) => refOf(due).userId).values()];
   const longest = Math.max(0, ...queues.map((queue) => queue.length));
   return Array.from({ length: longest }, (_, round) =>
     queues.flatMap((queue) => queue.slice(round, round + 1)),
   ).flat();
 }
 
-function userOf(due: DueFile): string {
-  return due.state === 'deleted' ? due.ref.userId : due.file.userId;
+function stepWork(): Work {
+  return { deadline: Date.now() + STEP_TIMEOUT_MS };
 }

@@ -1,11 +1,11 @@
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import type { ReadyFile, UserFile } from '../file.ts';
 import { contentMismatch, FileError, fileNotFound } from '../file-error.ts';
 import type { FileStore, MultipartStore } from '../ports.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import { allPartNumbers, type PartPlan } from '../rules/part-plan.ts';
 import { compareParts } from '../rules/parts.ts';
-import { parseS3Key } from '../rules/s3-key.ts';
+import { parseS3Key, type S3Key } from '../rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from '../verify-object.ts';
 import { notMultipart } from './create-presigned-parts.ts';
 
@@ -26,42 +26,38 @@ const NAMED_PARTS_MAX = 100;
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE
  */
 export function completeMultipartUpload(ports: Ports) {
-  return async (userId: string, s3Key: string, deadline: Deadline): Promise<ReadyFile> => {
-    const file = await ports.store.find({ userId, s3Key: parseS3Key(s3Key) }, deadline);
+  return async (call: Call, key: string): Promise<ReadyFile> => {
+    const s3Key = parseS3Key(key);
+    const file = await ports.store.find(call, s3Key);
     if (file === undefined) throw fileNotFound(s3Key);
-    if (file.state === 'ready') return file.isFresh ? file : completed(ports, file, deadline);
+    if (file.state === 'ready') return file.isFresh ? file : completed(call, ports, file);
     if (!isMultipart(file.fingerprint)) throw notMultipart(s3Key);
 
     // Renews the lifetime, so that no sweeper expires the upload while S3 assembles the object.
-    const upload = await ports.store.renewUpload(file, deadline);
-    if (upload === undefined) return completed(ports, file, deadline);
+    const upload = await ports.store.renewUpload(call, s3Key);
+    if (upload === undefined) return completed(call, ports, file);
     const { uploadId, parts: announced } = upload;
-    const stored = uploadId && (await ports.multipart.parts(s3Key, uploadId, deadline));
+    const stored = uploadId && (await ports.multipart.parts(call, s3Key, uploadId));
     // S3 does not know the upload: it was completed and the response was lost, or the upload itself is lost.
-    if (!uploadId || !stored) return completed(ports, file, deadline, announced);
+    if (!uploadId || !stored) return completed(call, ports, file, announced);
 
     const { right, missing, wrong } = compareParts(stored, announced);
     if (wrong.length > 0) throw wrongParts(s3Key, wrong);
     if (missing.length > 0) throw incomplete(s3Key, missing);
     try {
-      await ports.multipart.complete(s3Key, uploadId, right, deadline);
+      await ports.multipart.complete(call, s3Key, uploadId, right);
     } catch (error) {
       // A concurrent call may have completed the upload, or S3 completed it and the response was lost.
-      const seen = await verifyObject(ports, file, deadline);
+      const seen = await verifyObject(call, ports, file);
       if (seen.outcome === 'verified') return seen.file;
       throw error;
     }
-    return completed(ports, file, deadline, announced);
+    return completed(call, ports, file, announced);
   };
 }
 
-async function completed(
-  ports: Ports,
-  file: UserFile,
-  deadline: Deadline,
-  plan?: PartPlan,
-): Promise<ReadyFile> {
-  const seen = await verifyObject(ports, file, deadline);
+async function completed(call: Call, ports: Ports, file: UserFile, plan?: PartPlan): Promise<ReadyFile> {
+  const seen = await verifyObject(call, ports, file);
   switch (seen.outcome) {
     case 'verified':
       return seen.file;
@@ -75,7 +71,7 @@ async function completed(
   }
 }
 
-function incomplete(s3Key: string, missing: number[]): FileError {
+function incomplete(s3Key: S3Key, missing: number[]): FileError {
   return new FileError(
     'UPLOAD_INCOMPLETE',
     `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, for example part ${missing[0]}; CreateMultipartUpload returns the numbers of all missing parts`,
@@ -89,7 +85,7 @@ function incomplete(s3Key: string, missing: number[]): FileError {
   );
 }
 
-function wrongParts(s3Key: string, wrong: number[]): FileError {
+function wrongParts(s3Key: S3Key, wrong: number[]): FileError {
   return new FileError(
     'CONTENT_MISMATCH',
     `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than the caller announced; upload these parts again`,

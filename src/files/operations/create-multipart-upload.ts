@@ -1,4 +1,4 @@
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import { beginUpload, type OpenUploadPorts, openUpload } from '../open-upload.ts';
 import type { FileStore } from '../ports.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
@@ -7,6 +7,7 @@ import { multipartFingerprint } from '../rules/fingerprint.ts';
 import { parseMimeType } from '../rules/mime-type.ts';
 import { checkPartMd5s, type PartRule, parseMultipartSize, planParts } from '../rules/part-plan.ts';
 import { compareParts } from '../rules/parts.ts';
+import type { S3Key } from '../rules/s3-key.ts';
 
 interface Request {
   filename: string;
@@ -18,8 +19,8 @@ interface Request {
 }
 
 export type MultipartAnswer =
-  | { type: 'new'; s3Key: string; partSize: number; missingPartNumbers: number[]; expireTime: Date }
-  | { type: 'existing'; s3Key: string; partSize: number };
+  | { type: 'new'; s3Key: S3Key; partSize: number; missingPartNumbers: number[]; expireTime: Date }
+  | { type: 'existing'; s3Key: S3Key; partSize: number };
 
 interface Ports extends ReservePorts, OpenUploadPorts {
   store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'] & OpenUploadPorts['store'];
@@ -38,12 +39,11 @@ interface Rules extends PartRule {
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
 export function createMultipartUpload(ports: Ports, rules: Rules) {
-  return async (userId: string, request: Request, deadline: Deadline): Promise<MultipartAnswer> => {
+  return async (call: Call, request: Request): Promise<MultipartAnswer> => {
     const size = parseMultipartSize(request.size, rules);
     const plan = planParts(size, rules.unitBytes);
     checkPartMd5s(request.partMd5s, plan);
     const intent = {
-      userId,
       filename: parseFilename(request.filename),
       mimeType: parseMimeType(request.mimeType),
       fingerprint: multipartFingerprint(request.partMd5s),
@@ -52,18 +52,18 @@ export function createMultipartUpload(ports: Ports, rules: Rules) {
     };
     for (;;) {
       const expireTime = new Date(Date.now() + rules.lifeSeconds * 1_000);
-      const reserved = await reserveFile(ports, intent, deadline);
+      const reserved = await reserveFile(call, ports, intent);
       const { file } = reserved;
       const answer = { s3Key: file.s3Key, partSize: plan.partSize };
       if (reserved.status === 'exists') return { type: 'existing', ...answer };
 
       const open = reserved.created ? beginUpload : openUpload;
-      const upload = await open(ports, reserved.file, deadline);
+      const upload = await open(call, ports, reserved.file);
       // A concurrent call has just completed or deleted the file.
       if (upload === undefined) continue;
       // S3 keeps the MIME type with which the upload was begun.
       const agreed = { ...intent, s3Key: file.s3Key, mimeType: file.mimeType };
-      if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
+      if (!reserved.created) await ports.store.updateIntent(call, agreed);
       const { missing, wrong } = compareParts(upload.parts, { ...plan, md5s: intent.parts.md5s });
       const missingPartNumbers = [...missing, ...wrong].sort((a, b) => a - b);
       return { type: 'new', ...answer, missingPartNumbers, expireTime };

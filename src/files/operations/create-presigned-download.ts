@@ -1,4 +1,4 @@
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import type { ReadyFile } from '../file.ts';
 import { FileError } from '../file-error.ts';
 import type { PresignedDownload, Presigner } from '../ports.ts';
@@ -17,13 +17,10 @@ interface Ports extends GetFilePorts {
  */
 export function createPresignedDownload(ports: Ports) {
   const get = getFile(ports);
-  return async (
-    userId: string,
-    s3Key: string,
-    deadline: Deadline,
-  ): Promise<{ file: ReadyFile; download: PresignedDownload }> => {
-    const file = await get(userId, s3Key, deadline);
+  return async (call: Call, key: string): Promise<{ file: ReadyFile; download: PresignedDownload }> => {
+    const file = await get(call, key);
     if (file.state === 'pending') {
+      const { s3Key } = file;
       throw new FileError(
         'UPLOAD_INCOMPLETE',
         `the bytes of ${JSON.stringify(s3Key)} have not been uploaded yet`,

@@ -1,11 +1,11 @@
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import { FileError, fileNotFound } from '../file-error.ts';
 import { type OpenUploadPorts, openUpload } from '../open-upload.ts';
-import type { FileRef, FileStore, PresignedParts, Presigner } from '../ports.ts';
+import type { FileStore, PresignedParts, Presigner } from '../ports.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import { bytesOfPart, checkPartNumbers } from '../rules/part-plan.ts';
 import { md5OfPart } from '../rules/parts.ts';
-import { parseS3Key } from '../rules/s3-key.ts';
+import { parseS3Key, type S3Key } from '../rules/s3-key.ts';
 
 interface Ports extends OpenUploadPorts {
   store: Pick<FileStore, 'find' | 'renewUpload'> & OpenUploadPorts['store'];
@@ -20,17 +20,16 @@ interface Ports extends OpenUploadPorts {
  */
 export function createPresignedParts(ports: Ports) {
   return async (
-    userId: string,
+    call: Call,
     request: { s3Key: string; partNumbers: readonly number[] },
-    deadline: Deadline,
   ): Promise<PresignedParts> => {
-    const { s3Key, partNumbers } = request;
-    const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
-    const upload = await ports.store.renewUpload(ref, deadline);
-    if (upload === undefined) throw await whyNot(ports, ref, deadline);
+    const s3Key = parseS3Key(request.s3Key);
+    const { partNumbers } = request;
+    const upload = await ports.store.renewUpload(call, s3Key);
+    if (upload === undefined) throw await whyNot(call, ports, s3Key);
     checkPartNumbers(partNumbers, upload.parts);
-    const uploadId = upload.uploadId ?? (await openUpload(ports, upload.file, deadline))?.uploadId;
-    if (uploadId === undefined) throw await whyNot(ports, ref, deadline);
+    const uploadId = upload.uploadId ?? (await openUpload(call, ports, upload.file))?.uploadId;
+    if (uploadId === undefined) throw await whyNot(call, ports, s3Key);
 
     const parts = partNumbers.map((number) => ({
       number,
@@ -42,18 +41,18 @@ export function createPresignedParts(ports: Ports) {
 }
 
 /** Explains why a file has no multipart upload that accepts parts. */
-async function whyNot(ports: Ports, ref: FileRef, deadline: Deadline): Promise<FileError> {
-  const file = await ports.store.find(ref, deadline);
-  if (file === undefined) return fileNotFound(ref.s3Key);
-  if (!isMultipart(file.fingerprint)) return notMultipart(ref.s3Key);
+async function whyNot(call: Call, ports: Ports, s3Key: S3Key): Promise<FileError> {
+  const file = await ports.store.find(call, s3Key);
+  if (file === undefined) return fileNotFound(s3Key);
+  if (!isMultipart(file.fingerprint)) return notMultipart(s3Key);
   // The upload has expired, or its bytes were lost: only CreateMultipartUpload can begin it again.
-  if (file.state === 'pending') return fileNotFound(ref.s3Key);
-  return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(ref.s3Key)} is already complete`, {
-    metadata: { s3_key: ref.s3Key },
+  if (file.state === 'pending') return fileNotFound(s3Key);
+  return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(s3Key)} is already complete`, {
+    metadata: { s3_key: s3Key },
   });
 }
 
-export function notMultipart(s3Key: string): FileError {
+export function notMultipart(s3Key: S3Key): FileError {
   return new FileError(
     'INVALID_S3_KEY',
     `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT and has no parts`,

@@ -4,13 +4,14 @@
  * values (names, keys, MD5s, parts) into `src/files/rules`, and work without a caller into
  * `src/files/maintenance`. A request is decoded and an answer encoded in `src/rpc`.
  */
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import type { FileStore, PresignedUpload, Presigner } from '../ports.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
 import { parseFilename } from '../rules/filename.ts';
 import { fingerprintOf } from '../rules/fingerprint.ts';
 import { type Md5, parseMd5 } from '../rules/md5.ts';
 import { parseMimeType } from '../rules/mime-type.ts';
+import type { S3Key } from '../rules/s3-key.ts';
 import { parseUploadSize } from '../rules/upload-size.ts';
 
 interface Request {
@@ -22,8 +23,8 @@ interface Request {
 }
 
 export type UploadAnswer =
-  | { type: 'new'; s3Key: string; md5: Md5; upload: PresignedUpload }
-  | { type: 'existing'; s3Key: string; md5: Md5 };
+  | { type: 'new'; s3Key: S3Key; md5: Md5; upload: PresignedUpload }
+  | { type: 'existing'; s3Key: S3Key; md5: Md5 };
 
 interface Ports extends ReservePorts {
   store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'];
@@ -36,23 +37,22 @@ interface Ports extends ReservePorts {
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
 export function createPresignedUpload(ports: Ports) {
-  return async (userId: string, request: Request, deadline: Deadline): Promise<UploadAnswer> => {
+  return async (call: Call, request: Request): Promise<UploadAnswer> => {
     const md5 = parseMd5(request.md5);
     const intent = {
-      userId,
       filename: parseFilename(request.filename),
       mimeType: parseMimeType(request.mimeType),
       fingerprint: fingerprintOf(md5),
       size: parseUploadSize(request.size),
     };
-    const reserved = await reserveFile(ports, intent, deadline);
+    const reserved = await reserveFile(call, ports, intent);
     const { s3Key } = reserved.file;
     if (reserved.status === 'exists') return { type: 'existing', s3Key, md5 };
 
     const agreed = { ...intent, s3Key };
     // If a concurrent call deletes the file now, the delete follows this create: the tombstone is kept until
     // the URL can no longer write, and the sweeper removes whatever the URL writes.
-    if (!reserved.created) await ports.store.updateIntent(agreed, deadline);
+    if (!reserved.created) await ports.store.updateIntent(call, agreed);
     const upload = await ports.presigner.presignUpload({ ...agreed, md5 });
     return { type: 'new', s3Key, md5, upload };
   };

@@ -1,4 +1,5 @@
-import { type Deadline, partOf } from '../deadline.ts';
+import type { Call } from '../call.ts';
+import { partOf } from '../deadline.ts';
 import { fileNotFound } from '../file-error.ts';
 import type { FileStore, Observer } from '../ports.ts';
 import { type RemovePorts, removeBytes } from '../remove-bytes.ts';
@@ -19,12 +20,13 @@ const REMOVE_SHARE = 0.5;
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, DATABASE_UNAVAILABLE
  */
 export function deleteFile(ports: Ports) {
-  return async (userId: string, s3Key: string, deadline: Deadline): Promise<void> => {
-    const ref = { userId, s3Key: parseS3Key(s3Key) };
-    const tombstone = await ports.store.markDeleted(ref, deadline);
+  return async (call: Call, key: string): Promise<void> => {
+    const s3Key = parseS3Key(key);
+    const tombstone = await ports.store.markDeleted(call, s3Key);
     if (tombstone === undefined) throw fileNotFound(s3Key);
     try {
-      await removeBytes(ports, tombstone, partOf(deadline, REMOVE_SHARE));
+      const removal = { ...call, deadline: partOf(call.deadline, REMOVE_SHARE) };
+      await removeBytes(removal, ports, tombstone);
     } catch (error) {
       ports.observer.storageFailed('remove the bytes of a deleted file', error);
     }

@@ -1,7 +1,7 @@
-import type { Deadline } from '../deadline.ts';
+import type { Call } from '../call.ts';
 import type { ReadyFile, UserFile } from '../file.ts';
 import { contentMismatch, fileNotFound } from '../file-error.ts';
-import type { FileRef, FileStore } from '../ports.ts';
+import type { FileStore } from '../ports.ts';
 import { parseS3Key } from '../rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from '../verify-object.ts';
 
@@ -16,21 +16,17 @@ export interface GetFilePorts extends VerifyPorts {
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE
  */
 export function getFile(ports: GetFilePorts) {
-  return async (userId: string, s3Key: string, deadline: Deadline): Promise<UserFile> => {
-    const ref: FileRef = { userId, s3Key: parseS3Key(s3Key) };
-    const file = await ports.store.find(ref, deadline);
+  return async (call: Call, key: string): Promise<UserFile> => {
+    const s3Key = parseS3Key(key);
+    const file = await ports.store.find(call, s3Key);
     if (file === undefined) throw fileNotFound(s3Key);
     if (file.state === 'ready' && file.isFresh) return file;
-    return seenOrPending(ports, file, deadline);
+    return seenOrPending(call, ports, file);
   };
 }
 
-async function seenOrPending(
-  ports: VerifyPorts,
-  file: UserFile,
-  deadline: Deadline,
-): Promise<ReadyFile | UserFile> {
-  const seen = await verifyObject(ports, file, deadline);
+async function seenOrPending(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | UserFile> {
+  const seen = await verifyObject(call, ports, file);
   if (seen.outcome === 'verified') return seen.file;
   if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);
   // Bytes that were lost will not come back by waiting, so a lost file is reported as not found.

@@ -1,4 +1,5 @@
-import { type Deadline, partOf } from '../deadline.ts';
+import type { Call } from '../call.ts';
+import { partOf } from '../deadline.ts';
 import type { PendingFile, ReadyFile } from '../file.ts';
 import { FileError } from '../file-error.ts';
 import type { FileStore, Listed } from '../ports.ts';
@@ -57,18 +58,18 @@ const VERIFICATIONS_SHARE = 0.8;
  * @throws FileError INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME, DATABASE_UNAVAILABLE
  */
 export function listFiles(ports: Ports) {
-  return async (userId: string, request: Request, deadline: Deadline): Promise<Page> => {
+  return async (call: Call, request: Request): Promise<Page> => {
     const filenamePrefix = parseFilenamePrefix(request.filenamePrefix);
     const pageSize = parsePageSize(request.pageSize);
-    const scope: PageScope = { userId, filenamePrefix };
+    const scope: PageScope = { userId: call.userId, filenamePrefix };
     const after = request.pageToken === '' ? undefined : parsePageToken(request.pageToken, scope);
     // One file more than the page needs shows whether a next page exists.
-    const query = { ...scope, after, limit: pageSize + 1 };
+    const query = { filenamePrefix, after, limit: pageSize + 1 };
 
-    let listed = await ports.store.list(query, PENDING_VERIFICATIONS_MAX, deadline);
+    let listed = await ports.store.list(call, query, PENDING_VERIFICATIONS_MAX);
     const { pending } = listed;
-    if (pending.length > 0 && (await anyHasArrived(ports, pending, partOf(deadline, VERIFICATIONS_SHARE)))) {
-      listed = await ports.store.list(query, 0, deadline);
+    if (pending.length > 0 && (await anyHasArrived(call, ports, pending))) {
+      listed = await ports.store.list(call, query, 0);
     }
     return toPage(listed, pageSize, scope);
   };
@@ -82,16 +83,13 @@ function parsePageSize(pageSize: number): number {
 }
 
 /** Verifies each upload. If S3 fails, the list does not fail: it returns what is already known. */
-async function anyHasArrived(
-  ports: VerifyPorts,
-  pending: PendingFile[],
-  deadline: Deadline,
-): Promise<boolean> {
+async function anyHasArrived(call: Call, ports: VerifyPorts, pending: PendingFile[]): Promise<boolean> {
+  const verification = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
   let arrived = false;
   const queue = pending.values();
   const verifyNext = async () => {
     for (const file of queue) {
-      const seen = await verifyObject(ports, file, deadline);
+      const seen = await verifyObject(verification, ports, file);
       arrived ||= seen.outcome === 'verified';
     }
   };

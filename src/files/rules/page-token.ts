@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { FileError } from '../file-error.ts';
-import { ownerOfKey, S3_KEY_MAX_BYTES } from './s3-key.ts';
+import { parseOwnedKey, S3_KEY_MAX_BYTES, type S3Key } from './s3-key.ts';
 
 /** The last file of a page. The next page starts behind this file. */
 export interface PagePosition {
   lastModified: Date;
-  s3Key: string;
+  s3Key: S3Key;
 }
 
 /** The list that a token belongs to. A token of any other list is refused. */
@@ -63,9 +63,10 @@ function decode(token: string, scope: PageScope): PagePosition | undefined {
   // Any client can compute the checksum, so time and key may be values on which Date or Postgres would fail.
   // A key of this user is ASCII without NUL, and short enough.
   const milliseconds = time.readBigInt64BE();
-  const s3Key = key.toString();
-  if (milliseconds < 0n || milliseconds > TIME_MAX_MS || ownerOfKey(s3Key) !== scope.userId) return undefined;
-  return { lastModified: new Date(Number(milliseconds)), s3Key };
+  if (milliseconds < 0n || milliseconds > TIME_MAX_MS) return undefined;
+  const owned = parseOwnedKey(key.toString());
+  if (owned === undefined || owned.userId !== scope.userId) return undefined;
+  return { lastModified: new Date(Number(milliseconds)), s3Key: owned.s3Key };
 }
 
 function check(time: Buffer, key: Buffer, scope: PageScope): Buffer {

@@ -2,6 +2,12 @@ import { randomInt } from 'node:crypto';
 import { FileError } from '../file-error.ts';
 
 /**
+ * A key that the service made, or that a request named and that could be a key. Only `s3Key`, `parseS3Key`
+ * and `parseOwnedKey` make one, and the store when it reads a row.
+ */
+export type S3Key = string & { readonly __brand: 'S3Key' };
+
+/**
  * S3 allows 1,024 bytes. Half of that leaves room in URLs, logs and the database columns of other services.
  */
 export const S3_KEY_MAX_BYTES = 512;
@@ -21,7 +27,7 @@ const SUFFIX_CHARACTERS = 8;
  * The encoding of the user is injective and contains no `_`, so the first `_` of a key ends the user. Two
  * users can therefore never have the same key.
  */
-export function s3Key(userId: string, filename: string, suffix = ''): string {
+export function s3Key(userId: string, filename: string, suffix = ''): S3Key {
   const user = encodeUserId(userId);
   const { stem, extension } = splitExtension(filename);
   const safeExtension = safeCharacters(extension).slice(0, EXTENSION_MAX_BYTES);
@@ -29,7 +35,7 @@ export function s3Key(userId: string, filename: string, suffix = ''): string {
   const room = S3_KEY_MAX_BYTES - user.length - 1 - tail.length;
   // A name without any safe character ("日本", "???") still needs a stem.
   const safeStem = safeCharacters(stem).slice(0, room) || 'file';
-  return `${user}_${safeStem}${tail}`;
+  return `${user}_${safeStem}${tail}` as S3Key;
 }
 
 /** Makes a key unique when the plain key is taken. The suffix is not a secret. */
@@ -45,7 +51,7 @@ export function randomSuffix(): string {
  *
  * @throws FileError INVALID_S3_KEY
  */
-export function parseS3Key(text: string): string {
+export function parseS3Key(text: string): S3Key {
   // The length is checked first, because the other checks read the whole text, and a character has at least
   // one byte. No key contains NUL, and Postgres accepts no NUL in a text.
   if (
@@ -55,7 +61,7 @@ export function parseS3Key(text: string): string {
     text.isWellFormed() &&
     Buffer.byteLength(text) <= S3_KEY_MAX_BYTES
   ) {
-    return text;
+    return text as S3Key;
   }
   throw new FileError(
     'INVALID_S3_KEY',
@@ -77,13 +83,14 @@ function encodeUserId(userId: string): string {
   );
 }
 
-/** Returns the user of a key; `undefined` for a key that this service never makes. */
-export function ownerOfKey(key: string): string | undefined {
-  const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(key) ?? [];
+/** Returns a key with its user; `undefined` for a text that is no key which this service makes. */
+export function parseOwnedKey(text: string): { userId: string; s3Key: S3Key } | undefined {
+  const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(text) ?? [];
   const userId = user.replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  return userId !== '' && encodeUserId(userId) === user ? userId : undefined;
+  if (userId === '' || encodeUserId(userId) !== user) return undefined;
+  return { userId, s3Key: text as S3Key };
 }
 
 function splitExtension(filename: string): { stem: string; extension: string } {

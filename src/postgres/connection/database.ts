@@ -8,11 +8,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import type { Work } from '../../files/call.ts';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
 import { FileError } from '../../files/file-error.ts';
 import type { ObserveStep } from '../../files/ports.ts';
 import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../../overload/circuit-breaker.ts';
-import { createFairQueue } from '../../overload/fair-queue.ts';
+import { createFairQueue, waitEnd } from '../../overload/fair-queue.ts';
 import { createRetryBudget } from '../../overload/retry-budget.ts';
 import type { Prepared } from '../statements/prepared.ts';
 import { checkOut } from './check-out.ts';
@@ -28,7 +29,7 @@ export interface Database {
    * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
    * @throws any other error when the service itself has a bug
    */
-  run<Params, Row>(statement: Prepared<Params, Row>, params: Params, deadline: Deadline): Promise<Row[]>;
+  run<Params, Row>(work: Work, statement: Prepared<Params, Row>, params: Params): Promise<Row[]>;
 }
 
 /**
@@ -67,14 +68,6 @@ const ANSWER_GRACE_MS = 500;
  * this process dies.
  */
 const CLIENT_CHECK_MS = 250;
-
-/**
- * The part of its remaining time that a statement may wait in the fair queue. Under overload, the queue grows
- * until its first statement has waited as long as it may. If a statement could wait for all of its time, no
- * statement would have time left to run: at twice the load that Postgres can carry, only a tenth of the calls
- * were answered in time.
- */
-const WAIT_SHARE = 2 / 3;
 
 const RETRY_AFTER_MS = 1_000;
 
@@ -195,16 +188,16 @@ export function createDatabase(
     },
 
     async run<Params, Row>(
+      { userId = '', deadline }: Work,
       statement: Prepared<Params, Row>,
       params: Params,
-      deadline: Deadline,
     ): Promise<Row[]> {
       const values = statement.values(params);
       try {
         if (breaker.open) throw new Error(BREAKER_OPEN);
-        const waitMs = Math.min(timeLeft(deadline) * WAIT_SHARE, waitMaxMs);
+        const waitUntil = Math.min(waitEnd(deadline), Date.now() + waitMaxMs);
         const rows = await observe(statement.name, () =>
-          queue.run(userOf(params), Date.now() + waitMs, () => runWithRetry(statement, values, deadline)),
+          queue.run(userId, waitUntil, () => runWithRetry(statement, values, deadline)),
         );
         return rows as Row[];
       } catch (error) {
@@ -215,14 +208,6 @@ export function createDatabase(
 }
 
 const BREAKER_OPEN = 'the statement was not sent, because Postgres did not answer the last calls';
-
-/**
- * The user in whose line a statement waits. Statements without a user, like the sweeper's, share one line of
- * their own.
- */
-function userOf(params: unknown): string {
-  return (params as { userId?: string }).userId ?? '';
-}
 
 /**
  * Does not use `pool.query`, which closes the connection after every error, even after a mere unique

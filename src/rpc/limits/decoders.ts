@@ -1,4 +1,4 @@
-import { createFairQueue } from '../../overload/fair-queue.ts';
+import { createFairQueue, QueueTimeoutError } from '../../overload/fair-queue.ts';
 import { messagesTooMany } from '../errors.ts';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
@@ -26,14 +26,10 @@ export type RunDecoder = <Result>(
 export function limitDecoders(): RunDecoder {
   const queue = createFairQueue(DECODERS_MAX);
   return async (userId = '', decode) => {
-    let begun = false;
     try {
-      return await queue.run(userId, Date.now() + REQUEST_TIMEOUT_MS, () => {
-        begun = true;
-        return decode();
-      });
+      return await queue.run(userId, Date.now() + REQUEST_TIMEOUT_MS, decode);
     } catch (error) {
-      throw begun ? error : messagesTooMany();
+      throw error instanceof QueueTimeoutError ? messagesTooMany() : error;
     }
   };
 }

@@ -7,6 +7,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import { FileError } from '../../files/file-error.ts';
+import type { S3Key } from '../../files/rules/s3-key.ts';
 import { type BucketLocation, bucketUrl } from '../bucket-location.ts';
 import { escapeUri } from './escape-uri.ts';
 import {
@@ -30,7 +31,7 @@ export interface SignedUrl {
  */
 export type Sign = (
   method: 'GET' | 'PUT' | 'HEAD' | 'DELETE',
-  s3Key: string,
+  s3Key: S3Key,
   lifeSeconds: number,
   headers?: Record<string, string>,
   query?: Record<string, string>,

@@ -11,6 +11,7 @@ import { type Breaker, noopBreaker } from '../../overload/circuit-breaker.ts';
 import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
 import { createFileStore, type StoreLimits } from '../../postgres/file-store.ts';
 import { createClient } from '../../s3/client.ts';
+import { withFairQueue } from '../../s3/fair-send.ts';
 import { createMultipartStore } from '../../s3/multipart-uploads.ts';
 import { createObjectStore } from '../../s3/objects.ts';
 import { createPresigner } from '../../s3/presign.ts';
@@ -59,7 +60,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
 
   const location = { region, ...servers };
   const client = createClient(location);
-  const send = createSend(observe.storage, breakers.storage);
+  const send = withFairQueue(createSend(observe.storage, breakers.storage));
   // Clients may reach S3 under another name than this service.
   const sign = createSign(client, { ...location, endpoint: publicEndpoint ?? servers.endpoint });
   const { urlSeconds, downloadSeconds } = config.lifetimes;

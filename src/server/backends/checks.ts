@@ -1,3 +1,4 @@
+import type { Work } from '../../files/call.ts';
 import type { ObserveStep } from '../../files/ports.ts';
 import { type Breaker, ignoringOpen } from '../../overload/circuit-breaker.ts';
 import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
@@ -9,6 +10,10 @@ import { createSend } from '../../s3/send.ts';
 
 /** Time for one readiness check of Postgres or of the bucket. */
 const CHECK_TIMEOUT_MS = 1_000;
+
+function checkWork(): Work {
+  return { deadline: Date.now() + CHECK_TIMEOUT_MS };
+}
 
 interface CheckedBackends {
   postgres: Pick<PoolOptions, 'url' | 'pooler'>;
@@ -42,10 +47,10 @@ export function createChecks({ postgres, client, location, observe, breakers }: 
   return {
     /** @throws if Postgres does not answer, or has not the schema */
     async database(): Promise<void> {
-      await database.run(schemaCheck, {}, Date.now() + CHECK_TIMEOUT_MS);
+      await database.run(checkWork(), schemaCheck, {});
     },
     /** @throws if the bucket cannot be reached */
-    storage: (): Promise<void> => objects.check(Date.now() + CHECK_TIMEOUT_MS),
+    storage: (): Promise<void> => objects.check(checkWork()),
     stop: (): Promise<void> => pool.end(),
   };
 }

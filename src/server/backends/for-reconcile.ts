@@ -32,7 +32,7 @@ export function reconcilePorts(backends: Backends): ReconcilePorts {
     store,
     objects,
     multipart,
-    rows: createRowInventory(backends.pool),
+    rows: createRowInventory(backends.pool, backends.database),
     bucket: createBucketInventory(backends.client, backends.bucket),
     observer: { contentMismatch: () => undefined, storageFailed: () => undefined },
   };
