@@ -74,3 +74,84 @@ export function contentMismatch(s3Key: string): FileError {
     { metadata: { s3_key: s3Key } },
   );
 }
+
+export function uploadIncomplete(s3Key: string): FileError {
+  return new FileError(
+    'UPLOAD_INCOMPLETE',
+    `the bytes of ${JSON.stringify(s3Key)} have not been uploaded yet`,
+    {
+      metadata: { s3_key: s3Key },
+    },
+  );
+}
+
+/** How many part numbers an error lists at most. The proto documents this bound. */
+const NAMED_PARTS_MAX = 100;
+
+/** @param missing the numbers of the missing parts, at least one */
+export function partsMissing(s3Key: string, missing: number[]): FileError {
+  return new FileError(
+    'UPLOAD_INCOMPLETE',
+    `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, for example part ${missing[0]}; CreateMultipartUpload returns the numbers of all missing parts`,
+    {
+      metadata: {
+        s3_key: s3Key,
+        missing_parts: String(missing.length),
+        missing_part_numbers: named(missing),
+      },
+    },
+  );
+}
+
+export function partsMismatch(s3Key: string, wrong: number[]): FileError {
+  return new FileError(
+    'CONTENT_MISMATCH',
+    `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than the caller announced; upload these parts again`,
+    { metadata: { s3_key: s3Key, part_numbers: named(wrong) } },
+  );
+}
+
+function named(numbers: number[]): string {
+  return numbers.slice(0, NAMED_PARTS_MAX).join(',');
+}
+
+export function notMultipart(s3Key: string): FileError {
+  return new FileError(
+    'INVALID_S3_KEY',
+    `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT and has no parts`,
+    { field: 's3_key', metadata: { s3_key: s3Key } },
+  );
+}
+
+/**
+ * When a caller may retry after a failure that ends by itself: an outage or a moment of overload. Longer, and
+ * callers would wait for a service that is back; shorter, and their retries would load a service that is not.
+ */
+export const RETRY_AFTER_MS = 1_000;
+
+/** Concurrent calls interfered until the deadline. */
+export function contention(): FileError {
+  return new FileError('OVERLOADED', 'concurrent calls keep creating and deleting this file; retry', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+export function databaseUnavailable(cause: unknown): FileError {
+  return new FileError('DATABASE_UNAVAILABLE', 'the database does not answer; retry', {
+    retryAfterMs: RETRY_AFTER_MS,
+    cause,
+  });
+}
+
+const STORAGE_PROBLEMS = {
+  'no response': 'the object storage does not answer; retry',
+  'queue timeout': 'too many requests wait for the object storage; retry',
+  'no credentials': 'the service has no valid credentials for the object storage; retry',
+};
+
+export function storageUnavailable(problem: keyof typeof STORAGE_PROBLEMS, cause?: unknown): FileError {
+  return new FileError('STORAGE_UNAVAILABLE', STORAGE_PROBLEMS[problem], {
+    retryAfterMs: RETRY_AFTER_MS,
+    cause,
+  });
+}

@@ -1,9 +1,19 @@
+/**
+ * `src/files` is the domain: what a file is (this file), what each RPC does with files (`operations/`), which
+ * values are allowed (`rules/`), and how unfinished work is finished later (`maintenance/`). `ports/` has the
+ * contracts that Postgres and S3 must keep. SQL, AWS SDK calls, gRPC messages and configuration do not belong
+ * here: this folder imports only itself. Start with this file, then `ports/file-store.ts`.
+ */
 import type { Fingerprint } from './rules/fingerprint.ts';
 import type { S3Key } from './rules/s3-key.ts';
 
-interface FileFacts {
+/** One file of one user. */
+export interface FileRef {
   userId: string;
   s3Key: S3Key;
+}
+
+interface FileFacts extends FileRef {
   filename: string;
   mimeType: string;
   fingerprint: Fingerprint;

@@ -1,6 +1,7 @@
 import type { Call } from './call.ts';
 import type { PendingFile } from './file.ts';
-import type { FileStore, MultipartStore } from './ports.ts';
+import type { FileStore } from './ports/file-store.ts';
+import type { MultipartStore } from './ports/multipart-store.ts';
 import type { StoredPart } from './rules/parts.ts';
 import { type VerifyPorts, verifyObject } from './verify-object.ts';
 

@@ -1,5 +1,7 @@
 import type { Call } from './call.ts';
-import type { MultipartStore, ObjectStore, Tombstone } from './ports.ts';
+import type { MultipartStore } from './ports/multipart-store.ts';
+import type { ObjectStore } from './ports/object-store.ts';
+import type { Tombstone } from './ports/transitions.ts';
 import type { S3Key } from './rules/s3-key.ts';
 
 export interface RemovePorts {

@@ -1,7 +1,8 @@
 import type { Call } from './call.ts';
 import type { PendingFile, ReadyFile, UserFile } from './file.ts';
-import { FileError } from './file-error.ts';
-import type { FileStore, PendingCap, UploadIntent } from './ports.ts';
+import { contention, FileError } from './file-error.ts';
+import type { FileStore } from './ports/file-store.ts';
+import type { PendingCap, UploadIntent } from './ports/reservations.ts';
 import { randomSuffix, s3Key } from './rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from './verify-object.ts';
 
@@ -14,8 +15,6 @@ export type Reserved =
   | { status: 'exists'; file: ReadyFile }
   /** S3 does not hold the bytes yet. `created`: this call created the file, so no URL for it can exist. */
   | { status: 'pending'; file: PendingFile; created: boolean };
-
-const RETRY_AFTER_MS = 1_000;
 
 /**
  * Finds the user's live file with this content, or creates it under a key of its own. A new file costs one
@@ -46,13 +45,6 @@ export async function reserveFile(
     if (file.state === 'pending') return { status: 'pending', file, created };
   }
   throw contention();
-}
-
-/** Concurrent calls interfered until the deadline. */
-function contention(): FileError {
-  return new FileError('OVERLOADED', 'concurrent calls keep creating and deleting this file; retry', {
-    retryAfterMs: RETRY_AFTER_MS,
-  });
 }
 
 async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | undefined> {

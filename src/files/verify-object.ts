@@ -1,6 +1,8 @@
 import type { Call } from './call.ts';
 import type { ReadyFile, StoredObject, UserFile } from './file.ts';
-import type { FileStore, ObjectStore, Observer } from './ports.ts';
+import type { FileStore } from './ports/file-store.ts';
+import type { ObjectStore } from './ports/object-store.ts';
+import type { Observer } from './ports/observer.ts';
 import { changesBytes } from './rules/content-encoding.ts';
 import { areComparable } from './rules/fingerprint.ts';
 

@@ -2,7 +2,7 @@
  * Records calls, calls to S3, content mismatches and stray errors: in the log, in the metrics, or in both.
  */
 import type { Logger } from 'pino';
-import type { Observer, ObserveStep } from '../files/ports.ts';
+import type { Observer, ObserveStep } from '../files/ports/observer.ts';
 import type { CallOutcome } from '../rpc/call-gate.ts';
 import type { Metrics } from './metrics.ts';
 import { traceStep } from './tracing.ts';

@@ -9,11 +9,11 @@
 import { FileError } from '../files/file-error.ts';
 
 /** The share of the service's capacity that one call holds while the call is served. */
-export interface Place {
+export interface Permit {
   /**
    * Raises the call's weight, once the decoded request shows what the call costs.
    *
-   * @throws FileError OVERLOADED; the place keeps its weight
+   * @throws FileError OVERLOADED; the permit keeps its weight
    */
   grow(weight: number): void;
   /** Must be called once, when the call's work has ended and its response has been sent. */
@@ -31,7 +31,7 @@ export interface Admission {
    *
    * @throws FileError OVERLOADED, at once and before any work
    */
-  admit(userId: string): Place;
+  admit(userId: string): Permit;
 }
 
 /** Refused callers retry after a random time between these two, so that they do not retry all at once. */
@@ -79,7 +79,7 @@ export function createAdmission(weightMax: number): Admission {
     else weightOf.delete(userId);
   }
 
-  class TakenPlace implements Place {
+  class HeldPermit implements Permit {
     readonly #userId: string;
     #held = 1;
 
@@ -110,7 +110,7 @@ export function createAdmission(weightMax: number): Admission {
     get weightUnderWay() {
       return weightUnderWay;
     },
-    admit: (userId) => new TakenPlace(userId),
+    admit: (userId) => new HeldPermit(userId),
   };
 }
 

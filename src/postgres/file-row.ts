@@ -1,7 +1,9 @@
 /** Converts rows of the table `files` to the types of the port `FileStore`. */
 import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
-import type { DueFile, PendingUpload, Tombstone } from '../files/ports.ts';
+import type { PendingUpload } from '../files/ports/pending-uploads.ts';
+import type { DueFile } from '../files/ports/sweep-queue.ts';
+import type { Tombstone } from '../files/ports/transitions.ts';
 import type { Fingerprint } from '../files/rules/fingerprint.ts';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Schema } from './schema.ts';

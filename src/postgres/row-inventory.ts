@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { ListedRow, RowInventory } from '../files/ports.ts';
+import type { ListedRow, RowInventory } from '../files/ports/inventories.ts';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Database } from './connection/database.ts';
 import { hasRow, ownsUploads } from './statements/inventory.ts';

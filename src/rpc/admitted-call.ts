@@ -6,11 +6,11 @@ import {
   type HandlerContext,
 } from '@connectrpc/connect';
 import { type Deadline, timeLeft } from '../files/deadline.ts';
-import type { Place } from '../overload/admission.ts';
+import type { Permit } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
 
 /**
- * A call that the gate has admitted. The call holds its place in admission until its work has ended and its
+ * A call that the gate has admitted. The call holds its permit until its work has ended and its
  * response has been written. So responses that a gateway does not read count against their user, and not
  * against other users of the same connection.
  */
@@ -20,16 +20,16 @@ export class AdmittedCall {
   /** The time at which the headers had arrived, by `performance.now()`. */
   readonly startMs: number;
   readonly #deadline: Deadline;
-  readonly #place: Place;
+  readonly #permit: Permit;
   #isWorking = false;
   #isClosed = false;
 
-  constructor(caller: Caller, userId: string, startMs: number, deadline: Deadline, place: Place) {
+  constructor(caller: Caller, userId: string, startMs: number, deadline: Deadline, permit: Permit) {
     this.caller = caller;
     this.userId = userId;
     this.startMs = startMs;
     this.#deadline = deadline;
-    this.#place = place;
+    this.#permit = permit;
   }
 
   /** The time until the client's deadline, in ms. @throws DeadlineExceededError */
@@ -46,7 +46,7 @@ export class AdmittedCall {
    */
   begin(weight: number): void {
     if (this.#isClosed) throw new ConnectError('the client has disconnected', Code.Canceled);
-    this.#place.grow(weight);
+    this.#permit.grow(weight);
     this.#isWorking = true;
   }
 
@@ -56,7 +56,7 @@ export class AdmittedCall {
    */
   end(): void {
     this.#isWorking = false;
-    if (this.#isClosed) this.#place.release();
+    if (this.#isClosed) this.#permit.release();
   }
 
   /**
@@ -65,7 +65,7 @@ export class AdmittedCall {
    */
   close(): void {
     this.#isClosed = true;
-    if (!this.#isWorking) this.#place.release();
+    if (!this.#isWorking) this.#permit.release();
   }
 }
 

@@ -82,7 +82,7 @@ function responseReserveMs(timeoutMs: number): number {
 
 /**
  * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled: it
- * continues to a state that a retry or the sweeper can finish, and releases the call's place when it ends.
+ * continues to a state that a retry or the sweeper can finish, and releases the call's permit when it ends.
  */
 function withTimeout<Result>(
   timeoutMs: number,

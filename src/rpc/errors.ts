@@ -3,7 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { DeadlineExceededError } from '../files/deadline.ts';
-import { FileError, type Reason } from '../files/file-error.ts';
+import { FileError, RETRY_AFTER_MS, type Reason } from '../files/file-error.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
 
 /** `google.rpc.ErrorInfo.domain` of every error. */
@@ -89,7 +89,7 @@ export function openStreamsTooMany(): ConnectError {
 export function messagesTooMany(): ConnectError {
   return toConnectError(
     new FileError('OVERLOADED', 'the service has too many request messages in memory; retry', {
-      retryAfterMs: 1_000,
+      retryAfterMs: RETRY_AFTER_MS,
     }),
   );
 }

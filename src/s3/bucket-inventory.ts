@@ -1,5 +1,5 @@
 import { paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
-import type { BucketInventory } from '../files/ports.ts';
+import type { BucketInventory } from '../files/ports/inventories.ts';
 import { openUploads } from './open-uploads.ts';
 
 /**

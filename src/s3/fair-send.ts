@@ -1,9 +1,7 @@
-import { FileError } from '../files/file-error.ts';
+import { storageUnavailable } from '../files/file-error.ts';
 import { createFairQueue, QueueTimeoutError, waitEnd } from '../overload/fair-queue.ts';
 import { SOCKETS_MAX } from './client.ts';
 import type { Send } from './send.ts';
-
-const RETRY_AFTER_MS = 1_000;
 
 /**
  * While all sockets to S3 are taken, operations wait in a fair queue with one line per user. A list verifies
@@ -19,11 +17,7 @@ export function withFairQueue(send: Send): Send {
     try {
       return await queue.run(work.userId ?? '', waitEnd(work.deadline), () => send(work, operation, request));
     } catch (error) {
-      if (!(error instanceof QueueTimeoutError)) throw error;
-      throw new FileError('STORAGE_UNAVAILABLE', 'too many requests wait for the object storage; retry', {
-        retryAfterMs: RETRY_AFTER_MS,
-        cause: error,
-      });
+      throw error instanceof QueueTimeoutError ? storageUnavailable('queue timeout', error) : error;
     }
   };
 }

@@ -8,7 +8,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { timeLeft } from '../files/deadline.ts';
-import type { MultipartStore } from '../files/ports.ts';
+import type { MultipartStore } from '../files/ports/multipart-store.ts';
 import type { StoredPart } from '../files/rules/parts.ts';
 import { openUploads } from './open-uploads.ts';
 import type { Send } from './send.ts';

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Work } from '../files/call.ts';
 import type { StoredObject } from '../files/file.ts';
-import type { ObjectStore } from '../files/ports.ts';
+import type { ObjectStore } from '../files/ports/object-store.ts';
 import { type Fingerprint, parseFingerprint } from '../files/rules/fingerprint.ts';
 import type { BucketLocation } from './bucket-location.ts';
 import type { Send } from './send.ts';

@@ -3,7 +3,7 @@ import {
   type ListMultipartUploadsCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import type { ListedUpload } from '../files/ports.ts';
+import type { ListedUpload } from '../files/ports/inventories.ts';
 
 /**
  * Lists multipart uploads that are neither completed nor aborted, in the order of their keys' bytes, with one

@@ -1,5 +1,5 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
-import type { Presigner } from '../files/ports.ts';
+import type { Presigner } from '../files/ports/presigner.ts';
 import { downloadOverrides } from './download-overrides.ts';
 import type { Sign } from './signing/sign.ts';
 

@@ -1,8 +1,8 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import type { Work } from '../files/call.ts';
 import { timeLeft } from '../files/deadline.ts';
-import { FileError } from '../files/file-error.ts';
-import type { ObserveStep } from '../files/ports.ts';
+import { storageUnavailable } from '../files/file-error.ts';
+import type { ObserveStep } from '../files/ports/observer.ts';
 import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
 
 /**
@@ -17,12 +17,11 @@ export type Send = <Result>(
   request: (options: { abortSignal: AbortSignal }) => Promise<Result>,
 ) => Promise<Result>;
 
-const RETRY_AFTER_MS = 1_000;
+const BREAKER_OPEN = 'the request was not sent, because S3 did not answer the last calls';
 
 export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker): Send {
   return async (work, operation, request) => {
-    if (breaker.open)
-      throw unavailable(new Error('the request was not sent, because S3 did not answer the last calls'));
+    if (breaker.open) throw storageUnavailable('no response', new Error(BREAKER_OPEN));
     const leftMs = timeLeft(work.deadline);
     const abortSignal = AbortSignal.timeout(leftMs);
     try {
@@ -33,7 +32,7 @@ export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker)
       if (isAboutRequest(error)) breaker.onSuccess();
       // A short time-out says nothing about S3: the caller's own deadline may have been too short.
       else if (!abortSignal.aborted || leftMs >= WAITED_LONG_MS) breaker.onFailure();
-      throw unavailable(error);
+      throw storageUnavailable('no response', error);
     }
   };
 }
@@ -45,11 +44,4 @@ export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker)
 function isAboutRequest(error: unknown): boolean {
   const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
   return status !== undefined && status >= 400 && status < 500 && status !== 429;
-}
-
-function unavailable(cause: unknown): FileError {
-  return new FileError('STORAGE_UNAVAILABLE', 'the object storage does not answer; retry', {
-    retryAfterMs: RETRY_AFTER_MS,
-    cause,
-  });
 }

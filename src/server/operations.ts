@@ -6,7 +6,11 @@ import { createPresignedUpload } from '../files/operations/create-presigned-uplo
 import { deleteFile } from '../files/operations/delete-file.ts';
 import { getFile } from '../files/operations/get-file.ts';
 import { listFiles } from '../files/operations/list-files.ts';
-import type { FileStore, MultipartStore, ObjectStore, Observer, Presigner } from '../files/ports.ts';
+import type { FileStore } from '../files/ports/file-store.ts';
+import type { MultipartStore } from '../files/ports/multipart-store.ts';
+import type { ObjectStore } from '../files/ports/object-store.ts';
+import type { Observer } from '../files/ports/observer.ts';
+import type { Presigner } from '../files/ports/presigner.ts';
 import type { FileOperations } from '../rpc/file-service.ts';
 
 /** All that operations and the sweeper may ask of Postgres, S3, the log and the metrics. */

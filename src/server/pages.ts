@@ -1,6 +1,6 @@
 import type { Metrics } from '../observability/metrics.ts';
 import type { Health } from '../rpc/health.ts';
-import { onceInATurn } from '../rpc/http/once-in-a-turn.ts';
+import { coalescedPage } from '../rpc/http/coalesced-page.ts';
 import type { Page } from '../rpc/http/server.ts';
 import type { Readiness } from './readiness.ts';
 
@@ -17,7 +17,7 @@ export function createPages(
       contentType: 'application/json',
       body: `${JSON.stringify(readiness.current)}\n`,
     }),
-    '/metrics': onceInATurn(async () => ({
+    '/metrics': coalescedPage(async () => ({
       status: 200,
       contentType: metrics.registry.contentType,
       body: await metrics.registry.metrics(),

@@ -10,7 +10,9 @@ import { createPresignedUpload } from '../../src/files/operations/create-presign
 import { deleteFile } from '../../src/files/operations/delete-file.ts';
 import { getFile } from '../../src/files/operations/get-file.ts';
 import { listFiles } from '../../src/files/operations/list-files.ts';
-import type { FileStore, MultipartStore, ObjectStore } from '../../src/files/ports.ts';
+import type { FileStore } from '../../src/files/ports/file-store.ts';
+import type { MultipartStore } from '../../src/files/ports/multipart-store.ts';
+import type { ObjectStore } from '../../src/files/ports/object-store.ts';
 import { createDatabase, createPool, type Database } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { createClient } from '../../src/s3/client.ts';
@@ -119,11 +121,11 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   };
   const pool = createPool(poolOptions);
   const { bucket } = servers;
-  const place = { ...servers, forcePathStyle: true };
-  const client = createClient(place);
+  const location = { ...servers, forcePathStyle: true };
+  const client = createClient(location);
   const database = createDatabase(pool, (_, run) => run(), poolOptions);
   const send = createSend((_, run) => run());
-  const s3 = createObjectStore(client, place, send);
+  const s3 = createObjectStore(client, location, send);
   const s3Multipart = createMultipartStore(client, bucket, send);
   const store = createFileStore(wrap?.database(database) ?? database, {
     ...LIFETIMES,
@@ -132,7 +134,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   });
   const objects = wrap?.objects(s3) ?? s3;
   const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
-  const presigner = createPresigner(createSign(client, place), {
+  const presigner = createPresigner(createSign(client, location), {
     uploadSeconds: LIFETIMES.urlSeconds,
     downloadSeconds: 300,
   });

@@ -19,10 +19,11 @@ import {
 import { deleteFile } from '../../src/files/operations/delete-file.ts';
 import { getFile } from '../../src/files/operations/get-file.ts';
 import { listFiles } from '../../src/files/operations/list-files.ts';
-import type { DueFile } from '../../src/files/ports.ts';
+import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import { createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
-import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
+import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
+import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
@@ -67,13 +68,13 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
   pool.on('error', () => undefined);
   const observe = <Result>(_: string, run: () => Promise<Result>) => run();
   const store = createFileStore(createRunner(pool, observe), limits);
-  const place = { ...bucket, forcePathStyle: true };
-  const client = createClient(place);
+  const location = { ...bucket, forcePathStyle: true };
+  const client = createClient(location);
   const ports = {
     store,
-    objects: createObjectStore(client, place, createSend(observe)),
+    objects: createObjectStore(client, location, createSend(observe)),
     multipart: createMultipartStore(client, bucket.bucket, createSend(observe)),
-    presigner: createPresigner(createSign(client, place), {
+    presigner: createPresigner(createSign(client, location), {
       uploadSeconds: limits.urlSeconds,
       downloadSeconds: 300,
     }),

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { refOf } from '../../src/files/maintenance/sweep.ts';
 import { roundRobin } from '../../src/files/maintenance/sweeper.ts';
-import type { DueFile } from '../../src/files/ports.ts';
+import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { failureOf } from '../harness/failure.ts';
 import { put, putTo } from '../harness/put.ts';

@@ -1,7 +1,9 @@
 import type { Call, Work } from '../../src/files/call.ts';
 import type { Deadline } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
-import type { FileStore, ListQuery, UploadIntent } from '../../src/files/ports.ts';
+import type { ListQuery } from '../../src/files/ports/file-reads.ts';
+import type { FileStore } from '../../src/files/ports/file-store.ts';
+import type { UploadIntent } from '../../src/files/ports/reservations.ts';
 import type { S3Key } from '../../src/files/rules/s3-key.ts';
 
 /**

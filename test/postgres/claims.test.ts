@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { refOf } from '../../src/files/maintenance/sweep.ts';
-import type { FileStore } from '../../src/files/ports.ts';
+import type { FileStore } from '../../src/files/ports/file-store.ts';
 import { createPool, createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PendingFile } from '../../src/files/file.ts';
-import type { Reservation } from '../../src/files/ports.ts';
+import type { Reservation } from '../../src/files/ports/reservations.ts';
 import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
-import type { StoreLimits } from '../../src/postgres/file-store.ts';
+import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
 import type { OpenStore } from './open-store.ts';
 
@@ -261,7 +261,7 @@ export function multipartContract(name: string, open: (limits: StoreLimits) => P
       async function persist(asked: OwnedIntent): Promise<Reservation> {
         for (;;) {
           const outcome = await store.reserve(asked);
-          if (outcome.refused !== 'raced') return outcome;
+          if (outcome.refused !== 'contention') return outcome;
         }
       }
 

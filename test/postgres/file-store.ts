@@ -1,10 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
-import type { DueFile, FileStore, Reservation } from '../../src/files/ports.ts';
+import type { FileStore } from '../../src/files/ports/file-store.ts';
+import type { Reservation } from '../../src/files/ports/reservations.ts';
+import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/files/rules/fingerprint.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
-import type { StoreLimits } from '../../src/postgres/file-store.ts';
+import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
 import { md5 } from '../harness/random.ts';
 import type { OpenStore } from './open-store.ts';
@@ -67,7 +69,7 @@ const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
   ...over,
 });
 
-/** Tests every promise of the port `FileStore` (src/files/ports.ts). */
+/** Tests every promise of the port `FileStore` (src/files/ports/file-store.ts). */
 export function fileStoreContract(name: string, open: (limits: StoreLimits) => Promise<OpenStore>): void {
   describe(name, () => {
     let opened: OpenStore;
@@ -316,7 +318,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           expect(outcomes.filter((one) => one.refused === undefined && one.created)).toHaveLength(1);
           // A statement may wait for the row of a concurrent call and still not see it. A retry finds the row.
           const refused = new Set(outcomes.flatMap(({ refused = [] }) => refused));
-          expect([...refused].filter((why) => why !== 'raced')).toEqual([]);
+          expect([...refused].filter((why) => why !== 'contention')).toEqual([]);
           expect(await liveRows()).toHaveLength(round + 1);
         }
       });
@@ -337,7 +339,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           for (let i = 0; i < 30; i++) {
             const made = await store.reserve(intent('x.pdf', { s3Key: `ada_${key++}` }));
             if (made.refused === undefined) expect(made.file.fingerprint).toBe(intent('x.pdf').fingerprint);
-            else expect(made).toEqual({ refused: 'raced' });
+            else expect(made).toEqual({ refused: 'contention' });
           }
         };
         const deleting = async () => {
@@ -457,7 +459,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const persist = async (wanted: OwnedIntent): Promise<Reservation> => {
           for (;;) {
             const outcome = await store.reserve(wanted);
-            if (outcome.refused !== 'raced') return outcome;
+            if (outcome.refused !== 'contention') return outcome;
           }
         };
         const outcomes = await Promise.all(
@@ -473,7 +475,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           Array.from({ length: 30 }, (_, i) => store.reserve(intent('last', { s3Key: `ada_last~${i}` }))),
         );
         const refused = outcomes.flatMap(({ refused = [] }) => refused);
-        expect(refused.filter((why) => why !== 'raced')).toEqual([]);
+        expect(refused.filter((why) => why !== 'contention')).toEqual([]);
         expect(await liveRows()).toHaveLength(CAP);
       });
 

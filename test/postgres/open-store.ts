@@ -1,13 +1,14 @@
 import pg from 'pg';
-import type { FileStore } from '../../src/files/ports.ts';
+import type { FileStore } from '../../src/files/ports/file-store.ts';
 import {
   createDatabase,
   createPool,
   type Pooler,
   type PoolOptions,
 } from '../../src/postgres/connection/database.ts';
-import { createFileStore, type StoreLimits } from '../../src/postgres/file-store.ts';
+import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
+import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import { createDatabase as createTestDatabase } from '../harness/database.ts';
 import { type PatientStore, patient } from '../harness/deadline.ts';
 

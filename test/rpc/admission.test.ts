@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
-import { type Admission, createAdmission, type Place } from '../../src/overload/admission.ts';
+import { type Admission, createAdmission, type Permit } from '../../src/overload/admission.ts';
 import type { AdmittedCall } from '../../src/rpc/admitted-call.ts';
 import { createCallGate } from '../../src/rpc/call-gate.ts';
 import { withCallPolicy } from '../../src/rpc/call-policy.ts';
@@ -16,8 +16,8 @@ import { PROTOCOLS, startTestService, type TestService } from '../harness/servic
 const PLACES = 256;
 
 /** Takes places for a user until one is refused. */
-function fill({ admit }: ReturnType<typeof createAdmission>, user: string): Place[] {
-  const taken: Place[] = [];
+function fill({ admit }: ReturnType<typeof createAdmission>, user: string): Permit[] {
+  const taken: Permit[] = [];
   try {
     for (;;) taken.push(admit(user));
   } catch (error) {

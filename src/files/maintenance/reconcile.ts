@@ -1,12 +1,9 @@
 import type { Call } from '../call.ts';
-import type {
-  BucketInventory,
-  FileRef,
-  FileStore,
-  MultipartStore,
-  ObjectStore,
-  RowInventory,
-} from '../ports.ts';
+import type { FileRef } from '../file.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { BucketInventory, RowInventory } from '../ports/inventories.ts';
+import type { MultipartStore } from '../ports/multipart-store.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
 import { parseOwnedKey } from '../rules/s3-key.ts';
 import { holdsBytesOf, type VerifyPorts, verifyObject } from '../verify-object.ts';
 import { mergeByKey } from './merge-by-key.ts';

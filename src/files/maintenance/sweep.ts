@@ -1,6 +1,9 @@
 import type { Call } from '../call.ts';
-import type { PendingFile } from '../file.ts';
-import type { DueFile, FileRef, FileStore, MultipartStore, ObjectStore } from '../ports.ts';
+import type { FileRef, PendingFile } from '../file.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { MultipartStore } from '../ports/multipart-store.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
+import type { DueFile } from '../ports/sweep-queue.ts';
 import { abortUploads, removeBytes } from '../remove-bytes.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import type { S3Key } from '../rules/s3-key.ts';

@@ -6,7 +6,8 @@
  */
 import type { Call, Work } from '../call.ts';
 import type { Deadline } from '../deadline.ts';
-import type { DueFile, FileStore } from '../ports.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { DueFile } from '../ports/sweep-queue.ts';
 import { refOf, type Swept } from './sweep.ts';
 
 export interface SweeperOptions {
@@ -48,7 +49,7 @@ const STEP_TIMEOUT_MS = 5_000;
  * the interval, so that instances that started together do not query Postgres at the same moments.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { store, sweepOne, intervalSeconds, onSwept, onOverdue, onError } = options;
+  const { store, intervalSeconds, onOverdue, onError } = options;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   let stopped = false;
@@ -59,7 +60,10 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
       const batch = await store.leaseDue(stepWork(), BATCH_ROWS, LEASE_SECONDS);
       const queue = roundRobin(batch).values();
-      const workers = Array.from({ length: STEPS_AT_ONCE }, () => work(queue, leaseEnd));
+      const isOver = () => stopped || Date.now() >= leaseEnd;
+      const workers = Array.from({ length: STEPS_AT_ONCE }, () =>
+        sweepRows(queue, options, leaseEnd, isOver),
+      );
       const done = (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
       swept += done;
       // A batch that is not full was the last one. If no step succeeded, S3 is down: sweeping the backlog
@@ -67,29 +71,6 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       if (batch.length < BATCH_ROWS || done === 0) break;
     }
     return swept;
-  }
-
-  /** @returns how many rows a step has succeeded for */
-  async function work(queue: Iterable<DueFile>, leaseEnd: Deadline): Promise<number> {
-    let done = 0;
-    for (const due of queue) {
-      const { userId, s3Key } = refOf(due);
-      const call = (): Call => ({ userId, deadline: Math.min(stepWork().deadline, leaseEnd) });
-      // A process that was suspended may hold rows whose lease has ended and that another instance has
-      // leased.
-      if (stopped || Date.now() >= leaseEnd) break;
-      try {
-        onSwept(await sweepOne(call(), due));
-        done++;
-      } catch (error) {
-        onSwept('failed');
-        onError(error);
-        // Rescheduling makes the row's pause grow, as after an unsuccessful verification. If it fails, the
-        // row comes due when the lease ends.
-        await store.reschedule(call(), s3Key).catch(onError);
-      }
-    }
-    return done;
   }
 
   async function round(): Promise<void> {
@@ -119,6 +100,38 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       await running;
     },
   };
+}
+
+/**
+ * Sweeps rows of the queue, one after the other, until the queue is empty.
+ *
+ * @param isOver whether the sweeper has stopped or the lease has ended: after a suspension of this process,
+ *   another instance may have leased the rows
+ * @returns how many rows a step has succeeded for
+ */
+async function sweepRows(
+  queue: Iterable<DueFile>,
+  { store, sweepOne, onSwept, onError }: SweeperOptions,
+  leaseEnd: Deadline,
+  isOver: () => boolean,
+): Promise<number> {
+  let done = 0;
+  for (const due of queue) {
+    if (isOver()) break;
+    const { userId, s3Key } = refOf(due);
+    const call = (): Call => ({ userId, deadline: Math.min(stepWork().deadline, leaseEnd) });
+    try {
+      onSwept(await sweepOne(call(), due));
+      done++;
+    } catch (error) {
+      onSwept('failed');
+      onError(error);
+      // Rescheduling makes the row's pause grow, as after an unsuccessful verification. If it fails, the row
+      // comes due when the lease ends.
+      await store.reschedule(call(), s3Key).catch(onError);
+    }
+  }
+  return done;
 }
 
 /**

@@ -1,21 +1,18 @@
 import type { Call } from '../call.ts';
 import type { ReadyFile, UserFile } from '../file.ts';
-import { contentMismatch, FileError, fileNotFound } from '../file-error.ts';
-import type { FileStore, MultipartStore } from '../ports.ts';
+import { contentMismatch, fileNotFound, notMultipart, partsMismatch, partsMissing } from '../file-error.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { MultipartStore } from '../ports/multipart-store.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import { allPartNumbers, type PartPlan } from '../rules/part-plan.ts';
 import { compareParts } from '../rules/parts.ts';
-import { parseS3Key, type S3Key } from '../rules/s3-key.ts';
+import { parseS3Key } from '../rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from '../verify-object.ts';
-import { notMultipart } from './create-presigned-parts.ts';
 
 interface Ports extends VerifyPorts {
   store: Pick<FileStore, 'find' | 'renewUpload'> & VerifyPorts['store'];
   multipart: Pick<MultipartStore, 'parts' | 'complete'>;
 }
-
-/** How many part numbers an error lists at most. The proto documents this bound. */
-const NAMED_PARTS_MAX = 100;
 
 /**
  * Completes a multipart upload. S3 lists the parts that it holds, each part is compared with its announced
@@ -42,8 +39,8 @@ export function completeMultipartUpload(ports: Ports) {
     if (!uploadId || !stored) return completed(call, ports, file, announced);
 
     const { right, missing, wrong } = compareParts(stored, announced);
-    if (wrong.length > 0) throw wrongParts(s3Key, wrong);
-    if (missing.length > 0) throw incomplete(s3Key, missing);
+    if (wrong.length > 0) throw partsMismatch(s3Key, wrong);
+    if (missing.length > 0) throw partsMissing(s3Key, missing);
     try {
       await ports.multipart.complete(call, s3Key, uploadId, right);
     } catch (error) {
@@ -67,32 +64,6 @@ async function completed(call: Call, ports: Ports, file: UserFile, plan?: PartPl
       throw fileNotFound(file.s3Key);
     case 'missing':
       if (plan === undefined) throw fileNotFound(file.s3Key);
-      throw incomplete(file.s3Key, allPartNumbers(plan));
+      throw partsMissing(file.s3Key, allPartNumbers(plan));
   }
-}
-
-function incomplete(s3Key: S3Key, missing: number[]): FileError {
-  return new FileError(
-    'UPLOAD_INCOMPLETE',
-    `${missing.length} parts of ${JSON.stringify(s3Key)} have not been uploaded yet, for example part ${missing[0]}; CreateMultipartUpload returns the numbers of all missing parts`,
-    {
-      metadata: {
-        s3_key: s3Key,
-        missing_parts: String(missing.length),
-        missing_part_numbers: named(missing),
-      },
-    },
-  );
-}
-
-function wrongParts(s3Key: S3Key, wrong: number[]): FileError {
-  return new FileError(
-    'CONTENT_MISMATCH',
-    `the bucket holds other bytes for ${wrong.length} parts of ${JSON.stringify(s3Key)} than the caller announced; upload these parts again`,
-    { metadata: { s3_key: s3Key, part_numbers: named(wrong) } },
-  );
-}
-
-function named(numbers: number[]): string {
-  return numbers.slice(0, NAMED_PARTS_MAX).join(',');
 }

@@ -1,6 +1,6 @@
 import type { Call } from '../call.ts';
 import { beginUpload, type OpenUploadPorts, openUpload } from '../open-upload.ts';
-import type { FileStore } from '../ports.ts';
+import type { FileStore } from '../ports/file-store.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
 import { parseFilename } from '../rules/filename.ts';
 import { multipartFingerprint } from '../rules/fingerprint.ts';

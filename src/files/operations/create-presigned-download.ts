@@ -1,7 +1,7 @@
 import type { Call } from '../call.ts';
 import type { ReadyFile } from '../file.ts';
-import { FileError } from '../file-error.ts';
-import type { PresignedDownload, Presigner } from '../ports.ts';
+import { uploadIncomplete } from '../file-error.ts';
+import type { PresignedDownload, Presigner } from '../ports/presigner.ts';
 import { type GetFilePorts, getFile } from './get-file.ts';
 
 interface Ports extends GetFilePorts {
@@ -19,16 +19,7 @@ export function createPresignedDownload(ports: Ports) {
   const get = getFile(ports);
   return async (call: Call, key: string): Promise<{ file: ReadyFile; download: PresignedDownload }> => {
     const file = await get(call, key);
-    if (file.state === 'pending') {
-      const { s3Key } = file;
-      throw new FileError(
-        'UPLOAD_INCOMPLETE',
-        `the bytes of ${JSON.stringify(s3Key)} have not been uploaded yet`,
-        {
-          metadata: { s3_key: s3Key },
-        },
-      );
-    }
+    if (file.state === 'pending') throw uploadIncomplete(file.s3Key);
     return { file, download: await ports.presigner.presignDownload(file) };
   };
 }

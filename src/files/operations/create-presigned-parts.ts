@@ -1,7 +1,8 @@
 import type { Call } from '../call.ts';
-import { FileError, fileNotFound } from '../file-error.ts';
+import { FileError, fileNotFound, notMultipart } from '../file-error.ts';
 import { type OpenUploadPorts, openUpload } from '../open-upload.ts';
-import type { FileStore, PresignedParts, Presigner } from '../ports.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { PresignedParts, Presigner } from '../ports/presigner.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import { bytesOfPart, checkPartNumbers } from '../rules/part-plan.ts';
 import { md5OfPart } from '../rules/parts.ts';
@@ -50,12 +51,4 @@ async function whyNot(call: Call, ports: Ports, s3Key: S3Key): Promise<FileError
   return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(s3Key)} is already complete`, {
     metadata: { s3_key: s3Key },
   });
-}
-
-export function notMultipart(s3Key: S3Key): FileError {
-  return new FileError(
-    'INVALID_S3_KEY',
-    `the file ${JSON.stringify(s3Key)} is uploaded with a single PUT and has no parts`,
-    { field: 's3_key', metadata: { s3_key: s3Key } },
-  );
 }

@@ -5,7 +5,8 @@
  * `src/files/maintenance`. A request is decoded and an answer encoded in `src/rpc`.
  */
 import type { Call } from '../call.ts';
-import type { FileStore, PresignedUpload, Presigner } from '../ports.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { PresignedUpload, Presigner } from '../ports/presigner.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
 import { parseFilename } from '../rules/filename.ts';
 import { fingerprintOf } from '../rules/fingerprint.ts';

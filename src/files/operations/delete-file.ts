@@ -1,7 +1,8 @@
 import type { Call } from '../call.ts';
 import { partOf } from '../deadline.ts';
 import { fileNotFound } from '../file-error.ts';
-import type { FileStore, Observer } from '../ports.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { Observer } from '../ports/observer.ts';
 import { type RemovePorts, removeBytes } from '../remove-bytes.ts';
 import { parseS3Key } from '../rules/s3-key.ts';
 

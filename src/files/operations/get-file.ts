@@ -1,7 +1,7 @@
 import type { Call } from '../call.ts';
 import type { ReadyFile, UserFile } from '../file.ts';
 import { contentMismatch, fileNotFound } from '../file-error.ts';
-import type { FileStore } from '../ports.ts';
+import type { FileStore } from '../ports/file-store.ts';
 import { parseS3Key } from '../rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from '../verify-object.ts';
 

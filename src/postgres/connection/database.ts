@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Work } from '../../files/call.ts';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
-import { FileError } from '../../files/file-error.ts';
-import type { ObserveStep } from '../../files/ports.ts';
+import { databaseUnavailable } from '../../files/file-error.ts';
+import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../../overload/circuit-breaker.ts';
 import { createFairQueue, waitEnd } from '../../overload/fair-queue.ts';
 import { createRetryBudget } from '../../overload/retry-budget.ts';
@@ -68,8 +68,6 @@ const ANSWER_GRACE_MS = 500;
  * this process dies.
  */
 const CLIENT_CHECK_MS = 250;
-
-const RETRY_AFTER_MS = 1_000;
 
 /** The first try and one retry. Callers can retry as well, and the retries of the layers multiply. */
 const TRIES_MAX = 2;
@@ -134,25 +132,56 @@ export interface DatabaseOptions {
 export function createDatabase(
   pool: pg.Pool,
   observe: ObserveStep,
-  {
-    statementTimeoutMs = Number.POSITIVE_INFINITY,
-    pooler = 'none',
-    breaker = noopBreaker,
-  }: DatabaseOptions = {},
+  options: DatabaseOptions = {},
 ): Database & {
   /** The number of statements that wait in the fair queue. */
   readonly waiting: number;
 } {
+  const { statementTimeoutMs = Number.POSITIVE_INFINITY, pooler = 'none', breaker = noopBreaker } = options;
+  const runWithRetry = createRunWithRetry(pool, { statementTimeoutMs, pooler, breaker });
   const queue = createFairQueue(pool.options.max);
   const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
+
+  return {
+    get waiting() {
+      return queue.waiting;
+    },
+
+    async run<Params, Row>(
+      { userId = '', deadline }: Work,
+      statement: Prepared<Params, Row>,
+      params: Params,
+    ): Promise<Row[]> {
+      const values = statement.values(params);
+      try {
+        if (breaker.open) throw new Error(BREAKER_OPEN);
+        const waitUntil = Math.min(waitEnd(deadline), Date.now() + waitMaxMs);
+        const rows = await observe(statement.name, () =>
+          queue.run(userId, waitUntil, () => runWithRetry(statement, values, deadline)),
+        );
+        return rows as Row[];
+      } catch (error) {
+        throw isUnavailable(error) ? databaseUnavailable(error) : error;
+      }
+    },
+  };
+}
+
+const BREAKER_OPEN = 'the statement was not sent, because Postgres did not answer the last calls';
+
+/** Sends a statement a second time if its error allows that, on another connection. */
+function createRunWithRetry(
+  pool: pg.Pool,
+  { statementTimeoutMs, pooler, breaker }: Required<DatabaseOptions>,
+) {
   const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
   const budget = createRetryBudget();
 
-  async function runWithRetry(
+  return async (
     { name, text, reads }: Prepared<never, unknown>,
     values: WireValue[],
     deadline: Deadline,
-  ) {
+  ): Promise<unknown[]> => {
     const unnamed = { text, values };
     // Postgres parses and plans an unnamed statement at each call, so no connection has to keep it.
     let query: Statement = pooler === 'transaction' ? unnamed : { name, text, values };
@@ -180,34 +209,8 @@ export function createDatabase(
         query = unnamed;
       }
     }
-  }
-
-  return {
-    get waiting() {
-      return queue.waiting;
-    },
-
-    async run<Params, Row>(
-      { userId = '', deadline }: Work,
-      statement: Prepared<Params, Row>,
-      params: Params,
-    ): Promise<Row[]> {
-      const values = statement.values(params);
-      try {
-        if (breaker.open) throw new Error(BREAKER_OPEN);
-        const waitUntil = Math.min(waitEnd(deadline), Date.now() + waitMaxMs);
-        const rows = await observe(statement.name, () =>
-          queue.run(userId, waitUntil, () => runWithRetry(statement, values, deadline)),
-        );
-        return rows as Row[];
-      } catch (error) {
-        throw isUnavailable(error) ? unavailable(error) : error;
-      }
-    },
   };
 }
-
-const BREAKER_OPEN = 'the statement was not sent, because Postgres did not answer the last calls';
 
 /**
  * Does not use `pool.query`, which closes the connection after every error, even after a mere unique
@@ -229,11 +232,4 @@ async function runOn(
   } finally {
     client.release(broken);
   }
-}
-
-function unavailable(cause: unknown): FileError {
-  return new FileError('DATABASE_UNAVAILABLE', 'the database does not answer; retry', {
-    retryAfterMs: RETRY_AFTER_MS,
-    cause,
-  });
 }

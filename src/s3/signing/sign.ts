@@ -6,7 +6,7 @@
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
-import { FileError } from '../../files/file-error.ts';
+import { storageUnavailable } from '../../files/file-error.ts';
 import type { S3Key } from '../../files/rules/s3-key.ts';
 import { type BucketLocation, bucketUrl } from '../bucket-location.ts';
 import { escapeUri } from './escape-uri.ts';
@@ -36,8 +36,6 @@ export type Sign = (
   headers?: Record<string, string>,
   query?: Record<string, string>,
 ) => Promise<SignedUrl>;
-
-const RETRY_AFTER_MS = 1_000;
 
 /**
  * Signs only the headers that the caller passes. `getSignedUrl` of the SDK would run the whole command stack,
@@ -134,7 +132,7 @@ async function credentialsOf(provider: S3Client['config']['credentials']) {
   try {
     return await provider();
   } catch (cause) {
-    throw noCredentials(cause);
+    throw storageUnavailable('no credentials', cause);
   }
 }
 
@@ -143,15 +141,7 @@ function secondsLeft({ expiration }: { expiration?: Date }, nowSeconds: number):
   if (expiration === undefined) return Number.POSITIVE_INFINITY;
   const seconds = Math.floor(expiration.getTime() / 1_000) - nowSeconds;
   if (seconds > 0) return seconds;
-  throw noCredentials();
-}
-
-function noCredentials(cause?: unknown): FileError {
-  return new FileError(
-    'STORAGE_UNAVAILABLE',
-    'the service has no valid credentials for the object storage; retry',
-    { retryAfterMs: RETRY_AFTER_MS, cause },
-  );
+  throw storageUnavailable('no credentials');
 }
 
 function queryString(query: Record<string, string>): string {

@@ -6,10 +6,11 @@
  */
 import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
-import type { ObserveStep } from '../../files/ports.ts';
+import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, noopBreaker } from '../../overload/circuit-breaker.ts';
 import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
-import { createFileStore, type StoreLimits } from '../../postgres/file-store.ts';
+import { createFileStore } from '../../postgres/file-store.ts';
+import type { StoreLimits } from '../../postgres/store-limits.ts';
 import { createClient } from '../../s3/client.ts';
 import { withFairQueue } from '../../s3/fair-send.ts';
 import { createMultipartStore } from '../../s3/multipart-uploads.ts';

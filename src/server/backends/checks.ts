@@ -1,5 +1,5 @@
 import type { Work } from '../../files/call.ts';
-import type { ObserveStep } from '../../files/ports.ts';
+import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, ignoringOpen } from '../../overload/circuit-breaker.ts';
 import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
 import { schemaCheck } from '../../postgres/statements/reads.ts';

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { onceInATurn } from '../../src/rpc/http/once-in-a-turn.ts';
+import { coalescedPage } from '../../src/rpc/http/coalesced-page.ts';
 
-it('renders a page once for all requests of a turn, and again in the next turn', async () => {
+it('renders a page once for all requests of an iteration of the event loop, and again in the next', async () => {
   let made = 0;
-  const page = onceInATurn(async () => ({ status: 200, contentType: 'text/plain', body: `${++made}` }));
+  const page = coalescedPage(async () => ({ status: 200, contentType: 'text/plain', body: `${++made}` }));
   const together = await Promise.all([page(), page(), Promise.resolve().then(page)]);
   expect(together.map(({ body }) => body)).toEqual(['1', '1', '1']);
   expect((await page()).body).toBe('2');
@@ -11,7 +11,7 @@ it('renders a page once for all requests of a turn, and again in the next turn',
 
 it('renders a page again after its rendering failed', async () => {
   let renderings = 0;
-  const page = onceInATurn(async () => {
+  const page = coalescedPage(async () => {
     if (++renderings === 1) throw new Error('not now');
     return { status: 200, contentType: 'text/plain', body: 'ok' };
   });

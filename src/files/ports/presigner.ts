@@ -1,0 +1,47 @@
+import type { Md5 } from '../rules/md5.ts';
+import type { S3Key } from '../rules/s3-key.ts';
+
+export interface PresignedUpload {
+  url: string;
+  requiredHeaders: Record<string, string>;
+  expireTime: Date;
+}
+
+export interface PresignedParts {
+  urls: { number: number; url: string; requiredHeaders: Record<string, string> }[];
+  /** When the first of the URLs expires. */
+  expireTime: Date;
+}
+
+export interface PresignedDownload {
+  url: string;
+  expireTime: Date;
+}
+
+/** Signs URLs. This is pure computation, except that the credentials may have to be fetched first. */
+export interface Presigner {
+  /**
+   * Signs a PUT that S3 accepts for exactly these bytes: their MD5 and type are signed, and their size if it
+   * is known.
+   */
+  presignUpload(upload: {
+    s3Key: S3Key;
+    mimeType: string;
+    md5: Md5;
+    size: number | undefined;
+  }): Promise<PresignedUpload>;
+
+  /** Signs PUTs of parts. S3 accepts each PUT for exactly the bytes of its part. */
+  presignParts(upload: {
+    s3Key: S3Key;
+    uploadId: string;
+    parts: readonly { number: number; md5: string; size: number }[];
+  }): Promise<PresignedParts>;
+
+  /**
+   * Signs a GET that answers as an attachment with this name and type. The response does not contain the
+   * other headers that an uploader can store with an object (Content-Encoding, Cache-Control, Expires,
+   * Content-Language): the signed parameters override them.
+   */
+  presignDownload(download: { s3Key: S3Key; filename: string; mimeType: string }): Promise<PresignedDownload>;
+}

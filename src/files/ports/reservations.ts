@@ -1,0 +1,56 @@
+import type { Call } from '../call.ts';
+import type { UserFile } from '../file.ts';
+import type { Fingerprint } from '../rules/fingerprint.ts';
+import type { S3Key } from '../rules/s3-key.ts';
+
+/** An upload that a user asked for, before any byte was sent. */
+export interface UploadIntent {
+  s3Key: S3Key;
+  filename: string;
+  mimeType: string;
+  fingerprint: Fingerprint;
+  /** Bytes; `undefined` if the caller did not announce a size. */
+  size: number | undefined;
+  /**
+   * Multipart uploads only: the part size in bytes, and the MD5s of all parts, 16 bytes each, in part order.
+   */
+  parts?: { partSize: number; md5s: Buffer } | undefined;
+}
+
+export type Reservation =
+  | { file: UserFile; created: boolean; refused?: never }
+  | { refused: 'key taken' | 'contention' }
+  | ({ refused: 'too many pending' } & PendingCap);
+
+/**
+ * The limit of a user's pending uploads. Uploads with a single PUT and multipart uploads have separate
+ * limits.
+ */
+export interface PendingCap {
+  kind: 'single' | 'multipart';
+  limit: number;
+}
+
+/** Part of `FileStore`: finds or creates a file before its bytes are uploaded. */
+export interface Reservations {
+  /**
+   * Returns the live file of this user and content. At most one exists, even if many calls ask at once. If
+   * none exists, `reserve` creates a PENDING file from the intent. For a PENDING file, new or old, the
+   * lifetime of its URLs starts again, so that the caller may sign a URL (or the caller's parts may be
+   * uploaded). A READY file is not written.
+   *
+   * `created` says that this very call created the file. No URL for the file can exist then, so the caller
+   * need not ask S3.
+   *
+   * A refusal changes nothing:
+   * - `key taken`: other content or a tombstone has the key; the caller retries with another key.
+   * - `contention`: a concurrent call interfered; the caller retries.
+   * - `too many pending`: the user's other uploads of this kind (single PUT or multipart) reach their limit.
+   *   Pending uploads count, and so do uploads that were cancelled while pending, until their URLs have
+   *   expired.
+   */
+  reserve(call: Call, intent: UploadIntent): Promise<Reservation>;
+
+  /** Gives a file that is still PENDING the intent's name, type and size. The file is no longer `lost`. */
+  updateIntent(call: Call, intent: UploadIntent): Promise<void>;
+}

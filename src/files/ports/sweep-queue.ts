@@ -1,0 +1,47 @@
+import type { Call, Work } from '../call.ts';
+import type { PendingFile, ReadyFile } from '../file.ts';
+import type { S3Key } from '../rules/s3-key.ts';
+import type { Tombstone } from './transitions.ts';
+
+/** A row whose next sweep is due, as the sweeper leases it. */
+export type DueFile =
+  | { state: 'pending'; file: PendingFile; purgeable: boolean }
+  /**
+   * A multipart upload that became READY a minute ago. A call that read the row before may have begun another
+   * upload in S3 under the same key.
+   */
+  | { state: 'ready'; file: ReadyFile }
+  | { state: 'deleted'; ref: Tombstone; purgeable: boolean };
+
+/** Part of `FileStore`: the due rows, which are the queue of the sweeper. */
+export interface SweepQueue {
+  /**
+   * Leases due rows of any user to one sweeper: up to `limit`, at most 100, in no particular order. Rows that
+   * a concurrent statement is writing are skipped. No other sweeper gets the leased rows before
+   * `leaseSeconds` have passed. If a sweeper dies, nothing is lost: its rows come due again.
+   *
+   * If more rows are due than fit, users take turns. Most of the batch is shared evenly among users with due
+   * rows, oldest rows first, and the next batch continues behind the last of these users. So a user's
+   * backlog, however large, costs the other users no more than that user's share. The rest of the batch are
+   * the rows that have waited longest of all, so that no row waits for ever, however many users there are.
+   */
+  leaseDue(work: Work, limit: number, leaseSeconds: number): Promise<DueFile[]>;
+
+  /**
+   * Makes a due row come due again later. The pause grows up to a day, and ends at the latest when the row
+   * becomes purgeable. A row that is not due does not change.
+   */
+  reschedule(call: Call, s3Key: S3Key): Promise<void>;
+
+  /**
+   * Removes a purgeable PENDING or DELETED row. `false`: the row has another state, or is not (or no longer)
+   * purgeable.
+   */
+  purge(call: Call, s3Key: S3Key): Promise<boolean>;
+
+  /** Records that S3 has no multipart upload under the key of a READY file. The file is no longer due. */
+  clearSweep(call: Call, s3Key: S3Key): Promise<void>;
+
+  /** Seconds by which the oldest due row is late; 0 if no row is due. */
+  oldestOverdueSeconds(work: Work): Promise<number>;
+}

@@ -1,0 +1,29 @@
+import type { Transitions } from '../../files/ports/transitions.ts';
+import type { Database } from '../connection/database.ts';
+import { toReadyFile, toTombstone } from '../file-row.ts';
+import * as statements from '../statements/transitions.ts';
+import type { StoreLimits } from '../store-limits.ts';
+import { rowKey } from './row-key.ts';
+
+export function createTransitions(database: Database, limits: StoreLimits): Transitions {
+  return {
+    async markReady(call, s3Key, seen) {
+      const [row] = await database.run(call, statements.markReady, { ...rowKey(call, s3Key), ...seen });
+      return row && toReadyFile(row);
+    },
+
+    async markLost(call, s3Key, verifiedAt) {
+      await database.run(call, statements.markLost, { ...rowKey(call, s3Key), verifiedAt });
+    },
+
+    async markDeleted(call, s3Key) {
+      const [row] = await database.run(call, statements.markDeleted, { ...rowKey(call, s3Key), ...limits });
+      return row && toTombstone(row);
+    },
+
+    async expireUpload(call, s3Key) {
+      const [row] = await database.run(call, statements.expireUpload, { ...rowKey(call, s3Key), ...limits });
+      return row && toTombstone(row);
+    },
+  };
+}
