@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import { type Finding, type ReconcileReport, reconcile } from '../files/maintenance/reconcile.ts';
+import { reconcile } from '../files/maintenance/reconcile.ts';
+import type { Finding, ReconcileReport } from '../files/maintenance/reconcile-report.ts';
 import { openBackends } from '../server/backends/backends.ts';
 import { backendsForReconcile, reconcilePorts } from '../server/backends/for-reconcile.ts';
 import type { Terminal } from './terminal.ts';

@@ -1,8 +1,8 @@
 import type { Deadline } from './deadline.ts';
 
 /**
- * Why and until when a step against Postgres or S3 runs. Each port method gets it as its first argument and
- * passes it on, so that every step of a call has the same user and the same deadline.
+ * For which user and until when a step against Postgres or S3 runs. Each port method gets this as its first
+ * argument, so that every step of a call has the same user and the same deadline.
  */
 export interface Work {
   readonly deadline: Deadline;
@@ -14,8 +14,9 @@ export interface Work {
 }
 
 /**
- * Work for one user, and the only way to say which: no query and no key is about another user than
- * `call.userId`. The gateway names the user of an RPC; the sweeper and `reconcile` name the user of the row.
+ * Work for one user. It is the only way to name the user: a query that is given a `Call` sees the rows of
+ * `call.userId` only. In an RPC, the gateway names the user. The sweeper and `reconcile` name the user of the
+ * row or of the key.
  */
 export interface Call extends Work {
   readonly userId: string;

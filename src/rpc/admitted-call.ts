@@ -10,9 +10,9 @@ import type { Permit } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
 
 /**
- * A call that the gate has admitted. The call holds its permit until its work has ended and its
- * response has been written. So responses that a gateway does not read count against their user, and not
- * against other users of the same connection.
+ * A call that the gate has admitted. The call holds its permit until its work has ended and its response has
+ * been written. So responses that a gateway does not read count against their user, and not against other
+ * users of the same connection.
  */
 export class AdmittedCall {
   readonly caller: Caller;

@@ -1,6 +1,6 @@
 import { paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketInventory } from '../files/ports/inventories.ts';
-import { openUploads } from './open-uploads.ts';
+import { listUploads } from './list-uploads.ts';
 
 /**
  * Lists the objects and the multipart uploads of a bucket, for `reconcile`. S3 lists keys in the order of
@@ -22,6 +22,6 @@ export function createBucketInventory(client: S3Client, bucket: string): BucketI
       }
     },
 
-    uploads: () => openUploads(client, { Bucket: bucket }),
+    uploads: () => listUploads(client, { Bucket: bucket }),
   };
 }

@@ -8,8 +8,9 @@ import type { Send } from './send.ts';
  * up to 300 pending files, 32 at once, so fifty lists of one user would otherwise put 1,600 requests in front
  * of those of all other users.
  *
- * All operations on the sockets of one client must go through one queue. An operation sends its requests one
- * after the other, so it needs one socket, and a running operation never waits for a socket.
+ * All operations of a client must share one queue, because they share its sockets. An operation sends its
+ * requests one after the other, so it needs one socket. Only the readiness check does not wait in the queue:
+ * it must answer within a second, and is one request a second.
  */
 export function withFairQueue(send: Send): Send {
   const queue = createFairQueue(SOCKETS_MAX);

@@ -10,7 +10,7 @@ import {
 import { timeLeft } from '../files/deadline.ts';
 import type { MultipartStore } from '../files/ports/multipart-store.ts';
 import type { StoredPart } from '../files/rules/parts.ts';
-import { openUploads } from './open-uploads.ts';
+import { listUploads } from './list-uploads.ts';
 import type { Send } from './send.ts';
 
 /** Implements `MultipartStore` with the SDK's commands. The contract of each method stands on the port. */
@@ -28,7 +28,7 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
       send(call, 'ListMultipartUploads', async (options) => {
         const ids: string[] = [];
         // S3 can only filter by prefix, and the key can be a prefix of another file's key.
-        for await (const upload of openUploads(client, { Bucket: bucket, Prefix: s3Key }, options)) {
+        for await (const upload of listUploads(client, { Bucket: bucket, Prefix: s3Key }, options)) {
           if (upload.s3Key === s3Key) ids.push(upload.uploadId);
         }
         return ids;

@@ -2,7 +2,7 @@ import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } f
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runReconcile } from '../../src/cli/reconcile.ts';
 import { readConfig } from '../../src/config/config.ts';
-import type { ReconcileReport } from '../../src/files/maintenance/reconcile.ts';
+import type { ReconcileReport } from '../../src/files/maintenance/reconcile-report.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { put } from '../harness/put.ts';

@@ -27,16 +27,16 @@ export function completeMultipartUpload(ports: Ports) {
     const s3Key = parseS3Key(key);
     const file = await ports.store.find(call, s3Key);
     if (file === undefined) throw fileNotFound(s3Key);
-    if (file.state === 'ready') return file.isFresh ? file : completed(call, ports, file);
+    if (file.state === 'ready') return file.isFresh ? file : verifyCompleted(call, ports, file);
     if (!isMultipart(file.fingerprint)) throw notMultipart(s3Key);
 
     // Renews the lifetime, so that no sweeper expires the upload while S3 assembles the object.
     const upload = await ports.store.renewUpload(call, s3Key);
-    if (upload === undefined) return completed(call, ports, file);
+    if (upload === undefined) return verifyCompleted(call, ports, file);
     const { uploadId, parts: announced } = upload;
     const stored = uploadId && (await ports.multipart.parts(call, s3Key, uploadId));
     // S3 does not know the upload: it was completed and the response was lost, or the upload itself is lost.
-    if (!uploadId || !stored) return completed(call, ports, file, announced);
+    if (!uploadId || !stored) return verifyCompleted(call, ports, file, announced);
 
     const { right, missing, wrong } = compareParts(stored, announced);
     if (wrong.length > 0) throw partsMismatch(s3Key, wrong);
@@ -49,11 +49,16 @@ export function completeMultipartUpload(ports: Ports) {
       if (seen.outcome === 'verified') return seen.file;
       throw error;
     }
-    return completed(call, ports, file, announced);
+    return verifyCompleted(call, ports, file, announced);
   };
 }
 
-async function completed(call: Call, ports: Ports, file: UserFile, plan?: PartPlan): Promise<ReadyFile> {
+async function verifyCompleted(
+  call: Call,
+  ports: Ports,
+  file: UserFile,
+  plan?: PartPlan,
+): Promise<ReadyFile> {
   const seen = await verifyObject(call, ports, file);
   switch (seen.outcome) {
     case 'verified':

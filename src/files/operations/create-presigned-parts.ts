@@ -27,10 +27,10 @@ export function createPresignedParts(ports: Ports) {
     const s3Key = parseS3Key(request.s3Key);
     const { partNumbers } = request;
     const upload = await ports.store.renewUpload(call, s3Key);
-    if (upload === undefined) throw await whyNot(call, ports, s3Key);
+    if (upload === undefined) throw await explainMissingUpload(call, ports, s3Key);
     checkPartNumbers(partNumbers, upload.parts);
     const uploadId = upload.uploadId ?? (await openUpload(call, ports, upload.file))?.uploadId;
-    if (uploadId === undefined) throw await whyNot(call, ports, s3Key);
+    if (uploadId === undefined) throw await explainMissingUpload(call, ports, s3Key);
 
     const parts = partNumbers.map((number) => ({
       number,
@@ -42,7 +42,7 @@ export function createPresignedParts(ports: Ports) {
 }
 
 /** Explains why a file has no multipart upload that accepts parts. */
-async function whyNot(call: Call, ports: Ports, s3Key: S3Key): Promise<FileError> {
+async function explainMissingUpload(call: Call, ports: Ports, s3Key: S3Key): Promise<FileError> {
   const file = await ports.store.find(call, s3Key);
   if (file === undefined) return fileNotFound(s3Key);
   if (!isMultipart(file.fingerprint)) return notMultipart(s3Key);

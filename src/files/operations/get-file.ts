@@ -21,11 +21,15 @@ export function getFile(ports: GetFilePorts) {
     const file = await ports.store.find(call, s3Key);
     if (file === undefined) throw fileNotFound(s3Key);
     if (file.state === 'ready' && file.isFresh) return file;
-    return seenOrPending(call, ports, file);
+    return verifiedOrPending(call, ports, file);
   };
 }
 
-async function seenOrPending(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | UserFile> {
+async function verifiedOrPending(
+  call: Call,
+  ports: VerifyPorts,
+  file: UserFile,
+): Promise<ReadyFile | UserFile> {
   const seen = await verifyObject(call, ports, file);
   if (seen.outcome === 'verified') return seen.file;
   if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);

@@ -69,7 +69,7 @@ export function listFiles(ports: Ports) {
 
     let listed = await ports.store.list(call, query, PENDING_VERIFICATIONS_MAX);
     const { pending } = listed;
-    if (pending.length > 0 && (await anyHasArrived(call, ports, pending))) {
+    if (pending.length > 0 && (await verifyPending(call, ports, pending))) {
       listed = await ports.store.list(call, query, 0);
     }
     return toPage(listed, pageSize, scope);
@@ -84,7 +84,7 @@ function parsePageSize(pageSize: number): number {
 }
 
 /** Verifies each upload. If S3 fails, the list does not fail: it returns what is already known. */
-async function anyHasArrived(call: Call, ports: VerifyPorts, pending: PendingFile[]): Promise<boolean> {
+async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFile[]): Promise<boolean> {
   const verification = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
   let arrived = false;
   const queue = pending.values();

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import type { ReconcilePorts } from '../../files/maintenance/reconcile.ts';
+import type { ReconcilePorts } from '../../files/maintenance/reconcile-ports.ts';
 import { createRowInventory } from '../../postgres/row-inventory.ts';
 import { createBucketInventory } from '../../s3/bucket-inventory.ts';
 import type { BackendOptions, Backends } from './backends.ts';

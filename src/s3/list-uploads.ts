@@ -9,7 +9,7 @@ import type { ListedUpload } from '../files/ports/inventories.ts';
  * Lists multipart uploads that are neither completed nor aborted, in the order of their keys' bytes, with one
  * page in memory. The SDK has no paginator for ListMultipartUploads.
  */
-export async function* openUploads(
+export async function* listUploads(
   client: S3Client,
   input: ListMultipartUploadsCommandInput,
   options: { abortSignal?: AbortSignal } = {},
