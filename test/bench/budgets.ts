@@ -1,4 +1,4 @@
-import { type Figures, median, ratio, ratios } from './report.ts';
+import { type Figures, median, ratios } from './report.ts';
 import type { Starts } from './starts.ts';
 
 export interface Budget {
@@ -12,7 +12,6 @@ export interface Budget {
 }
 
 export const BUDGETS: readonly Budget[] = [
-  { call: 'empty call', over: 'minimal', most: 2.2 },
   { call: 'create, new', over: 'minimal', most: 1.25 },
   { call: 'create, new', over: 'conventional', most: 0.27 },
   { call: 'list of 100', over: 'minimal', most: 1.35 },
@@ -39,9 +38,9 @@ export function slowStarts(starts: Starts): string[] {
 export function overBudget(all: readonly Figures[], budgets: readonly Budget[]): string[] {
   return budgets.flatMap(({ call, over, most }) => {
     const figures = all.find((one) => one.call === call);
-    const value = figures && ratio(figures, over);
-    if (figures === undefined || value === undefined) return [`${call}: was not measured`];
-    const noise = spread(ratios(figures, over));
+    if (figures === undefined) return [`${call}: was not measured`];
+    const rounds = ratios(figures, over);
+    const [value, noise] = [median(rounds), spread(rounds)];
     if (value <= most * (1 + noise)) return [];
     return [
       `${call}: ${value.toFixed(2)} × ${over}, but the budget is ${most} (noise ${(noise * 100).toFixed(0)} %)`,

@@ -31,13 +31,6 @@ const CALLS_PER_ROUND = 3_000;
 const WARM_UP_CALLS = 20_000;
 const CALLS_AT_ONCE = 16;
 
-const EMPTY: MeasuredCall = {
-  name: 'empty call',
-  load: () => ({ call: 'DeleteFile', users: { name: 'unknown', count: 100 } }),
-  // Its two servers only answer this call, so no other call has warmed them up.
-  warmUpCalls: 40_000,
-};
-
 const SCALE_ROWS = 10_000_000;
 
 const { values: options, positionals } = parseArgs({
@@ -71,8 +64,6 @@ async function main(): Promise<void> {
   });
   await using conventional = await startStack('conventional', await servers.environment(), 'conventional.ts');
   await using minimal = await startStack('minimal', await servers.environment(), 'minimal.ts');
-  await using emptyOurs = await startStack('ours', await servers.environment(), 'empty-ours.ts');
-  await using emptyMinimal = await startStack('minimal', await servers.environment(), 'empty-minimal.ts');
   const stacks = [ours, conventional, minimal];
 
   await Promise.all(stacks.map(fill));
@@ -80,7 +71,6 @@ async function main(): Promise<void> {
   print('the three stacks return the same responses\n');
 
   const figures: Figures[] = [];
-  figures.push(await measure(EMPTY, [emptyOurs, emptyMinimal]));
   for (const call of CALLS) {
     await Promise.all(stacks.map(renewVerification));
     figures.push(await measure(call, stacks));

@@ -26,20 +26,11 @@ export function cpuOf(figures: Figures, stack: string): number[] {
 
 /**
  * Our cost divided by another stack's, for each round. Both ran directly after each other, so other load on
- * the machine affected both. Empty if one of the stacks does not have the call.
+ * the machine affected both.
  */
 export function ratios(figures: Figures, over: string): number[] {
   const others = cpuOf(figures, over);
-  return cpuOf(figures, 'ours').flatMap((cost, round) => {
-    const other = others[round];
-    return other === undefined ? [] : [cost / other];
-  });
-}
-
-/** The median of `ratios`. Undefined if one of the stacks does not have the call. */
-export function ratio(figures: Figures, over: string): number | undefined {
-  const all = ratios(figures, over);
-  return all.length === 0 ? undefined : median(all);
+  return cpuOf(figures, 'ours').map((cost, round) => cost / (others[round] ?? Number.NaN));
 }
 
 export interface Outcome {
@@ -62,9 +53,7 @@ export function summary(
         figures.call,
         stack,
         `${median(cpu).toFixed(0)} (${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)})`,
-        stack === 'ours'
-          ? ['minimal', 'conventional'].map((other) => times(ratio(figures, other), other)).join('')
-          : '',
+        stack === 'ours' ? `${times(figures, 'minimal')}, ${times(figures, 'conventional')}` : '',
         of('postgresMicroseconds').toFixed(0),
         of('callsPerSecond').toFixed(0),
         of('p50Ms').toFixed(1),
@@ -86,6 +75,6 @@ export function summary(
   ].join('\n');
 }
 
-function times(value: number | undefined, other: string): string {
-  return value === undefined ? '' : `${value.toFixed(2)} × ${other} `;
+function times(figures: Figures, other: string): string {
+  return `${median(ratios(figures, other)).toFixed(2)} × ${other}`;
 }

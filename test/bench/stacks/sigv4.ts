@@ -2,8 +2,9 @@ import { createHash, createHmac } from 'node:crypto';
 import { ACCESS_KEY_ID, BUCKET, ENDPOINT, REGION, SECRET_ACCESS_KEY } from './environment.ts';
 
 /**
- * Signature Version 4 in the query (AWS General Reference), only with node:crypto: the least that a signature
- * costs.
+ * Signature Version 4 in the query (AWS General Reference), written with node:crypto as in AWS's description.
+ * It takes 16 µs, and `src/s3/signing` takes 5. It stays apart from that folder, because a yardstick that
+ * calls the measured code would hide a slower signature.
  */
 export function presign(
   method: string,
