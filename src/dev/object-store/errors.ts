@@ -22,7 +22,6 @@ const statusOf = {
   KeyTooLongError: 400,
   MalformedTrailerError: 400,
   MalformedXML: 400,
-  MethodNotAllowed: 405,
   MissingContentLength: 411,
   NoSuchBucket: 404,
   NoSuchKey: 404,

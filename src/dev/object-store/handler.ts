@@ -62,8 +62,8 @@ async function answerTo(
 ): Promise<Answer> {
   if (message.method === 'OPTIONS') return preflight(message, parts.corsRules);
   const request = parseRequest(message);
-  const authenticated = authenticate(request, parts.authority);
-  return route({ ...parts, request, body: bodyOf(request, authenticated, message, sendContinue) });
+  const { payloadHash } = authenticate(request, parts.authority);
+  return route({ ...parts, request, body: bodyOf(request, payloadHash, message, sendContinue) });
 }
 
 /** Browsers send preflights without a signature, and S3 answers them without one. */

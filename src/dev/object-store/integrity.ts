@@ -54,25 +54,20 @@ export function checksumCheck(request: S3Request): ChecksumCheck {
     .split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '');
-  const promised = [...request.amz.keys()]
-    .filter((name) => name.startsWith(checksumPrefix) && !descriptions.has(name.slice(checksumPrefix.length)))
-    .map((name) => ({ name, trails: false }))
-    .concat(trailing.map((name) => ({ name, trails: true })))
-    .map(({ name, trails }) => {
-      const { bytes, start } = checksumOf(name);
-      // An invalid checksum in a header is refused before the body is read.
-      const early = trails ? undefined : decodeChecksum(name, request.amz.get(name), bytes);
-      const expected = (trailers: ReadonlyMap<string, string>): Buffer =>
-        early ?? decodeChecksum(name, trailers.get(name), bytes);
-      return { name, expected, digest: start() };
-    });
+  const inHeaders = [...request.amz.keys()].filter(
+    (name) => name.startsWith(checksumPrefix) && !descriptions.has(name.slice(checksumPrefix.length)),
+  );
+  const promised = [...inHeaders, ...trailing].map((name) => ({ name, digest: checksumOf(name).start() }));
+  // An invalid checksum in a header is refused before the body is read.
+  for (const name of inHeaders) decodeChecksum(name, request.amz.get(name));
   return {
     update: (chunk) => {
       for (const { digest } of promised) digest.update(chunk);
     },
     assertRight: (trailers) => {
-      for (const { name, expected, digest } of promised) {
-        if (!expected(trailers).equals(digest.digest())) {
+      for (const { name, digest } of promised) {
+        const expected = decodeChecksum(name, request.amz.get(name) ?? trailers.get(name));
+        if (!expected.equals(digest.digest())) {
           const algorithm = name.slice(checksumPrefix.length).toUpperCase();
           throw new S3Error(
             'BadDigest',
@@ -96,10 +91,10 @@ function checksumOf(name: string): { bytes: number; start: () => Digest } {
   return checksum;
 }
 
-function decodeChecksum(name: string, text: string | undefined, bytes: number): Buffer {
+function decodeChecksum(name: string, text: string | undefined): Buffer {
   if (text === undefined)
     throw new S3Error('MalformedTrailerError', `The trailing header ${name} is missing.`);
-  const checksum = decodeBase64(text, bytes);
+  const checksum = decodeBase64(text, checksumOf(name).bytes);
   if (checksum === undefined) throw new S3Error('InvalidRequest', `Value for ${name} header is invalid.`);
   return checksum;
 }

@@ -5,7 +5,6 @@
 import { S3Error } from './errors.ts';
 import type { Answer, Call } from './operation.ts';
 import { createBucket, headBucket } from './operations/buckets.ts';
-import { deleteObject, deleteObjects } from './operations/delete-objects.ts';
 import { getObject } from './operations/get-object.ts';
 import { listObjectsV2 } from './operations/list-objects.ts';
 import { listMultipartUploads, listParts } from './operations/list-uploads.ts';
@@ -15,14 +14,13 @@ import {
   initiateMultipartUpload,
   uploadPart,
 } from './operations/multipart.ts';
-import { putObject } from './operations/put-object.ts';
+import { deleteObject, putObject } from './operations/put-object.ts';
 
 const bucketOperations = {
   'PUT ': createBucket,
   'HEAD ': headBucket,
   'GET list-type': listObjectsV2,
   'GET uploads': listMultipartUploads,
-  'POST delete': deleteObjects,
 } as const;
 
 const objectOperations = {

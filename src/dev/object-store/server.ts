@@ -8,7 +8,7 @@
  */
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type AddressInfo, BlockList, isIP } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { privateDirectory } from '../data-directory/private-directory.ts';
 import { type CorsRule, defaultCorsRule } from './cors.ts';
@@ -22,8 +22,6 @@ export interface ObjectStoreOptions {
   readonly directory: string;
   /** 0 means any free port. */
   readonly port: number;
-  /** Default `127.0.0.1`. Only a loopback address is accepted. */
-  readonly host?: string;
   /** Missing buckets are created at the start. */
   readonly buckets: readonly string[];
   readonly credentials: readonly Credentials[];
@@ -46,6 +44,9 @@ export interface ObjectStore {
   stop(): Promise<void>;
 }
 
+/** Loopback: the store is for the developer of this machine, and must not be reachable from another one. */
+const HOST = '127.0.0.1';
+
 const PART_MIN_BYTES = 5 * 1024 ** 2;
 
 /** How long running requests may take to end when the store stops. Then their connections are closed. */
@@ -55,9 +56,7 @@ const STOP_GRACE_MS = 500;
 const IDLE_TIMEOUT_MS = 120_000;
 
 export async function startObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
-  const { directory, port, host = '127.0.0.1', now = () => new Date() } = options;
-  assertLoopback(host);
-
+  const { directory, port, now = () => new Date() } = options;
   privateDirectory(directory);
   const temporary = join(directory, 'tmp');
   rmSync(temporary, { recursive: true, force: true });
@@ -87,12 +86,12 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
   server.on('checkContinue', listener);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ port, host }, resolve);
+    server.listen({ port, host: HOST }, resolve);
   });
 
   const { port: actualPort } = server.address() as AddressInfo;
   return {
-    endpoint: `http://${isIP(host) === 6 ? `[${host}]` : host}:${actualPort}`,
+    endpoint: `http://${HOST}:${actualPort}`,
     port: actualPort,
     async stop() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -103,19 +102,4 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
       await Promise.all(underWay);
     },
   };
-}
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-function assertLoopback(host: string): void {
-  const family = isIP(host);
-  const isLoopback =
-    family === 0 ? host === 'localhost' : loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
-  if (isLoopback) return;
-  throw new Error(
-    `object store: refusing to listen on ${host}, because the development store listens on loopback only ` +
-      '(127.0.0.1, ::1, localhost). Use a real S3 for other machines.',
-  );
 }

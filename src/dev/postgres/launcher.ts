@@ -40,7 +40,8 @@ export async function chooseLauncher(
 ): Promise<Launcher> {
   const isRoot = process.geteuid?.() === 0;
   const owner = isRoot ? (existingOwner ?? (await unprivilegedUser())) : undefined;
-  for (const launcher of owner === undefined ? launchersForUser() : launchersForRoot(owner)) {
+  for (const setprivOptions of owner === undefined ? [[], undefined] : optionsForRoot(owner)) {
+    const launcher = launcherWith(setprivOptions, owner);
     if (await canUse(launcher, postgres, directory)) return launcher;
   }
   throw new Error(
@@ -56,11 +57,7 @@ const ALTERNATIVES =
   'Set DATABASE_URL to use another Postgres, or clone the project to a directory that every user can enter and set ' +
   'DATA_DIR to such a directory, or do not run as root.';
 
-function launchersForUser(): Launcher[] {
-  return [throughSetpriv(undefined, []), directly(undefined)];
-}
-
-function launchersForRoot(owner: Owner): Launcher[] {
+function optionsForRoot(owner: Owner): (readonly string[] | undefined)[] {
   const asOwner = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
   const reachingAllFiles = [
     '--inh-caps=+dac_override',
@@ -69,32 +66,22 @@ function launchersForRoot(owner: Owner): Launcher[] {
     // check that it can run the postgres program.
     '--securebits=+no_setuid_fixup',
   ];
-  return [
-    throughSetpriv(owner, asOwner),
-    throughSetpriv(owner, [...asOwner, ...reachingAllFiles]),
-    directly(owner),
-  ];
+  return [asOwner, [...asOwner, ...reachingAllFiles], undefined];
 }
 
 /**
- * setpriv replaces itself with the program, so the pid of the child is the pid of the program. The kernel
- * ties the signal to the *thread* that spawned the child: a Postgres that a worker thread starts ends with
- * that worker.
+ * Without options, the program is started directly. setpriv replaces itself with the program, so the pid of
+ * the child is the pid of the program. The kernel ties the signal to the *thread* that spawned the child: a
+ * Postgres that a worker thread starts ends with that worker.
  */
-function throughSetpriv(owner: Owner | undefined, args: readonly string[]): Launcher {
+function launcherWith(setprivOptions: readonly string[] | undefined, owner: Owner | undefined): Launcher {
   return {
     owner,
-    launch: (program, programArgs, { stdio, signalOnOurDeath }) => {
+    launch: (program, args, { stdio, signalOnOurDeath }) => {
+      if (setprivOptions === undefined) return spawn(program, args, { ...COMMON, ...owner, stdio });
       const deathSignal = `--pdeathsig=${signalOnOurDeath.slice('SIG'.length)}`;
-      return spawn('setpriv', [...args, deathSignal, '--', program, ...programArgs], { ...COMMON, stdio });
+      return spawn('setpriv', [...setprivOptions, deathSignal, '--', program, ...args], { ...COMMON, stdio });
     },
-  };
-}
-
-function directly(owner: Owner | undefined): Launcher {
-  return {
-    owner,
-    launch: (program, args, { stdio }) => spawn(program, args, { ...COMMON, ...owner, stdio }),
   };
 }
 

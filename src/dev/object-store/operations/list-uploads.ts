@@ -1,7 +1,7 @@
 import { S3Error } from '../errors.ts';
 import { type Answer, type BucketCall, countOf, type ObjectCall, xmlAnswer } from '../operation.ts';
 import { queryValue } from '../request.ts';
-import { utf8Form } from '../storage/key-index.ts';
+import { utf8Form } from '../storage/key-order.ts';
 import { xmlDocument } from '../xml.ts';
 import { keyEncoding } from './list-objects.ts';
 import { uploadOf } from './multipart.ts';
@@ -55,17 +55,14 @@ export async function listMultipartUploads({
   const maxUploads = countOf('max-uploads', queryValue(request, 'max-uploads'), PAGE_ENTRIES_MAX);
   const encode = keyEncoding(request);
 
-  const afterMarker = orderOf(keyMarker, uploadIdMarker);
-  // A key marker alone skips all uploads of that key. With an id marker too, the uploads up to that id are
-  // skipped.
-  const isBehind = (key: string, uploadId: string): boolean =>
-    uploadIdMarker === '' ? utf8Form(key) <= utf8Form(keyMarker) : orderOf(key, uploadId) <= afterMarker;
+  // A key marker alone skips all uploads of that key: no upload id is above `~`.
+  const marker = keyMarker === '' ? '' : orderOf(keyMarker, uploadIdMarker === '' ? '~' : uploadIdMarker);
   const following = uploads
     .list(bucket)
-    .filter(({ key, uploadId }) => key.startsWith(prefix) && !isBehind(key, uploadId))
-    .map((upload) => ({ upload, order: orderOf(upload.key, upload.uploadId) }))
-    .sort((a, b) => (a.order < b.order ? -1 : 1))
-    .map(({ upload }) => upload);
+    .filter(({ key }) => key.startsWith(prefix))
+    .map((upload) => ({ ...upload, order: orderOf(upload.key, upload.uploadId) }))
+    .filter(({ order }) => order > marker)
+    .sort((a, b) => (a.order < b.order ? -1 : 1));
   const page = following.slice(0, maxUploads);
   const isTruncated = page.length < following.length;
   const last = isTruncated ? page.at(-1) : undefined;

@@ -4,7 +4,7 @@ import { type Answer, type ObjectCall, xmlAnswer } from '../operation.ts';
 import { queryValue } from '../request.ts';
 import { md5Etag } from '../storage/objects.ts';
 import type { Part, Upload } from '../storage/uploads.ts';
-import { childText, malformed, parseXml, xmlDocument } from '../xml.ts';
+import { malformed, readParts, xmlDocument } from '../xml.ts';
 import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
 
 /** S3's limit on the parts of one upload. */
@@ -121,13 +121,12 @@ export function uploadOf({ request, uploads, bucket, key }: ObjectCall): Upload 
 }
 
 function chooseParts(upload: Upload, xml: string, minPartBytes: number): Part[] {
-  const asked = parseXml(xml, 'CompleteMultipartUpload').children.map((child) => {
-    const partNumber = childText(child, 'PartNumber') ?? '';
-    const etag = childText(child, 'ETag');
-    if (child.name !== 'Part' || !/^[0-9]{1,5}$/.test(partNumber) || etag === undefined) throw malformed();
-    return { partNumber: Number(partNumber), etag: `"${etag.replace(/^"|"$/g, '')}"` };
+  const asked = readParts(xml).map(({ PartNumber = '', ETag }) => {
+    if (!/^[0-9]{1,5}$/.test(PartNumber) || ETag === undefined) throw malformed();
+    // Some clients send the quotes of the ETag as they are, some as an entity, and some leave them out.
+    return { partNumber: Number(PartNumber), etag: `"${ETag.replaceAll(/"|&quot;|&#34;/g, '')}"` };
   });
-  if (asked.length === 0 || asked.length > PARTS_MAX) throw malformed();
+  if (asked.length > PARTS_MAX) throw malformed();
   for (const [index, { partNumber }] of asked.entries()) {
     if (partNumber <= (asked[index - 1]?.partNumber ?? 0)) {
       const message = 'The list of parts was not in ascending order. Parts must be ordered by part number.';

@@ -24,6 +24,12 @@ export async function putObject({ request, body, objects, bucket, key }: ObjectC
   return { status: 200, headers: { etag: record.etag } };
 }
 
+/** Idempotent, as in S3: deleting a missing object succeeds. */
+export async function deleteObject({ objects, bucket, key }: ObjectCall): Promise<Answer> {
+  await objects.remove(bucket, key);
+  return { status: 204 };
+}
+
 const storedHeaders = ['cache-control', 'content-disposition', 'content-language', 'expires'];
 
 /** The headers that a later GET or HEAD returns exactly as they were sent. */

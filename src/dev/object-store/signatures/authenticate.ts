@@ -10,7 +10,7 @@
 import { S3Error } from '../errors.ts';
 import type { S3Request } from '../request.ts';
 import { type Claim, readClaim } from './claim.ts';
-import { deriveKey, isSame, type Signer, signRequest } from './sigv4.ts';
+import { isSame, signRequest } from './sigv4.ts';
 
 export interface Credentials {
   readonly accessKeyId: string;
@@ -25,25 +25,15 @@ export interface Authority {
   readonly now: () => Date;
 }
 
-/** The signed values that the body must match. */
-export interface Authenticated {
-  readonly payloadHash: string;
-  /** The signature of the request. The chain of chunk signatures of a signed stream begins with it. */
-  readonly signature: string;
-  readonly signer: Signer;
-}
-
 /** The clock difference that S3 allows between itself and a signer, in either direction: 15 minutes. */
 const SKEW_MAX_MS = 15 * 60 * 1000;
 
-export function authenticate(request: S3Request, authority: Authority): Authenticated {
+/** Returns the claim when all of it is true. @throws S3Error otherwise */
+export function authenticate(request: S3Request, authority: Authority): Claim {
   const claim = readClaim(request);
   assertScope(claim, authority.region);
-  const credentials = credentialsOf(claim, request, authority.credentials);
-  const { scope, timestamp, signedHeaders, payloadHash } = claim;
-  const signer = { key: deriveKey(credentials.secretAccessKey, scope), timestamp, scope };
-  const signature = signRequest(signer, request, signedHeaders, payloadHash);
-  if (!isSame(signature, claim.signature)) {
+  const { secretAccessKey } = credentialsOf(claim, request, authority.credentials);
+  if (!isSame(signRequest(secretAccessKey, request, claim), claim.signature)) {
     throw new S3Error(
       'SignatureDoesNotMatch',
       'The request signature we calculated does not match the signature you provided. Check your key and ' +
@@ -53,8 +43,8 @@ export function authenticate(request: S3Request, authority: Authority): Authenti
   // Time and coverage are checked after the signature, so that their messages are about values the caller
   // really signed.
   assertInTime(claim, authority.now());
-  assertAllSigned(request, signedHeaders);
-  return { payloadHash, signature, signer };
+  assertAllSigned(request, claim.signedHeaders);
+  return claim;
 }
 
 function assertScope({ scope, timestamp, refuse }: Claim, region: string): void {

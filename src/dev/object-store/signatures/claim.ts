@@ -3,21 +3,13 @@
  */
 import { S3Error } from '../errors.ts';
 import type { S3Request } from '../request.ts';
-import { algorithm, type Scope } from './sigv4.ts';
+import { algorithm, type Signed } from './sigv4.ts';
 
 /** The fields of a signature. None of them is verified yet; authenticate.ts does that. */
-export interface Claim {
+export interface Claim extends Signed {
   readonly accessKeyId: string;
-  readonly scope: Scope;
-  /** The signing time as text (`20260131T120000Z`), because the text is part of the signed string. */
-  readonly timestamp: string;
   readonly signedAtMs: number;
-  readonly signedHeaders: readonly string[];
   readonly signature: string;
-  /**
-   * The signed value for the body: its SHA-256 in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms.
-   */
-  readonly payloadHash: string;
   /** The lifetime of a presigned request. Undefined for a signature in a header, which has no lifetime. */
   readonly expiresSeconds: number | undefined;
   /** Makes the error for a wrong field. S3 has another error for the header than for the query. */

@@ -1,5 +1,6 @@
 /**
  * The algorithm of AWS Signature Version 4, as S3 uses it. Pure functions; authenticate.ts decides with them.
+ * Shares no code with src/s3/signing, whose signatures it checks.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
@@ -14,28 +15,26 @@ export interface Scope {
   readonly service: string;
 }
 
-/**
- * The inputs of signing: the key that was derived for the scope, and the signing time (`20260131T120000Z`).
- */
-export interface Signer {
-  readonly key: Buffer;
-  readonly timestamp: string;
+/** The values that a signature covers in addition to the request itself. */
+export interface Signed {
   readonly scope: Scope;
-}
-
-export function deriveKey(secretAccessKey: string, scope: Scope): Buffer {
-  return [scope.date, scope.region, scope.service, 'aws4_request'].reduce<Buffer>(
-    (key, part) => createHmac('sha256', key).update(part).digest(),
-    Buffer.from(`AWS4${secretAccessKey}`),
-  );
+  /** The signing time as text (`20260131T120000Z`), because the text is part of the signed string. */
+  readonly timestamp: string;
+  readonly signedHeaders: readonly string[];
+  /** The SHA-256 of the body in hex, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-…` forms. */
+  readonly payloadHash: string;
 }
 
 export function signRequest(
-  signer: Signer,
+  secretAccessKey: string,
   request: S3Request,
-  signedHeaders: readonly string[],
-  payloadHash: string,
+  { scope, timestamp, signedHeaders, payloadHash }: Signed,
 ): string {
+  const steps = [scope.date, scope.region, scope.service, 'aws4_request'];
+  const key = steps.reduce<Buffer>(
+    (secret, step) => createHmac('sha256', secret).update(step).digest(),
+    Buffer.from(`AWS4${secretAccessKey}`),
+  );
   const canonicalRequest = [
     request.method,
     request.canonicalPath,
@@ -46,30 +45,15 @@ export function signRequest(
     payloadHash,
   ].join('\n');
   // Node decodes header bytes as Latin-1. Encoding as Latin-1 gives back exactly the bytes that were signed.
-  return sign(signer, algorithm, [hash('sha256', Buffer.from(canonicalRequest, 'latin1'))]);
-}
-
-const hashOfNothing = hash('sha256', '');
-
-/** The signature of a chunk covers the previous signature, so no chunk can be dropped or moved. */
-export function signChunk(signer: Signer, previousSignature: string, sha256: string): string {
-  return sign(signer, `${algorithm}-PAYLOAD`, [previousSignature, hashOfNothing, sha256]);
-}
-
-export function signTrailer(signer: Signer, previousSignature: string, sha256: string): string {
-  return sign(signer, 'AWS4-HMAC-SHA256-TRAILER', [previousSignature, sha256]);
+  const sha256 = hash('sha256', Buffer.from(canonicalRequest, 'latin1'));
+  return createHmac('sha256', key)
+    .update([algorithm, timestamp, steps.join('/'), sha256].join('\n'))
+    .digest('hex');
 }
 
 /** Compares in constant time, so that the duration does not show how much of a forged signature was right. */
 export function isSame(a: string, b: string): boolean {
   return timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'));
-}
-
-function sign({ key, timestamp, scope }: Signer, kind: string, rest: readonly string[]): string {
-  const scopeText = `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
-  return createHmac('sha256', key)
-    .update([kind, timestamp, scopeText, ...rest].join('\n'))
-    .digest('hex');
 }
 
 function canonicalQuery(request: S3Request): string {

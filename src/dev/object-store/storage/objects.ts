@@ -9,15 +9,14 @@
 
 import { hash, randomUUID } from 'node:crypto';
 import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { privateDirectory } from '../../data-directory/private-directory.ts';
 import { openPrivateFile } from '../../data-directory/private-file.ts';
 import type { Received } from '../body.ts';
 import { S3Error } from '../errors.ts';
-import { createKeyIndex, type KeyIndex } from './key-index.ts';
-import { readRecord, seal, syncDirectory } from './sealed-file.ts';
+import { utf8Form } from './key-order.ts';
+import { type Append, readRecord, seal, syncDirectory } from './sealed-file.ts';
 
 /**
  * The headers that are stored with an object, such as Content-Type and `x-amz-meta-*`, keyed by lower-case
@@ -38,7 +37,14 @@ export interface ObjectRecord {
 interface Bucket {
   readonly directory: string;
   readonly records: Map<string, ObjectRecord>;
-  readonly keys: KeyIndex;
+  /** Undefined after a change. The next list sorts again, which takes 0.2 s for 100,000 objects. */
+  sorted: readonly Listed[] | undefined;
+}
+
+export interface Listed {
+  /** The key in UTF-8 form. */
+  readonly form: string;
+  readonly record: ObjectRecord;
 }
 
 export interface PutOptions {
@@ -55,9 +61,7 @@ export interface PutOptions {
   readonly commit?: (appear: () => void) => void;
 }
 
-export type Fill = (
-  append: (bytes: Buffer) => Promise<void>,
-) => Promise<Pick<ObjectRecord, 'etag' | 'sizeBytes'>>;
+export type Fill = (append: Append) => Promise<Pick<ObjectRecord, 'etag' | 'sizeBytes'>>;
 
 export interface Objects {
   createBucket(bucket: string): void;
@@ -69,26 +73,17 @@ export interface Objects {
    * the stream.
    */
   read(bucket: string, key: string, first: number, last: number): Readable;
-  keysFrom(bucket: string, after: string, inclusive: boolean): Iterable<string>;
+  /** All objects, in the order of S3. */
+  list(bucket: string): readonly Listed[];
   put(bucket: string, key: string, fill: Fill, options: PutOptions): Promise<ObjectRecord>;
   /** Removing a missing object is not an error. */
   remove(bucket: string, key: string): Promise<void>;
 }
 
 export function openObjectStorage(directory: string, temporary: string, now: () => Date): Objects {
-  const buckets = new Map<string, Bucket>();
-  const openBucket = (name: string): void => {
-    const path = join(directory, name);
-    privateDirectory(path);
-    const records = new Map<string, ObjectRecord>();
-    for (const file of readdirSync(path).filter((each) => fileNamePattern.test(each))) {
-      const record = readRecord<ObjectRecord>(join(path, file));
-      records.set(record.key, record);
-    }
-    buckets.set(name, { directory: path, records, keys: createKeyIndex(records.keys()) });
-  };
   privateDirectory(directory);
-  for (const name of directoriesIn(directory)) openBucket(name);
+  const names = directoriesIn(directory);
+  const buckets = new Map(names.map((name) => [name, openBucket(join(directory, name))]));
 
   const bucketOf = (name: string): Bucket => {
     const bucket = buckets.get(name);
@@ -97,48 +92,41 @@ export function openObjectStorage(directory: string, temporary: string, now: () 
     }
     return bucket;
   };
-  const assertAbsent = (bucket: Bucket, key: string): void => {
-    if (!bucket.records.has(key)) return;
-    const message = 'At least one of the pre-conditions you specified did not hold';
-    throw new S3Error('PreconditionFailed', message, { Condition: 'If-None-Match' });
-  };
 
   return {
     createBucket(name) {
-      if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) {
-        throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.', { BucketName: name });
-      }
-      if (!buckets.has(name)) openBucket(name);
+      assertBucketName(name);
+      if (!buckets.has(name)) buckets.set(name, openBucket(join(directory, name)));
     },
-    assertBucket: (name) => void bucketOf(name),
+    assertBucket: bucketOf,
     find: (name, key) => bucketOf(name).records.get(key),
     read(name, key, start, end) {
-      // Opened synchronously. A later overwrite or delete changes the directory entry, never the bytes of
-      // this file.
+      // Opened now: a later overwrite or delete changes the directory entry, never the bytes of this file.
       const fd = openPrivateFile(join(bucketOf(name).directory, fileName(key)));
       return createReadStream('', { fd, start, end });
     },
-    keysFrom: (name, after, inclusive) => bucketOf(name).keys.from(after, inclusive),
+    list(name) {
+      const bucket = bucketOf(name);
+      bucket.sorted ??= sorted(bucket.records.values());
+      return bucket.sorted;
+    },
     async put(name, key, fill, { headers, onlyIfAbsent, commit = (appear) => appear() }) {
       const bucket = bucketOf(name);
       if (onlyIfAbsent) assertAbsent(bucket, key);
       const temporaryPath = join(temporary, randomUUID());
-      const record = await seal(temporaryPath, async (append): Promise<ObjectRecord> => {
+      const write = async (append: Append): Promise<ObjectRecord> => {
         const { etag, sizeBytes } = await fill(append);
         return { key, sizeBytes, etag, lastModified: wholeSeconds(now()), headers };
-      });
-      try {
+      };
+      const record = await seal(temporaryPath, write, (sealed) => {
         if (onlyIfAbsent) assertAbsent(bucket, key);
         // Disk and index change in one step of the event loop, so no request sees only one of the changes.
         commit(() => {
           renameSync(temporaryPath, join(bucket.directory, fileName(key)));
-          bucket.records.set(key, record);
-          bucket.keys.add(key);
+          bucket.records.set(key, sealed);
+          bucket.sorted = undefined;
         });
-      } catch (error) {
-        await rm(temporaryPath, { force: true });
-        throw error;
-      }
+      });
       await syncDirectory(bucket.directory);
       return record;
     },
@@ -147,10 +135,36 @@ export function openObjectStorage(directory: string, temporary: string, now: () 
       if (!bucket.records.has(key)) return;
       unlinkSync(join(bucket.directory, fileName(key)));
       bucket.records.delete(key);
-      bucket.keys.remove(key);
+      bucket.sorted = undefined;
       await syncDirectory(bucket.directory);
     },
   };
+}
+
+function openBucket(directory: string): Bucket {
+  privateDirectory(directory);
+  const records = readdirSync(directory)
+    .filter((file) => fileNamePattern.test(file))
+    .map((file) => readRecord<ObjectRecord>(join(directory, file)));
+  const byKey = new Map(records.map((record) => [record.key, record]));
+  return { directory, records: byKey, sorted: undefined };
+}
+
+function assertBucketName(name: string): void {
+  if (/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) return;
+  throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.', { BucketName: name });
+}
+
+function sorted(records: Iterable<ObjectRecord>): Listed[] {
+  return Array.from(records, (record) => ({ form: utf8Form(record.key), record })).sort((a, b) =>
+    a.form < b.form ? -1 : 1,
+  );
+}
+
+function assertAbsent(bucket: Bucket, key: string): void {
+  if (!bucket.records.has(key)) return;
+  const message = 'At least one of the pre-conditions you specified did not hold';
+  throw new S3Error('PreconditionFailed', message, { Condition: 'If-None-Match' });
 }
 
 /** File names are SHA-256 sums of keys: a key can have any character and 1,024 bytes, a file name cannot. */

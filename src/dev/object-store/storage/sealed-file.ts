@@ -19,14 +19,20 @@ const FOOTER_BYTES = 4 + mark.length;
 /** Most records are shorter than 2 KiB, so one read from the end returns the whole record. */
 const FIRST_READ_BYTES = 2048;
 
+export type Append = (bytes: Buffer) => Promise<void>;
+
 export interface SealedRecord {
   readonly sizeBytes: number;
 }
 
-/** Writes a sealed file at a temporary path. After a failure there is no file. */
+/**
+ * Writes a sealed file at a temporary path, and passes its record to `publish`, which gives the file its
+ * name. After a failure of either there is no file.
+ */
 export async function seal<R extends SealedRecord>(
   temporaryPath: string,
-  fill: (append: (bytes: Buffer) => Promise<void>) => Promise<R>,
+  fill: (append: Append) => Promise<R>,
+  publish: (record: R) => void = () => {},
 ): Promise<R> {
   const file = await open(temporaryPath, 'wx', 0o600);
   try {
@@ -36,6 +42,7 @@ export async function seal<R extends SealedRecord>(
     length.writeUInt32BE(json.length);
     await appendAll(file, Buffer.concat([json, length, mark]));
     await file.datasync();
+    publish(record);
     return record;
   } catch (error) {
     await rm(temporaryPath, { force: true });

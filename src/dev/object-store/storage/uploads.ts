@@ -9,7 +9,7 @@ import { PRIVATE, privateDirectory } from '../../data-directory/private-director
 import { openPrivateFile } from '../../data-directory/private-file.ts';
 import { S3Error } from '../errors.ts';
 import { directoriesIn, type Fill, type ObjectHeaders, wholeSeconds } from './objects.ts';
-import { readRecord, seal, syncDirectory } from './sealed-file.ts';
+import { type Append, readRecord, seal, syncDirectory } from './sealed-file.ts';
 
 /** The request of CreateMultipartUpload. */
 interface UploadRecord {
@@ -32,6 +32,8 @@ export interface Upload extends UploadRecord {
   readonly parts: ReadonlyMap<number, Part>;
 }
 
+type OpenUpload = UploadRecord & { readonly uploadId: string; readonly parts: Map<number, Part> };
+
 export interface Uploads {
   create(bucket: string, key: string, headers: ObjectHeaders): Promise<Upload>;
   /** Throws NoSuchUpload unless the upload is open and belongs to this key. */
@@ -53,34 +55,17 @@ export interface Uploads {
 const uploadFile = 'upload';
 
 export function openUploadStorage(directory: string, temporary: string, now: () => Date): Uploads {
-  const uploads = new Map<string, UploadRecord & { uploadId: string; parts: Map<number, Part> }>();
-  const running = new Map<string, Promise<void>>();
   privateDirectory(directory);
-  for (const uploadId of directoriesIn(directory)) {
-    const path = join(directory, uploadId);
-    privateDirectory(path);
-    const parts = readdirSync(path)
-      .filter((file) => /^[0-9]+$/.test(file))
-      .map((file) => readRecord<Part>(join(path, file)))
-      .map((part) => [part.partNumber, part] as const);
-    const record = readRecord<UploadRecord>(join(path, uploadFile));
-    uploads.set(uploadId, { ...record, uploadId, parts: new Map(parts) });
-  }
-
-  const assertOpen = (uploadId: string): void => {
-    if (!uploads.has(uploadId)) throw noSuchUpload(uploadId);
-  };
+  const uploads = new Map(
+    directoriesIn(directory).map((uploadId) => [uploadId, readUpload(directory, uploadId)]),
+  );
 
   return {
     async create(bucket, key, headers) {
       const uploadId = randomBytes(24).toString('base64url');
+      const record: UploadRecord = { bucket, key, headers, initiated: wholeSeconds(now()), sizeBytes: 0 };
       const temporaryPath = join(temporary, randomUUID());
-      const initiated = wholeSeconds(now());
-      await mkdir(temporaryPath, { mode: PRIVATE });
-      const record = await seal(join(temporaryPath, uploadFile), async (): Promise<UploadRecord> => {
-        return { bucket, key, headers, initiated, sizeBytes: 0 };
-      });
-      await syncDirectory(temporaryPath);
+      await writeUpload(temporaryPath, record);
       renameSync(temporaryPath, join(directory, uploadId));
       await syncDirectory(directory);
       const upload = { ...record, uploadId, parts: new Map<number, Part>() };
@@ -88,49 +73,35 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
       return upload;
     },
     get(bucket, key, uploadId) {
-      const upload = uploads.get(uploadId);
-      if (upload === undefined || upload.bucket !== bucket || upload.key !== key)
-        throw noSuchUpload(uploadId);
+      const upload = openUpload(uploads, uploadId);
+      if (upload.bucket !== bucket || upload.key !== key) throw noSuchUpload(uploadId);
       return upload;
     },
     list: (bucket) => [...uploads.values()].filter((upload) => upload.bucket === bucket),
     async putPart({ uploadId }, partNumber, fill) {
       const path = join(directory, uploadId);
       const temporaryPath = join(temporary, randomUUID());
-      const part = await seal(temporaryPath, async (append): Promise<Part> => {
+      const write = async (append: Append): Promise<Part> => {
         const { etag, sizeBytes } = await fill(append);
         return { partNumber, sizeBytes, etag, lastModified: wholeSeconds(now()) };
-      });
-      try {
-        assertOpen(uploadId);
+      };
+      const part = await seal(temporaryPath, write, (sealed) => {
+        const { parts } = openUpload(uploads, uploadId);
         renameSync(temporaryPath, join(path, `${partNumber}`));
-      } catch (error) {
-        await rm(temporaryPath, { force: true });
+        parts.set(partNumber, sealed);
+      });
+      // Fails if the upload has just ended, because its directory is then missing.
+      await syncDirectory(path).catch((error: unknown) => {
+        openUpload(uploads, uploadId);
         throw error;
-      }
-      uploads.get(uploadId)?.parts.set(partNumber, part);
-      try {
-        await syncDirectory(path);
-      } catch (error) {
-        // If the directory is missing because the upload has just ended, this throws NoSuchUpload instead.
-        assertOpen(uploadId);
-        throw error;
-      }
+      });
       return part;
     },
     readPart: ({ uploadId }, part) => {
       const fd = openPrivateFile(join(directory, uploadId, `${part.partNumber}`));
       return createReadStream('', { fd, end: part.sizeBytes - 1 });
     },
-    async oneAtATime({ uploadId }, run) {
-      const before = running.get(uploadId);
-      const now = (before ?? Promise.resolve()).then(run);
-      const settled = now.then(noop, noop);
-      running.set(uploadId, settled);
-      await settled;
-      if (running.get(uploadId) === settled) running.delete(uploadId);
-      return now;
-    },
+    oneAtATime: createTurns(),
     async forget({ uploadId }) {
       if (!uploads.delete(uploadId)) return;
       const path = join(temporary, randomUUID());
@@ -141,7 +112,40 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
   };
 }
 
-function noop(): void {}
+async function writeUpload(path: string, record: UploadRecord): Promise<void> {
+  await mkdir(path, { mode: PRIVATE });
+  await seal(join(path, uploadFile), async () => record);
+  await syncDirectory(path);
+}
+
+function readUpload(directory: string, uploadId: string): OpenUpload {
+  const path = join(directory, uploadId);
+  privateDirectory(path);
+  const parts = readdirSync(path)
+    .filter((file) => /^[0-9]+$/.test(file))
+    .map((file) => readRecord<Part>(join(path, file)))
+    .map((part) => [part.partNumber, part] as const);
+  return { ...readRecord<UploadRecord>(join(path, uploadFile)), uploadId, parts: new Map(parts) };
+}
+
+function openUpload(uploads: ReadonlyMap<string, OpenUpload>, uploadId: string): OpenUpload {
+  const upload = uploads.get(uploadId);
+  if (upload === undefined) throw noSuchUpload(uploadId);
+  return upload;
+}
+
+/** Keeps the promise of the last turn of each upload, for the next turn to wait for. */
+function createTurns(): Uploads['oneAtATime'] {
+  const running = new Map<string, Promise<unknown>>();
+  return async ({ uploadId }, run) => {
+    const turn = (running.get(uploadId) ?? Promise.resolve()).then(run);
+    const settled = turn.catch(() => {});
+    running.set(uploadId, settled);
+    await settled;
+    if (running.get(uploadId) === settled) running.delete(uploadId);
+    return turn;
+  };
+}
 
 function noSuchUpload(uploadId: string): S3Error {
   const message =

@@ -1,0 +1,11 @@
+/**
+ * A string with one character for each UTF-8 byte of the key. S3 orders keys by these bytes, and `<` compares
+ * them. The order of JavaScript's strings differs, because it compares UTF-16 units.
+ */
+export function utf8Form(key: string): string {
+  return Buffer.from(key, 'utf8').toString('latin1');
+}
+
+export function fromUtf8Form(form: string): string {
+  return Buffer.from(form, 'latin1').toString('utf8');
+}
