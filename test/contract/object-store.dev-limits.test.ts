@@ -251,6 +251,7 @@ describe('the development store refuses', () => {
     '<Delete><Part><ETag>e</ETag></Part></Delete>',
     ...[
       'x',
+      '<Part><ETag>e</ETag></Part>x',
       '<Part>',
       '<Part/>',
       '<Part></Parts>',
@@ -380,6 +381,16 @@ describe('a multipart upload, where S3 and RGW differ', () => {
         status,
       ]);
     }
+  });
+
+  test('is not listed after a key marker of its key alone', async () => {
+    await upload();
+    const list = async (marker: string) => {
+      const query = { uploads: '', 'key-marker': marker };
+      return (await send(await presign(store, { method: 'GET', key: '', query }))).body.toString();
+    };
+    expect(await list('multipar')).toContain('<Key>multipart</Key>');
+    expect(await list('multipart')).not.toContain('<Key>multipart</Key>');
   });
 
   test('is aborted even while it is being completed', async () => {
