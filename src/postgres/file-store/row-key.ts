@@ -1,3 +1,9 @@
+/**
+ * `src/postgres/file-store/` implements the port `FileStore`, one file per part of the port: a method runs one
+ * statement and turns its row into a record of the domain.
+ *
+ * The text of a statement belongs to `../statements/`, retries and time limits belong to `../connection/`.
+ */
 import type { Call } from '../../files/call.ts';
 import type { S3Key } from '../../files/rules/s3-key.ts';
 import type { RowKey } from '../statements/expressions.ts';

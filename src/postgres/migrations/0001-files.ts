@@ -7,6 +7,11 @@
 import { type Kysely, sql } from 'kysely';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
+  await createTable(db);
+  await createIndexes(db);
+}
+
+async function createTable(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table files (
       user_id text collate "C" not null,
@@ -40,7 +45,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   // `external` stores the MD5s uncompressed: hashes do not compress, and trying costs CPU.
   await sql`alter table files alter column part_md5s set storage external`.execute(db);
+}
 
+async function createIndexes(db: Kysely<unknown>): Promise<void> {
   // One live file per user and content. Concurrent creates of the same content therefore get the same file.
   await sql`
     create unique index files_content on files (user_id, fingerprint) where state <> 'deleted'`.execute(db);
