@@ -1,3 +1,9 @@
+/**
+ * Sends a HEAD or DELETE as one signed request, without the SDK's command stack. A HEAD costs 176 µs of CPU
+ * and a DELETE 77; the SDK's commands cost 519 and 404 (Node 24, a missing key, 16 requests at once, medians
+ * of 5,000). A DeleteFile costs 287 µs as a whole (test/README.md), so the SDK's command alone would exceed
+ * its budget. The first page of a list sends up to 300 HEADs, and each swept row one more.
+ */
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import { type BucketLocation, bucketUrl } from './bucket-location.ts';
@@ -25,8 +31,7 @@ const LIFE_SECONDS = 300;
 
 /**
  * Sends requests with a signed URL over the connections of the SDK's client. The SDK's command stack handles
- * retries, redirects, checksums and errors in XML, and takes three times the CPU. Callers use it only if S3
- * answers with an unexpected status.
+ * retries, redirects, checksums and errors in XML. Callers use it only if S3 answers with an unexpected status.
  */
 export function createSignedRequest(client: S3Client, location: BucketLocation): SignedRequest {
   const { requestHandler } = client.config;
