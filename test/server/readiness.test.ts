@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { createReadiness } from '../src/server/readiness.ts';
+import { createReadiness } from '../../src/server/readiness.ts';
 
 afterEach(() => void vi.useRealTimers());
 

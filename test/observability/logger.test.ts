@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
-import { createLogger } from '../src/observability/logger.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 
 const SECRETS = {
   signature: 'deadbeefdeadbeef',

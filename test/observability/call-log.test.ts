@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { parseS3Key } from '../src/files/rules/s3-key.ts';
-import { createObserver, recordCall } from '../src/observability/call-log.ts';
-import { createLogger } from '../src/observability/logger.ts';
-import { createMetrics } from '../src/observability/metrics.ts';
-import type { CallOutcome } from '../src/rpc/call-gate.ts';
-import { ampleCall } from './harness/deadline.ts';
+import { parseS3Key } from '../../src/files/rules/s3-key.ts';
+import { createObserver, recordCall } from '../../src/observability/call-log.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
+import type { CallOutcome } from '../../src/rpc/call-gate.ts';
+import { ampleCall } from '../harness/deadline.ts';
 
 const CALL: CallOutcome = {
   method: 'ListFiles',

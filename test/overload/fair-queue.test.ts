@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { createFairQueue, type FairQueue } from '../src/overload/fair-queue.ts';
+import { createFairQueue, type FairQueue } from '../../src/overload/fair-queue.ts';
 
 const LATER = Date.now() + 60_000;
 

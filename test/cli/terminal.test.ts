@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { printable } from '../src/text/printable.ts';
-import { captureTerminal, hostileText, UNPRINTABLE } from './harness/captured-terminal.ts';
+import { printable } from '../../src/text/printable.ts';
+import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 
 /**
  * Any UTF-16 units, including lone surrogates, with a high share of the characters that terminals interpret.
