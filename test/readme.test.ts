@@ -8,8 +8,9 @@ import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SETTINGS } from '../src/config/config.ts';
 import { CODES } from '../src/rpc/errors.ts';
+import { forAllTests } from './harness/for-all-tests.ts';
 import { MEASURED_TABLES } from './harness/readme-table.ts';
-import { startTestService, type TestService } from './harness/service.ts';
+import { startTestService } from './harness/service.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -151,18 +152,14 @@ describe.each(documents)('$path', ({ path, text }) => {
 });
 
 describe('the flows, pasted into a shell', () => {
-  let service: TestService;
+  const service = forAllTests(() => startTestService());
   let folder: string;
   beforeAll(async () => {
-    service = await startTestService();
     // The folder looks like a clone. The flows write their files there and not into this repository.
     folder = await mkdtemp(join(tmpdir(), 'readme-'));
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   });
-  afterAll(async () => {
-    await service.stop();
-    await rm(folder, { recursive: true });
-  });
+  afterAll(() => rm(folder, { recursive: true }));
 
   async function paste(...code: string[]): Promise<string> {
     const script = ['set -e', ...code]

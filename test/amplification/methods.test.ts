@@ -1,15 +1,12 @@
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { startTestService } from '../harness/service.ts';
 import { SERVICES } from './methods.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service?.stop());
+const service = forAllTests(() => startTestService());
 
 /** The services that the port's reflection lists. */
 async function servicesOf(transport: ReturnType<typeof createGrpcTransport>): Promise<string[]> {

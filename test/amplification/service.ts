@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { type ExternalServers, externalServers } from '../harness/external-servers.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import type { Port } from './methods.ts';
 import { openProbe, type Probe } from './probe-client.ts';

@@ -45,9 +45,8 @@ export async function openFixture(): Promise<Fixture> {
     GATEWAY_TOKENS: token,
     MULTIPART_PART_BYTES: String(PART_UNIT_BYTES),
   };
-  const service = starting.adopt(
+  const service = starting.use(
     await startTestService(settings, await openTestBucket({ corsRules: rules.CORSRules })),
-    ({ stop }) => stop(),
   );
   const gateway = starting.use(
     await startGateway({

@@ -27,11 +27,12 @@ export async function openFixture(environment: Record<string, string> = {}): Pro
   await using stack = new AsyncDisposableStack();
   const bucket = await openTestBucket();
   const proxy = stack.use(await startS3Proxy(bucket.endpoint));
-  const service = await startTestService(
-    { MULTIPART_PART_BYTES: String(PART_BYTES), S3_PUBLIC_ENDPOINT: proxy.endpoint, ...environment },
-    bucket,
+  const service = stack.use(
+    await startTestService(
+      { MULTIPART_PART_BYTES: String(PART_BYTES), S3_PUBLIC_ENDPOINT: proxy.endpoint, ...environment },
+      bucket,
+    ),
   );
-  stack.defer(() => service.stop());
   const directory = stack.use(await temporaryDirectory()).path;
   const owned = stack.move();
   return {

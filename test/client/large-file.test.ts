@@ -4,15 +4,16 @@ import { once } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import type { UploadResult } from '../../src/client/upload-file.ts';
 import { PART_UNIT_BYTES } from '../../src/files/rules/part-plan.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
 import { peakResidentMb } from '../harness/resident-memory.ts';
 import { startRgw } from '../servers/rgw.ts';
-import { type Fixture, openFixture, PART_BYTES } from './fixture.ts';
+import { openFixture, PART_BYTES } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 
@@ -38,11 +39,8 @@ if (rgw !== undefined) {
 const server = rgw || isGiven ? 'a real S3 server' : 'the development object store';
 const owned = servers.move();
 
-let fixture: Fixture;
-beforeAll(async () => {
-  fixture = owned.use(await openFixture({ MULTIPART_PART_BYTES: String(PART) }));
-});
 afterAll(() => owned.disposeAsync());
+const fixture = forAllTests(() => openFixture({ MULTIPART_PART_BYTES: String(PART) }));
 
 it(`an upload of ${SIZE} bytes to ${server} resumes after kill -9 with only the missing parts`, async () => {
   const { proxy, service, directory } = fixture;

@@ -3,13 +3,15 @@ import { copyFile, cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { startTestService } from '../harness/service.ts';
 import { PROJECT } from '../harness/service-process.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 
+const service = forAllTests(() => startTestService());
+
 /** The project of a caller: empty, with the tarball installed. */
 let project: TemporaryDirectory;
-let service: TestService;
 
 /**
  * With npm's cache, which `npm ci` has filled, the installation takes seconds. Without it, the network
@@ -23,7 +25,6 @@ const run = (program: string, args: string[], cwd: string) =>
   promisify(execFile)(program, args, { cwd, env: { ...process.env, PATH, NO_COLOR: '1' } });
 
 beforeAll(async () => {
-  service = await startTestService();
   project = await temporaryDirectory();
   // Packed from a copy, so that the build output of packing does not stay in this checkout.
   const copy = join(project.path, 'checkout');
@@ -47,7 +48,6 @@ beforeAll(async () => {
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...packages], project.path);
 }, INSTALL_TIMEOUT_MS);
 afterAll(async () => {
-  await service.stop();
   await project[Symbol.asyncDispose]();
 });
 

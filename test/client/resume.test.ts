@@ -2,20 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { uploadFile } from '../../src/client/upload-file.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
-import { downloaded, type Fixture, openFixture, PART_BYTES, sha256 } from './fixture.ts';
+import { downloaded, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 const AS_MULTIPART = { multipartFromBytes: PART_BYTES };
 
-let fixture: Fixture;
-beforeAll(async () => {
-  // Shorter than the uploads take, so that URLs expire during an upload.
-  fixture = await openFixture({ PRESIGN_TTL_SECONDS: '3' });
-});
-afterAll(() => fixture[Symbol.asyncDispose]());
+// Shorter than the uploads take, so that URLs expire during an upload.
+const fixture = forAllTests(() => openFixture({ PRESIGN_TTL_SECONDS: '3' }));
 
 it('a killed upload resumes with only the missing parts, although its URLs expire', async () => {
   const { proxy, service } = fixture;

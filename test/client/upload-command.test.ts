@@ -3,19 +3,16 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createProgressLine } from '../../src/cli/progress-line.ts';
 import { runUpload } from '../../src/cli/upload.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 async function command(args: string[], options: { url?: string; signal?: AbortSignal } = {}) {
   const address = { url: options.url ?? service.httpUrl, userIdHeader: 'x-user-id', gatewayToken: undefined };

@@ -2,23 +2,20 @@ import { open, readdir, readFile, readlink, truncate, utimes, writeFile } from '
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { type Progress, UploadError, uploadFile } from '../../src/client/upload-file.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { createFileClient } from '../harness/service-process.ts';
-import { downloaded, type Fixture, openFixture, PART_BYTES, sha256 } from './fixture.ts';
+import { downloaded, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 
 /** The size of a file with four parts, the last of 1 kB. */
 const BYTES = 3 * PART_BYTES + 1_000;
 const AS_MULTIPART = { multipartFromBytes: PART_BYTES };
 
-let fixture: Fixture;
-beforeAll(async () => {
-  fixture = await openFixture();
-});
-afterAll(() => fixture[Symbol.asyncDispose]());
+const fixture = forAllTests(() => openFixture());
 beforeEach(() => {
   fixture.proxy.fault = () => 'none';
   fixture.proxy.delayMs = 0;

@@ -57,7 +57,7 @@ beforeAll(async () => {
   worlds = await Promise.all(Array.from({ length: WORKERS }, openWorld));
 });
 afterAll(async () => {
-  await Promise.all(worlds.map((world) => world.close()));
+  await Promise.all(worlds.map((world) => world[Symbol.asyncDispose]()));
   await cache[Symbol.asyncDispose]();
 });
 

@@ -23,6 +23,7 @@ import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/random.ts';
+import { STORE_LIMITS } from '../harness/store-limits.ts';
 
 /** The servers that store rows and bytes, outside the process that is killed. */
 export interface Servers {
@@ -91,14 +92,6 @@ export interface Ports {
   close(): Promise<void>;
 }
 
-/** The default lifetimes of the service. */
-export const LIFETIMES = {
-  urlSeconds: 3_600,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: 86_400,
-  multipartSeconds: 604_800,
-};
-
 /** Parts of a few bytes keep the tests fast. */
 export const PART_RULE = { unitBytes: LEAST_PART_BYTES, maxBytes: 1_000 * LEAST_PART_BYTES };
 
@@ -127,15 +120,11 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const send = createSend((_, run) => run());
   const s3 = createObjectStore(client, location, send);
   const s3Multipart = createMultipartStore(client, bucket, send);
-  const store = createFileStore(wrap?.database(database) ?? database, {
-    ...LIFETIMES,
-    pendingMax: 1_000,
-    pendingMultipartMax: 100,
-  });
+  const store = createFileStore(wrap?.database(database) ?? database, STORE_LIMITS);
   const objects = wrap?.objects(s3) ?? s3;
   const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
   const presigner = createPresigner(createSign(client, location), {
-    uploadSeconds: LIFETIMES.urlSeconds,
+    uploadSeconds: STORE_LIMITS.urlSeconds,
     downloadSeconds: 300,
   });
   const events: string[] = [];
@@ -149,7 +138,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const get = getFile(ports);
   const download = createPresignedDownload(ports);
   const remove = deleteFile(ports);
-  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: LIFETIMES.multipartSeconds });
+  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: STORE_LIMITS.multipartSeconds });
   const presign = createPresignedParts(ports);
   const complete = completeMultipartUpload(ports);
 

@@ -4,16 +4,17 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
+import { passTime } from '../harness/pass-time.ts';
 import { openPorts, type Ports, type Servers } from './crash-ports.ts';
 
 /** A database and a bucket that outlive every killed process, and the instance that is started afterwards. */
-export interface World {
+export interface World extends AsyncDisposable {
   servers: Servers;
   bucket: TestBucket;
   ports: Ports;
   /** Sweeps all due rows of all users. */
   sweep(): Promise<void>;
-  /** Ages all rows. Rows know no clock but Postgres's. */
+  /** Makes all rows older. */
   pass(seconds: number): Promise<void>;
   /** Ages all rows and sweeps until no row is due. */
   settle(): Promise<void>;
@@ -22,7 +23,6 @@ export interface World {
    * empty list.
    */
   differences(acknowledged: Iterable<string>): Promise<string[]>;
-  close(): Promise<void>;
 }
 
 const MINUTE_SECONDS = 60;
@@ -50,17 +50,7 @@ export async function openWorld(): Promise<World> {
     }
   };
 
-  const pass = async (seconds: number) => {
-    await ports.pool.query(
-      `update files set
-         due_at = due_at - $1 * interval '1 second',
-         url_expire_at = url_expire_at - $1 * interval '1 second',
-         verified_at = verified_at - $1 * interval '1 second',
-         create_time = create_time - $1 * interval '1 second',
-         last_modified = last_modified - $1 * interval '1 second'`,
-      [seconds],
-    );
-  };
+  const pass = (seconds: number) => passTime(ports.pool, seconds);
 
   return {
     servers,
@@ -119,7 +109,7 @@ export async function openWorld(): Promise<World> {
       }
       return found;
     },
-    async close() {
+    async [Symbol.asyncDispose]() {
       await ports.close();
       await database.drop();
       await bucket.stop();

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { content, cut, Fixture } from './crash-fixture.ts';
 import { openPorts, type Ports } from './crash-ports.ts';
@@ -10,16 +11,12 @@ import { openWorld, type World } from './crash-servers.ts';
  * migrated machine, while other processes have acted.
  */
 
-let world: World;
+const world = forAllTests(openWorld);
 let stalls: Stalls;
-beforeAll(async () => {
-  world = await openWorld();
+beforeAll(() => {
   stalls = openStalling(world);
 });
-afterAll(async () => {
-  await stalls.ports.close();
-  await world.close();
-});
+afterAll(() => stalls.ports.close());
 beforeEach(async () => {
   await world.ports.pool.query('delete from files');
   for (const key of await world.bucket.keys()) await world.bucket.remove(key);

@@ -1,19 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { ampleCall } from '../harness/deadline.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { putTo } from '../harness/put.ts';
 import { newUser } from '../harness/random.ts';
+import { s3Environment } from '../harness/s3-environment.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
-import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { content } from './crash-fixture.ts';
 import { type FileClient, keepCalling, Load, oneOf } from './crash-load.ts';
 import { PART_BYTES, PartsClient } from './crash-load-multipart.ts';
 import type { Content } from './crash-ports.ts';
-import { openWorld, type World } from './crash-servers.ts';
+import { openWorld } from './crash-servers.ts';
 
 const KILLS = LONG ? 100 : 5;
 
@@ -38,15 +40,8 @@ const NAMES = ['a.txt', 'b.txt', 'c.txt'];
 /** Rows age while no process lives, so that sweeps have work and verifications are no longer fresh. */
 const PASSES_SECONDS = 600;
 
-let world: World;
-let cache: TemporaryDirectory;
-beforeAll(async () => {
-  [world, cache] = await Promise.all([openWorld(), temporaryDirectory()]);
-});
-afterAll(async () => {
-  await world.close();
-  await cache[Symbol.asyncDispose]();
-});
+const world = forAllTests(openWorld);
+const cache = forAllTests(temporaryDirectory);
 
 it('a service that is killed at random under load loses nothing, shows nothing false, and leaves nothing behind', async () => {
   const startMs = performance.now();
@@ -98,18 +93,12 @@ it('a service that is killed at random under load loses nothing, shows nothing f
 const DOOMED = 'doomed';
 
 async function start(): Promise<ServiceProcess> {
-  const { bucket, endpoint, region, credentials } = world.servers;
   const databaseUrl = new URL(world.servers.databaseUrl);
   databaseUrl.searchParams.set('application_name', DOOMED);
   return startService({
     environment: {
       DATABASE_URL: databaseUrl.href,
-      S3_BUCKET: bucket,
-      S3_ENDPOINT: endpoint,
-      S3_REGION: region,
-      S3_FORCE_PATH_STYLE: 'true',
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+      ...s3Environment(world.servers),
       SWEEP_INTERVAL_SECONDS: '1',
       MULTIPART_PART_BYTES: String(PART_BYTES),
       NODE_COMPILE_CACHE: cache.path,

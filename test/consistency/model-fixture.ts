@@ -35,6 +35,7 @@ import { createSign } from '../../src/s3/signing/sign.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
+import { passTime } from '../harness/pass-time.ts';
 import type { Rules } from './model.ts';
 import { PART_BYTES } from './model-steps.ts';
 
@@ -162,11 +163,7 @@ export async function openWorld(rules: Rules) {
     async jump(ms: number): Promise<void> {
       aheadMs += ms;
       setClock();
-      await pool.query(
-        `update files set create_time = create_time - $1 * interval '1 ms', verified_at = verified_at - $1 * interval '1 ms',
-         url_expire_at = url_expire_at - $1 * interval '1 ms', due_at = due_at - $1 * interval '1 ms'`,
-        [ms],
-      );
+      await passTime(pool, ms / 1_000);
     },
 
     /**
@@ -257,7 +254,7 @@ export async function openWorld(rules: Rules) {
       await pool.query('delete from files');
     },
 
-    async close(): Promise<void> {
+    async [Symbol.asyncDispose](): Promise<void> {
       vi.useRealTimers();
       await pool.end();
       client.destroy();

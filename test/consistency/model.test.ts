@@ -1,15 +1,14 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { Rules } from './model.ts';
-import { openWorld, type World } from './model-fixture.ts';
+import { openWorld } from './model-fixture.ts';
 import { counts, run } from './model-run.ts';
 import { CANCELLED, IN_PARTS, RARE, steps } from './model-steps.ts';
 
 const RULES: Rules = {
-  urlSeconds: 3_600,
-  multipartSeconds: 604_800,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: 86_400,
+  ...STORE_LIMITS,
   pendingMax: 3,
   pendingMultipartMax: 2,
   // Two files, so that most pages of a prefix are not full.
@@ -20,11 +19,7 @@ const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
 const runs = Number(TEST_RUNS || (TEST_LONG ? 2_000 : 90));
 const seed = Number(TEST_SEED || Math.floor(Math.random() * 2 ** 31));
 
-let world: World;
-beforeAll(async () => {
-  world = await openWorld(RULES);
-});
-afterAll(() => world.close());
+const world = forAllTests(() => openWorld(RULES));
 
 it('every answer equals the model in random sequences of users, strangers, sweepers and time', {
   timeout: 1_800_000,

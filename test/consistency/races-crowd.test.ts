@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { FileError } from '../../src/files/file-error.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
-import { answered, openRacesWorld, type RacesWorld, times, upload } from './races-fixture.ts';
+import { answered, openRacesWorld, times, upload } from './races-fixture.ts';
 
 const CLIENTS = 32;
 const NAMES = Array.from({ length: 10 }, (_, i) => `name ${i}.txt`);
@@ -11,11 +12,7 @@ const CONTENTS = Array.from({ length: 14 }, (_, i) => `content number ${i}`);
 const ROUNDS = LONG ? 7 : 1;
 const ACTIONS = LONG ? 60 : 20;
 
-let world: RacesWorld;
-beforeAll(async () => {
-  world = await openRacesWorld(3);
-});
-afterAll(() => world.close());
+const world = forAllTests(() => openRacesWorld(3));
 
 const counts = { actions: 0, uploads: 0, deletes: 0, existing: 0, lists: 0, sweeps: 0, kept: 0 };
 

@@ -33,23 +33,16 @@ import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall } from '../harness/deadline.ts';
+import { passTime } from '../harness/pass-time.ts';
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
+import { STORE_LIMITS } from '../harness/store-limits.ts';
 
 export const PART_BYTES = LEAST_PART_BYTES;
 const PART_RULE = { unitBytes: PART_BYTES, maxBytes: 1_000 * PART_BYTES };
 
 const CALL_TIMEOUT_MS = 20_000;
 const INSTANCE_CONNECTIONS = 20;
-
-const LIMITS: StoreLimits = {
-  urlSeconds: 3_600,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: 86_400,
-  multipartSeconds: 604_800,
-  pendingMax: 1_000,
-  pendingMultipartMax: 100,
-};
 
 export type Instance = ReturnType<typeof openInstance>;
 export type RacesWorld = Awaited<ReturnType<typeof openRacesWorld>>;
@@ -158,7 +151,7 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
   /** Errors that were reported to no caller. There must be none. */
   const errors: unknown[] = [];
   const opened = Array.from({ length: instances }, () =>
-    openInstance(database.url, bucket, { ...LIMITS, ...limits }, errors),
+    openInstance(database.url, bucket, { ...STORE_LIMITS, ...limits }, errors),
   );
   return {
     pool,
@@ -170,14 +163,7 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
       return instance;
     },
     instances: opened,
-    /** Ages all rows. Rows know no clock but Postgres's. */
-    async later(seconds: number): Promise<void> {
-      await pool.query(
-        `update files set create_time = create_time - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s',
-         url_expire_at = url_expire_at - $1 * interval '1 s', due_at = due_at - $1 * interval '1 s'`,
-        [seconds],
-      );
-    },
+    later: (seconds: number) => passTime(pool, seconds),
     /** Sweeps long after all URLs have expired: objects that are left then stay for ever. */
     async settle(): Promise<void> {
       for (let round = 0; round < 4; round++) {
@@ -215,7 +201,7 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
         throw error;
       }
     },
-    async close(): Promise<void> {
+    async [Symbol.asyncDispose](): Promise<void> {
       owner.destroy();
       await Promise.all(opened.map((instance) => instance.close()));
       await pool.end();

@@ -1,32 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import {
-  answered,
-  type Instance,
-  jitter,
-  openRacesWorld,
-  PART_BYTES,
-  type RacesWorld,
-  times,
-} from './races-fixture.ts';
+import { answered, type Instance, jitter, openRacesWorld, PART_BYTES, times } from './races-fixture.ts';
 
 /** Repetitions, because each one meets in another order. */
 const rounds = (short: number) => (LONG ? short * 5 : short);
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
-let world: RacesWorld;
-beforeAll(async () => {
-  world = await openRacesWorld(2);
-});
+const world = forAllTests(() => openRacesWorld(2));
 afterEach(async () => {
   await world.pool.query('delete from files');
   expect(world.errors.splice(0)).toEqual([]);
 });
-afterAll(async () => {
-  await world.close();
+afterAll(() => {
   const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
   process.stdout.write(`multipart races: ${summary.join(', ')}\n`);
 });

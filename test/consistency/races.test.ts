@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { ampleWork } from '../harness/deadline.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { answered, jitter, openRacesWorld, type RacesWorld, times, upload } from './races-fixture.ts';
+import { answered, jitter, openRacesWorld, times, upload } from './races-fixture.ts';
 
 /** Repetitions, because each one meets in another order. */
 const rounds = (short: number) => (LONG ? short * 5 : short);
@@ -10,16 +11,12 @@ const rounds = (short: number) => (LONG ? short * 5 : short);
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
 const CAP = 8;
-let world: RacesWorld;
-beforeAll(async () => {
-  world = await openRacesWorld(2, { pendingMax: CAP });
-});
+const world = forAllTests(() => openRacesWorld(2, { pendingMax: CAP }));
 afterEach(async () => {
   await world.pool.query('delete from files');
   expect(world.errors.splice(0)).toEqual([]);
 });
-afterAll(async () => {
-  await world.close();
+afterAll(() => {
   const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
   process.stdout.write(`races: ${summary.join(', ')}\n`);
 });

@@ -1,20 +1,18 @@
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runReconcile } from '../../src/cli/reconcile.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { ReconcileReport } from '../../src/files/maintenance/reconcile-report.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 
-let service: TestService;
 let user: string;
-beforeAll(async () => {
-  // The interval is long, so that no sweeper repairs a difference before the command does.
-  service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
-});
+// The interval is long, so that no sweeper repairs a difference before the command does.
+const service = forAllTests(() => startTestService({ SWEEP_INTERVAL_SECONDS: '3600' }));
 beforeEach(() => {
   user = newUser();
 });
@@ -22,7 +20,6 @@ afterEach(async () => {
   await service.pool.query('truncate files');
   for (const key of await service.bucket.keys()) await service.bucket.remove(key);
 });
-afterAll(() => service.stop());
 
 async function uploaded(count: number): Promise<string[]> {
   const keys: string[] = [];
@@ -198,17 +195,14 @@ describe('--repair refuses', () => {
 });
 
 describe('npm run reconcile', () => {
-  it.each([
-    ['--unknown'],
-    ['--min-age-hours', '1'],
-    ['--min-age-hours', 'x'],
-    ['--max-repairs', '-1'],
-    ['stray'],
-  ])('refuses %s %s with its usage', async (...args) => {
-    const { code, text } = await run(args.filter((arg) => arg !== undefined));
-    expect(code).toBe(2);
-    expect(text).toContain('usage: npm run reconcile');
-  });
+  it.each(['--unknown', '--min-age-hours 1', '--min-age-hours x', '--max-repairs -1', 'stray'])(
+    'refuses %s with its usage',
+    async (args) => {
+      const { code, text } = await run(args.split(' '));
+      expect(code).toBe(2);
+      expect(text).toContain('usage: npm run reconcile');
+    },
+  );
 
   it('escapes control characters in keys, so that no key forges a line of the report', async () => {
     const forged = 'table and bucket agree';

@@ -1,23 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { refOf } from '../../src/files/maintenance/sweep.ts';
 import { roundRobin } from '../../src/files/maintenance/sweeper.ts';
 import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { passTime } from '../harness/pass-time.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 
 const HOUR = 3_600;
 
-let service: TestService;
-beforeAll(async () => {
-  // The interval is long, so that only the tests start sweeps.
-  service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
-});
-afterAll(() => service.stop());
+// The interval is long, so that only the tests start sweeps.
+const service = forAllTests(() => startTestService({ SWEEP_INTERVAL_SECONDS: '3600' }));
 
 const file = (bytes: string) => ({ filename: `${bytes}.txt`, mimeType: 'text/plain', md5: md5(bytes) });
 const rows = async (user: string) =>
@@ -29,14 +27,7 @@ const rows = async (user: string) =>
   ).rows;
 const objects = async (user: string) => (await service.bucket.keys()).filter((key) => key.startsWith(user));
 
-/** Ages the rows of one user. Rows know no clock but Postgres's. */
-async function later(user: string, seconds: number) {
-  await service.pool.query(
-    `update files set url_expire_at = url_expire_at - $2 * interval '1 s', due_at = due_at - $2 * interval '1 s',
-       verified_at = verified_at - $2 * interval '1 s', create_time = create_time - $2 * interval '1 s' where user_id = $1`,
-    [user, seconds],
-  );
-}
+const later = (user: string, seconds: number) => passTime(service.pool, seconds, user);
 
 async function sweepAfter(user: string, seconds: number) {
   await later(user, seconds);
@@ -206,7 +197,7 @@ it('a lost file is purged a day after its loss was seen, and not earlier', async
   expect(await rows(user)).toEqual([]);
 });
 
-it('the sweeper works through a backlog of many batches, and its gauge shows the delay', async () => {
+it('the sweeper works through a backlog of many batches in one run', async () => {
   const user = newUser();
   await service.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
@@ -233,41 +224,33 @@ it('the sweeper takes one row of each user before a second row of any user', () 
 });
 
 it('the sweeper runs by itself and updates its gauge and counters', async () => {
-  const own = await startTestService({ SWEEP_INTERVAL_SECONDS: '1' });
-  try {
-    const user = newUser();
-    await put(await own.as(user).createPresignedUpload(file('alone')), 'alone');
-    await own.pool.query(`update files set due_at = now() - interval '90 s'`);
-    let state = '';
-    for (let tries = 0; state !== 'ready' && tries < 50; tries++) {
-      await sleep(100);
-      state = (await own.pool.query('select state from files')).rows[0].state;
-    }
-    expect(state).toBe('ready');
-    const metrics = await (await fetch(`${own.httpUrl}/metrics`)).text();
-    expect(metrics).toMatch(/files_swept_total\{outcome="verified"\} 1/);
-    expect(Number(/^files_oldest_overdue_seconds (.+)$/m.exec(metrics)?.[1])).toBeGreaterThanOrEqual(90);
-  } finally {
-    await own.stop();
+  await using own = await startTestService({ SWEEP_INTERVAL_SECONDS: '1' });
+  const user = newUser();
+  await put(await own.as(user).createPresignedUpload(file('alone')), 'alone');
+  await own.pool.query(`update files set due_at = now() - interval '90 s'`);
+  let state = '';
+  for (let tries = 0; state !== 'ready' && tries < 50; tries++) {
+    await sleep(100);
+    state = (await own.pool.query('select state from files')).rows[0].state;
   }
+  expect(state).toBe('ready');
+  const metrics = await (await fetch(`${own.httpUrl}/metrics`)).text();
+  expect(metrics).toMatch(/files_swept_total\{outcome="verified"\} 1/);
+  expect(Number(/^files_oldest_overdue_seconds (.+)$/m.exec(metrics)?.[1])).toBeGreaterThanOrEqual(90);
 });
 
 it('the sweeper tries one batch while S3 is down, and keeps every row', async () => {
-  const own = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
-  try {
-    await own.pool.query(
-      `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
-       select 'u', 'u_' || n, 'deleted', 'f', 'a/b', decode(md5('b' || n), 'hex'), now() - interval '2 days', now()
-       from generate_series(1, 200) n`,
-    );
-    await own.bucket.stop();
-    expect(await own.app.sweeper.sweep()).toBe(0);
-    const { rows: counts } = await own.pool.query(
-      `select count(*) filter (where sweep_attempts = 1)::int as tried, count(*)::int as kept from files`,
-    );
-    // One batch was tried and rescheduled. The other rows still wait.
-    expect(counts).toEqual([{ tried: 50, kept: 200 }]);
-  } finally {
-    await own.stop();
-  }
+  await using own = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+  await own.pool.query(
+    `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
+     select 'u', 'u_' || n, 'deleted', 'f', 'a/b', decode(md5('b' || n), 'hex'), now() - interval '2 days', now()
+     from generate_series(1, 200) n`,
+  );
+  await own.bucket.stop();
+  expect(await own.app.sweeper.sweep()).toBe(0);
+  const { rows: counts } = await own.pool.query(
+    `select count(*) filter (where sweep_attempts = 1)::int as tried, count(*)::int as kept from files`,
+  );
+  // One batch was tried and rescheduled. The other rows still wait.
+  expect(counts).toEqual([{ tried: 50, kept: 200 }]);
 }, 60_000);

@@ -1,12 +1,12 @@
 import { expect, test, vi } from 'vitest';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { startPostgres } from '../../src/dev/postgres/postgres.ts';
+import { externalServers } from '../harness/external-servers.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
-import { externalServers } from './external-servers.ts';
+import { upload } from '../harness/upload.ts';
 import { main } from './main.ts';
 import { healthWatch } from './open-connections.ts';
-import { upload } from './upload.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 

@@ -1,9 +1,9 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, test, vi } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { externalServers } from '../harness/external-servers.ts';
 import { startService } from '../harness/service-process.ts';
-import { externalServers } from './external-servers.ts';
-import type { FileClient } from './upload.ts';
+import type { FileClient } from '../harness/upload.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { externalServers } from '../harness/external-servers.ts';
 import { startService } from '../harness/service-process.ts';
-import { externalServers } from './external-servers.ts';
+import { download, upload } from '../harness/upload.ts';
 import { main } from './main.ts';
 import { healthWatch } from './open-connections.ts';
-import { download, upload } from './upload.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 

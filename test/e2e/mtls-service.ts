@@ -6,10 +6,10 @@ import {
 } from '@connectrpc/connect-node';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { type Authority, createAuthority, type Pair } from '../harness/certificates.ts';
+import { externalServers } from '../harness/external-servers.ts';
 import { type MountedSecret, mountSecret } from '../harness/mounted-secret.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
-import { externalServers } from './external-servers.ts';
 
 export const GATEWAY_DNS = 'gateway.internal';
 export const GATEWAY_URI = 'spiffe://files.test/ns/edge/sa/gateway';

@@ -3,34 +3,22 @@ import { connect as connectHttp2 } from 'node:http2';
 import { get } from 'node:https';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { createClient } from '@connectrpc/connect';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus } from '../../gen/health/v1/health_pb.ts';
 import { createAuthority, selfSigned } from '../harness/certificates.ts';
 import { failureOf } from '../harness/failure.ts';
-import {
-  GATEWAY_DNS,
-  GATEWAY_URI,
-  type MtlsService,
-  type Shown,
-  startMtlsService,
-  TLS_PROTOCOLS,
-} from './mtls-service.ts';
-import { download, upload } from './upload.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { download, upload } from '../harness/upload.ts';
+import { GATEWAY_DNS, GATEWAY_URI, type Shown, startMtlsService, TLS_PROTOCOLS } from './mtls-service.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
 /** The connection preface of HTTP/2 with empty settings (RFC 9113, section 3.4). */
 const HTTP2_BEGIN = Buffer.from(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0`, 'latin1');
 
-let mtls: MtlsService;
-beforeAll(async () => {
-  mtls = await startMtlsService();
-});
-afterAll(async () => {
-  await mtls.service.stop();
-  await mtls[Symbol.asyncDispose]();
-});
+const mtls = forAllTests(startMtlsService);
+afterAll(() => mtls.service.stop());
 
 const gateway = (names: readonly string[]) => mtls.gatewayAuthority.issue({ names });
 

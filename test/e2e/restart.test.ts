@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { dataDirectory } from '../harness/data-directory.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
-import { download, type FileClient, upload } from './upload.ts';
+import { download, type FileClient, upload } from '../harness/upload.ts';
 
 /** The tests start the service with its own Postgres: seconds on an idle machine, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 });

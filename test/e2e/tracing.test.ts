@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { expect, test, vi } from 'vitest';
-import { type LogLine, startService } from '../harness/service-process.ts';
-import { externalServers } from './external-servers.ts';
-import { md5Of } from './upload.ts';
+import { md5 } from '../harness/random.ts';
+import type { LogLine } from '../harness/service-process.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -12,13 +12,12 @@ const SDK = pathToFileURL(join(import.meta.dirname, 'print-spans.ts')).href;
 const CALLER = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 
 test('an SDK loaded with --import gets spans of calls, their caller, Postgres and S3', async () => {
-  await using servers = await externalServers();
-  await using service = await startService({
-    environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_OPTIONS: `--import=${SDK}` },
+  await using service = await startServiceWithServers({
+    environment: { NODE_OPTIONS: `--import=${SDK}` },
   });
   const traceparent = `00-${CALLER.traceId}-${CALLER.spanId}-01`;
   const traced = service.client({ 'x-user-id': 'ada', traceparent });
-  const upload = { filename: 'a.txt', mimeType: 'text/plain', md5: md5Of('a') };
+  const upload = { filename: 'a.txt', mimeType: 'text/plain', md5: md5('a') };
   await traced.createPresignedUpload(upload);
   await traced.listFiles({}); // verifies the object in S3
   const untraced = service.client({ 'x-user-id': 'ada' });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 
-export interface TestDatabase {
+export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
   /** Works with connected clients too. They emit an `error` event, so end their pools first. */
   readonly drop: () => Promise<void>;
@@ -15,10 +15,8 @@ export async function createDatabase(): Promise<TestDatabase> {
   await execute(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  return {
-    url: url.href,
-    drop: () => execute(serverUrl, `drop database if exists ${name} with (force)`),
-  };
+  const drop = () => execute(serverUrl, `drop database if exists ${name} with (force)`);
+  return { url: url.href, drop, [Symbol.asyncDispose]: drop };
 }
 
 export async function execute(url: string, statement: string): Promise<void> {

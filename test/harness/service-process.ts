@@ -72,6 +72,7 @@ export interface ServiceProcess extends LaunchedService {
   readonly grpc: string;
   /** `http://127.0.0.1:<port>` */
   readonly http: string;
+  readonly ports: { readonly gRPC: number; readonly HTTP: number };
   /** A client over Connect that sends these headers. `x-user-id` is required. */
   client(headers: Record<string, string>): Client<typeof FileService>;
   /** Sends SIGTERM and waits. @throws unless the process ends with code 0 and leaves no other process */
@@ -133,6 +134,7 @@ export async function startService(options: LaunchOptions = {}): Promise<Service
     return Object.assign(service, {
       grpc: `127.0.0.1:${grpcPort}`,
       http,
+      ports: { gRPC: Number(grpcPort), HTTP: Number(httpPort) },
       client: (headers: Record<string, string>) => createFileClient(http, headers),
       async stop() {
         service.kill('SIGTERM');

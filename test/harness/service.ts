@@ -11,12 +11,13 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { type App, startApp } from '../../src/server/app.ts';
 import { openTestBucket, type TestBucket } from './bucket.ts';
 import { createDatabase } from './database.ts';
+import { s3Environment } from './s3-environment.ts';
 
 export const PROTOCOLS = ['gRPC', 'Connect', 'gRPC-Web'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The whole service in this process, on free ports, with its own database and bucket. */
-export interface TestService {
+export interface TestService extends AsyncDisposable {
   app: App;
   bucket: TestBucket;
   /** Direct access to the rows. */
@@ -28,7 +29,6 @@ export interface TestService {
   /** A client that calls as a gateway does for this user. `undefined` sends no user. */
   as(userId: string | undefined, protocol?: Protocol): Client<typeof FileService>;
   transport(protocol: Protocol, headers: Record<string, string>): Transport;
-  stop(): Promise<void>;
 }
 
 /**
@@ -48,10 +48,7 @@ export async function startTestService(
     HTTP_PORT: '0',
     DATABASE_URL: database.url,
     MIGRATE_ON_START: 'true',
-    S3_BUCKET: bucket.bucket,
-    S3_ENDPOINT: bucket.endpoint,
-    S3_REGION: bucket.region,
-    S3_FORCE_PATH_STYLE: 'true',
+    ...s3Environment(bucket),
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...environment,
   };
@@ -84,7 +81,7 @@ export async function startTestService(
     transport,
     as: (userId, protocol = 'gRPC') =>
       createClient(FileService, transport(protocol, userId === undefined ? {} : { 'x-user-id': userId })),
-    async stop() {
+    async [Symbol.asyncDispose]() {
       await app.stop();
       await pool.end();
       await database.drop();

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { put } from '../harness/put.ts';
 import { newUser } from '../harness/random.ts';
 import { PROJECT } from '../harness/service-process.ts';
@@ -26,12 +27,7 @@ const SCHEMAS = {
   'by the protos': ['--schema', join(PROJECT, 'proto')],
 };
 
-const resources = new AsyncDisposableStack();
-let service: InteropService;
-beforeAll(async () => {
-  service = resources.use(await startInteropService());
-});
-afterAll(() => resources.disposeAsync());
+const service = forAllTests(startInteropService);
 
 describe.each(Object.entries(PROTOCOLS))('buf curl over %s', (_, protocolOf) => {
   describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {

@@ -11,13 +11,19 @@ import { GO_CLIENT, GO_OFFLINE } from './toolchain.ts';
  */
 export const GO_BUILD_TIMEOUT_MS = 140_000;
 
-/** @returns the path of the program, which the disposal of `resources` removes */
-export async function buildGoClient(resources: AsyncDisposableStack): Promise<string> {
-  const { path: directory } = resources.use(await temporaryDirectory());
+export interface GoClient extends AsyncDisposable {
+  /** The path of the program, which the disposal removes. */
+  readonly program: string;
+}
+
+export async function buildGoClient(): Promise<GoClient> {
+  await using building = new AsyncDisposableStack();
+  const { path: directory } = building.use(await temporaryDirectory());
   await cp(GO_CLIENT, directory, { recursive: true });
   const options = { cwd: directory, env: { ...process.env, ...GO_OFFLINE } };
   await output(join(PROJECT, 'node_modules/.bin/buf'), ['generate', PROJECT], options);
   await output('go', ['vet', '.'], options);
   await output('go', ['build', '-o', 'files-client', '.'], options);
-  return join(directory, 'files-client');
+  const built = building.move();
+  return { program: join(directory, 'files-client'), [Symbol.asyncDispose]: () => built.disposeAsync() };
 }

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, test } from 'vitest';
+import { test } from 'vitest';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { expectJourney, expectRetry } from './client-program.ts';
 import { output } from './command.ts';
 import { describeWith } from './describe-with.ts';
 import { buildGoClient, GO_BUILD_TIMEOUT_MS } from './go-client.ts';
-import { type InteropService, startInteropService } from './service.ts';
+import { startInteropService } from './service.ts';
 import { missingGo } from './toolchain.ts';
 
 /** The names of the codes in google.golang.org/grpc/codes. */
@@ -16,26 +17,18 @@ const CODES = {
 };
 
 describeWith('a client in Go', await missingGo(), () => {
-  const resources = new AsyncDisposableStack();
-  let service: InteropService;
-  let client: string;
-
-  beforeAll(async () => {
-    client = await buildGoClient(resources);
-    service = resources.use(await startInteropService());
-  }, GO_BUILD_TIMEOUT_MS);
-
-  afterAll(() => resources.disposeAsync());
+  const client = forAllTests(buildGoClient, GO_BUILD_TIMEOUT_MS);
+  const service = forAllTests(startInteropService);
 
   test('uploads, lists, downloads and deletes a file, and reads the details of errors', async () => {
     const user = newUser();
-    const printed = await output(client, ['journey', service.grpc, user]);
+    const printed = await output(client.program, ['journey', service.grpc, user]);
     expectJourney(printed, user, 'what a Go client keeps\n', CODES);
   });
 
   // The last test, because the service loses its database for good.
   test('gets RetryInfo when the database is down', async () => {
     await service.loseDatabase();
-    expectRetry(await output(client, ['list', service.grpc, newUser()]), CODES);
+    expectRetry(await output(client.program, ['list', service.grpc, newUser()]), CODES);
   });
 });

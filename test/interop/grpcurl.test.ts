@@ -1,15 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { output, run } from './command.ts';
 import { describeWith } from './describe-with.ts';
 import { fromGrpcurl } from './error-details.ts';
 import { expectFailuresWithDetails, expectRetryInfo, expectWholeJourney, type Tool } from './journey.ts';
-import { type InteropService, startInteropService } from './service.ts';
+import { startInteropService } from './service.ts';
 import { missingPrograms } from './toolchain.ts';
 
 /** grpcurl ends with 64 plus the status code (README of grpcurl, "-format-error"). */
@@ -17,14 +18,8 @@ const EXIT_OF_STATUS = 64;
 const DEADLINE_EXCEEDED = 4;
 
 describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () => {
-  const resources = new AsyncDisposableStack();
-  let service: InteropService;
-  let directory: string;
-  beforeAll(async () => {
-    directory = resources.use(await temporaryDirectory()).path;
-    service = resources.use(await startInteropService());
-  });
-  afterAll(() => resources.disposeAsync());
+  const directory = forAllTests(temporaryDirectory);
+  const service = forAllTests(startInteropService);
 
   /** The output of grpcurl with these arguments after the address. */
   const grpcurl = (...words: string[]) => output('grpcurl', ['-plaintext', service.grpc, ...words]);
@@ -43,7 +38,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
     },
 
     async put({ presignedUrl, requiredHeaders }, bytes) {
-      const path = join(directory, 'bytes');
+      const path = join(directory.path, 'bytes');
       await writeFile(path, bytes);
       const headers = Object.entries(requiredHeaders).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
       const printed = ['-sS', '-o', '/dev/null', '-w', '%{http_code}'];
@@ -51,7 +46,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
     },
 
     async get(url) {
-      const path = join(directory, 'downloaded');
+      const path = join(directory.path, 'downloaded');
       const format = '%{http_code} %header{content-disposition}';
       const printed = await output('curl', ['-sS', '-o', path, '-w', format, url]);
       const space = printed.indexOf(' ');

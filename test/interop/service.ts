@@ -1,5 +1,6 @@
 import { openTestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
+import { s3Environment } from '../harness/s3-environment.ts';
 import { startService } from '../harness/service-process.ts';
 
 /**
@@ -17,18 +18,13 @@ export interface InteropService extends AsyncDisposable {
 /** The bucket is on the real S3 server of TEST_S3_ENDPOINT, if that variable is set. */
 export async function startInteropService(): Promise<InteropService> {
   await using starting = new AsyncDisposableStack();
-  const database = starting.adopt(await createDatabase(), ({ drop }) => drop());
+  const database = starting.use(await createDatabase());
   const bucket = starting.adopt(await openTestBucket(), ({ stop }) => stop());
   const service = await startService({
     environment: {
       DATABASE_URL: database.url,
       MIGRATE_ON_START: 'true',
-      S3_BUCKET: bucket.bucket,
-      S3_ENDPOINT: bucket.endpoint,
-      S3_REGION: bucket.region,
-      S3_FORCE_PATH_STYLE: 'true',
-      AWS_ACCESS_KEY_ID: bucket.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: bucket.credentials.secretAccessKey,
+      ...s3Environment(bucket),
     },
   });
   // `stop` and not the disposal of the service, which kills it: a service that does not stop in order is an

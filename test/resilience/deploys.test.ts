@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
+import { expect, type TestContext, test, vi } from 'vitest';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
 import { describeWith } from '../interop/describe-with.ts';
@@ -66,22 +67,17 @@ test.runIf(LONG).for(['1.1', '2'] as const)(
 // The Go client takes longer to build than all other tests of this file take together.
 if (LONG) {
   describeWith('a client in Go', await missingGo(), () => {
-    const resources = new AsyncDisposableStack();
-    let program: string;
-
-    beforeAll(async () => {
-      program = await buildGoClient(resources);
-    }, GO_BUILD_TIMEOUT_MS);
-
-    afterAll(() => resources.disposeAsync());
+    const client = forAllTests(buildGoClient, GO_BUILD_TIMEOUT_MS);
 
     const goLoad = (instances: readonly Instance[]): SteadyLoad => {
       const addresses = instances.map(({ grpc }) => grpc).join(',');
-      const client = spawn(program, ['load', addresses, newUser()], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const load = spawn(client.program, ['load', addresses, newUser()], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
       return {
         async stop() {
-          client.stdin.end();
-          return JSON.parse(await text(client.stdout)) as LoadFigures;
+          load.stdin.end();
+          return JSON.parse(await text(load.stdout)) as LoadFigures;
         },
       };
     };

@@ -1,26 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { offer } from '../harness/load.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-let servers: ExternalServers;
-let service: ServiceProcess;
-beforeAll(async () => {
-  servers = await externalServers();
-  service = await startService({ environment: { ...servers.environment, MIGRATE_ON_START: 'true' } });
-});
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await servers?.[Symbol.asyncDispose]();
-});
+const service = forAllTests(() => startServiceWithServers());
 
 /**
  * The median latency of other users while the heavy calls are served, in ms. Without the fair queue and without weights

@@ -3,10 +3,11 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { externalServers } from '../e2e/external-servers.ts';
 import { LONG } from '../harness/long-form.ts';
+import { total } from '../harness/metrics.ts';
 import { residentMb } from '../harness/resident-memory.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import type { ServiceProcess } from '../harness/service-process.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { GATEWAY_TOKEN, type HostileInput, hostileInput } from './hostile-inputs.ts';
 import { report } from './outcome.ts';
 import { askOn } from './raw-calls.ts';
@@ -29,14 +30,8 @@ const UNDECODABLE =
   /Error deserializing request|parse binary|Failed to decompress|decompression failed|know how to decompress/;
 
 test('the service survives hostile headers, frames, messages, tokens and users', async (context) => {
-  await using servers = await externalServers();
-  await using service = await startService({
-    environment: {
-      ...servers.environment,
-      MIGRATE_ON_START: 'true',
-      GATEWAY_AUTH: 'token',
-      GATEWAY_TOKENS: GATEWAY_TOKEN,
-    },
+  await using service = await startServiceWithServers({
+    environment: { GATEWAY_AUTH: 'token', GATEWAY_TOKENS: GATEWAY_TOKEN },
   });
   const counts = new Map<string, number>();
   await put(service, WARM_UP, SEED, counts);
@@ -54,8 +49,7 @@ test('the service survives hostile headers, frames, messages, tokens and users',
   );
   const afterMb = await residentMb(service.pid);
   expect(counts.get('INTERNAL') ?? 0).toBe(0);
-  const metrics = await (await fetch(`${service.http}/metrics`)).text();
-  expect(metrics).toContain('files_stray_errors_total 0');
+  expect(await total(service.http, 'files_stray_errors_total')).toBe(0);
   const files = service.client({ 'x-user-id': 'ada', 'x-gateway-token': GATEWAY_TOKEN });
   await files.listFiles({});
   await service.stop();
@@ -89,10 +83,7 @@ async function send(service: ServiceProcess, inputs: HostileInput[]): Promise<st
     gRPC: connectHttp2(`http://${service.grpc}`).on('error', () => {}),
     HTTP: connectHttp2(service.http).on('error', () => {}),
   };
-  const ports = {
-    gRPC: Number(service.grpc.split(':')[1]),
-    HTTP: Number(new URL(service.http).port),
-  };
+  const { ports } = service;
   try {
     return await Promise.all(
       inputs.map(async (input) => {

@@ -4,17 +4,19 @@ import { pathToFileURL } from 'node:url';
 import { ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import { type FileClient, md5Of, upload } from '../e2e/upload.ts';
 import { createDatabase } from '../harness/database.ts';
 import { failureOf } from '../harness/failure.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { startTestObjectStore, testCredentials } from '../harness/object-store.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { s3Environment } from '../harness/s3-environment.ts';
+import { startTestService } from '../harness/service.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { type FileClient, upload } from '../harness/upload.ts';
 import { startComplainingStore } from './complaining-store.ts';
 import { report } from './outcome.ts';
 
@@ -38,7 +40,7 @@ const INTERNALS = [
 
 test('no secret is in a log, trace, metric or answer, and no driver’s text in an answer', async (context) => {
   await using resources = new AsyncDisposableStack();
-  const database = resources.adopt(await createDatabase(), ({ drop }) => drop());
+  const database = resources.use(await createDatabase());
   const credentials = { ...testCredentials, sessionToken: SESSION_TOKEN };
   const store = resources.adopt(await startTestObjectStore({ credentials: [credentials] }), ({ stop }) =>
     stop(),
@@ -52,12 +54,7 @@ test('no secret is in a log, trace, metric or answer, and no driver’s text in 
       environment: {
         DATABASE_URL: databaseUrl.href,
         MIGRATE_ON_START: 'true',
-        S3_BUCKET: store.bucket,
-        S3_ENDPOINT: s3.endpoint,
-        S3_REGION: store.region,
-        S3_FORCE_PATH_STYLE: 'true',
-        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+        ...s3Environment({ ...store, credentials, endpoint: s3.endpoint }),
         AWS_SESSION_TOKEN: SESSION_TOKEN,
         GATEWAY_AUTH: 'token',
         GATEWAY_TOKENS: TOKEN,
@@ -184,11 +181,7 @@ test('no secret is in a log, trace, metric or answer, and no driver’s text in 
 });
 
 describe('a download is an attachment', () => {
-  let service: TestService;
-  beforeAll(async () => {
-    service = await startTestService();
-  });
-  afterAll(() => service.stop());
+  const service = forAllTests(() => startTestService());
 
   test.each([
     ['page.html', 'text/html', 'page.html'],
@@ -251,7 +244,7 @@ describe('a download is an attachment', () => {
 });
 
 function fileOf(filename: string, bytes: string) {
-  return { filename, mimeType: 'text/plain', md5: md5Of(bytes) };
+  return { filename, mimeType: 'text/plain', md5: md5(bytes) };
 }
 
 function bothProtocols(service: ServiceProcess, token: string): FileClient[] {

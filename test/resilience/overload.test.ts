@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { type ExternalServers, externalServers } from '../harness/external-servers.ts';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 import { type Load, type LoadOutcome, offer } from '../harness/load.ts';
 import { LONG } from '../harness/long-form.ts';

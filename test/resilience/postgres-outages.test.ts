@@ -3,13 +3,15 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres/postgres.ts';
-import { md5Of, upload } from '../e2e/upload.ts';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 import { LONG } from '../harness/long-form.ts';
 import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
 import { processesOf } from '../harness/processes.ts';
+import { md5 } from '../harness/random.ts';
+import { s3Environment } from '../harness/s3-environment.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { upload } from '../harness/upload.ts';
 import { DEADLINE_MS, endure, type Outage, until } from './outage.ts';
 import { report } from './outcome.ts';
 
@@ -51,12 +53,7 @@ beforeAll(async () => {
       DATABASE_URL: url.href,
       DATABASE_POOL_SIZE: String(POOL_SIZE),
       MIGRATE_ON_START: 'true',
-      S3_BUCKET: objects.bucket,
-      S3_ENDPOINT: objects.endpoint,
-      S3_REGION: objects.region,
-      S3_FORCE_PATH_STYLE: 'true',
-      AWS_ACCESS_KEY_ID: objects.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: objects.credentials.secretAccessKey,
+      ...s3Environment(objects),
     },
   });
   const ada = service.client({ 'x-user-id': 'ada' });
@@ -67,7 +64,7 @@ beforeAll(async () => {
     create: () => {
       const maker = service.client({ 'x-user-id': randomUUID() });
       return maker.createPresignedUpload(
-        { filename: 'new.txt', mimeType: 'text/plain', md5: md5Of(randomUUID()) },
+        { filename: 'new.txt', mimeType: 'text/plain', md5: md5(randomUUID()) },
         timeout,
       );
     },

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { cpuMicroseconds } from '../bench/cpu.ts';
-import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import {
   FLAG,
   FRAME,
@@ -28,23 +28,11 @@ const TRIES = 5;
 /** A little below STREAMS_PER_CONNECTION_MAX. */
 const STREAMS = 990;
 
-let servers: ExternalServers;
-let service: ServiceProcess;
-beforeAll(async () => {
-  servers = await externalServers();
-  service = await startService({
-    environment: {
-      ...servers.environment,
-      MIGRATE_ON_START: 'true',
-      GATEWAY_AUTH: 'token',
-      GATEWAY_TOKENS: 'a-token-of-the-gateway',
-    },
-  });
-});
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await servers?.[Symbol.asyncDispose]();
-});
+const service = forAllTests(() =>
+  startServiceWithServers({
+    environment: { GATEWAY_AUTH: 'token', GATEWAY_TOKENS: 'a-token-of-the-gateway' },
+  }),
+);
 
 async function costOf(port: number, headers: [string, string][]): Promise<number> {
   using raw = await openRawHttp2(port);
@@ -75,10 +63,7 @@ const KINDS = {
 test('990 streams without proof in one packet cost less than 250 ms of CPU on either port', async (context) => {
   const costs: Record<string, number> = {};
   for (const [name, headers] of Object.entries(KINDS)) {
-    for (const [port, number] of [
-      ['gRPC', Number(service.grpc.split(':')[1])],
-      ['HTTP', Number(new URL(service.http).port)],
-    ] as const) {
+    for (const [port, number] of Object.entries(service.ports)) {
       const tries: number[] = [];
       for (let tried = 0; tried < TRIES; tried++) tries.push(await costOf(number, headers));
       costs[`${name}, ${port} port`] = tries.sort((a, b) => a - b)[(TRIES - 1) / 2] ?? 0;

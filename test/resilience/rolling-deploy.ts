@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
-import { externalServers } from '../e2e/external-servers.ts';
 import { main } from '../e2e/main.ts';
+import { externalServers } from '../harness/external-servers.ts';
 import { type LaunchedService, launchService } from '../harness/service-process.ts';
 
 /** An instance of a deployment. Its ports stay the same when its process is replaced. */

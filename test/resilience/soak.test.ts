@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { externalServers } from '../e2e/external-servers.ts';
 import { type Load, offer } from '../harness/load.ts';
 import { LONG } from '../harness/long-form.ts';
 import { total } from '../harness/metrics.ts';
 import { residentMb } from '../harness/resident-memory.ts';
-import { startService } from '../harness/service-process.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 60_000 });
@@ -27,10 +26,7 @@ const WARM_UP_SHARE = 0.35;
 
 /** Runs in the long form only, because fewer calls would not reveal a leak. */
 test.runIf(LONG)('memory does not grow over a million calls of a hundred thousand users', async (context) => {
-  await using servers = await externalServers();
-  await using service = await startService({
-    environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
-  });
+  await using service = await startServiceWithServers();
   const load = (call: Load['call'], share: number): Load => ({
     target: service.grpc,
     call,

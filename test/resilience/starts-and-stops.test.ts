@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
-import { externalServers } from '../e2e/external-servers.ts';
 import { healthWatch, idleHttp1 } from '../e2e/open-connections.ts';
 import { execute } from '../harness/database.ts';
+import { externalServers } from '../harness/external-servers.ts';
 import { type Fault, type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 import { launchService, type ServiceProcess, startService } from '../harness/service-process.ts';
 import { report } from './outcome.ts';

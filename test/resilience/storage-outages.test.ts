@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
-import { md5Of, upload } from '../e2e/upload.ts';
 import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
 import { LONG } from '../harness/long-form.ts';
 import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
+import { md5 } from '../harness/random.ts';
+import { s3Environment } from '../harness/s3-environment.ts';
 import { type FaultyS3, type S3Fault, startFaultyS3 } from '../harness/s3-faults.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { upload } from '../harness/upload.ts';
 import { DEADLINE_MS, endure, until } from './outage.ts';
 import { report } from './outcome.ts';
 
@@ -30,21 +32,16 @@ beforeAll(async () => {
     environment: {
       DATABASE_URL: database.url,
       MIGRATE_ON_START: 'true',
-      S3_BUCKET: store.bucket,
-      S3_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
+      ...s3Environment({ ...store, endpoint: `http://127.0.0.1:${proxy.port}` }),
       // Only the connections of the service to S3 fail. Users still reach S3 directly.
       S3_PUBLIC_ENDPOINT: store.endpoint,
-      S3_REGION: store.region,
-      S3_FORCE_PATH_STYLE: 'true',
-      AWS_ACCESS_KEY_ID: store.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: store.credentials.secretAccessKey,
     },
   });
   const ada = service.client({ 'x-user-id': 'ada' });
   await upload(ada, 'a.txt', 'bytes');
   await ada.listFiles({});
   // Lists and gets must verify this pending file in S3.
-  const file = (name: string) => ({ filename: name, mimeType: 'text/plain', md5: md5Of(name) });
+  const file = (name: string) => ({ filename: name, mimeType: 'text/plain', md5: md5(name) });
   const timeout = { timeoutMs: DEADLINE_MS };
   const { s3Key } = await ada.createPresignedUpload(file('awaited.txt'));
   calls = {

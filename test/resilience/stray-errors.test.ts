@@ -3,8 +3,10 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test, vi } from 'vitest';
-import { externalServers } from '../e2e/external-servers.ts';
-import { launchService, PROJECT, startService } from '../harness/service-process.ts';
+import { externalServers } from '../harness/external-servers.ts';
+import { total } from '../harness/metrics.ts';
+import { launchService, PROJECT } from '../harness/service-process.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -12,20 +14,14 @@ vi.setConfig({ testTimeout: 60_000 });
 const STRAY = `--import=${pathToFileURL(join(import.meta.dirname, 'stray-errors.ts')).href}`;
 
 test('errors that no code catches are logged and counted, and fail no call', async (context) => {
-  await using servers = await externalServers();
-  await using service = await startService({
-    environment: { ...servers.environment, MIGRATE_ON_START: 'true', NODE_OPTIONS: STRAY },
-  });
+  await using service = await startServiceWithServers({ environment: { NODE_OPTIONS: STRAY } });
   const files = service.client({ 'x-user-id': 'ada' });
   const calls = Array.from({ length: 50 }, async (_, index) => {
     if (index === 25) service.kill('SIGUSR2');
     await files.listFiles({});
   });
   expect((await Promise.allSettled(calls)).map(({ status }) => status)).not.toContain('rejected');
-  await vi.waitFor(async () => {
-    const metrics = await (await fetch(`${service.http}/metrics`)).text();
-    expect(metrics).toContain('files_stray_errors_total 3');
-  });
+  await vi.waitFor(async () => expect(await total(service.http, 'files_stray_errors_total')).toBe(3));
   const logged = service.log().filter(({ msg }) => msg.startsWith('no call caught this error'));
   const texts = logged.map(({ err }) => (err as Error).message);
   expect(texts.sort()).toEqual([
@@ -50,16 +46,14 @@ test('an error that no code catches during the start ends the start with its mes
 });
 
 test('the service recovers after it had no file descriptor left', async (context) => {
-  await using servers = await externalServers();
-  await using service = await startService({
-    environment: { ...servers.environment, MIGRATE_ON_START: 'true' },
+  await using service = await startServiceWithServers({
     command: [
       'bash',
       '-c',
       `ulimit -n 100 && exec ${process.execPath} ${join(PROJECT, 'src/main.ts')} serve`,
     ],
   });
-  const ports = [Number(new URL(service.http).port), Number(service.grpc.split(':')[1])];
+  const ports = Object.values(service.ports);
   const sockets = Array.from({ length: 400 }, (_, index) => connect(ports[index % 2] ?? 0, '127.0.0.1'));
   for (const socket of sockets) socket.on('error', () => {}).resume();
   await Promise.all(sockets.map((socket) => Promise.race([once(socket, 'connect'), once(socket, 'close')])));

@@ -1,25 +1,17 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { GetFileRequestSchema, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { REQUEST_TIMEOUT_MS } from '../../src/rpc/limits/limits.ts';
-import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { total } from '../harness/metrics.ts';
+import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
 import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-let servers: ExternalServers;
-let service: ServiceProcess;
-beforeAll(async () => {
-  servers = await externalServers();
-  service = await startService({ environment: { ...servers.environment, MIGRATE_ON_START: 'true' } });
-});
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await servers?.[Symbol.asyncDispose]();
-});
+const service = forAllTests(() => startServiceWithServers());
 
 /**
  * Each answer is a page of 1,000 files with the longest names, 1 MiB. All answers are five times a session's
@@ -36,7 +28,7 @@ const NO_WINDOW = Buffer.from([0, 4, 0, 0, 0, 0]);
 
 test('unread lists of one user do not delay another user on the same connection', async (context) => {
   await fill('unread');
-  using gateway = await openRawHttp2(Number(service.grpc.split(':')[1]), NO_WINDOW);
+  using gateway = await openRawHttp2(service.ports.gRPC, NO_WINDOW);
   const call = (streamId: number, user: string, method: string, message: Uint8Array) => {
     const headers = headerBlock(grpcHeaders(`/files.v1.FileService/${method}`, { 'x-user-id': user }));
     gateway.socket.write(frame(FRAME.headers, FLAG.endHeaders, streamId, headers));
@@ -59,13 +51,10 @@ test('unread lists of one user do not delay another user on the same connection'
   expect(gateway.framesOf(other)).not.toContain(FRAME.reset);
 
   // Answers that are not read are aborted at the first check of the reader, and their places become free.
-  await vi.waitFor(
-    async () => {
-      const metrics = await (await fetch(`${service.http}/metrics`)).text();
-      expect(metrics).toContain('files_calls_under_way 0');
-    },
-    { timeout: 2 * REQUEST_TIMEOUT_MS, interval: 100 },
-  );
+  await vi.waitFor(async () => expect(await total(service.http, 'files_calls_under_way')).toBe(0), {
+    timeout: 2 * REQUEST_TIMEOUT_MS,
+    interval: 100,
+  });
   const freedMs = performance.now() - startMs;
   expect(freedMs).toBeLessThan(REQUEST_TIMEOUT_MS + 1_500);
   const given = streams.filter((id) => gateway.framesOf(id).has(FRAME.reset)).length;
@@ -79,7 +68,7 @@ test('unread lists of one user do not delay another user on the same connection'
 });
 
 async function fill(user: string): Promise<void> {
-  const client = new pg.Client({ connectionString: servers.environment.DATABASE_URL });
+  const client = new pg.Client({ connectionString: service.servers.environment.DATABASE_URL });
   await client.connect();
   await client.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import {
   PIPELINED_REQUESTS_MAX,
   STREAMS_PER_CONNECTION_MAX,
   UNPROVEN_REQUESTS_MAX,
 } from '../../src/rpc/limits/limits.ts';
-import { type ExternalServers, externalServers } from '../e2e/external-servers.ts';
+import { type ExternalServers, externalServers } from '../harness/external-servers.ts';
 import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { startTestService } from '../harness/service.ts';
@@ -88,8 +88,7 @@ it('survives invalid authorities: `a:99999`, `%`, `a[b`, `a:x`', async (context)
   // authority.
   expect(await outcomes(http1(httpPort))).toEqual(['421', '421', '421', '421']);
   const environment = { GATEWAY_AUTH: 'token', GATEWAY_TOKENS: 'a-token-of-the-gateway' };
-  const behindGateway = await startTestService(environment);
-  onTestFinished(() => behindGateway.stop());
+  await using behindGateway = await startTestService(environment);
   expect(await outcomes(http1(behindGateway.app.httpPort))).toEqual(['400', '400', '400', '400']);
   // Node's client would refuse to send these authorities.
   for (const port of [httpPort, grpcPort]) {

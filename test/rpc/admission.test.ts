@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { type Admission, createAdmission, type Permit } from '../../src/overload/admission.ts';
 import type { AdmittedCall } from '../../src/rpc/admitted-call.ts';
@@ -10,8 +10,9 @@ import { withCallPolicy } from '../../src/rpc/call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from '../../src/rpc/call-weights.ts';
 import { Caller } from '../../src/rpc/caller.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
-import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
+import { PROTOCOLS, startTestService } from '../harness/service.ts';
 
 const PLACES = 256;
 
@@ -178,11 +179,7 @@ describe('an admitted call', () => {
 });
 
 describe('the service', () => {
-  let service: TestService;
-  beforeAll(async () => {
-    service = await startTestService({ MAX_CONCURRENT_CALLS: '3' });
-  });
-  afterAll(() => service.stop());
+  const service = forAllTests(() => startTestService({ MAX_CONCURRENT_CALLS: '3' }));
 
   it('refuses calls above its capacity before any query, on every protocol, and serves them later', async () => {
     const [greedy, other] = [newUser(), newUser()];

@@ -1,16 +1,13 @@
 import { createClient } from '@connectrpc/connect';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 type Files = ReturnType<TestService['as']>;
 
@@ -136,17 +133,13 @@ describe('every protocol gives the same code, reason, message and details', () =
 });
 
 it('an unexpected error is sent as `internal error` without details', async () => {
-  const broken = await startTestService();
-  try {
-    await broken.pool.query('alter table files rename column etag to something_else');
-    for (const protocol of PROTOCOLS) {
-      const client = createClient(FileService, broken.transport(protocol, { 'x-user-id': 'u' }));
-      const failure = await failureOf(client.getFile({ s3Key: 'u_x' }));
-      expect(failure).toMatchObject({ code: 'Internal', message: 'internal error' });
-    }
-    const metrics = await (await fetch(`${broken.httpUrl}/metrics`)).text();
-    expect(metrics).toContain('files_calls_total{method="GetFile",code="INTERNAL",reason=""} 3');
-  } finally {
-    await broken.stop();
+  await using broken = await startTestService();
+  await broken.pool.query('alter table files rename column etag to something_else');
+  for (const protocol of PROTOCOLS) {
+    const client = createClient(FileService, broken.transport(protocol, { 'x-user-id': 'u' }));
+    const failure = await failureOf(client.getFile({ s3Key: 'u_x' }));
+    expect(failure).toMatchObject({ code: 'Internal', message: 'internal error' });
   }
+  const metrics = await (await fetch(`${broken.httpUrl}/metrics`)).text();
+  expect(metrics).toContain('files_calls_total{method="GetFile",code="INTERNAL",reason=""} 3');
 });

@@ -1,26 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { expireVerifications } from '../harness/pass-time.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 const document = (bytes: string) => ({
   filename: 'document.pdf',
   mimeType: 'application/pdf',
   md5: md5(bytes),
 });
-
-/** Makes the last verification of the user's rows older than VERIFICATION_TTL_SECONDS. */
-const expireVerifications = (user: string) =>
-  service.pool.query(`update files set verified_at = now() - interval '1 day' where user_id = $1`, [user]);
 
 describe('a file', () => {
   const USER = '651eb6e11d156e0d7a42c59d';
@@ -112,20 +106,16 @@ describe('a PUT that S3 refuses leaves no object and no listed file', () => {
   });
 
   it('an expired URL', async () => {
-    const shortLived = await startTestService({ PRESIGN_TTL_SECONDS: '1' });
-    try {
-      const files = shortLived.as(newUser());
-      const answer = await files.createPresignedUpload(document(BYTES));
-      await new Promise((resolve) => setTimeout(resolve, 2_500));
-      expect(await put(answer, BYTES)).toMatchObject({ status: 403 });
-      expect((await files.listFiles({})).files).toEqual([]);
-      expect(await shortLived.bucket.keys()).toEqual([]);
-      const fresh = await files.createPresignedUpload(document(BYTES));
-      expect(fresh).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
-      expect(await put(fresh, BYTES)).toMatchObject({ status: 200 });
-    } finally {
-      await shortLived.stop();
-    }
+    await using shortLived = await startTestService({ PRESIGN_TTL_SECONDS: '1' });
+    const files = shortLived.as(newUser());
+    const answer = await files.createPresignedUpload(document(BYTES));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(await put(answer, BYTES)).toMatchObject({ status: 403 });
+    expect((await files.listFiles({})).files).toEqual([]);
+    expect(await shortLived.bucket.keys()).toEqual([]);
+    const fresh = await files.createPresignedUpload(document(BYTES));
+    expect(fresh).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
+    expect(await put(fresh, BYTES)).toMatchObject({ status: 200 });
   });
 
   function without(headers: Record<string, string>, name: string) {
@@ -214,7 +204,7 @@ describe('an object that was removed or replaced in the bucket', () => {
     await put(answer, 'vanished');
     await files.listFiles({});
     await service.bucket.remove(answer.s3Key);
-    await expireVerifications(user);
+    await expireVerifications(service.pool, user);
 
     const again = await files.createPresignedUpload(document('vanished'));
     expect(again).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
@@ -230,7 +220,7 @@ describe('an object that was removed or replaced in the bucket', () => {
     await put(answer, 'gone');
     await files.listFiles({});
     await service.bucket.remove(answer.s3Key);
-    await expireVerifications(user);
+    await expireVerifications(service.pool, user);
     for (let i = 0; i < 2; i++) {
       expect(await failureOf(files.createPresignedDownload({ s3Key: answer.s3Key }))).toMatchObject({
         code: 'NotFound',

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { isLoopbackAuthority } from '../../src/config/loopback.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { startTestService } from '../harness/service.ts';
 import { envelope } from '../resilience/http2-frames.ts';
 import { ask, grpc, json, tell } from '../resilience/raw-calls.ts';
 
@@ -43,11 +44,7 @@ describe('a host name', () => {
 });
 
 describe('GATEWAY_AUTH=none', () => {
-  let service: TestService;
-  beforeAll(async () => {
-    service = await startTestService();
-  });
-  afterAll(() => service.stop());
+  const service = forAllTests(() => startTestService());
 
   const http1 = (host: string) =>
     tell(

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
 import { startTestService } from '../harness/service.ts';
@@ -54,8 +54,7 @@ it.each([
   ['Connect', (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: '2' })],
   ['gRPC', (baseUrl: string) => createGrpcTransport({ baseUrl })],
 ])('the HTTP port answers %s over HTTP/2 without TLS', async (_, transportTo) => {
-  const service = await startTestService();
-  onTestFinished(() => service.stop());
+  await using service = await startTestService();
   const files = createClient(FileService, transportTo(service.httpUrl));
   const answer = await files.listFiles({}, { headers: { 'x-user-id': 'ada' } });
   expect(answer.files).toEqual([]);

@@ -2,20 +2,17 @@ import { setTimeout } from 'node:timers/promises';
 import { toBinary, toJsonString } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type File, FileSchema } from '../../gen/files/v1/file_pb.ts';
 import { type ListFilesResponse, ListFilesResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 /** Inserts READY rows as uploads would, because a list reads only rows. */
 async function fill(user: string, count: number, options: { sameTime?: boolean; prefix?: string } = {}) {

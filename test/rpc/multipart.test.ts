@@ -12,24 +12,22 @@ import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { type CutFile, cutFile, putParts } from '../harness/parts.ts';
+import { passTime } from '../harness/pass-time.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
+import { PROTOCOLS, startTestService } from '../harness/service.ts';
 
 /** The smallest part size that S3 accepts, so that the tests send few bytes. */
 const PART = 5 * 1024 ** 2;
 
-let service: TestService;
+const service = forAllTests(() => startTestService({ MULTIPART_PART_BYTES: String(PART) }));
 let s3: S3Client;
-beforeAll(async () => {
-  service = await startTestService({ MULTIPART_PART_BYTES: String(PART) });
+beforeAll(() => {
   s3 = new S3Client({ ...service.bucket, forcePathStyle: true });
 });
-afterAll(async () => {
-  s3.destroy();
-  await service.stop();
-});
+afterAll(() => s3.destroy());
 
 const threeParts = () => cutFile('film.mp4', [PART, PART, 1_000]);
 /** A time-out for calls that may have to wait for S3. */
@@ -58,13 +56,7 @@ async function finished(file: CutFile = threeParts()) {
   return upload;
 }
 
-/** Moves the times of all rows into the past, as if these seconds had passed. */
-async function pass(seconds: number): Promise<void> {
-  await service.pool.query(
-    `update files set due_at = due_at - $1 * interval '1 s', url_expire_at = url_expire_at - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s'`,
-    [seconds],
-  );
-}
+const pass = (seconds: number) => passTime(service.pool, seconds);
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   it('a multipart upload with parts in any order becomes a READY file', async () => {

@@ -1,19 +1,19 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { passTime } from '../harness/pass-time.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 
 const CAP = 10;
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService({
+const service = forAllTests(() =>
+  startTestService({
     MAX_PENDING_UPLOADS: String(CAP),
     MAX_PENDING_MULTIPART_UPLOADS: String(MULTIPART_CAP),
-  });
-});
-afterAll(() => service.stop());
+  }),
+);
 
 const file = (bytes: string) => ({ filename: `${bytes}.txt`, mimeType: 'text/plain', md5: md5(bytes) });
 const MULTIPART_CAP = 4;
@@ -83,10 +83,7 @@ it('cancelled uploads count until their URLs expire, so a loop of creates and de
   expect(failure.message).toContain('until their URLs have expired');
   const { rowCount } = await service.pool.query('select from files where user_id = $1', [user]);
   expect(rowCount).toBe(CAP);
-  await service.pool.query(
-    `update files set url_expire_at = url_expire_at - interval '2 hours' where user_id = $1`,
-    [user],
-  );
+  await passTime(service.pool, 2 * 3_600, user);
   await files.createPresignedUpload(file('the same'));
 });
 
@@ -113,10 +110,7 @@ it('multipart uploads have a separate cap, which is exact for concurrent creates
   // kept.
   for (const { s3Key } of made) await files.deleteFile({ s3Key });
   expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyMultipart);
-  await service.pool.query(
-    `update files set url_expire_at = url_expire_at - interval '61 minutes' where user_id = $1`,
-    [user],
-  );
+  await passTime(service.pool, 61 * 60, user);
   for (let i = 0; i < MULTIPART_CAP; i++) await files.createMultipartUpload(film(`again ${i}`));
   expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyMultipart);
 });

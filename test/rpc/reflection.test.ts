@@ -2,20 +2,17 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,
   ServerReflection as V1,
 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as V1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { startTestService } from '../harness/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 type Question = ServerReflectionRequest['messageRequest'];
 type Answer = ServerReflectionResponse['messageResponse'];

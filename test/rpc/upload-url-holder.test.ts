@@ -4,20 +4,18 @@
  */
 import { get as httpGet, type IncomingHttpHeaders } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { total } from '../harness/metrics.ts';
+import { expireVerifications } from '../harness/pass-time.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { startTestService } from '../harness/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 /** 48 kB that a client inflates to 50 MB if it honours `Content-Encoding: gzip`. */
 const BOMB = gzipSync(Buffer.alloc(50_000_000));
@@ -39,10 +37,6 @@ const putWith = (
   headers: Record<string, string>,
   bytes: Uint8Array,
 ) => putTo(presignedUrl, { ...requiredHeaders, ...headers }, bytes);
-
-/** Makes the last verification of the user's rows older than VERIFICATION_TTL_SECONDS. */
-const expireVerifications = (user: string) =>
-  service.pool.query(`update files set verified_at = now() - interval '1 day' where user_id = $1`, [user]);
 
 const mismatches = () => total(service.httpUrl, 'files_content_mismatches_total');
 
@@ -113,7 +107,7 @@ describe('a PUT with headers that the URL does not sign', () => {
 
     await expectAnnouncedDownload(before.presignedUrl);
     await expectAnnouncedDownload((await files.createPresignedDownload({ s3Key })).presignedUrl);
-    await expireVerifications(user);
+    await expireVerifications(service.pool, user);
     expect(await failureOf(files.createPresignedDownload({ s3Key }))).toMatchObject(MISMATCH);
     expect(await failureOf(files.getFile({ s3Key }))).toMatchObject(MISMATCH);
     expect((await files.listFiles({})).files).toEqual([]);
@@ -181,7 +175,7 @@ describe('other bytes with the same MD5', () => {
     expect((await download()).equals(FIRST)).toBe(true);
 
     expect(await put(answer, SECOND)).toMatchObject({ status: 200 });
-    await expireVerifications(user);
+    await expireVerifications(service.pool, user);
     expect((await files.getFile({ s3Key })).file).toEqual(reviewed);
     expect((await download()).equals(SECOND)).toBe(true);
   });

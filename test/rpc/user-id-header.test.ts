@@ -3,11 +3,12 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { connect as connectHttp2, constants, createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { DENIED_USER_ID_HEADERS, userIdHeaderProblem } from '../../src/config/user-id-header.ts';
-import { startTestService, type TestService } from '../harness/service.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { startTestService } from '../harness/service.ts';
 import { envelope, FLAG, FRAME, frame, headerBlock, openRawHttp2 } from '../resilience/http2-frames.ts';
 
 const ALLOWED = ['x-user-id', 'x-account', 'remote-user', 'x-forwarded-user'];
@@ -73,11 +74,7 @@ describe('the list of headers that cannot name the user', () => {
 });
 
 describe.each(ALLOWED)('two values of %s', (header) => {
-  let service: TestService;
-  beforeAll(async () => {
-    service = await startTestService({ USER_ID_HEADER: header });
-  });
-  afterAll(() => service.stop());
+  const service = forAllTests(() => startTestService({ USER_ID_HEADER: header }));
 
   const PATH = '/files.v1.FileService/ListFiles';
   const calls: Record<string, (values: readonly string[]) => Promise<string>> = {

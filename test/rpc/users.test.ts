@@ -1,17 +1,14 @@
 import { createClient } from '@connectrpc/connect';
 import { credentials, Metadata, makeGenericClientConstructor, type ServiceError } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { PROTOCOLS, startTestService, type TestService } from '../harness/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.stop());
+const service = forAllTests(() => startTestService());
 
 const file = (filename: string, bytes: string) => ({ filename, mimeType: 'text/plain', md5: md5(bytes) });
 
@@ -183,24 +180,20 @@ describe('GATEWAY_AUTH=token', () => {
     createClient(FileService, running.transport('gRPC', { 'x-user-id': 'u', ...headers })).listFiles({});
 
   it('accepts each of the configured tokens, and refuses all others', async () => {
-    const rotating = await startTestService({ GATEWAY_AUTH: 'token', GATEWAY_TOKENS: `${OLD},${NEW}` });
-    const rotated = await startTestService({ GATEWAY_AUTH: 'token', GATEWAY_TOKENS: NEW });
-    try {
-      for (const token of [OLD, NEW]) await listWith(rotating, { 'x-gateway-token': token });
-      await listWith(rotated, { 'x-gateway-token': NEW });
-      for (const headers of [
-        {},
-        { 'x-gateway-token': OLD },
-        { 'x-gateway-token': `${NEW}x` },
-        { 'x-gateway-token': '' },
-      ]) {
-        expect(await failureOf(listWith(rotated, headers as Record<string, string>))).toMatchObject({
-          code: 'Unauthenticated',
-          reason: 'GATEWAY_UNTRUSTED',
-        });
-      }
-    } finally {
-      await Promise.all([rotating.stop(), rotated.stop()]);
+    await using rotating = await startTestService({ GATEWAY_AUTH: 'token', GATEWAY_TOKENS: `${OLD},${NEW}` });
+    await using rotated = await startTestService({ GATEWAY_AUTH: 'token', GATEWAY_TOKENS: NEW });
+    for (const token of [OLD, NEW]) await listWith(rotating, { 'x-gateway-token': token });
+    await listWith(rotated, { 'x-gateway-token': NEW });
+    for (const headers of [
+      {},
+      { 'x-gateway-token': OLD },
+      { 'x-gateway-token': `${NEW}x` },
+      { 'x-gateway-token': '' },
+    ]) {
+      expect(await failureOf(listWith(rotated, headers as Record<string, string>))).toMatchObject({
+        code: 'Unauthenticated',
+        reason: 'GATEWAY_UNTRUSTED',
+      });
     }
   });
 });

@@ -1,5 +1,6 @@
-import { createDatabase } from '../harness/database.ts';
-import { startTestObjectStore } from '../harness/object-store.ts';
+import { createDatabase } from './database.ts';
+import { startTestObjectStore } from './object-store.ts';
+import { s3Environment } from './s3-environment.ts';
 
 export interface ExternalServers extends AsyncDisposable {
   /** The variables with which the service uses these servers. The database has no schema yet. */
@@ -12,18 +13,9 @@ export interface ExternalServers extends AsyncDisposable {
 /** Starts a database and a bucket outside the service, as in production. */
 export async function externalServers(): Promise<ExternalServers> {
   const [database, store] = await Promise.all([createDatabase(), startTestObjectStore()]);
-  const { accessKeyId, secretAccessKey } = store.credentials;
   let storageIsLost = false;
   return {
-    environment: {
-      DATABASE_URL: database.url,
-      S3_BUCKET: store.bucket,
-      S3_ENDPOINT: store.endpoint,
-      S3_REGION: store.region,
-      S3_FORCE_PATH_STYLE: 'true',
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-    },
+    environment: { DATABASE_URL: database.url, ...s3Environment(store) },
     async loseStorage() {
       storageIsLost = true;
       await store.stop();

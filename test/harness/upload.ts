@@ -1,19 +1,15 @@
-import { createHash } from 'node:crypto';
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { md5 } from './random.ts';
 
 export type FileClient = Client<typeof FileService>;
-
-export function md5Of(content: string | Uint8Array): string {
-  return createHash('md5').update(content).digest('base64');
-}
 
 /** Creates an upload and sends its bytes, as a client does. Returns the key. */
 export async function upload(client: FileClient, filename: string, content: string): Promise<string> {
   const { s3Key, presignedUrl, requiredHeaders } = await client.createPresignedUpload({
     filename,
     mimeType: 'text/plain',
-    md5: md5Of(content),
+    md5: md5(content),
   });
   const { status } = await fetch(presignedUrl, { method: 'PUT', headers: requiredHeaders, body: content });
   if (status !== 200) throw new Error(`the PUT was answered with ${status}`);
