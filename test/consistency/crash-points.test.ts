@@ -7,12 +7,13 @@ import { newUser } from '../harness/random.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { Plan, Report } from './crash-child.ts';
 import { Fixture } from './crash-fixture.ts';
-import { type Act, create, type Operation, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
-import { film, OPERATIONS_IN_PARTS } from './crash-operations-multipart.ts';
+import type { Act, Operation } from './crash-operation.ts';
+import { create, gone, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
+import { film, OPERATIONS_MULTIPART } from './crash-operations-multipart.ts';
 import type { Ask } from './crash-ports.ts';
 import { openWorld, type World } from './crash-servers.ts';
 
-const OPERATIONS = [...WITH_A_PUT, ...OPERATIONS_IN_PARTS].sort((a, b) => a.steps.length - b.steps.length);
+const OPERATIONS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART].sort((a, b) => a.steps.length - b.steps.length);
 
 const CHILD = join(import.meta.dirname, 'crash-child.ts');
 
@@ -153,10 +154,10 @@ type Variant = Pick<Case, 'operation' | 'act' | 'actAt' | 'retries'>;
 
 /** Only every nth variant is tried. A multipart upload has more gaps and more possible actions. */
 const EVERY_WITH_A_PUT = LONG ? 1 : 7;
-const EVERY_IN_PARTS = LONG ? 5 : 19;
+const EVERY_MULTIPART = LONG ? 5 : 19;
 
 function variants(operation: Operation, killAt: number): Variant[] {
-  const every = OPERATIONS_IN_PARTS.includes(operation) ? EVERY_IN_PARTS : EVERY_WITH_A_PUT;
+  const every = OPERATIONS_MULTIPART.includes(operation) ? EVERY_MULTIPART : EVERY_WITH_A_PUT;
   const acts: Pick<Case, 'act' | 'actAt'>[] = [];
   for (let actAt = 0; actAt <= killAt; actAt++) {
     for (const act of operation.acts) {
@@ -173,13 +174,10 @@ function variants(operation: Operation, killAt: number): Variant[] {
 
 async function prepare(world: World, variant: Variant): Promise<Case> {
   const fixture = new Fixture(world, newUser());
-  return {
-    ...variant,
-    fixture,
-    key: undefined,
-    handed: undefined,
-    ...(await variant.operation.prepare(fixture)),
-  };
+  const { given, request } = variant.operation;
+  const key = await given?.(fixture);
+  const ask = typeof request === 'function' ? request(key ?? '') : request;
+  return { ...variant, fixture, key, ask, handed: undefined };
 }
 
 async function runAndDie(
@@ -266,7 +264,7 @@ async function restartAndCompare(world: World, cases: Case[]): Promise<string[]>
   // The sweeper never handles a READY file: an object that was removed without the service is noticed by the
   // next read.
   for (const { fixture, key, operation } of cases) {
-    if (operation.objectIsGone && key !== undefined) await fixture.ask({ method: 'get', s3Key: key });
+    if (operation.given === gone && key !== undefined) await fixture.ask({ method: 'get', s3Key: key });
   }
   await world.settle();
   const differences = await world.differences(cases.flatMap(({ fixture }) => fixture.uploaded()));
