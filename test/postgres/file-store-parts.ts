@@ -5,18 +5,12 @@ import type { Reservation } from '../../src/files/ports/reservations.ts';
 import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
+import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { OpenStore } from './open-store.ts';
 
 const DAY = 86_400;
 
-const LIMITS: StoreLimits = {
-  urlSeconds: 3_600,
-  multipartSeconds: 7 * DAY,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: DAY,
-  pendingMax: 20,
-  pendingMultipartMax: 5,
-};
+const LIMITS: StoreLimits = { ...STORE_LIMITS, pendingMax: 20, pendingMultipartMax: 5 };
 
 /** A multipart upload is purgeable this many seconds after the last request for it. */
 const PURGEABLE_AFTER = LIMITS.multipartSeconds + LIMITS.longestUploadSeconds;

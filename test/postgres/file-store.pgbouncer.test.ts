@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Pooler } from '../../src/postgres/connection/database.ts';
 import { migrateAt } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';
+import { STORE_LIMITS } from '../harness/store-limits.ts';
 import { startPgbouncer } from '../servers/pgbouncer.ts';
 import { findServer } from '../servers/server-program.ts';
 import { fileStoreContract } from './file-store.ts';
@@ -9,15 +10,6 @@ import { multipartContract } from './file-store-parts.ts';
 import { openStore } from './open-store.ts';
 
 const program = await findServer('pgbouncer');
-
-const LIMITS = {
-  urlSeconds: 3_600,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: 86_400,
-  multipartSeconds: 604_800,
-  pendingMultipartMax: 5,
-  pendingMax: 20,
-};
 
 function through(pooler: Pooler) {
   return async (databaseUrl: string) => ({ ...(await startPgbouncer(program ?? '', databaseUrl)), pooler });
@@ -40,7 +32,7 @@ if (program === undefined) {
   }
 
   test('four instances migrate the schema through pgbouncer at once, and one of them runs each migration', async () => {
-    const database = await createDatabase();
+    await using database = await createDatabase();
     const { url, stop } = await startPgbouncer(program, database.url);
     const runs = await Promise.all([1, 2, 3, 4].map(() => migrateAt(url, 'transaction')));
     // One run did all the migrations.
@@ -48,11 +40,10 @@ if (program === undefined) {
     expect(runs.flat().map(({ status }) => status)).toEqual(['Success']);
     expect(await migrateAt(url, 'transaction')).toEqual([]);
     await stop();
-    await database.drop();
   });
 
   test('pgbouncer refuses connections when the store is not configured for a pooler', async () => {
-    const { store, close } = await openStore(LIMITS, { through: through('none') });
+    const { store, close } = await openStore(STORE_LIMITS, { through: through('none') });
     const found = store.find({ userId: 'ada', s3Key: 'a' });
     await expect(found).rejects.toMatchObject({
       reason: 'DATABASE_UNAVAILABLE',

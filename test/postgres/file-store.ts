@@ -9,20 +9,13 @@ import { parseMd5 } from '../../src/files/rules/md5.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
 import { md5 } from '../harness/random.ts';
+import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { OpenStore } from './open-store.ts';
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
 
-const LIMITS: StoreLimits = {
-  urlSeconds: HOUR,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: DAY,
-  multipartSeconds: 7 * DAY,
-  pendingMax: 20,
-  pendingMultipartMax: 5,
-  examinedMax: 12,
-};
+const LIMITS: StoreLimits = { ...STORE_LIMITS, pendingMax: 20, pendingMultipartMax: 5, examinedMax: 12 };
 
 /**
  * A file is purgeable this many seconds after it was reserved: its URL has expired, and a late PUT has ended.

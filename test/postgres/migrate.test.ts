@@ -14,7 +14,7 @@ const tables = async (url: string) => {
 };
 
 it('of eight instances that migrate at once, one migrates and the others wait and find nothing to do', async () => {
-  const database = await createDatabase();
+  await using database = await createDatabase();
   const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt(database.url, 'none')));
   expect(runs.filter((done) => done.length > 0)).toEqual([
     ['0001-files'].map((migrationName) => expect.objectContaining({ migrationName, status: 'Success' })),
@@ -23,5 +23,4 @@ it('of eight instances that migrate at once, one migrates and the others wait an
   expect(before.length).toBeGreaterThan(0);
   expect(await migrateAt(database.url, 'none')).toEqual([]);
   expect(await tables(database.url)).toEqual(before);
-  await database.drop();
 });

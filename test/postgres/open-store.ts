@@ -11,6 +11,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import { createDatabase as createTestDatabase } from '../harness/database.ts';
 import { type PatientStore, patient } from '../harness/deadline.ts';
+import { passTime } from '../harness/pass-time.ts';
 
 export interface OpenStore {
   /** The store with a deadline that no call misses. */
@@ -56,13 +57,7 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Setup
     store: patient(port),
     port,
     pool,
-    async shiftTime(seconds) {
-      await pool.query(
-        `update files set create_time = create_time - $1 * interval '1 s', verified_at = verified_at - $1 * interval '1 s',
-           url_expire_at = url_expire_at - $1 * interval '1 s', due_at = due_at - $1 * interval '1 s'`,
-        [seconds],
-      );
-    },
+    shiftTime: (seconds) => passTime(pool, seconds),
     async close() {
       await storePool.end();
       await pooler?.stop();

@@ -1,35 +1,16 @@
 import { expect, it } from 'vitest';
-import { createPool, createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
-import { createFileStore } from '../../src/postgres/file-store.ts';
-import { migrate } from '../../src/postgres/migrate.ts';
-import { createDatabase } from '../harness/database.ts';
 import { ampleCall } from '../harness/deadline.ts';
+import { openPlannedDatabase } from './planned-database.ts';
 
 const ROWS = 100_000;
-const LIMITS = {
-  urlSeconds: 3_600,
-  multipartSeconds: 604_800,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: 86_400,
-  pendingMultipartMax: 100,
-  pendingMax: 1_000,
-};
-
 /**
  * Each user has a hundred files that lie together, and one user has a tenth of all files. A generic plan
  * expects a hundred files for that user as well. Reading all of them by the primary key and sorting them then
  * looks as cheap as reading the index of pages. Postgres read all 10,000 files so: 31 ms.
  */
 it('a page is read from its index and not sorted, although the files of each user lie together', async () => {
-  const database = await createDatabase();
-  const pool = createPool({
-    url: database.url,
-    maxConnections: 1,
-    connectTimeoutMs: 10_000,
-    statementTimeoutMs: 60_000,
-    onIdleError: () => undefined,
-  });
-  await migrate(pool);
+  await using database = await openPlannedDatabase();
+  const { pool } = database;
   await pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
      select u, u || '_' || n || '.pdf', 'ready', n || '.pdf', 'application/pdf', decode(md5(n::text), 'hex'), n, md5(n::text),
@@ -39,10 +20,6 @@ it('a page is read from its index and not sorted, although the files of each use
     [ROWS],
   );
   await pool.query('vacuum analyze files');
-  const store = createFileStore(
-    createRunner(pool, (_, run) => run()),
-    LIMITS,
-  );
   const scans = async () => {
     const { rows } = await pool.query<{ name: string; read: string }>(
       `select indexrelname as name, idx_tup_read as read from pg_stat_user_indexes where relname = 'files'`,
@@ -51,12 +28,10 @@ it('a page is read from its index and not sorted, although the files of each use
   };
   const before = await scans();
   const query = { filenamePrefix: '', after: undefined, limit: 101 };
-  expect((await store.list(ampleCall('big'), query, 300)).ready).toHaveLength(101);
+  expect((await database.openStore().list(ampleCall('big'), query, 300)).ready).toHaveLength(101);
   await pool.query('select pg_stat_force_next_flush()');
   const after = await scans();
   const read = (name: string) => (after[name] ?? 0) - (before[name] ?? 0);
   expect(read('files_pkey')).toBe(0);
   expect(read('files_ready')).toBeLessThan(200);
-  await pool.end();
-  await database.drop();
 });

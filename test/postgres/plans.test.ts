@@ -1,22 +1,17 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { listFiles } from '../../src/files/operations/list-files.ts';
-import {
-  createPool,
-  type Database,
-  createDatabase as databaseOn,
-} from '../../src/postgres/connection/database.ts';
-import { createFileStore } from '../../src/postgres/file-store.ts';
-import { migrate } from '../../src/postgres/migrate.ts';
+import type { Database } from '../../src/postgres/connection/database.ts';
 import * as uploads from '../../src/postgres/statements/multipart.ts';
 import type { Prepared } from '../../src/postgres/statements/prepared.ts';
 import * as reads from '../../src/postgres/statements/reads.ts';
 import * as reservations from '../../src/postgres/statements/reservations.ts';
 import * as sweeps from '../../src/postgres/statements/sweeps.ts';
 import * as transitions from '../../src/postgres/statements/transitions.ts';
-import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { ampleCall } from '../harness/deadline.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
+import { openPlannedDatabase } from './planned-database.ts';
 
 const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads };
 
@@ -105,7 +100,6 @@ const PARAMS = {
   longestUploadSeconds: 86_400,
 };
 
-let database: TestDatabase;
 let pool: pg.Pool;
 async function fill(user: string, rows: number, state: 'ready' | 'pending'): Promise<void> {
   const values =
@@ -179,28 +173,15 @@ const scans = ({ nodes }: Plan) =>
 describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
   'with $dueUsers users of pending uploads',
   ({ dueUsers }) => {
+    const planned = forAllTests(openPlannedDatabase);
     beforeAll(async () => {
-      database = await createDatabase();
-      // The service's pool, so that Postgres uses generic plans. One connection, which keeps the prepared
-      // statements.
-      pool = createPool({
-        url: database.url,
-        maxConnections: 1,
-        connectTimeoutMs: 10_000,
-        statementTimeoutMs: 600_000,
-        onIdleError: () => undefined,
-      });
-      await migrate(pool);
+      pool = planned.pool;
       await fill(`'big'`, BIG, 'ready');
       // Users in random order, as rows arrive in production. A table that is sorted by user makes every plan
       // look good.
       await fill(`md5((i % 8000)::text)`, OTHERS_READY, 'ready');
       await fill(`md5('waiting ' || i % ${dueUsers})`, DUE, 'pending');
       await pool.query('vacuum analyze files');
-    });
-    afterAll(async () => {
-      await pool.end();
-      await database.drop();
     });
 
     describe('the generic plan', () => {
@@ -304,14 +285,14 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
 
       it('gets each page, also the first, with one statement and without a call to S3', async () => {
         const run: string[] = [];
-        const inner = databaseOn(pool, (_, step) => step());
         const counting: Database = {
+          ...planned.database,
           run(work, statement, params) {
             run.push(statement.name);
-            return inner.run(work, statement, params);
+            return planned.database.run(work, statement, params);
           },
         };
-        const store = createFileStore(counting, { ...PARAMS, pendingMax: 1_000, pendingMultipartMax: 100 });
+        const store = planned.openStore(counting);
         const callS3 = () => expect.fail('S3 was called');
         const list = listFiles({
           store,

@@ -1,14 +1,11 @@
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { PreparedQuery, type Statement } from '../../src/postgres/connection/prepared-query.ts';
 import { toWire } from '../../src/postgres/connection/types.ts';
-import { createDatabase, type TestDatabase } from '../harness/database.ts';
+import { createDatabase } from '../harness/database.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 
-let server: TestDatabase;
-beforeAll(async () => {
-  server = await createDatabase();
-});
-afterAll(() => server.drop());
+const server = forAllTests(createDatabase);
 
 /** Errors of the connection that no statement reported. */
 const stray: Error[] = [];

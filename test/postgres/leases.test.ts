@@ -1,55 +1,20 @@
-import type pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { refOf } from '../../src/files/maintenance/sweep.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
-import { createPool, createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
-import { createFileStore } from '../../src/postgres/file-store.ts';
-import { migrate } from '../../src/postgres/migrate.ts';
-import { createDatabase, type TestDatabase } from '../harness/database.ts';
 import { ampleWork } from '../harness/deadline.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
+import { openPlannedDatabase } from './planned-database.ts';
 
 /** The size of the sweeper's leases. */
 const BATCH = 50;
 const LEASE_SECONDS = 600;
 
-const LIMITS = {
-  urlSeconds: 3_600,
-  multipartSeconds: 604_800,
-  verificationTtlSeconds: 900,
-  longestUploadSeconds: 86_400,
-  pendingMax: 1_000,
-  pendingMultipartMax: 100,
-};
-
-let database: TestDatabase;
-let pool: pg.Pool;
-beforeAll(async () => {
-  database = await createDatabase();
-  // The service's pool, so that Postgres uses generic plans. One connection, so that each statement is
-  // planned once.
-  pool = createPool({
-    url: database.url,
-    maxConnections: 1,
-    connectTimeoutMs: 10_000,
-    statementTimeoutMs: 600_000,
-    onIdleError: () => undefined,
-  });
-  await migrate(pool);
-}, 60_000);
-afterAll(async () => {
-  await pool.end();
-  await database.drop();
-});
+const database = forAllTests(openPlannedDatabase);
+const openStore = () => database.openStore();
 beforeEach(async () => {
-  await pool.query('truncate files');
+  await database.pool.query('truncate files');
 });
-
-const openStore = () =>
-  createFileStore(
-    createRunner(pool, (_, run) => run()),
-    LIMITS,
-  );
 
 /**
  * Inserts tombstones. Row `n` is due `n` ms before `dueInSeconds`.
@@ -57,14 +22,14 @@ const openStore = () =>
  * @param user an SQL expression of the row's number `n`
  */
 async function fill(user: string, rows: number, dueInSeconds: number): Promise<void> {
-  await pool.query(
+  await database.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
      select ${user}, ${user} || '_' || n, 'deleted', '', '', '', now(),
        now() + $2 * interval '1 s' - n * interval '1 ms'
      from generate_series(1, $1::int) as n`,
     [rows, dueInSeconds],
   );
-  await pool.query('analyze files');
+  await database.pool.query('analyze files');
 }
 
 /** The number of rows of each user in the next lease. */
@@ -148,25 +113,22 @@ interface Node {
  */
 async function costOfLease(): Promise<{ ms: number; buffers: number }> {
   const costs: { ms: number; buffers: number }[] = [];
-  const counting = createFileStore(
-    {
-      async run(_, statement, params) {
-        const values = statement.values(params).map((value) => `'${value}'`);
-        await pool.query('deallocate all');
-        await pool.query(`prepare lease as ${statement.text}`);
-        await pool.query('begin');
-        const explain = `explain (analyze, buffers, timing off, format json) execute lease (${values.join(', ')})`;
-        const { rows } = await pool.query(explain);
-        await pool.query('rollback');
-        const [{ Plan, 'Execution Time': ms }] = rows[0]['QUERY PLAN'] as [
-          { Plan: Node; 'Execution Time': number },
-        ];
-        costs.push({ ms, buffers: Plan['Shared Hit Blocks'] + Plan['Shared Read Blocks'] });
-        return [];
-      },
+  const counting = database.openStore({
+    async run(_, statement, params) {
+      const values = statement.values(params).map((value) => `'${value}'`);
+      await database.pool.query('deallocate all');
+      await database.pool.query(`prepare lease as ${statement.text}`);
+      await database.pool.query('begin');
+      const explain = `explain (analyze, buffers, timing off, format json) execute lease (${values.join(', ')})`;
+      const { rows } = await database.pool.query(explain);
+      await database.pool.query('rollback');
+      const [{ Plan, 'Execution Time': ms }] = rows[0]['QUERY PLAN'] as [
+        { Plan: Node; 'Execution Time': number },
+      ];
+      costs.push({ ms, buffers: Plan['Shared Hit Blocks'] + Plan['Shared Read Blocks'] });
+      return [];
     },
-    LIMITS,
-  );
+  });
   for (let i = 0; i < 5; i++) await counting.leaseDue(ampleWork(), BATCH, LEASE_SECONDS);
   costs.sort((a, b) => a.ms - b.ms);
   return costs[2] ?? { ms: Number.NaN, buffers: Number.NaN };
@@ -177,7 +139,7 @@ it('the cost of a lease does not grow with the number of due rows', { timeout: 1
   const backlogs = LONG ? [1_000, 20_000, 500_000] : [1_000, 20_000, 100_000];
   const costs = [];
   for (const rows of backlogs) {
-    await pool.query('truncate files');
+    await database.pool.query('truncate files');
     await fill(`'m'`, rows, -86_400);
     await fill(`'z' || n`, 20, -1);
     costs.push(await costOfLease());
