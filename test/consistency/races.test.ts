@@ -1,5 +1,4 @@
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { ampleWork } from '../harness/deadline.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -221,17 +220,6 @@ describe('two sweepers on the same due rows', () => {
       }
       counts['rows for two sweepers'] += all.length;
     }
-  });
-
-  it('get no row that another sweeper has leased, until the lease ends', async () => {
-    const user = newUser();
-    await times(CAP, (i) => world.instance(i).create(user, `${i}.txt`, `${i}`));
-    await world.later(60);
-    const claims = await times(6, (i) => world.instance(i).store.leaseDue(ampleWork(), 3, 60));
-    expect(claims.flat()).toHaveLength(CAP);
-    expect(await world.instance(0).store.leaseDue(ampleWork(), 50, 60)).toEqual([]);
-    await world.later(61);
-    expect(await world.instance(1).store.leaseDue(ampleWork(), 50, 60)).toHaveLength(CAP);
   });
 });
 

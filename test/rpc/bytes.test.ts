@@ -295,29 +295,3 @@ it('a file that is uploaded again after its delete gets a new key, which the old
   expect((await files.listFiles({})).files.map(({ s3Key }) => s3Key)).toEqual([second.s3Key]);
   expect((await service.bucket.keys()).filter((key) => key.startsWith(user))).toEqual([second.s3Key]);
 });
-
-it('32 concurrent clients that upload and delete the same names leave table and bucket in agreement', async () => {
-  const user = newUser();
-  const files = service.as(user);
-  let state = 42;
-  const random = (n: number) => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-    return state % n;
-  };
-  const client = async () => {
-    for (let i = 0; i < 12; i++) {
-      const bytes = `content ${random(6)}`;
-      const request = { filename: `name ${random(4)}.txt`, mimeType: 'text/plain', md5: md5(bytes) };
-      // All calls are of one user, so they wait for each other in the fair queue.
-      const answer = await files.createPresignedUpload(request, { timeoutMs: 20_000 });
-      if (answer.type === UploadType.NEW && random(4) > 0) await put(answer, bytes);
-      if (random(3) === 0) await files.deleteFile({ s3Key: answer.s3Key }).catch(() => undefined);
-    }
-  };
-  await Promise.all(Array.from({ length: 32 }, client));
-  await service.pool.query(`update files set due_at = now() where user_id = $1 and state <> 'ready'`, [user]);
-  await service.app.sweeper.sweep();
-  const { files: listed } = await files.listFiles({ pageSize: 1_000 });
-  const inBucket = (await service.bucket.keys()).filter((key) => key.startsWith(user));
-  expect(listed.map(({ s3Key }) => s3Key).sort()).toEqual(inBucket.sort());
-}, 60_000);
