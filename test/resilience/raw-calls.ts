@@ -111,3 +111,6 @@ export function json(method: string, further: OutgoingHttpHeaders = {}): Outgoin
     ...further,
   };
 }
+
+export const outcomes = async (answers: Promise<RawAnswer>[]): Promise<string[]> =>
+  (await Promise.all(answers)).map(({ outcome }) => outcome);

@@ -1,7 +1,7 @@
 /**
  * All accesses to private fields of grpc-js. grpc-js does not expose its HTTP/2 servers and passes on only
- * two of their options. If a release of grpc-js renames one of these fields, test/resilience/wire.test.ts
- * fails.
+ * two of their options. If a release of grpc-js renames one of these fields,
+ * test/resilience/abusive-clients.test.ts fails.
  */
 import type { Http2Server, ServerOptions } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
