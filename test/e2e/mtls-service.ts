@@ -1,4 +1,4 @@
-import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { type Client, createClient, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
   createGrpcTransport,
@@ -7,6 +7,7 @@ import {
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { type Authority, createAuthority, type Pair } from '../harness/certificates.ts';
 import { externalServers } from '../harness/external-servers.ts';
+import { sendHeaders } from '../harness/headers.ts';
 import { type MountedSecret, mountSecret } from '../harness/mounted-secret.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
@@ -33,11 +34,6 @@ export interface MtlsService extends AsyncDisposable {
   client(protocol: TlsProtocol, shown: Shown): Client<typeof FileService>;
   transport(protocol: TlsProtocol, shown: Shown): Transport;
 }
-
-const asAda: Interceptor = (next) => (request) => {
-  request.header.set('x-user-id', 'ada');
-  return next(request);
-};
 
 export const FILES = { cert: 'tls.crt', key: 'tls.key', ca: 'ca.crt' };
 
@@ -76,7 +72,7 @@ export async function startMtlsService(): Promise<MtlsService> {
 
   const transport = (protocol: TlsProtocol, shown: Shown): Transport => {
     const nodeOptions = { ca: serverAuthority.cert, ...shown };
-    const interceptors = [asAda];
+    const interceptors = [sendHeaders({ 'x-user-id': 'ada' })];
     switch (protocol) {
       case 'gRPC':
         return createGrpcTransport({ baseUrl: origins.grpc, nodeOptions, interceptors });

@@ -1,5 +1,5 @@
+import { openTestBucket } from './bucket.ts';
 import { createDatabase } from './database.ts';
-import { startTestObjectStore } from './object-store.ts';
 import { s3Environment } from './s3-environment.ts';
 
 export interface ExternalServers extends AsyncDisposable {
@@ -10,19 +10,22 @@ export interface ExternalServers extends AsyncDisposable {
   loseDatabase(): Promise<void>;
 }
 
-/** Starts a database and a bucket outside the service, as in production. */
+/**
+ * Opens a database and a bucket outside the service, as in production. The bucket is on the real S3 server of
+ * TEST_S3_ENDPOINT, if that variable is set.
+ */
 export async function externalServers(): Promise<ExternalServers> {
-  const [database, store] = await Promise.all([createDatabase(), startTestObjectStore()]);
+  const [database, bucket] = await Promise.all([createDatabase(), openTestBucket()]);
   let storageIsLost = false;
   return {
-    environment: { DATABASE_URL: database.url, ...s3Environment(store) },
+    environment: { DATABASE_URL: database.url, ...s3Environment(bucket) },
     async loseStorage() {
       storageIsLost = true;
-      await store.stop();
+      await bucket.stop();
     },
     loseDatabase: () => database.drop(),
     async [Symbol.asyncDispose]() {
-      await Promise.all([database.drop(), storageIsLost ? undefined : store.stop()]);
+      await Promise.all([database.drop(), storageIsLost ? undefined : bucket.stop()]);
     },
   };
 }

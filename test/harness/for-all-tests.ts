@@ -15,10 +15,16 @@ export function forAllTests<Resource extends AsyncDisposable>(
     opened = await open();
   }, timeoutMs);
   afterAll(() => opened?.[Symbol.asyncDispose]());
+  const resource = (): Resource => {
+    if (opened === undefined) throw new Error('the resource is used before the tests run');
+    return opened;
+  };
   return new Proxy({} as Resource, {
-    get(_, name) {
-      if (opened === undefined) throw new Error(`${String(name)} is used before the tests run`);
-      return Reflect.get(opened, name, opened);
+    get: (_, name) => Reflect.get(resource(), name),
+    set: (_, name, value) => Reflect.set(resource(), name, value),
+    // Otherwise `{ ...resource }` would be an empty object.
+    ownKeys: () => {
+      throw new Error('the stand-in cannot be copied');
     },
   });
 }

@@ -8,7 +8,7 @@ export const testRegion = 'eu-central-1';
 export const testBucket = 'files';
 export const testCredentials = { accessKeyId: 'development', secretAccessKey: 'development-secret' };
 
-export interface TestObjectStore {
+export interface TestObjectStore extends AsyncDisposable {
   readonly endpoint: string;
   readonly region: string;
   readonly bucket: string;
@@ -31,6 +31,10 @@ export async function startTestObjectStore(
     ...options,
     directory,
   });
+  const stop = async () => {
+    await store.stop();
+    if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
+  };
   return {
     endpoint: store.endpoint,
     region: testRegion,
@@ -38,9 +42,7 @@ export async function startTestObjectStore(
     credentials: testCredentials,
     forcePathStyle: true,
     directory,
-    async stop() {
-      await store.stop();
-      if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
-    },
+    stop,
+    [Symbol.asyncDispose]: stop,
   };
 }

@@ -2,9 +2,10 @@ import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:chil
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
+import { type Client, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { sendHeaders } from './headers.ts';
 import { processesOf, stillRunning } from './processes.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
@@ -251,12 +252,8 @@ export function createFileClient(
   baseUrl: string,
   headers: Record<string, string>,
 ): Client<typeof FileService> {
-  const identify: Interceptor = (next) => (request) => {
-    for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
-    return next(request);
-  };
   return createClient(
     FileService,
-    createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [identify] }),
+    createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [sendHeaders(headers)] }),
   );
 }

@@ -1,4 +1,4 @@
-import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { type Client, createClient, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
   createGrpcTransport,
@@ -11,6 +11,7 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { type App, startApp } from '../../src/server/app.ts';
 import { openTestBucket, type TestBucket } from './bucket.ts';
 import { createDatabase } from './database.ts';
+import { sendHeaders } from './headers.ts';
 import { s3Environment } from './s3-environment.ts';
 
 export const PROTOCOLS = ['gRPC', 'Connect', 'gRPC-Web'] as const;
@@ -61,7 +62,7 @@ export async function startTestService(
   const httpUrl = `http://127.0.0.1:${app.httpPort}`;
 
   const transport = (protocol: Protocol, headers: Record<string, string>): Transport => {
-    const interceptors = [withHeaders(headers)];
+    const interceptors = [sendHeaders(headers)];
     switch (protocol) {
       case 'gRPC':
         return createGrpcTransport({ baseUrl: grpcUrl, interceptors });
@@ -87,12 +88,5 @@ export async function startTestService(
       await database.drop();
       await bucket.stop();
     },
-  };
-}
-
-function withHeaders(headers: Record<string, string>): Interceptor {
-  return (next) => (request) => {
-    for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
-    return next(request);
   };
 }

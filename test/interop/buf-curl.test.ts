@@ -5,21 +5,21 @@ import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { put } from '../harness/put.ts';
 import { newUser } from '../harness/random.ts';
-import { PROJECT } from '../harness/service-process.ts';
+import { PROJECT, type ServiceProcess } from '../harness/service-process.ts';
 import { output, run } from './command.ts';
 import { fromBufCurl } from './error-details.ts';
 import { expectFailuresWithDetails, expectWholeJourney, type Tool } from './journey.ts';
-import { type InteropService, startInteropService } from './service.ts';
+import { startInteropService } from './service.ts';
 
 const BUF = join(PROJECT, 'node_modules/.bin/buf');
 
 const PROTOCOLS = {
-  grpc: (service: InteropService) => ({
+  grpc: (service: ServiceProcess) => ({
     base: `http://${service.grpc}`,
     flags: ['--protocol', 'grpc', '--http2-prior-knowledge'],
   }),
-  grpcweb: (service: InteropService) => ({ base: service.http, flags: ['--protocol', 'grpcweb'] }),
-  connect: (service: InteropService) => ({ base: service.http, flags: ['--protocol', 'connect'] }),
+  grpcweb: (service: ServiceProcess) => ({ base: service.http, flags: ['--protocol', 'grpcweb'] }),
+  connect: (service: ServiceProcess) => ({ base: service.http, flags: ['--protocol', 'connect'] }),
 };
 
 const SCHEMAS = {

@@ -28,7 +28,7 @@ describeWith('a client in Go', await missingGo(), () => {
 
   // The last test, because the service loses its database for good.
   test('gets RetryInfo when the database is down', async () => {
-    await service.loseDatabase();
+    await service.servers.loseDatabase();
     expectRetry(await output(client.program, ['list', service.grpc, newUser()]), CODES);
   });
 });

@@ -141,7 +141,7 @@ describeWith('grpcurl and curl', await missingPrograms('grpcurl', 'curl'), () =>
 
   // The last test, because the service loses its database for good.
   test('print RetryInfo when the database is down', async () => {
-    await service.loseDatabase();
+    await service.servers.loseDatabase();
     await expectRetryInfo(tool, newUser());
   });
 });

@@ -43,7 +43,7 @@ describeWith('a client in Python', await missingPython(), () => {
 
   // The last test, because the service loses its database for good.
   test('gets RetryInfo when the database is down', async () => {
-    await service.loseDatabase();
+    await service.servers.loseDatabase();
     expectRetry(await client('list', service.grpc, newUser()), CODES);
   });
 });

@@ -4,6 +4,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, test, vi } from 'vitest';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { sendHeaders } from '../harness/headers.ts';
 import { offer } from '../harness/load.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { startServiceWithServers } from '../harness/service-with-servers.ts';
@@ -28,12 +29,7 @@ test('60 concurrent calls of one user for 1,000 part URLs do not delay other use
     FileService,
     createGrpcTransport({
       baseUrl: `http://${service.grpc}`,
-      interceptors: [
-        (next) => (request) => {
-          request.header.set('x-user-id', user);
-          return next(request);
-        },
-      ],
+      interceptors: [sendHeaders({ 'x-user-id': user })],
     }),
   );
   const { s3Key, missingPartNumbers: partNumbers } = await heavy.createMultipartUpload({

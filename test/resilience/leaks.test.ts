@@ -10,6 +10,7 @@ import { createDatabase } from '../harness/database.ts';
 import { failureOf } from '../harness/failure.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { sendHeaders } from '../harness/headers.ts';
 import { startTestObjectStore, testCredentials } from '../harness/object-store.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -251,12 +252,7 @@ function bothProtocols(service: ServiceProcess, token: string): FileClient[] {
   const headers = { 'x-user-id': 'ada', 'x-gateway-token': token };
   const grpc = createGrpcTransport({
     baseUrl: `http://${service.grpc}`,
-    interceptors: [
-      (next) => (request) => {
-        for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
-        return next(request);
-      },
-    ],
+    interceptors: [sendHeaders(headers)],
   });
   return [service.client(headers), createClient(FileService, grpc)];
 }

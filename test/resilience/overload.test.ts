@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type ExternalServers, externalServers } from '../harness/external-servers.ts';
-import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { externalServers } from '../harness/external-servers.ts';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { type Load, type LoadOutcome, offer } from '../harness/load.ts';
 import { LONG } from '../harness/long-form.ts';
 import { total } from '../harness/metrics.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { startService } from '../harness/service-process.ts';
 import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -26,15 +27,12 @@ const SECONDS = LONG ? 10 : 1.5;
 /** Calls of all other users together, while one user sends a hundred times as many. */
 const MODEST_CALLS_PER_SECOND = LONG ? 20 : 3;
 
-let servers: ExternalServers;
-let proxy: FaultProxy;
-let service: ServiceProcess;
-beforeAll(async () => {
-  servers = await externalServers();
-  const url = new URL(servers.environment.DATABASE_URL ?? '');
-  proxy = await startFaultProxy({ port: Number(url.port) });
+const servers = forAllTests(externalServers);
+const proxy = forAllTests(() => startFaultProxy({ port: Number(databaseUrl().port) }));
+const service = forAllTests(() => {
+  const url = databaseUrl();
   url.port = `${proxy.port}`;
-  service = await startService({
+  return startService({
     environment: {
       ...servers.environment,
       DATABASE_URL: url.href,
@@ -43,15 +41,13 @@ beforeAll(async () => {
       MIGRATE_ON_START: 'true',
     },
   });
+});
+beforeAll(async () => {
   await proxy.set({ kind: 'slow', milliseconds: ANSWER_MS });
   // Warm-up: the first calls open the connections and compile code.
   await offer(load({ pace: { kind: 'closed', callsAtOnce: 2 * CONNECTIONS }, seconds: 1, timeoutMs: 5_000 }));
 });
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await proxy?.[Symbol.asyncDispose]();
-  await servers?.[Symbol.asyncDispose]();
-});
+const databaseUrl = () => new URL(servers.environment.DATABASE_URL ?? '');
 
 const load = (over: Partial<Load>): Load => ({
   target: service.grpc,

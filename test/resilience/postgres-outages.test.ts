@@ -3,13 +3,14 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { type EmbeddedPostgres, startPostgres } from '../../src/dev/postgres/postgres.ts';
-import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
-import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
+import { startTestObjectStore } from '../harness/object-store.ts';
 import { processesOf } from '../harness/processes.ts';
 import { md5 } from '../harness/random.ts';
 import { s3Environment } from '../harness/s3-environment.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { upload } from '../harness/upload.ts';
 import { DEADLINE_MS, endure, type Outage, until } from './outage.ts';
@@ -26,29 +27,27 @@ const CONNECTIONS_MAX = POOL_SIZE + 1;
 const ROLE = 'files_service';
 
 /** The directory of a separate Postgres server, which the tests can freeze and stop. */
-const directory = await temporaryDirectory();
+const directory = forAllTests(temporaryDirectory);
 const port = await anyFreePort();
 const start = () =>
   startPostgres({ directory: directory.path, port, settings: { fsync: 'off', max_connections: '30' } });
 
 let postgres: EmbeddedPostgres;
-let proxy: FaultProxy;
-let objects: TestObjectStore;
-let service: ServiceProcess;
-let calls: Record<string, () => Promise<unknown>>;
-
 beforeAll(async () => {
   postgres = await start();
   await asAdmin(
     `create role ${ROLE} login password 'secret'; grant create, usage on schema public to ${ROLE}`,
   );
-  proxy = await startFaultProxy({ port });
-  objects = await startTestObjectStore();
+});
+afterAll(() => postgres?.stop());
+const proxy = forAllTests(() => startFaultProxy({ port }));
+const objects = forAllTests(() => startTestObjectStore());
+const service = forAllTests(() => {
   const url = new URL(postgres.url);
   url.port = String(proxy.port);
   url.username = ROLE;
   url.password = 'secret';
-  service = await startService({
+  return startService({
     environment: {
       DATABASE_URL: url.href,
       DATABASE_POOL_SIZE: String(POOL_SIZE),
@@ -56,6 +55,12 @@ beforeAll(async () => {
       ...s3Environment(objects),
     },
   });
+});
+afterAll(() => service.stop());
+
+let calls: Record<string, () => Promise<unknown>>;
+
+beforeAll(async () => {
   const ada = service.client({ 'x-user-id': 'ada' });
   const s3Key = await upload(ada, 'a.txt', 'bytes');
   await ada.listFiles({});
@@ -71,14 +76,6 @@ beforeAll(async () => {
     list: () => ada.listFiles({}, timeout),
     get: () => ada.getFile({ s3Key }, timeout),
   };
-});
-
-afterAll(async () => {
-  await service?.stop();
-  await proxy?.[Symbol.asyncDispose]();
-  await objects?.stop();
-  await postgres?.stop();
-  await directory[Symbol.asyncDispose]();
 });
 
 async function asAdmin(...statements: string[]): Promise<pg.QueryResult> {

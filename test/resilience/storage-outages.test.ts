@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
-import { createDatabase, type TestDatabase } from '../harness/database.ts';
-import { type FaultProxy, startFaultProxy } from '../harness/fault-proxy.ts';
+import { createDatabase } from '../harness/database.ts';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
-import { startTestObjectStore, type TestObjectStore } from '../harness/object-store.ts';
+import { startTestObjectStore } from '../harness/object-store.ts';
 import { md5 } from '../harness/random.ts';
 import { s3Environment } from '../harness/s3-environment.ts';
-import { type FaultyS3, type S3Fault, startFaultyS3 } from '../harness/s3-faults.ts';
-import { type ServiceProcess, startService } from '../harness/service-process.ts';
+import { type S3Fault, startFaultyS3 } from '../harness/s3-faults.ts';
+import { startService } from '../harness/service-process.ts';
 import { upload } from '../harness/upload.ts';
 import { DEADLINE_MS, endure, until } from './outage.ts';
 import { report } from './outcome.ts';
@@ -17,26 +18,29 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 /** The limit of the HTTP agent in src/s3/client.ts. */
 const SOCKETS_MAX = 64;
 
-let database: TestDatabase;
-let store: TestObjectStore;
-let faulty: FaultyS3;
-let proxy: FaultProxy;
-let service: ServiceProcess;
-let calls: Record<string, () => Promise<unknown>>;
-
-beforeAll(async () => {
-  [database, store] = await Promise.all([createDatabase(), startTestObjectStore()]);
-  faulty = await startFaultyS3(Number(new URL(store.endpoint).port));
-  proxy = await startFaultProxy({ port: faulty.port });
-  service = await startService({
+const database = forAllTests(createDatabase);
+const store = forAllTests(() => startTestObjectStore());
+const faulty = forAllTests(() => startFaultyS3(Number(new URL(store.endpoint).port)));
+const proxy = forAllTests(() => startFaultProxy({ port: faulty.port }));
+const service = forAllTests(() =>
+  startService({
     environment: {
       DATABASE_URL: database.url,
       MIGRATE_ON_START: 'true',
-      ...s3Environment({ ...store, endpoint: `http://127.0.0.1:${proxy.port}` }),
+      ...s3Environment({
+        bucket: store.bucket,
+        region: store.region,
+        credentials: store.credentials,
+        endpoint: `http://127.0.0.1:${proxy.port}`,
+      }),
       // Only the connections of the service to S3 fail. Users still reach S3 directly.
       S3_PUBLIC_ENDPOINT: store.endpoint,
     },
-  });
+  }),
+);
+let calls: Record<string, () => Promise<unknown>>;
+
+beforeAll(async () => {
   const ada = service.client({ 'x-user-id': 'ada' });
   await upload(ada, 'a.txt', 'bytes');
   await ada.listFiles({});
@@ -60,13 +64,7 @@ beforeAll(async () => {
   };
 });
 
-afterAll(async () => {
-  await service?.stop();
-  await proxy?.[Symbol.asyncDispose]();
-  await faulty?.[Symbol.asyncDispose]();
-  await store?.stop();
-  await database?.drop();
-});
+afterAll(() => service.stop());
 
 interface Lost {
   begin(): Promise<unknown>;
