@@ -7,6 +7,7 @@ import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { failureOf } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { total } from '../harness/metrics.ts';
 import { passTime } from '../harness/pass-time.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -234,9 +235,8 @@ it('the sweeper runs by itself and updates its gauge and counters', async () => 
     state = (await own.pool.query('select state from files')).rows[0].state;
   }
   expect(state).toBe('ready');
-  const metrics = await (await fetch(`${own.httpUrl}/metrics`)).text();
-  expect(metrics).toMatch(/files_swept_total\{outcome="verified"\} 1/);
-  expect(Number(/^files_oldest_overdue_seconds (.+)$/m.exec(metrics)?.[1])).toBeGreaterThanOrEqual(90);
+  expect(await total(own.httpUrl, 'files_swept_total', { outcome: 'verified' })).toBe(1);
+  expect(await total(own.httpUrl, 'files_oldest_overdue_seconds')).toBeGreaterThanOrEqual(90);
 });
 
 it('the sweeper tries one batch while S3 is down, and keeps every row', async () => {

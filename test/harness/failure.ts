@@ -34,3 +34,11 @@ export async function failureOf(call: Promise<unknown>): Promise<Failure> {
     retries: error.findDetails(RetryInfoSchema).length > 0,
   };
 }
+
+/** The failure of a request whose field is invalid. */
+export const invalid = (reason: string, field: string) => ({
+  code: 'InvalidArgument',
+  reason,
+  domain: 'files.v1',
+  fields: [field],
+});

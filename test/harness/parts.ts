@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Client } from '@connectrpc/connect';
-import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import type { FileService, PresignedPart } from '../../gen/files/v1/file_service_pb.ts';
 import { type PutAnswer, putTo } from './put.ts';
 
 type Files = Client<typeof FileService>;
@@ -27,17 +27,23 @@ export function cutFile(filename: string, sizes: readonly number[]): CutFile {
   };
 }
 
+/** The URL of one part, with the headers that its PUT must send. */
+export async function partUrl(files: Files, s3Key: string, number: number): Promise<PresignedPart> {
+  const [part] = (await files.createPresignedParts({ s3Key, partNumbers: [number] })).parts;
+  if (part === undefined) throw new Error(`there is no part ${number}`);
+  return part;
+}
+
 export async function putPart(
   files: Files,
   s3Key: string,
   file: CutFile,
   number: number,
 ): Promise<PutAnswer> {
-  const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [number] });
-  const [part] = parts;
+  const { presignedUrl, requiredHeaders } = await partUrl(files, s3Key, number);
   const bytes = file.parts[number - 1];
-  if (part === undefined || bytes === undefined) throw new Error(`there is no part ${number}`);
-  return putTo(part.presignedUrl, part.requiredHeaders, bytes);
+  if (bytes === undefined) throw new Error(`there is no part ${number}`);
+  return putTo(presignedUrl, requiredHeaders, bytes);
 }
 
 /** Sends the parts with these numbers, in this order. @throws when S3 refuses a part */

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type File, FileSchema } from '../../gen/files/v1/file_pb.ts';
 import { type ListFilesResponse, ListFilesResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
-import { failureOf } from '../harness/failure.ts';
+import { failureOf, invalid } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts';
 import { put } from '../harness/put.ts';
@@ -121,11 +121,9 @@ describe('pages', () => {
 
   it('with a negative page_size are refused', async () => {
     for (const pageSize of [-1, -(2 ** 31)]) {
-      expect(await failureOf(service.as(newUser()).listFiles({ pageSize }))).toMatchObject({
-        code: 'InvalidArgument',
-        reason: 'INVALID_PAGE_SIZE',
-        fields: ['page_size'],
-      });
+      expect(await failureOf(service.as(newUser()).listFiles({ pageSize }))).toMatchObject(
+        invalid('INVALID_PAGE_SIZE', 'page_size'),
+      );
     }
   });
 });
@@ -240,16 +238,14 @@ describe('filename_prefix', () => {
     ['256 bytes', 'x'.repeat(256)],
     ['NUL', 'a\0'],
   ])('refuses %s', async (_, filenamePrefix) => {
-    expect(await failureOf(service.as(newUser()).listFiles({ filenamePrefix }))).toMatchObject({
-      code: 'InvalidArgument',
-      reason: 'INVALID_FILENAME',
-      fields: ['filename_prefix'],
-    });
+    expect(await failureOf(service.as(newUser()).listFiles({ filenamePrefix }))).toMatchObject(
+      invalid('INVALID_FILENAME', 'filename_prefix'),
+    );
   });
 });
 
 describe('a page token', () => {
-  const refused = { code: 'InvalidArgument', reason: 'INVALID_PAGE_TOKEN', fields: ['page_token'] };
+  const refused = invalid('INVALID_PAGE_TOKEN', 'page_token');
   const user = newUser();
   let token = '';
   beforeAll(async () => {

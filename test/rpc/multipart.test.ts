@@ -1,19 +1,10 @@
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  ListMultipartUploadsCommand,
-  ListPartsCommand,
-  S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
-import { failureOf } from '../harness/failure.ts';
+import { failureOf, invalid } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
-import { type CutFile, cutFile, putParts } from '../harness/parts.ts';
+import { type CutFile, cutFile, partUrl, putParts } from '../harness/parts.ts';
 import { passTime } from '../harness/pass-time.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -23,24 +14,14 @@ import { PROTOCOLS, startTestService } from '../harness/service.ts';
 const PART = 5 * 1024 ** 2;
 
 const service = forAllTests(() => startTestService({ MULTIPART_PART_BYTES: String(PART) }));
-let s3: S3Client;
-beforeAll(() => {
-  s3 = new S3Client({ ...service.bucket, forcePathStyle: true });
-});
-afterAll(() => s3.destroy());
 
 const threeParts = () => cutFile('film.mp4', [PART, PART, 1_000]);
 /** A time-out for calls that may have to wait for S3. */
 const PATIENT = { timeoutMs: 20_000 };
-const Bucket = () => service.bucket.bucket;
 
 /** The ids of the multipart uploads that S3 has under a key. */
-async function uploadsOf(s3Key: string): Promise<string[]> {
-  const { Uploads = [] } = await s3.send(
-    new ListMultipartUploadsCommand({ Bucket: Bucket(), Prefix: s3Key }),
-  );
-  return Uploads.map(({ UploadId = '' }) => UploadId);
-}
+const uploadsOf = async (s3Key: string) =>
+  (await service.bucket.uploads(s3Key)).map(({ uploadId }) => uploadId);
 
 async function begun(user: string, file: CutFile = threeParts()) {
   const files = service.as(user);
@@ -133,7 +114,7 @@ describe('a resumed multipart upload', () => {
   it('asks for all parts again if S3 has lost the upload', async () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2]);
-    await s3.send(new AbortMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key, UploadId: uploadId }));
+    await service.bucket.abort({ key: s3Key, uploadId });
     expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
       reason: 'UPLOAD_INCOMPLETE',
       metadata: { missing_parts: '3', missing_part_numbers: '1,2,3' },
@@ -179,12 +160,11 @@ describe('a resumed multipart upload', () => {
 describe('a part that differs from what was announced', () => {
   it.each(['other bytes', 'too few bytes', 'too many bytes'])('is refused by S3: %s', async (what) => {
     const { files, file, s3Key } = await begun(newUser());
-    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [3] });
-    const [part] = parts;
+    const part = await partUrl(files, s3Key, 3);
     const bytes = { 'other bytes': 1_000, 'too few bytes': 999, 'too many bytes': 1_001 }[what] ?? 0;
     const other = Buffer.alloc(bytes, 'other');
-    const headers = { ...part?.requiredHeaders, 'Content-Length': String(bytes) };
-    expect((await putTo(part?.presignedUrl ?? '', headers, other)).status).toBeGreaterThanOrEqual(400);
+    const headers = { ...part.requiredHeaders, 'Content-Length': String(bytes) };
+    expect((await putTo(part.presignedUrl, headers, other)).status).toBeGreaterThanOrEqual(400);
     await putParts(files, s3Key, file, [1, 2]);
     expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
       code: 'FailedPrecondition',
@@ -200,15 +180,7 @@ describe('a part that differs from what was announced', () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2, 3]);
     const foreign = Buffer.alloc(PART, 'of another upload');
-    await s3.send(
-      new UploadPartCommand({
-        Bucket: Bucket(),
-        Key: s3Key,
-        UploadId: uploadId,
-        PartNumber: 2,
-        Body: foreign,
-      }),
-    );
+    await service.bucket.writePart({ key: s3Key, uploadId }, 2, foreign);
     expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
       code: 'FailedPrecondition',
       reason: 'CONTENT_MISMATCH',
@@ -225,23 +197,21 @@ describe('a part that differs from what was announced', () => {
   it('from another upload is refused by S3', async () => {
     const user = newUser();
     const [one, other] = [await begun(user), await begun(user, cutFile('other.mp4', [PART, PART, 1_000]))];
-    const { parts } = await one.files.createPresignedParts({ s3Key: one.s3Key, partNumbers: [1] });
-    const [part] = parts;
-    const stolen = new URL(part?.presignedUrl ?? '');
+    const part = await partUrl(one.files, one.s3Key, 1);
+    const stolen = new URL(part.presignedUrl);
     stolen.searchParams.set('uploadId', other.uploadId);
-    const { status } = await putTo(stolen.href, part?.requiredHeaders ?? {}, one.file.parts[0] ?? '');
+    const { status } = await putTo(stolen.href, part.requiredHeaders, one.file.parts[0] ?? '');
     expect(status).toBe(403);
     const bytes = other.file.parts[0] ?? '';
-    expect((await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, bytes)).status).toBe(400);
+    expect((await putTo(part.presignedUrl, part.requiredHeaders, bytes)).status).toBe(400);
   });
 
   it('cannot overwrite a READY file', async () => {
     const { files, file, s3Key } = await begun(newUser());
-    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [1] });
+    const part = await partUrl(files, s3Key, 1);
     await putParts(files, s3Key, file, [1, 2, 3]);
     await files.completeMultipartUpload({ s3Key }, PATIENT);
-    const [part] = parts;
-    const replayed = await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, file.parts[0] ?? '');
+    const replayed = await putTo(part.presignedUrl, part.requiredHeaders, file.parts[0] ?? '');
     expect(replayed.status).toBe(404);
     expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers: [1] }))).toMatchObject({
       code: 'FailedPrecondition',
@@ -268,18 +238,7 @@ describe('CompleteMultipartUpload', () => {
   it('returns the file if an earlier completion succeeded, but its answer was lost', async () => {
     const { files, file, s3Key, uploadId } = await begun(newUser());
     await putParts(files, s3Key, file, [1, 2, 3]);
-    const { Parts } = await s3.send(
-      new ListPartsCommand({ Bucket: Bucket(), Key: s3Key, UploadId: uploadId }),
-    );
-    const MultipartUpload = { Parts: Parts?.map(({ PartNumber, ETag }) => ({ PartNumber, ETag })) };
-    await s3.send(
-      new CompleteMultipartUploadCommand({
-        Bucket: Bucket(),
-        Key: s3Key,
-        UploadId: uploadId,
-        MultipartUpload,
-      }),
-    );
+    await service.bucket.complete({ key: s3Key, uploadId });
     expect((await files.completeMultipartUpload({ s3Key }, PATIENT)).file).toMatchObject({
       state: FileState.READY,
       size: file.size,
@@ -290,12 +249,7 @@ describe('CompleteMultipartUpload', () => {
     for (const ask of ['list', 'create'] as const) {
       const { files, file, s3Key, uploadId } = await begun(newUser());
       await putParts(files, s3Key, file, [1, 2, 3]);
-      const Parts = file.partMd5s.map((sum, i) => ({
-        PartNumber: i + 1,
-        ETag: Buffer.from(sum).toString('hex'),
-      }));
-      const input = { Bucket: Bucket(), Key: s3Key, UploadId: uploadId, MultipartUpload: { Parts } };
-      await s3.send(new CompleteMultipartUploadCommand(input));
+      await service.bucket.complete({ key: s3Key, uploadId });
       if (ask === 'list') expect((await files.listFiles({})).files).toMatchObject([{ s3Key }]);
       else expect((await files.createMultipartUpload(file)).type).toBe(UploadType.EXISTING);
     }
@@ -303,7 +257,7 @@ describe('CompleteMultipartUpload', () => {
 
   it('and the sweeper leave no other upload under the key', async () => {
     const { files, file, s3Key } = await begun(newUser());
-    await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
+    await service.bucket.beginUpload(s3Key);
     expect(await uploadsOf(s3Key)).toHaveLength(2);
     await putParts(files, s3Key, file, [1, 2, 3]);
     await files.completeMultipartUpload({ s3Key }, PATIENT);
@@ -362,11 +316,9 @@ describe('an invalid request is refused', () => {
   ])('%s', async (_, request, reason, field) => {
     for (const protocol of PROTOCOLS) {
       const user = newUser();
-      expect(await failureOf(service.as(user, protocol).createMultipartUpload(request))).toMatchObject({
-        code: 'InvalidArgument',
-        reason,
-        fields: [field],
-      });
+      expect(await failureOf(service.as(user, protocol).createMultipartUpload(request))).toMatchObject(
+        invalid(reason, field),
+      );
     }
   });
 
@@ -387,9 +339,7 @@ describe('an invalid request is refused', () => {
   ])('part numbers: %s', async (_, partNumbers) => {
     const { files, s3Key } = await begun(newUser());
     expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers }))).toMatchObject({
-      code: 'InvalidArgument',
-      reason: 'INVALID_PARTS',
-      fields: ['part_numbers'],
+      ...invalid('INVALID_PARTS', 'part_numbers'),
       metadata: { part_size: String(PART), part_count: '3' },
     });
   });
@@ -436,11 +386,10 @@ describe('an abandoned multipart upload', () => {
   it('is aborted at once by a delete, and its URLs become invalid', async () => {
     const { files, file, s3Key } = await begun(newUser());
     await putParts(files, s3Key, file, [1]);
-    const { parts } = await files.createPresignedParts({ s3Key, partNumbers: [2] });
+    const part = await partUrl(files, s3Key, 2);
     await files.deleteFile({ s3Key });
     expect(await uploadsOf(s3Key)).toEqual([]);
-    const [part] = parts;
-    const late = await putTo(part?.presignedUrl ?? '', part?.requiredHeaders ?? {}, file.parts[1] ?? '');
+    const late = await putTo(part.presignedUrl, part.requiredHeaders, file.parts[1] ?? '');
     expect(late.status).toBe(404);
     expect(await failureOf(files.completeMultipartUpload({ s3Key }, PATIENT))).toMatchObject({
       reason: 'FILE_NOT_FOUND',
@@ -470,7 +419,7 @@ describe('an abandoned multipart upload', () => {
   it('is aborted again by the sweeper if another upload begins under the key of a tombstone', async () => {
     const { files, s3Key } = await begun(newUser());
     await files.deleteFile({ s3Key });
-    await s3.send(new CreateMultipartUploadCommand({ Bucket: Bucket(), Key: s3Key }));
+    await service.bucket.beginUpload(s3Key);
     await pass(60);
     await service.app.sweeper.sweep();
     expect(await uploadsOf(s3Key)).toEqual([]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { failureOf } from '../harness/failure.ts';
+import { failureOf, invalid } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -42,11 +42,7 @@ describe('md5', () => {
     ['nothing', ''],
     ['17 bytes', Buffer.alloc(17).toString('base64')],
   ])('refuses %s', async (_, spelling) => {
-    expect(await failureOf(upload({ md5: spelling }))).toMatchObject({
-      code: 'InvalidArgument',
-      reason: 'INVALID_MD5',
-      fields: ['md5'],
-    });
+    expect(await failureOf(upload({ md5: spelling }))).toMatchObject(invalid('INVALID_MD5', 'md5'));
   });
 });
 
@@ -104,12 +100,7 @@ describe('filename', () => {
     ['256 bytes', 'x'.repeat(256)],
     ['256 bytes of two each', 'ü'.repeat(128)],
   ])('refuses %s', async (_, filename) => {
-    expect(await failureOf(upload({ filename }))).toMatchObject({
-      code: 'InvalidArgument',
-      reason: 'INVALID_FILENAME',
-      domain: 'files.v1',
-      fields: ['filename'],
-    });
+    expect(await failureOf(upload({ filename }))).toMatchObject(invalid('INVALID_FILENAME', 'filename'));
   });
 
   it('refuses a lone surrogate, which only JSON can carry', async () => {
@@ -161,11 +152,7 @@ describe('mime_type', () => {
     ['a letter that is not ASCII', 'text/plaïn'],
     ['a parameter without a value', 'text/plain; charset'],
   ])('refuses %s', async (_, mimeType) => {
-    expect(await failureOf(upload({ mimeType }))).toMatchObject({
-      code: 'InvalidArgument',
-      reason: 'INVALID_MIME_TYPE',
-      fields: ['mime_type'],
-    });
+    expect(await failureOf(upload({ mimeType }))).toMatchObject(invalid('INVALID_MIME_TYPE', 'mime_type'));
   });
 
   it.each([
@@ -199,11 +186,7 @@ describe('size', () => {
   });
 
   it('refuses a negative size', async () => {
-    expect(await failureOf(upload({ size: -1n }))).toMatchObject({
-      code: 'InvalidArgument',
-      reason: 'INVALID_SIZE',
-      fields: ['size'],
-    });
+    expect(await failureOf(upload({ size: -1n }))).toMatchObject(invalid('INVALID_SIZE', 'size'));
   });
 
   it('accepts 5 GiB, and names CreateMultipartUpload for larger sizes', async () => {
@@ -211,9 +194,7 @@ describe('size', () => {
     expect((await upload({ size: limit })).requiredHeaders['Content-Length']).toBe('5368709120');
     for (const size of [limit + 1n, 2n ** 63n - 1n]) {
       expect(await failureOf(upload({ size }))).toMatchObject({
-        code: 'InvalidArgument',
-        reason: 'FILE_TOO_LARGE',
-        fields: ['size'],
+        ...invalid('FILE_TOO_LARGE', 'size'),
         metadata: { limit_bytes: '5368709120', use_rpc: 'CreateMultipartUpload' },
       });
     }

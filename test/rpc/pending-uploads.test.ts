@@ -115,21 +115,18 @@ it('multipart uploads have a separate cap, which is exact for concurrent creates
   expect(await failureOf(files.createMultipartUpload(film('more')))).toMatchObject(tooManyMultipart);
 });
 
+const expireUrl = (s3Key?: string) =>
+  service.pool.query(`update files set url_expire_at = now() - interval '1 s' where s3_key = $1`, [s3Key]);
+
 it('an upload counts while its URL is valid, and a repeated create counts it again', async () => {
   const user = newUser();
   const [first] = await fillUp(user);
-  await service.pool.query(
-    `update files set url_expire_at = now() - interval '1 s' where user_id = $1 and s3_key = $2`,
-    [user, first?.s3Key],
-  );
+  await expireUrl(first?.s3Key);
   await service.as(user).createPresignedUpload(file('in its place'));
   expect(await failureOf(service.as(user).createPresignedUpload(file('x')))).toMatchObject(tooMany);
   // The first upload still exists, but a new URL for it would need a free place.
   expect(await failureOf(service.as(user).createPresignedUpload(file('0')))).toMatchObject(tooMany);
-  await service.pool.query(
-    `update files set url_expire_at = now() - interval '1 s' where user_id = $1 and s3_key = $2`,
-    [user, `${user}_1.txt`],
-  );
+  await expireUrl(`${user}_1.txt`);
   expect((await service.as(user).createPresignedUpload(file('0'))).s3Key).toBe(first?.s3Key);
   expect(await failureOf(service.as(user).createPresignedUpload(file('x')))).toMatchObject(tooMany);
 });
