@@ -1,11 +1,10 @@
-import { Writable } from 'node:stream';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createObserver, recordCall } from '../../src/observability/call-log.ts';
-import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import type { CallOutcome } from '../../src/rpc/call-gate.ts';
 import { ampleCall } from '../harness/deadline.ts';
+import { captureLog } from './captured-log.ts';
 
 const CALL: CallOutcome = {
   method: 'ListFiles',
@@ -16,22 +15,8 @@ const CALL: CallOutcome = {
   error: undefined,
 };
 
-/** A logger at the service's default level, with the lines that it wrote. */
-function openLog() {
-  let text = '';
-  const sink = new Writable({
-    write(chunk, _, done) {
-      text += chunk;
-      done();
-    },
-  });
-  const lines = (): Record<string, unknown>[] =>
-    text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line));
-  return { log: createLogger('info', sink), lines };
-}
+/** A logger at the service's default level. */
+const openLog = () => captureLog('info');
 
 function logged(call: Partial<CallOutcome>): Record<string, unknown>[] {
   const { log, lines } = openLog();

@@ -1,6 +1,6 @@
-import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
-import { createLogger } from '../../src/observability/logger.ts';
+import type { createLogger } from '../../src/observability/logger.ts';
+import { captureLog } from './captured-log.ts';
 
 const SECRETS = {
   signature: 'deadbeefdeadbeef',
@@ -11,15 +11,9 @@ const SECRETS = {
 const URL_WITH_SECRETS = `https://b.s3.amazonaws.com/k?X-Amz-Credential=${SECRETS.credential}%2F2026&X-Amz-Signature=${SECRETS.signature}`;
 
 function logged(write: (log: ReturnType<typeof createLogger>) => void): string {
-  let text = '';
-  const sink = new Writable({
-    write(chunk, _, done) {
-      text += chunk;
-      done();
-    },
-  });
-  write(createLogger('trace', sink));
-  return text;
+  const { log, text } = captureLog('trace');
+  write(log);
+  return text();
 }
 
 it.each<[string, (log: ReturnType<typeof createLogger>) => void]>([
