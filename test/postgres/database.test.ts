@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Code } from '@connectrpc/connect';
 import { sql } from 'kysely';
 import pg from 'pg';
@@ -19,8 +17,10 @@ import { find } from '../../src/postgres/statements/reads.ts';
 import { purge } from '../../src/postgres/statements/sweeps.ts';
 import { markLost } from '../../src/postgres/statements/transitions.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
-import { createDatabase, type TestDatabase } from '../harness/database.ts';
+import { createDatabase } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 
 const MAX_CONNECTIONS = 3;
 
@@ -34,44 +34,13 @@ const wrong = prepare<object>('wrong', () => sql`select from from`);
 const unknown = { userId: 'unknown', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
 
-/** A proxy in front of Postgres that can reset its connections. */
-async function startResettableProxy(databaseUrl: string) {
-  const { hostname, port } = new URL(databaseUrl);
-  const sockets = new Set<Socket>();
-  const listener = createServer((client) => {
-    const postgres = connect(Number(port || 5432), hostname);
-    sockets.add(client).add(postgres);
-    for (const socket of [client, postgres]) socket.on('error', () => undefined);
-    client.pipe(postgres).pipe(client);
-  });
-  await once(listener.listen(0, '127.0.0.1'), 'listening');
-  const url = new URL(databaseUrl);
-  url.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
-  const reset = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
-    sockets.clear();
-  };
-  return {
-    url: url.href,
-    break: reset,
-    async [Symbol.asyncDispose]() {
-      // The pool ends the connections; the test closes the pool afterwards.
-      listener.close();
-    },
-  };
-}
-
-let server: TestDatabase;
+const server = forAllTests(createDatabase);
 let admin: pg.Pool;
 beforeAll(async () => {
-  server = await createDatabase();
   admin = new pg.Pool({ connectionString: server.url, max: 2 });
   await migrate(admin);
 });
-afterAll(async () => {
-  await admin.end();
-  await server.drop();
-});
+afterAll(() => admin.end());
 
 const opened: pg.Pool[] = [];
 afterEach(async () => {
@@ -116,6 +85,20 @@ function withUrl(change: (url: URL) => void): string {
   return url.href;
 }
 
+/** Opens a database behind a proxy that can reset its connections. */
+async function openBehindProxy() {
+  const proxy = await startFaultProxy({ port: Number(new URL(server.url).port) });
+  const { database } = open({ url: withUrl((url) => (url.port = String(proxy.port))) });
+  return {
+    database,
+    async reset() {
+      await proxy.set({ kind: 'refused' });
+      await proxy.set({ kind: 'none' });
+    },
+    [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+  };
+}
+
 /** The number of the service's sessions that run a statement with this text now. */
 const running = async (text: string) => {
   const { rowCount } = await admin.query(
@@ -154,12 +137,12 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
   });
 
   it('when the connection is reset during a statement', async () => {
-    await using proxy = await startResettableProxy(server.url);
-    const { database } = open({ url: proxy.url });
+    await using proxied = await openBehindProxy();
+    const { database } = proxied;
     const call = database.run(ampleWork(), sleep, { seconds: 20 });
     const outcome = expect(call).rejects.toMatchObject({ ...unavailable, cause: { code: 'ECONNRESET' } });
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1));
-    proxy.break();
+    await proxied.reset();
     await outcome;
     await works(database);
   });
@@ -322,12 +305,12 @@ describe('retries once without an error for the caller', () => {
   });
 
   const broken = async (statement: Prepared<{ seconds: number }, unknown>) => {
-    await using proxy = await startResettableProxy(server.url);
-    const { database } = open({ url: proxy.url });
+    await using proxied = await openBehindProxy();
+    const { database } = proxied;
     await works(database);
     const call = database.run(ampleWork(), statement, { seconds: 0.2 }).catch((error: unknown) => error);
     await vi.waitFor(async () => expect(await running('pg_sleep')).toBe(1), { interval: 5 });
-    proxy.break();
+    await proxied.reset();
     return await call;
   };
   const slowRead = prepare<{ seconds: number }>(

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { fileStoreContract } from './file-store.ts';
-import { multipartContract } from './file-store-parts.ts';
+import { multipartContract } from './file-store-multipart.ts';
 import { openStore } from './open-store.ts';
 
 const PARTITIONS = 5;

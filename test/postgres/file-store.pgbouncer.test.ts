@@ -6,7 +6,7 @@ import { STORE_LIMITS } from '../harness/store-limits.ts';
 import { startPgbouncer } from '../servers/pgbouncer.ts';
 import { findServer } from '../servers/server-program.ts';
 import { fileStoreContract } from './file-store.ts';
-import { multipartContract } from './file-store-parts.ts';
+import { multipartContract } from './file-store-multipart.ts';
 import { openStore } from './open-store.ts';
 
 const program = await findServer('pgbouncer');

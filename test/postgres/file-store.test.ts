@@ -1,5 +1,5 @@
 import { fileStoreContract } from './file-store.ts';
-import { multipartContract } from './file-store-parts.ts';
+import { multipartContract } from './file-store-multipart.ts';
 import { openStore } from './open-store.ts';
 
 for (const contract of [fileStoreContract, multipartContract]) {
