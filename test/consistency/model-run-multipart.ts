@@ -7,7 +7,7 @@ import type { World } from './model-fixture.ts';
 import { counts } from './model-run.ts';
 import { CUT_CONTENTS, isCut, MIME_TYPES, NAMES, PART_BYTES, partsOf, type Step } from './model-steps.ts';
 
-interface Refusal {
+export interface Refusal {
   reason: string;
   message: string;
   metadata: Record<string, string>;
@@ -27,14 +27,21 @@ interface Run {
   pick<Value>(values: Value[], fromNewest: number): Value | undefined;
   outcome<Answer>(call: Promise<Answer>): Promise<{ answer: Answer } | { refused: Refusal }>;
   isOwn(user: string, key: string): void;
-  existingIsTrue(key: string, content: string): Promise<void>;
+  expectTooMany(label: string, took: { refused: Refusal }, rule: CreateRule): string;
+  expectExisting(
+    label: string,
+    user: string,
+    key: string,
+    content: string,
+    rule: CreateRule,
+  ): Promise<string>;
   expectKey(label: string, key: string, rule: CreateRule & { type: 'new' }, plainKey: string): void;
   expectNotFound(label: string, took: object, key: string, mismatch: boolean): void;
   expectShown(what: string, is: object, file: ModelFile): void;
   plainKeyOf(user: number, name: number): string;
 }
 
-export function stepsInParts(run: Run) {
+export function multipartSteps(run: Run) {
   const { world, rules, model, users, owners, check, equal } = run;
 
   const numbersOf = (content: string) => partsOf(content).map((_, i) => i + 1);
@@ -64,22 +71,10 @@ export function stepsInParts(run: Run) {
     const partMd5s = partsOf(content).map((part) => Buffer.from(md5(part), 'base64'));
     const took = await run.outcome(world.begin(user, { ...ask, size: BigInt(content.length), partMd5s }));
     const label = `${user} begins ${ask.filename} (${content})`;
-    if ('refused' in took) {
-      check(rule.type === 'too many', `${label}: refused`, took, rule);
-      equal(label, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
-      return `${label}: too many`;
-    }
+    if ('refused' in took) return run.expectTooMany(label, took, rule);
     const { answer } = took;
     equal(`${label}: the part size`, answer.partSize, PART_BYTES);
-    if (answer.type === 'existing') {
-      const file = rule.type === 'too many' ? rule.arrived : rule.file;
-      check(file !== undefined && rule.type !== 'new', `${label}: EXISTING`, rule);
-      await run.existingIsTrue(answer.s3Key, content);
-      equal(`${label}: the key`, answer.s3Key, file?.key);
-      if (file && rule.type === 'too many') model.verify(file, nowMs);
-      run.isOwn(user, answer.s3Key);
-      return `${label}: EXISTING ${answer.s3Key}`;
-    }
+    if (answer.type === 'existing') return run.expectExisting(label, user, answer.s3Key, content, rule);
     check(rule.type === 'new', `${label}: NEW`, answer, rule);
     if (rule.type !== 'new') return label;
     run.expectKey(label, answer.s3Key, rule, plainKey);

@@ -5,9 +5,9 @@ import type { UploadAnswer } from '../../src/files/operations/create-presigned-u
 import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { createModel, type ModelFile, type Rules } from './model.ts';
+import { type CreateRule, createModel, type ModelFile, type Rules } from './model.ts';
 import type { SlowUpload, World } from './model-fixture.ts';
-import { stepsInParts } from './model-run-multipart.ts';
+import { multipartSteps, type Refusal } from './model-run-multipart.ts';
 import {
   type Asked,
   CONTENTS,
@@ -141,11 +141,6 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       return { refused: { reason, message, metadata } };
     }
   }
-  interface Refusal {
-    reason: string;
-    message: string;
-    metadata: Record<string, string>;
-  }
   /**
    * The error is the same for another user's key, an unknown key and a deleted file, and repeats only what
    * was sent.
@@ -195,22 +190,10 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       }),
     );
     const label = `${user} creates ${ask.filename} (${content})`;
-    if ('refused' in took) {
-      check(rule.type === 'too many', `${label}: refused`, took, rule);
-      equal(label, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
-      return `${label}: too many`;
-    }
+    if ('refused' in took) return expectTooMany(label, took, rule);
     const { answer } = took;
     equal(`${label}: the md5`, answer.md5, md5(content));
-    if (answer.type === 'existing') {
-      await existingIsTrue(answer.s3Key, content);
-      const file = rule.type === 'too many' ? rule.arrived : rule.file;
-      check(file !== undefined && rule.type !== 'new', `${label}: EXISTING`, rule);
-      equal(`${label}: the key`, answer.s3Key, file?.key);
-      if (file && rule.type === 'too many') model.verify(file, world.now());
-      isOwn(user, answer.s3Key);
-      return `${label}: EXISTING ${answer.s3Key}`;
-    }
+    if (answer.type === 'existing') return expectExisting(label, user, answer.s3Key, content, rule);
     check(rule.type === 'new', `${label}: NEW`, answer, rule);
     if (rule.type === 'new') expectKey(label, answer.s3Key, rule, ask.plainKey);
     equal(`${label}: what the PUT must send`, answer.upload.requiredHeaders, {
@@ -220,6 +203,28 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     });
     handedOut(user, ask, answer);
     return `${label}: NEW ${answer.s3Key}`;
+  }
+
+  function expectTooMany(label: string, took: { refused: Refusal }, rule: CreateRule): string {
+    check(rule.type === 'too many', `${label}: refused`, took, rule);
+    equal(label, took.refused.reason, 'TOO_MANY_PENDING_UPLOADS');
+    return `${label}: too many`;
+  }
+
+  async function expectExisting(
+    label: string,
+    user: string,
+    key: string,
+    content: string,
+    rule: CreateRule,
+  ): Promise<string> {
+    await existingIsTrue(key, content);
+    const file = rule.type === 'too many' ? rule.arrived : rule.file;
+    check(file !== undefined && rule.type !== 'new', `${label}: EXISTING`, rule);
+    equal(`${label}: the key`, key, file?.key);
+    if (file && rule.type === 'too many') model.verify(file, world.now());
+    isOwn(user, key);
+    return `${label}: EXISTING ${key}`;
   }
 
   function expectKey(
@@ -477,7 +482,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     return `a stranger writes "${content}" into ${key}`;
   }
 
-  const isMultipart = stepsInParts({
+  const multipart = multipartSteps({
     world,
     rules,
     model,
@@ -490,7 +495,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     pick,
     outcome,
     isOwn,
-    existingIsTrue,
+    expectTooMany,
+    expectExisting,
     expectKey,
     expectNotFound,
     expectShown,
@@ -523,53 +529,39 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     return `${Math.round(minutes)} minutes pass`;
   }
 
-  async function take(step: Step): Promise<string | undefined> {
-    switch (step.do) {
-      case 'create':
-        return create(step);
-      case 'upload': {
-        const asked = urls.length;
-        const label = await create(step);
-        return urls.length === asked ? label : `${label}; ${await put({ do: 'put', url: 0, how: 'right' })}`;
-      }
-      case 'put':
-        return put(step);
-      case 'begin':
-        return begin(step);
-      case 'land':
-        return land();
-      case 'begin parts':
-        return isMultipart.begin(step);
-      case 'send part':
-        return isMultipart.send(step);
-      case 'send the rest':
-        return isMultipart.sendTheRest(step);
-      case 'complete':
-        return isMultipart.complete(step);
-      case 'S3 loses the upload':
-        return isMultipart.lose(step);
-      case 'list':
-        return list(step);
-      case 'page':
-        return page(step);
-      case 'get':
-        return get(step);
-      case 'download':
-        return download(step);
-      case 'delete':
-        return remove(step);
-      case 'sweep':
-        return sweep();
-      case 'claim and die':
-        return `a sweeper dies with ${await world.claimAndDie()} rows`;
-      case 'jump':
-        return jump(step.minutes);
-      case 'jump to an edge':
-        return jumpToEdge(step);
-      default:
-        return stranger(step);
-    }
+  async function upload(step: Step & { do: 'upload' }): Promise<string> {
+    const asked = urls.length;
+    const label = await create(step);
+    return urls.length === asked ? label : `${label}; ${await put({ do: 'put', url: 0, how: 'right' })}`;
   }
+
+  const takers: { [Do in Step['do']]: (step: Step & { do: Do }) => Promise<string | undefined> } = {
+    create,
+    upload,
+    put,
+    begin,
+    land,
+    'begin parts': multipart.begin,
+    'send part': multipart.send,
+    'send the rest': multipart.sendTheRest,
+    complete: multipart.complete,
+    'S3 loses the upload': multipart.lose,
+    list,
+    page,
+    get,
+    download,
+    delete: remove,
+    sweep,
+    'claim and die': async () => `a sweeper dies with ${await world.claimAndDie()} rows`,
+    'stranger removes': stranger,
+    'stranger writes': stranger,
+    jump: ({ minutes }) => jump(minutes),
+    'jump to an edge': jumpToEdge,
+  };
+  const take = (step: Step) => {
+    const taker: (step: never) => Promise<string | undefined> = takers[step.do];
+    return taker(step as never);
+  };
 
   /** Long afterwards everything has been cleaned up without an operator. */
   async function end(): Promise<void> {

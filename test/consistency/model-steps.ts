@@ -75,84 +75,61 @@ const asked = {
   tellsSize: fc.boolean(),
 };
 
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 7, arbitrary: fc.record({ do: fc.constant('create'), ...asked }) },
-  { weight: 7, arbitrary: fc.record({ do: fc.constant('upload'), ...asked }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('put'), url: newest, how: fc.constant('right') }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('put'),
-      url: newest,
-      how: fc.constantFrom('other bytes', 'other digest', 'other type'),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('begin'), url: newest }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('land') }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('begin parts'),
-      user,
-      name: index(NAMES),
-      type: index(MIME_TYPES),
-      content: fc.constantFrom(0, 0, 1),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('send part'),
-      key: newest,
-      number: fc.nat({ max: 2 }),
-      how: fc.constantFrom('right', 'right', 'right', 'other bytes'),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('send the rest'), key: newest }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('complete'), key: newest, as }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('S3 loses the upload'), key: newest }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('list'),
-      user,
-      pageSize: fc.constantFrom(0, 1, 2),
-      prefix: fc.constantFrom('', '', 'b', 'c.txt', 'x'),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('page'), user, pageSize: fc.constantFrom(1, 1, 2) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('get'), key: newest, as }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('download'), key: newest, as }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('delete'), key: newest, as }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('sweep') }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('claim and die') }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('stranger removes'), key: newest }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('stranger writes'),
-      key: newest,
-      content: fc.nat({ max: CONTENTS.length }),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('jump to an edge'),
-      edge: fc.nat({ max: 5 }),
-      side: fc.constantFrom('before', 'after'),
-      andSweep: fc.boolean(),
-    }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('jump'),
-      // Jumps within and beyond VERIFICATION_TTL_SECONDS, beyond the lifetime of a URL, beyond the write
-      // window, and far.
-      minutes: fc.constantFrom(1, 9, 9, 20, 20, 45, 70, 600, 25.5 * 60, 4 * 1_440, 8.1 * 1_440),
-    }),
-  },
+type Fields<Do extends Step['do']> = Omit<Extract<Step, { do: Do }>, 'do'>;
+
+/** A step with the values of its fields. A larger weight makes it more frequent. */
+const weighted = <Do extends Step['do']>(
+  weight: number,
+  name: Do,
+  fields: { [Name in keyof Fields<Do>]: fc.Arbitrary<Fields<Do>[Name]> },
+) => ({ weight, arbitrary: fc.record({ do: fc.constant(name), ...fields }) as fc.Arbitrary<unknown> });
+
+const key = newest;
+const url = newest;
+const badly = fc.constantFrom<'other bytes' | 'other digest' | 'other type'>(
+  'other bytes',
+  'other digest',
+  'other type',
+);
+/** Of a part. */
+const how = fc.constantFrom<'right' | 'other bytes'>('right', 'right', 'right', 'other bytes');
+const prefix = fc.constantFrom('', '', 'b', 'c.txt', 'x');
+/**
+ * Jumps within and beyond VERIFICATION_TTL_SECONDS, beyond the lifetime of a URL, beyond the write window, and
+ * far.
+ */
+const minutes = fc.constantFrom(1, 9, 9, 20, 20, 45, 70, 600, 25.5 * 60, 4 * 1_440, 8.1 * 1_440);
+
+const begun = { user, name: asked.name, type: asked.type, content: fc.constantFrom(0, 0, 1) };
+const edge = {
+  edge: fc.nat({ max: 5 }),
+  side: fc.constantFrom<'before' | 'after'>('before', 'after'),
+  andSweep: fc.boolean(),
+};
+
+const step = fc.oneof(
+  weighted(7, 'create', asked),
+  weighted(7, 'upload', asked),
+  weighted(5, 'put', { url, how: fc.constant('right') }),
+  weighted(1, 'put', { url, how: badly }),
+  weighted(3, 'begin', { url }),
+  weighted(2, 'land', {}),
+  weighted(4, 'begin parts', begun),
+  weighted(4, 'send part', { key, number: fc.nat({ max: 2 }), how }),
+  weighted(2, 'send the rest', { key }),
+  weighted(2, 'complete', { key, as }),
+  weighted(1, 'S3 loses the upload', { key }),
+  weighted(3, 'list', { user, pageSize: fc.constantFrom(0, 1, 2), prefix }),
+  weighted(3, 'page', { user, pageSize: fc.constantFrom(1, 1, 2) }),
+  weighted(3, 'get', { key, as }),
+  weighted(2, 'download', { key, as }),
+  weighted(3, 'delete', { key, as }),
+  weighted(5, 'sweep', {}),
+  weighted(1, 'claim and die', {}),
+  weighted(3, 'stranger removes', { key }),
+  weighted(1, 'stranger writes', { key, content: fc.nat({ max: CONTENTS.length }) }),
+  weighted(4, 'jump to an edge', edge),
+  weighted(5, 'jump', { minutes }),
 ) as fc.Arbitrary<Step>;
 
 export const steps = fc.array(step, { minLength: 1, maxLength: 45, size: 'max' });
@@ -209,7 +186,7 @@ export const RARE: Step[][] = [
 const film = { do: 'begin parts', user: 0, name: 0, type: 0, content: 1 } as const;
 
 /** Also tried in every run: everything that can happen to a multipart upload. */
-export const IN_PARTS: Step[][] = [
+export const MULTIPART: Step[][] = [
   [
     film,
     { do: 'send part', key: 0, number: 1, how: 'other bytes' },

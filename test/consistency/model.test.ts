@@ -5,7 +5,7 @@ import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { Rules } from './model.ts';
 import { openWorld } from './model-fixture.ts';
 import { counts, run } from './model-run.ts';
-import { CANCELLED, IN_PARTS, RARE, steps } from './model-steps.ts';
+import { CANCELLED, MULTIPART, RARE, steps } from './model-steps.ts';
 
 const RULES: Rules = {
   ...STORE_LIMITS,
@@ -31,7 +31,7 @@ it('every answer equals the model in random sequences of users, strangers, sweep
       {
         numRuns: runs,
         seed,
-        examples: [...RARE, ...IN_PARTS, ...CANCELLED].map((sequence) => [sequence]),
+        examples: [...RARE, ...MULTIPART, ...CANCELLED].map((sequence) => [sequence]),
         ...(TEST_PATH && { path: TEST_PATH }),
       },
     );

@@ -2,7 +2,6 @@
  * Several instances of the service on one Postgres and one bucket, each with its own pool and its own client.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GetObjectCommand, NoSuchKey, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import pg from 'pg';
 import type { UserFile } from '../../src/files/file.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
@@ -33,6 +32,7 @@ import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall } from '../harness/deadline.ts';
+import { LONG } from '../harness/long-form.ts';
 import { passTime } from '../harness/pass-time.ts';
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
@@ -147,7 +147,6 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
   // After end() the connections may still be open when the database is dropped.
   pool.on('error', () => undefined);
   await migrate(pool);
-  const owner = createClient({ ...bucket, forcePathStyle: true });
   /** Errors that were reported to no caller. There must be none. */
   const errors: unknown[] = [];
   const opened = Array.from({ length: instances }, () =>
@@ -186,23 +185,9 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
       await Promise.all((await bucket.uploads()).map((upload) => bucket.abort(upload)));
     },
     /** The keys in the bucket, read without the service. */
-    async keys(prefix: string): Promise<string[]> {
-      const keys: string[] = [];
-      const pages = paginateListObjectsV2({ client: owner }, { Bucket: bucket.bucket, Prefix: prefix });
-      for await (const { Contents = [] } of pages) keys.push(...Contents.map(({ Key = '' }) => Key));
-      return keys;
-    },
-    async read(key: string): Promise<string | undefined> {
-      try {
-        const { Body } = await owner.send(new GetObjectCommand({ Bucket: bucket.bucket, Key: key }));
-        return await Body?.transformToString();
-      } catch (error) {
-        if (error instanceof NoSuchKey) return undefined;
-        throw error;
-      }
-    },
+    keys: (prefix: string) => bucket.keys(prefix),
+    read: (key: string) => bucket.read(key),
     async [Symbol.asyncDispose](): Promise<void> {
-      owner.destroy();
       await Promise.all(opened.map((instance) => instance.close()));
       await pool.end();
       await database.drop();
@@ -225,6 +210,9 @@ export async function answered<Answer>(call: Promise<Answer>): Promise<Answer | 
     throw error;
   }
 }
+
+/** Repetitions, because each one meets in another order. */
+export const rounds = (short: number) => (LONG ? short * 5 : short);
 
 /** Waits up to so many milliseconds, so that each repetition meets in another order. */
 export const jitter = (maxMs: number) => sleep(Math.random() * maxMs);

@@ -1,13 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { answered, type Instance, jitter, openRacesWorld, PART_BYTES, times } from './races-fixture.ts';
+import {
+  answered,
+  type Instance,
+  jitter,
+  openRacesWorld,
+  PART_BYTES,
+  rounds,
+  times,
+} from './races-fixture.ts';
 
-/** Repetitions, because each one meets in another order. */
-const rounds = (short: number) => (LONG ? short * 5 : short);
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
 const world = forAllTests(() => openRacesWorld(2));
@@ -15,20 +21,6 @@ afterEach(async () => {
   await world.pool.query('delete from files');
   expect(world.errors.splice(0)).toEqual([]);
 });
-afterAll(() => {
-  const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
-  process.stdout.write(`multipart races: ${summary.join(', ')}\n`);
-});
-
-const counts = {
-  'twenty begins of one content': 0,
-  'completes of one upload': 0,
-  'completes against a delete': 0,
-  'begins against a delete': 0,
-  'resumes against a sweeper that gives up': 0,
-  'completes against a sweeper that gives up': 0,
-  'resumes of two processes': 0,
-};
 
 const film = (what: string): string[] =>
   ['1', '2', '3'].map((n) =>
@@ -96,7 +88,6 @@ describe('twenty begins of one content at once', () => {
       });
       expect(await world.instance(round).complete(user, key)).toMatchObject({ state: 'ready' });
       await nothingElseIsLeft(user, parts.join(''));
-      counts['twenty begins of one content']++;
     }
   });
 });
@@ -128,7 +119,6 @@ describe('completes of one upload at once', () => {
       });
       for (const outcome of outcomes) expect(outcome).toMatchObject({ state: 'ready', size: whole.length });
       await nothingElseIsLeft(user, whole, key);
-      counts['completes of one upload']++;
     }
   });
 });
@@ -151,7 +141,6 @@ describe('completes against a delete', () => {
       ]);
       expect(await world.instance(0).list(user)).toEqual([]);
       await nothingElseIsLeft(user, undefined);
-      counts['completes against a delete']++;
     }
   });
 });
@@ -186,7 +175,6 @@ describe('begins against a delete', () => {
         expect(await complete(world.instance(1), user, key)).toMatchObject({ state: 'ready' });
       }
       await nothingElseIsLeft(user, key === undefined ? undefined : parts.join(''), key);
-      counts['begins against a delete']++;
     }
   });
 });
@@ -227,7 +215,6 @@ describe('a sweeper that expires an upload', () => {
       await Promise.all([...clients, ...sweeping]);
       await world.settle();
       for (const { user, parts } of resuming) await nothingElseIsLeft(user, parts.join(''));
-      counts['resumes against a sweeper that gives up'] += resuming.length;
     }
   });
 
@@ -249,7 +236,6 @@ describe('a sweeper that expires an upload', () => {
         if (outcome !== 'FILE_NOT_FOUND') expect(outcome).toMatchObject({ state: 'ready' });
         await nothingElseIsLeft(user, outcome === 'FILE_NOT_FOUND' ? undefined : whole, key);
       }
-      counts['completes against a sweeper that gives up'] += completing.length;
     }
   });
 });
@@ -283,7 +269,6 @@ describe('two processes that resume one upload', () => {
         for (const outcome of made)
           if (outcome !== 'ready') expect(outcome).toMatchObject({ state: 'ready' });
         await nothingElseIsLeft(user, parts.join(''), key);
-        counts['resumes of two processes']++;
       }
     },
   );

@@ -1,11 +1,9 @@
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { answered, jitter, openRacesWorld, times, upload } from './races-fixture.ts';
+import { answered, jitter, openRacesWorld, rounds, times, upload } from './races-fixture.ts';
 
-/** Repetitions, because each one meets in another order. */
-const rounds = (short: number) => (LONG ? short * 5 : short);
 // All tests together take a few seconds on an idle machine.
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
@@ -15,20 +13,6 @@ afterEach(async () => {
   await world.pool.query('delete from files');
   expect(world.errors.splice(0)).toEqual([]);
 });
-afterAll(() => {
-  const summary = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
-  process.stdout.write(`races: ${summary.join(', ')}\n`);
-});
-
-const counts = {
-  'fifty creates of one content': 0,
-  'deletes against creates': 0,
-  'deletes against a landing upload': 0,
-  'creates against a last sweep': 0,
-  'rows for two sweepers': 0,
-  'lists against a landing upload': 0,
-  'fights for the last place': 0,
-};
 
 describe('fifty creates of one content at once', () => {
   it('make one row and one key, and fifty times EXISTING after the upload', async () => {
@@ -49,7 +33,6 @@ describe('fifty creates of one content at once', () => {
       );
       expect(await world.rows(user)).toMatchObject([{ state: 'ready' }]);
       expect(await world.instance(round).list(user)).toHaveLength(1);
-      counts['fifty creates of one content']++;
     }
   });
 });
@@ -102,7 +85,6 @@ describe('a delete against creates of the same content', () => {
           [...uploadedKeys].map((s3_key) => ({ s3_key, state: 'ready' })),
         );
         expect(await world.keys(user)).toEqual([...uploadedKeys]);
-        counts['deletes against creates']++;
       }
     },
   );
@@ -141,7 +123,6 @@ describe('a delete against list, get and download while the upload lands', () =>
       await world.settle();
       expect(await world.rows(user)).toEqual([]);
       expect(await world.keys(user), 'an acknowledged delete was lost').toEqual([]);
-      counts['deletes against a landing upload']++;
     }
   });
 });
@@ -168,7 +149,6 @@ describe('a create against the last sweep of an upload', () => {
         const files = await world.instance(1).list(user);
         expect(files, 'an acknowledged upload was lost').toMatchObject([{ filename: 'a.txt' }]);
       }
-      counts['creates against a last sweep'] += users.length;
     }
   });
 });
@@ -218,7 +198,6 @@ describe('two sweepers on the same due rows', () => {
       for (const { user, keys } of made) {
         expect(await world.rows(user)).toMatchObject([{ s3_key: keys[0], state: 'ready' }]);
       }
-      counts['rows for two sweepers'] += all.length;
     }
   });
 });
@@ -250,7 +229,6 @@ describe('lists while an upload lands', () => {
         expect(await world.instance(1).list(user), 'the very next list').toHaveLength(1);
       })();
       await Promise.all([reading, landing]);
-      counts['lists against a landing upload']++;
     }
   });
 });
@@ -304,7 +282,6 @@ describe('creates at the pending cap, from two instances', () => {
       const last = await times(10, (i) => answered(world.instance(i).create(user, `last ${i}`, `last ${i}`)));
       const free = CAP - (rows[0]?.taken ?? 0);
       expect(last.filter((outcome) => typeof outcome === 'object')).toHaveLength(free);
-      counts['fights for the last place']++;
     }
   });
 });
