@@ -1,29 +1,15 @@
 import type pg from 'pg';
 import type { Call } from '../../src/files/call.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
-import { sweepOne } from '../../src/files/maintenance/sweep.ts';
-import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
-import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
-import { createPresignedDownload } from '../../src/files/operations/create-presigned-download.ts';
-import { createPresignedParts } from '../../src/files/operations/create-presigned-parts.ts';
-import { createPresignedUpload } from '../../src/files/operations/create-presigned-upload.ts';
-import { deleteFile } from '../../src/files/operations/delete-file.ts';
-import { getFile } from '../../src/files/operations/get-file.ts';
-import { listFiles } from '../../src/files/operations/list-files.ts';
+import type { sweepOne } from '../../src/files/maintenance/sweep.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
 import type { MultipartStore } from '../../src/files/ports/multipart-store.ts';
 import type { ObjectStore } from '../../src/files/ports/object-store.ts';
 import { createDatabase, createPool, type Database } from '../../src/postgres/connection/database.ts';
-import { createFileStore } from '../../src/postgres/file-store.ts';
-import { createClient } from '../../src/s3/client.ts';
-import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
-import { createObjectStore } from '../../src/s3/objects.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
-import { createSend } from '../../src/s3/send.ts';
-import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
+import { openOperations } from './operations.ts';
 
 /** The servers that store rows and bytes, outside the process that is killed. */
 export interface Servers {
@@ -73,10 +59,7 @@ export interface PartUrl {
   requiredHeaders: Record<string, string>;
 }
 
-/**
- * The ports and operations, connected as in src/server/app.ts, without protocols and metrics, because a child
- * process must start quickly.
- */
+/** The ports and operations, and the requests of clients. */
 export interface Ports {
   pool: pg.Pool;
   store: FileStore;
@@ -91,9 +74,6 @@ export interface Ports {
   observer: string[];
   close(): Promise<void>;
 }
-
-/** Parts of a few bytes keep the tests fast. */
-export const PART_RULE = { unitBytes: LEAST_PART_BYTES, maxBytes: 1_000 * LEAST_PART_BYTES };
 
 const CALL_TIMEOUT_MS = 20_000;
 
@@ -113,34 +93,20 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     onIdleError: () => undefined,
   };
   const pool = createPool(poolOptions);
-  const { bucket } = servers;
-  const location = { ...servers, forcePathStyle: true };
-  const client = createClient(location);
   const database = createDatabase(pool, (_, run) => run(), poolOptions);
-  const send = createSend((_, run) => run());
-  const s3 = createObjectStore(client, location, send);
-  const s3Multipart = createMultipartStore(client, bucket, send);
-  const store = createFileStore(wrap?.database(database) ?? database, STORE_LIMITS);
-  const objects = wrap?.objects(s3) ?? s3;
-  const multipart = wrap?.multipart(s3Multipart) ?? s3Multipart;
-  const presigner = createPresigner(createSign(client, location), {
-    uploadSeconds: STORE_LIMITS.urlSeconds,
-    downloadSeconds: 300,
-  });
   const events: string[] = [];
-  const observer = {
-    contentMismatch: (_: Call, s3Key: string) => void events.push(`content mismatch: ${s3Key}`),
-    storageFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
-  };
-  const ports = { store, objects, multipart, presigner, observer };
-  const create = createPresignedUpload(ports);
-  const list = listFiles(ports);
-  const get = getFile(ports);
-  const download = createPresignedDownload(ports);
-  const remove = deleteFile(ports);
-  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: STORE_LIMITS.multipartSeconds });
-  const presign = createPresignedParts(ports);
-  const complete = completeMultipartUpload(ports);
+  const operations = openOperations({
+    database: wrap?.database(database) ?? database,
+    bucket: servers,
+    limits: STORE_LIMITS,
+    unitBytes: LEAST_PART_BYTES,
+    observer: {
+      contentMismatch: (_: Call, s3Key: string) => void events.push(`content mismatch: ${s3Key}`),
+      storageFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
+    },
+    ...(wrap && { wrap }),
+  });
+  const { client, create, list, get, download, remove, begin, presignParts, complete } = operations;
 
   async function answer(userId: string, ask: Ask): Promise<Answer> {
     const call = { userId, deadline: Date.now() + CALL_TIMEOUT_MS };
@@ -166,7 +132,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
         return { heard: 'UPLOAD', s3Key, missing: answer.missingPartNumbers };
       }
       case 'presign':
-        return { heard: 'parts', s3Key: ask.s3Key, urls: (await presign(call, ask)).urls };
+        return { heard: 'parts', s3Key: ask.s3Key, urls: (await presignParts(call, ask)).urls };
       case 'complete':
         return { heard: 'file', state: (await complete(call, ask.s3Key)).state };
       case 'list': {
@@ -187,10 +153,10 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
 
   return {
     pool,
-    store,
-    objects,
-    multipart,
-    sweepOne: sweepOne(ports),
+    store: operations.store,
+    objects: operations.objects,
+    multipart: operations.multipart,
+    sweepOne: operations.sweepOne,
     async perform(userId, ask) {
       try {
         return await answer(userId, ask);

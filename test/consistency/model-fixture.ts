@@ -12,32 +12,18 @@ import {
 import pg from 'pg';
 import { vi } from 'vitest';
 import type { Call } from '../../src/files/call.ts';
-import { refOf, type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
+import { refOf, type Swept } from '../../src/files/maintenance/sweep.ts';
 import { createSweeper } from '../../src/files/maintenance/sweeper.ts';
-import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
-import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
-import { createPresignedDownload } from '../../src/files/operations/create-presigned-download.ts';
-import { createPresignedParts } from '../../src/files/operations/create-presigned-parts.ts';
-import { createPresignedUpload } from '../../src/files/operations/create-presigned-upload.ts';
-import { deleteFile } from '../../src/files/operations/delete-file.ts';
-import { getFile } from '../../src/files/operations/get-file.ts';
-import { listFiles } from '../../src/files/operations/list-files.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
-import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
-import { createClient } from '../../src/s3/client.ts';
-import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
-import { createObjectStore } from '../../src/s3/objects.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
-import { createSend } from '../../src/s3/send.ts';
-import { createSign } from '../../src/s3/signing/sign.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { startTestObjectStore } from '../harness/object-store.ts';
 import { passTime } from '../harness/pass-time.ts';
 import type { Rules } from './model.ts';
 import { PART_BYTES } from './model-steps.ts';
+import { openOperations } from './operations.ts';
 
 /** Longer than any call takes. */
 const CALL_TIMEOUT_MS = 5_000;
@@ -68,24 +54,19 @@ export async function openWorld(rules: Rules) {
   pool.on('error', () => undefined);
   await migrate(pool);
 
-  const observe = <Result>(_: string, run: () => Promise<Result>) => run();
-  const store = createFileStore(createRunner(pool, observe), rules);
-  const client = createClient(server);
   const errors: unknown[] = [];
-  const ports = {
-    store,
-    objects: createObjectStore(client, server, createSend(observe)),
-    multipart: createMultipartStore(client, bucket, createSend(observe)),
-    presigner: createPresigner(createSign(client, server), {
-      uploadSeconds: rules.urlSeconds,
-      downloadSeconds: 300,
-    }),
+  const operations = openOperations({
+    database: createRunner(pool, (_, run) => run()),
+    bucket: server,
+    limits: rules,
+    unitBytes: PART_BYTES,
     observer: {
       contentMismatch: () => undefined,
       // S3 never fails here, so every reported failure is an error.
       storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
-  };
+  });
+  const { client, store, create, list, get, download, remove, begin, presignParts, complete } = operations;
   /**
    * The model's clock does not move during a call. The deadline of a call that does not end must pass all the
    * same.
@@ -99,16 +80,6 @@ export async function openWorld(rules: Rules) {
       clearTimeout(impatience);
     }
   };
-  const create = createPresignedUpload(ports);
-  const list = listFiles(ports);
-  const get = getFile(ports);
-  const download = createPresignedDownload(ports);
-  const remove = deleteFile(ports);
-  const partRule = { unitBytes: PART_BYTES, maxBytes: 1_000 };
-  const begin = createMultipartUpload(ports, { ...partRule, lifeSeconds: rules.multipartSeconds });
-  const presignParts = createPresignedParts(ports);
-  const complete = completeMultipartUpload(ports);
-
   let aheadMs = 0;
   const setClock = () => vi.setSystemTime(performance.timeOrigin + performance.now() + aheadMs);
   vi.useFakeTimers({ toFake: ['Date'] });
@@ -128,11 +99,10 @@ export async function openWorld(rules: Rules) {
     /** Runs one round of the sweeper, as every instance does. */
     async sweep(): Promise<SweptRow[]> {
       const swept: SweptRow[] = [];
-      const step = sweepOne(ports);
       const sweeper = createSweeper({
         store,
         async sweepOne(call, due) {
-          const outcome = await step(call, due);
+          const outcome = await operations.sweepOne(call, due);
           swept.push({ key: refOf(due).s3Key, outcome });
           return outcome;
         },
@@ -207,12 +177,12 @@ export async function openWorld(rules: Rules) {
       );
     },
     async strangerRemoves(key: string): Promise<void> {
-      await ports.objects.remove(ampleCall(), parseS3Key(key));
+      await operations.objects.remove(ampleCall(), parseS3Key(key));
     },
 
     async strangerAborts(key: string): Promise<void> {
-      for (const uploadId of await ports.multipart.uploadsOf(ampleCall(), parseS3Key(key))) {
-        await ports.multipart.abort(ampleCall(), parseS3Key(key), uploadId);
+      for (const uploadId of await operations.multipart.uploadsOf(ampleCall(), parseS3Key(key))) {
+        await operations.multipart.abort(ampleCall(), parseS3Key(key), uploadId);
       }
     },
     /** Keys with unfinished multipart uploads. */

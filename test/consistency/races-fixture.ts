@@ -5,30 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { UserFile } from '../../src/files/file.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
-import { refOf, type Swept, sweepOne } from '../../src/files/maintenance/sweep.ts';
+import { refOf, type Swept } from '../../src/files/maintenance/sweep.ts';
 import { createSweeper } from '../../src/files/maintenance/sweeper.ts';
-import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
-import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
-import { createPresignedDownload } from '../../src/files/operations/create-presigned-download.ts';
-import { createPresignedParts } from '../../src/files/operations/create-presigned-parts.ts';
-import {
-  createPresignedUpload,
-  type UploadAnswer,
-} from '../../src/files/operations/create-presigned-upload.ts';
-import { deleteFile } from '../../src/files/operations/delete-file.ts';
-import { getFile } from '../../src/files/operations/get-file.ts';
-import { listFiles } from '../../src/files/operations/list-files.ts';
+import type { UploadAnswer } from '../../src/files/operations/create-presigned-upload.ts';
 import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import { createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
-import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
-import { createClient } from '../../src/s3/client.ts';
-import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
-import { createObjectStore } from '../../src/s3/objects.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
-import { createSend } from '../../src/s3/send.ts';
-import { createSign } from '../../src/s3/signing/sign.ts';
 import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bucket.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall } from '../harness/deadline.ts';
@@ -37,9 +20,9 @@ import { passTime } from '../harness/pass-time.ts';
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
+import { openOperations } from './operations.ts';
 
 export const PART_BYTES = LEAST_PART_BYTES;
-const PART_RULE = { unitBytes: PART_BYTES, maxBytes: 1_000 * PART_BYTES };
 
 const CALL_TIMEOUT_MS = 20_000;
 const INSTANCE_CONNECTIONS = 20;
@@ -59,35 +42,18 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
   const pool = new pg.Pool({ connectionString: url, max: INSTANCE_CONNECTIONS });
   // After end() the connections may still be open when the database is dropped.
   pool.on('error', () => undefined);
-  const observe = <Result>(_: string, run: () => Promise<Result>) => run();
-  const store = createFileStore(createRunner(pool, observe), limits);
-  const location = { ...bucket, forcePathStyle: true };
-  const client = createClient(location);
-  const ports = {
-    store,
-    objects: createObjectStore(client, location, createSend(observe)),
-    multipart: createMultipartStore(client, bucket.bucket, createSend(observe)),
-    presigner: createPresigner(createSign(client, location), {
-      uploadSeconds: limits.urlSeconds,
-      downloadSeconds: 300,
-    }),
-    observer: {
-      contentMismatch: (ref: unknown) => void errors.push(ref),
-      storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
-    },
-  };
+  const { client, store, create, list, get, download, remove, begin, presignParts, complete, sweepOne } =
+    openOperations({
+      database: createRunner(pool, (_, run) => run()),
+      bucket,
+      limits,
+      unitBytes: PART_BYTES,
+      observer: {
+        contentMismatch: (ref: unknown) => void errors.push(ref),
+        storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
+      },
+    });
   const as = (userId: string) => ({ userId, deadline: Date.now() + CALL_TIMEOUT_MS });
-  const [create, list, get, download, remove] = [
-    createPresignedUpload(ports),
-    listFiles(ports),
-    getFile(ports),
-    createPresignedDownload(ports),
-    deleteFile(ports),
-  ];
-  const begin = createMultipartUpload(ports, { ...PART_RULE, lifeSeconds: limits.multipartSeconds });
-  const presignParts = createPresignedParts(ports);
-  const complete = completeMultipartUpload(ports);
-  const step = sweepOne(ports);
   return {
     store,
     create: (user: string, filename: string, content: string) =>
@@ -120,7 +86,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
           },
         },
         async sweepOne(_, due) {
-          const outcome = await step(ampleCall(refOf(due).userId), due);
+          const outcome = await sweepOne(ampleCall(refOf(due).userId), due);
           done.outcomes.set(keyOf(due), outcome);
           return outcome;
         },
