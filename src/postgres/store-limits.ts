@@ -18,6 +18,6 @@ export interface StoreLimits {
    * of MD5s in its row (10,000 parts of 16 bytes).
    */
   pendingMultipartMax: number;
-  /** The maximum of files that one page of a list with a prefix examines. Default: 10,000. */
+  /** The maximum of READY files that one page of a list with a prefix examines. Default: 10,000. */
   examinedMax?: number;
 }

@@ -24,11 +24,12 @@ export function createFileReads(database: Database, limits: StoreLimits): FileRe
 
     async list(call, { after, ...query }, pendingLimit) {
       const params = { ...query, userId: call.userId, verificationTtlSeconds, examinedMax, pendingLimit };
+      const pendingExaminedMax = EXAMINED_MAX;
       const nextParams = after && { ...params, afterTime: after.lastModified, afterKey: after.s3Key };
       if (query.filenamePrefix !== '') {
         return toListed(
           nextParams === undefined
-            ? await database.run(call, statements.searchFirstPage, params)
+            ? await database.run(call, statements.searchFirstPage, { ...params, pendingExaminedMax })
             : await database.run(call, statements.searchNextPage, nextParams),
         );
       }

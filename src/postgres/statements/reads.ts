@@ -98,8 +98,11 @@ const search = (
     order by last_modified desc, s3_key desc
     limit ${limit}`;
 
-/** Like `listFirstPage`, for a prefix. Examines at most `examinedMax` READY files and as many pending files. */
-export const searchFirstPage = prepare<SearchParams & FirstPage, ExaminedRow>(
+/** Like `listFirstPage`, for a prefix. Examines at most `pendingExaminedMax` pending files, too. */
+export const searchFirstPage = prepare<
+  SearchParams & FirstPage & { pendingExaminedMax: number },
+  ExaminedRow
+>(
   'search_first_page',
   (params) => sql`
     (${search(params, sql`true`)})
@@ -110,7 +113,7 @@ export const searchFirstPage = prepare<SearchParams & FirstPage, ExaminedRow>(
        from files
        where user_id = ${params.userId} and state = 'pending'
        order by create_time desc
-       limit ${params.examinedMax}) as newest
+       limit ${params.pendingExaminedMax}) as newest
      where starts_with(filename, ${params.filenamePrefix})
      order by create_time desc
      limit ${params.pendingLimit})`,
