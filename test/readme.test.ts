@@ -1,4 +1,4 @@
-/** The five documents: their code runs, their lists equal the code, and the paths that they name exist. */
+/** The documents: their code runs, their lists equal the code, and the paths that they name exist. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,7 @@ const LINES_MAX = {
   'proto/README.md': 150,
   'src/README.md': 250,
   'src/client/README.md': 100,
+  'src/observability/README.md': 60,
   'test/README.md': 200,
 };
 type DocumentPath = keyof typeof LINES_MAX;
@@ -66,13 +67,13 @@ describe('the tables', () => {
     );
   });
 
-  it('README.md names every metric of src/observability, and no other', async () => {
+  it('src/observability/README.md names every metric, and no other', async () => {
     const folder = join(ROOT, 'src/observability');
     const sources = await Promise.all(
       (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
     );
     const actual = sources.flatMap((source) => [...source.matchAll(/name: '(files_\w+)'/g)]);
-    const named = textOf('README.md').matchAll(/`(files_\w+)/g);
+    const named = textOf('src/observability/README.md').matchAll(/`(files_\w+)/g);
     const sorted = (matches: Iterable<RegExpMatchArray>) =>
       [...new Set([...matches].map(([, name]) => name))].sort();
     expect(actual.length).toBeGreaterThan(0);
@@ -139,7 +140,9 @@ describe.each(documents)('$path', ({ path, text }) => {
   });
 
   it('stays within its number of lines and its line length', () => {
-    const measured = MEASURED_TABLES.map((name) => section(path, name)).join('');
+    // The changelog grows with the contract, and a table with each run.
+    const [, changelog = ''] = text.split('\n## Contract changelog\n');
+    const measured = MEASURED_TABLES.map((name) => section(path, name)).join('') + changelog;
     const lines = text.trimEnd().split('\n');
     expect(lines.length - measured.split('\n').length + 1).toBeLessThanOrEqual(LINES_MAX[path]);
     const long = lines.filter((line) => !line.startsWith('|') && line.length > LINE_LENGTH_MAX);

@@ -38,7 +38,10 @@ export async function verifyObject(call: Call, ports: VerifyPorts, file: UserFil
     return ready === undefined ? { outcome: 'deleted' } : { outcome: 'verified', file: ready };
   }
   if (object !== undefined) ports.observer.contentMismatch(call, s3Key, object);
-  if (file.state === 'ready') await ports.store.markLost(call, s3Key, file.verifiedAt);
+  if (file.state === 'ready') {
+    await ports.store.markLost(call, s3Key, file.verifiedAt);
+    if (object === undefined) ports.observer.fileLost(call, s3Key);
+  }
   return object === undefined
     ? { outcome: 'missing' }
     : { outcome: 'mismatch', encoded: hasContentOf(file, object) };

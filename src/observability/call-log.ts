@@ -26,34 +26,50 @@ export function observeStorage(metrics: Metrics): ObserveStep {
 }
 
 /**
- * The log gets at most one line about mismatches in this time; the metric counts all of them. A client can
- * cause mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 300 mismatches.
+ * The log gets at most one line about mismatches, and one about lost files, in this time; the metrics count all of
+ * them. A client can cause mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 300
+ * mismatches. A bucket that was emptied loses every file.
  */
-const MISMATCH_LINE_INTERVAL_MS = 1_000;
+const FILE_LINE_INTERVAL_MS = 1_000;
 
 export function createObserver(log: Logger, metrics: Metrics): Observer {
-  let nextLineMs = 0;
-  let unlogged = 0;
+  const mismatchLine = limitLines(FILE_LINE_INTERVAL_MS);
+  const lostLine = limitLines(FILE_LINE_INTERVAL_MS);
   return {
     contentMismatch(_, s3Key, { etag, size, contentEncoding }) {
       metrics.contentMismatches.inc();
-      const nowMs = Date.now();
-      if (nowMs < nextLineMs) {
-        unlogged++;
-        return;
-      }
-      log.error(
-        { s3Key, etag, size, contentEncoding, unlogged },
-        contentEncoding === ''
-          ? 'the object differs from what was announced, because another writer uses the bucket'
-          : 'the object has a Content-Encoding, which uploads must not have',
+      mismatchLine((unlogged) =>
+        log.error(
+          { s3Key, etag, size, contentEncoding, unlogged },
+          contentEncoding === ''
+            ? 'the object differs from what was announced, because another writer uses the bucket'
+            : 'the object has a Content-Encoding, which uploads must not have',
+        ),
       );
-      nextLineMs = nowMs + MISMATCH_LINE_INTERVAL_MS;
-      unlogged = 0;
+    },
+    fileLost(_, s3Key) {
+      metrics.lost.inc();
+      lostLine((unlogged) => log.error({ s3Key, unlogged }, 'S3 has lost the object of a READY file'));
     },
     storageFailed(step, error) {
       log.warn({ step, err: error }, 'S3 did not answer; the call continued without S3');
     },
+  };
+}
+
+/** Lets a line pass at most once per interval, and tells it how many lines it stands for besides itself. */
+function limitLines(intervalMs: number): (line: (unlogged: number) => void) => void {
+  let nextLineMs = 0;
+  let unlogged = 0;
+  return (line) => {
+    const nowMs = Date.now();
+    if (nowMs < nextLineMs) {
+      unlogged++;
+      return;
+    }
+    line(unlogged);
+    nextLineMs = nowMs + intervalMs;
+    unlogged = 0;
   };
 }
 

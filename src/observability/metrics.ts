@@ -54,6 +54,11 @@ export function createMetrics() {
       help: 'Objects that differ from what was announced: the bucket has another writer, or a PUT had a Content-Encoding.',
       registers,
     }),
+    lost: new Counter({
+      name: 'files_lost_total',
+      help: 'READY files whose object was found missing: a person or a lifecycle rule removed it from the bucket.',
+      registers,
+    }),
     strayErrors: new Counter({
       name: 'files_stray_errors_total',
       help: 'Errors that no call caught. Each is a bug. The service continues to run.',

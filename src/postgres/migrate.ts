@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { createPool, type Pooler } from './connection/database.ts';
 import * as files from './migrations/0001-files.ts';
 
-/** Kysely runs them in the order of their names. A migration that has been released must never be edited. */
+/** Kysely runs them in the order of their names. A migration on the main branch must never be edited. */
 const MIGRATIONS = { '0001-files': files };
 
 /**
@@ -99,8 +99,9 @@ const LOCK = 7_114_253_886_201;
  * Brings the schema up to date in one transaction, and returns the migrations that ran. Concurrent runs wait
  * for each other, so every instance may call this at its start.
  *
- * Migrations only go forward. After each migration, the release before it must still work: add a column in one
- * release, use it in the next, and remove the old column in the one after.
+ * Migrations only go forward. After each migration, the release before it must still work. A column that may be
+ * null or has a default may be used in the release that adds it. A column that the release before reads is removed
+ * one release after the last that reads it.
  */
 export async function migrate(pool: pg.Pool): Promise<MigrationResult[]> {
   const db = new Kysely<unknown>({ dialect: new Dialect({ pool }) });

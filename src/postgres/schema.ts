@@ -6,8 +6,8 @@ export interface Schema {
 }
 
 /**
- * One row per file, from the request for its upload until the file is deleted or has expired, and is then
- * *purgeable*: no URL that the service handed out can write to the key any more.
+ * One row per file, from the request for its upload until the row is purged: the file was deleted or its upload
+ * has expired, and the row is *purgeable*, because no URL that the service handed out can write to the key any more.
  *
  * Times are `timestamptz(3)`, because a JavaScript `Date` holds milliseconds: a position in a list that was
  * read into a `Date` then still equals the column.

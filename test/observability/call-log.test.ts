@@ -53,6 +53,17 @@ it.each<[string, Partial<CallOutcome>, object]>([
   expect(logged(call)).toMatchObject([line]);
 });
 
+it('counts every lost file, and logs its key at most once per second', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { log, lines } = openLog();
+  const metrics = createMetrics();
+  const { fileLost } = createObserver(log, metrics);
+  for (let i = 0; i < 3; i++) fileLost(ampleCall('u'), parseS3Key(`u_${i}`));
+  expect(lines()).toMatchObject([{ level: 50, s3Key: 'u_0', unlogged: 0 }]);
+  expect((await metrics.lost.get()).values[0]?.value).toBe(3);
+});
+
 it('counts every content mismatch, and logs one per second with the number of unlogged mismatches', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());

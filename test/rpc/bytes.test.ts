@@ -3,6 +3,7 @@ import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { failureOf } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { total } from '../harness/metrics.ts';
 import { expireVerifications } from '../harness/pass-time.ts';
 import { put, putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
@@ -205,9 +206,11 @@ describe('an object that was removed or replaced in the bucket', () => {
     await files.listFiles({});
     await service.bucket.remove(answer.s3Key);
     await expireVerifications(service.pool, user);
+    const lost = await total(service.httpUrl, 'files_lost_total');
 
     const again = await files.createPresignedUpload(document('vanished'));
     expect(again).toMatchObject({ type: UploadType.NEW, s3Key: answer.s3Key });
+    expect(await total(service.httpUrl, 'files_lost_total')).toBe(lost + 1);
     expect((await files.listFiles({})).files).toEqual([]);
     await put(again, 'vanished');
     expect((await files.listFiles({})).files).toHaveLength(1);

@@ -652,8 +652,9 @@ export const FileService: GenService<{
   /**
    * Lists the user's files whose bytes S3 holds, newest first.
    *
-   * The list reads its own writes: an upload that S3 has accepted is in the very next first page. If S3 does
-   * not answer, the list still succeeds, with what was known before.
+   * The list reads its own writes: an upload that S3 has accepted is in the very next first page, if the page
+   * has room for it and it is among the user's 300 newest pending uploads. GetFile verifies any file at once.
+   * If S3 does not answer, the list still succeeds, with what was known before.
    *
    * INVALID_ARGUMENT: INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME. UNAVAILABLE:
    * DATABASE_UNAVAILABLE.

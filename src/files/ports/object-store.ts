@@ -5,8 +5,8 @@ import type { S3Key } from '../rules/s3-key.ts';
 /**
  * The store of the bytes.
  *
- * @throws FileError STORAGE_UNAVAILABLE if S3 does not answer by the deadline, or answers with anything that
- *   is not about the object
+ * @throws FileError STORAGE_UNAVAILABLE if S3 does not answer by the deadline, or answers with something that
+ *   is not about the object (403, 5xx, a redirect)
  * @throws DeadlineExceededError if no time was left to send the request: nothing has happened
  */
 export interface ObjectStore {

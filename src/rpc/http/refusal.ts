@@ -4,7 +4,7 @@ import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol
 import { trailersOnly } from '../grpc/status.ts';
 
 /**
- * Answers a call that the gate has refused in the call's protocol: gRPC and gRPC-Web receive a status in the
+ * Answers, in the call's own protocol, a call that the gate has refused: gRPC and gRPC-Web receive a status in the
  * headers, Connect receives an HTTP status and the error in JSON.
  */
 export function refuseCall(
