@@ -51,8 +51,8 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       metrics.lost.inc();
       lostLine((unlogged) => log.error({ s3Key, unlogged }, 'S3 has lost the object of a READY file'));
     },
-    storageFailed(step, error) {
-      log.warn({ step, err: error }, 'S3 did not answer; the call continued without S3');
+    stepFailed(step, error) {
+      log.warn({ step, err: error }, 'a step of a call failed, and the call continued without it');
     },
   };
 }

@@ -103,7 +103,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     observer: {
       fileLost: () => undefined,
       contentMismatch: (_: Call, s3Key: string) => void events.push(`content mismatch: ${s3Key}`),
-      storageFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
+      stepFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
     },
     ...(wrap && { wrap }),
   });

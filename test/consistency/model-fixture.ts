@@ -64,7 +64,7 @@ export async function openWorld(rules: Rules) {
       contentMismatch: () => undefined,
       fileLost: () => undefined,
       // S3 never fails here, so every reported failure is an error.
-      storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
+      stepFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
   });
   const { client, store, create, list, get, download, remove, begin, presignParts, complete } = operations;

@@ -51,7 +51,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
       observer: {
         contentMismatch: (ref: unknown) => void errors.push(ref),
         fileLost: () => undefined,
-        storageFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
+        stepFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
       },
     });
   const as = (userId: string) => ({ userId, deadline: Date.now() + CALL_TIMEOUT_MS });

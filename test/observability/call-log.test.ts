@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { FileError } from '../../src/files/file-error.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createObserver, recordCall } from '../../src/observability/call-log.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
@@ -91,4 +92,18 @@ it('counts every content mismatch, and logs one per second with the number of un
     },
   ]);
   expect((await metrics.contentMismatches.get()).values[0]?.value).toBe(301);
+});
+
+it('a failed step of a call is logged with its error, and without the name of a server that may have answered', () => {
+  const { log, lines } = captureLog();
+  const error = new FileError('DATABASE_UNAVAILABLE', 'the database does not answer; retry');
+  createObserver(log, createMetrics()).stepFailed('verify pending uploads', error);
+  expect(lines()).toMatchObject([
+    {
+      level: 40,
+      step: 'verify pending uploads',
+      err: { message: 'the database does not answer; retry' },
+      msg: 'a step of a call failed, and the call continued without it',
+    },
+  ]);
 });

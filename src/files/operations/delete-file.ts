@@ -29,7 +29,7 @@ export function deleteFile(ports: Ports) {
       const removal = { ...call, deadline: partOf(call.deadline, REMOVE_SHARE) };
       await removeBytes(removal, ports, tombstone);
     } catch (error) {
-      ports.observer.storageFailed('remove the bytes of a deleted file', error);
+      ports.observer.stepFailed('remove the bytes of a deleted file', error);
     }
   };
 }

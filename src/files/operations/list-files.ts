@@ -83,7 +83,7 @@ function parsePageSize(pageSize: number): number {
   return pageSize === 0 ? PAGE_SIZE_DEFAULT : Math.min(pageSize, PAGE_SIZE_MAX);
 }
 
-/** Verifies each upload. If S3 fails, the list does not fail: it returns what is already known. */
+/** Verifies each upload. If S3 or the store fails, the list does not fail: it returns what is already known. */
 async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFile[]): Promise<boolean> {
   const verification = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
   let arrived = false;
@@ -100,7 +100,7 @@ async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFil
   );
   // A worker ends at its first error, so a failing S3 gets at most 32 requests, and the log gets one line.
   const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === 'rejected');
-  if (failed !== undefined) ports.observer.storageFailed('verify pending uploads', failed.reason);
+  if (failed !== undefined) ports.observer.stepFailed('verify pending uploads', failed.reason);
   return arrived;
 }
 

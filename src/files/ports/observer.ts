@@ -11,8 +11,8 @@ export interface Observer {
   contentMismatch(call: Call, s3Key: S3Key, seen: StoredObject): void;
   /** A READY file has no object any more. Its row is `lost` from now on. */
   fileLost(call: Call, s3Key: S3Key): void;
-  /** S3 failed in a step that the call could go on without. */
-  storageFailed(step: string, error: unknown): void;
+  /** A step failed that the call could go on without, because of S3 or of the database. */
+  stepFailed(step: string, error: unknown): void;
 }
 
 /**

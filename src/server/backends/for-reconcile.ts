@@ -34,6 +34,6 @@ export function reconcilePorts(backends: Backends): ReconcilePorts {
     multipart,
     rows: createRowInventory(backends.pool, backends.database),
     bucket: createBucketInventory(backends.client, backends.bucket),
-    observer: { contentMismatch: () => undefined, fileLost: () => undefined, storageFailed: () => undefined },
+    observer: { contentMismatch: () => undefined, fileLost: () => undefined, stepFailed: () => undefined },
   };
 }
