@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
+import { reasonOf, StartupError } from '../config/startup-error.ts';
 import { migrateAt } from '../postgres/migrate.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -10,7 +11,10 @@ export async function runMigrate({ backend, database }: Config, terminal: Termin
       'DATABASE_URL is required, because the embedded Postgres is migrated at each start',
     ]);
   }
-  const done = await migrateAt(backend.databaseUrl, database.pooler);
+  const { pooler } = database;
+  const done = await migrateAt({ ...backend.database, pooler }).catch((error: unknown) => {
+    throw new StartupError(`the schema cannot be brought up to date: ${reasonOf(error)}`, { cause: error });
+  });
   for (const { migrationName, status } of done) terminal.print(`${migrationName}: ${status}`);
   terminal.print(done.length === 0 ? 'the schema is up to date' : 'done');
 }

@@ -78,14 +78,14 @@ function* problemsBetween({ listen, database, storage, gateway, multipart }: All
 export type Config = ReturnType<typeof toConfig>;
 
 function toConfig({ database, storage, gateway, operation, ...others }: AllValues) {
-  const { url, migrateOnStart, ...connections } = database;
+  const { poolSize, pooler, migrateOnStart } = database;
   const { publicEndpoint, region, awsRegion } = storage;
   const { dataDirectory, ...running } = operation;
   const backend = backendOf(database, storage, dataDirectory);
   return {
     ...others,
     backend,
-    database: { ...connections, migrateOnStart: migrateOnStart ?? backend.kind === 'embedded' },
+    database: { poolSize, pooler, migrateOnStart: migrateOnStart ?? backend.kind === 'embedded' },
     storage: { publicEndpoint, region: region ?? awsRegion },
     userIdHeader: gateway.userIdHeader,
     gateway: gatewayProof(gateway),

@@ -5,3 +5,9 @@
 export class StartupError extends Error {
   override readonly name: string = 'StartupError';
 }
+
+/** The message of an error. An error with several causes, one for each address of a host, has only a code. */
+export function reasonOf(error: unknown): string {
+  const { message = '', code } = error as { message?: string; code?: string };
+  return message || code || String(error);
+}

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely';
 import { type MigrationResult, Migrator } from 'kysely/migration';
 import type pg from 'pg';
-import { createPool, type Pooler } from './connection/database.ts';
+import { createPool, type DatabaseAddress } from './connection/pool.ts';
 import * as files from './migrations/0001-files.ts';
 
 /** Kysely runs them in the order of their names. A migration on the main branch must never be edited. */
@@ -22,8 +22,8 @@ const RETRY_INTERVAL_MS = 1_000;
  * Runs `migrate` on a pool of its own, because the time-outs of the service's pool are far too short for a
  * migration.
  */
-export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationResult[]> {
-  const pool = openPool(url, pooler);
+export async function migrateAt(address: DatabaseAddress): Promise<MigrationResult[]> {
+  const pool = openPool(address);
   try {
     return await migrate(pool);
   } finally {
@@ -38,12 +38,11 @@ export async function migrateAt(url: string, pooler: Pooler): Promise<MigrationR
  * @throws any error after Postgres has accepted a connection: waiting would not repair the migration
  */
 export async function migrateWhenReachable(
-  url: string,
-  pooler: Pooler,
+  address: DatabaseAddress,
   onWait: (error: unknown) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const pool = openPool(url, pooler);
+  const pool = openPool(address);
   try {
     while (!signal.aborted) {
       const error = await whyUnreachable(pool);
@@ -65,10 +64,9 @@ async function whyUnreachable(pool: pg.Pool): Promise<unknown> {
   }
 }
 
-function openPool(url: string, pooler: Pooler): pg.Pool {
+function openPool(address: DatabaseAddress): pg.Pool {
   return createPool({
-    url,
-    pooler,
+    ...address,
     maxConnections: 2,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,

@@ -19,7 +19,7 @@ export function createRowInventory(pool: pg.Pool, database: Database): RowInvent
         await client.query('begin read only');
         await client.query(
           `declare rows no scroll cursor for
-           select user_id, s3_key, state, coalesce(size, 0)::float8 as size, coalesce(etag, '') as etag
+           select user_id, s3_key, state, coalesce(size, 0) as size, coalesce(etag, '') as etag
            from files order by s3_key`,
         );
         for (;;) {
@@ -50,10 +50,11 @@ interface ScannedRow {
   user_id: string;
   s3_key: S3Key;
   state: ListedRow['state'];
-  size: number;
+  /** `pg` returns an int8 as text. */
+  size: string;
   etag: string;
 }
 
-function toListedRow({ user_id, s3_key, ...row }: ScannedRow): ListedRow {
-  return { userId: user_id, s3Key: s3_key, ...row };
+function toListedRow({ user_id, s3_key, size, ...row }: ScannedRow): ListedRow {
+  return { userId: user_id, s3Key: s3_key, size: Number(size), ...row };
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { StartupError } from '../config/startup-error.ts';
-import type { PoolOptions } from '../postgres/connection/database.ts';
+import { reasonOf, StartupError } from '../config/startup-error.ts';
+import type { DatabaseAddress } from '../postgres/connection/pool.ts';
 import { migrateWhenReachable } from '../postgres/migrate.ts';
 
 /**
@@ -9,18 +9,18 @@ import { migrateWhenReachable } from '../postgres/migrate.ts';
  * @throws StartupError if the schema cannot be brought up to date
  */
 export async function updateSchema(
-  { url, pooler }: Pick<PoolOptions, 'url'> & Required<Pick<PoolOptions, 'pooler'>>,
+  address: DatabaseAddress,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   const onWait = (error: unknown) => log.warn({ err: error }, 'the schema update waits for Postgres');
   try {
-    await migrateWhenReachable(url, pooler, onWait, signal);
+    await migrateWhenReachable(address, onWait, signal);
   } catch (error) {
     // A stop closes the connection to Postgres, which rolls the transaction back. The next start begins the
     // migration again.
     if (signal.aborted) return;
-    throw new StartupError(`the schema cannot be brought up to date: ${(error as Error).message}`, {
+    throw new StartupError(`the schema cannot be brought up to date: ${reasonOf(error)}`, {
       cause: error,
     });
   }

@@ -8,7 +8,8 @@ import type pg from 'pg';
 import { fingerprintOf } from '../../src/files/rules/fingerprint.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
 import { parseS3Key, type S3Key } from '../../src/files/rules/s3-key.ts';
-import { createDatabase, createPool } from '../../src/postgres/connection/database.ts';
+import { createDatabase } from '../../src/postgres/connection/database.ts';
+import { createPool } from '../../src/postgres/connection/pool.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { find, listFirstPage, listNextPage, searchFirstPage } from '../../src/postgres/statements/reads.ts';
 import { reserve } from '../../src/postgres/statements/reservations.ts';
@@ -102,7 +103,7 @@ async function fillTable(
 ): Promise<{ operations: Operations; pool: pg.Pool }> {
   const { DATABASE_URL } = await servers.environment();
   const poolOptions = {
-    url: DATABASE_URL,
+    urls: [DATABASE_URL],
     maxConnections: 1,
     connectTimeoutMs: 10_000,
     statementTimeoutMs: 2 * HOUR_MS,

@@ -33,7 +33,7 @@ export async function startServers(): Promise<BenchServers> {
       await client.end();
       const url = new URL(postgres.url);
       url.pathname = `/${name}`;
-      await migrateAt(url.href, 'none');
+      await migrateAt({ urls: [url.href] });
       return {
         DATABASE_URL: url.href,
         S3_BUCKET: store.bucket,

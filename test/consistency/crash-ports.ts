@@ -5,7 +5,8 @@ import type { sweepOne } from '../../src/files/maintenance/sweep.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
 import type { MultipartStore } from '../../src/files/ports/multipart-store.ts';
 import type { ObjectStore } from '../../src/files/ports/object-store.ts';
-import { createDatabase, createPool, type Database } from '../../src/postgres/connection/database.ts';
+import { createDatabase, type Database } from '../../src/postgres/connection/database.ts';
+import { createPool } from '../../src/postgres/connection/pool.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
@@ -86,7 +87,7 @@ interface Wrap {
 /** @param wrap wraps the ports of the operations, for tests that stop at a step */
 export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const poolOptions = {
-    url: servers.databaseUrl,
+    urls: [servers.databaseUrl],
     maxConnections: 4,
     connectTimeoutMs: 10_000,
     statementTimeoutMs: 10_000,

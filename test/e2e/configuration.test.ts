@@ -47,6 +47,25 @@ test.for<[string, Record<string, string>, RegExp]>([
     /S3_BUCKET is required with DATABASE_URL/,
   ],
   [
+    'the password is in DATABASE_URL and in a file',
+    {
+      DATABASE_URL: 'postgres://files:hunter2@db/files',
+      DATABASE_PASSWORD_FILE: '/run/password',
+      S3_BUCKET: 'files',
+    },
+    /DATABASE_URL must have no password with DATABASE_PASSWORD_FILE, because one of the two would be ignored/,
+  ],
+  [
+    'the password is in a file and there is no DATABASE_URL',
+    { DATABASE_PASSWORD_FILE: '/run/password' },
+    /DATABASE_PASSWORD_FILE does nothing without DATABASE_URL/,
+  ],
+  [
+    'a host of DATABASE_URL has a port that does not exist',
+    { DATABASE_URL: 'postgres://files:hunter2@one:5432,two:70000/files', S3_BUCKET: 'files' },
+    /DATABASE_URL has a port that is not a whole number from 1 to 65535/,
+  ],
+  [
     'S3_BUCKET is set without DATABASE_URL',
     { S3_BUCKET: 'files' },
     /DATABASE_URL is required with S3_BUCKET/,

@@ -14,7 +14,9 @@ export async function dataDirectory(): Promise<TemporaryDirectory> {
   const path = join(directory.path, 'data');
   const postgres = join(path, 'postgres');
   const prepared = inject('preparedCluster');
-  if (prepared !== undefined) {
+  if (prepared === undefined) {
+    await mkdir(path, { mode: 0o700 });
+  } else {
     await mkdir(postgres, { recursive: true, mode: 0o711 });
     await chmod(postgres, 0o711);
     await promisify(execFile)('cp', ['-a', prepared, join(postgres, 'cluster')]);

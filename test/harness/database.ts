@@ -19,6 +19,14 @@ export async function createDatabase(): Promise<TestDatabase> {
   return { url: url.href, drop, [Symbol.asyncDispose]: drop };
 }
 
+/**
+ * A pool for the statements of a test. `pool.end()` does not wait until Postgres has closed the connections, so
+ * a database that is dropped then may still end one of them. That is no error.
+ */
+export function openPool(url: string, max = 1): pg.Pool {
+  return new pg.Pool({ connectionString: url, max }).on('error', () => undefined);
+}
+
 export async function execute(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();

@@ -95,7 +95,7 @@ it('counts every content mismatch, and logs one per second with the number of un
 });
 
 it('a failed step of a call is logged with its error, and without the name of a server that may have answered', () => {
-  const { log, lines } = captureLog();
+  const { log, lines } = openLog();
   const error = new FileError('DATABASE_UNAVAILABLE', 'the database does not answer; retry');
   createObserver(log, createMetrics()).stepFailed('verify pending uploads', error);
   expect(lines()).toMatchObject([

@@ -5,19 +5,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import { createBreaker, ignoringOpen, WAITED_LONG_MS } from '../../src/overload/circuit-breaker.ts';
-import {
-  createPool,
-  type Database,
-  createDatabase as databaseOn,
-  type PoolOptions,
-} from '../../src/postgres/connection/database.ts';
+import { type Database, createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
+import { createPool, type PoolOptions } from '../../src/postgres/connection/pool.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Prepared, prepare } from '../../src/postgres/statements/prepared.ts';
 import { find } from '../../src/postgres/statements/reads.ts';
 import { purge } from '../../src/postgres/statements/sweeps.ts';
 import { markLost } from '../../src/postgres/statements/transitions.ts';
 import { toConnectError } from '../../src/rpc/errors.ts';
-import { createDatabase } from '../harness/database.ts';
+import { createDatabase, openPool } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
@@ -37,7 +33,7 @@ const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAf
 const server = forAllTests(createDatabase);
 let admin: pg.Pool;
 beforeAll(async () => {
-  admin = new pg.Pool({ connectionString: server.url, max: 2 });
+  admin = openPool(server.url, 2);
   await migrate(admin);
 });
 afterAll(() => admin.end());
@@ -62,7 +58,7 @@ afterEach(async () => {
 function open(over: Partial<PoolOptions> = {}) {
   const idleErrors: Error[] = [];
   const options = {
-    url: server.url,
+    urls: [server.url],
     maxConnections: MAX_CONNECTIONS,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 5_000,
@@ -88,7 +84,7 @@ function withUrl(change: (url: URL) => void): string {
 /** Opens a database behind a proxy that can reset its connections. */
 async function openBehindProxy() {
   const proxy = await startFaultProxy({ port: Number(new URL(server.url).port) });
-  const { database } = open({ url: withUrl((url) => (url.port = String(proxy.port))) });
+  const { database } = open({ urls: [withUrl((url) => (url.port = String(proxy.port)))] });
   return {
     database,
     async reset() {
@@ -157,7 +153,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
 
   it('when no server listens on the port', async () => {
     const port = await anyFreePort();
-    const { database } = open({ url: withUrl((url) => (url.port = String(port))) });
+    const { database } = open({ urls: [withUrl((url) => (url.port = String(port)))] });
     await expect(database.run(ampleWork(), find, unknown)).rejects.toMatchObject({
       ...unavailable,
       cause: { code: 'ECONNREFUSED' },
@@ -168,7 +164,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     ['does not have the database', '3D000', (url) => (url.pathname = '/none')],
     ['refuses the password', '28P01', (url) => (url.password = 'wrong')],
   ])('when Postgres %s', async (_, code, change) => {
-    const { database } = open({ url: withUrl(change) });
+    const { database } = open({ urls: [withUrl(change)] });
     await expect(database.run(ampleWork(), find, unknown)).rejects.toMatchObject({
       ...unavailable,
       cause: { code },
@@ -235,7 +231,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
       url.username = role;
       url.password = 'secret';
     });
-    const { database } = open({ url });
+    const { database } = open({ urls: [url] });
     const first = new pg.Client({ connectionString: url });
     await first.connect();
     await expect(database.run(ampleWork(), backend, {})).rejects.toMatchObject({

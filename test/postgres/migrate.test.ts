@@ -15,12 +15,12 @@ const tables = async (url: string) => {
 
 it('of eight instances that migrate at once, one migrates and the others wait and find nothing to do', async () => {
   await using database = await createDatabase();
-  const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt(database.url, 'none')));
+  const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt({ urls: [database.url] })));
   expect(runs.filter((done) => done.length > 0)).toEqual([
     ['0001-files'].map((migrationName) => expect.objectContaining({ migrationName, status: 'Success' })),
   ]);
   const before = await tables(database.url);
   expect(before.length).toBeGreaterThan(0);
-  expect(await migrateAt(database.url, 'none')).toEqual([]);
+  expect(await migrateAt({ urls: [database.url] })).toEqual([]);
   expect(await tables(database.url)).toEqual(before);
 });

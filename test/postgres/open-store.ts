@@ -1,11 +1,8 @@
 import pg from 'pg';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
-import {
-  createDatabase,
-  createPool,
-  type Pooler,
-  type PoolOptions,
-} from '../../src/postgres/connection/database.ts';
+import { createDatabase } from '../../src/postgres/connection/database.ts';
+import { createPool, type PoolOptions } from '../../src/postgres/connection/pool.ts';
+import type { Pooler } from '../../src/postgres/connection/session-settings.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
@@ -41,7 +38,7 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Setup
   await arrange?.(pool);
   const pooler = await through?.(database.url);
   const poolOptions = {
-    url: pooler?.url ?? database.url,
+    urls: [pooler?.url ?? database.url],
     pooler: pooler?.pooler ?? 'none',
     maxConnections: 16,
     connectTimeoutMs: 10_000,

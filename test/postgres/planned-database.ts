@@ -1,10 +1,7 @@
 import type pg from 'pg';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
-import {
-  createPool,
-  type Database,
-  createDatabase as databaseOn,
-} from '../../src/postgres/connection/database.ts';
+import { type Database, createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
+import { createPool } from '../../src/postgres/connection/pool.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';
@@ -25,7 +22,7 @@ export interface PlannedDatabase extends AsyncDisposable {
 export async function openPlannedDatabase(): Promise<PlannedDatabase> {
   const { url, drop } = await createDatabase();
   const pool = createPool({
-    url,
+    urls: [url],
     maxConnections: 1,
     connectTimeoutMs: 10_000,
     statementTimeoutMs: 600_000,

@@ -11,7 +11,9 @@ const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
 
 /** Fewer than the clients of the tests, so that the clients share connections. */
-const SERVER_CONNECTIONS = 3;
+const SHARED_CONNECTIONS = 3;
+
+export type PoolMode = 'session' | 'transaction';
 
 export interface Pgbouncer {
   /** The URL of the same database through pgbouncer. */
@@ -20,17 +22,21 @@ export interface Pgbouncer {
 }
 
 /**
- * Starts a pgbouncer in transaction mode in front of one database, with default settings otherwise. It
- * accepts any client, because it only listens on loopback and only runs during a test.
+ * Starts a pgbouncer in front of one database, with default settings but for the mode. The default mode is
+ * `session`. It accepts any client, because it only listens on loopback and only runs during a test.
  */
-export async function startPgbouncer(program: string, databaseUrl: string): Promise<Pgbouncer> {
+export async function startPgbouncer(
+  program: string,
+  databaseUrl: string,
+  mode: PoolMode,
+): Promise<Pgbouncer> {
   const directory = await temporaryDirectory();
   const { path } = directory;
   // pgbouncer refuses to run as root, as Postgres does.
   const launcher = await chooseLauncher(program, path, undefined);
   const port = await anyFreePort();
   const config = join(path, 'pgbouncer.ini');
-  await writeFile(config, configuration(new URL(databaseUrl), port, path), { mode: 0o600 });
+  await writeFile(config, configuration(new URL(databaseUrl), port, path, mode), { mode: 0o600 });
   if (launcher.owner !== undefined) {
     await chown(config, launcher.owner.uid, launcher.owner.gid);
     await chown(path, launcher.owner.uid, launcher.owner.gid);
@@ -57,18 +63,21 @@ function configuration(
   { hostname, port, username, password, pathname }: URL,
   listenPort: number,
   path: string,
+  mode: PoolMode,
 ) {
   const quoted = (text: string) => `'${decodeURIComponent(text).replaceAll("'", "''")}'`;
+  // A server that trusts its clients needs no password.
+  const login = `user=${quoted(username)}${password === '' ? '' : ` password=${quoted(password)}`}`;
+  const sharing = `pool_mode = transaction\ndefault_pool_size = ${SHARED_CONNECTIONS}`;
   return `[databases]
-${pathname.slice(1)} = host=${hostname} port=${port || 5432} user=${quoted(username)} password=${quoted(password)}
+${pathname.slice(1)} = host=${hostname} port=${port || 5432} ${login}
 
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${listenPort}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
-default_pool_size = ${SERVER_CONNECTIONS}
+${mode === 'transaction' ? sharing : ''}
 logfile = ${join(path, 'log')}
 `;
 }

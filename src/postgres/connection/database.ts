@@ -7,7 +7,7 @@
  * file records.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Work } from '../../files/call.ts';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
 import { databaseUnavailable } from '../../files/file-error.ts';
@@ -20,6 +20,7 @@ import { checkOut } from './check-out.ts';
 import { isNoResponse, isStaleStatement, isUnavailable, isWorthRepeating } from './error-classes.ts';
 import type { Statement } from './prepared-query.ts';
 import { send } from './send.ts';
+import type { Pooler } from './session-settings.ts';
 import type { WireValue } from './types.ts';
 
 /** Runs prepared statements on any free connection of a pool. */
@@ -33,85 +34,16 @@ export interface Database {
 }
 
 /**
- * The kind of pooler between the service and Postgres. `transaction` means a pooler like pgbouncer in
- * transaction mode, which runs each statement on any connection. A connection then cannot keep a named
- * statement or a setting for the next statement.
- */
-export type Pooler = 'none' | 'transaction';
-
-export interface PoolOptions {
-  url: string;
-  /** Default: `none`. */
-  pooler?: Pooler;
-  /** The maximum of connections of this instance. */
-  maxConnections: number;
-  /** A call waits no longer than this for a connection. */
-  connectTimeoutMs: number;
-  /**
-   * Postgres cancels a statement after this time. Behind a pooler it does so only if the database role has a
-   * `statement_timeout`, because the pooler accepts no such setting from a connection.
-   */
-  statementTimeoutMs: number;
-  /** Called when an idle connection breaks. The pool replaces the connection. */
-  onIdleError: (error: Error) => void;
-}
-
-/**
  * The client waits this much longer than `statement_timeout`, so that Postgres's own time-out error arrives
  * first.
  */
 const ANSWER_GRACE_MS = 500;
-
-/**
- * Postgres checks this often whether the client of a running statement is still connected, and cancels the
- * statement if it is not. The client closes its connection at the deadline; the connection also closes when
- * this process dies.
- */
-const CLIENT_CHECK_MS = 250;
 
 /** The first try and one retry. Callers can retry as well, and the retries of the layers multiply. */
 const TRIES_MAX = 2;
 
 /** Plus or minus half, so that calls whose connections broke together do not retry together. */
 const RETRY_PAUSE_MS = 50;
-
-export function createPool(options: PoolOptions): pg.Pool {
-  const settings = { text: `set client_connection_check_interval = ${CLIENT_CHECK_MS}`, values: [] };
-  const pool = new pg.Pool({
-    connectionString: options.url,
-    max: options.maxConnections,
-    connectionTimeoutMillis: options.connectTimeoutMs,
-    // pgbouncer refuses a connection that asks for settings which it does not know.
-    ...(options.pooler !== 'transaction' && {
-      statement_timeout: options.statementTimeoutMs,
-      // plan_cache_mode: each connection plans a statement once, and uses the plan that plans.test.ts checks.
-      // By default, Postgres plans some statements anew at each call, for parameter values that do not change
-      // the plan.
-      //
-      // enable_bitmapscan, enable_sort: a page of files must come from its index, in order, whatever the
-      // statistics say. With bitmap scans, a generic plan that was made where most users have few files read
-      // and sorted all 20,000 files of a user who has many: 16 ms. With sorts, it read them by the primary
-      // key, because that looks as cheap where the rows of a user lie together: 31 ms.
-      //
-      // timezone: types.ts parses times in UTC fastest.
-      options:
-        '-c plan_cache_mode=force_generic_plan -c enable_bitmapscan=off -c enable_sort=off -c timezone=UTC',
-      // At its deadline the client closes the connection. Without this setting, Postgres does not notice that
-      // before it answers. A server that does not support the setting (on Windows) refuses it, and runs the
-      // statement until statement_timeout.
-      onConnect: (client: pg.ClientBase) =>
-        send(client, settings, options.connectTimeoutMs).catch(() => undefined),
-    }),
-    application_name: 'file-service',
-    keepAlive: true,
-  });
-  // Without an error listener, a broken connection ends the process. The first listener is for idle
-  // connections. The second is for connections in use and does nothing, because their statement fails with
-  // the same error.
-  pool.on('error', options.onIdleError);
-  pool.on('connect', (client) => client.on('error', () => undefined));
-  return pool;
-}
 
 export interface DatabaseOptions {
   /**
@@ -120,7 +52,7 @@ export interface DatabaseOptions {
    */
   statementTimeoutMs?: number;
   /** Default: `none`. */
-  pooler?: Pooler;
+  pooler?: Pooler | undefined;
   /** Default: a breaker that never opens. */
   breaker?: Breaker;
 }

@@ -5,8 +5,8 @@ import { DeadlineExceededError } from '../../files/deadline.ts';
 // Classes of SQLSTATE (PostgreSQL, Appendix A) that describe the server and not the statement: connection
 // (08), authorisation (28), no such database (3D), transaction rollback, such as a deadlock (40), resources
 // (53), operator intervention (57), system error (58). And 25006: the server is read-only, as after a
-// failover.
-const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$/;
+// failover. And 55P03: a lock was not free within the lock_timeout that a role has behind a pooler.
+const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$|^55P03$/;
 
 /**
  * Whether the caller may retry later, because Postgres was not reachable or not able to run the statement. An

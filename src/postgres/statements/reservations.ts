@@ -105,7 +105,8 @@ interface Conflict {
 
 /**
  * Explains why `reserve` returned no row, and finds a free slot for the next try: a random one, so that
- * concurrent calls find different slots. Also releases the pending slots whose URLs have expired, those of
+ * concurrent calls find different slots. It is taken from an array, because a sort with `enable_sort = off`
+ * looks so expensive to Postgres before version 18 that it may compile the statement. Also releases the pending slots whose URLs have expired, those of
  * tombstones included, because only uploads with a valid URL count against the cap.
  */
 export const explainConflict = prepare<ConflictParams, Conflict>(
@@ -125,12 +126,11 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
         where user_id = ${userId} and fingerprint = ${fingerprint} and state <> 'deleted'
           and (pending_slot is not null or state = 'ready')) as created_concurrently,
       (
-        select slot from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
+        select (array_agg(slot))[1 + floor(random() * count(*))::int]
+        from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
         where not exists (
           select from files
-          where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())
-        order by random()
-        limit 1) as free_slot`,
+          where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())) as free_slot`,
 );
 
 export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>(

@@ -8,7 +8,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
 import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, noopBreaker } from '../../overload/circuit-breaker.ts';
-import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
+import { createDatabase } from '../../postgres/connection/database.ts';
+import { createPool, type PoolOptions } from '../../postgres/connection/pool.ts';
 import { createFileStore } from '../../postgres/file-store.ts';
 import type { StoreLimits } from '../../postgres/store-limits.ts';
 import { createClient } from '../../s3/client.ts';
@@ -49,7 +50,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   const { region, publicEndpoint } = config.storage;
   const servers = await openStorageServers(config.backend, region, log);
 
-  const postgres = { url: servers.databaseUrl, pooler: config.database.pooler };
+  const postgres = { ...servers.database, pooler: config.database.pooler };
   const onIdleError = (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke');
   const pool = createPool({ ...postgres, ...options.pool, onIdleError });
   const { statementTimeoutMs } = options.pool;

@@ -1,7 +1,8 @@
 import type { Work } from '../../files/call.ts';
 import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, ignoringOpen } from '../../overload/circuit-breaker.ts';
-import { createDatabase, createPool, type PoolOptions } from '../../postgres/connection/database.ts';
+import { createDatabase } from '../../postgres/connection/database.ts';
+import { createPool, type DatabaseAddress } from '../../postgres/connection/pool.ts';
 import { schemaCheck } from '../../postgres/statements/reads.ts';
 import type { BucketLocation } from '../../s3/bucket-location.ts';
 import type { createClient } from '../../s3/client.ts';
@@ -16,7 +17,7 @@ function checkWork(): Work {
 }
 
 interface CheckedBackends {
-  postgres: Pick<PoolOptions, 'url' | 'pooler'>;
+  postgres: DatabaseAddress;
   client: ReturnType<typeof createClient>;
   location: BucketLocation;
   observe: Record<'database' | 'storage', ObserveStep>;

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import type { BackendConfig } from '../../config/backend.ts';
+import type { BackendConfig, DatabaseAddress } from '../../config/backend.ts';
 import { StartupError } from '../../config/startup-error.ts';
 
 /** Where rows and bytes are stored: the addresses of external or embedded servers. */
 export interface StorageServers {
-  databaseUrl: string;
+  database: DatabaseAddress;
   bucket: string;
   endpoint: string | undefined;
   forcePathStyle: boolean;
@@ -27,8 +27,13 @@ export async function openStorageServers(
   const { startEmbedded } = await import('../../dev/embedded.ts');
   const { dataDirectory } = backend;
   try {
-    const embedded = await startEmbedded({ dataDirectory, region, log: (line) => log.warn(line) });
-    return { ...embedded, forcePathStyle: true };
+    const { databaseUrl, ...embedded } = await startEmbedded({
+      dataDirectory,
+      region,
+      log: (line) => log.warn(line),
+    });
+    const database = { urls: [databaseUrl], mustBeWritable: false, passwordFile: undefined };
+    return { ...embedded, database, forcePathStyle: true };
   } catch (error) {
     throw new StartupError((error as Error).message, { cause: error });
   }

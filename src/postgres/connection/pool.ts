@@ -1,0 +1,42 @@
+import type pg from 'pg';
+import { type ServerAddress, ServerPool } from './servers.ts';
+import { type Pooler, prepareSession } from './session-settings.ts';
+
+/** Where Postgres is, and how the service connects to it. */
+export interface DatabaseAddress extends ServerAddress {
+  /** Default: `none`. */
+  pooler?: Pooler | undefined;
+  /** Whether a server that takes no writes is of no use. Default: `false`. */
+  mustBeWritable?: boolean | undefined;
+}
+
+export interface PoolOptions extends DatabaseAddress {
+  /** The maximum of connections of this instance. */
+  maxConnections: number;
+  /** A call waits no longer than this for a connection. */
+  connectTimeoutMs: number;
+  /**
+   * Postgres cancels a statement after this time. Behind a pooler in transaction mode it does so only if the
+   * database role has a `statement_timeout`, because a connection cannot keep the setting.
+   */
+  statementTimeoutMs: number;
+  /** Called when an idle connection breaks. The pool replaces the connection. */
+  onIdleError: (error: Error) => void;
+}
+
+export function createPool(options: PoolOptions): pg.Pool {
+  const { urls, maxConnections, connectTimeoutMs, onIdleError } = options;
+  const session = { ...options, connectTimeoutMs: connectTimeoutMs / urls.length };
+  const pool = new ServerPool(
+    { ...options, prepare: (client) => prepareSession(client, session) },
+    {
+      max: maxConnections,
+      connectionTimeoutMillis: connectTimeoutMs,
+      application_name: 'file-service',
+      keepAlive: true,
+    },
+  );
+  // Without an error listener, an idle connection that breaks ends the process.
+  pool.on('error', onIdleError);
+  return pool;
+}

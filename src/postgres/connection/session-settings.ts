@@ -1,0 +1,135 @@
+/**
+ * The settings that the service relies on. A database or a role can have other values (`ALTER ROLE … SET`), so
+ * each new connection sets all of them.
+ *
+ * They are sent as a statement and not as parameters of the connection, because pgbouncer and RDS Proxy refuse
+ * a connection with parameters that they do not know.
+ *
+ * `search_path` is not among them: an operator chooses the schema of the service with it.
+ * `default_transaction_read_only` is not either: it says that the server takes no writes now.
+ */
+import type pg from 'pg';
+import { send } from './send.ts';
+
+/**
+ * The pooler between the service and Postgres, if there is one: pgbouncer or RDS Proxy, for example. In session
+ * mode, a client has a connection to Postgres for itself. In transaction mode, each statement runs on any
+ * connection, which cannot keep a named statement or a setting for the next statement.
+ */
+export type Pooler = 'none' | 'session' | 'transaction';
+
+/**
+ * The form of values, in both directions. pgbouncer in transaction mode keeps these settings for each client,
+ * whichever connection runs the next statement.
+ */
+const KEPT_BY_POOLERS = {
+  DateStyle: 'ISO, YMD',
+  // types.ts parses times in UTC fastest.
+  TimeZone: 'UTC',
+  standard_conforming_strings: 'on',
+};
+
+export const PINNED = {
+  ...KEPT_BY_POOLERS,
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  // With a negative value, Postgres would round the sizes and seconds that it returns as float8.
+  extra_float_digits: '1',
+  // Each method is one statement with its guard in the WHERE, and needs no more. SERIALIZABLE would fail some
+  // of any concurrent statements.
+  default_transaction_isolation: 'read committed',
+  // A statement waits for a lock until statement_timeout. `reconcile` keeps a transaction open while it asks
+  // S3. The pool closes its idle connections itself. transaction_timeout exists since version 17.
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  transaction_timeout: '0',
+  // Each connection plans a statement once, and uses the plan that plans.test.ts checks. By default, Postgres
+  // plans some statements anew at each call, for parameter values that do not change the plan.
+  plan_cache_mode: 'force_generic_plan',
+  // A page of files must come from its index, in order, whatever the statistics say. With bitmap scans, a
+  // generic plan that was made where most users have few files read and sorted all 20,000 files of a user who
+  // has many: 16 ms. With sorts, it read them by the primary key, because that looks as cheap where the rows
+  // of a user lie together: 31 ms.
+  enable_bitmapscan: 'off',
+  enable_sort: 'off',
+  // Before version 18, a sort with `enable_sort = off` has a cost of 10^10, so Postgres would compile such a
+  // statement at each run: 270 to 630 ms of CPU.
+  jit: 'off',
+};
+
+/**
+ * Postgres checks this often whether the client of a running statement is still connected, and cancels the
+ * statement if it is not. The client closes its connection at the deadline; the connection also closes when
+ * this process dies.
+ */
+const CLIENT_CHECK_MS = 250;
+
+const checkClient = { text: `set client_connection_check_interval = ${CLIENT_CHECK_MS}`, values: [] };
+
+export interface SessionOptions {
+  /** Default: `none`. */
+  pooler?: Pooler | undefined;
+  statementTimeoutMs: number;
+  connectTimeoutMs: number;
+  /** Whether the connection is of no use if the server takes no writes. Default: `false`. */
+  mustBeWritable?: boolean | undefined;
+}
+
+/** The server takes no writes: a standby, or a primary that is being replaced. */
+export class ReadOnlyServerError extends Error {
+  override readonly name = 'ReadOnlyServerError';
+}
+
+/** @throws ReadOnlyServerError, or another error if the connection must not be used */
+export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<void> {
+  const { pooler = 'none', statementTimeoutMs, connectTimeoutMs, mustBeWritable = false } = options;
+  const keepsAll = pooler !== 'transaction';
+  const settings = keepsAll ? { ...PINNED, statement_timeout: `${statementTimeoutMs}` } : KEPT_BY_POOLERS;
+  const [state] = (await send(client, settingAll(settings), connectTimeoutMs)) as [SessionState];
+  assertPooler(client, pooler, state);
+  if (mustBeWritable && state.read_only === 'on') {
+    throw new ReadOnlyServerError('the server takes no writes: it is a standby, or read-only');
+  }
+  // At its deadline the client closes the connection. Without this setting, Postgres does not notice that
+  // before it answers. A server that does not support the setting (on Windows) refuses it, and runs the
+  // statement until statement_timeout.
+  if (keepsAll) await send(client, checkClient, connectTimeoutMs).catch(() => undefined);
+}
+
+interface SessionState {
+  pid: number;
+  isolation: string;
+  read_only: string;
+}
+
+/**
+ * A pooler in transaction mode would mix the named statements of all its clients, also those of two releases.
+ * So the service refuses a pooler that it was not told about.
+ */
+function assertPooler(client: pg.ClientBase, pooler: Pooler, { pid, isolation }: SessionState): void {
+  // Postgres tells a client the process that serves it. Poolers tell a number of their own.
+  const { processID } = client as unknown as { processID: number };
+  if (pooler === 'none' && processID !== pid) {
+    throw new Error(
+      'a pooler is between the service and Postgres: set DATABASE_POOLER to the mode of the pooler, session or transaction',
+    );
+  }
+  if (pooler === 'transaction' && isolation !== 'read committed') {
+    throw new Error(
+      `default_transaction_isolation is ${isolation}, which the service cannot change behind a pooler in transaction ` +
+        "mode: ALTER ROLE … SET default_transaction_isolation = 'read committed'",
+    );
+  }
+}
+
+/** Sets only what this version of Postgres knows. */
+function settingAll(settings: Record<string, string>) {
+  const rows = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`);
+  const text = `select set_config(name, value, false), pg_backend_pid() as pid,
+      current_setting('default_transaction_isolation') as isolation,
+      current_setting('transaction_read_only') as read_only
+    from (values ${rows.join(', ')}) as settings (name, value)
+    where current_setting(name, true) is not null`;
+  return { text, values: [] };
+}
