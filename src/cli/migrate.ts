@@ -15,6 +15,6 @@ export async function runMigrate({ backend, database }: Config, terminal: Termin
   const done = await migrateAt({ ...backend.database, pooler }).catch((error: unknown) => {
     throw new StartupError(`the schema cannot be brought up to date: ${reasonOf(error)}`, { cause: error });
   });
-  for (const { migrationName, status } of done) terminal.print(`${migrationName}: ${status}`);
+  for (const name of done) terminal.print(`${name}: Success`);
   terminal.print(done.length === 0 ? 'the schema is up to date' : 'done');
 }

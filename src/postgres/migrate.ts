@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely';
-import { type MigrationResult, Migrator } from 'kysely/migration';
+import { Kysely, PostgresDialect, sql } from 'kysely';
 import type pg from 'pg';
 import { createPool, type DatabaseAddress } from './connection/pool.ts';
 import * as files from './migrations/0001-files.ts';
+import { type Migrations, runMigrations } from './migrator.ts';
 
-/** Kysely runs them in the order of their names. A migration on the main branch must never be edited. */
-const MIGRATIONS = { '0001-files': files };
+/** A migration on the main branch must never be edited. */
+const MIGRATIONS: Migrations = { '0001-files': files };
 
 /**
  * One hour: long enough to build an index on a large table, or to wait until another instance has built the
@@ -22,7 +22,7 @@ const RETRY_INTERVAL_MS = 1_000;
  * Runs `migrate` on a pool of its own, because the time-outs of the service's pool are far too short for a
  * migration.
  */
-export async function migrateAt(address: DatabaseAddress): Promise<MigrationResult[]> {
+export async function migrateAt(address: DatabaseAddress): Promise<string[]> {
   const pool = openPool(address);
   try {
     return await migrate(pool);
@@ -74,40 +74,22 @@ function openPool(address: DatabaseAddress): pg.Pool {
   });
 }
 
-/**
- * Switches Kysely's own lock off, because it belongs to the session, and a pooler shares sessions between
- * clients: through a pooler the lock excludes no other client, and can stay held for ever. `migrate` takes a
- * lock that belongs to the transaction instead. file-store.pgbouncer.test.ts fails with Kysely's lock.
- */
-class WithoutLock extends PostgresAdapter {
-  override async acquireMigrationLock(): Promise<void> {}
-  override async releaseMigrationLock(): Promise<void> {}
-}
-
-class Dialect extends PostgresDialect {
-  override createAdapter(): PostgresAdapter {
-    return new WithoutLock();
-  }
-}
-
 /** A random number, which no other application in this database may use for an advisory lock. */
 const LOCK = 7_114_253_886_201;
 
 /**
- * Brings the schema up to date in one transaction, and returns the migrations that ran. Concurrent runs wait
- * for each other, so every instance may call this at its start.
+ * Brings the schema up to date in one transaction, and returns the names of the migrations that ran. Concurrent
+ * runs wait for each other, so every instance may call this at its start. The lock belongs to the transaction,
+ * because a pooler shares sessions between clients.
  *
  * Migrations only go forward. After each migration, the release before it must still work. A column that may be
  * null or has a default may be used in the release that adds it. A column that the release before reads is removed
  * one release after the last that reads it.
  */
-export async function migrate(pool: pg.Pool): Promise<MigrationResult[]> {
-  const db = new Kysely<unknown>({ dialect: new Dialect({ pool }) });
+export async function migrate(pool: pg.Pool, migrations = MIGRATIONS): Promise<string[]> {
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   return db.transaction().execute(async (transaction) => {
     await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)})`.execute(transaction);
-    const provider = { getMigrations: async () => MIGRATIONS };
-    const { error, results } = await new Migrator({ db: transaction, provider }).migrateToLatest();
-    if (error !== undefined) throw error;
-    return results ?? [];
+    return runMigrations(transaction, migrations);
   });
 }

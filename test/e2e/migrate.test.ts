@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { execute } from '../harness/database.ts';
 import { externalServers } from '../harness/external-servers.ts';
 import { startService } from '../harness/service-process.ts';
 import { download, upload } from '../harness/upload.ts';
@@ -29,14 +30,34 @@ test('the service starts without a schema, and becomes ready when migrate has ru
   await service.stop();
 });
 
-test('migrate reports a database that does not answer, and does not show its password', async () => {
-  const { code, stderr } = await main('migrate', {
-    DATABASE_URL: 'postgres://files:hunter2-hunter2@127.0.0.1:1/files',
-    S3_BUCKET: 'files',
+test.each(['127.0.0.1', 'localhost'])(
+  'migrate reports a database on %s that does not answer, and does not show its password',
+  async (host) => {
+    const { code, stderr } = await main('migrate', {
+      DATABASE_URL: `postgres://files:hunter2-hunter2@${host}:1/files`,
+      S3_BUCKET: 'files',
+    });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^the schema cannot be brought up to date: .*ECONNREFUSED/);
+    expect(stderr).not.toContain('hunter2');
+  },
+);
+
+test('migrate reports missing rights in Postgres’s own words', async () => {
+  await using servers = await externalServers();
+  const url = new URL(servers.environment.DATABASE_URL ?? '');
+  const role = `role_of_${url.pathname.slice(1)}`;
+  await execute(url.href, `create role ${role} login password 'secret'`);
+  await execute(url.href, 'revoke create on schema public from public');
+  const owner = url.href;
+  url.username = role;
+  url.password = 'secret';
+  expect(await main('migrate', { ...servers.environment, DATABASE_URL: url.href })).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'the schema cannot be brought up to date: permission denied for schema public\n',
   });
-  expect(code).toBe(1);
-  expect(stderr).toContain('ECONNREFUSED');
-  expect(stderr).not.toContain('hunter2');
+  await execute(owner, `drop role ${role}`);
 });
 
 async function readiness(http: string): Promise<[number, unknown]> {

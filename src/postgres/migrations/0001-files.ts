@@ -2,9 +2,12 @@
  * `src/postgres/migrations` has one file per change of the schema, named `<number>-<subject>.ts` and listed
  * in `../migrate.ts`. A migration contains its own SQL. Imports from this repository do not belong here,
  * because later changes of the code must not change a migration. A migration that has been released is never
- * edited: add a new file instead.
+ * edited: add a new file instead. It exports `serves`, the oldest migration whose release still works when
+ * this migration has run.
  */
 import { type Kysely, sql } from 'kysely';
+
+export const serves = '0001-files';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   await createTable(db);

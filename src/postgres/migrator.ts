@@ -1,0 +1,96 @@
+/**
+ * Replaces Kysely's `Migrator`, which fails an older release after a rollback ("corrupted migrations"), and
+ * hides Postgres's error behind its own next statement ("current transaction is aborted"). It uses the same
+ * table, so databases that Kysely migrated stay as they are.
+ */
+import { type Kysely, sql } from 'kysely';
+
+/** The schema cannot be used or changed. The message is written for the operator. */
+export class SchemaError extends Error {
+  override readonly name = 'SchemaError';
+}
+
+export interface Migration {
+  up(db: Kysely<unknown>): Promise<void>;
+  /**
+   * The oldest migration whose release still works when this migration has run: that release, and all between,
+   * may start and migrate on the new schema.
+   */
+  readonly serves: string;
+}
+
+/** By name. They run in the order of their names. */
+export type Migrations = Readonly<Record<string, Migration>>;
+
+interface Executed {
+  name: string;
+  serves: string | null;
+}
+
+/**
+ * Runs the migrations that have not run yet, and returns their names. Reads only if there are none, so a role
+ * without rights to change the schema may call it then.
+ *
+ * @param db a transaction
+ * @throws SchemaError if the schema is newer than this release, and does not say that it serves this release
+ */
+export async function runMigrations(db: Kysely<unknown>, migrations: Migrations): Promise<string[]> {
+  const known = Object.keys(migrations).sort();
+  const executed = await findExecuted(db);
+  const newest = executed?.at(-1);
+  if (newest !== undefined && !known.includes(newest.name)) {
+    assertServed(newest, known);
+    return [];
+  }
+  const done = new Set(executed?.map(({ name }) => name));
+  const missing = known.filter((name) => !done.has(name));
+  if (missing.length > 0) await createTable(db, executed === undefined);
+  for (const name of missing) {
+    const { up, serves } = migrations[name] as Migration;
+    await up(db);
+    await sql`insert into kysely_migration (name, timestamp, serves)
+      values (${name}, ${new Date().toISOString()}, ${serves})`.execute(db);
+  }
+  return missing;
+}
+
+/** In the order of their names. Undefined: there is no table yet. */
+async function findExecuted(db: Kysely<unknown>): Promise<Executed[] | undefined> {
+  const { rows: tables } = await sql<{ exists: boolean }>`
+    select to_regclass('kysely_migration') is not null as exists`.execute(db);
+  if (tables[0]?.exists !== true) return undefined;
+  // Tables that Kysely created have no column `serves`.
+  const { rows } = await sql<Executed>`
+    select name, to_jsonb(kysely_migration) ->> 'serves' as serves from kysely_migration
+    order by name collate "C"`.execute(db);
+  return rows;
+}
+
+/** A rolling deploy can go back: an older release starts after a newer one has migrated. */
+function assertServed({ name, serves }: Executed, known: readonly string[]): void {
+  const newestKnown = known.at(-1) ?? '';
+  if (serves !== null && serves <= newestKnown) return;
+  throw new SchemaError(
+    `the schema has been migrated to ${name}, which serves releases from ${serves ?? name} on, ` +
+      `but this release ends with ${newestKnown}. Start a newer release`,
+  );
+}
+
+async function createTable(db: Kysely<unknown>, isNew: boolean): Promise<void> {
+  if (!isNew)
+    return void (await sql`alter table kysely_migration add column if not exists serves text`.execute(db));
+  const { rows } = await sql<{ encoding: string }>`
+    select current_setting('server_encoding') as encoding`.execute(db);
+  const encoding = rows[0]?.encoding;
+  if (encoding !== 'UTF8') {
+    throw new SchemaError(
+      `the database has the encoding ${encoding}, which cannot hold all filenames. ` +
+        `Create it with ENCODING 'UTF8' TEMPLATE template0`,
+    );
+  }
+  await sql`
+    create table kysely_migration (
+      name varchar(255) primary key,
+      timestamp varchar(255) not null,
+      serves text)`.execute(db);
+}
