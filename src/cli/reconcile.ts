@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
+import { describeTail } from '../files/maintenance/lost-tail.ts';
 import { reconcile } from '../files/maintenance/reconcile.ts';
-import type { Finding, ReconcileReport } from '../files/maintenance/reconcile-report.ts';
+import type { ReconcileOptions } from '../files/maintenance/reconcile-ports.ts';
+import { agrees, type Finding, type ReconcileReport } from '../files/maintenance/reconcile-report.ts';
 import { openBackends } from '../server/backends/backends.ts';
 import { backendsForReconcile, reconcilePorts } from '../server/backends/for-reconcile.ts';
 import type { Terminal } from './terminal.ts';
@@ -11,18 +13,20 @@ import type { Terminal } from './terminal.ts';
  * The operator's command `npm run reconcile` compares table and bucket after a restore or an accident. It may
  * run beside the service.
  */
-const USAGE = `usage: npm run reconcile -- [--repair] [--json] [--min-age-hours N] [--max-repairs N]
+const USAGE = `usage: npm run reconcile -- [--repair | --adopt] [--json] [--min-age-hours N] [--max-repairs N]
 
-Compares bucket and table in both directions and reports. Changes nothing without --repair.
+Compares bucket and table in both directions and reports. Changes nothing without --repair or --adopt.
   --repair           remove objects without rows, abort uploads without rows, remove READY rows without objects from the lists
-  --min-age-hours N  act only on objects that are older than N hours (default 48; at least the lifetime of a URL plus the longest upload)
-  --max-repairs N    skip the repair of a kind with more than N findings (default 1000)
+  --adopt            make files of objects without rows: after a failover or a restore these may be the only copies
+  --min-age-hours N  --repair removes and aborts only what is older than N hours (default 48; at least the lifetime of a URL plus the longest upload)
+  --max-repairs N    skip a kind with more than N findings (default 1000)
   --json             print the report as JSON
-Exit code: 0 if they agree or every difference was repaired; 1 if differences remain; 2 for wrong arguments.`.split(
+Exit code: 0 if they agree or every difference was repaired; 1 if differences remain; 2 for wrong arguments; 3 if S3 could not be listed to the end, so that the report is partial.`.split(
   '\n',
 );
 
 const MIN_AGE_HOURS_DEFAULT = 48;
+const EXIT_INCOMPLETE = 3;
 const MAX_REPAIRS_DEFAULT = 1_000;
 
 /** The progress line needs no more than five updates a second. */
@@ -43,21 +47,28 @@ export async function runReconcile(
   const backends = await openBackends(config, log, backendsForReconcile(config));
   try {
     const onProgress = progressOn(terminal);
-    const report = await reconcile(reconcilePorts(backends), { ...options, onProgress });
-    terminal.print(...(options.json ? jsonLines(report) : describe(report, options.repair)));
-    return agrees(report) ? 0 : 1;
+    const report = await reconcile(reconcilePorts(backends, config), { ...options, onProgress });
+    terminal.print(...(options.json ? jsonLines(report) : describe(report, options.action)));
+    return report.incomplete.length > 0 ? EXIT_INCOMPLETE : agrees(report) ? 0 : 1;
   } finally {
     await backends.stop();
   }
 }
 
 function parseOptions(args: string[], { lifetimes }: Config) {
-  let values: { repair?: boolean; json?: boolean; 'min-age-hours'?: string; 'max-repairs'?: string };
+  let values: {
+    repair?: boolean;
+    adopt?: boolean;
+    json?: boolean;
+    'min-age-hours'?: string;
+    'max-repairs'?: string;
+  };
   try {
     ({ values } = parseArgs({
       args,
       options: {
         repair: { type: 'boolean' },
+        adopt: { type: 'boolean' },
         json: { type: 'boolean' },
         'min-age-hours': { type: 'string' },
         'max-repairs': { type: 'string' },
@@ -66,6 +77,7 @@ function parseOptions(args: string[], { lifetimes }: Config) {
   } catch (error) {
     return (error as Error).message;
   }
+  if (values.repair && values.adopt) return '--repair and --adopt exclude each other: adopt first';
   // Younger objects may belong to an upload that is still running.
   const leastSeconds = lifetimes.urlSeconds + lifetimes.longestUploadSeconds;
   const ageHours = Number(values['min-age-hours'] ?? Math.max(MIN_AGE_HOURS_DEFAULT, leastSeconds / 3_600));
@@ -75,7 +87,7 @@ function parseOptions(args: string[], { lifetimes }: Config) {
   }
   if (!Number.isSafeInteger(maxRepairs) || maxRepairs < 0) return '--max-repairs must be a whole number';
   return {
-    repair: values.repair ?? false,
+    action: values.adopt ? ('adopt' as const) : values.repair ? ('repair' as const) : ('report' as const),
     json: values.json ?? false,
     minAgeSeconds: ageHours * 3_600,
     maxRepairs,
@@ -94,46 +106,48 @@ function progressOn(terminal: Terminal) {
   };
 }
 
-/**
- * Whether no difference is left that an operator should look at. Young objects and foreign objects are not
- * differences.
- */
-function agrees({ orphans, strayUploads, missing, different, repaired }: ReconcileReport): boolean {
-  return (
-    orphans.count === repaired.orphans &&
-    strayUploads.count === repaired.strayUploads &&
-    missing.count === repaired.missing &&
-    different.count === repaired.different
-  );
-}
-
 /** Splitting is safe, because JSON has line ends only between its values. */
 function jsonLines(report: ReconcileReport): string[] {
   return JSON.stringify(report, null, 2).split('\n');
 }
 
-function describe(report: ReconcileReport, repair: boolean): string[] {
+function describe(report: ReconcileReport, action: ReconcileOptions['action']): string[] {
   const { rows, objects, repaired } = report;
-  const section = (title: string, { count, bytes, examples }: Finding, done?: number) => [
-    `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${repair && done !== undefined ? `; repaired: ${done}` : ''}`,
+  const section = (title: string, { count, bytes, examples }: Finding, done = '') => [
+    `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${done}`,
     // Keys are quoted, because any writer of the bucket chooses its keys. If the screen wraps a key at a
     // blank, the rest of the key cannot pass for a line of this report.
     ...examples.map((key) => `            ${JSON.stringify(key)}`),
     ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
   ];
+  const repairs = (count: number) => (action === 'repair' ? `; repaired: ${count}` : '');
+  const adoptions = action === 'adopt' ? `; adopted: ${repaired.adopted}` : '';
   return [
     `${rows.ready} READY, ${rows.pending} PENDING, ${rows.deleted} tombstones; ${objects.count} objects, ${objects.bytes} bytes`,
-    ...section('objects without a row', report.orphans, repaired.orphans),
-    ...section('multipart uploads without a row', report.strayUploads, repaired.strayUploads),
-    ...section('READY rows whose object is missing', report.missing, repaired.missing),
-    ...section('READY rows whose object has other bytes', report.different, repaired.different),
-    ...section('objects without a row that are too young to judge', report.young),
+    ...section('objects without a row', report.orphans, repairs(repaired.orphans)),
+    ...section('objects without a row that are too young to remove', report.young),
+    ...section('of these two, objects that may be the only copy of a file', report.adoptable, adoptions),
+    ...section('multipart uploads without a row', report.strayUploads, repairs(repaired.strayUploads)),
+    ...section('multipart uploads without a row that are too young to abort', report.youngUploads),
+    ...section('READY rows whose object is missing', report.missing, repairs(repaired.missing)),
+    ...section('READY rows whose object has other bytes', report.different, repairs(repaired.different)),
     ...section('objects under keys that this service never makes', report.foreign),
+    ...report.incomplete.map((reason) => `incomplete: ${reason}`),
+    // A repair has refused for this reason already.
+    ...(action === 'report' && report.lostTail !== undefined
+      ? [`attention: ${describeTail(report.lostTail)}`]
+      : []),
     ...report.refusals.map((refusal) => `refused: ${refusal}`),
-    agrees(report)
-      ? 'table and bucket agree'
-      : repair
-        ? 'differences remain'
-        : 'differences were found and nothing was changed; use --repair to repair them',
+    conclusion(report, action),
   ];
+}
+
+function conclusion(report: ReconcileReport, action: ReconcileOptions['action']): string {
+  if (report.incomplete.length > 0)
+    return 'this report is partial, because S3 could not be listed to the end';
+  if (agrees(report)) return 'table and bucket agree';
+  if (action !== 'report') return 'differences remain';
+  const option =
+    report.lostTail === undefined ? '--repair to repair them' : '--adopt to make files of objects';
+  return `differences were found and nothing was changed; use ${option}`;
 }

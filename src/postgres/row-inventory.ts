@@ -2,7 +2,8 @@ import type pg from 'pg';
 import type { ListedRow, RowInventory } from '../files/ports/inventories.ts';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Database } from './connection/database.ts';
-import { hasRow, ownsUploads } from './statements/inventory.ts';
+import { fromFingerprint } from './file-row.ts';
+import * as statements from './statements/inventory.ts';
 
 const PAGE_ROWS = 1_000;
 
@@ -10,8 +11,10 @@ const PAGE_ROWS = 1_000;
  * Reads the whole table for `reconcile`, through a cursor: in one snapshot, with one page in memory. Postgres
  * sorts the rows once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would
  * make every create slower for a command that runs only after accidents.
+ *
+ * @param urlSeconds the lifetime of an upload URL
  */
-export function createRowInventory(pool: pg.Pool, database: Database): RowInventory {
+export function createRowInventory(pool: pg.Pool, database: Database, urlSeconds: number): RowInventory {
   return {
     async *scan() {
       const client = await pool.connect();
@@ -19,7 +22,8 @@ export function createRowInventory(pool: pg.Pool, database: Database): RowInvent
         await client.query('begin read only');
         await client.query(
           `declare rows no scroll cursor for
-           select user_id, s3_key, state, coalesce(size, 0) as size, coalesce(etag, '') as etag
+           select user_id, s3_key, state, coalesce(size, 0) as size, coalesce(etag, '') as etag,
+             (extract(epoch from coalesce(last_modified, create_time)) * 1000)::float8 as time_ms
            from files order by s3_key`,
         );
         for (;;) {
@@ -35,12 +39,25 @@ export function createRowInventory(pool: pg.Pool, database: Database): RowInvent
     },
 
     async has(call, s3Key) {
-      const rows = await database.run(call, hasRow, { userId: call.userId, s3Key });
+      const rows = await database.run(call, statements.hasRow, { userId: call.userId, s3Key });
       return rows.length === 1;
     },
 
     async ownsUploads(call, s3Key) {
-      const rows = await database.run(call, ownsUploads, { userId: call.userId, s3Key });
+      const rows = await database.run(call, statements.ownsUploads, { userId: call.userId, s3Key });
+      return rows.length === 1;
+    },
+
+    async keyOfContent(call, fingerprint) {
+      const params = { userId: call.userId, fingerprint: fromFingerprint(fingerprint) };
+      const [row] = await database.run(call, statements.keyOfContent, params);
+      return row?.s3_key as S3Key | undefined;
+    },
+
+    async adopt(call, file) {
+      const fingerprint = fromFingerprint(file.fingerprint);
+      const params = { ...file, userId: call.userId, fingerprint, urlSeconds };
+      const rows = await database.run(call, statements.adopt, params);
       return rows.length === 1;
     },
   };
@@ -53,8 +70,9 @@ interface ScannedRow {
   /** `pg` returns an int8 as text. */
   size: string;
   etag: string;
+  time_ms: number;
 }
 
-function toListedRow({ user_id, s3_key, size, ...row }: ScannedRow): ListedRow {
-  return { userId: user_id, s3Key: s3_key, size: Number(size), ...row };
+function toListedRow({ user_id, s3_key, size, time_ms, ...row }: ScannedRow): ListedRow {
+  return { userId: user_id, s3Key: s3_key, size: Number(size), time: new Date(time_ms), ...row };
 }

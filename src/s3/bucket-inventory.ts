@@ -1,5 +1,6 @@
-import { paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
+import { ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketInventory } from '../files/ports/inventories.ts';
+import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 
 /**
@@ -9,9 +10,12 @@ import { listUploads } from './list-uploads.ts';
 export function createBucketInventory(client: S3Client, bucket: string): BucketInventory {
   return {
     async *list() {
-      for await (const page of paginateListObjectsV2({ client }, { Bucket: bucket })) {
-        for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
+      let last = '';
+      for await (const { Contents = [] } of objectPages(client, bucket)) {
+        for (const { Key, Size, ETag, LastModified } of Contents) {
           if (Key === undefined || LastModified === undefined) continue;
+          if (!isAfter(Key, last)) throw new Error('ListObjectsV2 listed keys out of order');
+          last = Key;
           yield {
             s3Key: Key,
             size: Size ?? 0,
@@ -24,4 +28,18 @@ export function createBucketInventory(client: S3Client, bucket: string): BucketI
 
     uploads: () => listUploads(client, { Bucket: bucket }),
   };
+}
+
+function objectPages(client: S3Client, bucket: string) {
+  return listPages(
+    'ListObjectsV2',
+    (markers) => client.send(new ListObjectsV2Command({ Bucket: bucket, ...markers })),
+    ({ IsTruncated, NextContinuationToken }) =>
+      IsTruncated === true ? { ContinuationToken: NextContinuationToken } : undefined,
+  );
+}
+
+/** The comparison as strings is faster, and differs from the order of the bytes for rare characters only. */
+function isAfter(key: string, last: string): boolean {
+  return key > last || Buffer.compare(Buffer.from(key), Buffer.from(last)) > 0;
 }

@@ -4,24 +4,28 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import type { ListedUpload } from '../files/ports/inventories.ts';
+import { listPages } from './list-pages.ts';
 
 /**
- * Lists multipart uploads that are neither completed nor aborted, in the order of their keys' bytes, with one
- * page in memory. The SDK has no paginator for ListMultipartUploads.
+ * Lists multipart uploads that are neither completed nor aborted, with one page in memory.
+ *
+ * @throws Error if S3 does not answer, or if its markers do not advance
  */
 export async function* listUploads(
   client: S3Client,
   input: ListMultipartUploadsCommandInput,
   options: { abortSignal?: AbortSignal } = {},
 ): AsyncIterable<ListedUpload> {
-  let markers: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> = {};
-  for (;;) {
-    const page = await client.send(new ListMultipartUploadsCommand({ ...input, ...markers }), options);
-    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+  const pages = listPages(
+    'ListMultipartUploads',
+    (markers) => client.send(new ListMultipartUploadsCommand({ ...input, ...markers }), options),
+    ({ IsTruncated, NextKeyMarker, NextUploadIdMarker }) =>
+      IsTruncated === true ? { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker } : undefined,
+  );
+  for await (const { Uploads = [] } of pages) {
+    for (const { Key, UploadId, Initiated } of Uploads) {
       if (Key === undefined || UploadId === undefined || Initiated === undefined) continue;
       yield { s3Key: Key, uploadId: UploadId, initiated: Initiated };
     }
-    if (page.IsTruncated !== true) return;
-    markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
   }
 }

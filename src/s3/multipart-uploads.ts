@@ -10,6 +10,7 @@ import {
 import { timeLeft } from '../files/deadline.ts';
 import type { MultipartStore } from '../files/ports/multipart-store.ts';
 import type { StoredPart } from '../files/rules/parts.ts';
+import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 import type { Send } from './send.ts';
 
@@ -67,25 +68,25 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
   };
 }
 
-/**
- * Lists all parts of an upload. The SDK's own paginator continues as long as S3 returns a marker, and S3
- * returns one on the last page, too.
- */
+/** Lists all parts of an upload. S3 returns a marker on the last page, too. */
 async function storedParts(
   client: S3Client,
   input: ListPartsCommandInput,
   options: { abortSignal: AbortSignal },
 ): Promise<StoredPart[]> {
   const parts: StoredPart[] = [];
-  let marker: string | undefined;
-  do {
-    const page = await client.send(new ListPartsCommand({ ...input, PartNumberMarker: marker }), options);
-    for (const { PartNumber, Size, ETag } of page.Parts ?? []) {
+  const pages = listPages(
+    'ListParts',
+    (markers) => client.send(new ListPartsCommand({ ...input, ...markers }), options),
+    ({ IsTruncated, NextPartNumberMarker }) =>
+      IsTruncated === true ? { PartNumberMarker: NextPartNumberMarker } : undefined,
+  );
+  for await (const { Parts = [] } of pages) {
+    for (const { PartNumber, Size, ETag } of Parts) {
       if (PartNumber === undefined || Size === undefined || ETag === undefined) continue;
       parts.push({ number: PartNumber, size: Size, etag: ETag.replaceAll('"', '') });
     }
-    marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
-  } while (marker !== undefined);
+  }
   return parts;
 }
 

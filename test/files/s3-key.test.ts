@@ -81,12 +81,27 @@ describe('an S3 key', () => {
     );
   });
 
-  it.each(['', 'no-user', '_x', 'a b_x', 'u_', 'ü_x', '.61_x', '.5f_x', '.5_x', 'folder/u_x', 'u_a b'])(
-    '%j has no owner',
-    (key) => {
-      expect(parseOwnedKey(key)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    'no-user',
+    '_x',
+    'a b_x',
+    'u_',
+    'ü_x',
+    '.61_x',
+    '.5f_x',
+    '.5_x',
+    'folder/u_x',
+    'u_a b',
+    '.00_x',
+    '.20_x',
+    'a.2Cb_x',
+    '.FF_x',
+    `u_${'x'.repeat(511)}`,
+    `${'u'.repeat(129)}_x`,
+  ])('%j has no owner', (key) => {
+    expect(parseOwnedKey(key)).toBeUndefined();
+  });
 });
 
 describe('a key suffix', () => {

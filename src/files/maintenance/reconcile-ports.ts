@@ -14,6 +14,19 @@ export interface ReconcilePorts extends VerifyPorts {
   multipart: Pick<MultipartStore, 'abort'>;
 }
 
+export interface ReconcileOptions {
+  /** What is done about the findings. `adopt` makes files of objects without rows, `repair` removes the rest. */
+  action: 'report' | 'repair' | 'adopt';
+  /** Objects without a row, and uploads without a row, are removed only if they are older than this. */
+  minAgeSeconds: number;
+  /**
+   * If there are more findings of one kind than this, none of that kind is repaired: so many do not come from
+   * accidents with single files.
+   */
+  maxRepairs: number;
+  onProgress: (progress: { rows: number; objects: number }) => void;
+}
+
 /** Time for one step against Postgres or S3. A step that fails ends `reconcile`, which can be repeated. */
 const STEP_TIMEOUT_MS = 10_000;
 

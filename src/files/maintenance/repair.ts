@@ -1,5 +1,6 @@
 import type { FileRef } from '../file.ts';
 import { verifyObject } from '../verify-object.ts';
+import { describeTail } from './lost-tail.ts';
 import { callFor, isStray, type OwnedUpload, type ReconcilePorts } from './reconcile-ports.ts';
 import { type ReconcileReport, total } from './reconcile-report.ts';
 
@@ -13,6 +14,8 @@ const MISSING_ROWS_FLOOR = 10;
 export interface Repairable {
   /** Objects without a row. */
   orphans: FileRef[];
+  /** Objects without a row that may be the only copy, young ones included. */
+  adoptable: FileRef[];
   /** READY rows without their object. */
   suspects: FileRef[];
   /** Multipart uploads without a row. */
@@ -39,10 +42,12 @@ async function removeOrphans(
 ): Promise<void> {
   const rows = total(report.rows);
   const objects = report.objects.count - report.foreign.count;
-  const withoutRow = report.orphans.count + report.young.count;
-  if (withoutRow > Math.max(MISSING_ROWS_FLOOR, objects * MISSING_ROWS_SHARE_MAX)) {
+  const withoutRow = report.adoptable.count;
+  if (report.lostTail !== undefined) {
+    report.refusals.push(describeTail(report.lostTail));
+  } else if (withoutRow > Math.max(MISSING_ROWS_FLOOR, objects * MISSING_ROWS_SHARE_MAX)) {
     report.refusals.push(
-      `${withoutRow} of ${objects} objects have no row, and the table has ${rows}: the table may have been restored to an older state, and these objects may be the only copies. Restore the rows, or remove the objects by hand.`,
+      `${withoutRow} of ${objects} objects have no row, and the table has ${rows}: the table may have been restored to an older state, and these objects may be the only copies. Restore the rows, run "npm run reconcile -- --adopt" to make files of them, or remove the objects by hand.`,
     );
   } else if (report.orphans.count > maxRepairs) {
     report.refusals.push(

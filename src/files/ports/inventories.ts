@@ -1,5 +1,6 @@
 import type { Call } from '../call.ts';
 import type { FileRef } from '../file.ts';
+import type { Fingerprint } from '../rules/fingerprint.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 
 /** The fields of a row that can be compared with an object. */
@@ -8,6 +9,19 @@ export interface ListedRow extends FileRef {
   size: number;
   /** Empty unless READY. */
   etag: string;
+  /** When S3 received the object or, if it was never seen, when the row was created. */
+  time: Date;
+}
+
+/** A file that is made of an object without a row. */
+export interface AdoptedFile {
+  s3Key: S3Key;
+  filename: string;
+  mimeType: string;
+  fingerprint: Fingerprint;
+  size: number;
+  etag: string;
+  lastModified: Date;
 }
 
 /** The whole table, for `reconcile`. */
@@ -21,6 +35,13 @@ export interface RowInventory {
    * not completed.
    */
   ownsUploads(call: Call, s3Key: S3Key): Promise<boolean>;
+  /** The key of the user's READY file with this content. */
+  keyOfContent(call: Call, fingerprint: Fingerprint): Promise<S3Key | undefined>;
+  /**
+   * Creates a READY row. Its URLs count as handed out now, because the lost row may have had valid ones.
+   * `false`: nothing was changed, because a row has the key, or another file of the user has the content.
+   */
+  adopt(call: Call, file: AdoptedFile): Promise<boolean>;
 }
 
 export interface ListedObject {
@@ -42,10 +63,12 @@ export interface ListedUpload {
 /** The whole bucket, for `reconcile`. */
 export interface BucketInventory {
   /**
-   * Every object in the byte order of the keys. Reads one page at a time. @throws FileError
-   * STORAGE_UNAVAILABLE
+   * Every object in the byte order of the keys. Reads one page at a time.
+   *
+   * @throws Error if S3 does not answer, lists keys out of order, or repeats its marker: the list is
+   *   incomplete then
    */
   list(): AsyncIterable<ListedObject>;
-  /** Every unfinished multipart upload, in the same order. */
+  /** Every unfinished multipart upload. @throws Error as `list` does */
   uploads(): AsyncIterable<ListedUpload>;
 }

@@ -15,6 +15,18 @@ export function parseFingerprint(etag: string): Fingerprint | undefined {
   return FORM.test(etag) ? (etag as Fingerprint) : undefined;
 }
 
+/** S3 accepts at most this many parts (Amazon S3 User Guide, "Multipart upload limits"). */
+const PARTS_MAX = 10_000;
+
+/**
+ * Whether an upload can have this fingerprint. An S3 server can send any ETag, and a row could not keep a
+ * number of parts such as `007` or `99999`.
+ */
+export function isPossible(fingerprint: Fingerprint): boolean {
+  const parts = FORM.exec(fingerprint)?.[2];
+  return parts === undefined || (/^[1-9]/.test(parts) && Number(parts) <= PARTS_MAX);
+}
+
 export function fingerprintOf(md5: Md5): Fingerprint {
   return Buffer.from(md5, 'base64').toString('hex') as Fingerprint;
 }

@@ -83,13 +83,20 @@ function encodeUserId(userId: string): string {
   );
 }
 
+/**
+ * The user ids that the service accepts of a gateway. A writer of the bucket can choose a key whose user part
+ * decodes to other characters, such as NUL, which Postgres refuses.
+ */
+const USER_ID = /^[\x21-\x2b\x2d-\x7e]{1,128}$/;
+
 /** Returns a key with its user; `undefined` for a text that is no key which this service makes. */
 export function parseOwnedKey(text: string): { userId: string; s3Key: S3Key } | undefined {
+  if (text.length > S3_KEY_MAX_BYTES) return undefined;
   const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(text) ?? [];
   const userId = user.replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  if (userId === '' || encodeUserId(userId) !== user) return undefined;
+  if (!USER_ID.test(userId) || encodeUserId(userId) !== user) return undefined;
   return { userId, s3Key: text as S3Key };
 }
 

@@ -75,3 +75,9 @@ export const holdsSlot: Sql = sql`coalesce(pending_slot, 0) <> 0`;
 
 /** The fingerprint of a multipart upload has two bytes more than the 16 bytes of an MD5. */
 export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;
+
+/**
+ * A completed multipart file comes due once more after this time. Calls that read the file as pending have
+ * ended by then, because no call takes longer than half of this time.
+ */
+export const MULTIPART_CLEANUP_SECONDS = 60;

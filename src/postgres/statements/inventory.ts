@@ -1,6 +1,6 @@
 /** Statements of `reconcile` about one row, whatever its state is. */
 import { sql } from 'kysely';
-import { isMultipart, type RowKey } from './expressions.ts';
+import { after, isMultipart, MULTIPART_CLEANUP_SECONDS, type RowKey } from './expressions.ts';
 import { prepare } from './prepared.ts';
 
 export const hasRow = prepare<RowKey, { s3_key: string }>(
@@ -14,4 +14,41 @@ export const ownsUploads = prepare<RowKey, { s3_key: string }>(
   ({ userId, s3Key }) => sql`
     select s3_key from files
     where user_id = ${userId} and s3_key = ${s3Key} and due_at is not null and ${isMultipart}`,
+);
+
+export const keyOfContent = prepare<{ userId: string; fingerprint: Buffer }, { s3_key: string }>(
+  'key_of_content',
+  ({ userId, fingerprint }) => sql`
+    select s3_key from files
+    where user_id = ${userId} and fingerprint = ${fingerprint} and state = 'ready'`,
+);
+
+interface AdoptParams extends RowKey {
+  filename: string;
+  mimeType: string;
+  fingerprint: Buffer;
+  size: number;
+  etag: string;
+  lastModified: Date;
+  /** A URL that the lost row had may still be used for this time. */
+  urlSeconds: number;
+}
+
+/**
+ * Creates the READY row of an object that has none. A multipart file comes due once more, as after
+ * `markReady`.
+ *
+ * The conflict has no target, because it can be on the key or on the content. So this statement never changes
+ * a row that a concurrent create has made, and two concurrent runs make one row.
+ */
+export const adopt = prepare<AdoptParams, { s3_key: string }>(
+  'adopt',
+  ({ userId, s3Key, filename, mimeType, fingerprint, size, etag, lastModified, urlSeconds }) => sql`
+    insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag,
+      last_modified, create_time, verified_at, url_expire_at, due_at)
+    values (${userId}, ${s3Key}, 'ready', ${filename}, ${mimeType}, ${fingerprint}, ${size}, ${etag},
+      ${lastModified}, least(${lastModified}::timestamptz, now()), now(), ${after(urlSeconds)},
+      case when octet_length(${fingerprint}::bytea) > 16 then ${after(MULTIPART_CLEANUP_SECONDS)} end)
+    on conflict do nothing
+    returning s3_key`,
 );

@@ -7,6 +7,7 @@ import {
   firstPause,
   isMultipart,
   isPending,
+  MULTIPART_CLEANUP_SECONDS,
   purgeable,
   type RowKey,
   type WriteWindow,
@@ -15,12 +16,6 @@ import { prepare } from './prepared.ts';
 
 /** Only a pending upload needs its part data, which is up to 160 kB of MD5s. */
 const withoutParts = sql`part_size = null, part_md5s = null, upload_id = null`;
-
-/**
- * A completed multipart file comes due once more after this time. Calls that read the file as pending have
- * ended by then, because no call takes longer than half of this time.
- */
-const MULTIPART_CLEANUP_SECONDS = 60;
 
 /**
  * A READY file keeps its `last_modified`, because pages are ordered by it. A repeated PUT must not move the

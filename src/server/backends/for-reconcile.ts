@@ -26,13 +26,13 @@ export function backendsForReconcile({ lifetimes, limits, multipart }: Config): 
   };
 }
 
-export function reconcilePorts(backends: Backends): ReconcilePorts {
+export function reconcilePorts(backends: Backends, { lifetimes }: Config): ReconcilePorts {
   const { store, objects, multipart } = backends;
   return {
     store,
     objects,
     multipart,
-    rows: createRowInventory(backends.pool, backends.database),
+    rows: createRowInventory(backends.pool, backends.database, lifetimes.urlSeconds),
     bucket: createBucketInventory(backends.client, backends.bucket),
     observer: { contentMismatch: () => undefined, fileLost: () => undefined, stepFailed: () => undefined },
   };

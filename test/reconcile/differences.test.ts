@@ -1,13 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runReconcile } from '../../src/cli/reconcile.ts';
-import { readConfig } from '../../src/config/config.ts';
-import type { ReconcileReport } from '../../src/files/maintenance/reconcile-report.ts';
-import { createLogger } from '../../src/observability/logger.ts';
-import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
-import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
+import type { ChangeAnswer } from '../harness/s3-answers.ts';
 import { startTestService } from '../harness/service.ts';
+import {
+  asListed,
+  LEAST_AGE,
+  NO_AGE_GUARD,
+  range,
+  reportOf,
+  run as runWith,
+  scattered,
+  uploadFiles,
+  withTimes,
+} from './fixture.ts';
 
 let user: string;
 // The interval is long, so that no sweeper repairs a difference before the command does.
@@ -20,36 +27,19 @@ afterEach(async () => {
   for (const key of await service.bucket.keys()) await service.bucket.remove(key);
 });
 
-async function uploaded(count: number): Promise<string[]> {
-  const keys: string[] = [];
-  for (let i = 0; i < count; i++) {
-    const bytes = `content ${i}`;
-    const request = { filename: `${i}.txt`, mimeType: 'text/plain', md5: md5(bytes) };
-    const answer = await service.as(user).createPresignedUpload(request);
-    await put(answer, bytes);
-    keys.push(answer.s3Key);
-  }
-  await service.as(user).listFiles({});
-  return keys;
+const uploaded = (count: number) => uploadFiles(service, user, range(count));
+
+/** Reports after all objects have become older than the minimum age, by the times of `change`. */
+async function report(...args: string[]) {
+  return reportWith(asListed, ...args);
 }
 
-const NO_AGE_GUARD = { PRESIGN_TTL_SECONDS: '1', LONGEST_UPLOAD_SECONDS: '0' };
-
-/** Runs the command like `src/main.ts`, with its output captured. */
-async function run(args: string[], environment: Record<string, string> = {}) {
-  const terminal = captureTerminal(true);
-  const config = readConfig({ ...service.environment, ...environment });
-  const code = await runReconcile(args, config, createLogger('silent'), terminal);
-  const [, ...progress] = terminal.stderr.split('\r\x1b[K');
-  return { code, text: terminal.stdout, progress };
-}
-
-/** Reports with a minimum age of about a second, after all objects have become older than that. */
-async function report(...args: string[]): Promise<ReconcileReport & { code: number }> {
+async function reportWith(change: ChangeAnswer, ...args: string[]) {
   await new Promise((resolve) => setTimeout(resolve, 1_200));
-  const { code, text } = await run(['--json', '--min-age-hours', '0.0003', ...args], NO_AGE_GUARD);
-  return { code, ...JSON.parse(text) };
+  return reportOf(service, change, args);
 }
+
+const run = (args: string[], environment = {}) => runWith(service, args, environment);
 
 const listed = async () =>
   (await service.as(user).listFiles({ pageSize: 1_000 })).files.map(({ s3Key }) => s3Key).sort();
@@ -120,7 +110,8 @@ describe('differences', () => {
     await service.bucket.write(keys[5] ?? '', 'of another writer');
     await service.bucket.write('folder/not ours.txt', 'foreign');
 
-    expect(await report('--repair')).toMatchObject({
+    const times = withTimes(scattered(keys.slice(0, 2)));
+    expect(await reportWith(times, '--repair')).toMatchObject({
       code: 0,
       repaired: { orphans: 2, missing: 3, different: 1 },
       refusals: [],
@@ -149,6 +140,8 @@ describe('--repair refuses', () => {
   it('objects that are too young to judge', async () => {
     const keys = await uploaded(3);
     await service.pool.query('delete from files where s3_key = $1', [keys[0]]);
+    // Rows that were created later show that the table has not lost its end.
+    await service.pool.query(`update files set last_modified = last_modified + interval '1 hour'`);
     const { text, code } = await run(['--repair', '--json']);
     expect(JSON.parse(text)).toMatchObject({
       orphans: { count: 0 },
@@ -162,7 +155,8 @@ describe('--repair refuses', () => {
   it('a kind with more findings than --max-repairs', async () => {
     const keys = await uploaded(30);
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 3)]);
-    const found = await report('--repair', '--max-repairs', '2');
+    const times = withTimes(scattered(keys.slice(0, 3)));
+    const found = await reportWith(times, '--repair', '--max-repairs', '2');
     expect(found).toMatchObject({ code: 1, orphans: { count: 3 }, repaired: { orphans: 0 } });
     expect(found.refusals).toEqual([expect.stringContaining('the limit of repairs is 2')]);
     expect(await service.bucket.keys()).toHaveLength(30);
@@ -171,7 +165,8 @@ describe('--repair refuses', () => {
   it('a table that looks restored to an older state', async () => {
     const keys = await uploaded(40);
     await service.pool.query('delete from files where s3_key = any($1)', [keys.slice(0, 15)]);
-    const found = await report('--repair');
+    const times = withTimes(scattered(keys.slice(0, 15)));
+    const found = await reportWith(times, '--repair');
     expect(found).toMatchObject({ code: 1, orphans: { count: 15 }, repaired: { orphans: 0 } });
     expect(found.refusals).toEqual([expect.stringContaining('restored to an older state')]);
     expect(await service.bucket.keys()).toHaveLength(40);
@@ -188,7 +183,7 @@ describe('--repair refuses', () => {
 });
 
 describe('npm run reconcile', () => {
-  it.each(['--unknown', '--min-age-hours 1', '--min-age-hours x', '--max-repairs -1', 'stray'])(
+  it.each(['--unknown', '--min-age-hours 1', '--min-age-hours x', '--max-repairs -1', '--repair --adopt', 'stray'])(
     'refuses %s with its usage',
     async (args) => {
       const { code, text } = await run(args.split(' '));
@@ -199,12 +194,13 @@ describe('npm run reconcile', () => {
 
   it('escapes control characters in keys, so that no key forges a line of the report', async () => {
     const forged = 'table and bucket agree';
-    const [orphan = ''] = await uploaded(1);
-    await service.pool.query('delete from files');
+    const [orphan = ''] = await uploaded(2);
+    await service.pool.query('delete from files where s3_key = $1', [orphan]);
+    await service.pool.query(`update files set last_modified = last_modified + interval '1 hour'`);
     const keys = [hostileText(forged), `z${' '.repeat(200)}${forged}`];
     for (const key of keys) await service.bucket.write(key, 'foreign');
     await new Promise((resolve) => setTimeout(resolve, 1_200));
-    const args = ['--min-age-hours', '0.0003'];
+    const args = LEAST_AGE;
 
     const { text, code } = await run(args, NO_AGE_GUARD);
     expect(code).toBe(1);

@@ -1,0 +1,69 @@
+import type { FileRef, StoredObject } from '../file.ts';
+import type { AdoptedFile } from '../ports/inventories.ts';
+import { changesBytes } from '../rules/content-encoding.ts';
+import { filenameInKey } from '../rules/filename-in-key.ts';
+import { isPossible } from '../rules/fingerprint.ts';
+import type { S3Key } from '../rules/s3-key.ts';
+import { callFor, type ReconcilePorts } from './reconcile-ports.ts';
+import type { ReconcileReport } from './reconcile-report.ts';
+
+/** Why an object did not become a file, for the operator. */
+const REASONS = {
+  gone: 'are gone, or have a row now',
+  unknown: 'have an ETag that is not their MD5, as under SSE-KMS and SSE-C, so their content is not known',
+  encoded: 'have a Content-Encoding, with which an upload never becomes a file',
+  held: 'have the content of a pending upload of their user; run --adopt again when it has ended',
+} as const;
+
+type Outcome = 'adopted' | keyof typeof REASONS;
+
+/**
+ * Makes a READY row of each object that has none. That loses nothing, so no share of such objects blocks it;
+ * only the cap does. Adopting again changes nothing.
+ */
+export async function adopt(
+  ports: ReconcilePorts,
+  report: ReconcileReport,
+  adoptable: FileRef[],
+  maxRepairs: number,
+): Promise<void> {
+  const { count } = report.adoptable;
+  if (count > maxRepairs) {
+    report.refusals.push(
+      `${count} objects could be adopted, and the limit of repairs is ${maxRepairs}: set --max-repairs.`,
+    );
+    return;
+  }
+  const left = new Map<keyof typeof REASONS, number>();
+  for (const ref of adoptable) {
+    const outcome = await adoptOne(ports, ref);
+    if (outcome === 'adopted') report.repaired.adopted++;
+    else left.set(outcome, (left.get(outcome) ?? 0) + 1);
+  }
+  for (const [reason, objects] of left) {
+    report.refusals.push(`${objects} objects were not adopted: they ${REASONS[reason]}.`);
+  }
+}
+
+/**
+ * The row is looked for before the object: a delete removes the object before its tombstone, so an object
+ * without a row that S3 still has after that was not deleted. The statement itself looks for the row again.
+ */
+async function adoptOne(ports: ReconcilePorts, ref: FileRef): Promise<Outcome> {
+  const { s3Key } = ref;
+  if (await ports.rows.has(callFor(ref), s3Key)) return 'gone';
+  const object = await ports.objects.head(callFor(ref), s3Key);
+  if (object === undefined) return 'gone';
+  if (changesBytes(object.contentEncoding)) return 'encoded';
+  const file = fileOf(s3Key, object);
+  if (file === undefined) return 'unknown';
+  if (await ports.rows.adopt(callFor(ref), file)) return 'adopted';
+  return (await ports.rows.has(callFor(ref), s3Key)) ? 'gone' : 'held';
+}
+
+/** @returns `undefined` if the object does not tell its content */
+function fileOf(s3Key: S3Key, object: StoredObject): AdoptedFile | undefined {
+  const { size, etag, fingerprint, mimeType, lastModified } = object;
+  if (fingerprint === undefined || !isPossible(fingerprint)) return undefined;
+  return { s3Key, filename: filenameInKey(s3Key), mimeType, fingerprint, size, etag, lastModified };
+}
