@@ -183,14 +183,18 @@ describe('--repair refuses', () => {
 });
 
 describe('npm run reconcile', () => {
-  it.each(['--unknown', '--min-age-hours 1', '--min-age-hours x', '--max-repairs -1', '--repair --adopt', 'stray'])(
-    'refuses %s with its usage',
-    async (args) => {
-      const { code, text } = await run(args.split(' '));
-      expect(code).toBe(2);
-      expect(text).toContain('usage: npm run reconcile');
-    },
-  );
+  it.each([
+    '--unknown',
+    '--min-age-hours 1',
+    '--min-age-hours x',
+    '--max-repairs -1',
+    '--repair --adopt',
+    'stray',
+  ])('refuses %s with its usage', async (args) => {
+    const { code, text } = await run(args.split(' '));
+    expect(code).toBe(2);
+    expect(text).toContain('usage: npm run reconcile');
+  });
 
   it('escapes control characters in keys, so that no key forges a line of the report', async () => {
     const forged = 'table and bucket agree';

@@ -1,4 +1,4 @@
-/** What of an error fits a line of a report. */
+/** Longer errors are cut, so that an error of a server fits a line of the report. */
 const ERROR_CHARACTERS_MAX = 300;
 
 /** Yields the items of a list until reading them fails. Then the sequence ends, and the error is passed on. */
@@ -9,6 +9,7 @@ export async function* untilError<Item>(
   try {
     yield* items;
   } catch (error) {
-    onError(String(error).slice(0, ERROR_CHARACTERS_MAX));
+    const [firstLine = ''] = String(error).split('\n', 1);
+    onError(firstLine.slice(0, ERROR_CHARACTERS_MAX));
   }
 }
