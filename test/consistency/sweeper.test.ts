@@ -225,12 +225,13 @@ it('the sweeper takes one row of each user before a second row of any user', () 
 });
 
 it('the sweeper runs by itself and updates its gauge and counters', async () => {
-  await using own = await startTestService({ SWEEP_INTERVAL_SECONDS: '1' });
+  // The first round comes after 2 s, and searches all of the queue. The row must be overdue by then.
+  await using own = await startTestService({ SWEEP_INTERVAL_SECONDS: '4' });
   const user = newUser();
   await put(await own.as(user).createPresignedUpload(file('alone')), 'alone');
   await own.pool.query(`update files set due_at = now() - interval '90 s'`);
   let state = '';
-  for (let tries = 0; state !== 'ready' && tries < 50; tries++) {
+  for (let tries = 0; state !== 'ready' && tries < 150; tries++) {
     await sleep(100);
     state = (await own.pool.query('select state from files')).rows[0].state;
   }

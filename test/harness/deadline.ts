@@ -48,7 +48,7 @@ export function patient(store: FileStore) {
     leaseDue: (limit: number, leaseSeconds: number) => store.leaseDue(ampleWork(), limit, leaseSeconds),
     reschedule: (ref: Ref) => store.reschedule(...of(ref)),
     purge: (ref: Ref) => store.purge(...of(ref)),
-    oldestOverdueSeconds: () => store.oldestOverdueSeconds(ampleWork()),
+    oldestOverdueSeconds: async () => (await store.findOldestDue(ampleWork())).overdueSeconds,
   };
 }
 

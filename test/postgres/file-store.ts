@@ -173,7 +173,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         findUpload: port.findUpload(passed, asked.s3Key),
         renewUpload: port.renewUpload(passed, asked.s3Key),
         setUploadId: port.setUploadId(passed, asked.s3Key, 'id', undefined),
-        oldestOverdueSeconds: port.oldestOverdueSeconds(passed),
+        findOldestDue: port.findOldestDue(passed),
       };
       for (const [name, call] of Object.entries(calls)) {
         await expect(call, name).rejects.toBeInstanceOf(DeadlineExceededError);
@@ -1055,7 +1055,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
     });
 
-    describe('oldestOverdueSeconds', () => {
+    describe('findOldestDue', () => {
       it('returns how late the oldest due row of any user is, and 0 if no row is due', async () => {
         expect(await store.oldestOverdueSeconds()).toBe(0);
         await ready('there');

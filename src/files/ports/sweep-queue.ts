@@ -13,6 +13,14 @@ export type DueFile =
   | { state: 'ready'; file: ReadyFile }
   | { state: 'deleted'; ref: Tombstone; purgeable: boolean };
 
+/** Where the queue of due rows begins. */
+export interface OldestDue {
+  /** Seconds by which the oldest due row is late; 0 if no row is due. */
+  overdueSeconds: number;
+  /** No row was due earlier. The next search and the next lease may begin here. */
+  dueFrom: Date;
+}
+
 /** Part of `FileStore`: the due rows, which are the queue of the sweeper. */
 export interface SweepQueue {
   /**
@@ -24,8 +32,10 @@ export interface SweepQueue {
    * rows, oldest rows first, and the next batch continues behind the last of these users. So a user's
    * backlog, however large, costs the other users no more than that user's share. The rest of the batch are
    * the rows that have waited longest of all, so that no row waits for ever, however many users there are.
+   *
+   * @param dueFrom from `findOldestDue`: rows that were due earlier are left out. Default: all due rows
    */
-  leaseDue(work: Work, limit: number, leaseSeconds: number): Promise<DueFile[]>;
+  leaseDue(work: Work, limit: number, leaseSeconds: number, dueFrom?: Date): Promise<DueFile[]>;
 
   /**
    * Makes a due row come due again later. The pause grows up to a day, and ends at the latest when the row
@@ -42,6 +52,13 @@ export interface SweepQueue {
   /** Records that S3 has no multipart upload under the key of a READY file. The file is no longer due. */
   clearSweep(call: Call, s3Key: S3Key): Promise<void>;
 
-  /** Seconds by which the oldest due row is late; 0 if no row is due. */
-  oldestOverdueSeconds(work: Work): Promise<number>;
+  /**
+   * Finds the oldest due row of any user.
+   *
+   * Without `dueFrom`, the search passes every index entry that Postgres has not removed yet. While a snapshot
+   * is held, as by `pg_dump`, these are the entries of all rows that have changed since. With the `dueFrom` of
+   * the last search, it passes only the entries of rows that have changed since that search. A row that
+   * somehow came due before `dueFrom` is then not found.
+   */
+  findOldestDue(work: Work, dueFrom?: Date): Promise<OldestDue>;
 }

@@ -6,6 +6,9 @@ import { clearSweep } from '../statements/transitions.ts';
 import type { StoreLimits } from '../store-limits.ts';
 import { rowKey } from './row-key.ts';
 
+/** Before all rows. */
+const BEGINNING = new Date(0);
+
 export function createSweepQueue(database: Database, limits: StoreLimits): SweepQueue {
   /**
    * The last user that `leaseDue` examined: the next lease continues after this user. A restart loses the
@@ -13,8 +16,8 @@ export function createSweepQueue(database: Database, limits: StoreLimits): Sweep
    */
   let lastUser = '';
   return {
-    async leaseDue(work, limit, leaseSeconds) {
-      const params = { limit, leaseSeconds, lastUser, ...limits };
+    async leaseDue(work, limit, leaseSeconds, dueFrom = BEGINNING) {
+      const params = { limit, leaseSeconds, dueFrom, lastUser, ...limits };
       const rows = await database.run(work, statements.leaseDue, params);
       lastUser = rows[0]?.last_user ?? '';
       return rows.map(toDueFile);
@@ -29,9 +32,9 @@ export function createSweepQueue(database: Database, limits: StoreLimits): Sweep
       return rows.length === 1;
     },
 
-    async oldestOverdueSeconds(work) {
-      const [row] = await database.run(work, statements.oldestOverdue, {});
-      return row?.seconds ?? 0;
+    async findOldestDue(work, dueFrom = BEGINNING) {
+      const [row] = await database.run(work, statements.oldestDue, { dueFrom });
+      return { overdueSeconds: row?.overdue_seconds ?? 0, dueFrom: row?.due_from ?? dueFrom };
     },
 
     async clearSweep(call, s3Key) {
