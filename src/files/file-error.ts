@@ -143,6 +143,14 @@ export function databaseUnavailable(cause: unknown): FileError {
   });
 }
 
+/** A session of another program holds a lock for longer than a call can wait. */
+export function fileLocked(cause: unknown): FileError {
+  return new FileError('DATABASE_UNAVAILABLE', 'another session has locked the file in the database; retry', {
+    retryAfterMs: RETRY_AFTER_MS,
+    cause,
+  });
+}
+
 const STORAGE_PROBLEMS = {
   'no response': 'the object storage does not answer; retry',
   'queue timeout': 'too many requests wait for the object storage; retry',

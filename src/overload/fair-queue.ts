@@ -5,12 +5,12 @@ export interface FairQueue {
   /** The number of tasks that wait to begin. */
   readonly waiting: number;
   /**
-   * Runs a task, at once if the concurrency limit allows, else when all users before this user have had a
-   * run.
+   * Runs a task, at once if the limits allow, else when all users before this user have had a run.
    *
+   * @param user `undefined` for work of no user: it has a queue of its own, and no limit for one user
    * @throws QueueTimeoutError when the task could not begin before `until`: the task never runs
    */
-  run<Result>(user: string, until: Deadline, run: () => Promise<Result>): Promise<Result>;
+  run<Result>(user: string | undefined, until: Deadline, run: () => Promise<Result>): Promise<Result>;
 }
 
 export class QueueTimeoutError extends Error {
@@ -38,36 +38,55 @@ export function waitEnd(deadline: Deadline): Deadline {
  * Each user has a queue, and free runs go round-robin from user to user. A user with a hundred waiting tasks
  * delays the next user by one run. In a single queue for all, as a connection pool has, the delay would be a
  * hundred runs.
+ *
+ * A user may have as many runs as are free, as in `admission.ts`: a lone user half of them, two greedy users a
+ * third each. So there is a free run for the next user even if the tasks of a user take long: forty deletes of
+ * a row that another session had locked held all ten connections for 2.5 s.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
   let free = concurrencyMax;
   let waiting = 0;
+  /** Contains only users with runs, so that the map does not grow with the number of users. */
+  const runsOf = new Map<string, number>();
   /**
    * The waiting tasks of each user. The map's order is the order of the next runs; no queue in the map is
    * empty.
    */
-  const queues = new Map<string, Set<() => void>>();
+  const queues = new Map<string | undefined, Set<() => void>>();
 
-  function startNext(): void {
-    for (const [user, queue] of queues) {
-      for (const begin of queue) {
-        remove(user, queue, begin);
-        // The user's remaining tasks now wait behind all other users.
-        if (queues.delete(user)) queues.set(user, queue);
-        begin();
-        return;
-      }
-    }
-    free++;
+  function mayRun(user: string | undefined): boolean {
+    return free > 0 && (user === undefined || (runsOf.get(user) ?? 0) < free);
   }
 
-  function remove(user: string, queue: Set<() => void>, begin: () => void): void {
+  function addRuns(user: string | undefined, more: 1 | -1): void {
+    free -= more;
+    if (user === undefined) return;
+    const runs = (runsOf.get(user) ?? 0) + more;
+    if (runs > 0) runsOf.set(user, runs);
+    else runsOf.delete(user);
+  }
+
+  /** Afterwards, no waiting task may run. */
+  function startWaiting(): void {
+    for (const [user, queue] of queues) {
+      if (free === 0) return;
+      const [begin] = queue;
+      if (begin === undefined || !mayRun(user)) continue;
+      remove(user, queue, begin);
+      // The user's remaining tasks now wait behind all other users, and this loop comes to them again.
+      if (queues.delete(user)) queues.set(user, queue);
+      addRuns(user, 1);
+      begin();
+    }
+  }
+
+  function remove(user: string | undefined, queue: Set<() => void>, begin: () => void): void {
     queue.delete(begin);
     waiting--;
     if (queue.size === 0) queues.delete(user);
   }
 
-  function waitForRun(user: string, until: Deadline): Promise<void> {
+  function waitForRun(user: string | undefined, until: Deadline): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const queue = queues.get(user) ?? new Set();
     queues.set(user, queue);
@@ -91,13 +110,14 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
       return waiting;
     },
     async run(user, until, run) {
-      // While a run is free, no task waits, so no task can be overtaken here.
-      if (free > 0) free--;
+      // No waiting task may run, so no task is overtaken here.
+      if (mayRun(user)) addRuns(user, 1);
       else await waitForRun(user, until);
       try {
         return await run();
       } finally {
-        startNext();
+        addRuns(user, -1);
+        startWaiting();
       }
     },
   };

@@ -16,7 +16,7 @@ export function withFairQueue(send: Send): Send {
   const queue = createFairQueue(SOCKETS_MAX);
   return async (work, operation, request) => {
     try {
-      return await queue.run(work.userId ?? '', waitEnd(work.deadline), () => send(work, operation, request));
+      return await queue.run(work.userId, waitEnd(work.deadline), () => send(work, operation, request));
     } catch (error) {
       throw error instanceof QueueTimeoutError ? storageUnavailable('queue timeout', error) : error;
     }

@@ -10,9 +10,9 @@ function controlledTasks(queue: FairQueue) {
   const ends: (() => void)[] = [];
   return {
     began,
-    start(user: string, until = LATER) {
+    start(user: string | undefined, until = LATER) {
       return queue.run(user, until, () => {
-        began.push(user);
+        began.push(user ?? '');
         return new Promise<void>((resolve) => ends.push(resolve));
       });
     },
@@ -48,14 +48,37 @@ it('runs tasks round-robin among users, and in order for each user', async () =>
   expect(order).toEqual(['a0', 'a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
 });
 
+it('lets a lone user have half of the runs, and a new user begin at once, however long the other tasks run', async () => {
+  const queue = createFairQueue(10);
+  const { start, began, end } = controlledTasks(queue);
+  const runs = (user: string) => began.filter((one) => one === user).length;
+  const all = ['lone', 'second', 'third'].flatMap((user) => Array.from({ length: 40 }, () => start(user)));
+  // Of ten runs, the first user holds five, the second as many as are then free, and so on.
+  expect([runs('lone'), runs('second'), runs('third')]).toEqual([5, 3, 1]);
+  all.push(start('new'));
+  expect(began.at(-1)).toBe('new');
+  while (queue.waiting > 0) await end();
+  for (let i = 0; i < 10; i++) await end();
+  await Promise.all(all);
+});
+
+it('lets work of no user have all runs', async () => {
+  const queue = createFairQueue(3);
+  const { start, began, end } = controlledTasks(queue);
+  const all = Promise.all([1, 2, 3].map(() => start(undefined)));
+  expect(began).toHaveLength(3);
+  for (let i = 0; i < 3; i++) await end();
+  await all;
+});
+
 it('lets a new user wait for one run of each other user, however many tasks they have queued', async () => {
-  const queue = createFairQueue(2);
+  const queue = createFairQueue(1);
   const { start, began, end } = controlledTasks(queue);
   const crowd = Array.from({ length: 100 }, () => start('greedy'));
   const modest = start('modest');
   await end();
   await end();
-  expect(began.indexOf('modest')).toBe(3);
+  expect(began.indexOf('modest')).toBe(2);
   while (queue.waiting > 0) await end();
   await end();
   await end();
@@ -97,7 +120,7 @@ it('has its full concurrency again after 2,000 tasks that succeed, fail or time 
   );
   expect(queue.waiting).toBe(0);
   const { start, began, end } = controlledTasks(queue);
-  const all = Promise.all(Array.from({ length: CONCURRENCY + 1 }, () => start('a')));
+  const all = Promise.all(Array.from({ length: CONCURRENCY + 1 }, (_, i) => start(`${i}`)));
   expect(began).toHaveLength(CONCURRENCY);
   for (let i = 0; i <= CONCURRENCY; i++) await end();
   await all;

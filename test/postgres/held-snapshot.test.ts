@@ -15,7 +15,7 @@ let dump: pg.Client;
 beforeAll(async () => {
   planned = await openPlannedDatabase();
   pool = planned.pool;
-  dump = new pg.Client({ connectionString: pool.options.connectionString });
+  dump = new pg.Client({ connectionString: planned.url });
   await dump.connect();
 });
 afterAll(async () => {

@@ -9,6 +9,7 @@ import { STORE_LIMITS } from '../harness/store-limits.ts';
 
 /** A new database with the schema, for tests of what Postgres reads. */
 export interface PlannedDatabase extends AsyncDisposable {
+  url: string;
   pool: pg.Pool;
   database: Database;
   /** A store with the default limits of the service. */
@@ -31,6 +32,7 @@ export async function openPlannedDatabase(): Promise<PlannedDatabase> {
   await migrate(pool);
   const database = databaseOn(pool, (_, run) => run());
   return {
+    url,
     pool,
     database,
     openStore: (on = database) => createFileStore(on, STORE_LIMITS),

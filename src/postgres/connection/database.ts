@@ -10,14 +10,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Work } from '../../files/call.ts';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
-import { databaseUnavailable } from '../../files/file-error.ts';
+import { databaseUnavailable, fileLocked } from '../../files/file-error.ts';
 import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../../overload/circuit-breaker.ts';
 import { createFairQueue, waitEnd } from '../../overload/fair-queue.ts';
 import { createRetryBudget } from '../../overload/retry-budget.ts';
 import type { Prepared } from '../statements/prepared.ts';
 import { checkOut } from './check-out.ts';
-import { isNoResponse, isStaleStatement, isUnavailable, isWorthRepeating } from './error-classes.ts';
+import {
+  isConnectionUsable,
+  isLockTimeout,
+  isNoResponse,
+  isUnavailable,
+  isWorthRepeating,
+} from './error-classes.ts';
 import type { Statement } from './prepared-query.ts';
 import { send } from './send.ts';
 import type { Pooler } from './session-settings.ts';
@@ -80,7 +86,7 @@ export function createDatabase(
     },
 
     async run<Params, Row>(
-      { userId = '', deadline }: Work,
+      { userId, deadline }: Work,
       statement: Prepared<Params, Row>,
       params: Params,
     ): Promise<Row[]> {
@@ -93,6 +99,7 @@ export function createDatabase(
         );
         return rows as Row[];
       } catch (error) {
+        if (isLockTimeout(error)) throw fileLocked(error);
         throw isUnavailable(error) ? databaseUnavailable(error) : error;
       }
     },
@@ -159,7 +166,7 @@ async function runOn(
   try {
     return await send(client, statement, Math.min(timeLeft(deadline), answerMaxMs));
   } catch (error) {
-    broken = isUnavailable(error) || isStaleStatement(error);
+    broken = !isConnectionUsable(error);
     throw error;
   } finally {
     client.release(broken);

@@ -5,7 +5,7 @@ import { DeadlineExceededError } from '../../files/deadline.ts';
 // Classes of SQLSTATE (PostgreSQL, Appendix A) that describe the server and not the statement: connection
 // (08), authorisation (28), no such database (3D), transaction rollback, such as a deadlock (40), resources
 // (53), operator intervention (57), system error (58). And 25006: the server is read-only, as after a
-// failover. And 55P03: a lock was not free within the lock_timeout that a role has behind a pooler.
+// failover. And 55P03: a lock was not free within lock_timeout.
 const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$|^55P03$/;
 
 /**
@@ -16,6 +16,21 @@ export function isUnavailable(error: unknown): boolean {
   if (error instanceof DeadlineExceededError) return false;
   if (!(error instanceof pg.DatabaseError)) return true;
   return error.code !== undefined && UNAVAILABLE_SQLSTATE.test(error.code);
+}
+
+/** Whether the statement waited too long for a row or a table that another session has locked. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '55P03';
+}
+
+/** Errors that end only the statement: rolled back (40), no lock (55P03), cancelled at a time-out (57014). */
+const ENDS_ONLY_THE_STATEMENT = /^(40|55P03|57014)/;
+
+/** Whether the connection can run the next statement after this error. */
+export function isConnectionUsable(error: unknown): boolean {
+  if (isStaleStatement(error)) return false;
+  if (!isUnavailable(error)) return true;
+  return error instanceof pg.DatabaseError && ENDS_ONLY_THE_STATEMENT.test(error.code ?? '');
 }
 
 /** Whether Postgres was asked, and neither answered nor sent an error. */

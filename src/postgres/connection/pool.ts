@@ -20,6 +20,11 @@ export interface PoolOptions extends DatabaseAddress {
    * database role has a `statement_timeout`, because a connection cannot keep the setting.
    */
   statementTimeoutMs: number;
+  /**
+   * A statement waits no longer than this for a row that another session has locked. Behind a pooler in
+   * transaction mode it is the role's `lock_timeout`. Default: as long as the statement may take.
+   */
+  lockTimeoutMs?: number | undefined;
   /** Called when an idle connection breaks. The pool replaces the connection. */
   onIdleError: (error: Error) => void;
 }

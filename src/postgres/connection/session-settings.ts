@@ -38,8 +38,9 @@ export const PINNED = {
   // Each method is one statement with its guard in the WHERE, and needs no more. SERIALIZABLE would fail some
   // of any concurrent statements.
   default_transaction_isolation: 'read committed',
-  // A statement waits for a lock until statement_timeout. `reconcile` keeps a transaction open while it asks
-  // S3. The pool closes its idle connections itself. transaction_timeout exists since version 17.
+  // Without `lockTimeoutMs`, a statement waits for a lock until statement_timeout. `reconcile` keeps a
+  // transaction open while it asks S3. The pool closes its idle connections itself. transaction_timeout exists
+  // since version 17.
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
@@ -71,6 +72,8 @@ export interface SessionOptions {
   /** Default: `none`. */
   pooler?: Pooler | undefined;
   statementTimeoutMs: number;
+  /** Default: a statement waits for a lock until `statementTimeoutMs`. */
+  lockTimeoutMs?: number | undefined;
   connectTimeoutMs: number;
   /** Whether the connection is of no use if the server takes no writes. Default: `false`. */
   mustBeWritable?: boolean | undefined;
@@ -83,9 +86,11 @@ export class ReadOnlyServerError extends Error {
 
 /** @throws ReadOnlyServerError, or another error if the connection must not be used */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<void> {
-  const { pooler = 'none', statementTimeoutMs, connectTimeoutMs, mustBeWritable = false } = options;
+  const { pooler = 'none', connectTimeoutMs, mustBeWritable = false } = options;
+  const { statementTimeoutMs, lockTimeoutMs = 0 } = options;
+  const limits = { statement_timeout: `${statementTimeoutMs}`, lock_timeout: `${lockTimeoutMs}` };
   const keepsAll = pooler !== 'transaction';
-  const settings = keepsAll ? { ...PINNED, statement_timeout: `${statementTimeoutMs}` } : KEPT_BY_POOLERS;
+  const settings = keepsAll ? { ...PINNED, ...limits } : KEPT_BY_POOLERS;
   const [state] = (await send(client, settingAll(settings), connectTimeoutMs)) as [SessionState];
   assertPooler(client, pooler, state);
   if (mustBeWritable && state.read_only === 'on') {

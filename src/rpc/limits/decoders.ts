@@ -25,7 +25,7 @@ export type RunDecoder = <Result>(
  */
 export function limitDecoders(): RunDecoder {
   const queue = createFairQueue(DECODERS_MAX);
-  return async (userId = '', decode) => {
+  return async (userId, decode) => {
     try {
       return await queue.run(userId, Date.now() + REQUEST_TIMEOUT_MS, decode);
     } catch (error) {

@@ -24,7 +24,7 @@ import { createChecks } from './checks.ts';
 import { openStorageServers } from './storage-servers.ts';
 
 export interface BackendOptions {
-  pool: Pick<PoolOptions, 'maxConnections' | 'connectTimeoutMs' | 'statementTimeoutMs'>;
+  pool: Pick<PoolOptions, 'maxConnections' | 'connectTimeoutMs' | 'statementTimeoutMs' | 'lockTimeoutMs'>;
   limits: StoreLimits;
   /** Observes each statement and each request to S3. Default: nothing does. */
   observe?: Record<'database' | 'storage', ObserveStep>;

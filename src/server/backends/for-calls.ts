@@ -15,6 +15,12 @@ const CONNECT_TIMEOUT_MS = 2_000;
  */
 const STATEMENT_TIMEOUT_MS = 2_500;
 
+/**
+ * The service's own statements hold a row for milliseconds. Shorter than the statement timeout, so that the
+ * caller learns the reason, and a locked row holds a connection for less time.
+ */
+const LOCK_TIMEOUT_MS = 1_000;
+
 /** What the calls of users need of Postgres and S3: short time-outs, breakers, traces and metrics. */
 export function backendsForCalls(config: Config, metrics: Metrics): BackendOptions {
   const { lifetimes, limits, multipart } = config;
@@ -23,6 +29,7 @@ export function backendsForCalls(config: Config, metrics: Metrics): BackendOptio
       maxConnections: config.database.poolSize,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      lockTimeoutMs: LOCK_TIMEOUT_MS,
     },
     limits: {
       ...lifetimes,

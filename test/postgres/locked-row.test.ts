@@ -1,0 +1,91 @@
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
+import { createPool } from '../../src/postgres/connection/pool.ts';
+import { markDeleted } from '../../src/postgres/statements/transitions.ts';
+import { ampleCall } from '../harness/deadline.ts';
+import { failureOf } from '../harness/failure.ts';
+import { md5 } from '../harness/random.ts';
+import { startTestService, type TestService } from '../harness/service.ts';
+
+const DELETES = 40;
+
+let service: TestService;
+let other: pg.Client;
+beforeAll(async () => {
+  service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+  other = new pg.Client({ connectionString: service.environment.DATABASE_URL });
+  await other.connect();
+});
+afterAll(async () => {
+  await other.end();
+  await service[Symbol.asyncDispose]();
+});
+
+const create = (user: string) =>
+  service.as(user).createPresignedUpload({ filename: 'a.txt', mimeType: 'text/plain', md5: md5('a') });
+
+describe('while another session has locked a row of a user', () => {
+  let s3Key: string;
+  beforeEach(async () => {
+    s3Key = (await create('ada')).s3Key;
+    await other.query('begin');
+    await other.query('select from files where s3_key = $1 for update', [s3Key]);
+  });
+  afterEach(() => other.query('rollback'));
+
+  it('forty deletes of that row do not delay another user', async () => {
+    const bob = service.as('bob');
+    for (let i = 0; i < 20; i++) await bob.listFiles({});
+    const deletes = Array.from({ length: DELETES }, () => failureOf(service.as('ada').deleteFile({ s3Key })));
+    const tookMs: number[] = [];
+    const startMs = performance.now();
+    for (let i = 0; i < 20; i++) {
+      const callMs = performance.now();
+      await bob.listFiles({});
+      tookMs.push(performance.now() - callMs);
+    }
+    expect(performance.now() - startMs, 'all lists came while the deletes held connections').toBeLessThan(
+      1_000,
+    );
+    // The slowest two may have waited for a core of a busy machine.
+    expect(tookMs.sort((a, b) => a - b)[17]).toBeLessThan(200);
+    // Each delete held a connection for a second, or waited for one for two thirds of its 3 s.
+    for (const failure of await Promise.all(deletes)) {
+      expect(failure).toMatchObject({ code: 'Unavailable', reason: 'DATABASE_UNAVAILABLE' });
+    }
+  });
+
+  it('a statement that waits for the row fails after lockTimeoutMs, and its connection stays open', async () => {
+    const options = {
+      maxConnections: 1,
+      connectTimeoutMs: 5_000,
+      statementTimeoutMs: 10_000,
+      lockTimeoutMs: 100,
+    };
+    const url = service.environment.DATABASE_URL as string;
+    const pool = createPool({ urls: [url], ...options, onIdleError: () => undefined });
+    const pid = async () => (await pool.query('select pg_backend_pid() as pid')).rows[0].pid;
+    const before = await pid();
+    const database = databaseOn(pool, (_, run) => run(), options);
+    await expect(
+      database.run(ampleCall('ada'), markDeleted, { userId: 'ada', s3Key, urlSeconds: 60 }),
+    ).rejects.toMatchObject({
+      reason: 'DATABASE_UNAVAILABLE',
+      message: 'another session has locked the file in the database; retry',
+      retryAfterMs: 1_000,
+      cause: { code: '55P03' },
+    });
+    expect(await pid()).toBe(before);
+    await pool.end();
+  });
+
+  it('the caller of a delete learns that another session has locked the file, and a later delete succeeds', async () => {
+    const ada = service.as('ada');
+    const startMs = performance.now();
+    await expect(ada.deleteFile({ s3Key })).rejects.toThrow('another session has locked the file');
+    expect(performance.now() - startMs).toBeLessThan(2_400);
+    await other.query('rollback');
+    await ada.deleteFile({ s3Key });
+  });
+});
