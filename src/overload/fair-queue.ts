@@ -44,38 +44,24 @@ export function waitEnd(deadline: Deadline): Deadline {
  * a row that another session had locked held all ten connections for 2.5 s.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
-  let free = concurrencyMax;
+  const shares = createShares(concurrencyMax);
   let waiting = 0;
-  /** Contains only users with runs, so that the map does not grow with the number of users. */
-  const runsOf = new Map<string, number>();
   /**
    * The waiting tasks of each user. The map's order is the order of the next runs; no queue in the map is
    * empty.
    */
   const queues = new Map<string | undefined, Set<() => void>>();
 
-  function mayRun(user: string | undefined): boolean {
-    return free > 0 && (user === undefined || (runsOf.get(user) ?? 0) < free);
-  }
-
-  function addRuns(user: string | undefined, more: 1 | -1): void {
-    free -= more;
-    if (user === undefined) return;
-    const runs = (runsOf.get(user) ?? 0) + more;
-    if (runs > 0) runsOf.set(user, runs);
-    else runsOf.delete(user);
-  }
-
   /** Afterwards, no waiting task may run. */
   function startWaiting(): void {
     for (const [user, queue] of queues) {
-      if (free === 0) return;
+      if (shares.free === 0) return;
       const [begin] = queue;
-      if (begin === undefined || !mayRun(user)) continue;
+      if (begin === undefined || !shares.mayRun(user)) continue;
       remove(user, queue, begin);
       // The user's remaining tasks now wait behind all other users, and this loop comes to them again.
       if (queues.delete(user)) queues.set(user, queue);
-      addRuns(user, 1);
+      shares.add(user, 1);
       begin();
     }
   }
@@ -111,14 +97,34 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
     },
     async run(user, until, run) {
       // No waiting task may run, so no task is overtaken here.
-      if (mayRun(user)) addRuns(user, 1);
+      if (shares.mayRun(user)) shares.add(user, 1);
       else await waitForRun(user, until);
       try {
         return await run();
       } finally {
-        addRuns(user, -1);
+        shares.add(user, -1);
         startWaiting();
       }
+    },
+  };
+}
+
+/** Counts the runs of each user. A user may have as many as are free; work of no user may have all. */
+function createShares(concurrencyMax: number) {
+  let free = concurrencyMax;
+  /** Contains only users with runs, so that the map does not grow with the number of users. */
+  const runsOf = new Map<string, number>();
+  return {
+    get free() {
+      return free;
+    },
+    mayRun: (user: string | undefined) => free > 0 && (user === undefined || (runsOf.get(user) ?? 0) < free),
+    add(user: string | undefined, more: 1 | -1) {
+      free -= more;
+      if (user === undefined) return;
+      const runs = (runsOf.get(user) ?? 0) + more;
+      if (runs > 0) runsOf.set(user, runs);
+      else runsOf.delete(user);
     },
   };
 }
