@@ -23,7 +23,7 @@ export function createRowInventory(pool: pg.Pool, database: Database, urlSeconds
         await client.query(
           `declare rows no scroll cursor for
            select user_id, s3_key, state, coalesce(size, 0) as size, coalesce(etag, '') as etag,
-             (extract(epoch from coalesce(last_modified, create_time)) * 1000)::float8 as time_ms
+             (extract(epoch from coalesce(last_modified, create_time)) * 1000) as time_ms
            from files order by s3_key`,
         );
         for (;;) {
@@ -70,9 +70,9 @@ interface ScannedRow {
   /** `pg` returns an int8 as text. */
   size: string;
   etag: string;
-  time_ms: number;
+  time_ms: string;
 }
 
 function toListedRow({ user_id, s3_key, size, time_ms, ...row }: ScannedRow): ListedRow {
-  return { userId: user_id, s3Key: s3_key, size: Number(size), time: new Date(time_ms), ...row };
+  return { userId: user_id, s3Key: s3_key, size: Number(size), time: new Date(Number(time_ms)), ...row };
 }
