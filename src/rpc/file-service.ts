@@ -9,29 +9,10 @@
  */
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import type { completeMultipartUpload } from '../files/operations/complete-multipart-upload.ts';
-import type { createMultipartUpload } from '../files/operations/create-multipart-upload.ts';
-import type { createPresignedDownload } from '../files/operations/create-presigned-download.ts';
-import type { createPresignedParts } from '../files/operations/create-presigned-parts.ts';
-import type { createPresignedUpload } from '../files/operations/create-presigned-upload.ts';
-import type { deleteFile } from '../files/operations/delete-file.ts';
-import type { getFile } from '../files/operations/get-file.ts';
-import type { listFiles } from '../files/operations/list-files.ts';
+import type { FileOperations } from '../files/operations/operations.ts';
 import { type CallPolicy, withCallPolicy } from './call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
 import { fileToProto, timeToProto } from './to-proto.ts';
-
-/** The operations of `files/`, one per method of the contract. */
-export interface FileOperations {
-  createPresignedUpload: ReturnType<typeof createPresignedUpload>;
-  listFiles: ReturnType<typeof listFiles>;
-  getFile: ReturnType<typeof getFile>;
-  deleteFile: ReturnType<typeof deleteFile>;
-  createPresignedDownload: ReturnType<typeof createPresignedDownload>;
-  createMultipartUpload: ReturnType<typeof createMultipartUpload>;
-  createPresignedParts: ReturnType<typeof createPresignedParts>;
-  completeMultipartUpload: ReturnType<typeof completeMultipartUpload>;
-}
 
 /**
  * Translates request messages to operations and their results to response messages. The operations decide all

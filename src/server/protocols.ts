@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { StartupError } from '../config/startup-error.ts';
+import type { FileOperations } from '../files/operations/operations.ts';
 import { recordCall } from '../observability/call-log.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { traceCall } from '../observability/tracing.ts';
 import { createAdmission } from '../overload/admission.ts';
 import { createCallGate } from '../rpc/call-gate.ts';
-import { createFileService, type FileOperations } from '../rpc/file-service.ts';
+import { createFileService } from '../rpc/file-service.ts';
 import { createGrpcServer } from '../rpc/grpc/server.ts';
 import type { Health } from '../rpc/health.ts';
 import { createHttpServer, type Page } from '../rpc/http/server.ts';

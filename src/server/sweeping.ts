@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { sweepOne } from '../files/maintenance/sweep.ts';
 import { createSweeper, type Sweeper } from '../files/maintenance/sweeper.ts';
+import type { Ports } from '../files/operations/operations.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { Ports } from './operations.ts';
 
 /** The sweeper of this instance, which reports to the metrics and the log. */
 export function createObservedSweeper(ports: Ports, config: Config, log: Logger, metrics: Metrics): Sweeper {

@@ -1,0 +1,38 @@
+import type { FileStore } from '../ports/file-store.ts';
+import type { MultipartStore } from '../ports/multipart-store.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
+import type { Observer } from '../ports/observer.ts';
+import type { Presigner } from '../ports/presigner.ts';
+import { completeMultipartUpload } from './complete-multipart-upload.ts';
+import { createMultipartUpload } from './create-multipart-upload.ts';
+import { createPresignedDownload } from './create-presigned-download.ts';
+import { createPresignedParts } from './create-presigned-parts.ts';
+import { createPresignedUpload } from './create-presigned-upload.ts';
+import { deleteFile } from './delete-file.ts';
+import { getFile } from './get-file.ts';
+import { listFiles } from './list-files.ts';
+
+/** All that operations and the sweeper may ask of Postgres, S3, the log and the metrics. */
+export interface Ports {
+  store: FileStore;
+  objects: ObjectStore;
+  multipart: MultipartStore;
+  presigner: Presigner;
+  observer: Observer;
+}
+
+export type FileOperations = ReturnType<typeof createOperations>;
+
+/** The operations, one per method of the contract. */
+export function createOperations(ports: Ports, multipart: Parameters<typeof createMultipartUpload>[1]) {
+  return {
+    createPresignedUpload: createPresignedUpload(ports),
+    listFiles: listFiles(ports),
+    getFile: getFile(ports),
+    deleteFile: deleteFile(ports),
+    createPresignedDownload: createPresignedDownload(ports),
+    createMultipartUpload: createMultipartUpload(ports, multipart),
+    createPresignedParts: createPresignedParts(ports),
+    completeMultipartUpload: completeMultipartUpload(ports),
+  };
+}
