@@ -17,14 +17,11 @@ const isTraced = !(tracer instanceof ProxyTracer);
  */
 export function traceCall<Result>(
   method: string,
-  caller: { header(name: string): string | undefined; headerNames(): Iterable<string> },
+  { headers }: { headers: object },
   run: () => Promise<Result>,
 ): Promise<Result> {
   if (!isTraced) return run();
-  const parent = propagation.extract(context.active(), caller, {
-    get: (carrier, name) => carrier.header(name),
-    keys: (carrier) => [...carrier.headerNames()],
-  });
+  const parent = propagation.extract(context.active(), headers);
   const attributes = { 'rpc.system': 'grpc', 'rpc.service': 'files.v1.FileService', 'rpc.method': method };
   const options = { kind: SpanKind.SERVER, attributes };
   return tracer.startActiveSpan(`files.v1.FileService/${method}`, options, parent, (span) =>

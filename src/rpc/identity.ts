@@ -29,7 +29,7 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
 
   return (caller) => {
     assertTrusted(caller);
-    const userId = caller.header(userIdHeader);
+    const userId = headerIn(caller, userIdHeader);
     if (userId === undefined || userId === '') {
       throw new FileError('USER_ID_MISSING', `the call's metadata names no user in ${userIdHeader}`, {
         metadata: { header: userIdHeader },
@@ -46,6 +46,11 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
   };
 }
 
+/** Node joins repeated headers with a comma. Only `set-cookie` is an array, and it cannot name the user. */
+function headerIn({ headers }: Caller, name: string): string | undefined {
+  return headers[name] as string | undefined;
+}
+
 function trustBy(proof: GatewayProof): (caller: Caller) => void {
   switch (proof.kind) {
     case 'none':
@@ -60,7 +65,7 @@ function trustBy(proof: GatewayProof): (caller: Caller) => void {
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
   const accepted = tokens.map(digest);
   return (caller) => {
-    if (isAccepted(caller.header(GATEWAY_TOKEN_HEADER), accepted)) return;
+    if (isAccepted(headerIn(caller, GATEWAY_TOKEN_HEADER), accepted)) return;
     throw new FileError(
       'GATEWAY_UNTRUSTED',
       `the caller is not a trusted gateway: ${GATEWAY_TOKEN_HEADER} is missing or wrong`,

@@ -8,7 +8,6 @@ import type { AdmittedCall } from '../../src/rpc/admitted-call.ts';
 import { createCallGate } from '../../src/rpc/call-gate.ts';
 import { withCallPolicy } from '../../src/rpc/call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from '../../src/rpc/call-weights.ts';
-import { Caller } from '../../src/rpc/caller.ts';
 import { failureOf } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
@@ -113,7 +112,7 @@ describe('the weight of a call', () => {
 });
 
 describe('an admitted call', () => {
-  const caller = new Caller({}, undefined);
+  const caller = { headers: {}, connection: undefined };
   const admit = (admission: Admission) => {
     const gate = createCallGate({
       identify: () => 'user',

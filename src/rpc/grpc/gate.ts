@@ -10,7 +10,6 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import type { AdmittedCall } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
-import { Caller } from '../caller.ts';
 import { toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
@@ -112,7 +111,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
       const { session } = stream;
       stream[ADMITTED] = guard.gate.admit({
         method: method.name,
-        caller: new Caller(headers, session?.socket),
+        caller: { headers, connection: session?.socket },
         timeoutMs,
         connection: guard.connectionOf(session),
         stream,

@@ -10,7 +10,6 @@ import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflec
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { ADMITTED_CALL } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
-import { Caller } from '../caller.ts';
 import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
@@ -68,7 +67,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       // streams.
       const socket = socketOf(request);
       if (method.parent === FileService) {
-        const caller = new Caller(request.headers, socket);
+        const caller = { headers: request.headers, connection: socket };
         const connection = socket && connections.of(socket);
         const call = gate.admit({ method: method.name, caller, timeoutMs, connection, stream: response });
         values.set(ADMITTED_CALL, call);
