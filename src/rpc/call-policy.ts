@@ -84,26 +84,16 @@ function responseReserveMs(timeoutMs: number): number {
  * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled: it
  * continues to a state that a retry or the sweeper can finish, and releases the call's permit when it ends.
  */
-function withTimeout<Result>(
+async function withTimeout<Result>(
   timeoutMs: number,
   work: () => Promise<Result>,
   admitted: AdmittedCall,
 ): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new DeadlineExceededError('the deadline has passed')), timeoutMs);
-    const end = () => {
-      clearTimeout(timer);
-      admitted.end();
-    };
-    work().then(
-      (result) => {
-        end();
-        resolve(result);
-      },
-      (error: unknown) => {
-        end();
-        reject(error);
-      },
-    );
+  const { promise: timeUp, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new DeadlineExceededError('the deadline has passed')), timeoutMs);
+  const done = work().finally(() => {
+    clearTimeout(timer);
+    admitted.end();
   });
+  return Promise.race([done, timeUp]);
 }
