@@ -16,12 +16,10 @@ import {
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type {
   handleBidiStreamingCall,
-  handleClientStreamingCall,
-  handleServerStreamingCall,
   handleUnaryCall,
   MethodDefinition,
   Server,
-  sendUnaryData,
+  ServerDuplexStream,
   UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { toConnectError } from '../errors.ts';
@@ -48,11 +46,11 @@ export function addService<Service extends DescService>(
 }
 
 function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown> {
-  const { input, output, methodKind } = method;
+  const { input, output } = method;
   return {
     path: `/${method.parent.typeName}/${method.name}`,
-    requestStream: methodKind === 'client_streaming' || methodKind === 'bidi_streaming',
-    responseStream: methodKind === 'server_streaming' || methodKind === 'bidi_streaming',
+    requestStream: isStream(method),
+    responseStream: isStream(method),
     requestSerialize: (message) => encode(input, message),
     requestDeserialize: (bytes) => decode(input, bytes),
     responseSerialize: (message) => encode(output, message),
@@ -88,41 +86,30 @@ function encode(schema: DescMessage, message: unknown): Buffer {
 type Run = (input: unknown, context: HandlerContext) => unknown;
 
 function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
-  const answerOne = async (call: object, input: unknown, respond: sendUnaryData<unknown>) => {
+  const answerOne: handleUnaryCall<unknown, unknown> = async (call, respond) => {
     try {
-      respond(null, await run(checked(input, method), contextOf(call)));
+      respond(null, await run(checked(call.request, method), contextOf(call)));
     } catch (error) {
       respond(grpcStatus(toConnectError(error)));
     }
   };
-  const answerMany = async (call: Sink, input: unknown) => {
+  const answerMany: handleBidiStreamingCall<unknown, unknown> = async (call) => {
     try {
-      const answers = run(checked(input, method), contextOf(call));
+      const answers = run(messagesOf(call, method), contextOf(call));
       await send(answers as AsyncIterable<unknown>, call);
     } catch (error) {
       call.emit('error', grpcStatus(toConnectError(error)));
     }
   };
-  switch (method.methodKind) {
-    case 'unary':
-      return ((call, respond) => answerOne(call, call.request, respond)) satisfies handleUnaryCall<
-        unknown,
-        unknown
-      >;
-    case 'client_streaming':
-      return ((call, respond) =>
-        answerOne(call, messagesOf(call, method), respond)) satisfies handleClientStreamingCall<
-        unknown,
-        unknown
-      >;
-    case 'server_streaming':
-      return ((call) => answerMany(call, call.request)) satisfies handleServerStreamingCall<unknown, unknown>;
-    case 'bidi_streaming':
-      return ((call) => answerMany(call, messagesOf(call, method))) satisfies handleBidiStreamingCall<
-        unknown,
-        unknown
-      >;
-  }
+  return isStream(method) ? answerMany : answerOne;
+}
+
+/**
+ * The contract has unary methods only, and reflection has streams in both directions. The health service, with
+ * its server stream, does not pass here.
+ */
+function isStream({ methodKind }: DescMethod): boolean {
+  return methodKind === 'bidi_streaming';
 }
 
 /**
@@ -152,11 +139,10 @@ function malformed({ input }: DescMethod): ConnectError {
   return new ConnectError(`the request is not a ${input.typeName}`, Code.InvalidArgument);
 }
 
-type Sink = Parameters<
-  handleServerStreamingCall<unknown, unknown> | handleBidiStreamingCall<unknown, unknown>
->[0];
-
-async function send(messages: AsyncIterable<unknown>, call: Sink): Promise<void> {
+async function send(
+  messages: AsyncIterable<unknown>,
+  call: ServerDuplexStream<unknown, unknown>,
+): Promise<void> {
   for await (const message of messages) {
     if (call.cancelled) return;
     // The client reads slowly. Waits until the client has read more, or has cancelled the call.

@@ -123,7 +123,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     return;
   }
   const encoding = headers['grpc-encoding'] as string | undefined;
-  if (method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming') {
+  if (method.methodKind === 'bidi_streaming') {
     if (encoding === undefined || encoding === 'identity') guard.pass(stream, headers);
     else refuse(stream, compressedStream());
     return;
