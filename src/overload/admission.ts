@@ -1,12 +1,13 @@
 /**
  * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file),
- * the fair queue before Postgres, S3 and decompression (`fair-queue.ts`), circuit breakers for servers that
+ * a capacity that users share (`shared-capacity.ts`), the fair queue before Postgres, S3 and decompression (`fair-queue.ts`), circuit breakers for servers that
  * do not answer (`circuit-breaker.ts`), and the retry budget (`retry-budget.ts`).
  *
  * The modules here know users, weights and deadlines, but no protocol, no SQL and no S3. Limits of a
  * connection or of a message belong to `rpc/limits/`.
  */
 import { FileError } from '../files/file-error.ts';
+import { createSharedCapacity } from './shared-capacity.ts';
 
 /** The share of the service's capacity that one call holds while the call is served. */
 export interface Permit {
@@ -45,72 +46,45 @@ const RETRY_MAX_MS = 1_500;
 const HEAVIEST_CALL_SHARE = 0.5;
 
 /**
- * Each user may hold as much weight as is free. So a lone user can fill half of the capacity, two greedy
- * users a third each, and there is always room for a new user. This rule is the dynamic threshold of shared
- * buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
- *
- * A fixed share per user was rejected: the share would have to suit many users, and would then refuse the
- * burst of a lone user while nothing else is served.
- *
- * Calls have weights because their costs differ by a factor of a hundred (`rpc/call-weights.ts`). When every
- * call counted as 1, sixty calls for 1,000 part URLs each raised the median latency of other users from 2 to
- * 186 ms.
+ * Users share the capacity by `shared-capacity.ts`. Calls have weights because their costs differ by a factor of
+ * a hundred (`rpc/call-weights.ts`). When every call counted as 1, sixty calls for 1,000 part URLs each raised
+ * the median latency of other users from 2 to 186 ms.
  *
  * @param weightMax the sum of the weights of all calls that are served at once
  */
 export function createAdmission(weightMax: number): Admission {
   const heaviest = Math.max(1, Math.floor(weightMax * HEAVIEST_CALL_SHARE));
+  const capacity = createSharedCapacity(weightMax);
   let callsUnderWay = 0;
-  let weightUnderWay = 0;
-  /** Contains only users with calls under way, so that the map does not grow with the number of users. */
-  const weightOf = new Map<string, number>();
-
-  function take(userId: string, weight: number): void {
-    const own = weightOf.get(userId) ?? 0;
-    if (own + weight > weightMax - weightUnderWay) throw overloaded();
-    weightUnderWay += weight;
-    weightOf.set(userId, own + weight);
-  }
-
-  function giveBack(userId: string, weight: number): void {
-    weightUnderWay -= weight;
-    const others = (weightOf.get(userId) ?? 0) - weight;
-    if (others > 0) weightOf.set(userId, others);
-    else weightOf.delete(userId);
-  }
-
-  class HeldPermit implements Permit {
-    readonly #userId: string;
-    #held = 1;
-
-    constructor(userId: string) {
-      take(userId, this.#held);
-      callsUnderWay++;
-      this.#userId = userId;
-    }
-
-    grow(weight: number): void {
-      // The weight that the call holds already must not be counted twice.
-      const more = Math.min(weight, heaviest) - this.#held;
-      if (more <= 0) return;
-      take(this.#userId, more);
-      this.#held += more;
-    }
-
-    release(): void {
-      callsUnderWay--;
-      giveBack(this.#userId, this.#held);
-    }
-  }
+  const take = (userId: string, weight: number) => {
+    if (!capacity.take(userId, weight)) throw overloaded();
+  };
 
   return {
     get callsUnderWay() {
       return callsUnderWay;
     },
     get weightUnderWay() {
-      return weightUnderWay;
+      return capacity.taken;
     },
-    admit: (userId) => new HeldPermit(userId),
+    admit(userId) {
+      let held = 1;
+      take(userId, held);
+      callsUnderWay++;
+      return {
+        grow(weight) {
+          // The weight that the call holds already must not be counted twice.
+          const more = Math.min(weight, heaviest) - held;
+          if (more <= 0) return;
+          take(userId, more);
+          held += more;
+        },
+        release() {
+          callsUnderWay--;
+          capacity.giveBack(userId, held);
+        },
+      };
+    },
   };
 }
 

@@ -6,13 +6,14 @@ import { recordCall } from '../observability/call-log.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { traceCall } from '../observability/tracing.ts';
 import { createAdmission } from '../overload/admission.ts';
+import { createSharedCapacity } from '../overload/shared-capacity.ts';
 import { createCallGate } from '../rpc/call-gate.ts';
 import { createFileService } from '../rpc/file-service.ts';
 import { createGrpcServer } from '../rpc/grpc/server.ts';
 import type { Health } from '../rpc/health.ts';
 import { createHttpServer, type Page } from '../rpc/http/server.ts';
 import { createIdentify } from '../rpc/identity.ts';
-import { createMessageBudget } from '../rpc/limits/message-limits.ts';
+import { MESSAGES_MAX_BYTES } from '../rpc/limits/message-limits.ts';
 import type { Certificates } from '../rpc/tls/tls.ts';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS } from './call-timeouts.ts';
 
@@ -37,7 +38,7 @@ export function createProtocolServers(config: Config, log: Logger, metrics: Metr
     maxTimeoutMs: MAX_TIMEOUT_MS,
   });
   const fileService = createFileService(operations, { trace: traceCall, onEnd });
-  const shared = { fileService, gate, budget: createMessageBudget(), certificates };
+  const shared = { fileService, gate, budget: createSharedCapacity(MESSAGES_MAX_BYTES), certificates };
   const grpc = createGrpcServer({ ...shared, health });
   const http = createHttpServer({ ...shared, pages, loopbackOnly: config.gateway.kind === 'none' });
 

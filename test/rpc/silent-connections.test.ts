@@ -5,11 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { createSharedCapacity } from '../../src/overload/shared-capacity.ts';
 import { createGrpcServer } from '../../src/rpc/grpc/server.ts';
 import { createHealth } from '../../src/rpc/health.ts';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
 import { IDLE_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from '../../src/rpc/limits/limits.ts';
-import { createMessageBudget } from '../../src/rpc/limits/message-limits.ts';
+import { MESSAGES_MAX_BYTES } from '../../src/rpc/limits/message-limits.ts';
 import { FRAME, openRawHttp2 } from '../resilience/http2-frames.ts';
 
 // The tests skip minutes of silence with fake timers. Sockets still need real time.
@@ -20,7 +21,7 @@ async function listenGrpc(): Promise<number> {
   const server = createGrpcServer({
     fileService: {} as ServiceImpl<typeof FileService>,
     gate: { admit: () => expect.unreachable('there are no calls') },
-    budget: createMessageBudget(),
+    budget: createSharedCapacity(MESSAGES_MAX_BYTES),
     health: createHealth(),
   });
   onTestFinished(async () => {

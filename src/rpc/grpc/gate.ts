@@ -8,12 +8,13 @@ import {
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { AdmittedCall } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
 import { toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
-import { type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
+import { messageMaxBytes } from '../limits/message-limits.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { ACCEPTED_ENCODINGS, readGrpcMessage } from './message.ts';
@@ -24,7 +25,7 @@ export interface GrpcGateOptions {
   methods: ReadonlyMap<string, DescMethod>;
   gate: CallGate;
   connections: ConnectionLimit;
-  budget: MessageBudget;
+  budget: SharedCapacity;
   runDecoder: RunDecoder;
   /** Requests without an accepted proof that may be open at once, on all connections together. */
   unprovenRequestsMax: number;

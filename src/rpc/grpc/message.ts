@@ -2,9 +2,10 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
-import { MESSAGE_PREFIX_BYTES, type MessageBudget } from '../limits/message-limits.ts';
+import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate) };
@@ -18,7 +19,7 @@ export interface MessageOptions {
   encoding: string | undefined;
   /** The user whose budget the message counts in; `undefined` for a call without proof. */
   userId: string | undefined;
-  budget: MessageBudget;
+  budget: SharedCapacity;
   runDecoder: RunDecoder;
   /** @param message uncompressed, with its prefix */
   onMessage: (message: Buffer) => void;

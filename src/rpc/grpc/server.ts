@@ -5,6 +5,7 @@
  *
  * Code that holds for the other protocols too belongs to `src/rpc/`, bounds belong to `src/rpc/limits/`.
  */
+
 import type { DescService } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { ServerCredentials } from '@grpc/grpc-js';
@@ -12,6 +13,7 @@ import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { CallGate } from '../call-gate.ts';
 import type { Health } from '../health.ts';
 import { limitConnections } from '../limits/connection-limit.ts';
@@ -25,7 +27,7 @@ import {
   PING_TIMEOUT_MS,
   UNPROVEN_REQUESTS_MAX,
 } from '../limits/limits.ts';
-import { type MessageBudget, PARTS_MESSAGE_MAX_BYTES } from '../limits/message-limits.ts';
+import { PARTS_MESSAGE_MAX_BYTES } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { type Certificates, CurrentCredentials } from '../tls/tls.ts';
 import { addService } from './bridge.ts';
@@ -46,7 +48,7 @@ export interface GrpcServer {
 export interface GrpcServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
-  budget: MessageBudget;
+  budget: SharedCapacity;
   health: Health;
   certificates?: Certificates | undefined;
 }

@@ -8,12 +8,13 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { ADMITTED_CALL } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
 import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
-import { MESSAGE_MAX_BYTES, type MessageBudget, messageMaxBytes } from '../limits/message-limits.ts';
+import { MESSAGE_MAX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
@@ -24,7 +25,7 @@ export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
   connections: ConnectionLimit;
-  budget: MessageBudget;
+  budget: SharedCapacity;
 }
 
 /**

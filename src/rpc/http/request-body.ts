@@ -1,12 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
-import {
-  MESSAGE_PREFIX_BYTES,
-  type MessageBudget,
-  type MessageEncoding,
-  messageMaxBytes,
-} from '../limits/message-limits.ts';
+import { MESSAGE_PREFIX_BYTES, type MessageEncoding, messageMaxBytes } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 
 /** Connect declares the compression in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. */
@@ -33,7 +29,7 @@ export async function* wholeBody(
   body: AsyncIterable<Uint8Array>,
   request: IncomingMessage,
   method: DescMethod,
-  { budget, userId }: { budget: MessageBudget; userId: string | undefined },
+  { budget, userId }: { budget: SharedCapacity; userId: string | undefined },
 ): AsyncGenerator<Uint8Array> {
   const encoding = encodingOf(request);
   const maxBytes = messageMaxBytes(method, encoding) + MESSAGE_PREFIX_BYTES;

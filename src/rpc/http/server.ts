@@ -5,16 +5,17 @@
  *
  * The content of the pages belongs to `src/server/`, bounds belong to `src/rpc/limits/`.
  */
+
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { isLoopbackAuthority } from '../../config/loopback.ts';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { CallGate } from '../call-gate.ts';
 import { authorityOf } from '../caller.ts';
 import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
-import type { MessageBudget } from '../limits/message-limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import type { Certificates } from '../tls/tls.ts';
@@ -48,7 +49,7 @@ export type Page = () => Promise<{ status: number; contentType: string; body: st
 export interface HttpServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
-  budget: MessageBudget;
+  budget: SharedCapacity;
   pages: Record<string, Page>;
   /**
    * Refuses requests with a host name other than a loopback name. For GATEWAY_AUTH=none, see `identity.ts`.

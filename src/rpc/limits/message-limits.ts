@@ -34,48 +34,9 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
 }
 
 /**
- * Counts the bytes of all request messages in memory. The user id `undefined` stands for all callers without
- * proof.
- */
-export interface MessageBudget {
-  /** Bytes that are taken at this moment. */
-  readonly takenBytes: number;
-  /** @returns `false`, without taking anything, when this user may not take that many bytes */
-  take(userId: string | undefined, bytes: number): boolean;
-  giveBack(userId: string | undefined, bytes: number): void;
-}
-
-/**
- * The budget in bytes: a thousand messages of MESSAGE_MAX_BYTES. A message grows up to twentyfold when it is
- * decoded.
+ * The bytes of all request messages in memory: a thousand messages of MESSAGE_MAX_BYTES. A message grows up to
+ * twentyfold when it is decoded. Users share these bytes (`overload/shared-capacity.ts`). With a common budget
+ * for all, the half-open requests of one user, or health checks without proof, kept out the messages of all
+ * other users.
  */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;
-
-/**
- * Each user may hold as many bytes as are free, which is half of the budget for a lone user, as in
- * `overload/admission.ts`. All callers without proof count as one user. With a common budget for all, the
- * half-open requests of one user, or health checks without proof, kept out the messages of all other users.
- */
-export function createMessageBudget(maxBytes = MESSAGES_MAX_BYTES): MessageBudget {
-  let takenBytes = 0;
-  /** Contains only users that hold bytes, so that the map does not grow with the number of users. */
-  const takenBy = new Map<string | undefined, number>();
-  return {
-    get takenBytes() {
-      return takenBytes;
-    },
-    take(userId, bytes) {
-      const own = takenBy.get(userId) ?? 0;
-      if (own + bytes > maxBytes - takenBytes) return false;
-      takenBytes += bytes;
-      takenBy.set(userId, own + bytes);
-      return true;
-    },
-    giveBack(userId, bytes) {
-      takenBytes -= bytes;
-      const others = (takenBy.get(userId) ?? 0) - bytes;
-      if (others > 0) takenBy.set(userId, others);
-      else takenBy.delete(userId);
-    },
-  };
-}
