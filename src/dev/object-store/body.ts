@@ -8,6 +8,7 @@ import { CHUNKED_PAYLOAD, decodeChunked, incompleteBody } from './aws-chunked.ts
 import { S3Error } from './errors.ts';
 import { badMd5, checksumCheck, contentMd5 } from './integrity.ts';
 import type { S3Request } from './request.ts';
+import type { Fill, Written } from './storage/objects.ts';
 
 /** S3's limit on a single PUT or part. */
 const PUT_MAX_BYTES = 5 * 1024 ** 3;
@@ -15,17 +16,12 @@ const PUT_MAX_BYTES = 5 * 1024 ** 3;
 /** Enough for a list of 10,000 parts, each with an ETag and a checksum. */
 const XML_MAX_BYTES = 8 * 1024 ** 2;
 
-export interface Received {
-  readonly sizeBytes: number;
-  readonly md5: Buffer;
-}
-
 export interface Body {
   /**
-   * Passes every byte to `take`, in order. Can reject after some bytes, when the body differs from its
+   * Passes every byte to its argument, in order. Can reject after some bytes, when the body differs from its
    * announcement.
    */
-  receive(take: (bytes: Buffer) => Promise<void>): Promise<Received>;
+  readonly receive: Fill;
   /** The body as text, for the operations whose body is an XML document. */
   text(): Promise<string>;
 }
@@ -39,7 +35,7 @@ export function bodyOf(
   const receive = async (
     take: (bytes: Buffer) => Promise<void>,
     maxBytes = PUT_MAX_BYTES,
-  ): Promise<Received> => {
+  ): Promise<Written> => {
     // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in
     // vain.
     const isChunked = payloadHash === CHUNKED_PAYLOAD;
@@ -79,7 +75,7 @@ export function bodyOf(
     checksums.assertRight(trailers);
     const actualMd5 = md5.digest();
     if (expectedMd5 !== undefined && !expectedMd5.equals(actualMd5)) throw badMd5();
-    return { sizeBytes, md5: actualMd5 };
+    return { sizeBytes, etag: `"${actualMd5.toString('hex')}"` };
   };
 
   const text = async (): Promise<string> => {

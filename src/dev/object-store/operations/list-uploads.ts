@@ -14,7 +14,7 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
   const { uploadId, parts } = uploadOf(call);
   const maxParts = countOf('max-parts', queryValue(request, 'max-parts'), PAGE_ENTRIES_MAX);
   const marker = Number(queryValue(request, 'part-number-marker') ?? '0');
-  const following = [...parts.values()]
+  const following = [...parts.records.values()]
     .filter((part) => part.partNumber > marker)
     .sort((a, b) => a.partNumber - b.partNumber);
   const page = following.slice(0, maxParts);

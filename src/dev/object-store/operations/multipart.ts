@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { S3Error } from '../errors.ts';
 import { type Answer, type ObjectCall, xmlAnswer } from '../operation.ts';
 import { queryValue } from '../request.ts';
-import { md5Etag } from '../storage/objects.ts';
 import type { Part, Upload } from '../storage/uploads.ts';
 import { malformed, readParts, xmlDocument } from '../xml.ts';
 import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
@@ -19,7 +18,7 @@ export async function initiateMultipartUpload({
 }: ObjectCall): Promise<Answer> {
   assertNothingUnknownAsked(request);
   objects.assertBucket(bucket);
-  const { uploadId } = await uploads.create(bucket, key, objectHeaders(request));
+  const uploadId = await uploads.create(bucket, key, objectHeaders(request));
   return xmlAnswer(
     xmlDocument('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId: uploadId }),
   );
@@ -35,11 +34,8 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
     const message = `Part number must be an integer between 1 and ${PARTS_MAX}, inclusive`;
     throw new S3Error('InvalidArgument', message, { ArgumentName: 'partNumber' });
   }
-  const part = await uploads.putPart(upload, partNumber, async (append) => {
-    const received = await body.receive(append);
-    return { sizeBytes: received.sizeBytes, etag: md5Etag(received) };
-  });
-  return { status: 200, headers: { etag: part.etag } };
+  const { etag } = await uploads.putPart(upload, partNumber, body.receive);
+  return { status: 200, headers: { etag } };
 }
 
 export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
@@ -108,7 +104,8 @@ async function copyPart(
 ): Promise<void> {
   if (part.sizeBytes === 0) return;
   try {
-    for await (const bytes of call.uploads.readPart(upload, part)) await append(bytes);
+    const bytesOfPart = upload.parts.read(`${part.partNumber}`, 0, part.sizeBytes - 1);
+    for await (const bytes of bytesOfPart) await append(bytes);
   } catch (error) {
     // If the file of the part is missing because the upload has ended, this throws NoSuchUpload instead.
     uploadOf(call);
@@ -134,7 +131,7 @@ function chooseParts(upload: Upload, xml: string, minPartBytes: number): Part[] 
     }
   }
   const chosen = asked.map(({ partNumber, etag }) => {
-    const part = upload.parts.get(partNumber);
+    const part = upload.parts.records.get(`${partNumber}`);
     if (part === undefined || part.etag !== etag) {
       const message =
         'One or more of the specified parts could not be found. The part may not have been uploaded, or the ' +

@@ -2,7 +2,7 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { S3Error } from '../errors.ts';
 import type { Answer, ObjectCall } from '../operation.ts';
 import type { S3Request } from '../request.ts';
-import { md5Etag, type ObjectHeaders } from '../storage/objects.ts';
+import type { ObjectHeaders } from '../storage/objects.ts';
 
 /** Stores the object only if the whole body arrived and matches its headers and its signature. */
 export async function putObject({ request, body, objects, bucket, key }: ObjectCall): Promise<Answer> {
@@ -12,16 +12,9 @@ export async function putObject({ request, body, objects, bucket, key }: ObjectC
   if (ifNoneMatch !== undefined && ifNoneMatch !== '*') {
     throw new S3Error('NotImplemented', 'If-None-Match on a PUT may only be *', { Header: 'If-None-Match' });
   }
-  const record = await objects.put(
-    bucket,
-    key,
-    async (append) => {
-      const received = await body.receive(append);
-      return { sizeBytes: received.sizeBytes, etag: md5Etag(received) };
-    },
-    { headers: objectHeaders(request), onlyIfAbsent: ifNoneMatch === '*' },
-  );
-  return { status: 200, headers: { etag: record.etag } };
+  const options = { headers: objectHeaders(request), onlyIfAbsent: ifNoneMatch === '*' };
+  const { etag } = await objects.put(bucket, key, body.receive, options);
+  return { status: 200, headers: { etag } };
 }
 
 /** Idempotent, as in S3: deleting a missing object succeeds. */

@@ -9,7 +9,7 @@
  * every start empties.
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { printable } from '../../../text/printable.ts';
 import { openPrivateFile } from '../../data-directory/private-file.ts';
 
@@ -34,21 +34,19 @@ export async function seal<R extends SealedRecord>(
   fill: (append: Append) => Promise<R>,
   publish: (record: R) => void = () => {},
 ): Promise<R> {
-  const file = await open(temporaryPath, 'wx', 0o600);
+  await using file = await open(temporaryPath, 'wx', 0o600);
   try {
-    const record = await fill((bytes) => appendAll(file, bytes));
+    const record = await fill((bytes) => file.appendFile(bytes));
     const json = Buffer.from(JSON.stringify(record));
     const length = Buffer.alloc(4);
     length.writeUInt32BE(json.length);
-    await appendAll(file, Buffer.concat([json, length, mark]));
+    await file.appendFile(Buffer.concat([json, length, mark]));
     await file.datasync();
     publish(record);
     return record;
   } catch (error) {
     await rm(temporaryPath, { force: true });
     throw error;
-  } finally {
-    await file.close();
   }
 }
 
@@ -81,18 +79,8 @@ export function readRecord<R extends SealedRecord>(path: string): R {
 
 /** A rename is durable only after its directory is synced. */
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-async function appendAll(file: FileHandle, bytes: Buffer): Promise<void> {
-  for (let writtenBytes = 0; writtenBytes < bytes.length; ) {
-    writtenBytes += (await file.write(bytes, writtenBytes)).bytesWritten;
-  }
+  await using directory = await open(path, 'r');
+  await directory.sync();
 }
 
 function damaged(path: string): Error {

@@ -2,13 +2,13 @@
  * Open multipart uploads. Each has a directory with one sealed file for its request and one for every part.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { createReadStream, readdirSync, renameSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE, privateDirectory } from '../../data-directory/private-directory.ts';
-import { openPrivateFile } from '../../data-directory/private-file.ts';
 import { S3Error } from '../errors.ts';
-import { directoriesIn, type Fill, type ObjectHeaders, wholeSeconds } from './objects.ts';
+import { directoriesIn, type Fill, type ObjectHeaders, type Written, wholeSeconds } from './objects.ts';
+import { openSealedDirectory, type SealedDirectory } from './sealed-directory.ts';
 import { type Append, readRecord, seal, syncDirectory } from './sealed-file.ts';
 
 /** The request of CreateMultipartUpload. */
@@ -20,130 +20,91 @@ interface UploadRecord {
   readonly sizeBytes: 0;
 }
 
-export interface Part {
+export interface Part extends Written {
   readonly partNumber: number;
-  readonly sizeBytes: number;
-  readonly etag: string;
   readonly lastModified: string;
 }
 
 export interface Upload extends UploadRecord {
   readonly uploadId: string;
-  readonly parts: ReadonlyMap<number, Part>;
-}
-
-type OpenUpload = UploadRecord & { readonly uploadId: string; readonly parts: Map<number, Part> };
-
-export interface Uploads {
-  create(bucket: string, key: string, headers: ObjectHeaders): Promise<Upload>;
-  /** Throws NoSuchUpload unless the upload is open and belongs to this key. */
-  get(bucket: string, key: string, uploadId: string): Upload;
-  /** In any order. */
-  list(bucket: string): readonly Upload[];
-  putPart(upload: Upload, partNumber: number, fill: Fill): Promise<Part>;
-  /** The bytes of one part, for copying into the object. */
-  readPart(upload: Upload, part: Part): AsyncIterable<Buffer>;
-  /** Runs `run` after every earlier run for the same upload has ended. */
-  oneAtATime<Result>(upload: Upload, run: () => Promise<Result>): Promise<Result>;
-  /**
-   * Ends a completed or aborted upload. It is unknown when this call returns, and its files are gone when it
-   * resolves.
-   */
-  forget(upload: Upload): Promise<void>;
+  /** A file for each part. Its name is the number of the part. */
+  readonly parts: SealedDirectory<Part>;
+  /** Settles after the last run of `oneAtATime`. */
+  lastRun: Promise<unknown>;
 }
 
 const uploadFile = 'upload';
+const partFilePattern = /^[0-9]+$/;
 
-export function openUploadStorage(directory: string, temporary: string, now: () => Date): Uploads {
+export type Uploads = ReturnType<typeof openUploadStorage>;
+
+export function openUploadStorage(directory: string, temporary: string, now: () => Date) {
   privateDirectory(directory);
-  const uploads = new Map(
-    directoriesIn(directory).map((uploadId) => [uploadId, readUpload(directory, uploadId)]),
-  );
+  const readUpload = (uploadId: string): Upload => {
+    const path = join(directory, uploadId);
+    const parts = openSealedDirectory<Part>(path, temporary, partFilePattern);
+    const record = readRecord<UploadRecord>(join(path, uploadFile));
+    return { ...record, uploadId, parts, lastRun: Promise.resolve() };
+  };
+  const uploads = new Map(directoriesIn(directory).map((uploadId) => [uploadId, readUpload(uploadId)]));
+
+  const assertOpen = ({ uploadId }: Upload): void => {
+    if (!uploads.has(uploadId)) throw noSuchUpload(uploadId);
+  };
 
   return {
-    async create(bucket, key, headers) {
+    async create(bucket: string, key: string, headers: ObjectHeaders): Promise<string> {
       const uploadId = randomBytes(24).toString('base64url');
       const record: UploadRecord = { bucket, key, headers, initiated: wholeSeconds(now()), sizeBytes: 0 };
       const temporaryPath = join(temporary, randomUUID());
-      await writeUpload(temporaryPath, record);
+      await mkdir(temporaryPath, { mode: PRIVATE });
+      await seal(join(temporaryPath, uploadFile), async () => record);
+      await syncDirectory(temporaryPath);
       renameSync(temporaryPath, join(directory, uploadId));
       await syncDirectory(directory);
-      const upload = { ...record, uploadId, parts: new Map<number, Part>() };
-      uploads.set(uploadId, upload);
+      uploads.set(uploadId, readUpload(uploadId));
+      return uploadId;
+    },
+    /** Throws NoSuchUpload unless the upload is open and belongs to this key. */
+    get(bucket: string, key: string, uploadId: string): Upload {
+      const upload = uploads.get(uploadId);
+      if (upload?.bucket !== bucket || upload.key !== key) throw noSuchUpload(uploadId);
       return upload;
     },
-    get(bucket, key, uploadId) {
-      const upload = openUpload(uploads, uploadId);
-      if (upload.bucket !== bucket || upload.key !== key) throw noSuchUpload(uploadId);
-      return upload;
-    },
-    list: (bucket) => [...uploads.values()].filter((upload) => upload.bucket === bucket),
-    async putPart({ uploadId }, partNumber, fill) {
-      const path = join(directory, uploadId);
-      const temporaryPath = join(temporary, randomUUID());
+    /** In any order. */
+    list: (bucket: string): Upload[] => [...uploads.values()].filter((upload) => upload.bucket === bucket),
+    async putPart(upload: Upload, partNumber: number, fill: Fill): Promise<Part> {
       const write = async (append: Append): Promise<Part> => {
-        const { etag, sizeBytes } = await fill(append);
+        const { sizeBytes, etag } = await fill(append);
         return { partNumber, sizeBytes, etag, lastModified: wholeSeconds(now()) };
       };
-      const part = await seal(temporaryPath, write, (sealed) => {
-        const { parts } = openUpload(uploads, uploadId);
-        renameSync(temporaryPath, join(path, `${partNumber}`));
-        parts.set(partNumber, sealed);
-      });
-      // Fails if the upload has just ended, because its directory is then missing.
-      await syncDirectory(path).catch((error: unknown) => {
-        openUpload(uploads, uploadId);
+      const commit = (appear: () => void): void => {
+        assertOpen(upload);
+        appear();
+      };
+      return upload.parts.put(`${partNumber}`, write, commit).catch((error: unknown) => {
+        // If the upload has just ended, its directory is missing, and that is the reason.
+        assertOpen(upload);
         throw error;
       });
-      return part;
     },
-    readPart: ({ uploadId }, part) => {
-      const fd = openPrivateFile(join(directory, uploadId, `${part.partNumber}`));
-      return createReadStream('', { fd, end: part.sizeBytes - 1 });
+    /** Runs `run` after every earlier run for the same upload has ended. */
+    oneAtATime<Result>(upload: Upload, run: () => Promise<Result>): Promise<Result> {
+      const turn = upload.lastRun.then(run);
+      upload.lastRun = turn.catch(() => {});
+      return turn;
     },
-    oneAtATime: createTurns(),
-    async forget({ uploadId }) {
+    /**
+     * Ends a completed or aborted upload. It is unknown when this call returns, and its files are gone when it
+     * resolves.
+     */
+    async forget({ uploadId }: Upload): Promise<void> {
       if (!uploads.delete(uploadId)) return;
       const path = join(temporary, randomUUID());
       renameSync(join(directory, uploadId), path);
       await rm(path, { recursive: true, force: true });
       await syncDirectory(directory);
     },
-  };
-}
-
-async function writeUpload(path: string, record: UploadRecord): Promise<void> {
-  await mkdir(path, { mode: PRIVATE });
-  await seal(join(path, uploadFile), async () => record);
-  await syncDirectory(path);
-}
-
-function readUpload(directory: string, uploadId: string): OpenUpload {
-  const path = join(directory, uploadId);
-  privateDirectory(path);
-  const parts = readdirSync(path)
-    .filter((file) => /^[0-9]+$/.test(file))
-    .map((file) => readRecord<Part>(join(path, file)))
-    .map((part) => [part.partNumber, part] as const);
-  return { ...readRecord<UploadRecord>(join(path, uploadFile)), uploadId, parts: new Map(parts) };
-}
-
-function openUpload(uploads: ReadonlyMap<string, OpenUpload>, uploadId: string): OpenUpload {
-  const upload = uploads.get(uploadId);
-  if (upload === undefined) throw noSuchUpload(uploadId);
-  return upload;
-}
-
-/** Keeps the promise of the last turn of each upload, for the next turn to wait for. */
-function createTurns(): Uploads['oneAtATime'] {
-  const running = new Map<string, Promise<unknown>>();
-  return async ({ uploadId }, run) => {
-    const turn = (running.get(uploadId) ?? Promise.resolve()).then(run);
-    const settled = turn.catch(() => {});
-    running.set(uploadId, settled);
-    await settled;
-    if (running.get(uploadId) === settled) running.delete(uploadId);
-    return turn;
   };
 }
 
