@@ -9,19 +9,16 @@ const BAR_CHARACTERS = 12;
  */
 const SPEED_WINDOW_MS = 4_000;
 
-/** One line for all files: bytes done, speed, and remaining time. */
-export interface ProgressLine {
-  update(path: string, progress: Progress): void;
-  render(nowMs: number): string;
-}
+export type ProgressLine = ReturnType<typeof createProgressLine>;
 
-export function createProgressLine(fileCount: number): ProgressLine {
+/** One line for all files: bytes done, speed, and remaining time. */
+export function createProgressLine(fileCount: number) {
   const files = new Map<string, Progress>();
   let samples: { ms: number; bytes: number }[] = [];
   let verb = '';
   return {
-    update: (path, progress) => void files.set(path, progress),
-    render(nowMs) {
+    update: (path: string, progress: Progress): void => void files.set(path, progress),
+    render(nowMs: number): string {
       const all = [...files.values()];
       const active = all.filter(({ phase }) => phase !== 'done');
       const isHashing = active.every(({ phase }) => phase === 'hashing');

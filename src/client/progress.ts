@@ -10,27 +10,16 @@ export interface Progress {
   bytesResumed: number;
 }
 
-export interface ProgressMeter {
-  readonly now: Readonly<Progress>;
-  enter(phase: Progress['phase']): void;
-  hashed(bytes: number): void;
-  /** Records the bytes that S3 has already. Only the first call of this function counts. */
-  resumed(bytes: number): void;
-  /**
-   * Begins one try to send the range that starts at `start`. Call the returned function with the size of each
-   * piece.
-   */
-  sending(start: number): (bytes: number) => void;
-}
-
 /** A terminal needs no more than ten reports a second. A change of phase is reported at once. */
 const REPORT_INTERVAL_MS = 100;
+
+export type ProgressMeter = ReturnType<typeof createProgressMeter>;
 
 /** No figure falls when a range is sent or hashed again, and no figure exceeds the total. */
 export function createProgressMeter(
   bytesTotal: number,
   onProgress: ((progress: Progress) => void) | undefined,
-): ProgressMeter {
+) {
   const now: Progress = { phase: 'hashing', bytesTotal, bytesHashed: 0, bytesSent: 0, bytesResumed: 0 };
   const sentOfRange = new Map<number, number>();
   let isResumptionKnown = false;
@@ -44,24 +33,29 @@ export function createProgressMeter(
     if (performance.now() - reportedMs >= REPORT_INTERVAL_MS) report();
   };
   return {
-    now,
-    enter(phase) {
+    now: now as Readonly<Progress>,
+    enter(phase: Progress['phase']): void {
       if (now.phase === phase) return;
       now.phase = phase;
       report();
     },
-    hashed(bytes) {
+    hashed(bytes: number): void {
       now.bytesHashed = Math.min(now.bytesHashed + bytes, bytesTotal);
       reportThrottled();
     },
-    resumed(bytes) {
+    /** Records the bytes that S3 has already. Only the first call of this function counts. */
+    resumed(bytes: number): void {
       if (isResumptionKnown) return;
       isResumptionKnown = true;
       now.bytesResumed = bytes;
     },
-    sending(start) {
+    /**
+     * Begins one try to send the range that starts at `start`. Call the returned function with the size of each
+     * piece.
+     */
+    sending(start: number) {
       let sent = 0;
-      return (bytes) => {
+      return (bytes: number): void => {
         sent += bytes;
         const before = sentOfRange.get(start) ?? 0;
         if (sent <= before) return;

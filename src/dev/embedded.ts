@@ -24,22 +24,13 @@ export interface EmbeddedOptions {
   log: (line: string) => void;
 }
 
-/** A running Postgres and object store, and the settings with which the service uses them. */
-export interface Embedded {
-  databaseUrl: string;
-  bucket: string;
-  endpoint: string;
-  credentials: { accessKeyId: string; secretAccessKey: string };
-  stop(): Promise<void>;
-}
-
 const BUCKET = 'files';
 
 /**
- * Starts Postgres and the object store on loopback. When one of them fails to start, the other one is
- * stopped.
+ * Starts Postgres and the object store on loopback, and returns the settings with which the service uses them.
+ * When one of them fails to start, the other one is stopped.
  */
-export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+export async function startEmbedded(options: EmbeddedOptions) {
   try {
     return await startBoth(options);
   } catch (error) {
@@ -47,7 +38,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   }
 }
 
-async function startBoth({ dataDirectory, region, log }: EmbeddedOptions): Promise<Embedded> {
+async function startBoth({ dataDirectory, region, log }: EmbeddedOptions) {
   const lock = lockDataDirectory(dataDirectory);
   const started = await Promise.allSettled([
     startPostgres({ directory: join(lock.directory, POSTGRES_DIRECTORY), log }),

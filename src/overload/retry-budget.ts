@@ -1,14 +1,3 @@
-/** Limits retries to a share of the successes, so that retries cannot multiply the load of an outage. */
-export interface RetryBudget {
-  /** Must be called for each statement that succeeded. */
-  earn(): void;
-  /**
-   * Takes one retry out of the budget. @returns `false` when the budget is empty and the caller must not
-   * retry
-   */
-  spend(): boolean;
-}
-
 /**
  * Retries per successful statement. One for ten statements means that retries add at most a tenth to the
  * load.
@@ -18,13 +7,19 @@ const EARNED_PER_ANSWER = 0.1;
 /** Retries that the budget holds at most: as many as connections may break at the same moment. */
 const RETRIES_MAX = 20;
 
-export function createRetryBudget(): RetryBudget {
+/** Limits retries to a share of the successes, so that retries cannot multiply the load of an outage. */
+export function createRetryBudget() {
   let retries = RETRIES_MAX;
   return {
-    earn() {
+    /** Must be called for each statement that succeeded. */
+    earn(): void {
       if (retries < RETRIES_MAX) retries += EARNED_PER_ANSWER;
     },
-    spend() {
+    /**
+     * Takes one retry out of the budget. @returns `false` when the budget is empty and the caller must not
+     * retry
+     */
+    spend(): boolean {
       if (retries < 1) return false;
       retries--;
       return true;

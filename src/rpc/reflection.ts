@@ -19,11 +19,6 @@ import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/refl
 type Question = RequestV1['messageRequest'];
 type Answer = NonNullable<MessageInitShape<typeof ResponseV1Schema>['messageResponse']>;
 
-export interface Reflection {
-  v1: ServiceImpl<typeof ServerReflectionV1>;
-  v1alpha: ServiceImpl<typeof ServerReflectionV1Alpha>;
-}
-
 /** Questions per stream. grpcurl and buf curl ask fewer than thirty to read the whole contract. */
 const QUESTIONS_MAX = 100;
 
@@ -39,7 +34,7 @@ const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details
  *
  * @param services the services of the server, without reflection itself
  */
-export function createReflection(services: readonly DescService[]): Reflection {
+export function createReflection(services: readonly DescService[]) {
   const answer = createAnswer([...services, ServerReflectionV1, ServerReflectionV1Alpha]);
   const v1: ServiceImpl<typeof ServerReflectionV1> = {
     async *serverReflectionInfo(requests) {

@@ -8,11 +8,6 @@ import type { PutTarget } from '../put.ts';
  */
 const BATCH = 16;
 
-/** Returns the URL of each part once. A retry after a failure gets a fresh URL. */
-export interface PartUrls {
-  take(number: number, signal: AbortSignal): Promise<PutTarget>;
-}
-
 /**
  * @param ask requests the URLs of some parts with one call
  * @param numbers in the order in which `take` will be called: a call also requests the URLs of the next parts
@@ -20,7 +15,7 @@ export interface PartUrls {
 export function createPartUrls(
   ask: (partNumbers: number[], signal: AbortSignal) => Promise<CreatePresignedPartsResponse>,
   numbers: readonly number[],
-): PartUrls {
+) {
   const ready = new Map<number, { target: PutTarget; staleMs: number }>();
   const untaken = new Set(numbers);
   /** Calls of `take` run one after the other, so that workers that start together share one batch. */
@@ -41,7 +36,8 @@ export function createPartUrls(
     }
   };
   return {
-    take(number, signal) {
+    /** Returns the URL of each part once. A retry after a failure gets a fresh URL. */
+    take(number: number, signal: AbortSignal): Promise<PutTarget> {
       const thisTake = previousTake.then(async () => {
         await fill(number, signal);
         const { target } = ready.get(number) ?? {};

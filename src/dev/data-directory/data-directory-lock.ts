@@ -7,13 +7,6 @@ import { LOCK_FILE, openDataDirectory, PID_FILE } from './data-directory.ts';
 import { assertOwned, serviceUid } from './ownership.ts';
 import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
-export interface DataDirectoryLock {
-  /** The real path of the directory. */
-  readonly directory: string;
-  /** May be called repeatedly. */
-  readonly release: () => void;
-}
-
 /**
  * Locks the data directory for this process, until it releases the lock or dies. Throws while another process
  * holds the lock. Creates the directory when missing. The lock does not keep the process alive.
@@ -26,7 +19,7 @@ export interface DataDirectoryLock {
  *
  * SQLite takes the lock, because Node has no function for it. The database stays empty.
  */
-export function lockDataDirectory(given: string): DataDirectoryLock {
+export function lockDataDirectory(given: string) {
   const directory = openDataDirectory(given);
   const lockFile = join(directory, LOCK_FILE);
   makeLockFile(lockFile);
@@ -41,8 +34,10 @@ export function lockDataDirectory(given: string): DataDirectoryLock {
   held.add(database);
   writePrivateFile(join(directory, PID_FILE), String(process.pid));
   return {
+    /** The real path of the directory. */
     directory,
-    release() {
+    /** May be called repeatedly. */
+    release(): void {
       if (!held.delete(database)) return;
       rmSync(join(directory, PID_FILE), { force: true });
       database.close();

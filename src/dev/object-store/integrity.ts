@@ -5,7 +5,7 @@ import { S3Error } from './errors.ts';
 import type { S3Request } from './request.ts';
 
 /** An incremental digest. */
-export interface Digest {
+interface Digest {
   update(bytes: Buffer): unknown;
   digest(): Buffer;
 }
@@ -41,15 +41,7 @@ export function badMd5(): S3Error {
   return new S3Error('BadDigest', 'The Content-MD5 you specified did not match what we received.');
 }
 
-export interface ChecksumCheck {
-  update(bytes: Buffer): void;
-  /**
-   * Throws unless every checksum of the request is right. `trailers` are the headers that followed the body.
-   */
-  assertRight(trailers: ReadonlyMap<string, string>): void;
-}
-
-export function checksumCheck(request: S3Request): ChecksumCheck {
+export function checksumCheck(request: S3Request) {
   const trailing = (request.headers.get('x-amz-trailer') ?? '')
     .split(',')
     .map((name) => name.trim().toLowerCase())
@@ -61,10 +53,13 @@ export function checksumCheck(request: S3Request): ChecksumCheck {
   // An invalid checksum in a header is refused before the body is read.
   for (const name of inHeaders) decodeChecksum(name, request.amz.get(name));
   return {
-    update: (chunk) => {
+    update: (chunk: Buffer): void => {
       for (const { digest } of promised) digest.update(chunk);
     },
-    assertRight: (trailers) => {
+    /**
+     * Throws unless every checksum of the request is right. `trailers` are the headers that followed the body.
+     */
+    assertRight: (trailers: ReadonlyMap<string, string>): void => {
       for (const { name, digest } of promised) {
         const expected = decodeChecksum(name, request.amz.get(name) ?? trailers.get(name));
         if (!expected.equals(digest.digest())) {

@@ -33,17 +33,6 @@ export interface ObjectStoreOptions {
   readonly now?: () => Date;
 }
 
-export interface ObjectStore {
-  /** `http://127.0.0.1:<port>`. A bucket is also at `http://<bucket>.localhost:<port>`. */
-  readonly endpoint: string;
-  readonly port: number;
-  /**
-   * Resolves when all connections are closed and no request writes any more. All acknowledged bytes are on
-   * the disk.
-   */
-  stop(): Promise<void>;
-}
-
 /** Loopback: the store is for the developer of this machine, and must not be reachable from another one. */
 const HOST = '127.0.0.1';
 
@@ -55,7 +44,7 @@ const STOP_GRACE_MS = 500;
 /** Longer than most clients keep an idle connection, so that the client closes it first. */
 const IDLE_TIMEOUT_MS = 120_000;
 
-export async function startObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
+export async function startObjectStore(options: ObjectStoreOptions) {
   const { directory, port, now = () => new Date() } = options;
   privateDirectory(directory);
   const temporary = join(directory, 'tmp');
@@ -91,9 +80,14 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
 
   const { port: actualPort } = server.address() as AddressInfo;
   return {
+    /** A bucket is also at `http://<bucket>.localhost:<port>`. */
     endpoint: `http://${HOST}:${actualPort}`,
     port: actualPort,
-    async stop() {
+    /**
+     * Resolves when all connections are closed and no request writes any more. All acknowledged bytes are on
+     * the disk.
+     */
+    async stop(): Promise<void> {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);

@@ -35,16 +35,6 @@ import { guardGrpc } from './gate.ts';
 import { StreamEndingServer } from './open-streams.ts';
 import { http2Servers, setHttp2Options } from './private-fields.ts';
 
-export interface GrpcServer {
-  /** @param port 0 for any free port @returns the port @throws when the port is in use */
-  listen(host: string, port: number): Promise<number>;
-  /**
-   * Accepts no new calls, ends open streams, and waits for the calls under way, but aborts them after
-   * `graceMs`.
-   */
-  stop(graceMs: number): Promise<void>;
-}
-
 export interface GrpcServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
@@ -54,7 +44,7 @@ export interface GrpcServerOptions {
 }
 
 /** The gRPC server, with reflection and health checks, which grpcurl, buf curl and orchestrators expect. */
-export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+export function createGrpcServer(options: GrpcServerOptions) {
   const { fileService, gate, budget, health, certificates } = options;
   const server = new StreamEndingServer({
     'grpc.max_receive_message_length': PARTS_MESSAGE_MAX_BYTES.binary,
@@ -78,8 +68,9 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     : ServerCredentials.createInsecure();
 
   return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
+    /** @param port 0 for any free port @returns the port @throws when the port is in use */
+    listen: (host: string, port: number) =>
+      new Promise<number>((resolve, reject) => {
         server.bindAsync(authority(host, port), credentials, (error, bound) => {
           if (error) return reject(error);
           for (const http2 of http2Servers(server)) {
@@ -98,8 +89,12 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         });
       }),
 
-    stop: (graceMs) =>
-      new Promise((resolve) => {
+    /**
+     * Accepts no new calls, ends open streams, and waits for the calls under way, but aborts them after
+     * `graceMs`.
+     */
+    stop: (graceMs: number) =>
+      new Promise<void>((resolve) => {
         const force = setTimeout(() => server.forceShutdown(), graceMs);
         server.tryShutdown(() => {
           clearTimeout(force);

@@ -14,7 +14,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { type ConnectionLimit, limitConnections } from '../limits/connection-limit.ts';
+import { limitConnections } from '../limits/connection-limit.ts';
 import { limitHttp2 } from '../limits/http2-limits.ts';
 import {
   CONNECTIONS_MAX,
@@ -35,18 +35,7 @@ const HTTP2_PREFACE = 'PRI * HTTP/2.0';
  */
 const REQUEST_CHECK_INTERVAL_MS = 1_000;
 
-export interface Http1AndHttp2Server {
-  server: Server;
-  connections: ConnectionLimit;
-  /** Ends idle connections at once. HTTP/2 connections with calls under way end after their last call. */
-  closeConnections(): void;
-  destroyConnections(): void;
-}
-
-export function createHttp1AndHttp2Server(
-  listener: RequestListener,
-  certificates?: Certificates,
-): Http1AndHttp2Server {
+export function createHttp1AndHttp2Server(listener: RequestListener, certificates?: Certificates) {
   const server = createHttp1Server(listener, certificates);
   const { http2, sessions } = createSessions(listener);
   const silent = tellApart(server, certificates ? 'secureConnection' : 'connection', http2);
@@ -57,12 +46,13 @@ export function createHttp1AndHttp2Server(
   return {
     server,
     connections,
-    closeConnections() {
+    /** Ends idle connections at once. HTTP/2 connections with calls under way end after their last call. */
+    closeConnections(): void {
       server.closeIdleConnections();
       for (const socket of silent) socket.destroy();
       for (const session of sessions) session.close();
     },
-    destroyConnections() {
+    destroyConnections(): void {
       server.closeAllConnections();
       for (const session of sessions) session.destroy();
     },

@@ -2,22 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest } from 'node:http2';
 
 /** The requests that were not answered completely yet, and what a stop of the server means for each. */
-export interface RequestsUnderWay {
-  add(request: IncomingMessage, response: ServerResponse): void;
-  /** Ends a request and frees its memory. */
-  abort(response: ServerResponse): void;
-  /** From now on, each HTTP/1.1 response asks its client to close the connection (`connection: close`). */
-  announceStop(): void;
-  /** Ends the streams, and from now on calls `closeConnections` after each response. */
-  stop(closeConnections: () => void): void;
-}
-
-export function createRequestsUnderWay(): RequestsUnderWay {
+export function createRequestsUnderWay() {
   const requests = new Map<ServerResponse, IncomingMessage>();
   let announced = false;
   let onAnswered: (() => void) | undefined;
   return {
-    add(request, response) {
+    add(request: IncomingMessage, response: ServerResponse): void {
       requests.set(response, request);
       response.once('close', () => {
         requests.delete(response);
@@ -29,7 +19,8 @@ export function createRequestsUnderWay(): RequestsUnderWay {
       if (onAnswered !== undefined) endStream(response, request);
     },
 
-    abort(response) {
+    /** Ends a request and frees its memory. */
+    abort(response: ServerResponse): void {
       const request = requests.get(response);
       // A pipelined response behind another response has no socket yet, so `response.destroy()` would not
       // close it.
@@ -37,12 +28,14 @@ export function createRequestsUnderWay(): RequestsUnderWay {
       else response.destroy();
     },
 
-    announceStop() {
+    /** From now on, each HTTP/1.1 response asks its client to close the connection (`connection: close`). */
+    announceStop(): void {
       announced = true;
       for (const [response, request] of requests) askToClose(response, request);
     },
 
-    stop(closeConnections) {
+    /** Ends the streams, and from now on calls `closeConnections` after each response. */
+    stop(closeConnections: () => void): void {
       onAnswered = closeConnections;
       for (const [response, request] of requests) endStream(response, request);
     },

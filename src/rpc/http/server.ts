@@ -31,18 +31,6 @@ import { createRequestsUnderWay } from './requests-under-way.ts';
 const LOOPBACK_NAMES_ONLY =
   'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
 
-export interface HttpServer {
-  /** @param port 0 for any free port @returns the port @throws when the port is in use */
-  listen(host: string, port: number): Promise<number>;
-  /**
-   * Continues to serve, but each HTTP/1.1 response asks its client to close the connection (`connection:
-   * close`).
-   */
-  announceStop(): void;
-  /** Accepts no new calls and waits for the calls under way, but aborts them after `graceMs`. */
-  stop(graceMs: number): Promise<void>;
-}
-
 /** A page for orchestrators (health) or scrapers (metrics), served for GET. */
 export type Page = () => Promise<{ status: number; contentType: string; body: string }>;
 
@@ -59,7 +47,7 @@ export interface HttpServerOptions {
 }
 
 /** The server for Connect (JSON and binary), gRPC-Web, reflection and the pages. */
-export function createHttpServer(options: HttpServerOptions): HttpServer {
+export function createHttpServer(options: HttpServerOptions) {
   const underWay = createRequestsUnderWay();
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
   const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, underWay.abort);
@@ -78,15 +66,18 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const serveCall = createConnectHandler({ ...options, connections });
 
   return {
-    async listen(host, port) {
+    /** @param port 0 for any free port @returns the port @throws when the port is in use */
+    async listen(host: string, port: number): Promise<number> {
       server.listen(port, host);
       await once(server, 'listening');
       return (server.address() as AddressInfo).port;
     },
 
-    announceStop: () => underWay.announceStop(),
+    /** Continues to serve, but each HTTP/1.1 response asks its client to close the connection. */
+    announceStop: underWay.announceStop,
 
-    async stop(graceMs) {
+    /** Accepts no new calls and waits for the calls under way, but aborts them after `graceMs`. */
+    async stop(graceMs: number): Promise<void> {
       if (!server.listening) return;
       const closed = once(server, 'close');
       underWay.stop(closeConnections);

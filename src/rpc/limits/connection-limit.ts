@@ -3,20 +3,10 @@ import type { Server, Socket } from 'node:net';
 /** Identifies a connection. The plain socket, its TLS socket and its HTTP/2 session all have these fields. */
 type Ends = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
-/** Receives the events of a connection that decide which connection is closed when there are too many. */
-export interface Connection {
-  /** Must be called when the proof and the user of a call on this connection were accepted. */
-  identified(): void;
-  callBegins(): void;
-  callEnds(): void;
-}
+export type ConnectionLimit = ReturnType<typeof limitConnections>;
 
-export interface ConnectionLimit {
-  /** The connection with these addresses; `undefined` when the connection has closed already. */
-  of(ends: Ends): Connection | undefined;
-}
-
-class OpenConnection implements Connection {
+/** An open connection, with the events that decide which connection is closed when there are too many. */
+export class Connection {
   readonly socket: Socket;
   isIdentified = false;
   calls = 0;
@@ -27,6 +17,7 @@ class OpenConnection implements Connection {
     this.socket = socket;
   }
 
+  /** Must be called when the proof and the user of a call on this connection were accepted. */
   identified(): void {
     this.isIdentified = true;
   }
@@ -48,23 +39,26 @@ class OpenConnection implements Connection {
  * new connection, if all others are busy. So a peer that only opens connections, requests `/livez`, or sends
  * calls that are refused cannot keep a gateway from connecting.
  */
-export function limitConnections(server: Server, max: number): ConnectionLimit {
+export function limitConnections(server: Server, max: number) {
   // The map's order is the order of opening.
-  const open = new Map<string, OpenConnection>();
+  const open = new Map<string, Connection>();
   server.prependListener('connection', (socket: Socket) => {
     const address = addressOf(socket);
-    const opened = new OpenConnection(socket);
+    const opened = new Connection(socket);
     open.set(address, opened);
     socket.once('close', () => {
       if (open.get(address) === opened) open.delete(address);
     });
     if (open.size > max) superfluous(open.values(), opened).socket.destroy();
   });
-  return { of: (ends) => open.get(addressOf(ends)) };
+  return {
+    /** The connection with these addresses; `undefined` when the connection has closed already. */
+    of: (ends: Ends): Connection | undefined => open.get(addressOf(ends)),
+  };
 }
 
-function superfluous(connections: Iterable<OpenConnection>, opened: OpenConnection): OpenConnection {
-  let idlest: OpenConnection | undefined;
+function superfluous(connections: Iterable<Connection>, opened: Connection): Connection {
+  let idlest: Connection | undefined;
   for (const connection of connections) {
     if (connection === opened) continue;
     if (!connection.isIdentified) return connection;
