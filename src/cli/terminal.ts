@@ -1,40 +1,36 @@
 import type { Writable } from 'node:stream';
 import { printable } from '../text/printable.ts';
 
-/**
- * The only way of a command to the output of the process. All text is escaped, so no filename, key or server
- * answer can move the cursor, reverse the text or begin a line of its own.
- */
-export interface Terminal {
-  /**
-   * Prints lines of the command's result. A line end inside a line is escaped too, so a text of several lines
-   * must be split by the caller.
-   */
-  print(...lines: string[]): void;
-  /** Prints lines that are not the result, such as errors, to stderr. */
-  complain(...lines: string[]): void;
-  /** Overwrites the last progress line. Does nothing if stderr is not a terminal. */
-  progress(line: string): void;
-}
+export type Terminal = ReturnType<typeof createTerminal>;
 
 /** The part of a stream that is used here; a terminal or not. */
 export type Output = Pick<Writable, 'write'> & { isTTY?: boolean; columns?: number };
 
-/** Progress goes to stderr, so stdout can go into a file while a person watches the progress. */
-export function createTerminal(stdout: Output, stderr: Output): Terminal {
+/**
+ * The only way of a command to the output of the process. All text is escaped, so no filename, key or server
+ * answer can move the cursor, reverse the text or begin a line of its own. Progress goes to stderr, so stdout can
+ * go into a file while a person watches the progress.
+ */
+export function createTerminal(stdout: Output, stderr: Output) {
   const clearLine = () => {
     if (stderr.isTTY) stderr.write('\r\x1b[K');
   };
   return {
-    print(...lines) {
+    /**
+     * Prints lines of the command's result. A line end inside a line is escaped too, so a text of several lines
+     * must be split by the caller.
+     */
+    print(...lines: string[]): void {
       clearLine();
       stdout.write(joined(lines));
     },
-    complain(...lines) {
+    /** Prints lines that are not the result, such as errors, to stderr. */
+    complain(...lines: string[]): void {
       clearLine();
       stderr.write(joined(lines));
     },
-    progress(line) {
+    /** Overwrites the last progress line. Does nothing if stderr is not a terminal. */
+    progress(line: string): void {
       if (!stderr.isTTY) return;
       clearLine();
       // A line that is longer than the screen wraps, and could not be overwritten.

@@ -26,15 +26,7 @@ export class PutError extends Error {
   }
 }
 
-export interface PutClient extends Disposable {
-  /**
-   * Sends one PUT with exactly these headers (and Host and Connection). Reads the bytes no faster than they
-   * are sent.
-   *
-   * @throws PutError, the error of reading the bytes, or an AbortError
-   */
-  put(target: PutTarget, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
-}
+export type PutClient = ReturnType<typeof createPutClient>;
 
 /**
  * A connection on which no byte moved in either direction for this long is dead, although neither side closed
@@ -46,13 +38,23 @@ const IDLE_TIMEOUT_MS = 60_000;
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 
 /** The client has its own connections, so that disposing the client closes all of them. */
-export function createPutClient(): PutClient {
+export function createPutClient() {
   const agents = {
     'http:': new http.Agent({ keepAlive: true }),
     'https:': new https.Agent({ keepAlive: true }),
   };
   return {
-    async put({ url, headers }, bytes, signal) {
+    /**
+     * Sends one PUT with exactly these headers (and Host and Connection). Reads the bytes no faster than they
+     * are sent.
+     *
+     * @throws PutError, the error of reading the bytes, or an AbortError
+     */
+    async put(
+      { url, headers }: PutTarget,
+      bytes: AsyncIterable<Uint8Array>,
+      signal: AbortSignal,
+    ): Promise<void> {
       const request =
         new URL(url).protocol === 'https:'
           ? https.request(url, { method: 'PUT', headers, signal, agent: agents['https:'] })
@@ -70,7 +72,7 @@ export function createPutClient(): PutClient {
         await sent.catch(() => {});
       }
     },
-    [Symbol.dispose]() {
+    [Symbol.dispose](): void {
       agents['http:'].destroy();
       agents['https:'].destroy();
     },

@@ -9,31 +9,10 @@
 import { FileError } from '../files/file-error.ts';
 import { createSharedCapacity } from './shared-capacity.ts';
 
-/** The share of the service's capacity that one call holds while the call is served. */
-export interface Permit {
-  /**
-   * Raises the call's weight, once the decoded request shows what the call costs.
-   *
-   * @throws FileError OVERLOADED; the permit keeps its weight
-   */
-  grow(weight: number): void;
-  /** Must be called once, when the call's work has ended and its response has been sent. */
-  release(): void;
-}
+export type Admission = ReturnType<typeof createAdmission>;
 
-/** Limits how much is served at once, so that admitted calls can finish. */
-export interface Admission {
-  /** Calls that were admitted and have not ended. */
-  readonly callsUnderWay: number;
-  /** The sum of their weights. */
-  readonly weightUnderWay: number;
-  /**
-   * Admits a call of this user with a weight of 1.
-   *
-   * @throws FileError OVERLOADED, at once and before any work
-   */
-  admit(userId: string): Permit;
-}
+/** The share of the service's capacity that one call holds while the call is served. */
+export type Permit = ReturnType<Admission['admit']>;
 
 /** Refused callers retry after a random time between these two, so that they do not retry all at once. */
 const RETRY_MIN_MS = 500;
@@ -46,13 +25,13 @@ const RETRY_MAX_MS = 1_500;
 const HEAVIEST_CALL_SHARE = 0.5;
 
 /**
- * Users share the capacity by `shared-capacity.ts`. Calls have weights because their costs differ by a factor of
+ * Limits how much is served at once, so that admitted calls can finish. Users share the capacity by `shared-capacity.ts`. Calls have weights because their costs differ by a factor of
  * a hundred (`rpc/call-weights.ts`). When every call counted as 1, sixty calls for 1,000 part URLs each raised
  * the median latency of other users from 2 to 186 ms.
  *
  * @param weightMax the sum of the weights of all calls that are served at once
  */
-export function createAdmission(weightMax: number): Admission {
+export function createAdmission(weightMax: number) {
   const heaviest = Math.max(1, Math.floor(weightMax * HEAVIEST_CALL_SHARE));
   const capacity = createSharedCapacity(weightMax);
   let callsUnderWay = 0;
@@ -61,25 +40,38 @@ export function createAdmission(weightMax: number): Admission {
   };
 
   return {
-    get callsUnderWay() {
+    /** Calls that were admitted and have not ended. */
+    get callsUnderWay(): number {
       return callsUnderWay;
     },
-    get weightUnderWay() {
+    /** The sum of their weights. */
+    get weightUnderWay(): number {
       return capacity.taken;
     },
-    admit(userId) {
+    /**
+     * Admits a call of this user with a weight of 1.
+     *
+     * @throws FileError OVERLOADED, at once and before any work
+     */
+    admit(userId: string) {
       let held = 1;
       take(userId, held);
       callsUnderWay++;
       return {
-        grow(weight) {
+        /**
+         * Raises the call's weight, once the decoded request shows what the call costs.
+         *
+         * @throws FileError OVERLOADED; the permit keeps its weight
+         */
+        grow(weight: number): void {
           // The weight that the call holds already must not be counted twice.
           const more = Math.min(weight, heaviest) - held;
           if (more <= 0) return;
           take(userId, more);
           held += more;
         },
-        release() {
+        /** Must be called once, when the call's work has ended and its response has been sent. */
+        release(): void {
           callsUnderWay--;
           capacity.giveBack(userId, held);
         },

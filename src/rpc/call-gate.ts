@@ -35,23 +35,6 @@ export interface CallGateOptions {
   maxTimeoutMs: number;
 }
 
-/**
- * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the
- * headers must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate
- * before they read, inflate or decode a byte of the body, so that a caller without proof costs no more than
- * its headers.
- */
-export interface CallGate {
-  /**
-   * The call counts on its connection until its stream has closed. The connection counts as identified when
-   * the proof and the user are accepted, even if the call is then refused for lack of capacity.
-   *
-   * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
-   *   refused call has been recorded with `onEnd`.
-   */
-  admit(call: IncomingCall): AdmittedCall;
-}
-
 export interface IncomingCall {
   method: string;
   caller: Caller;
@@ -63,10 +46,26 @@ export interface IncomingCall {
   stream: { once(event: 'close', listener: () => void): unknown };
 }
 
-export function createCallGate(options: CallGateOptions): CallGate {
+export type CallGate = ReturnType<typeof createCallGate>;
+
+/**
+ * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the
+ * headers must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate
+ * before they read, inflate or decode a byte of the body, so that a caller without proof costs no more than
+ * its headers.
+ */
+export function createCallGate(options: CallGateOptions) {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;
   return {
-    admit({ method, caller, timeoutMs = defaultTimeoutMs, connection, stream }) {
+    /**
+     * The call counts on its connection until its stream has closed. The connection counts as identified when
+     * the proof and the user are accepted, even if the call is then refused for lack of capacity.
+     *
+     * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
+     *   refused call has been recorded with `onEnd`.
+     */
+    admit(incoming: IncomingCall): AdmittedCall {
+      const { method, caller, timeoutMs = defaultTimeoutMs, connection, stream } = incoming;
       const startMs = performance.now();
       let userId: string | undefined;
       try {

@@ -2,12 +2,7 @@ import type { Server, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
 
-/** The readiness of the service, for gRPC health checks and for the page `/readyz`. */
-export interface Health {
-  addToGrpc(server: Pick<Server, 'addService'>): void;
-  readonly serving: boolean;
-  set(serving: boolean): void;
-}
+export type Health = ReturnType<typeof createHealth>;
 
 /**
  * Stands for all unknown service names. `?` cannot be the name of a service, so this name never gets a
@@ -15,24 +10,27 @@ export interface Health {
  */
 const UNKNOWN_NAME = '?';
 
-/** The status is NOT_SERVING until the first `set(true)`. */
-export function createHealth(): Health {
+/**
+ * The readiness of the service, for gRPC health checks and for the page `/readyz`. The status is NOT_SERVING until
+ * the first `set(true)`.
+ */
+export function createHealth() {
   let current = false;
   // gRPC's name for the whole server is the empty name. The server has only one service, so both have one
   // status.
   const names = ['', FileService.typeName];
   const grpc = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'NOT_SERVING'])));
   return {
-    addToGrpc(server) {
+    addToGrpc(server: Pick<Server, 'addService'>): void {
       grpc.addToServer({
         addService: (service, { watch, ...others }) =>
           server.addService(service, { ...others, watch: withKnownNames(watch as Watch, names) }),
       } as Server);
     },
-    get serving() {
+    get serving(): boolean {
       return current;
     },
-    set(serving) {
+    set(serving: boolean): void {
       if (serving === current) return;
       current = serving;
       const status = serving ? 'SERVING' : 'NOT_SERVING';

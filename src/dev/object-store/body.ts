@@ -16,22 +16,18 @@ const PUT_MAX_BYTES = 5 * 1024 ** 3;
 /** Enough for a list of 10,000 parts, each with an ETag and a checksum. */
 const XML_MAX_BYTES = 8 * 1024 ** 2;
 
-export interface Body {
-  /**
-   * Passes every byte to its argument, in order. Can reject after some bytes, when the body differs from its
-   * announcement.
-   */
-  readonly receive: Fill;
-  /** The body as text, for the operations whose body is an XML document. */
-  text(): Promise<string>;
-}
+export type Body = ReturnType<typeof bodyOf>;
 
 export function bodyOf(
   request: S3Request,
   payloadHash: string,
   message: IncomingMessage,
   sendContinue: () => void,
-): Body {
+) {
+  /**
+   * Passes every byte to `take`, in order. Can reject after some bytes, when the body differs from its
+   * announcement.
+   */
   const receive = async (
     take: (bytes: Buffer) => Promise<void>,
     maxBytes = PUT_MAX_BYTES,
@@ -39,14 +35,7 @@ export function bodyOf(
     // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in
     // vain.
     const isChunked = payloadHash === CHUNKED_PAYLOAD;
-    const expectedBytes = announcedBytes(request, isChunked);
-    if (expectedBytes > maxBytes) {
-      const message = 'Your proposed upload exceeds the maximum allowed size';
-      throw new S3Error('EntityTooLarge', message, {
-        ProposedSize: `${expectedBytes}`,
-        MaxSizeAllowed: `${maxBytes}`,
-      });
-    }
+    const expectedBytes = announcedBytes(request, isChunked, maxBytes);
     const expectedMd5 = contentMd5(request);
     const checksums = checksumCheck(request);
     const expectedSha256 = isChunked ? undefined : signedSha256(payloadHash);
@@ -78,16 +67,17 @@ export function bodyOf(
     return { sizeBytes, etag: `"${actualMd5.toString('hex')}"` };
   };
 
+  /** The body as text, for the operations whose body is an XML document. */
   const text = async (): Promise<string> => {
     const chunks: Buffer[] = [];
     await receive(async (bytes) => void chunks.push(bytes), XML_MAX_BYTES);
     return Buffer.concat(chunks).toString('utf8');
   };
 
-  return { receive: (take) => receive(take), text };
+  return { receive: ((take) => receive(take)) satisfies Fill, text };
 }
 
-function announcedBytes({ headers }: S3Request, isChunked: boolean): number {
+function announcedBytes({ headers }: S3Request, isChunked: boolean, maxBytes: number): number {
   const announced = headers.get(isChunked ? 'x-amz-decoded-content-length' : 'content-length');
   if (announced === undefined && headers.has('transfer-encoding')) {
     const message = 'A header you provided implies functionality that is not implemented';
@@ -95,6 +85,13 @@ function announcedBytes({ headers }: S3Request, isChunked: boolean): number {
   }
   if (announced === undefined || !/^[0-9]{1,15}$/.test(announced)) {
     throw new S3Error('MissingContentLength', 'You must provide the Content-Length HTTP header.');
+  }
+  if (Number(announced) > maxBytes) {
+    const message = 'Your proposed upload exceeds the maximum allowed size';
+    throw new S3Error('EntityTooLarge', message, {
+      ProposedSize: `${Number(announced)}`,
+      MaxSizeAllowed: `${maxBytes}`,
+    });
   }
   return Number(announced);
 }

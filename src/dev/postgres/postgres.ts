@@ -40,15 +40,7 @@ export interface EmbeddedPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-export interface EmbeddedPostgres {
-  /** The URL of the database `files`, for the superuser, who may create other databases too. */
-  readonly url: string;
-  readonly pid: number;
-  /**
-   * Rolls back open transactions, writes a checkpoint, and resolves when the process has ended. Idempotent.
-   */
-  readonly stop: () => Promise<void>;
-}
+export type EmbeddedPostgres = ReturnType<typeof supervise>;
 
 const DATABASE = 'files';
 
@@ -204,7 +196,7 @@ async function openDatabase(cluster: Cluster, port: number): Promise<string> {
   return urlOf(DATABASE);
 }
 
-function supervise(server: Server, url: string, log: (line: string) => void): EmbeddedPostgres {
+function supervise(server: Server, url: string, log: (line: string) => void) {
   const { child, ended } = server;
   const { pid } = child;
   if (pid === undefined) throw new Error('a server that is ready has a pid');
@@ -221,9 +213,13 @@ function supervise(server: Server, url: string, log: (line: string) => void): Em
   // A service that fails during its start must be able to exit, so Postgres must not keep the process alive.
   child.unref();
   return {
+    /** The URL of the database `files`, for the superuser, who may create other databases too. */
     url,
     pid,
-    stop: () => {
+    /**
+     * Rolls back open transactions, writes a checkpoint, and resolves when the process has ended. Idempotent.
+     */
+    stop: (): Promise<void> => {
       stopping ??= endServer(server);
       return stopping;
     },
