@@ -11,10 +11,12 @@ import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { AdmittedCall } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
-import { toConnectError } from '../errors.ts';
+import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
+import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { messageMaxBytes } from '../limits/message-limits.ts';
+import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { ACCEPTED_ENCODINGS, readGrpcMessage } from './message.ts';
@@ -53,6 +55,7 @@ interface Guard extends GrpcGateOptions {
   pass: OnStream;
   connectionOf: (session: Http2Session | undefined) => Connection | undefined;
   noteUnproven: (stream: ServerHttp2Stream) => () => void;
+  mayOpenStream: ReturnType<typeof limitPerConnection>;
 }
 
 /**
@@ -69,6 +72,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
     ...options,
     pass: takeOverStreams(server),
     connectionOf: rememberConnections(server, options.connections),
+    mayOpenStream: limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX),
     noteUnproven: limitUnprovenRequests<ServerHttp2Stream>(options.unprovenRequestsMax, (stream) =>
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
     ),
@@ -108,8 +112,8 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
   const timeoutMs = takeTimeout(headers);
   let countNoMore = ignore;
   try {
+    const { session } = stream;
     if (method.parent === FileService) {
-      const { session } = stream;
       stream[ADMITTED] = guard.gate.admit({
         method: method.name,
         caller: { headers, connection: session?.socket },
@@ -117,7 +121,11 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
         connection: guard.connectionOf(session),
         stream,
       });
-    } else countNoMore = guard.noteUnproven(stream);
+    } else {
+      const isStream = method.methodKind !== 'unary';
+      if (isStream && session && !guard.mayOpenStream(session, stream)) throw openStreamsTooMany();
+      countNoMore = guard.noteUnproven(stream);
+    }
   } catch (error) {
     guard.noteUnproven(stream);
     refuse(stream, toConnectError(error));

@@ -5,9 +5,7 @@ import {
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { openStreamsTooMany } from '../errors.ts';
-import { OPEN_STREAM_LIFE_MS, OPEN_STREAMS_MAX, OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
-import { grpcStatus } from './status.ts';
+import { OPEN_STREAM_LIFE_MS, OPEN_STREAMS_MAX } from '../limits/limits.ts';
 
 /**
  * A `Server` that limits its open streams and can end them. A client may keep a health `Watch` open without
@@ -17,8 +15,6 @@ import { grpcStatus } from './status.ts';
 export class StreamEndingServer extends Server {
   /** The open streams in the order of their opening, each with the function that removes it. */
   readonly #open = new Map<Stream, () => void>();
-  /** The number of open streams of each connection. */
-  readonly #openOf = new Map<string, number>();
 
   override addService(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
     const streams = new Set<string | undefined>();
@@ -43,24 +39,14 @@ export class StreamEndingServer extends Server {
 
   #limited(handle: Handle): UntypedHandleCall {
     return (stream: Stream) => {
-      const connection = stream.getPeer();
-      const own = (this.#openOf.get(connection) ?? 0) + 1;
-      if (own > OPEN_STREAMS_PER_CONNECTION_MAX) {
-        stream.emit('error', grpcStatus(openStreamsTooMany()));
-        return;
-      }
       const lifeMs = OPEN_STREAM_LIFE_MS * (0.9 + 0.2 * Math.random());
       const timer = setTimeout(
         () => end(stream, 'the stream has reached its maximum age; open another stream'),
         lifeMs,
       );
-      this.#openOf.set(connection, own);
       const forget = () => {
         if (!this.#open.delete(stream)) return;
         clearTimeout(timer);
-        const others = (this.#openOf.get(connection) ?? 0) - 1;
-        if (others > 0) this.#openOf.set(connection, others);
-        else this.#openOf.delete(connection);
       };
       this.#open.set(stream, forget);
       // `close` follows a complete answer; `cancelled` follows a client that cancels or disconnects.
@@ -83,8 +69,6 @@ type Handle = (stream: Stream) => void;
 
 /** The members of server streams and bidirectional streams that this file uses. */
 interface Stream {
-  /** The address and port of the client. */
-  getPeer(): string;
   emit(event: 'error', error: { code: status; details: string }): boolean;
   once(event: string, listener: () => void): unknown;
 }

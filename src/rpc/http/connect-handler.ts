@@ -15,6 +15,7 @@ import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { MESSAGE_MAX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
+import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { createReflection } from '../reflection.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
@@ -51,7 +52,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     fileService,
     requestCompressions(() => compressedCalls.getStore()),
   );
-  const noteOpenStream = limitOpenStreams();
+  const mayOpenStream = limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX);
 
   return (request, response, onAdmitted) => {
     const handler = handlers.get((request.url ?? '').split('?', 1)[0] ?? '');
@@ -73,7 +74,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         const call = gate.admit({ method: method.name, caller, timeoutMs, connection, stream: response });
         values.set(ADMITTED_CALL, call);
         onAdmitted();
-      } else noteOpenStream(socket, response);
+      } else if (socket !== undefined && !mayOpenStream(socket, response)) throw openStreamsTooMany();
     } catch (error) {
       refuseCall(request.headers, response, toConnectError(error));
       return true;
@@ -114,22 +115,6 @@ function createHandlers(fileService: ServiceImpl<typeof FileService>, acceptComp
   router.service(ServerReflectionV1, reflection.v1, uncompressed);
   router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-}
-
-/**
- * Limits the reflection streams of a connection.
- *
- * @returns a function that counts a stream. It throws ConnectError RESOURCE_EXHAUSTED for one too many.
- */
-function limitOpenStreams(): (socket: Socket | undefined, response: ServerResponse) => void {
-  const openOf = new WeakMap<Socket, number>();
-  return (socket, response) => {
-    if (socket === undefined) return;
-    const open = (openOf.get(socket) ?? 0) + 1;
-    if (open > OPEN_STREAMS_PER_CONNECTION_MAX) throw openStreamsTooMany();
-    openOf.set(socket, open);
-    response.once('close', () => openOf.set(socket, (openOf.get(socket) ?? 1) - 1));
-  };
 }
 
 /** The socket of a request. Over HTTP/2 all calls of a connection share a socket. */
