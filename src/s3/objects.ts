@@ -66,16 +66,7 @@ function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: u
 }
 
 /** The fields of a HEAD response that the service reads, whether the SDK or the signed request sent it. */
-type Head = Pick<
-  HeadObjectCommandOutput,
-  | 'ContentLength'
-  | 'ETag'
-  | 'ContentType'
-  | 'ContentEncoding'
-  | 'LastModified'
-  | 'ServerSideEncryption'
-  | 'SSECustomerAlgorithm'
->;
+type Head = Omit<HeadObjectCommandOutput, '$metadata'>;
 
 function headIn({ headers }: SignedResponse): Head {
   const length = headers['content-length'];

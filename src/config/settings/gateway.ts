@@ -63,10 +63,14 @@ function asInCertificate(name: string): string {
   return `${URI_NAME.test(name) ? 'URI' : 'DNS'}:${name}`;
 }
 
-/** Paths of PEM files. `clientCa` is set if the gateway proves its identity by a client certificate. */
+/** Paths of PEM files. */
 export interface TlsFiles {
   cert: string;
   key: string;
+  /**
+   * The authority that must have signed client certificates. If unset, clients are not asked for a
+   * certificate.
+   */
   clientCa: string | undefined;
 }
 

@@ -4,24 +4,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { bodyOf } from './body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from './cors.ts';
 import { S3Error } from './errors.ts';
-import type { Answer } from './operation.ts';
+import type { Answer, Call } from './operation.ts';
 import { parseRequest } from './request.ts';
 import { route } from './route.ts';
 import { type Authority, authenticate } from './signatures/authenticate.ts';
-import type { Objects } from './storage/objects.ts';
-import type { Uploads } from './storage/uploads.ts';
 import { xmlErrorDocument } from './xml.ts';
 
-export interface HandlerParts {
+export interface HandlerParts extends Omit<Call, 'request' | 'body'> {
   readonly authority: Authority;
-  readonly objects: Objects;
-  readonly uploads: Uploads;
-  readonly minPartBytes: number;
   readonly corsRules: readonly CorsRule[];
 }
 
@@ -117,7 +111,6 @@ async function send(
   for (const [name, value] of Object.entries(all)) response.setHeader(name, value);
   response.statusCode = status;
   if (body === undefined || message.method === 'HEAD') {
-    (body as Readable | undefined)?.destroy?.();
     response.end();
   } else if (typeof body === 'string') {
     response.end(body);

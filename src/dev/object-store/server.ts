@@ -6,6 +6,7 @@
  * Production features do not belong here: every known key has the same rights, the index of keys is in
  * memory, and requests for versions, policies, ACLs or encryption get NotImplemented.
  */
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -73,10 +74,8 @@ export async function startObjectStore(options: ObjectStoreOptions) {
   // A client with `Expect: 100-continue` waits for a 100 before it sends the body. `bodyOf` sends the 100
   // after its checks.
   server.on('checkContinue', listener);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ port, host: HOST }, resolve);
-  });
+  server.listen({ port, host: HOST });
+  await once(server, 'listening');
 
   const { port: actualPort } = server.address() as AddressInfo;
   return {
@@ -88,8 +87,7 @@ export async function startObjectStore(options: ObjectStoreOptions) {
      * the disk.
      */
     async stop(): Promise<void> {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
+      const closed = once(server.close(), 'close');
       const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);
       await closed;
       clearTimeout(timer);

@@ -1,17 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../config/config-error.ts';
+import type { TlsFiles } from '../../config/settings/gateway.ts';
 import type { Certificates, Pem } from './tls.ts';
-
-export interface CertificateFiles {
-  cert: string;
-  key: string;
-  /**
-   * The authority that must have signed client certificates. If unset, clients are not asked for a
-   * certificate.
-   */
-  clientCa: string | undefined;
-}
 
 export interface CertificateOptions {
   /** @param notAfter the expiry of the new server certificate */
@@ -34,7 +25,7 @@ const RELOAD_INTERVAL_MS = 1_000;
  * @throws ConfigError that names every variable whose file cannot be used
  */
 export async function openCertificates(
-  files: CertificateFiles,
+  files: TlsFiles,
   { onReloaded, onError }: CertificateOptions,
 ): Promise<Certificates & { stop(): void }> {
   const listeners: ((next: Pem) => void)[] = [];
@@ -75,7 +66,7 @@ function fingerprint(result: Pem | Error): string {
   return result instanceof Error ? result.message : Object.values(result).map(String).join();
 }
 
-async function read(files: CertificateFiles): Promise<Pem> {
+async function read(files: TlsFiles): Promise<Pem> {
   const problems: string[] = [];
   const [cert, key, ca] = await Promise.all([
     part('TLS_CERT_FILE', files.cert, 'a certificate', (pem) => new X509Certificate(pem)),
