@@ -7,7 +7,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import type { Sweeper } from '../files/maintenance/sweeper.ts';
 import { createOperations } from '../files/operations/operations.ts';
 import { createObserver, recordStrayError } from '../observability/call-log.ts';
 import { createMetrics } from '../observability/metrics.ts';
@@ -22,32 +21,13 @@ import { createReadiness, reportReadiness } from './readiness.ts';
 import { updateSchema } from './schema.ts';
 import { createObservedSweeper } from './sweeping.ts';
 
-export interface App {
-  grpcPort: number;
-  httpPort: number;
-  sweeper: Sweeper;
-  /** Logs and counts an error that no call has caught. */
-  onStrayError(error: unknown): void;
-  /**
-   * Resolves when the schema is up to date (if MIGRATE_ON_START asks for that) and Postgres and S3 have been
-   * checked once. Until then the service is not ready. Rejects with a StartupError if the schema cannot be
-   * brought up to date.
-   */
-  readonly prepared: Promise<void>;
-  /**
-   * Reports that the service is not ready, waits for the delay, accepts no more calls, finishes the calls
-   * under way, and leaves nothing running.
-   *
-   * @param delayMs time for load balancers to notice; calls are still accepted meanwhile. Default: 0
-   */
-  stop(delayMs?: number): Promise<void>;
-}
+export type App = Awaited<ReturnType<typeof startApp>>;
 
 /** Time for calls under way when the service stops: twice the default deadline. */
 const STOP_GRACE_MS = 6_000;
 
 /** The composition root: the only function that knows all parts. It connects them and makes no decisions. */
-export async function startApp(config: Config, log: Logger): Promise<App> {
+export async function startApp(config: Config, log: Logger) {
   const metrics = createMetrics();
   const certificates = await openLoggedCertificates(config.tls, log);
 
@@ -68,12 +48,23 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const servers = createProtocolServers(config, log, metrics, { operations, health, pages, certificates });
 
   const stopping = new AbortController();
+  /**
+   * Resolves when the schema is up to date (if MIGRATE_ON_START asks for that) and Postgres and S3 have been
+   * checked once. Until then the service is not ready. Rejects with a StartupError if the schema cannot be
+   * brought up to date.
+   */
   const prepare = async () => {
     if (config.database.migrateOnStart) await updateSchema(backends.postgres, log, stopping.signal);
     if (stopping.signal.aborted) return;
     sweeper.start();
     await readiness.start();
   };
+  /**
+   * Reports that the service is not ready, waits for the delay, accepts no more calls, finishes the calls
+   * under way, and leaves nothing running.
+   *
+   * @param delayMs time for load balancers to notice; calls are still accepted meanwhile
+   */
   const stop = async (delayMs = 0) => {
     stopping.abort();
     readiness.stop();
