@@ -22,7 +22,6 @@ export interface CallPolicy {
 }
 
 type Run = (request: never, call: Call) => Promise<never>;
-type Weigh = (request: never) => number;
 
 /**
  * Makes the implementation that both servers (`grpc/`, `http/`) serve behind the call gate (`call-gate.ts`).
@@ -36,37 +35,28 @@ export function withCallPolicy<Service extends DescService>(
   methods: Methods<Service>,
 ): ServiceImpl<Service> {
   const implementation: Record<string, unknown> = {};
-  for (const { localName, name } of service.methods) {
+  for (const { localName, name: method } of service.methods) {
     const run = methods[localName as keyof typeof methods] as unknown as Run;
     const weigh = weights[localName as keyof typeof weights];
-    implementation[localName] = (request: never, context: HandlerContext) =>
-      answer(name, run, weigh, request, admittedCallOf(context), policy);
+    implementation[localName] = async (request: never, context: HandlerContext) => {
+      const admitted = admittedCallOf(context);
+      const { userId, startMs, caller } = admitted;
+      try {
+        const timeoutMs = admitted.timeLeftMs();
+        const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - responseReserveMs(timeoutMs)) };
+        admitted.begin(weigh(request));
+        const work = () => run(request, call);
+        const response = await policy.trace(method, caller, () => withTimeout(timeoutMs, work, admitted));
+        policy.onEnd(outcomeOf(method, startMs, userId, 0));
+        return response;
+      } catch (error) {
+        const connectError = toConnectError(error);
+        policy.onEnd(outcomeOf(method, startMs, userId, connectError.code, error));
+        throw connectError;
+      }
+    };
   }
   return implementation as ServiceImpl<Service>;
-}
-
-async function answer(
-  method: string,
-  run: Run,
-  weigh: Weigh,
-  request: never,
-  admitted: AdmittedCall,
-  policy: CallPolicy,
-): Promise<never> {
-  const { userId, startMs, caller } = admitted;
-  try {
-    const timeoutMs = admitted.timeLeftMs();
-    const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - responseReserveMs(timeoutMs)) };
-    admitted.begin(weigh(request));
-    const work = () => run(request, call);
-    const response = await policy.trace(method, caller, () => withTimeout(timeoutMs, work, admitted));
-    policy.onEnd(outcomeOf(method, startMs, userId, 0));
-    return response;
-  } catch (error) {
-    const connectError = toConnectError(error);
-    policy.onEnd(outcomeOf(method, startMs, userId, connectError.code, error));
-    throw connectError;
-  }
 }
 
 const RESPONSE_RESERVE_SHARE = 0.1;
