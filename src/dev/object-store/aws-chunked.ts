@@ -22,25 +22,21 @@ export async function* decodeChunked(
   source: AsyncIterable<Buffer>,
   trailers: Map<string, string>,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const reader = frameReader(source);
-  try {
-    for (let leftBytes = await chunkSize(reader); leftBytes > 0; leftBytes = await chunkSize(reader)) {
-      while (leftBytes > 0) {
-        const bytes = await reader.upTo(leftBytes);
-        leftBytes -= bytes.length;
-        yield bytes;
-      }
-      if ((await reader.line()) !== '') throw invalid('a chunk is longer than its size');
+  await using reader = frameReader(source);
+  for (let leftBytes = await chunkSize(reader); leftBytes > 0; leftBytes = await chunkSize(reader)) {
+    while (leftBytes > 0) {
+      const bytes = await reader.upTo(leftBytes);
+      leftBytes -= bytes.length;
+      yield bytes;
     }
-    for (let line = await reader.line(); line !== ''; line = await reader.line()) {
-      if (trailers.size === TRAILERS_MAX) throw invalid('too many trailing headers');
-      const [name = '', ...value] = line.split(':');
-      trailers.set(name.toLowerCase(), value.join(':').trim());
-    }
-    if (!(await reader.atEnd())) throw invalid('bytes after the last chunk');
-  } finally {
-    await reader.close();
+    if ((await reader.line()) !== '') throw invalid('a chunk is longer than its size');
   }
+  for (let line = await reader.line(); line !== ''; line = await reader.line()) {
+    if (trailers.size === TRAILERS_MAX) throw invalid('too many trailing headers');
+    const [name = '', ...value] = line.split(':');
+    trailers.set(name.toLowerCase(), value.join(':').trim());
+  }
+  if (!(await reader.atEnd())) throw invalid('bytes after the last chunk');
 }
 
 type FrameReader = ReturnType<typeof frameReader>;
@@ -83,7 +79,7 @@ function frameReader(source: AsyncIterable<Buffer>) {
     async atEnd(): Promise<boolean> {
       return held.length === 0 && !(await more());
     },
-    async close(): Promise<void> {
+    async [Symbol.asyncDispose](): Promise<void> {
       await iterator.return?.();
     },
   };

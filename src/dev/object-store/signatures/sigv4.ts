@@ -8,16 +8,10 @@ import { encodeUri, type S3Request } from '../request.ts';
 
 export const algorithm = 'AWS4-HMAC-SHA256';
 
-/** The date, region and service for which a signature is valid: `20260131/us-east-1/s3/aws4_request`. */
-export interface Scope {
-  readonly date: string;
-  readonly region: string;
-  readonly service: string;
-}
-
 /** The values that a signature covers in addition to the request itself. */
 export interface Signed {
-  readonly scope: Scope;
+  /** The date, region and service for which the signature is valid: `20260131/us-east-1/s3/aws4_request`. */
+  readonly scope: { readonly date: string; readonly region: string; readonly service: string };
   /** The signing time as text (`20260131T120000Z`), because the text is part of the signed string. */
   readonly timestamp: string;
   readonly signedHeaders: readonly string[];
