@@ -130,13 +130,11 @@ async function* messagesOf(call: Readable, method: DescMethod): AsyncGenerator<u
 }
 
 /** @throws ConnectError INVALID_ARGUMENT */
-function checked(message: unknown, method: DescMethod): unknown {
-  if (message instanceof Malformed) throw malformed(method);
+function checked(message: unknown, { input }: DescMethod): unknown {
+  if (message instanceof Malformed) {
+    throw new ConnectError(`the request is not a ${input.typeName}`, Code.InvalidArgument);
+  }
   return message;
-}
-
-function malformed({ input }: DescMethod): ConnectError {
-  return new ConnectError(`the request is not a ${input.typeName}`, Code.InvalidArgument);
 }
 
 async function send(

@@ -13,8 +13,8 @@ import { OPEN_STREAM_LIFE_MS, OPEN_STREAMS_MAX } from '../limits/limits.ts';
  * watching load balancer made every stop last the whole grace period.
  */
 export class StreamEndingServer extends Server {
-  /** The open streams in the order of their opening, each with the function that removes it. */
-  readonly #open = new Map<Stream, () => void>();
+  /** The open streams in the order of their opening, each with the timer of its maximum age. */
+  readonly #open = new Map<Stream, NodeJS.Timeout>();
 
   override addService(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
     const streams = new Set<string | undefined>();
@@ -44,20 +44,21 @@ export class StreamEndingServer extends Server {
         () => end(stream, 'the stream has reached its maximum age; open another stream'),
         lifeMs,
       );
-      const forget = () => {
-        if (!this.#open.delete(stream)) return;
-        clearTimeout(timer);
-      };
-      this.#open.set(stream, forget);
+      this.#open.set(stream, timer);
       // `close` follows a complete answer; `cancelled` follows a client that cancels or disconnects.
-      for (const event of ['close', 'cancelled']) stream.once(event, forget);
+      for (const event of ['close', 'cancelled']) stream.once(event, () => this.#forget(stream));
       if (this.#open.size > OPEN_STREAMS_MAX) {
-        const [oldest, forgetOldest] = this.#open.entries().next().value ?? [stream, forget];
-        forgetOldest();
+        const [oldest = stream] = this.#open.keys();
+        this.#forget(oldest);
         end(oldest, 'the server has too many open streams, so the oldest was ended; open another stream');
       }
       handle(stream);
     };
+  }
+
+  #forget(stream: Stream): void {
+    clearTimeout(this.#open.get(stream));
+    this.#open.delete(stream);
   }
 }
 
