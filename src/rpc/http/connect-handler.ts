@@ -29,15 +29,7 @@ export interface ConnectHandlerOptions {
   budget: SharedCapacity;
 }
 
-/**
- * Answers a call, and calls `onAdmitted` when the gate has admitted it. Returns `false` and does nothing if
- * the path is not the path of a method. Throws if path and authority do not form a URL.
- */
-export type ConnectHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  onAdmitted: () => void,
-) => boolean;
+export type ConnectHandler = ReturnType<typeof createConnectHandler>;
 
 /**
  * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
@@ -45,7 +37,7 @@ export type ConnectHandler = (
  * connect-node's own adapter decodes gRPC messages as they arrive. This handler reads a whole request before
  * it inflates any of it.
  */
-export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
+export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, gate, connections, budget } = options;
   const compressedCalls = new AsyncLocalStorage<CompressedCall>();
   const handlers = createHandlers(
@@ -54,7 +46,11 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
   );
   const mayOpenStream = limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX);
 
-  return (request, response, onAdmitted) => {
+  /**
+   * Answers a call, and calls `onAdmitted` when the gate has admitted it. Returns `false` and does nothing if
+   * the path is not the path of a method. Throws if path and authority do not form a URL.
+   */
+  return (request: IncomingMessage, response: ServerResponse, onAdmitted: () => void): boolean => {
     const handler = handlers.get((request.url ?? '').split('?', 1)[0] ?? '');
     if (handler === undefined) return false;
     const { method } = handler;
