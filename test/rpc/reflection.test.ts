@@ -1,8 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import { createClient } from '@connectrpc/connect';
+import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,
@@ -20,6 +20,12 @@ type Answer = ServerReflectionResponse['messageResponse'];
 const TRANSPORTS = {
   gRPC: () => createGrpcTransport({ baseUrl: service.grpcUrl }),
   Connect: () => createConnectTransport({ baseUrl: service.httpUrl, httpVersion: '2' }),
+};
+
+/** The error of a stream above the limit of its connection. A Connect client reads only the status of HTTP. */
+const REFUSED = {
+  gRPC: { code: Code.ResourceExhausted, rawMessage: 'a connection may have at most 4 open streams' },
+  Connect: { code: Code.Unavailable, rawMessage: 'HTTP 429' },
 };
 
 /** Sends all questions on one stream, as grpcurl does. */
@@ -97,5 +103,27 @@ describe.each([
       'errorResponse',
     ]);
     expect(answers[1]?.value).toMatchObject({ errorCode: 5, errorMessage: 'not found: no.such.Thing' });
+  });
+
+  it('refuses a fifth open stream of one connection until another stream has ended', async () => {
+    const client = createClient(version as typeof V1, TRANSPORTS[protocol]());
+    const openStream = async () => {
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+      async function* requests() {
+        yield { host: 'h', messageRequest: { case: 'listServices' as const, value: '' } };
+        await ended;
+      }
+      const answers = client.serverReflectionInfo(requests())[Symbol.asyncIterator]();
+      await answers.next();
+      return async () => {
+        end();
+        expect(await answers.next()).toMatchObject({ done: true });
+      };
+    };
+    const [endFirst, ...endOthers] = await Promise.all(Array.from({ length: 4 }, openStream));
+    await expect(openStream()).rejects.toMatchObject(REFUSED[protocol]);
+    await endFirst?.();
+    endOthers.push(await vi.waitFor(openStream));
+    for (const endStream of endOthers) await endStream();
   });
 });
