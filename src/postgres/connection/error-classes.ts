@@ -33,6 +33,14 @@ export function isConnectionUsable(error: unknown): boolean {
   return error instanceof pg.DatabaseError && ENDS_ONLY_THE_STATEMENT.test(error.code ?? '');
 }
 
+/**
+ * Whether Postgres, or a pooler before it, refused a new connection: no connection is left, or the password is
+ * wrong, for example.
+ */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(08|28|3D|53300|57P03)/.test(error.code ?? '');
+}
+
 /** Whether Postgres was asked, and neither answered nor sent an error. */
 export function isNoResponse(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError || error instanceof DeadlineExceededError);

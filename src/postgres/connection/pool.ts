@@ -13,6 +13,8 @@ export interface DatabaseAddress extends ServerAddress {
 export interface PoolOptions extends DatabaseAddress {
   /** The maximum of connections of this instance. */
   maxConnections: number;
+  /** A connection is closed when it was used this often. Default: never. */
+  usesMax?: number | undefined;
   /** A call waits no longer than this for a connection. */
   connectTimeoutMs: number;
   /**
@@ -30,12 +32,13 @@ export interface PoolOptions extends DatabaseAddress {
 }
 
 export function createPool(options: PoolOptions): pg.Pool {
-  const { urls, maxConnections, connectTimeoutMs, onIdleError } = options;
+  const { urls, maxConnections, usesMax, connectTimeoutMs, onIdleError } = options;
   const session = { ...options, connectTimeoutMs: connectTimeoutMs / urls.length };
   const pool = new ServerPool(
     { ...options, prepare: (client) => prepareSession(client, session) },
     {
       max: maxConnections,
+      ...(usesMax !== undefined && { maxUses: usesMax }),
       connectionTimeoutMillis: connectTimeoutMs,
       application_name: 'file-service',
       keepAlive: true,

@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { createPoolSize, type PoolSize } from './pool-size.ts';
 import { ReadOnlyServerError } from './session-settings.ts';
 
 export interface ServerAddress {
@@ -24,19 +25,30 @@ export interface ServerPoolOptions extends ServerAddress {
 type PoolConfig = Omit<pg.PoolConfig, 'connectionString'> & { connectionTimeoutMillis: number };
 type OnClient = Parameters<typeof pg.Pool.prototype.connect>[0];
 
-/** A pool that finds the server which works. */
+/**
+ * A pool that finds the server which works. If a new connection fails for another reason, its call waits for an
+ * open connection.
+ */
 export class ServerPool extends pg.Pool {
   readonly #serverCount: number;
-  readonly #serverErrors: WeakSet<Error>;
+  readonly #connectErrors: WeakSet<Error>;
+  readonly #size: PoolSize;
 
   constructor({ urls, passwordFile, prepare }: ServerPoolOptions, config: PoolConfig) {
-    const serverErrors = new WeakSet<Error>();
     let current = 0;
-    const onFailure = (failed: number, error: Error) => {
-      if (!isOfOneServer(error)) return;
-      serverErrors.add(error);
-      // Several connections may fail at once, and must not skip a server.
-      if (current === failed) current = (current + 1) % urls.length;
+    const open = async (used: number, connect: () => Promise<pg.Client>) => {
+      this.#size.onBegin();
+      try {
+        return await connect();
+      } catch (error) {
+        this.#connectErrors.add(error as Error);
+        if (!this.#isOfOneServer(error as Error)) this.#size.onFailure();
+        // Several connections may fail at once, and must not skip a server.
+        else if (current === used) current = (current + 1) % urls.length;
+        throw error;
+      } finally {
+        this.#size.onEnd();
+      }
     };
     super({
       ...config,
@@ -46,12 +58,13 @@ export class ServerPool extends pg.Pool {
           // A server that does not answer must not use up the time for the others.
           const connectionTimeoutMillis = config.connectionTimeoutMillis / urls.length;
           super({ ...config, connectionString: urls[used], connectionTimeoutMillis }, passwordFile, prepare);
-          this.onFailure = (error) => onFailure(used, error);
+          this.open = (connect) => open(used, connect);
         }
       },
     });
     this.#serverCount = urls.length;
-    this.#serverErrors = serverErrors;
+    this.#connectErrors = new WeakSet();
+    this.#size = createPoolSize(this, () => super.connect((_, client) => client?.release()));
   }
 
   override connect(): Promise<pg.PoolClient>;
@@ -62,21 +75,32 @@ export class ServerPool extends pg.Pool {
         this.connect((error, client) => (client === undefined ? reject(error) : resolve(client)));
       });
     }
-    this.#connect(onClient, this.#serverCount);
+    this.#connect(onClient, this.#serverCount, Date.now() + (this.options.connectionTimeoutMillis ?? 0));
     return undefined;
   }
 
-  #connect(onClient: OnClient, triesLeft: number): void {
+  #connect(onClient: OnClient, triesLeft: number, waitUntil: number): void {
     super.connect((error, client, release) => {
-      const mayTryAnother = error !== undefined && this.#serverErrors.has(error) && triesLeft > 1;
-      if (mayTryAnother && !this.ending) this.#connect(onClient, triesLeft - 1);
-      else onClient(error, client, release);
+      const failed = error !== undefined && this.#connectErrors.has(error) && !this.ending;
+      const another = failed && this.#isOfOneServer(error);
+      if (another && triesLeft > 1) this.#connect(onClient, triesLeft - 1, waitUntil);
+      else if (failed && !another && this.#size.open > 0 && Date.now() < waitUntil) {
+        // The pool is full now, so the call waits for an open connection.
+        this.#connect(onClient, triesLeft, waitUntil);
+      } else onClient(error, client, release);
     });
+  }
+
+  /** Whether another server may work. A wrong password, for example, is wrong on each of them. */
+  #isOfOneServer(error: Error): boolean {
+    if (this.#serverCount === 1) return false;
+    if (error instanceof ReadOnlyServerError) return true;
+    return !(error instanceof pg.DatabaseError) || error.code === CANNOT_CONNECT_NOW;
   }
 }
 
 class ServerClient extends pg.Client {
-  protected onFailure: (error: Error) => void = () => undefined;
+  protected open = (connect: () => Promise<pg.Client>) => connect();
   readonly #prepare: ServerPoolOptions['prepare'];
 
   constructor(
@@ -96,7 +120,7 @@ class ServerClient extends pg.Client {
   override connect(): Promise<pg.Client>;
   override connect(callback: ((error: Error) => void) | ((error: null, client: pg.Client) => void)): void;
   override connect(callback?: unknown): Promise<pg.Client> | undefined {
-    const connected = this.#connect();
+    const connected = this.open(() => this.#connect());
     if (callback === undefined) return connected;
     const call = callback as (error: Error | null, client?: pg.Client) => void;
     connected.then(
@@ -112,7 +136,6 @@ class ServerClient extends pg.Client {
       await this.#prepare(this);
       return this;
     } catch (error) {
-      this.onFailure(error as Error);
       void this.end().catch(() => undefined);
       throw error;
     }
@@ -121,12 +144,6 @@ class ServerClient extends pg.Client {
 
 /** Postgres is starting, stopping or recovering. */
 const CANNOT_CONNECT_NOW = '57P03';
-
-/** Whether another server may work. A wrong password, for example, is wrong on each of them. */
-function isOfOneServer(error: Error): boolean {
-  if (error instanceof ReadOnlyServerError) return true;
-  return !(error instanceof pg.DatabaseError) || error.code === CANNOT_CONNECT_NOW;
-}
 
 async function readPassword(path: string): Promise<string> {
   return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');

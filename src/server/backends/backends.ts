@@ -66,7 +66,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   // Clients may reach S3 under another name than this service.
   const sign = createSign(client, { ...location, endpoint: publicEndpoint ?? servers.endpoint });
   const { urlSeconds, downloadSeconds } = config.lifetimes;
-  const checks = createChecks({ postgres, client, location, observe, breakers });
+  const checks = createChecks({ postgres, database, log, client, location, observe, breakers });
   return {
     postgres,
     pool,

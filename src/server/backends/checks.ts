@@ -1,7 +1,10 @@
+import type { Logger } from 'pino';
 import type { Work } from '../../files/call.ts';
+import { FileError } from '../../files/file-error.ts';
 import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breaker, ignoringOpen } from '../../overload/circuit-breaker.ts';
-import { createDatabase } from '../../postgres/connection/database.ts';
+import { createDatabase, type Database } from '../../postgres/connection/database.ts';
+import { isRefusal } from '../../postgres/connection/error-classes.ts';
 import { createPool, type DatabaseAddress } from '../../postgres/connection/pool.ts';
 import { schemaCheck } from '../../postgres/statements/reads.ts';
 import type { BucketLocation } from '../../s3/bucket-location.ts';
@@ -12,46 +15,72 @@ import { createSend } from '../../s3/send.ts';
 /** Time for one readiness check of Postgres or of the bucket. */
 const CHECK_TIMEOUT_MS = 1_000;
 
+/** A connection of the checks is used this often. Then the next check opens a new one, as calls must. */
+const CONNECTION_USES = 2;
+
 function checkWork(): Work {
   return { deadline: Date.now() + CHECK_TIMEOUT_MS };
 }
 
 interface CheckedBackends {
   postgres: DatabaseAddress;
+  /** Sends statements on the connections for calls. */
+  database: Database;
+  log: Logger;
   client: ReturnType<typeof createClient>;
   location: BucketLocation;
   observe: Record<'database' | 'storage', ObserveStep>;
   breakers: Record<'database' | 'storage', Breaker>;
 }
 
+/** Checks for readiness, which are sent even while a breaker is open, and close it with the first answer. */
+export function createChecks(backends: CheckedBackends) {
+  const { client, location, observe, breakers } = backends;
+  const send = createSend(observe.storage, ignoringOpen(breakers.storage));
+  const objects = createObjectStore(client, location, send);
+  return {
+    ...createDatabaseCheck(backends),
+    /** @throws if the bucket cannot be reached */
+    storage: (): Promise<void> => objects.check(checkWork()),
+  };
+}
+
 /**
- * Checks for readiness, which are sent even while a breaker is open, and close it with the first answer.
- *
- * They have a connection of their own. If all connections for calls are busy, the instance must not leave the
- * load balancer: all instances may be busy at the same time.
+ * Has a connection of its own. If all connections for calls are busy, the instance must not leave the load
+ * balancer: all instances may be busy at the same time.
  */
-export function createChecks({ postgres, client, location, observe, breakers }: CheckedBackends) {
-  const pool = createPool({
+function createDatabaseCheck({ postgres, database, log, observe, breakers }: CheckedBackends) {
+  const ownPool = createPool({
     ...postgres,
     maxConnections: 1,
+    usesMax: CONNECTION_USES,
     connectTimeoutMs: CHECK_TIMEOUT_MS,
     statementTimeoutMs: CHECK_TIMEOUT_MS,
     onIdleError: () => undefined,
   });
-  const database = createDatabase(pool, observe.database, {
+  const own = createDatabase(ownPool, observe.database, {
     ...postgres,
     statementTimeoutMs: CHECK_TIMEOUT_MS,
     breaker: ignoringOpen(breakers.database),
   });
-  const send = createSend(observe.storage, ignoringOpen(breakers.storage));
-  const objects = createObjectStore(client, location, send);
+  let wasRefused = false;
   return {
-    /** @throws if Postgres does not answer, or has not the schema */
+    /** @throws if Postgres does not answer, or has not the schema, or refuses the connections that calls need */
     async database(): Promise<void> {
-      await database.run(checkWork(), schemaCheck, {});
+      const [ownError, callError] = await Promise.all(
+        [own, database].map((one) => one.run(checkWork(), schemaCheck, {}).then(() => undefined, causeOf)),
+      );
+      // A call waits for an open connection if a new one is refused. So no connection for calls is open.
+      if (isRefusal(callError)) throw callError;
+      const refused = isRefusal(ownError);
+      if (ownError !== undefined && !(refused && callError === undefined)) throw ownError;
+      if (refused && !wasRefused) log.warn({ err: ownError }, 'Postgres refuses new connections');
+      wasRefused = refused;
     },
-    /** @throws if the bucket cannot be reached */
-    storage: (): Promise<void> => objects.check(checkWork()),
-    stop: (): Promise<void> => pool.end(),
+    stop: (): Promise<void> => ownPool.end(),
   };
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof FileError ? (error.cause ?? error) : error;
 }

@@ -1,0 +1,124 @@
+import type pg from 'pg';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { noopBreaker } from '../../src/overload/circuit-breaker.ts';
+import { createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
+import { createPool } from '../../src/postgres/connection/pool.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { schemaCheck } from '../../src/postgres/statements/reads.ts';
+import { createClient } from '../../src/s3/client.ts';
+import { createChecks } from '../../src/server/backends/checks.ts';
+import { createDatabase, openPool, type TestDatabase } from '../harness/database.ts';
+import { ampleWork } from '../harness/deadline.ts';
+
+let server: TestDatabase;
+let admin: pg.Pool;
+let role: string;
+let calls: pg.Pool;
+let database: ReturnType<typeof databaseOn>;
+let checks: ReturnType<typeof createChecks>;
+let warnings: string[];
+
+beforeEach(async () => {
+  server = await createDatabase();
+  admin = openPool(server.url, 2);
+  await migrate(admin);
+  role = `role_of_${new URL(server.url).pathname.slice(1)}`;
+  await admin.query(`create role ${role} login password 'secret'`);
+  await admin.query(`grant select on files to ${role}`);
+  const url = new URL(server.url);
+  url.username = role;
+  url.password = 'secret';
+  const postgres = { urls: [url.href] };
+  const run = <Result>(_: string, statement: () => Promise<Result>) => statement();
+  calls = createPool({
+    ...postgres,
+    maxConnections: 1,
+    connectTimeoutMs: 2_000,
+    statementTimeoutMs: 5_000,
+    onIdleError: () => undefined,
+  });
+  database = databaseOn(calls, run);
+  warnings = [];
+  const location = {
+    region: 'us-east-1',
+    bucket: 'none',
+    endpoint: 'http://127.0.0.1:1',
+    forcePathStyle: true,
+    credentials: undefined,
+  };
+  checks = createChecks({
+    postgres,
+    database,
+    log: pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line).msg) }),
+    client: createClient(location),
+    location,
+    observe: { database: run, storage: run },
+    breakers: { database: noopBreaker, storage: noopBreaker },
+  });
+});
+
+afterEach(async () => {
+  await Promise.all([calls.end(), checks.stop()]);
+  await admin.query(`drop owned by ${role}`);
+  await admin.query(`drop role ${role}`);
+  await admin.end();
+  await server.drop();
+});
+
+const refuseNew = () => admin.query(`alter role ${role} password 'other'`);
+
+/** Ends the connections for calls and leaves the connection of the checks. */
+async function endCalls(): Promise<void> {
+  const { rows } = await calls.query('select pg_backend_pid() as pid');
+  await admin.query('select pg_terminate_backend($1)', [rows[0].pid]);
+  await vi.waitFor(() => expect(calls.totalCount).toBe(0));
+}
+
+it('a new connection is opened every other check', async () => {
+  const open = vi.fn();
+  const own = async () => {
+    const { rows } = await admin.query(
+      `select pid from pg_stat_activity where usename = '${role}' order by backend_start desc limit 1`,
+    );
+    open(rows[0]?.pid);
+  };
+  for (let i = 0; i < 6; i++) {
+    await checks.database();
+    await own();
+  }
+  expect(new Set(open.mock.calls.flat()).size).toBeGreaterThan(2);
+});
+
+it('passes with a warning while new connections are refused and an open one serves calls', async () => {
+  await checks.database();
+  await refuseNew();
+  for (let i = 0; i < 5; i++) await checks.database();
+  expect(warnings).toEqual(['Postgres refuses new connections']);
+});
+
+it('fails when calls have no connection, although the connection of the check works', async () => {
+  await checks.database();
+  await refuseNew();
+  await endCalls();
+  await expect(checks.database()).rejects.toMatchObject({ code: '28P01' });
+});
+
+it('fails when new connections are refused and the open one does not serve calls', async () => {
+  await checks.database();
+  await checks.database();
+  await refuseNew();
+  const holder = await admin.connect();
+  await holder.query('begin; lock table files in access exclusive mode');
+  const blocked = database.run(ampleWork(), schemaCheck, {}).catch(() => undefined);
+  await expect(checks.database()).rejects.toMatchObject({ code: '28P01' });
+  await holder.query('rollback');
+  holder.release();
+  await blocked;
+});
+
+it('passes while all connections for calls are busy', async () => {
+  const holder = await calls.connect();
+  await checks.database();
+  holder.release();
+});
