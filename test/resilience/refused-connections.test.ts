@@ -131,7 +131,7 @@ test('a rotated password: calls are served or /readyz is 503 within 5 s, and the
   await sleep(3_000);
   expect(calls.since(servedAt + 200)).toMatchObject({ failed: 0 });
   expect(await readiness()).toBe(200);
-  expect(service.log().map(({ msg }) => msg)).toContain('Postgres refuses new connections');
+  expect(service.log().map(({ msg }) => msg)).toContain('no new connection to Postgres');
 
   await endConnections(0);
   await until(async () => (await readiness()) === 503, 5_000);

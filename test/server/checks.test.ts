@@ -1,3 +1,5 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -10,10 +12,13 @@ import { createClient } from '../../src/s3/client.ts';
 import { createChecks } from '../../src/server/backends/checks.ts';
 import { createDatabase, openPool, type TestDatabase } from '../harness/database.ts';
 import { ampleWork } from '../harness/deadline.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 let server: TestDatabase;
 let admin: pg.Pool;
 let role: string;
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let passwordFile: string;
 let calls: pg.Pool;
 let database: ReturnType<typeof databaseOn>;
 let checks: ReturnType<typeof createChecks>;
@@ -28,8 +33,11 @@ beforeEach(async () => {
   await admin.query(`grant select on files to ${role}`);
   const url = new URL(server.url);
   url.username = role;
-  url.password = 'secret';
-  const postgres = { urls: [url.href] };
+  url.password = '';
+  directory = await temporaryDirectory();
+  passwordFile = join(directory.path, 'password');
+  await writeFile(passwordFile, 'secret');
+  const postgres = { urls: [url.href], passwordFile };
   const run = <Result>(_: string, statement: () => Promise<Result>) => statement();
   calls = createPool({
     ...postgres,
@@ -64,6 +72,7 @@ afterEach(async () => {
   await admin.query(`drop role ${role}`);
   await admin.end();
   await server.drop();
+  await directory[Symbol.asyncDispose]();
 });
 
 const refuseNew = () => admin.query(`alter role ${role} password 'other'`);
@@ -90,11 +99,14 @@ it('a new connection is opened every other check', async () => {
   expect(new Set(open.mock.calls.flat()).size).toBeGreaterThan(2);
 });
 
-it('passes with a warning while new connections are refused and an open one serves calls', async () => {
+it.each<[string, () => Promise<unknown>]>([
+  ['the password has changed', () => refuseNew()],
+  ['the file of the password is missing', () => rm(passwordFile)],
+])('passes with one warning while %s and an open connection serves calls', async (_, begin) => {
   await checks.database();
-  await refuseNew();
+  await begin();
   for (let i = 0; i < 5; i++) await checks.database();
-  expect(warnings).toEqual(['Postgres refuses new connections']);
+  expect(warnings).toEqual(['no new connection to Postgres']);
 });
 
 it('fails when calls have no connection, although the connection of the check works', async () => {
@@ -111,10 +123,11 @@ it('fails when new connections are refused and the open one does not serve calls
   const holder = await admin.connect();
   await holder.query('begin; lock table files in access exclusive mode');
   const blocked = database.run(ampleWork(), schemaCheck, {}).catch(() => undefined);
-  await expect(checks.database()).rejects.toMatchObject({ code: '28P01' });
+  const error = await checks.database().catch((error: unknown) => error);
   await holder.query('rollback');
   holder.release();
   await blocked;
+  expect(error).toMatchObject({ code: '28P01' });
 });
 
 it('passes while all connections for calls are busy', async () => {

@@ -1,6 +1,7 @@
 /** Classifies the driver's errors: what they mean for the caller, for the connection, and for a retry. */
 import pg from 'pg';
 import { DeadlineExceededError } from '../../files/deadline.ts';
+import { PasswordFileError } from './servers.ts';
 
 // Classes of SQLSTATE (PostgreSQL, Appendix A) that describe the server and not the statement: connection
 // (08), authorisation (28), no such database (3D), transaction rollback, such as a deadlock (40), resources
@@ -34,10 +35,11 @@ export function isConnectionUsable(error: unknown): boolean {
 }
 
 /**
- * Whether Postgres, or a pooler before it, refused a new connection: no connection is left, or the password is
- * wrong, for example.
+ * Whether a new connection was refused, by Postgres or a pooler: no connection is left, or the password is wrong,
+ * for example. Open connections may still serve calls.
  */
 export function isRefusal(error: unknown): boolean {
+  if (error instanceof PasswordFileError) return true;
   return error instanceof pg.DatabaseError && /^(08|28|3D|53300|57P03)/.test(error.code ?? '');
 }
 

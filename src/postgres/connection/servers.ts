@@ -93,7 +93,7 @@ export class ServerPool extends pg.Pool {
 
   /** Whether another server may work. A wrong password, for example, is wrong on each of them. */
   #isOfOneServer(error: Error): boolean {
-    if (this.#serverCount === 1) return false;
+    if (this.#serverCount === 1 || error instanceof PasswordFileError) return false;
     if (error instanceof ReadOnlyServerError) return true;
     return !(error instanceof pg.DatabaseError) || error.code === CANNOT_CONNECT_NOW;
   }
@@ -145,6 +145,15 @@ class ServerClient extends pg.Client {
 /** Postgres is starting, stopping or recovering. */
 const CANNOT_CONNECT_NOW = '57P03';
 
+/** The file of the password cannot be read. */
+export class PasswordFileError extends Error {
+  override readonly name = 'PasswordFileError';
+}
+
 async function readPassword(path: string): Promise<string> {
-  return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
+  try {
+    return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new PasswordFileError((error as Error).message, { cause: error });
+  }
 }

@@ -74,7 +74,7 @@ function createDatabaseCheck({ postgres, database, log, observe, breakers }: Che
       if (isRefusal(callError)) throw callError;
       const refused = isRefusal(ownError);
       if (ownError !== undefined && !(refused && callError === undefined)) throw ownError;
-      if (refused && !wasRefused) log.warn({ err: ownError }, 'Postgres refuses new connections');
+      if (refused && !wasRefused) log.warn({ err: ownError }, 'no new connection to Postgres');
       wasRefused = refused;
     },
     stop: (): Promise<void> => ownPool.end(),

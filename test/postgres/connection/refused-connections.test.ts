@@ -1,3 +1,5 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -6,6 +8,7 @@ import { createPool } from '../../../src/postgres/connection/pool.ts';
 import { prepare } from '../../../src/postgres/statements/prepared.ts';
 import { createDatabase, openPool, type TestDatabase } from '../../harness/database.ts';
 import { ampleWork } from '../../harness/deadline.ts';
+import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 
 const POOL_SIZE = 10;
 const OPEN = 3;
@@ -15,6 +18,8 @@ const sleep = prepare<{ seconds: number }>('sleep', ({ seconds }) => sql`select 
 let server: TestDatabase;
 let admin: pg.Pool;
 let role: string;
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let passwordFile: string;
 let pool: pg.Pool;
 let database: ReturnType<typeof databaseOn>;
 
@@ -25,9 +30,14 @@ beforeEach(async () => {
   await admin.query(`create role ${role} login password 'secret'`);
   const url = new URL(server.url);
   url.username = role;
-  url.password = 'secret';
+  url.password = '';
+  directory = await temporaryDirectory();
+  passwordFile = join(directory.path, 'password');
+  await writeFile(passwordFile, 'secret');
   const options = {
-    urls: [url.href],
+    // The first server is no worse than the second, so the second must not be tried in its place.
+    urls: [url.href, url.href],
+    passwordFile,
     maxConnections: POOL_SIZE,
     connectTimeoutMs: 2_000,
     statementTimeoutMs: 5_000,
@@ -42,6 +52,7 @@ afterEach(async () => {
   await admin.query(`drop role ${role}`);
   await admin.end();
   await server.drop();
+  await directory[Symbol.asyncDispose]();
 });
 
 /** Runs statements at once, and returns the SQLSTATEs of those that failed. */
@@ -67,6 +78,7 @@ const FAULTS: [string, () => Promise<unknown>, () => Promise<unknown>][] = [
     () => admin.query(`alter role ${role} password 'other'`),
     () => admin.query(`alter role ${role} password 'secret'`),
   ],
+  ['the file of the password is missing', () => rm(passwordFile), () => writeFile(passwordFile, 'secret')],
 ];
 
 it.each(FAULTS)('500 calls are served by the open connections while %s', async (_, begin) => {
