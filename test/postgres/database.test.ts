@@ -86,6 +86,7 @@ async function openBehindProxy() {
   const proxy = await startFaultProxy({ port: Number(new URL(server.url).port) });
   const { database } = open({ urls: [withUrl((url) => (url.port = String(proxy.port)))] });
   return {
+    proxy,
     database,
     async reset() {
       await proxy.set({ kind: 'refused' });
@@ -320,6 +321,17 @@ describe('retries once without an error for the caller', () => {
 
   it('but not a write whose connection is reset, because the write may have happened', async () => {
     expect(await broken(sleep)).toMatchObject(unavailable);
+  });
+
+  it('a write whose new connection is reset before the statement was sent', async () => {
+    await using proxied = await openBehindProxy();
+    const { proxy, database } = proxied;
+    // Opening a connection takes several round trips.
+    await proxy.set({ kind: 'slow', milliseconds: 200 });
+    const call = database.run(ampleWork(), sleep, { seconds: 0 });
+    await vi.waitFor(() => expect(proxy.connections).toBe(1), { interval: 5 });
+    await proxied.reset();
+    expect(await call).toHaveLength(1);
   });
 
   it('when a migration has invalidated the statement that every connection has prepared', async () => {

@@ -127,8 +127,11 @@ function createRunWithRetry(
     for (let tries = 1; ; tries++) {
       if (breaker.open) throw new Error(BREAKER_OPEN);
       const startMs = performance.now();
+      let wasSent = false;
       try {
-        const rows = await runOn(pool, query, deadline, answerMaxMs);
+        const client = await checkOut(pool, deadline);
+        wasSent = true;
+        const rows = await runOn(client, query, deadline, answerMaxMs);
         breaker.onSuccess();
         budget.earn();
         return rows;
@@ -141,7 +144,8 @@ function createRunWithRetry(
         const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
         // A retry after a long wait without a response would only add load to a server that hangs.
         const mayRetry = tries < TRIES_MAX && !(noResponse && waitedLong) && Date.now() + pauseMs < deadline;
-        if (!mayRetry || !isWorthRepeating(error, reads) || !budget.spend()) throw error;
+        // Without a connection nothing was sent, so a write has not happened.
+        if (!mayRetry || !isWorthRepeating(error, reads || !wasSent) || !budget.spend()) throw error;
         await sleep(pauseMs);
         // The statement that the connection kept may be the cause of the error, and the next connection may
         // keep the same one.
@@ -156,12 +160,11 @@ function createRunWithRetry(
  * violation (a taken pending slot, for example).
  */
 async function runOn(
-  pool: pg.Pool,
+  client: pg.PoolClient,
   statement: Statement,
   deadline: Deadline,
   answerMaxMs: number,
 ): Promise<unknown[]> {
-  const client = await checkOut(pool, deadline);
   let broken = false;
   try {
     return await send(client, statement, Math.min(timeLeft(deadline), answerMaxMs));
