@@ -39,7 +39,8 @@ beforeEach(async () => {
     urls: [url.href, url.href],
     passwordFile,
     maxConnections: POOL_SIZE,
-    connectTimeoutMs: 2_000,
+    // 500 calls wait in the queue at once, also on a busy machine.
+    connectTimeoutMs: 5_000,
     statementTimeoutMs: 5_000,
     onIdleError: () => undefined,
   };
