@@ -14,9 +14,9 @@ export interface Work {
 }
 
 /**
- * Work for one user. It is the only way to name the user: a query that is given a `Call` sees the rows of
- * `call.userId` only. In an RPC, the gateway names the user. The sweeper and `reconcile` name the user of the
- * row or of the key.
+ * Work for one user. A query for one user takes the user id from a `Call` and from nowhere else, and sees only
+ * the rows of `call.userId`. In an RPC, `userId` is the user that the gateway names in the metadata. In the
+ * sweeper and in `reconcile`, `userId` is the user of the row or of the key.
  */
 export interface Call extends Work {
   readonly userId: string;

@@ -10,15 +10,15 @@ export type SharedCapacity = ReturnType<typeof createSharedCapacity>;
  */
 export function createSharedCapacity(max: number) {
   let taken = 0;
-  /** Contains only users that hold something, so that the map does not grow with the number of users. */
+  /** Contains only users that hold capacity, so that the map does not grow with the number of users. */
   const takenBy = new Map<string | undefined, number>();
   return {
-    /** What all users hold at this moment. */
+    /** The capacity that all users together hold at this moment. */
     get taken(): number {
       return taken;
     },
     /**
-     * The user `undefined` stands for all callers without proof.
+     * The user `undefined` stands for all callers that have not proved to be a gateway.
      *
      * @returns `false`, without taking anything, when this user may not take that much
      */

@@ -1,7 +1,8 @@
 /**
- * Replaces Kysely's `Migrator`, which fails an older release after a rollback ("corrupted migrations"), and
- * hides Postgres's error behind its own next statement ("current transaction is aborted"). It uses the same
- * table, so databases that Kysely migrated stay as they are.
+ * Replaces Kysely's `Migrator` for two reasons. After a rollback to an older release, Kysely's `Migrator` throws
+ * "corrupted migrations". After a failed statement, it runs another statement, and throws the error of that
+ * statement ("current transaction is aborted") instead of the first error. This file uses the same table as
+ * Kysely, so databases that Kysely migrated stay as they are.
  */
 import { type Kysely, sql } from 'kysely';
 

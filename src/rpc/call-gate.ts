@@ -18,7 +18,7 @@ export interface CallOutcome {
   seconds: number;
   userId: string | undefined;
   /**
-   * The error behind a failure. If the failure is the service's own, the error is logged. It is never sent.
+   * The error that caused a failure. If the service itself failed, the error is logged. The error is never sent.
    */
   error: unknown;
 }
@@ -51,15 +51,15 @@ export type CallGate = ReturnType<typeof createCallGate>;
 /**
  * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the
  * headers must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate
- * before they read, inflate or decode a byte of the body, so that a caller without proof costs no more than
- * its headers.
+ * before they read, inflate or decode a byte of the body, so that a caller that is not a gateway costs no more
+ * than its headers.
  */
 export function createCallGate(options: CallGateOptions) {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;
   return {
     /**
      * The call counts on its connection until its stream has closed. The connection counts as identified when
-     * the proof and the user are accepted, even if the call is then refused for lack of capacity.
+     * the gateway and the user are accepted, even if the call is then refused for lack of capacity.
      *
      * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
      *   refused call has been recorded with `onEnd`.

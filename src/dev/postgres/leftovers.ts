@@ -75,10 +75,10 @@ async function processesIn(dataDirectory: string): Promise<number[]> {
 }
 
 /**
- * All processes of a Postgres have the data directory as their current directory. The current directory
- * therefore distinguishes them from a process that got the pid of a dead postmaster. The check finds backends
- * without a postmaster, and works after the directory was moved. A zombie has no current directory, so it
- * does not count as running.
+ * Finds processes by their current directory, because all processes of a Postgres server have the data
+ * directory as their current directory. A process that got the pid of a dead postmaster has another current
+ * directory. The check also finds backends whose postmaster is dead, and works after the directory was moved.
+ * A zombie has no current directory, so a zombie does not count as running.
  */
 async function processesByProc(dataDirectory: string): Promise<number[]> {
   const directory = await stat(dataDirectory);
@@ -98,8 +98,8 @@ async function processesByProc(dataDirectory: string): Promise<number[]> {
 }
 
 /**
- * Without /proc, this finds only the postmaster of postmaster.pid, and only if its command line names the
- * directory.
+ * Finds only the postmaster in postmaster.pid, and only if its command line contains the data directory. For
+ * systems without /proc.
  */
 async function processesByPs(dataDirectory: string): Promise<number[]> {
   const pid = readPostmasterFile(dataDirectory)?.pid;

@@ -161,8 +161,8 @@ async function launchServer(start: {
 }
 
 /**
- * Polls the file that the postmaster writes for pg_ctl. A connection attempt would prove less: the file names
- * the process, so another server that holds the port is not taken for this Postgres.
+ * Polls the file that the postmaster writes for pg_ctl. The file contains the pid of the postmaster, so another
+ * server on the same port is not taken for this Postgres. A successful connection would not tell the two apart.
  */
 async function untilReady({ child, ended }: Server, dataDirectory: string): Promise<void> {
   let end: string | undefined;

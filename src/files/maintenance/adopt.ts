@@ -18,8 +18,8 @@ const REASONS = {
 type Outcome = 'adopted' | keyof typeof REASONS;
 
 /**
- * Makes a READY row of each object that has none. That loses nothing, so no share of such objects blocks it;
- * only the cap does. Adopting again changes nothing.
+ * Creates a READY row for each object that has no row. A new row loses nothing, so a large share of such objects
+ * does not block the adoption. Only the limit `maxRepairs` blocks it. Adopting again changes nothing.
  */
 export async function adopt(
   ports: ReconcilePorts,

@@ -84,8 +84,8 @@ async function verifySuspects(
 }
 
 /**
- * Aborts uploads without a row. That loses no object, so a large share of such uploads does not block the
- * repair; only the cap does.
+ * Aborts uploads without a row. An abort loses no object, so a large share of such uploads does not block the
+ * repair. Only the limit `maxRepairs` blocks the repair.
  */
 async function abortStrays(
   ports: ReconcilePorts,

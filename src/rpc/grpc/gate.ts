@@ -29,7 +29,10 @@ export interface GrpcGateOptions {
   connections: ConnectionLimit;
   budget: SharedCapacity;
   runDecoder: RunDecoder;
-  /** Requests without an accepted proof that may be open at once, on all connections together. */
+  /**
+   * The maximum number of open requests whose callers have not proved to be a gateway, on all connections
+   * together.
+   */
   unprovenRequestsMax: number;
 }
 
@@ -43,7 +46,10 @@ const ADMITTED = Symbol('admitted call');
 
 type GuardedStream = ServerHttp2Stream & { [ADMITTED]?: AdmittedCall };
 
-/** The admitted call of a stream; `undefined` for methods that need no proof (health, reflection). */
+/**
+ * The admitted call of a stream; `undefined` for methods that callers may use without proving to be a gateway
+ * (health, reflection).
+ */
 export function admittedCallOn(stream: object | undefined): AdmittedCall | undefined {
   return (stream as GuardedStream | undefined)?.[ADMITTED];
 }
@@ -62,7 +68,8 @@ interface Guard extends GrpcGateOptions {
  * Takes over the new streams of an HTTP/2 server before grpc-js sees them. First the call gate decides about
  * a call by its headers. Then this file reads the whole request message. Only then does grpc-js receive the
  * stream, the message and the end of the request. Without this order grpc-js inflates and decodes every
- * message that arrives: 10 kB of half-open requests without proof exhausted its heap.
+ * message that arrives: 10 kB of unfinished requests, from a caller that had not proved to be a gateway,
+ * exhausted its heap.
  *
  * grpc-js reads a stream by the events `data` and `end`, which this file emits. If a release of grpc-js reads
  * streams in another way, no call is answered and every test over gRPC fails.

@@ -17,7 +17,7 @@ export interface MessageOptions {
   maxBytes: number;
   /** The value of `grpc-encoding`. */
   encoding: string | undefined;
-  /** The user whose budget the message counts in; `undefined` for a call without proof. */
+  /** The user whose budget the message counts in; `undefined` if the caller has not proved to be a gateway. */
   userId: string | undefined;
   budget: SharedCapacity;
   runDecoder: RunDecoder;

@@ -5,7 +5,7 @@ import type { MessageEncoding } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 
 export interface CompressedCall {
-  /** `undefined` for a call without proof. */
+  /** `undefined` if the caller has not proved to be a gateway. */
   userId: string | undefined;
   encoding: MessageEncoding;
 }

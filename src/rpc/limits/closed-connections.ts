@@ -1,8 +1,9 @@
 /**
  * Frees what closed connections leave behind. Node copies the bytes of an HTTP/1.1 request into buffers outside V8's
- * heap, and V8 collects such buffers only after 64 MB of them. A thousand requests of 1 MiB without proof, each on a
- * connection of its own, therefore made the process grow by up to 117 MB; with this file, by less than 100 MB
- * (`test/amplification/crowds.test.ts`, long form). A gateway keeps its connections, so it causes no scavenge here.
+ * heap, and V8 collects such buffers only after 64 MB of them. A thousand requests of 1 MiB, whose callers had not
+ * proved to be a gateway, each on a connection of its own, therefore made the process grow by up to 117 MB. With this
+ * file the process grew by less than 100 MB (`test/amplification/crowds.test.ts`, long form). A gateway keeps its
+ * connections, so a gateway causes no scavenge here.
  */
 import type { Server, Socket } from 'node:net';
 

@@ -17,7 +17,7 @@ export class Connection {
     this.socket = socket;
   }
 
-  /** Must be called when the proof and the user of a call on this connection were accepted. */
+  /** Must be called when the gateway and the user of a call on this connection were accepted. */
   identified(): void {
     this.isIdentified = true;
   }

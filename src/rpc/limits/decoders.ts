@@ -3,14 +3,14 @@ import { messagesTooMany } from '../errors.ts';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
 /**
- * Decompressions of a port that run at once. A message of 60 bytes can make brotli's decoder allocate a window of
- * 16 MiB (RFC 7932, 9.1), whatever limit its output has: a hundred decoders at once took 170 MB. Decompressing takes
- * less than a millisecond.
+ * The maximum number of messages that one listening port decompresses at the same time. A message of 60 bytes can make
+ * brotli's decoder allocate a window of 16 MiB (RFC 7932, 9.1), even if the output of the decoder is limited. A hundred
+ * concurrent decoders took 170 MB. Decompressing a message takes less than a millisecond.
  */
 const DECODERS_MAX = 2;
 
 /**
- * Runs a decompression. The user id `undefined` stands for all callers without proof.
+ * Runs a decompression. The user id `undefined` stands for all callers that have not proved to be a gateway.
  *
  * @throws ConnectError RESOURCE_EXHAUSTED when the decompression could not begin in time; else what `decode` throws
  */
@@ -20,8 +20,8 @@ export type RunDecoder = <Result>(
 ) => Promise<Result>;
 
 /**
- * Limits the decompressions of a port. A fair queue shares the decoders among users: without it, two hundred brotli
- * messages of one user, each with the largest window, delayed another user beyond its deadline.
+ * Limits the decompressions of one listening port. A fair queue shares the decoders among users. Without the queue,
+ * two hundred brotli messages of one user, each with the largest window, delayed another user beyond its deadline.
  */
 export function limitDecoders(): RunDecoder {
   const queue = createFairQueue(DECODERS_MAX);

@@ -1,8 +1,8 @@
 /**
  * `src/rpc/limits/` limits how much of the service a peer may take, on both ports: the bounds (this file) and
- * their enforcement for connections, HTTP/2 streams, requests without proof, unread responses and request
- * messages. Each bound allows the most that an honest gateway needs. A stream above a bound is closed, or
- * else its connection.
+ * their enforcement for connections, HTTP/2 streams, requests of callers that have not proved to be a gateway,
+ * unread responses and request messages. Each bound allows the most that an honest gateway needs. A stream
+ * above a bound is closed, or else its connection.
  *
  * Limits of users and of the whole load do not belong here, but into `src/overload/`.
  */
@@ -89,10 +89,11 @@ export const HTTP2_OPTIONS = {
 } satisfies ServerOptions;
 
 /**
- * Requests of a port without proof (health, reflection, pages, refused calls) that are not answered yet, or
- * whose answer is not read yet. Such a request ends within milliseconds, so honest clients never have a
- * thousand at once. Each may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
- * unread answers of /metrics 400 MB.
+ * The maximum number of requests on one listening port whose callers have not proved to be a gateway (health,
+ * reflection, pages, refused calls). A request counts until it is answered and the client has read the answer.
+ * Such a request ends within milliseconds, so honest clients never have a thousand open at the same time. Each
+ * request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000 unread answers of
+ * /metrics 400 MB.
  */
 export const UNPROVEN_REQUESTS_MAX = 1_000;
 
@@ -106,7 +107,7 @@ export const PIPELINED_REQUESTS_MAX = 16;
 
 /**
  * Open streams (health Watch, reflection) of a connection. A client needs one of each, and one more while it
- * reopens.
+ * reopens a stream.
  */
 export const OPEN_STREAMS_PER_CONNECTION_MAX = 4;
 

@@ -35,8 +35,9 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
 
 /**
  * The bytes of all request messages in memory: a thousand messages of MESSAGE_MAX_BYTES. A message grows up to
- * twentyfold when it is decoded. Users share these bytes (`overload/shared-capacity.ts`). With a common budget
- * for all, the half-open requests of one user, or health checks without proof, kept out the messages of all
- * other users.
+ * twentyfold when it is decoded. Each user may take only a share of these bytes
+ * (`overload/shared-capacity.ts`). With one budget that any user could use up, the unfinished requests of one
+ * user, or health checks of callers that had not proved to be a gateway, kept out the messages of all other
+ * users.
  */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;

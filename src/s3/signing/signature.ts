@@ -24,11 +24,11 @@ export interface RequestToSign {
 /** The values that all signatures of one day and one set of credentials share. */
 export interface SigningKey {
   scope: string;
-  /** The query parameters that stand before the time and the lifetime, in the order of their names. */
+  /** The query parameters that sort before `X-Amz-Date` and `X-Amz-Expires`, in the order of their names. */
   before: readonly Parameter[];
-  /** The query parameters that stand after the time and the lifetime. */
+  /** The query parameters that sort after `X-Amz-Date` and `X-Amz-Expires`. */
   after: readonly Parameter[];
-  /** With a Buffer, `createHmac` would make a `KeyObject` each time: 10 µs more. */
+  /** With a Buffer, `createHmac` would make a `KeyObject` for each signature, which takes 10 µs more. */
   hmacKey: KeyObject;
 }
 

@@ -72,7 +72,8 @@ function createDatabaseCheck({ postgres, database, log, observe, breakers }: Che
       );
       // A call waits for an open connection if a new one is refused. So no connection for calls is open.
       if (isRefusal(callError)) throw callError;
-      // The connection of the check is often new. It may fail, or take too long, while the open ones serve calls.
+      // The check often opens a new connection. That connection may fail, or take too long, while the connections
+      // that are already open serve calls.
       if (ownError !== undefined && callError !== undefined) throw ownError;
       const refused = isRefusal(ownError);
       if (refused && !wasRefused) log.warn({ err: ownError }, 'no new connection to Postgres');

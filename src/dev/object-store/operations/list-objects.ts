@@ -67,7 +67,7 @@ export function keyEncoding(request: S3Request): (key: string) => string {
   return (key) => key.split('/').map(encodeUri).join('/');
 }
 
-/** A key, or a common prefix that represents all keys below it and has no record. */
+/** A key with its record, or a common prefix, which has no record and represents all keys that begin with it. */
 type Entry = Pick<Listed, 'form'> & Partial<Pick<Listed, 'record'>>;
 
 /** The first entries after `last`, the last entry of the previous page. All texts are in UTF-8 form. */

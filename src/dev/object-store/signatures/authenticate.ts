@@ -1,5 +1,5 @@
 /**
- * `src/dev/object-store/signatures` checks AWS Signature Version 4 as the server does. `authenticate`
+ * `src/dev/object-store/signatures` is the server's check of AWS Signature Version 4. `authenticate`
  * accepts a request only if a known key signed all of it in time, in the Authorization header or in the
  * query (presigned URLs). There is no anonymous access.
  *

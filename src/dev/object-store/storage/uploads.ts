@@ -95,8 +95,8 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
       return turn;
     },
     /**
-     * Ends a completed or aborted upload. It is unknown when this call returns, and its files are gone when it
-     * resolves.
+     * Ends a completed or aborted upload. The upload is unknown when this call returns. The files of the upload
+     * are gone when the returned promise resolves.
      */
     async forget({ uploadId }: Upload): Promise<void> {
       if (!uploads.delete(uploadId)) return;
