@@ -43,8 +43,9 @@ const LEASE_SECONDS = 60;
 
 /**
  * How often the sweeper searches all of the queue. In between, each search begins where the last one found
- * the oldest due row, because `pg_dump` makes the whole search slow: 0.57 s after half a million changed rows.
- * A row that came due before that point waits for the next search of all.
+ * the oldest due row. A search of all is slow while a snapshot is held, as by `pg_dump`, because Postgres then
+ * keeps the index entries of changed rows: 0.57 s after half a million changes. A row that came due before
+ * the beginning of a search waits for the next search of all.
  */
 const FULL_SEARCH_INTERVAL_MS = 60_000;
 
