@@ -1,6 +1,6 @@
 /**
- * `src` holds one folder per room (see `src/README.md`) and this file: the entry point, and the only file
- * that touches the process, its arguments, environment, signals and exit code. Each verb imports its code
+ * `src` holds one folder per room (a subject, see `src/README.md`) and this file: the entry point, and the only file
+ * that touches the process, its arguments, environment, signals and exit code. Each verb (`VERBS`) imports its code
  * when it runs, so that a verb loads only what it needs. Work of a command belongs into `src/cli`, the
  * construction of the service into `src/server`. No other file belongs into the root of `src`.
  */
@@ -20,14 +20,14 @@ const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
 };
 
 /**
- * Ctrl-C reaches a service under npm twice: from the terminal, and forwarded by npm. Only a signal that comes
- * later than this means that the user does not want to wait.
+ * A second signal within this time after the first is ignored. Ctrl-C reaches a service that npm started twice: from
+ * the terminal, and forwarded by npm. Only a later signal means that the user does not want to wait.
  */
 const REPEATED_SIGNAL_MS = 1_000;
 
 /**
- * The longest duration of a stop after its delay. With the default delay that is less than the ten seconds
- * after which Docker kills the process.
+ * The longest duration of a stop after its delay (STOP_DELAY_SECONDS, 1 s by default). The default delay and this
+ * duration together are less than the ten seconds after which Docker kills the process.
  */
 const STOP_TIMEOUT_MS = 8_500;
 
@@ -42,7 +42,8 @@ async function serve(): Promise<void> {
   onStopSignal(async (signal) => {
     stopping = true;
     log.info({ signal }, 'stopping');
-    // Only SIGTERM comes from a deployment with a load balancer. A user who presses Ctrl-C waits for the end.
+    // A load balancer needs the delay to notice that this instance stops. Deployments send SIGTERM. SIGINT comes from
+    // a user who presses Ctrl-C and waits for the end, so there is no delay.
     const delayMs = signal === 'SIGTERM' ? config.operation.stopDelaySeconds * 1_000 : 0;
     setTimeout(
       () => fail(new StartupError('the service did not stop in time and was ended')),
@@ -60,7 +61,7 @@ async function serve(): Promise<void> {
   log.info({ host: config.listen.host, grpcPort, httpPort }, 'serving');
   await prepared;
   if (stopping) return;
-  // The commands that the welcome text shows use plaintext connections.
+  // With TLS there is no welcome text, because the commands in it use plaintext connections.
   if (config.backend.kind === 'embedded' && config.tls === undefined) {
     const { welcome } = await import('./dev/welcome.ts');
     terminal.print(
@@ -99,9 +100,9 @@ async function upload(): Promise<void> {
 }
 
 /**
- * Loads everything that `serve` may load, so that Node writes the compiled code to NODE_COMPILE_CACHE. Then
- * even the first start of the service need not strip types, and the code that Node loads for stripping does
- * not stay in memory.
+ * Loads everything that `serve` may load, so that Node writes the compiled code to NODE_COMPILE_CACHE. After that,
+ * even the first start of the service need not remove the TypeScript types from its files. So Node does not load its
+ * code for removing types, which would stay in memory.
  */
 async function compile(): Promise<void> {
   await Promise.all([import('./server/app.ts'), import('./dev/embedded.ts'), import('./dev/welcome.ts')]);
@@ -115,9 +116,9 @@ async function printVariables(): Promise<void> {
 
 /**
  * Keeps the process alive after an uncaught error. Such an error has ended at most the call that caused it;
- * all other calls go on. That is safe here: the process keeps no state (the rows are the only state, and each
- * step is one statement), so nothing can be left half done. A process that ends would break every call under
- * way.
+ * all other calls go on. Going on is safe, because the process keeps no state that could be left half changed: the
+ * only state is the rows of the database, and each step changes them with one statement. If the process ended, it
+ * would break all calls that it is working on.
  */
 function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
   process.off('uncaughtException', fail);

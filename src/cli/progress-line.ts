@@ -1,11 +1,11 @@
 import type { Progress } from '../client/upload-file.ts';
 
-/** The line must fit a terminal of 80 columns. */
+/** The width of the bar. It is small, because the whole line must fit into a terminal of 80 columns. */
 const BAR_CHARACTERS = 12;
 
 /**
- * The speed is the mean over this time. A shorter time makes the speed jump; a longer time shows a change
- * late.
+ * The speed that the line shows is the mean over this time. A shorter time would make the speed jump. A
+ * longer time would show a change of the speed late.
  */
 const SPEED_WINDOW_MS = 4_000;
 
@@ -51,8 +51,8 @@ function sum(all: Progress[], of: (progress: Progress) => number): number {
 }
 
 /**
- * Returns 0 while the speed is unknown. Bytes that turn out to be stored already make the speed jump until
- * they leave the window.
+ * Returns 0 while the speed is unknown. When bytes turn out to be stored in S3 already, all of them count as
+ * done at once. The speed is then too high until this moment is older than SPEED_WINDOW_MS.
  */
 function bytesPerSecond(samples: readonly { ms: number; bytes: number }[]): number {
   const [first, last] = [samples[0], samples.at(-1)];

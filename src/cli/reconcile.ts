@@ -10,8 +10,8 @@ import { backendsForReconcile, reconcilePorts } from '../server/backends/for-rec
 import type { Terminal } from './terminal.ts';
 
 /**
- * The operator's command `npm run reconcile` compares table and bucket after a restore or an accident. It may
- * run beside the service.
+ * The operator's command `npm run reconcile` compares table and bucket after a restore or an accident. The
+ * command may run while the service runs.
  */
 const USAGE = `usage: npm run reconcile -- [--repair | --adopt] [--json] [--min-age-hours N] [--max-repairs N]
 
@@ -29,7 +29,7 @@ const MIN_AGE_HOURS_DEFAULT = 48;
 const EXIT_INCOMPLETE = 3;
 const MAX_REPAIRS_DEFAULT = 1_000;
 
-/** The progress line needs no more than five updates a second. */
+/** The least time between two updates of the progress line: five updates a second are enough for a reader. */
 const PROGRESS_INTERVAL_MS = 200;
 
 /** @returns the exit code */
@@ -78,7 +78,7 @@ function parseOptions(args: string[], { lifetimes }: Config) {
     return (error as Error).message;
   }
   if (values.repair && values.adopt) return '--repair and --adopt exclude each other: adopt first';
-  // Younger objects may belong to an upload that is still running.
+  // An object that is younger than this may belong to an upload that is still running.
   const leastSeconds = lifetimes.urlSeconds + lifetimes.longestUploadSeconds;
   const ageHours = Number(values['min-age-hours'] ?? Math.max(MIN_AGE_HOURS_DEFAULT, leastSeconds / 3_600));
   const maxRepairs = Number(values['max-repairs'] ?? MAX_REPAIRS_DEFAULT);
@@ -106,7 +106,7 @@ function progressOn(terminal: Terminal) {
   };
 }
 
-/** Splitting is safe, because JSON has line ends only between its values. */
+/** Splitting at line ends is safe, because JSON escapes the line ends inside strings. */
 function jsonLines(report: ReconcileReport): string[] {
   return JSON.stringify(report, null, 2).split('\n');
 }
@@ -115,8 +115,8 @@ function describe(report: ReconcileReport, action: ReconcileOptions['action']): 
   const { rows, objects, repaired } = report;
   const section = (title: string, { count, bytes, examples }: Finding, done = '') => [
     `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${done}`,
-    // Keys are quoted, because any writer of the bucket chooses its keys. If the screen wraps a key at a
-    // blank, the rest of the key cannot pass for a line of this report.
+    // Keys are quoted, because any writer of the bucket can choose a key. The screen may break a long key at a
+    // blank. The closing quote shows that the second half is no line of this report.
     ...examples.map((key) => `            ${JSON.stringify(key)}`),
     ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
   ];
@@ -133,7 +133,7 @@ function describe(report: ReconcileReport, action: ReconcileOptions['action']): 
     ...section('READY rows whose object has other bytes', report.different, repairs(repaired.different)),
     ...section('objects under keys that this service never makes', report.foreign),
     ...report.incomplete.map((reason) => `incomplete: ${reason}`),
-    // A repair has refused for this reason already.
+    // With --repair, the lines of `report.refusals` below already give this reason.
     ...(action === 'report' && report.lostTail !== undefined
       ? [`attention: ${describeTail(report.lostTail)}`]
       : []),

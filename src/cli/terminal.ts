@@ -3,13 +3,13 @@ import { printable } from '../text/printable.ts';
 
 export type Terminal = ReturnType<typeof createTerminal>;
 
-/** The part of a stream that is used here; a terminal or not. */
+/** The methods and properties of a stream that this file uses. The stream may be a terminal or, say, a file. */
 export type Output = Pick<Writable, 'write'> & { isTTY?: boolean; columns?: number };
 
 /**
- * The only way of a command to the output of the process. All text is escaped, so no filename, key or server
- * answer can move the cursor, reverse the text or begin a line of its own. Progress goes to stderr, so stdout can
- * go into a file while a person watches the progress.
+ * The only object through which a command writes to stdout and stderr. It escapes all text, so no filename, key or
+ * server answer can move the cursor, reverse the text or begin a line of its own. Progress goes to stderr, so stdout
+ * can go into a file while a person watches the progress.
  */
 export function createTerminal(stdout: Output, stderr: Output) {
   const clearLine = () => {
@@ -33,7 +33,8 @@ export function createTerminal(stdout: Output, stderr: Output) {
     progress(line: string): void {
       if (!stderr.isTTY) return;
       clearLine();
-      // A line that is longer than the screen wraps, and could not be overwritten.
+      // The terminal breaks a line that is wider than the screen into two lines, and `clearLine` clears only the
+      // second. So the line is cut.
       stderr.write(printable(line).slice(0, (stderr.columns ?? COLUMNS_DEFAULT) - 1));
     },
   };

@@ -24,10 +24,10 @@ Uploads files to a running service. Stored files are not sent again, and interru
 Sends the first of GATEWAY_TOKENS, if any is set.
 Exit code: 0 if all files are stored; 1 if an upload failed; 2 for wrong arguments.`.split('\n');
 
-/** Concurrent files. Each file also sends its parts concurrently. */
+/** The command uploads this many files concurrently. The parts of one file are sent concurrently, too. */
 const FILES_AT_ONCE = 2;
 
-/** The progress line changes often enough for a person who watches. */
+/** The progress line is drawn ten times a second, which is often enough for a person who watches it. */
 const RENDER_INTERVAL_MS = 100;
 
 /** The address and the metadata with which the service is called. */
@@ -38,7 +38,7 @@ export interface ServiceAddress {
 }
 
 /**
- * The command `npm run upload`. It also shows what a client does.
+ * Runs the command `npm run upload`. The code is also an example of a client of the service.
  *
  * @returns the exit code
  */
@@ -117,7 +117,7 @@ function connect(
   );
 }
 
-/** @returns whether the service has the file */
+/** @returns whether the service has stored the file */
 async function uploadOne(
   client: Client<typeof FileService>,
   path: string,

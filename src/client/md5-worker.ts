@@ -17,8 +17,8 @@ export type HashReport = { hashedBytes: number } | { md5: Uint8Array };
 
 const PIECE_BYTES = 256 * 1024;
 /**
- * One message for each piece would cost as much as a tenth of the hashing, so a message counts 32 pieces
- * (8 MiB).
+ * The number of pieces (8 MiB in all) after which the thread reports its progress. One message for each piece
+ * would cost a tenth of the time of the hashing.
  */
 const PIECES_PER_REPORT = 32;
 
@@ -30,7 +30,7 @@ parentPort?.on('message', ({ start, end }: HashTask) => {
   let unreported = 0;
   for (let position = start; position < end; ) {
     const bytes = readSync(fd, piece, 0, Math.min(piece.length, end - position), position);
-    // The file has become shorter. The main thread detects that with `assertUnchanged`.
+    // The file has become shorter. The main thread detects the change with `assertUnchanged` (source.ts).
     if (bytes === 0) break;
     hash.update(piece.subarray(0, bytes));
     position += bytes;

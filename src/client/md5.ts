@@ -1,4 +1,4 @@
-/** MD5 of ranges of a source: on worker threads for a file, in this thread for a Blob or bytes. */
+/** Computes MD5s of ranges of a source. It hashes a file on worker threads, and a Blob or bytes in this thread. */
 import { createHash } from 'node:crypto';
 import { on } from 'node:events';
 import { availableParallelism } from 'node:os';
@@ -14,7 +14,7 @@ export interface HashOptions {
   onHashed: (bytes: number) => void;
 }
 
-/** More threads would not help: eight hash faster than a disk delivers the bytes. */
+/** More threads would not help, because eight threads hash bytes faster than a disk delivers them. */
 const THREADS_MAX = 8;
 
 /** Hashes one range in this thread. The event loop runs other work after each piece. */
@@ -34,8 +34,8 @@ export async function md5OfRange(
 }
 
 /**
- * Hashes the ranges and returns one MD5 for each, in their order. MD5 uses a whole core, so the ranges of a
- * file are shared among worker threads.
+ * Hashes the ranges and returns one MD5 for each range, in the order of the ranges. Computing one MD5 keeps a
+ * whole CPU core busy, so worker threads share the ranges of a file.
  */
 export async function md5OfRanges(
   source: OpenSource,
@@ -63,7 +63,7 @@ function inThisThread(source: OpenSource, options: HashOptions): Hasher {
 }
 
 function startThread(fd: number, { signal, onHashed }: HashOptions): Hasher {
-  // This file is .ts in the repository and .js in the packed package. The worker has the same extension.
+  // This file is .ts in the repository and .js in the published package. `md5-worker` has the same extension.
   const url = new URL(`./md5-worker${extname(import.meta.url)}`, import.meta.url);
   const worker = new Worker(url, { workerData: { fd } });
   const reports = on(worker, 'message', { signal });
@@ -79,8 +79,8 @@ function startThread(fd: number, { signal, onHashed }: HashOptions): Hasher {
     },
     async [Symbol.asyncDispose]() {
       await reports.return?.();
-      // A thread must not read from the descriptor after its close: the number could belong to another file
-      // by then.
+      // The thread must end before the caller closes the file. After the close, the number of the descriptor
+      // can belong to another file, and the thread would read that file.
       await worker.terminate();
     },
   };

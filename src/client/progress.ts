@@ -1,6 +1,9 @@
 /** The figures of a progress bar: they never fall, and they never exceed the size of the file. */
 export interface Progress {
-  /** In this order. Only a multipart upload has `completing`. A file that exists already has no `sending`. */
+  /**
+   * An upload passes through the phases in this order. Only a multipart upload has the phase `completing`. If the
+   * service has stored the file already, the upload has no phase `sending`.
+   */
   phase: 'hashing' | 'sending' | 'completing' | 'done';
   bytesTotal: number;
   bytesHashed: number;
@@ -15,7 +18,7 @@ const REPORT_INTERVAL_MS = 100;
 
 export type ProgressMeter = ReturnType<typeof createProgressMeter>;
 
-/** No figure falls when a range is sent or hashed again, and no figure exceeds the total. */
+/** Counts bytes. No figure falls when a range is sent or hashed again, and no figure exceeds `bytesTotal`. */
 export function createProgressMeter(
   bytesTotal: number,
   onProgress: ((progress: Progress) => void) | undefined,
@@ -43,15 +46,15 @@ export function createProgressMeter(
       now.bytesHashed = Math.min(now.bytesHashed + bytes, bytesTotal);
       reportThrottled();
     },
-    /** Records the bytes that S3 has already. Only the first call of this function counts. */
+    /** Records how many bytes S3 has already. Only the first call of this function has an effect. */
     resumed(bytes: number): void {
       if (isResumptionKnown) return;
       isResumptionKnown = true;
       now.bytesResumed = bytes;
     },
     /**
-     * Begins one try to send the range that starts at `start`. Call the returned function with the size of each
-     * piece.
+     * Begins one try to send the range that starts at the byte `start`. The caller must call the returned function
+     * with the size of each piece that it sends.
      */
     sending(start: number) {
       let sent = 0;

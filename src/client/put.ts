@@ -12,7 +12,7 @@ export interface PutTarget {
 export class PutError extends Error {
   override readonly name = 'PutError';
   /**
-   * The HTTP status of S3's answer. Undefined without an answer: it is then unknown whether the bytes
+   * The HTTP status of S3's answer. Undefined if S3 did not answer; it is then unknown whether the bytes
    * arrived.
    */
   readonly status: number | undefined;
@@ -60,14 +60,14 @@ export function createPutClient() {
           ? https.request(url, { method: 'PUT', headers, signal, agent: agents['https:'] })
           : http.request(url, { method: 'PUT', headers, signal, agent: agents['http:'] });
       const answered = answerOf(request);
-      // An error of reading the bytes wins over the error of the connection, because it is the cause of the
-      // other.
+      // If reading the bytes fails, `send` destroys the request, and then `answered` fails too. The caller gets
+      // the error of reading, because `sent` fails first.
       const sent = send(request, bytes);
       try {
         await Promise.race([answered, sent.then(() => answered)]);
       } finally {
-        // S3 answered before all bytes were sent. The connection stands in the middle of a body and cannot be
-        // reused.
+        // If S3 answered before all bytes were sent, the connection is in the middle of a request body. Such a
+        // connection cannot carry another request.
         if (!request.writableFinished) request.destroy();
         await sent.catch(() => {});
       }

@@ -4,7 +4,10 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { PutError } from './put.ts';
 
-/** Runs `run` until it succeeds, fails for good, or has failed for too long. Then throws the last error. */
+/**
+ * Runs `run`, and repeats it until it succeeds. Throws the last error if a retry would not help, or if `run` has
+ * failed for too long.
+ */
 export type Retry = <Result>(signal: AbortSignal, run: () => Promise<Result>) => Promise<Result>;
 
 const TRIES_MIN = 3;
@@ -13,12 +16,16 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * A URL can expire before its use, and bytes can be damaged on the way. A second refusal in a row has another
- * cause.
+ * S3 refuses a PUT if its URL has expired, or if its bytes were damaged on the way. A retry helps in both
+ * cases, with a fresh URL or with the bytes sent again. Only the first try of a PUT is repeated for that reason,
+ * because a refusal of a later try probably has another cause.
  */
 const REFUSED_TRIES = 2;
 
-/** @param forMs counted from the first failure. A step that takes longer is still tried TRIES_MIN times. */
+/**
+ * @param forMs no retry begins later than this time after the first failure. Exception: a step is tried at least
+ *   TRIES_MIN times, however long its tries take.
+ */
 export function createRetry(forMs: number): Retry {
   return async (signal, run) => {
     let firstFailureMs: number | undefined;
@@ -38,15 +45,15 @@ export function createRetry(forMs: number): Retry {
   };
 }
 
-/** Undefined when a retry would fail in the same way. */
+/** Returns the pause in milliseconds; undefined when a retry would fail in the same way. */
 function pauseBeforeRetry(error: unknown, tries: number): number | undefined {
   const askedMs = error instanceof PutError ? afterPut(error, tries) : afterCall(error);
   if (askedMs === undefined) return undefined;
-  // Full jitter: clients that failed at the same time do not retry at the same time.
+  // The added part of the pause is random, so clients that failed at the same time retry at different times.
   return askedMs + Math.random() * Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS);
 }
 
-/** The least pause before the next try of a PUT, in milliseconds. Undefined when a retry would not help. */
+/** Returns the least pause before the next try of a PUT, in ms; undefined when a retry would not help. */
 function afterPut({ status, code }: PutError, tries: number): number | undefined {
   if (status === undefined || status >= 500 || status === 408 || status === 429) return 0;
   // Amazon answers a slow request with 400 and this code, other servers with 408.
@@ -60,14 +67,15 @@ function afterCall(error: unknown): number | undefined {
   if (retryInfo?.retryDelay !== undefined) {
     return Number(retryInfo.retryDelay.seconds) * 1_000 + retryInfo.retryDelay.nanos / 1_000_000;
   }
-  // The service adds RetryInfo to every error after which a retry helps. A proxy in between does not.
+  // ErrorInfo comes from the service. Without RetryInfo it says that no retry helps. An error without both can
+  // come from a proxy in front of the service, so its code alone decides.
   const isOfTheService = error.findDetails(ErrorInfoSchema).length > 0;
   return isOfTheService ? undefined : 0;
 }
 
 /**
- * The retryable codes of the contract, and two codes that the service never sends: Connect reports a broken
- * connection with them. Every method is safe to repeat.
+ * The codes after which the API allows a retry, and two codes that the service never sends (Aborted, Canceled):
+ * the Connect library reports a broken connection with them. Every method of FileService is safe to repeat.
  */
 const RETRIED = new Set([
   Code.Unavailable,

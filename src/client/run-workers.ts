@@ -1,6 +1,7 @@
 /**
- * Runs `worker` `count` times at once. The first failure aborts the signal of the other workers, and is
- * thrown. When the promise settles, no worker runs any more.
+ * Runs `worker` `count` times at once. The first failure aborts the signal of the other workers. This
+ * function throws that failure after all workers have ended, so no worker runs any more when the promise
+ * settles.
  */
 export async function runWorkers(
   count: number,

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { UploadError } from './upload-error.ts';
 
 /**
- * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not
- * accepted, because the bytes are read twice, for hashing and for sending, and parts of them again after a
- * failure.
+ * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not accepted,
+ * because a stream can be read only once. The bytes are read twice, for hashing and for sending, and after a
+ * failure parts of them are read again.
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
@@ -25,8 +25,8 @@ export interface OpenSource extends AsyncDisposable {
 }
 
 /**
- * The bytes of one read: large enough that the cost of the calls is small, small enough for the cache of a
- * core.
+ * How many bytes one read requests: so many that the cost of the calls is small, and so few that they fit into
+ * the cache of a CPU core.
  */
 const PIECE_BYTES = 256 * 1024;
 
@@ -45,7 +45,7 @@ export async function openSource(source: UploadSource): Promise<OpenSource> {
   }
 }
 
-/** A file that the caller opened stays open. */
+/** @param close closes the file; it does nothing for a file that the caller opened, which stays open */
 async function ofFile(
   handle: FileHandle,
   filename: string | undefined,
@@ -90,7 +90,7 @@ function ofBlob(blob: Blob): OpenSource {
         throw (error as Error).name === 'NotReadableError' ? changed() : error;
       }
     },
-    // Reading a changed Blob throws, so there is nothing to check here.
+    // `read` throws for a changed Blob, so there is nothing to check here.
     assertUnchanged: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
@@ -107,7 +107,8 @@ function ofBytes(bytes: Uint8Array): OpenSource {
         yield bytes.subarray(position, Math.min(position + PIECE_BYTES, end));
       }
     },
-    // A change of the bytes in memory cannot be detected here. S3 detects it, by the MD5.
+    // A change of the bytes in memory cannot be detected here. S3 detects it, because the bytes then do not
+    // match the announced MD5.
     assertUnchanged: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };

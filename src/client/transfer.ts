@@ -28,14 +28,14 @@ export interface Transferred {
   existing: boolean;
 }
 
-/** The longest time that the service allows for a call. */
+/** The time-out of each call: the longest that the service allows. */
 const CALL_TIMEOUT_MS = 30_000;
 
 export function callOptions(signal: AbortSignal): CallOptions {
   return { signal, timeoutMs: CALL_TIMEOUT_MS };
 }
 
-/** Yields the bytes of a range, and reports each piece as sent after the consumer has taken it. */
+/** Yields the bytes of a range. Reports a piece as sent when the consumer, which sends it, asks for the next piece. */
 export async function* sending(
   { source, progress }: Transfer,
   { start, end }: { start: number; end: number },
@@ -48,8 +48,8 @@ export async function* sending(
 }
 
 /**
- * Returns the READY file after S3 confirmed its bytes.
- * @throws UploadError STORAGE_REFUSED when it is not READY
+ * Asks the service for the file after the upload. A file is READY when S3 has confirmed its bytes.
+ * @throws UploadError STORAGE_REFUSED when the file is not READY
  */
 export async function readyFile({ client, retry, signal }: Transfer, s3Key: string): Promise<File> {
   const { file } = await retry(signal, () => client.getFile({ s3Key }, callOptions(signal)));

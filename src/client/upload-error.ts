@@ -1,11 +1,13 @@
 /**
- * Why an upload failed on the side of the client or of S3. An error of the service is thrown unchanged, as
- * ConnectError. Node's error for a file that cannot be opened or read is thrown unchanged too.
+ * The reasons for which an upload fails in the client or in S3. An error of the service has no such reason: it is
+ * thrown unchanged, as ConnectError. Node's error for a file that cannot be opened or read is thrown unchanged too.
  *
  * - `SOURCE_UNUSABLE`: the source is not a regular file, or it has no name.
- * - `SOURCE_CHANGED`: the file changed after it was hashed. Nothing of it is READY. Retry when the file is at rest.
- * - `STORAGE_REFUSED`: S3 refused a PUT, and would refuse a retry. The message quotes S3.
- * - `STORAGE_UNREACHABLE`: the PUTs failed for the whole of `retryForMs`. Another call resumes where this one stopped.
+ * - `SOURCE_CHANGED`: the file changed after it was hashed. The service has no READY file of it.
+ *   Retry when the file no longer changes.
+ * - `STORAGE_REFUSED`: S3 refused a PUT, and would refuse it again. The message quotes the answer of S3.
+ * - `STORAGE_UNREACHABLE`: all PUTs failed during `retryForMs` (an option of `uploadFile` in `upload-file.ts`).
+ *   Another call of `uploadFile` continues where the failed call stopped.
  */
 export type UploadErrorReason =
   | 'SOURCE_UNUSABLE'

@@ -30,15 +30,15 @@ export interface UploadOptions {
   /** `type/subtype`. Default: the type of a Blob, else `application/octet-stream`. */
   mimeType?: string;
   /**
-   * A file of this size or more is sent as a multipart upload. Default 128 MiB, which is two parts: a single
-   * part can be neither sent in parallel nor resumed. At most 5 GiB, S3's limit for one PUT. All clients of a
-   * user should use the same value, because the same content sent with one PUT and sent as multipart becomes
-   * two files.
+   * A file of this size or more is sent as a multipart upload. Default 128 MiB, because a file of that size has
+   * two parts, and an upload of a single part can be neither sent in parallel nor resumed. At most 5 GiB, S3's
+   * limit for one PUT. All clients of a user should use the same value: if one client sends some content with
+   * one PUT, and another sends the same content as a multipart upload, the user has two files.
    */
   multipartFromBytes?: number;
   /**
-   * Parts that are sent at once. Default 4. Each takes about 1 MB of memory and one connection, at any part
-   * size.
+   * The number of parts that are sent at once. Default 4. Each takes about 1 MB of memory, whatever its size,
+   * and one connection.
    */
   concurrency?: number;
   /** How long a failing step is retried, in milliseconds from its first failure. Default two minutes. */
@@ -46,8 +46,8 @@ export interface UploadOptions {
   /** Called at each change of phase, and otherwise at most ten times a second. No figure ever falls. */
   onProgress?: (progress: Progress) => void;
   /**
-   * Aborts the upload with the reason of the signal. The parts that were sent stay in S3: another call
-   * resumes there.
+   * Aborts the upload with the reason of the signal. The parts that were sent stay in S3, and another call for
+   * the same content sends only the other parts.
    */
   signal?: AbortSignal;
 }
@@ -56,8 +56,8 @@ export interface UploadResult {
   /** The READY file. */
   file: File;
   /**
-   * True when the file existed before this call. No byte was sent then. Its name and MIME type may be the
-   * earlier ones.
+   * True when the file existed before this call. Then no byte was sent, and `file` may have the filename and the
+   * MIME type of the earlier upload.
    */
   existing: boolean;
   bytesSent: number;
@@ -76,7 +76,7 @@ const RETRY_FOR_MS = 120_000;
  *
  * When the promise settles, every socket, timer, thread and file that this call opened is closed.
  *
- * @param client of any transport. Its interceptors set the identity of the user.
+ * @param client a Connect client of any transport. Its interceptors set the identity of the user.
  * @throws UploadError, the ConnectError of the service, Node's error for an unreadable file, or the reason of
  * the signal
  */

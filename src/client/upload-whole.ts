@@ -1,4 +1,4 @@
-/** The upload with a single PUT. */
+/** Uploads a file with a single PUT, not in parts. */
 import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { md5OfRange } from './md5.ts';
 import { callOptions, readyFile, sending, type Transfer, type Transferred } from './transfer.ts';
@@ -18,8 +18,8 @@ export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
   progress.enter('sending');
   let unused: typeof first | undefined = first;
   const s3Key = await retry(signal, async () => {
-    // The first try uses the URL of the first call. A retry calls again: it gets a fresh URL, or learns that
-    // an earlier PUT succeeded although its answer was lost.
+    // The first try uses the URL of the first CreatePresignedUpload. A retry calls CreatePresignedUpload again,
+    // and gets a fresh URL. If an earlier PUT succeeded but its answer was lost, the service answers EXISTING.
     const { type, s3Key, presignedUrl, requiredHeaders } = unused ?? (await ask());
     unused = undefined;
     if (type === UploadType.NEW) {

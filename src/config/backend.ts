@@ -5,7 +5,7 @@ import type { STORAGE } from './settings/storage.ts';
 
 /** Where Postgres is. */
 export interface DatabaseAddress extends Pick<DatabaseUrl, 'urls' | 'mustBeWritable'> {
-  /** A file with the password. Default: the password of the URLs. */
+  /** The path of a file with the password. If it is undefined, the service uses the password in the URLs. */
   passwordFile: string | undefined;
 }
 

@@ -1,29 +1,36 @@
 /**
- * Reads DATABASE_URL in all forms that `pg` takes, and in three more: several hosts, separated by commas, as
- * libpq takes them; a password with `/`, `#`, `?` or `@` as it is; and the variables PGSSLMODE and
- * PGSSLROOTCERT. The result is one URL for each host, in a form that `pg` reads without doubt.
+ * Reads DATABASE_URL in all forms that the library `pg` accepts. It also accepts three things that `pg` does not:
+ * several hosts, separated by commas, as libpq accepts them; a password in which `/`, `#`, `?` or `@` is not
+ * encoded; and the variables PGSSLMODE and PGSSLROOTCERT. The result is one URL for each host, in a form that `pg`
+ * can read in only one way.
  */
 
 export interface DatabaseUrl {
   /** One for each host. */
   urls: readonly string[];
   hasPassword: boolean;
-  /** Whether a server that takes no writes is of no use. */
+  /** Whether the service must not use a server that refuses writes. */
   mustBeWritable: boolean;
 }
 
-/** Variables of libpq, which `pg` reads in part or not at all. */
+/** The variables PGSSLMODE and PGSSLROOTCERT of libpq. `pg` reads them in part or not at all. */
 export interface TlsVariables {
   sslMode?: string | undefined;
   sslRootCert?: string | undefined;
 }
 
-/** The message is the end of a sentence that begins with the setting. It repeats no part of a password. */
+/**
+ * DATABASE_URL is not usable. The message is the end of a sentence that begins with the name of the setting. The
+ * message contains no part of a password.
+ */
 export class DatabaseUrlError extends Error {
   override readonly name = 'DatabaseUrlError';
 }
 
-/** Returns why the text is refused, as the end of a sentence that begins with the setting. */
+/**
+ * Returns why the text is refused, as the end of a sentence that begins with the name of the setting. Returns
+ * `undefined` if the text is accepted.
+ */
 export function databaseUrlProblem(text: string): string | undefined {
   try {
     parseDatabaseUrl(text);
@@ -36,7 +43,7 @@ export function databaseUrlProblem(text: string): string | undefined {
 
 /** @throws DatabaseUrlError */
 export function parseDatabaseUrl(text: string, tls: TlsVariables = {}): DatabaseUrl {
-  // Other forms that `pg` takes: a directory of sockets, and a database behind a blank.
+  // `pg` also accepts a directory of sockets, and the name of a database behind a blank. Both pass unchanged.
   if (/^(\/|socket:)/.test(text)) return { urls: [text], hasPassword: false, mustBeWritable: false };
   const scheme = /^postgres(ql)?:\/\//.exec(text)?.[0];
   if (scheme === undefined) throw new DatabaseUrlError('must begin with postgres:// or postgresql://');
@@ -71,7 +78,10 @@ const TLS_PARAMETERS = [
   'uselibpqcompat',
 ];
 
-/** A directory of sockets cannot stand in the place of a host, and Postgres speaks no TLS on a socket. */
+/**
+ * In a URL, a directory of sockets cannot stand in the place of a host, so it becomes the parameter `host`. The
+ * parameters of TLS are removed, because Postgres does not use TLS on a Unix socket.
+ */
 function atSocket({ host, port }: Server, parameters: URLSearchParams) {
   const own = new URLSearchParams(parameters);
   for (const name of TLS_PARAMETERS) own.delete(name);
@@ -84,7 +94,7 @@ function atSocket({ host, port }: Server, parameters: URLSearchParams) {
 interface Parts {
   user: string;
   password: string | undefined;
-  /** With ports, separated by commas. */
+  /** The hosts, each with its port if it has one, separated by commas. */
   hosts: string;
   path: string;
   query: string;
@@ -94,8 +104,8 @@ const HOST = String.raw`(?:\[[0-9a-fA-F:.]+\]|[^\s:,/?#@[\]]*)(?::\d*)?`;
 const AFTER_USER = new RegExp(`^(${HOST}(?:,${HOST})*)(?:/([^/?#@]*))?(?:\\?((?:\\w+=[^&#]*&?)*))?$`);
 
 /**
- * Splits a URL by the rules of URLs. If they lead to nothing, the password may contain characters that should
- * have been encoded: then it ends at the last `@` that is followed by hosts.
+ * Splits a URL by the rules of URLs. If the URL does not match these rules, its password may contain characters
+ * that should have been encoded. The password then ends at the last `@` behind which hosts follow.
  */
 function split(rest: string): Parts {
   const end = rest.search(/[/?#]/);
@@ -128,7 +138,7 @@ interface Server {
   port: string;
 }
 
-/** Takes `host` and `port` out of the parameters, which count more than the hosts of the URL. */
+/** Removes `host` and `port` from the parameters. If they are set, they replace the hosts and ports of the URL. */
 function serversOf(hosts: string, parameters: URLSearchParams): Server[] {
   const named = parameters.get('host');
   const ports = parameters.get('port')?.split(',');
@@ -161,14 +171,20 @@ function hostAlone(text: string): Server {
   return { host: text.includes(':') && !text.startsWith('/') ? `[${text}]` : text, port: '' };
 }
 
-/** `any` accepts a standby, which answers reads and refuses writes. */
+/**
+ * The accepted values of `target_session_attrs`, and whether each demands a server that accepts writes. `any` also
+ * accepts a standby, which answers reads and refuses writes.
+ */
 const SESSION_ATTRIBUTES: Readonly<Record<string, boolean>> = {
   any: false,
   'read-write': true,
   primary: true,
 };
 
-/** The service writes, so among several servers it looks for the one that takes writes, if not told otherwise. */
+/**
+ * Returns whether the server must accept writes. Without `target_session_attrs`, the server must accept them if
+ * the URL names several servers, because the service writes and a standby would refuse its writes.
+ */
 function takeSessionAttributes(parameters: URLSearchParams, servers: number): boolean {
   const wanted = parameters.get('target_session_attrs');
   parameters.delete('target_session_attrs');
@@ -191,8 +207,9 @@ export const SSL_MODES = [
 ] as const;
 
 /**
- * Decides between the meanings that modes have in `pg` and in libpq, so that no certificate is accepted unseen
- * unless `no-verify` asks for that. `verify-ca` does not compare the host name, which `pg` would do.
+ * Some values of `sslmode` have one meaning in `pg` and another in libpq. This function chooses the meaning, so
+ * that no certificate is accepted without a check unless `no-verify` asks for it. With a root certificate,
+ * `verify-ca` does not compare the host name, as in libpq; `pg` alone would compare it.
  */
 function setTlsParameters(parameters: URLSearchParams, { sslMode, sslRootCert }: TlsVariables): void {
   const inUrl = parameters.get('sslmode');
@@ -208,7 +225,7 @@ function setTlsParameters(parameters: URLSearchParams, { sslMode, sslRootCert }:
     return;
   }
   const rootCert = parameters.get('sslrootcert') ?? sslRootCert;
-  // `system` means the authorities that Node trusts. `pg` would read a file of that name.
+  // `system` means the authorities that Node trusts. `pg` would read a file with the name `system`.
   if (rootCert === undefined || rootCert === 'system') parameters.delete('sslrootcert');
   else parameters.set('sslrootcert', rootCert);
   if (mode === undefined && rootCert === 'system') parameters.set('sslmode', 'verify-full');
@@ -222,7 +239,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a percent sign that encodes nothing
+    return text; // the text has a percent sign that encodes nothing, so it stays as it is
   }
 }
 

@@ -6,7 +6,7 @@ export function isLoopbackHost(host: string): boolean {
   return host === '::1' || /^([a-z0-9-]+\.)*localhost$/i.test(host);
 }
 
-/** The same check for a `Host` or `:authority` header, which may contain a port. */
+/** Whether a `Host` or `:authority` header names a loopback host. The header may contain a port. */
 export function isLoopbackAuthority(authority: string | undefined): boolean {
   const [, ipv6, name] =
     /^(?:\[([0-9a-f:]+)\]|([a-z0-9.-]{1,253}))(?::\d{1,5})?$/i.exec(authority ?? '') ?? [];

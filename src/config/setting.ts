@@ -9,8 +9,9 @@ export interface Setting<Value = unknown> {
   /** For the table in README.md and for `npm run config`. */
   desc: string;
   /**
-   * Returns why a text is refused, as the end of a sentence that begins with the variable, or undefined. It
-   * does not repeat a text that may contain a password.
+   * Returns the reason why a text is refused; undefined if the text is accepted. The reason is the end of a
+   * sentence that begins with the name of the variable, such as "must not be blank". The reason does not repeat
+   * the text if the text may contain a password.
    */
   problem(text: string): string | undefined;
   /** Returns the value of a text that has no problem. */
@@ -61,7 +62,7 @@ export function url(variable: string, { protocols, ...about }: About<undefined, 
   return setting(variable, about, (text) => (holds(text) ? undefined : rule), String);
 }
 
-/** A text that is not blank, or a text with a rule of its own. */
+/** A setting whose value is any text that is not blank. The parameter `problem` replaces that rule. */
 export function text<Default extends string | undefined>(
   variable: string,
   { problem = blankProblem, ...about }: About<Default, { problem?: Setting['problem'] }>,
@@ -69,7 +70,7 @@ export function text<Default extends string | undefined>(
   return setting(variable, about, problem, String);
 }
 
-/** Texts that are separated by commas. */
+/** A setting whose value is a list of texts, separated by commas. Each text must satisfy `holds`. */
 export function list(
   variable: string,
   { holds, rule, ...about }: About<undefined, { holds: (item: string) => boolean; rule: string }>,

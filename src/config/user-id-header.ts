@@ -1,8 +1,8 @@
 /**
- * Decides which header may name the user. If a header already has another meaning, its value may come from
- * the client itself. Moreover, Node keeps only the first of two values of some headers, so a client that adds
- * a value in front would become another user. For all other headers Node joins the values with a comma, which
- * no user id contains.
+ * Decides which header may name the user. If a header already has another meaning, the client itself may have set
+ * its value. Moreover, if a request has some headers twice, Node keeps only the first value. A client that adds
+ * such a header before the gateway's header would act as another user. If a request has any other header twice,
+ * Node joins the values with a comma, which no user id contains, so the request is refused.
  */
 
 const NAME = /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/;
@@ -10,7 +10,8 @@ const NAME = /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/;
 /** A name that ends in `*` stands for all names that begin with the text before it. */
 const DENIED: readonly { because: string; names: readonly string[] }[] = [
   {
-    // This list is measured, because HTTP/1 and HTTP/2 differ and Node's documentation covers only HTTP/1.
+    // This list is the result of a measurement: HTTP/1 and HTTP/2 treat different headers in this way, and Node's
+    // documentation describes only HTTP/1.
     // test/rpc/user-id-header.test.ts sends two values of every header that Node knows.
     because: 'two values of it reach the service as one, so one user could pass for another',
     names: [
@@ -68,7 +69,7 @@ export function userIdHeaderProblem(name: string): string | undefined {
   return denied && `must not be ${name}: ${denied.because}`;
 }
 
-/** For the test that sends all of these headers. */
+/** The denied headers. test/rpc/user-id-header.test.ts checks each of them. */
 export const DENIED_USER_ID_HEADERS = DENIED.flatMap(({ names }) => names);
 
 function matches(pattern: string, name: string): boolean {

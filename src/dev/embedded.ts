@@ -18,7 +18,7 @@ import { isPortFree } from './postgres/free-port.ts';
 import { startPostgres } from './postgres/postgres.ts';
 
 export interface EmbeddedOptions {
-  /** All data is kept here between runs. A lock allows one running service per directory. */
+  /** Data is kept in this directory between runs. A lock allows only one running service per directory. */
   dataDirectory: string;
   region: string;
   log: (line: string) => void;
@@ -28,7 +28,7 @@ const BUCKET = 'files';
 
 /**
  * Starts Postgres and the object store on loopback, and returns the settings with which the service uses them.
- * When one of them fails to start, the other one is stopped.
+ * If one of the two fails to start, the other is stopped.
  */
 export async function startEmbedded(options: EmbeddedOptions) {
   try {
@@ -58,9 +58,9 @@ async function startBoth({ dataDirectory, region, log }: EmbeddedOptions) {
 }
 
 /**
- * The embedded Postgres is a development dependency, so that no production image carries it. In every other
- * message, characters that would act on a terminal are escaped: a path or Postgres's log can hold text that
- * another user chose.
+ * Returns the error for the operator. A missing module means that the embedded Postgres is not installed: it is a
+ * development dependency, so that no production image contains it. In the message of any other error, control
+ * characters for a terminal are escaped, because a path or Postgres's log can contain text that another user chose.
  */
 function explained(error: unknown): Error {
   const { code, message } = error as NodeJS.ErrnoException;
@@ -81,7 +81,8 @@ interface StoreSettings {
 }
 
 /**
- * Every start uses the same port and the same keys, so that a URL made before a restart still works after it.
+ * Starts the object store. Every start uses the same keys and, if it is free, the same port, so that a URL from
+ * before a restart still works after the restart.
  */
 async function startStore(directory: string, region: string) {
   privateDirectory(directory);
@@ -105,11 +106,12 @@ async function startStore(directory: string, region: string) {
   return { ...store, credentials };
 }
 
-/** The file that the service writes has a tenth of this size. */
+/** The largest `settings.json` that is read. The file that the service writes has a tenth of this size. */
 const SETTINGS_MAX_BYTES = 4096;
 
 /**
- * Checks each value. The text of the file is never shown: the error of JSON.parse would quote the secret key.
+ * Reads the file and checks each value. No error contains the error of JSON.parse, because that error quotes the
+ * text of the file, and the text contains the secret key.
  */
 function readSettings(path: string): StoreSettings | undefined {
   const text = readPrivateFile(path, SETTINGS_MAX_BYTES);

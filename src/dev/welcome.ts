@@ -11,8 +11,8 @@ export interface WelcomeOptions {
 export function welcome({ host, grpcPort, httpPort, userIdHeader, gateway }: WelcomeOptions): string {
   const address = reachable(host);
   const http = `http://${address}:${httpPort}`;
-  // The commands name the variable, not the token: the screen can be recorded, and the scrollback keeps the
-  // text.
+  // The commands name the variable GATEWAY_TOKENS instead of the token itself, because the printed text can be
+  // recorded and stays in the terminal's history.
   const token = gateway.kind === 'token' ? ` -H "x-gateway-token: \${GATEWAY_TOKENS%%,*}"` : '';
   const identity = `-H '${userIdHeader}: 651eb6e11d156e0d7a42c59d'${token}`;
   const call = (method: string, body: string) =>
@@ -40,7 +40,7 @@ ${call('ListFiles', `'{}'`)}
 `;
 }
 
-/** The host for a URL with which a client on this machine reaches a service that listens on `host`. */
+/** Returns the host for URLs with which clients on this machine reach a service that listens on `host`. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';

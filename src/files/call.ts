@@ -1,14 +1,16 @@
 import type { Deadline } from './deadline.ts';
 
 /**
- * For which user and until when a step against Postgres or S3 runs. Each port method gets this as its first
- * argument, so that every step of a call has the same user and the same deadline.
+ * The user and the deadline of a step against Postgres or S3. Each method of the ports (`src/files/ports/`)
+ * gets a `Work` or a `Call` as its first argument, so that every step of a call has the same user and the
+ * same deadline.
  */
 export interface Work {
   readonly deadline: Deadline;
   /**
-   * The user in whose name the step runs. Fair queues share connections and sockets among users. Unset for
-   * work across users, like the sweeper's lease: all such work has one queue of its own.
+   * The user in whose name the step runs. Fair queues share connections and sockets among users. The user is
+   * unset for work that concerns all users, like the sweeper's lease. All work without a user waits in one
+   * queue of its own.
    */
   readonly userId?: string | undefined;
 }

@@ -5,8 +5,9 @@
 export type Deadline = number;
 
 /**
- * Returns a deadline after a fraction of the time that is left, for a step that the call can do without.
- * However long S3 takes in that step, the rest of the time remains for the response.
+ * Returns the moment when this fraction of the remaining time has passed. The moment is the deadline of a step
+ * that the call can do without. However long S3 takes in that step, the rest of the time remains for the
+ * response.
  */
 export function partOf(deadline: Deadline, fraction: number): Deadline {
   const now = Date.now();

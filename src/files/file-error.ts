@@ -1,4 +1,4 @@
-/** Why an operation failed. The names are those of `files.v1.ErrorReason`. */
+/** Why an operation failed. The names are those of the enum `files.v1.ErrorReason` in the proto. */
 export type Reason =
   | 'USER_ID_MISSING'
   | 'USER_ID_INVALID'
@@ -23,9 +23,9 @@ export type Reason =
   | 'STORAGE_UNAVAILABLE';
 
 interface FileErrorOptions {
-  /** The request field that is wrong, by its proto name. */
+  /** The proto name of the request field that is wrong. */
   field?: string;
-  /** Every value that the message contains, for programs. */
+  /** The values that the message contains, so that a program need not parse the message. */
   metadata?: Record<string, string>;
   /** When to retry, in milliseconds from now. */
   retryAfterMs?: number;
@@ -34,8 +34,8 @@ interface FileErrorOptions {
 }
 
 /**
- * The only error type of the domain. Its message is sent to the caller unchanged, so the message names the
- * field, the rule and the reason, and contains no internals.
+ * The only error type of `src/files`. The caller gets the message unchanged, so the message names the field, the rule
+ * and the reason, and says nothing about the inside of the service.
  */
 export class FileError extends Error {
   override readonly name = 'FileError';
@@ -57,8 +57,8 @@ export class FileError extends Error {
  * The error for a missing file and for another user's file. Both get the same answer, byte for byte, so the
  * message repeats only what the caller sent.
  *
- * A key never contains a query. A caller that sends one has sent a presigned URL instead of its key, so the
- * query is cut off: logs of the answer must not contain the signature.
+ * A key never contains a query (`?…`). A caller that sends a query has sent a presigned URL instead of its key. The
+ * query contains the URL's signature, which must not get into logs of the answer, so the query is cut off.
  */
 export function fileNotFound(s3Key: string): FileError {
   const named = s3Key.replace(/\?.*/s, '?…');
@@ -124,12 +124,13 @@ export function notMultipart(s3Key: string): FileError {
 }
 
 /**
- * When a caller may retry after a failure that ends by itself: an outage or a moment of overload. Longer, and
- * callers would wait for a service that is back; shorter, and their retries would load a service that is not.
+ * When a caller may retry after a failure that ends by itself: an outage or a moment of overload. With a longer time,
+ * callers would still wait when the service works again. With a shorter time, their retries would load a service that
+ * does not work yet.
  */
 export const RETRY_AFTER_MS = 1_000;
 
-/** Concurrent calls interfered until the deadline. */
+/** The error of a create that other calls disturbed until its deadline: they kept creating and deleting the file. */
 export function contention(): FileError {
   return new FileError('OVERLOADED', 'concurrent calls keep creating and deleting this file; retry', {
     retryAfterMs: RETRY_AFTER_MS,
@@ -143,7 +144,7 @@ export function databaseUnavailable(cause: unknown): FileError {
   });
 }
 
-/** A session of another program holds a lock for longer than a call can wait. */
+/** The error when a session of another program locks the file's row or table for longer than a call can wait. */
 export function fileLocked(cause: unknown): FileError {
   return new FileError('DATABASE_UNAVAILABLE', 'another session has locked the file in the database; retry', {
     retryAfterMs: RETRY_AFTER_MS,

@@ -20,32 +20,33 @@ interface FileFacts extends FileRef {
   createTime: Date;
 }
 
-/** A file whose upload was requested. S3 has not been seen to hold its bytes. */
+/** A file whose upload was requested. The service has not seen yet that S3 holds its bytes. */
 export interface PendingFile extends FileFacts {
   state: 'pending';
   /** The announced size in bytes; `undefined` if the caller did not announce one. */
   size: number | undefined;
   /**
-   * The file was READY before, and then its object was missing. Waiting will not bring the bytes back, so
-   * calls report the file as not found.
+   * Whether the file was READY before and S3 then no longer had its object. Waiting does not bring the bytes back,
+   * so calls report the file as not found.
    */
   lost: boolean;
 }
 
-/** A file whose bytes S3 was seen to hold. Size, type and time are the values that S3 reported. */
+/** A file whose bytes the service has seen in S3. S3 reported the size, the type and `lastModified`. */
 export interface ReadyFile extends FileFacts {
   state: 'ready';
   size: number;
   etag: string;
   lastModified: Date;
-  /** When S3 was last seen to hold the bytes, by the store's clock. */
+  /** When the service last saw the bytes in S3, by the clock of the store. */
   verifiedAt: Date;
   /** Whether the last verification is younger than VERIFICATION_TTL_SECONDS. */
   isFresh: boolean;
 }
 
 /**
- * A file that its user can see. A deleted file is not a `UserFile`: only the sweeper handles its tombstone.
+ * A file that its user can see. A deleted file is not a `UserFile`: its row is a tombstone, and only the sweeper
+ * works on tombstones.
  */
 export type UserFile = PendingFile | ReadyFile;
 
@@ -54,7 +55,10 @@ export interface StoredObject {
   size: number;
   /** The ETag without its quotes. */
   etag: string;
-  /** The content, if the ETag identifies it. Under SSE-KMS and SSE-C the ETag does not. */
+  /**
+   * The fingerprint of the content, if the ETag identifies the content. If S3 encrypts the object with SSE-KMS or
+   * SSE-C, the ETag does not identify the content.
+   */
   fingerprint: Fingerprint | undefined;
   mimeType: string;
   /** The Content-Encoding of the PUT, which any client can add; empty if the PUT had none. */

@@ -21,9 +21,10 @@ export interface OpenUpload {
  * crashed call began before it could commit the id, or a new upload. All concurrent calls get the same
  * upload.
  *
- * `undefined`: the file is no longer pending; the caller reads the row again.
+ * Returns `undefined` if the file is no longer pending. The caller must then read the row again.
  *
- * @throws FileError *_UNAVAILABLE; the next call finds an upload that was begun before the error
+ * @throws FileError DATABASE_UNAVAILABLE or STORAGE_UNAVAILABLE. If an upload was begun before the error, the next
+ *   call finds it.
  */
 export async function openUpload(
   call: Call,
@@ -39,21 +40,22 @@ export async function openUpload(
     if (before !== undefined) {
       const parts = await multipart.parts(call, s3Key, before);
       if (parts !== undefined) return { uploadId: before, parts };
-      // S3 no longer knows the upload: it was completed and the response was lost, or the upload itself is
-      // lost.
+      // S3 no longer knows the upload. Either the upload was completed and the response was lost, or S3 has lost
+      // the upload.
       if ((await verifyObject(call, ports, file)).outcome === 'verified') return undefined;
     }
     const [unnamed] = await multipart.uploadsOf(call, s3Key);
     const uploadId = unnamed ?? (await multipart.begin(call, s3Key, file.mimeType));
     if (await store.setUploadId(call, s3Key, uploadId, before)) continue;
-    // A concurrent call has committed another id, or the file is gone. No row will ever name this upload.
+    // A concurrent call has committed another id, or the file is no longer pending. If this call began the upload,
+    // no row will ever name it, so it is aborted.
     if (unnamed === undefined) await multipart.abort(call, s3Key, uploadId);
   }
 }
 
 /**
- * Begins the upload of a file that this very call created. S3 cannot hold anything for the file yet, so S3 is
- * not searched.
+ * Begins the upload of a file that this same call created. S3 cannot hold an upload or an object of the file yet,
+ * so this function does not search S3 for them.
  */
 export async function beginUpload(
   call: Call,

@@ -11,15 +11,18 @@ export interface ReservePorts extends VerifyPorts {
 }
 
 export type Reserved =
-  /** S3 was seen to hold the bytes within the last VERIFICATION_TTL_SECONDS. */
+  /** A check within the last VERIFICATION_TTL_SECONDS has shown that S3 holds the bytes. */
   | { status: 'exists'; file: ReadyFile }
-  /** S3 does not hold the bytes yet. `created`: this call created the file, so no URL for it can exist. */
+  /**
+   * S3 does not hold the bytes yet. `created` means that this call created the file, so no URL for the file
+   * can exist.
+   */
   | { status: 'pending'; file: PendingFile; created: boolean };
 
 /**
- * Finds the user's live file with this content, or creates it under a key of its own. A new file costs one
- * statement and no call to S3. The intent is committed before a URL exists, so every object that a URL can
- * write has a row.
+ * Finds the user's file with this content that is not deleted, or creates the file under a new key. A new file
+ * costs one statement and no call to S3. The row is committed before a URL exists, so every object that a URL
+ * can write has a row.
  *
  * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
@@ -40,8 +43,8 @@ export async function reserveFile(
     const { file, created } = reserved;
     const found = created ? undefined : await findVerified(call, ports, file);
     if (found !== undefined) return { status: 'exists', file: found };
-    // If the file was READY until this verification, it is PENDING in the store now, and the next round
-    // reserves it.
+    // If the file was READY before `findVerified` and S3 has lost the bytes, the store now has the file as
+    // PENDING. The next round of this loop reserves it.
     if (file.state === 'pending') return { status: 'pending', file, created };
   }
   throw contention();
@@ -53,7 +56,10 @@ async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Pro
   return seen.outcome === 'verified' ? seen.file : undefined;
 }
 
-/** Has no RetryInfo, because a retry helps only after the user uploads something or URLs expire. */
+/**
+ * The error has no RetryInfo, because a retry helps only after the user has uploaded something or URLs have
+ * expired.
+ */
 function tooManyPending({ limit, kind }: PendingCap): FileError {
   return new FileError(
     'TOO_MANY_PENDING_UPLOADS',

@@ -17,9 +17,9 @@ export type Verification =
   /** S3 has no object under the key. */
   | { outcome: 'missing' }
   /**
-   * S3 has an object under the key, but not this file, which therefore must not become READY. `encoded`: the
-   * object has the announced bytes and a Content-Encoding that makes clients deliver other bytes. The holder
-   * of an upload URL can add that header.
+   * S3 has an object under the key, but the object does not serve the bytes of this file. The file must not
+   * become READY. `encoded` means that the object has the announced bytes and a Content-Encoding that makes
+   * clients deliver other bytes. The holder of an upload URL can add that header.
    */
   | { outcome: 'mismatch'; encoded: boolean }
   /** The file was deleted while S3 answered. */
@@ -57,8 +57,8 @@ export function holdsBytesOf(file: UserFile, object: StoredObject): boolean {
 }
 
 /**
- * Compares the content. All upload URLs sign the MD5, so a URL can only have written the right bytes. If the
- * ETag or the size differs, another writer has written into the bucket.
+ * Compares the content of file and object. Every upload URL signs the MD5, so S3 accepts only the right bytes
+ * at that URL. If the ETag or the size differs, a writer without such a URL has written into the bucket.
  */
 function hasContentOf(file: UserFile, { fingerprint, size }: StoredObject): boolean {
   if (fingerprint !== undefined && areComparable(fingerprint, file.fingerprint)) {

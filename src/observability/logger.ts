@@ -10,8 +10,8 @@ import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunct
 
 /** Credentials in URLs, signatures and tokens must never reach a log. */
 const SECRETS: readonly [RegExp, string][] = [
-  // These names occur in a URL, in an Authorization header, as a header's own name, and in JSON of any of the
-  // three.
+  // These names occur in a URL, in an Authorization header, in the name of a header (`X-Amz-Security-Token`), and
+  // in JSON that contains any of these.
   [/((?:Signature|Credential|Security-Token)["']?\s*[=:]\s*["']?)[^&\s"',<]+/gi, '$1[redacted]'],
   [/((?:postgres|postgresql|http|https):\/\/[^:@/\s]+:)[^@\s]+@/gi, '$1[redacted]@'],
 ];
@@ -49,7 +49,7 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
 }
 
 /**
- * Logs the error and its causes, but no further properties: drivers attach whole requests to their errors.
+ * Logs only these properties of an error and of its causes, because drivers attach whole requests to their errors.
  */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return redact(String(error));

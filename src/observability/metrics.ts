@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-// The shortest calls run a cached plan in a Postgres on the same host. The longest are lists that wait for
-// S3.
+// The upper bounds of the histograms. The shortest calls run a cached plan in a Postgres on the same host. The
+// longest calls are lists that wait for S3.
 const CALL_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -65,7 +65,7 @@ export function createMetrics() {
       registers,
     }),
     serving: new Gauge({ name: 'files_serving', help: '1 when the service is ready, else 0.', registers }),
-    /** Registers a gauge that reads `admission` at each scrape. */
+    /** Registers a gauge that reads `admission` each time Prometheus fetches the metrics. */
     watchAdmission(admission: { callsUnderWay: number }): void {
       new Gauge({
         name: 'files_calls_under_way',
@@ -76,7 +76,10 @@ export function createMetrics() {
         },
       });
     },
-    /** Registers a gauge that reads the pool and the queue before the pool at each scrape. */
+    /**
+     * Registers a gauge that reads the pool of connections, and the queue of statements that wait for a connection,
+     * each time Prometheus fetches the metrics.
+     */
     watchPool(pool: { totalCount: number; idleCount: number }, queue: { waiting: number }): void {
       new Gauge({
         name: 'files_postgres_connections',

@@ -1,14 +1,14 @@
 /**
- * Spans for the OpenTelemetry SDK that was started with `--import`. Without an SDK the functions here only
- * call `run`.
+ * Creates spans for the OpenTelemetry SDK that Node loaded with its option `--import`. Without an SDK, the
+ * functions of this file only call `run`.
  */
 import { context, ProxyTracer, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 
 const tracer = trace.getTracer('file-service');
 
 /**
- * An SDK registers itself before this module is loaded. Without an SDK, no call pays for spans that are never
- * exported.
+ * Whether an SDK is present. An SDK registers itself before this module is loaded. Without an SDK, no call
+ * pays for spans that are never exported.
  */
 const isTraced = !(tracer instanceof ProxyTracer);
 
@@ -42,8 +42,8 @@ async function ended<Result>(
   try {
     return await run();
   } catch (error) {
-    // The error's message may contain keys and filenames, which must not be in a trace. The reason or name
-    // suffices.
+    // The error's message may contain keys and filenames, which must not be in a trace. So the span gets only
+    // the error's reason or name.
     const reason = (error as { reason?: string }).reason ?? (error as Error).name;
     span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
     throw error;

@@ -1,10 +1,9 @@
 /**
  * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file),
- * a capacity that users share (`shared-capacity.ts`), the fair queue before Postgres, S3 and decompression (`fair-queue.ts`), circuit breakers for servers that
- * do not answer (`circuit-breaker.ts`), and the retry budget (`retry-budget.ts`).
- *
- * The modules here know users, weights and deadlines, but no protocol, no SQL and no S3. Limits of a
- * connection or of a message belong to `rpc/limits/`.
+ * a capacity that users share (`shared-capacity.ts`), the fair queue before Postgres, S3 and decompression
+ * (`fair-queue.ts`), circuit breakers for servers that do not answer (`circuit-breaker.ts`), and the retry
+ * budget (`retry-budget.ts`). The modules here know users, weights and deadlines, but no protocol, no SQL and
+ * no S3. Limits of a connection or of a message belong to `src/rpc/limits/`.
  */
 import { FileError } from '../files/file-error.ts';
 import { createSharedCapacity } from './shared-capacity.ts';
@@ -14,20 +13,24 @@ export type Admission = ReturnType<typeof createAdmission>;
 /** The share of the service's capacity that one call holds while the call is served. */
 export type Permit = ReturnType<Admission['admit']>;
 
-/** Refused callers retry after a random time between these two, so that they do not retry all at once. */
+/**
+ * A refused caller is told to retry after a random time between these two, so that callers do not retry all at
+ * once.
+ */
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 1_500;
 
 /**
- * The largest share of the total weight that one call may take. So the only call of a user is always admitted
- * while half of the capacity is free, however heavy the call is.
+ * The largest share of the total weight that one call may take. With this maximum, the only call of a user is
+ * always admitted while half of the capacity is free, however heavy the call is.
  */
 const HEAVIEST_CALL_SHARE = 0.5;
 
 /**
- * Limits how much is served at once, so that admitted calls can finish. Users share the capacity by `shared-capacity.ts`. Calls have weights because their costs differ by a factor of
- * a hundred (`rpc/call-weights.ts`). When every call counted as 1, sixty calls for 1,000 part URLs each raised
- * the median latency of other users from 2 to 186 ms.
+ * Limits how many calls are served at once, so that admitted calls can finish. Users share the capacity by the
+ * rules of `shared-capacity.ts`. Calls have weights because their costs differ by a factor of a hundred
+ * (`src/rpc/call-weights.ts`). When every call counted as 1, sixty calls for 1,000 part URLs each raised the
+ * median latency of other users from 2 to 186 ms.
  *
  * @param weightMax the sum of the weights of all calls that are served at once
  */
@@ -40,11 +43,11 @@ export function createAdmission(weightMax: number) {
   };
 
   return {
-    /** Calls that were admitted and have not ended. */
+    /** The number of calls that were admitted and have not ended. */
     get callsUnderWay(): number {
       return callsUnderWay;
     },
-    /** The sum of their weights. */
+    /** The sum of the weights of all calls that were admitted and have not ended. */
     get weightUnderWay(): number {
       return capacity.taken;
     },
@@ -59,7 +62,8 @@ export function createAdmission(weightMax: number) {
       callsUnderWay++;
       return {
         /**
-         * Raises the call's weight, once the decoded request shows what the call costs.
+         * Raises the weight of the call. The decoded request shows what the call costs, so this is called
+         * after decoding.
          *
          * @throws FileError OVERLOADED; the permit keeps its weight
          */
@@ -70,7 +74,10 @@ export function createAdmission(weightMax: number) {
           take(userId, more);
           held += more;
         },
-        /** Must be called once, when the call's work has ended and its response has been sent. */
+        /**
+         * Ends the call. Must be called once, when the work of the call has ended and its response has been
+         * sent.
+         */
         release(): void {
           callsUnderWay--;
           capacity.giveBack(userId, held);

@@ -4,8 +4,8 @@
  *
  * The breaker has no timer. The health check of `server/readiness.ts` calls each server once a second in any
  * case, ignores an open breaker, and closes the breaker with the first answer. The npm package cockatiel was
- * rejected: it sends one probe call and lets all other calls wait for the result. If the server hangs, the
- * calls of each second wait for a whole time-out.
+ * rejected: it sends one probe call and lets all other calls wait for the result. If the server does not answer, the
+ * calls of each second wait for the whole time-out of the probe call.
  */
 export interface Breaker {
   /** `true` when calls must fail at once, because the last calls have all failed. */
@@ -41,11 +41,12 @@ export function createBreaker(failuresMax = FAILURES_MAX): Breaker {
   };
 }
 
-/** Never opens. For callers that have no health check to close the breaker again. */
+/** A breaker that never opens, for programs without a health check, because only a health check closes a breaker. */
 export const noopBreaker: Breaker = createBreaker(Number.POSITIVE_INFINITY);
 
 /**
- * For the health check: it reports its results to the breaker, but is sent even while the breaker is open.
+ * Returns the breaker for the health check. The check reports its results to the given breaker, but is sent even while
+ * that breaker is open.
  */
 export function ignoringOpen({ onSuccess, onFailure }: Breaker): Breaker {
   return { open: false, onSuccess, onFailure };

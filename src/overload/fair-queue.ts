@@ -5,7 +5,7 @@ export interface FairQueue {
   /** The number of tasks that wait to begin. */
   readonly waiting: number;
   /**
-   * Runs a task, at once if the limits allow, else when all users before this user have had a run.
+   * Runs a task at once if the limits allow it. Otherwise, runs it after all users before this user have had a run.
    *
    * @param user `undefined` for work of no user: it has a queue of its own, and no limit for one user
    * @throws QueueTimeoutError when the task could not begin before `until`: the task never runs
@@ -20,7 +20,7 @@ export class QueueTimeoutError extends Error {
 /**
  * The part of its remaining time that a step may wait in a fair queue. The rest is for the step itself and
  * for the response to the client. Under overload, the queue grows until its first step has waited as long as
- * it may. If a step could wait for all of its time, no step would have time left to run: at twice the load
+ * it is allowed to. If a step could wait for all of its time, no step would have time left to run: at twice the load
  * that Postgres can carry, only a tenth of the calls were answered in time.
  */
 const WAIT_SHARE = 2 / 3;
@@ -39,9 +39,10 @@ export function waitEnd(deadline: Deadline): Deadline {
  * delays the next user by one run. In a single queue for all, as a connection pool has, the delay would be a
  * hundred runs.
  *
- * A user may have as many runs as are free, as in `admission.ts`: a lone user half of them, two greedy users a
- * third each. So there is a free run for the next user even if the tasks of a user take long: forty deletes of
- * a row that another session had locked held all ten connections for 2.5 s.
+ * A user may have as many runs as are free, as in `admission.ts`: a user alone gets half of all runs, two
+ * users with many tasks get a third each. So a run stays free for the next user even if the tasks of a user take
+ * long. Without this limit, forty deletes of a row that another session had locked held all ten connections of a
+ * pool for 2.5 s.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
   const shares = createShares(concurrencyMax);
@@ -52,7 +53,7 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
    */
   const queues = new Map<string | undefined, Set<() => void>>();
 
-  /** Afterwards, no waiting task may run. */
+  /** Starts waiting tasks until no waiting task may run. */
   function startWaiting(): void {
     for (const [user, queue] of queues) {
       if (shares.free === 0) return;
@@ -96,7 +97,7 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
       return waiting;
     },
     async run(user, until, run) {
-      // No waiting task may run, so no task is overtaken here.
+      // If this task may run at once, it overtakes no waiting task that could run: `startWaiting` has started those.
       if (shares.mayRun(user)) shares.add(user, 1);
       else await waitForRun(user, until);
       try {
@@ -109,7 +110,7 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
   };
 }
 
-/** Counts the runs of each user. A user may have as many as are free; work of no user may have all. */
+/** Counts the runs of each user. A user may have as many runs as are free. Work of no user may have all runs. */
 function createShares(concurrencyMax: number) {
   let free = concurrencyMax;
   /** Contains only users with runs, so that the map does not grow with the number of users. */

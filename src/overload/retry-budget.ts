@@ -1,10 +1,10 @@
 /**
- * Retries per successful statement. One for ten statements means that retries add at most a tenth to the
- * load.
+ * The number of retries that each successful statement adds to the budget. With one retry for ten statements,
+ * retries add at most a tenth to the load.
  */
 const EARNED_PER_ANSWER = 0.1;
 
-/** Retries that the budget holds at most: as many as connections may break at the same moment. */
+/** The maximum number of retries in the budget: as many as connections may break at the same moment. */
 const RETRIES_MAX = 20;
 
 /** Limits retries to a share of the successes, so that retries cannot multiply the load of an outage. */

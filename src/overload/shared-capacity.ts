@@ -1,12 +1,13 @@
 export type SharedCapacity = ReturnType<typeof createSharedCapacity>;
 
 /**
- * A capacity that users share. Each user may hold as much as is free. So a lone user can fill half of the
- * capacity, two greedy users a third each, and there is always room for a new user. This rule is the dynamic
- * threshold of shared buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+ * A capacity that users share. Each user may hold at most as much as stays free. So a single user can fill half
+ * of the capacity, and two users who take all they can get a third each. A new user therefore always finds room.
+ * This rule is the dynamic threshold of shared buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking
+ * 6(2), 1998).
  *
- * A fixed share per user was rejected: the share would have to suit many users, and would then refuse the
- * burst of a lone user while nothing else is served.
+ * A fixed share for each user was rejected. The share would have to be small, to suit many users. A single user
+ * with many calls at once would then be refused while most of the capacity is free.
  */
 export function createSharedCapacity(max: number) {
   let taken = 0;
@@ -18,7 +19,7 @@ export function createSharedCapacity(max: number) {
       return taken;
     },
     /**
-     * The user `undefined` stands for all callers that have not proved to be a gateway.
+     * Takes capacity for a user. The user `undefined` stands for all callers that have not proved to be a gateway.
      *
      * @returns `false`, without taking anything, when this user may not take that much
      */

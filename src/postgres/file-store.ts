@@ -15,7 +15,10 @@ import { createSweepQueue } from './file-store/sweep-queue.ts';
 import { createTransitions } from './file-store/transitions.ts';
 import type { StoreLimits } from './store-limits.ts';
 
-/** Implements `FileStore` with one statement per transition. The contract of each method stands on the port. */
+/**
+ * Implements `FileStore` with one SQL statement for each change of a row. The contracts of the methods stand in
+ * `src/files/ports/`.
+ */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   return {
     ...createReservations(database, limits),

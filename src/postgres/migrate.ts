@@ -9,8 +9,8 @@ import { type Migrations, runMigrations } from './migrator.ts';
 const MIGRATIONS: Migrations = { '0001-files': files };
 
 /**
- * One hour: long enough to build an index on a large table, or to wait until another instance has built the
- * index.
+ * The time-out of one statement: one hour. It is long enough to build an index on a large table, or to wait
+ * until another instance has built the index.
  */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
@@ -74,17 +74,21 @@ function openPool(address: DatabaseAddress): pg.Pool {
   });
 }
 
-/** A random number, which no other application in this database may use for an advisory lock. */
+/**
+ * The key of the advisory lock. It is a random number. No other application in this database may use this
+ * key.
+ */
 const LOCK = 7_114_253_886_201;
 
 /**
- * Brings the schema up to date in one transaction, and returns the names of the migrations that ran. Concurrent
- * runs wait for each other, so every instance may call this at its start. The lock belongs to the transaction,
- * because a pooler shares sessions between clients.
+ * Brings the schema up to date in one transaction, and returns the names of the migrations that ran.
+ * Concurrent runs wait for each other, so every instance may call this function at its start. The lock
+ * belongs to the transaction and not to the session, because a pooler shares sessions between clients.
  *
- * Migrations only go forward. After each migration, the release before it must still work. A column that may be
- * null or has a default may be used in the release that adds it. A column that the release before reads is removed
- * one release after the last that reads it.
+ * Migrations only go forward. After each migration, the release before it must still work, so that a
+ * deployment can go back to that release. A new column that may be null or has a default may be used in the
+ * release that adds it. If a release is the last one that reads a column, the next release removes the
+ * column.
  */
 export async function migrate(pool: pg.Pool, migrations = MIGRATIONS): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });

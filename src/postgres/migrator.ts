@@ -14,13 +14,13 @@ export class SchemaError extends Error {
 export interface Migration {
   up(db: Kysely<unknown>): Promise<void>;
   /**
-   * The oldest migration whose release still works when this migration has run: that release, and all between,
-   * may start and migrate on the new schema.
+   * The name of the oldest migration whose release still works after this migration has run. A release whose newest
+   * migration is the named one or a later one may start and migrate on the new schema.
    */
   readonly serves: string;
 }
 
-/** By name. They run in the order of their names. */
+/** The migrations by their names. They run in the order of their names. */
 export type Migrations = Readonly<Record<string, Migration>>;
 
 interface Executed {
@@ -29,8 +29,8 @@ interface Executed {
 }
 
 /**
- * Runs the migrations that have not run yet, and returns their names. Reads only if there are none, so a role
- * without rights to change the schema may call it then.
+ * Runs the migrations that have not run yet, and returns their names. If all migrations have run, it only reads the
+ * database, so a role without rights to change the schema can then call it.
  *
  * @param db a transaction
  * @throws SchemaError if the schema is newer than this release, and does not say that it serves this release
@@ -55,7 +55,7 @@ export async function runMigrations(db: Kysely<unknown>, migrations: Migrations)
   return missing;
 }
 
-/** In the order of their names. Undefined: there is no table yet. */
+/** Returns the migrations that have run, in the order of their names, or undefined if there is no table yet. */
 async function findExecuted(db: Kysely<unknown>): Promise<Executed[] | undefined> {
   const { rows: tables } = await sql<{ exists: boolean }>`
     select to_regclass('kysely_migration') is not null as exists`.execute(db);
@@ -67,7 +67,10 @@ async function findExecuted(db: Kysely<unknown>): Promise<Executed[] | undefined
   return rows;
 }
 
-/** A rolling deploy can go back: an older release starts after a newer one has migrated. */
+/**
+ * Throws if this release cannot use the schema of a newer release. A rolling deploy can be undone, so an older release
+ * can start after a newer release has migrated.
+ */
 function assertServed({ name, serves }: Executed, known: readonly string[]): void {
   const newestKnown = known.at(-1) ?? '';
   if (serves !== null && serves <= newestKnown) return;

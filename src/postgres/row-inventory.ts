@@ -8,7 +8,7 @@ import * as statements from './statements/inventory.ts';
 const PAGE_ROWS = 1_000;
 
 /**
- * Reads the whole table for `reconcile`, through a cursor: in one snapshot, with one page in memory. Postgres
+ * Reads the table for `reconcile`. `scan` uses a cursor, so it reads one snapshot with one page in memory. Postgres
  * sorts the rows once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would
  * make every create slower for a command that runs only after accidents.
  *
@@ -32,7 +32,7 @@ export function createRowInventory(pool: pg.Pool, database: Database, urlSeconds
           yield* rows.map(toListedRow);
         }
       } finally {
-        // Also ends the transaction when the caller stops iterating before the last row.
+        // This also runs if the caller stops iterating before the last row, so the transaction always ends.
         await client.query('rollback').catch(() => undefined);
         client.release();
       }

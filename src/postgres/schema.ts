@@ -9,8 +9,8 @@ export interface Schema {
  * One row per file, from the request for its upload until the row is purged: the file was deleted or its upload
  * has expired, and the row is *purgeable*, because no URL that the service handed out can write to the key any more.
  *
- * Times are `timestamptz(3)`, because a JavaScript `Date` holds milliseconds: a position in a list that was
- * read into a `Date` then still equals the column.
+ * Times are `timestamptz(3)`, because a JavaScript `Date` holds milliseconds. A time of a row that marks a position
+ * in a list is read into a `Date`, and must still equal the column when a statement compares it.
  */
 interface FilesTable {
   user_id: string;
@@ -24,8 +24,8 @@ interface FilesTable {
    */
   fingerprint: Buffer;
   /**
-   * Bytes; `pg` returns an int8 as text. While the file is pending, the announced size; then the size that S3
-   * reports.
+   * Bytes; `pg` returns an int8 as text. The announced size while the file is pending; the size that S3
+   * reports when the file is READY.
    */
   size: string | null;
   etag: string | null;
@@ -52,8 +52,8 @@ interface FilesTable {
    * the index enforces the cap without races, and without a counter row that all creates of the user would
    * have to lock.
    *
-   * Single PUTs hold 1 to their cap, multipart uploads hold -1 to minus their cap. When an upload is
-   * cancelled, its tombstone keeps the slot until the URL has expired.
+   * Single PUTs hold the numbers from 1 to their cap, multipart uploads the numbers from -1 to minus their cap.
+   * When an upload is cancelled, its tombstone keeps the slot until the URL has expired.
    */
   pending_slot: number | null;
   /** Bytes of each part but the last. Null unless the row is a pending multipart upload. */

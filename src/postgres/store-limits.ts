@@ -1,12 +1,15 @@
-/** What the configuration decides about rows. */
+/** The limits that the configuration sets for rows of the table. */
 export interface StoreLimits {
   /** The lifetime of an upload URL. */
   urlSeconds: number;
-  /** A multipart upload is kept for this time after the last request for it. */
+  /** How long the service keeps a multipart upload after the last request for it. */
   multipartSeconds: number;
-  /** For this time after a verification of the object in S3, the service does not verify it again. */
+  /**
+   * How long a verification counts. For this time after a verification of the object in S3, the service does
+   * not ask S3 again.
+   */
   verificationTtlSeconds: number;
-  /** A PUT that began before its URL expired may finish up to this time after the expiry. */
+  /** How long a PUT may still run after its URL has expired, if it began before. */
   longestUploadSeconds: number;
   /**
    * The cap on one user's pending uploads with a single PUT. A cancelled upload counts until its URL has
@@ -14,8 +17,8 @@ export interface StoreLimits {
    */
   pendingMax: number;
   /**
-   * The cap on one user's pending multipart uploads. At most 32,767 as well. Each upload keeps up to 160 kB
-   * of MD5s in its row (10,000 parts of 16 bytes).
+   * The cap on one user's pending multipart uploads. At most 32,767, for the same reason as `pendingMax`. Each
+   * upload keeps up to 160 kB of MD5s in its row (10,000 parts of 16 bytes).
    */
   pendingMultipartMax: number;
   /** The maximum of READY files that one page of a list with a prefix examines. Default: 10,000. */

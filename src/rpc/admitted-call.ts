@@ -10,9 +10,9 @@ import type { Permit } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
 
 /**
- * A call that the gate has admitted. The call holds its permit until its work has ended and its response has
- * been written. So responses that a gateway does not read count against their user, and not against other
- * users of the same connection.
+ * A call that the call gate (`call-gate.ts`) has admitted. The call holds its permit, a share of the capacity, until
+ * its work has ended and its response has been written. So a response that a gateway does not read takes capacity
+ * from its own user, and not from other users of the same connection.
  */
 export class AdmittedCall {
   readonly caller: Caller;
@@ -51,8 +51,8 @@ export class AdmittedCall {
   }
 
   /**
-   * Must be called when the work has ended. Work continues after the deadline, so it may end after the
-   * response.
+   * Must be called when the work has ended. This may be after the response, because the work continues when the
+   * deadline has passed.
    */
   end(): void {
     this.#isWorking = false;
@@ -60,8 +60,8 @@ export class AdmittedCall {
   }
 
   /**
-   * Must be called once, when the stream has closed: the response was written, or the client has
-   * disconnected.
+   * Must be called once, when the stream of the call has closed. It closes when the response has been written, or when
+   * the client has disconnected.
    */
   close(): void {
     this.#isClosed = true;
@@ -69,14 +69,17 @@ export class AdmittedCall {
   }
 }
 
-/** The key under which the context values of connect-node carry the admitted call. */
+/** The key of the admitted call in the context values of a call on connect-node. */
 export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContextKey<AdmittedCall | undefined>(
   undefined,
 );
 
-/** @throws Error for a call that did not pass the gate, which neither server allows */
+/**
+ * @throws Error for a call that did not pass the call gate. Neither the gRPC server nor the HTTP server lets such a
+ *   call reach a handler.
+ */
 export function admittedCallOf(context: HandlerContext): AdmittedCall {
-  // The context of a call on grpc-js has a property instead of `values` (`grpc/bridge.ts`).
+  // The context of a call on grpc-js has the property `admittedCall` instead of `values`: `grpc/bridge.ts` sets it.
   const call =
     'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
   if (call === undefined) throw new Error('the call reached its handler without passing the call gate');

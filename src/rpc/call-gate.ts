@@ -18,7 +18,7 @@ export interface CallOutcome {
   seconds: number;
   userId: string | undefined;
   /**
-   * The error that caused a failure. If the service itself failed, the error is logged. The error is never sent.
+   * The error that caused a failure. It is logged if the service itself failed. It is never sent to the client.
    */
   error: unknown;
 }
@@ -31,7 +31,7 @@ export interface CallGateOptions {
   onEnd: (outcome: CallOutcome) => void;
   /** The time-out of a call without a deadline. */
   defaultTimeoutMs: number;
-  /** Longer time-outs are shortened to this, not refused. */
+  /** The longest time-out. A call with a longer time-out is not refused: its time-out is shortened. */
   maxTimeoutMs: number;
 }
 
@@ -51,8 +51,8 @@ export type CallGate = ReturnType<typeof createCallGate>;
 /**
  * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the
  * headers must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate
- * before they read, inflate or decode a byte of the body, so that a caller that is not a gateway costs no more
- * than its headers.
+ * before they read, inflate or decode a byte of the body, so that a caller that is not a gateway costs only
+ * the work of reading its headers.
  */
 export function createCallGate(options: CallGateOptions) {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;

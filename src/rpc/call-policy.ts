@@ -7,7 +7,7 @@ import { type CallOutcome, outcomeOf } from './call-gate.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 
-/** The methods of a service, without the tasks that `withCallPolicy` does for all methods. */
+/** The own work of each method of a service. `withCallPolicy` adds the work that is common to all methods. */
 export type Methods<Service extends DescService> = {
   [Name in keyof Service['method']]: Service['method'][Name] extends DescMethodUnary<infer In, infer Out>
     ? (request: MessageShape<In>, call: Call) => Promise<MessageInitShape<Out>>
@@ -25,8 +25,8 @@ type Run = (request: never, call: Call) => Promise<never>;
 
 /**
  * Makes the implementation that both servers (`grpc/`, `http/`) serve behind the call gate (`call-gate.ts`).
- * Weights, deadlines, error mapping, traces and the record of each call are done here once, so that the
- * protocols cannot differ.
+ * Weights, deadlines, error mapping, traces and the record of each call are handled only here, so that
+ * gRPC, Connect and gRPC-Web cannot differ.
  */
 export function withCallPolicy<Service extends DescService>(
   service: Service,
@@ -63,8 +63,8 @@ const RESPONSE_RESERVE_SHARE = 0.1;
 const RESPONSE_RESERVE_MAX_MS = 300;
 
 /**
- * Time reserved for the response. If Postgres or S3 hangs, the client gets UNAVAILABLE with a RetryInfo
- * instead of its own DEADLINE_EXCEEDED.
+ * The time of a call that is reserved for its response. If Postgres or S3 hangs, the client then gets UNAVAILABLE
+ * with a RetryInfo instead of its own DEADLINE_EXCEEDED.
  */
 function responseReserveMs(timeoutMs: number): number {
   return Math.min(timeoutMs * RESPONSE_RESERVE_SHARE, RESPONSE_RESERVE_MAX_MS);

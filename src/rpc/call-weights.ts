@@ -1,7 +1,8 @@
 /**
- * The costs of calls relative to a GetFile, as admission counts them. The weight follows from the request
- * alone, so it is known before any work: the number of signatures to make, the number of rows to read, and
- * the size of the response, which stays in memory until the gateway has read it.
+ * The weights of calls: their costs relative to a GetFile. The service limits the sum of the weights of running
+ * calls. A weight follows from the request alone, so it is known before the call does any work. It depends on the
+ * number of signatures to make, the number of rows to read, and the size of the response, which stays in memory
+ * until the gateway has read it.
  */
 import type { DescService, MessageShape } from '@bufbuild/protobuf';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -10,20 +11,21 @@ import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../files/operations/list-files
 /** A file in a response has at most 1.3 kB, so a weight of 1 stands for at most 64 KiB of response. */
 const FILES_PER_WEIGHT = 50;
 
-/** A page with a prefix examines up to 10,000 rows, which takes Postgres up to 30 ms. */
+/** For a page with a filename prefix, Postgres examines up to 10,000 rows, which takes it up to 30 ms. */
 const PREFIX_WEIGHT = 8;
 
 /**
- * A signature takes 60 µs. An ordinary call takes 1 ms, including the work that it causes in Postgres and S3.
+ * Making the signature of one URL takes 60 µs. An ordinary call, whose weight is 1, takes 1 ms, including the work
+ * that it causes in Postgres and S3.
  */
 const SIGNATURES_PER_WEIGHT = 20;
 
-/** A decoded MD5 takes 200 bytes of memory and 16 bytes in Postgres. */
+/** The MD5 of a part takes 200 bytes of memory when decoded, and 16 bytes in Postgres. */
 const PART_MD5S_PER_WEIGHT = 500;
 
 /**
- * CompleteMultipartUpload lists up to 10,000 parts and sends the list to S3: ten requests and a megabyte of
- * XML.
+ * CompleteMultipartUpload reads the list of up to 10,000 parts from S3 and sends it back to S3: ten requests and
+ * a megabyte of XML.
  */
 const COMPLETE_WEIGHT = 8;
 

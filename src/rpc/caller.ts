@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 /**
- * The headers and the connection of one call. Nothing else of a call is read before the call gate admits the
- * call.
+ * The headers and the connection of one call. The service reads nothing else of a call before the call gate
+ * (`call-gate.ts`) admits the call.
  */
 export interface Caller {
   readonly headers: IncomingHttpHeaders;

@@ -6,12 +6,12 @@ import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError, RETRY_AFTER_MS, type Reason } from '../files/file-error.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
 
-/** `google.rpc.ErrorInfo.domain` of every error. */
+/** The `domain` in the `google.rpc.ErrorInfo` of every error. */
 export const ERROR_DOMAIN = 'files.v1';
 
 /**
- * The code tells a caller what to do next (fix the request, retry, sign in). The reason tells why the call
- * failed.
+ * The gRPC code of each reason. The code tells a caller what to do next (fix the request, retry, sign in). The
+ * reason tells why the call failed.
  */
 export const CODES = {
   USER_ID_MISSING: Code.Unauthenticated,
@@ -39,7 +39,8 @@ export const CODES = {
 
 /**
  * Maps every error to the error that the caller receives. The message of a FileError is sent unchanged. An
- * unexpected error is sent as `internal error`, because its message may contain internals.
+ * unexpected error is sent as `internal error`, because its message may contain internal details of the
+ * service.
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
@@ -69,7 +70,9 @@ export function toConnectError(error: unknown): ConnectError {
   return connectError;
 }
 
-/** The error for a request message above its method's limit (`limits/message-limits.ts`). */
+/**
+ * The error for a request message that is larger than the limit of its method (`limits/message-limits.ts`).
+ */
 export function messageTooLarge(maxBytes: number): ConnectError {
   return new ConnectError(
     `the request message is larger than ${maxBytes} bytes, the limit of this method`,
@@ -77,7 +80,7 @@ export function messageTooLarge(maxBytes: number): ConnectError {
   );
 }
 
-/** The error for an open stream above the limit of its connection (`limits/limits.ts`). */
+/** The error for a stream that exceeds the maximum of open streams of its connection (`limits/limits.ts`). */
 export function openStreamsTooMany(): ConnectError {
   return new ConnectError(
     `a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`,
@@ -85,7 +88,10 @@ export function openStreamsTooMany(): ConnectError {
   );
 }
 
-/** The error for a request message that exceeds the budget for the messages of all calls. */
+/**
+ * The error for a request message that exceeds the memory for the messages of all calls (`MESSAGES_MAX_BYTES`
+ * in `limits/message-limits.ts`).
+ */
 export function messagesTooMany(): ConnectError {
   return toConnectError(
     new FileError('OVERLOADED', 'the service has too many request messages in memory; retry', {

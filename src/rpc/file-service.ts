@@ -1,11 +1,10 @@
 /**
- * `src/rpc/` serves the contract of `proto/`: messages to operations (this file), identity, admission,
- * deadlines and the mapping of errors, once for all protocols. `grpc/` is the gRPC server, `http/` the server
- * for Connect, gRPC-Web and pages, `limits/` the limits of connections, streams and messages, `tls/` the
- * certificates.
+ * `src/rpc/` serves the contract of `proto/`. It has, once for all protocols, the translation of messages (this file),
+ * identity, admission, deadlines and the mapping of errors. `grpc/` is the gRPC server, `http/` the server for
+ * Connect, gRPC-Web and pages, `limits/` the limits of connections, streams and messages, `tls/` the certificates.
  *
- * Rules about files do not belong here, but into `files/`: this folder knows neither SQL nor S3. A new RPC
- * starts in this file.
+ * Rules about files do not belong here, but into `src/files/`: this folder uses neither SQL nor S3. A new RPC starts in
+ * this file.
  */
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
@@ -15,8 +14,8 @@ import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
 import { fileToProto, timeToProto } from './to-proto.ts';
 
 /**
- * Translates request messages to operations and their results to response messages. The operations decide all
- * else.
+ * Translates each request message to a call of an operation (`src/files/operations`), and the result of the operation
+ * to the response message. All decisions about files are in the operations.
  */
 export function createFileService(
   files: FileOperations,

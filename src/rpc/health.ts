@@ -16,8 +16,8 @@ const UNKNOWN_NAME = '?';
  */
 export function createHealth() {
   let current = false;
-  // gRPC's name for the whole server is the empty name. The server has only one service, so both have one
-  // status.
+  // In gRPC health checks, the empty name stands for the whole server. The server has only one service, so the
+  // service and the whole server always have the same status.
   const names = ['', FileService.typeName];
   const grpc = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'NOT_SERVING'])));
   return {

@@ -15,12 +15,13 @@ export const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
 
 const USER_ID_MAX_CHARACTERS = 128;
 
-// Visible ASCII characters without the comma: HTTP joins repeated headers with a comma, so "a,b" may be two
-// users.
+// The pattern accepts visible ASCII characters without the comma. HTTP joins repeated headers with a comma, so
+// "a,b" may be two users.
 const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
 
 /**
- * Reads the user of a call from its metadata, after the caller has proved that it may speak for users.
+ * Creates a function that returns the user of a call. The function first checks the proof that the caller is a
+ * gateway, and then reads the user id from the metadata.
  *
  * @throws FileError GATEWAY_UNTRUSTED, USER_ID_MISSING, USER_ID_INVALID
  */
@@ -46,7 +47,10 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
   };
 }
 
-/** Node joins repeated headers with a comma. Only `set-cookie` is an array, and it cannot name the user. */
+/**
+ * Returns the value of a header. Node joins repeated headers with a comma. Only `set-cookie` is an array, and
+ * the setting USER_ID_HEADER cannot be `set-cookie`.
+ */
 function headerIn({ headers }: Caller, name: string): string | undefined {
   return headers[name] as string | undefined;
 }
@@ -74,7 +78,10 @@ function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
   };
 }
 
-/** The error tells the caller only about the caller's own certificate, and not which names are allowed. */
+/**
+ * Checks the client certificate. The error describes only the certificate of the caller itself, and does not
+ * tell which names are allowed.
+ */
 function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => void {
   return ({ connection }) => {
     const peer = peerOf(connection);
@@ -89,8 +96,8 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
 }
 
 /**
- * All digests have the same length, so that the comparison reveals neither the length nor a prefix of a
- * token.
+ * Hashes a token. All digests have the same length, so that comparing digests reveals neither the length nor a
+ * prefix of a token.
  */
 function digest(token: string): Buffer {
   return hash('sha256', token, 'buffer');

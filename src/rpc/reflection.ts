@@ -19,18 +19,24 @@ import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/refl
 type Question = RequestV1['messageRequest'];
 type Answer = NonNullable<MessageInitShape<typeof ResponseV1Schema>['messageResponse']>;
 
-/** Questions per stream. grpcurl and buf curl ask fewer than thirty to read the whole contract. */
+/**
+ * How many questions one stream answers. grpcurl and buf curl ask fewer than thirty to read the whole
+ * contract.
+ */
 const QUESTIONS_MAX = 100;
 
-/** No name in the contract is longer, and each answer repeats its question. */
+/**
+ * The maximum length of a name in a question. No name in the contract is longer. Each answer repeats its
+ * question, so long names would make long answers.
+ */
 const NAME_MAX_CHARACTERS = 512;
 
 /** Files that no service imports, but that clients need: the error reasons and the error details. */
 const FURTHER_FILES = [file_files_v1_error_reason, file_google_rpc_error_details];
 
 /**
- * Server reflection from the descriptors of protobuf-es, for grpcurl and buf curl. The package
- * @grpc/reflection was rejected: it builds its own descriptors, in which buf curl finds no service.
+ * Creates gRPC server reflection from the descriptors of protobuf-es, for grpcurl and buf curl. The package
+ * @grpc/reflection was rejected, because it builds its own descriptors, in which buf curl finds no service.
  *
  * @param services the services of the server, without reflection itself
  */
@@ -54,8 +60,8 @@ export function createReflection(services: readonly DescService[]) {
       }
     },
   };
-  // The messages of v1 and v1alpha differ only in their package name. TypeScript sees two types, but the
-  // schema of the method decides how a message is encoded.
+  // The messages of v1 and v1alpha differ only in their package name. TypeScript sees two types, but v1
+  // objects work for both: the schema of the called method decides how a message is encoded.
   return { v1, v1alpha: v1 as unknown as ServiceImpl<typeof ServerReflectionV1Alpha> };
 }
 
@@ -64,7 +70,7 @@ function createAnswer(services: readonly DescService[]): (question: Question) =>
   const filesByName = new Map(files.map((file) => [file.proto.name, file]));
   const registry = createRegistry(...files);
 
-  /** A symbol names a type, or a field, value or method of a type. */
+  /** Returns the file of a symbol. A symbol names a type, or a field, value or method of a type. */
   function fileOf(symbol: string): DescFile | undefined {
     const name = symbol.replace(/^\./, '');
     return (registry.get(name) ?? registry.get(name.slice(0, Math.max(0, name.lastIndexOf('.')))))?.file;
@@ -97,7 +103,7 @@ function createAnswer(services: readonly DescService[]): (question: Question) =>
   };
 }
 
-/** The files and all their imports, each file once, and after its imports. */
+/** Returns the files and all their imports. Each file is listed once and after its imports. */
 function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()): DescFile[] {
   return files.flatMap((file) => {
     if (seen.has(file)) return [];
@@ -107,7 +113,8 @@ function withDependencies(files: readonly DescFile[], seen = new Set<DescFile>()
 }
 
 /**
- * The encoded descriptors of a file and its imports, up to 36 kB each. They are encoded once for all answers.
+ * For each file, the encoded descriptors of the file and its imports, up to 36 kB. They are encoded once and
+ * used for all answers.
  */
 const encodedFiles = new WeakMap<DescFile, Uint8Array[]>();
 

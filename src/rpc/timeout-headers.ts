@@ -17,13 +17,16 @@ export function takeTimeout(headers: IncomingHttpHeaders): number | undefined {
   return grpc === undefined ? readConnectTimeout(String(connect)) : readGrpcTimeout(String(grpc));
 }
 
-/** gRPC over HTTP2, "Timeout". Go clients send microseconds, but timers take whole milliseconds. */
+/**
+ * Reads a time-out in the format of the specification "gRPC over HTTP2", "Timeout". Rounds down to milliseconds,
+ * because Go clients send microseconds, but timers take whole milliseconds.
+ */
 function readGrpcTimeout(text: string): number {
   if (!/^\d{1,8}[HMSmun]$/.test(text)) return Number.NaN;
   return Math.floor(Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]);
 }
 
-/** Connect Protocol Reference, "Connect-Timeout-Ms". */
+/** Reads a time-out in the format of the Connect Protocol Reference, "Connect-Timeout-Ms". */
 function readConnectTimeout(text: string): number {
   return /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
 }

@@ -39,7 +39,11 @@ function objectPages(client: S3Client, bucket: string) {
   );
 }
 
-/** The comparison as strings is faster, and differs from the order of the bytes for rare characters only. */
+/**
+ * Whether a key comes after the last key. The keys are compared as strings first, because this is faster than
+ * comparing bytes. The order of strings differs from the order of bytes for rare characters only, so the bytes
+ * are compared only if the strings are out of order.
+ */
 function isAfter(key: string, last: string): boolean {
   return key > last || Buffer.compare(Buffer.from(key), Buffer.from(last)) > 0;
 }

@@ -4,15 +4,15 @@ import type { S3Client } from '@aws-sdk/client-s3';
 export interface BucketLocation {
   bucket: string;
   region: string;
-  /** The URL of an S3 server. Unset: Amazon's server of the region. */
+  /** The URL of an S3 server. Undefined means Amazon's server of the region. */
   endpoint: string | undefined;
-  /** Puts the bucket's name into the path, and not into the host name. */
+  /** Whether URLs contain the bucket's name in the path, and not in the host name. */
   forcePathStyle: boolean;
 }
 
 /**
- * The URL of the bucket, with a `/` at its end. The SDK's own endpoint provider builds it, so that the rules
- * for partitions, path styles and bucket names are the SDK's.
+ * Returns the URL of the bucket, with a `/` at its end. The SDK's own endpoint provider builds the URL, so that it
+ * follows the SDK's rules for partitions, path styles and bucket names.
  */
 export function bucketUrl(
   { config }: S3Client,

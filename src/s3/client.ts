@@ -9,7 +9,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import type { BucketLocation } from './bucket-location.ts';
 
 export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
-  /** Unset: the SDK finds credentials itself (environment, files, web identity, instance). */
+  /** If `undefined`, the SDK finds credentials itself (environment, files, web identity, instance). */
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
 }
 
@@ -24,13 +24,13 @@ const REQUEST_TIMEOUT_MS = 2_500;
 
 /**
  * The maximum of sockets to S3. A first page of a list sends up to 32 HEAD requests at once to verify pending
- * files, so two such pages run before requests wait for a socket.
+ * files, so two such pages can run at once before a request waits for a socket.
  */
 export const SOCKETS_MAX = 64;
 
 /**
- * The first try and one retry. More would not fit into the caller's deadline, and the sweeper repeats what
- * failed.
+ * The first try and one retry. More retries would not fit into the caller's deadline, and the sweeper later repeats
+ * the requests that failed.
  */
 const ATTEMPTS_MAX = 2;
 

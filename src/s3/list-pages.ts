@@ -1,22 +1,25 @@
-/** The markers of a listing, by the names that the next request gives them. */
+/**
+ * The markers that tell S3 where the next page of a listing begins. Their names are the parameters of the
+ * request for that page.
+ */
 type Markers = Record<string, string | undefined>;
 
 /**
- * Reads a listing page by page, with one page in memory. The SDK has no paginator for every listing, and its
- * paginators follow a marker that does not advance for ever.
+ * Reads a listing page by page, with one page in memory. The paginators of the SDK are not used: the SDK has
+ * none for some listings. If the server repeats a marker, they request the same pages for ever.
  *
  * @param read requests the page after the markers, or the first page
  * @param next returns the markers of the next page; `undefined` after the last page
- * @throws Error if the server says that more follows and gives no marker, or one that it has given before: the
- *   listing is incomplete then
+ * @throws Error if the server says that more follows but gives no marker, or gives a marker that it has given
+ *   before: the listing is incomplete then
  */
 export async function* listPages<Page>(
   operation: string,
   read: (markers: Markers) => Promise<Page>,
   next: (page: Page) => Markers | undefined,
 ): AsyncGenerator<Page> {
-  // Brent's algorithm: each marker is compared with one earlier marker, which is replaced after 1, 2, 4, 8 …
-  // pages. So any cycle is found, and only one marker is kept.
+  // Brent's algorithm finds any cycle of markers and keeps only one marker. Each marker is compared with one
+  // earlier marker, which is replaced after 1, 2, 4, 8 … pages.
   let earlier = '';
   let pages = 0;
   let replaceAt = 1;

@@ -7,9 +7,9 @@ import type { ListedUpload } from '../files/ports/inventories.ts';
 import { listPages } from './list-pages.ts';
 
 /**
- * Lists multipart uploads that are neither completed nor aborted, with one page in memory.
+ * Lists multipart uploads that are neither completed nor aborted. Keeps only one page of the list in memory.
  *
- * @throws Error if S3 does not answer, or if its markers do not advance
+ * @throws Error if S3 does not answer, or says that more uploads follow and gives no marker, or an earlier marker
  */
 export async function* listUploads(
   client: S3Client,

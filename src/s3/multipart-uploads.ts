@@ -14,7 +14,7 @@ import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 import type { Send } from './send.ts';
 
-/** Implements `MultipartStore` with the SDK's commands. The contract of each method stands on the port. */
+/** Implements `MultipartStore` with the SDK's commands. `../files/ports/multipart-store.ts` describes its methods. */
 export function createMultipartStore(client: S3Client, bucket: string, send: Send): MultipartStore {
   return {
     begin: (call, s3Key, mimeType) =>
@@ -28,7 +28,7 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
     uploadsOf: (call, s3Key) =>
       send(call, 'ListMultipartUploads', async (options) => {
         const ids: string[] = [];
-        // S3 can only filter by prefix, and the key can be a prefix of another file's key.
+        // S3 can only filter by prefix. The key can be a prefix of another file's key, whose uploads are not wanted.
         for await (const upload of listUploads(client, { Bucket: bucket, Prefix: s3Key }, options)) {
           if (upload.s3Key === s3Key) ids.push(upload.uploadId);
         }
@@ -50,8 +50,8 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
       send(call, 'CompleteMultipartUpload', async (options) => {
         const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` }));
         const input = { Bucket: bucket, Key: s3Key, UploadId: uploadId, MultipartUpload: { Parts } };
-        // S3 takes longer to complete thousands of parts than for any other request, so only the deadline
-        // limits it.
+        // S3 takes longer to complete thousands of parts than for any other request, so only the caller's
+        // deadline limits this request.
         const untilDeadline = { ...options, requestTimeout: timeLeft(call.deadline) };
         await client.send(new CompleteMultipartUploadCommand(input), untilDeadline);
       }),
@@ -68,7 +68,7 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
   };
 }
 
-/** Lists all parts of an upload. S3 returns a marker on the last page, too. */
+/** Lists all parts of an upload. S3 returns a marker even on the last page, so `IsTruncated` decides. */
 async function storedParts(
   client: S3Client,
   input: ListPartsCommandInput,
@@ -91,7 +91,8 @@ async function storedParts(
 }
 
 /**
- * The upload was completed, aborted or never started. Ceph RGW answers ListParts with NoSuchKey in this case.
+ * Whether the error means that the upload was completed, aborted or never started. Ceph RGW answers ListParts
+ * with NoSuchKey in this case.
  */
 function isNoSuchUpload(error: unknown): boolean {
   return error instanceof S3ServiceException && (error.name === 'NoSuchUpload' || error.name === 'NoSuchKey');

@@ -15,9 +15,9 @@ import type { Send } from './send.ts';
 import { createSignedRequest, type SignedResponse } from './signed-request.ts';
 
 /**
- * Implements `ObjectStore`, and a check that the bucket can be reached. HEAD and DELETE go out as signed
- * requests; the SDK sends them only if S3 answers with another status than the expected ones, because it
- * knows redirects and error codes.
+ * Implements `ObjectStore`, and a check that the bucket can be reached. HEAD and DELETE are first
+ * sent as signed requests without the SDK. If S3 answers with an unexpected status, or the request fails, the SDK
+ * sends the request again, because the SDK handles redirects and error codes.
  */
 export function createObjectStore(
   client: S3Client,
@@ -56,8 +56,8 @@ export function createObjectStore(
 }
 
 /**
- * Ignores network errors, because the SDK then tries again. An aborted request is not repeated: its caller
- * has given up.
+ * Ignores the network error of a signed request, because the SDK then sends the request again. The error of an
+ * aborted request is thrown, because the caller no longer waits for an answer.
  */
 function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: unknown) => undefined {
   return (error) => {

@@ -8,15 +8,15 @@ export interface PresignOptions {
   downloadSeconds: number;
 }
 
-/** Signing this many part URLs takes 1 ms. Then the event loop handles other calls before the next batch. */
+/** The part URLs that are signed in one batch, which takes 1 ms. Between batches, the event loop runs other calls. */
 const PARTS_PER_BATCH = 16;
 
 /** Creates the URLs with which clients upload to S3 and download from S3 directly, until the URLs expire. */
 export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: PresignOptions): Presigner {
   let lastPause: Promise<void> = Promise.resolve();
   /**
-   * Waits for the next round of the event loop. Concurrent calls share one chain of pauses, so that only one
-   * of them signs a batch in each round.
+   * Waits for the next round of the event loop. Concurrent calls share one chain of pauses. So only one of these
+   * calls signs a further batch in each round.
    */
   const pause = () => {
     lastPause = lastPause.then(() => nextRound());
@@ -42,8 +42,8 @@ export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: 
         const query = { partNumber: String(number), uploadId };
         const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders, query);
         urls.push({ number, url: signed.url, requiredHeaders });
-        // The earliest of all URLs. It need not be the first, because the credentials may be renewed in
-        // between.
+        // The answer has the expiry time of the URL that expires first. That need not be the first URL, because
+        // the S3 credentials may be renewed between two batches.
         if (signed.expireTime < expireTime) expireTime = signed.expireTime;
       }
       return { urls, expireTime };

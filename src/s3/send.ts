@@ -38,8 +38,8 @@ export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker)
 }
 
 /**
- * Whether S3 answered and refused this very request, so that S3 itself works. 429 is excluded, because some
- * servers send it in place of 503 SlowDown.
+ * Whether S3 answered and refused only this request, so that S3 itself works. Status 429 is excluded,
+ * because some servers send it in place of 503 SlowDown.
  */
 function isAboutRequest(error: unknown): boolean {
   const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;

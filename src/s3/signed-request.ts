@@ -1,8 +1,9 @@
 /**
- * Sends a HEAD or DELETE as one signed request, without the SDK's command stack. A HEAD costs 176 µs of CPU
- * and a DELETE 77; the SDK's commands cost 519 and 404 (Node 24, a missing key, 16 requests at once, medians
- * of 5,000). A DeleteFile costs 287 µs as a whole (test/README.md), so the SDK's command alone would exceed
- * its budget. The first page of a list sends up to 300 HEADs, and each swept row one more.
+ * Sends a HEAD or DELETE as one signed request, without the command stack of the SDK. Here a HEAD costs 176 µs
+ * of CPU and a DELETE 77 µs. With the SDK's commands they cost 519 and 404 µs (Node 24, a missing key, 16
+ * requests at once, medians of 5,000). A whole call of DeleteFile costs 287 µs (test/README.md), so the SDK's
+ * command alone would exceed the budget of the call. The first page of a list sends up to 300 HEADs, and the
+ * sweeper sends one HEAD for each due PENDING row.
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3Key } from '../files/rules/s3-key.ts';
@@ -24,14 +25,16 @@ export type SignedRequest = (
 ) => Promise<SignedResponse>;
 
 /**
- * The lifetime of the signature. If the clocks of this host and of S3 differ by more, S3 refuses the request.
- * The caller then repeats it with the SDK, which learns the difference from the response.
+ * The lifetime of the signature. If the clocks of this host and of S3 differ by more than this, S3 refuses the
+ * request. The caller (`objects.ts`) then repeats the request with the SDK, which learns the difference from
+ * the response.
  */
 const LIFE_SECONDS = 300;
 
 /**
- * Sends requests with a signed URL over the connections of the SDK's client. The SDK's command stack handles
- * retries, redirects, checksums and errors in XML. Callers use it only if S3 answers with an unexpected status.
+ * Sends requests with a signed URL over the connections of the SDK's client. The SDK's command stack would
+ * handle retries, redirects, checksums and errors in XML. `objects.ts` uses it only if S3 answers with an
+ * unexpected status or the network fails.
  */
 export function createSignedRequest(client: S3Client, location: BucketLocation): SignedRequest {
   const { requestHandler } = client.config;
@@ -51,7 +54,7 @@ export function createSignedRequest(client: S3Client, location: BucketLocation):
       },
       options,
     );
-    // An unread body would keep its connection busy.
+    // The body is read and discarded, because a connection with an unread body stays busy.
     response.body.resume();
     return { status: response.statusCode, headers: response.headers };
   };

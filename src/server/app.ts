@@ -23,7 +23,7 @@ import { createObservedSweeper } from './sweeping.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
 
-/** Time for calls under way when the service stops: twice the default deadline. */
+/** When the service stops, running calls have this time to finish: twice the default deadline of a call (3 s). */
 const STOP_GRACE_MS = 6_000;
 
 /** The composition root: the only function that knows all parts. It connects them and makes no decisions. */
@@ -60,10 +60,10 @@ export async function startApp(config: Config, log: Logger) {
     await readiness.start();
   };
   /**
-   * Reports that the service is not ready, waits for the delay, accepts no more calls, finishes the calls
-   * under way, and leaves nothing running.
+   * Reports that the service is not ready, waits for `delayMs`, and then accepts no more calls. Lets the running
+   * calls finish within STOP_GRACE_MS, and stops every part of the service.
    *
-   * @param delayMs time for load balancers to notice; calls are still accepted meanwhile
+   * @param delayMs time for load balancers to notice that the service is not ready; calls are accepted until then
    */
   const stop = async (delayMs = 0) => {
     stopping.abort();

@@ -1,4 +1,7 @@
-/** Deadline of a call that names none: how long a user in front of a screen waits. */
+/**
+ * The deadline of a call whose caller names no deadline. A user in front of a screen waits for about this
+ * long.
+ */
 export const DEFAULT_TIMEOUT_MS = 3_000;
 
 /** The longest deadline that a caller may ask for. */

@@ -17,8 +17,8 @@ export interface ReadinessOptions {
 }
 
 /**
- * The pause between two checks. The service is back in the load balancer within about a second after Postgres
- * is.
+ * The pause between two checks. The service is back in the load balancer about a second after Postgres is
+ * available again, or earlier.
  */
 const INTERVAL_MS = 1_000;
 
@@ -66,7 +66,7 @@ export function createReadiness({ checkDatabase, checkStorage, onChange }: Readi
   };
 }
 
-/** Tells load balancers, metrics and log about a change. */
+/** Reports a change of the readiness to the health checks of load balancers, to the metrics and to the log. */
 export function reportReadiness(health: Health, log: Logger, metrics: Metrics): ReadinessOptions['onChange'] {
   return (now, error) => {
     // S3 does not count for readiness, because lists and deletes work without S3.

@@ -4,7 +4,8 @@ import type { DatabaseAddress } from '../postgres/connection/pool.ts';
 import { migrateWhenReachable } from '../postgres/migrate.ts';
 
 /**
- * Brings the schema up to date as soon as Postgres answers. Returns early when the signal is aborted.
+ * Brings the schema of the database up to date as soon as Postgres answers. If `signal` is aborted, it returns
+ * without an error.
  *
  * @throws StartupError if the schema cannot be brought up to date
  */
@@ -17,8 +18,8 @@ export async function updateSchema(
   try {
     await migrateWhenReachable(address, onWait, signal);
   } catch (error) {
-    // A stop closes the connection to Postgres, which rolls the transaction back. The next start begins the
-    // migration again.
+    // When the service stops, it closes the connection, and Postgres rolls the unfinished migration back. The next
+    // start begins that migration again.
     if (signal.aborted) return;
     throw new StartupError(`the schema cannot be brought up to date: ${reasonOf(error)}`, {
       cause: error,

@@ -1,7 +1,10 @@
 /** How a file is cut into parts. Every part has `partBytes`, except the last part, which has the rest. */
 export interface PartPlan {
   partBytes: number;
-  /** In ascending order. `number` starts at 1, `end` is exclusive. */
+  /**
+   * The parts in ascending order. The first `number` is 1. `end` is the offset after the last byte of the
+   * part.
+   */
   parts: { number: number; start: number; end: number }[];
 }
 
@@ -10,9 +13,10 @@ const PARTS_MAX = 10_000;
 const PART_UNIT_BYTES = 64 * 1024 ** 2;
 
 /**
- * The rule of the contract (see CreateMultipartUpload in the proto): the smallest multiple of 64 MiB that
- * gives at most 10,000 parts. The client computes the part size itself, as a client in any other language
- * must. test/client/part-plan.test.ts compares this function with the function of the service.
+ * Returns the part size that the contract prescribes (see CreateMultipartUpload in the proto): the smallest
+ * multiple of 64 MiB that gives at most 10,000 parts. The client computes the part size itself, as a client
+ * in any other language must. test/client/part-plan.test.ts compares this function with `planParts` of
+ * src/files/rules/part-plan.ts, which the service uses.
  */
 export function publishedPartBytes(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / (PARTS_MAX * PART_UNIT_BYTES))) * PART_UNIT_BYTES;

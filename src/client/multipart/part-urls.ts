@@ -3,14 +3,15 @@ import type { CreatePresignedPartsResponse } from '../../../gen/files/v1/file_se
 import type { PutTarget } from '../put.ts';
 
 /**
- * URLs for one call. A small number, so that a slow connection uses all of them before they expire; large
- * enough that the time of the calls does not matter.
+ * How many URLs one call requests. The number is small, so that even a slow connection uses all URLs before
+ * they expire. It is large enough that the time of the calls does not matter.
  */
 const BATCH = 16;
 
 /**
  * @param ask requests the URLs of some parts with one call
- * @param numbers in the order in which `take` will be called: a call also requests the URLs of the next parts
+ * @param numbers all part numbers, in the order in which `take` will be called: a call of `ask` also requests
+ *   the URLs of the next parts
  */
 export function createPartUrls(
   ask: (partNumbers: number[], signal: AbortSignal) => Promise<CreatePresignedPartsResponse>,
@@ -53,9 +54,9 @@ export function createPartUrls(
 }
 
 /**
- * A URL counts as stale after half of its lifetime, so that a slow start or a slightly wrong clock does not
- * matter. If the clock is very wrong, every URL is stale at once. Each part then makes its own call, and uses
- * the URL that it gets without regard to the clock.
+ * A URL counts as stale after half of its lifetime, so that a slow start or a slightly wrong clock of this
+ * machine does not matter. If the clock is very wrong, every URL is stale at once. `take` then calls the
+ * service for each part, and uses the returned URL without regard to the clock.
  */
 function staleAt(expireTime: Timestamp | undefined): number {
   const lifeMs = expireTime === undefined ? 0 : timestampMs(expireTime) - Date.now();

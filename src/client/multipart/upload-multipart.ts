@@ -16,14 +16,14 @@ import { type PartPlan, planParts, publishedPartBytes } from './part-plan.ts';
 import { createPartUrls } from './part-urls.ts';
 
 /**
- * How often the upload as a whole is tried before its error is thrown. Each round sends only the missing
- * parts.
+ * How many rounds `uploadMultipart` tries before it throws the error of the last round. Each round sends only the
+ * missing parts.
  */
 const ROUNDS_MAX = 5;
 
 /**
- * A new upload and a resumed upload are the same: the service lists the missing parts, and the client sends
- * them.
+ * Uploads the file, or the rest of the file if an earlier run has sent some parts. A new upload and a resumed upload
+ * need the same steps: the service lists the missing parts, and the client sends them.
  */
 export async function uploadMultipart(transfer: Transfer): Promise<Transferred> {
   const { client, progress, retry, signal } = transfer;
@@ -54,8 +54,9 @@ interface Begun {
 }
 
 /**
- * Cuts and hashes the file by the published rule. A service can be configured with another part size; the
- * client then cuts and hashes the file once more, with the part size that the service returned.
+ * Cuts the file into parts of the published size (`part-plan.ts`), hashes the parts, and creates the upload. A
+ * service can be configured with another part size. The client then cuts and hashes the file once more, with the
+ * part size that the service returned.
  */
 async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Begun> {
   const { sizeBytes } = transfer.source;
@@ -65,8 +66,8 @@ async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Beg
     if (servicePartBytes !== undefined) throw error;
     return { partSize: partSizeIn(error) };
   });
-  // Another part size can give the same number of parts. The service then accepts the request, because it
-  // sees only the number; the part size in its answer shows the difference.
+  // A service with another part size accepts the request if its part size gives the same number of parts, because
+  // the request contains no part size. The part size in the answer shows the difference.
   if (!('s3Key' in answer) || answer.partSize !== BigInt(plan.partBytes)) {
     return begin(transfer, Number(answer.partSize));
   }

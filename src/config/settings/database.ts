@@ -1,7 +1,7 @@
 import { databaseUrlProblem, SSL_MODES } from '../database-url.ts';
 import { flag, integer, oneOf, text } from '../setting.ts';
 
-/** Postgres, and the connections to it. */
+/** The settings of Postgres and of the connections to Postgres. */
 export const DATABASE = {
   url: text('DATABASE_URL', {
     problem: databaseUrlProblem,

@@ -2,13 +2,16 @@ import { isLoopbackHost } from '../loopback.ts';
 import { list, oneOf, text, type Values } from '../setting.ts';
 import { userIdHeaderProblem } from '../user-id-header.ts';
 
-/** Shorter tokens can be guessed. */
+/** An attacker could guess a token with fewer characters. */
 const TOKEN_MIN_CHARACTERS = 16;
 
 const DNS_NAME = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/;
 const URI_NAME = /^[a-z][a-z0-9+.-]*:\/\/[\x21\x23-\x2b\x2d-\x7e]+$/;
 
-/** How the gateway names the user and proves its identity, and the certificates of both sides. */
+/**
+ * The settings for how the gateway names the user and proves its own identity, and for the certificates of
+ * service and gateway.
+ */
 export const GATEWAY = {
   userIdHeader: text('USER_ID_HEADER', {
     problem: userIdHeaderProblem,
@@ -45,7 +48,10 @@ type GatewayValues = Values<typeof GATEWAY>;
 export type GatewayProof =
   | { kind: 'none' }
   | { kind: 'token'; tokens: readonly string[] }
-  /** Names in a verified client certificate, `DNS:…` or `URI:…`. The certificate must have one of them. */
+  /**
+   * `names` are names in a client certificate that TLS has verified, as `DNS:…` or `URI:…`. The certificate
+   * must have one of them.
+   */
   | { kind: 'mtls'; names: readonly string[] };
 
 export function gatewayProof({ auth, tokens, allowedSans }: GatewayValues): GatewayProof {
@@ -68,8 +74,8 @@ export interface TlsFiles {
   cert: string;
   key: string;
   /**
-   * The authority that must have signed client certificates. If unset, clients are not asked for a
-   * certificate.
+   * The certificates of the authorities. One of these authorities must have signed the certificate of a
+   * client. If unset, clients are not asked for a certificate.
    */
   clientCa: string | undefined;
 }
@@ -97,8 +103,8 @@ function* tlsProblems(gateway: GatewayValues): Generator<string> {
   const { cert, key } = gateway;
   if (cert === undefined && key !== undefined) yield 'TLS_CERT_FILE is required with TLS_KEY_FILE';
   if (key === undefined && cert !== undefined) yield 'TLS_KEY_FILE is required with TLS_CERT_FILE';
-  // A setting that would be ignored is an error, because the operator believes that client certificates are
-  // checked.
+  // A setting that would be ignored is an error, because the operator who set it believes that the service
+  // checks client certificates.
   for (const ignored of ['clientCa', 'allowedSans'] as const) {
     if (gateway[ignored] !== undefined) {
       yield `${GATEWAY[ignored].variable} does nothing without GATEWAY_AUTH=mtls`;

@@ -1,11 +1,12 @@
 import { integer } from '../setting.ts';
 
-/** The largest value of the column `smallint` that numbers a user's pending uploads. */
+/** The column `pending_slot`, which numbers a user's pending uploads, is a `smallint`. This is its largest value. */
 const PENDING_MAX = 32_767;
 
 /**
- * How much users and this instance may have at once. The two limits of a user count uploads whose URLs have not
- * expired: one for uploads with a single PUT, one for multipart uploads.
+ * Limits how many uploads one user may have pending, and how many calls this instance runs at once. A user has two
+ * limits: one for uploads with a single PUT, and one for multipart uploads. Pending uploads
+ * count, and so do cancelled uploads whose URLs have not expired.
  */
 export const LIMITS = {
   pendingMax: integer('MAX_PENDING_UPLOADS', {

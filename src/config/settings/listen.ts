@@ -1,7 +1,8 @@
 /**
- * `src/config/settings` has one table of settings per subject, and the rules between the settings of that
- * subject. One entry in a table is all that a new setting needs: its value is in `Config` under the key of
- * the entry, and README.md must show it. Code that uses a setting belongs to the folder that does the work.
+ * `src/config/settings` has one file per subject, with a table of the settings of that subject and the rules
+ * between these settings. A new setting needs only an entry in a table, and a line in README.md: `Config` then
+ * has the value of the setting under the key of the entry. Code that uses a setting does not belong here; it
+ * belongs to the folder that does the work.
  */
 import { integer, text } from '../setting.ts';
 

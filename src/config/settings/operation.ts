@@ -2,7 +2,7 @@ import { integer, oneOf, text } from '../setting.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
-/** How the process behaves beside its calls. */
+/** The settings of the process itself: its sweeper, its stop, its data directory and its log. */
 export const OPERATION = {
   sweepIntervalSeconds: integer('SWEEP_INTERVAL_SECONDS', {
     min: 1,

@@ -2,7 +2,7 @@ import { flag, text, url } from '../setting.ts';
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
-/** The bucket, and the ways to it. */
+/** The settings that name the bucket and tell how to reach it. */
 export const STORAGE = {
   bucket: text('S3_BUCKET', {
     problem: (name) => (BUCKET.test(name) ? undefined : 'must be the name of a bucket'),

@@ -11,13 +11,14 @@ import { readPrivateFile, writePrivateFile } from './private-file.ts';
  * Locks the data directory for this process, until it releases the lock or dies. Throws while another process
  * holds the lock. Creates the directory when missing. The lock does not keep the process alive.
  *
- * The kernel keeps the lock on a file (fcntl). A pid file would be worse: the kernel frees its lock when the
- * process ends in any way, and no later process with the same pid inherits the lock. The file is inside the
- * directory and only its owner can open it, so no other user can take the lock. An earlier version used an
- * abstract socket: every user of the machine could take it, and the answer of that user appeared in the error
- * message of the service.
+ * The lock is an fcntl lock of the kernel on a file. It is better than a pid file alone, because the kernel
+ * frees the lock when the process ends in any way, and a later process with the same pid does not have the lock.
+ * The lock file is inside the directory and only its owner can open it, so no other user can take the lock. An
+ * earlier version used an abstract socket. Every user of the machine could listen on that socket, and the answer
+ * of that user appeared in the error message of the service.
  *
- * SQLite takes the lock, because Node has no function for it. The database stays empty.
+ * SQLite takes the lock, because Node has no function for fcntl locks. The lock file is an SQLite database that
+ * stays empty.
  */
 export function lockDataDirectory(given: string) {
   const directory = openDataDirectory(given);
@@ -25,7 +26,7 @@ export function lockDataDirectory(given: string) {
   makeLockFile(lockFile);
   const database = new DatabaseSync(lockFile);
   try {
-    // With a rollback journal in memory, SQLite creates no second file beside this one.
+    // With a rollback journal in memory, SQLite creates no journal file beside the lock file.
     database.exec('pragma journal_mode = memory; pragma locking_mode = exclusive; begin exclusive');
   } catch (error) {
     database.close();
@@ -48,14 +49,15 @@ export function lockDataDirectory(given: string) {
 const SQLITE_BUSY = 5;
 
 /**
- * Keeps a reference to each open database. Without one, the garbage collector closes the database and frees
- * the lock.
+ * Keeps a reference to each open database. Without a reference, the garbage collector would close the database,
+ * and closing it frees the lock.
  */
 const held = new Set<DatabaseSync>();
 
 /**
- * Creates the lock file, and never opens an existing one. Closing any descriptor of a file frees all fcntl
- * locks of the process on that file, and would free the lock of an earlier call.
+ * Creates the lock file, and never opens an existing one. When a process closes any descriptor of a file, the
+ * kernel frees all fcntl locks of the process on that file. Closing an existing lock file here would therefore
+ * free the lock that an earlier call of `lockDataDirectory` in this process took.
  */
 function makeLockFile(path: string): void {
   try {

@@ -28,8 +28,8 @@ const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 
 /**
- * Creates DATA_DIR when missing, and returns its real path, so that no link is followed afterwards. The path
- * may lead through links. DATA_DIR itself may be a link if only the operator could have created it.
+ * Creates DATA_DIR if it is missing, and returns its real path, so that later steps follow no link. The given
+ * path may lead through links. DATA_DIR itself may be a link if a trusted user owns it (see `trustedUids`).
  *
  * @throws when another user owns DATA_DIR, can write it, or could replace it by another directory
  */
@@ -41,8 +41,8 @@ export function openDataDirectory(given: string): string {
     return path;
   }
   assertOwnDirectory(path, serviceUid());
-  // A directory with foreign entries, such as a home directory, keeps its mode. The entries of the service
-  // are private.
+  // A directory that also has other entries, such as a home directory, keeps its mode. That is safe, because the
+  // entries that the service creates in it are private.
   if (readdirSync(path).every((name) => OWN_NAMES.includes(name))) {
     setMode(path, ({ mode }) => mode & modeAbovePostgres());
   }
@@ -50,12 +50,12 @@ export function openDataDirectory(given: string): string {
 }
 
 /**
- * Returns the real path of the directory that holds DATA_DIR, and creates it when missing. The owner of that
- * directory, and every user who may rename entries in a directory above it, can replace DATA_DIR by another
- * directory at any time.
+ * Returns the real path of the directory that holds DATA_DIR, and creates that directory if it is missing. It
+ * must be trusted, because its owner, and every user who may rename entries in a directory above it, can replace
+ * DATA_DIR by another directory at any time.
  *
- * A directory that its group can write is accepted: with a umask of 002, every directory of a user is
- * writable by the group, and that user is the only member of the group.
+ * A directory that its group can write is accepted. On systems with the umask 002, the group of a user can write
+ * every directory of that user, but the user is the only member of the group.
  */
 function trustedParent(directory: string): string {
   if (statSync(directory, { throwIfNoEntry: false }) === undefined) {
@@ -102,9 +102,9 @@ function withoutLink(path: string): string {
 }
 
 /**
- * The trusted users are root, the user of the service, and the owner of its code. That owner could change the
- * service anyway, and root often runs the service from the clone of another user. The owner of `/` is root as
- * well: a container with a user namespace can give root another number.
+ * The trusted users are root, the user of the service, and the owner of the service's code. The owner of the
+ * code could change the service anyway, and root often runs the service from the git clone of another user. The
+ * owner of `/` also counts as root: in a container with a user namespace, root can have another uid than 0.
  */
 function trustedUids(): (number | undefined)[] {
   return [0, serviceUid(), statSync(import.meta.filename).uid, statSync('/').uid];

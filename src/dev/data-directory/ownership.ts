@@ -6,12 +6,16 @@
 import type { Stats } from 'node:fs';
 import { printable } from '../../text/printable.ts';
 
-/** Undefined on Windows, which has no such users. */
+/** The numeric id of the user that the service runs as. Undefined on Windows, which has no such ids. */
 export function serviceUid(): number | undefined {
   return process.geteuid?.();
 }
 
-/** @throws unless the file or directory belongs to `owner`, and no other user can write it */
+/**
+ * Checks nothing if `owner` is undefined.
+ *
+ * @throws if the file or directory does not belong to `owner`, or if another user can write to it
+ */
 export function assertOwned(path: string, { uid, mode }: Stats, owner: number | undefined): void {
   if (owner === undefined) return;
   const shown = printable(path);

@@ -21,19 +21,20 @@ export const PRIVATE = 0o700;
 export const PASSABLE = 0o711;
 
 /**
- * The mode of the directories above the files of Postgres. For a service of root, Postgres runs as another
- * user, who must pass through these directories. 0711 is the least mode that allows that.
+ * Returns the mode of the directories that contain the files of Postgres. If the service runs as root,
+ * Postgres runs as another user, because Postgres refuses to run as root. That user must pass through these
+ * directories. 0711 is the least mode that allows this.
  */
 export function modeAbovePostgres(): number {
   return serviceUid() === 0 ? PASSABLE : PRIVATE;
 }
 
 /**
- * Creates the directory when missing. An existing directory must belong to the user of the service, and gets
- * the mode, because earlier releases left the modes to the umask.
+ * Creates the directory if it is missing. An existing directory must belong to the user of the service. Its
+ * mode is set as well, because earlier releases created directories with the mode of the umask.
  *
  * @throws when the path is a link or not a directory, belongs to another user, or can be written by another
- * user
+ *   user
  */
 export function privateDirectory(path: string, mode = PRIVATE): void {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, { recursive: true, mode });
@@ -54,7 +55,10 @@ export function assertOwnDirectory(path: string, owner: number | undefined): voi
   assertOwned(path, stats, owner);
 }
 
-/** Uses one descriptor, so that the directory that is checked is the directory that is changed. */
+/**
+ * Checks and changes the directory through one descriptor. With two uses of the path, another directory could
+ * take the place of the checked one in between.
+ */
 export function setMode(path: string, modeFor: (stats: Stats) => number): void {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {

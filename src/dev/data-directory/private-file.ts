@@ -14,8 +14,8 @@ import { printable } from '../../text/printable.ts';
 import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
 
 /**
- * Opens a regular file of `owner` for reading, and returns its descriptor. Does not follow a link. Opens a
- * FIFO without waiting for a writer, because there might never be one, and then throws.
+ * Opens a regular file of `owner` for reading, and returns its descriptor. Throws if the path is a symbolic link or
+ * a FIFO. The open of a FIFO does not wait for a writer, because a writer might never come.
  */
 export function openPrivateFile(path: string, owner = serviceUid()): number {
   const descriptor = openNoFollow(path);
@@ -23,7 +23,7 @@ export function openPrivateFile(path: string, owner = serviceUid()): number {
     const stats = fstatSync(descriptor);
     if (!stats.isFile()) throw notRegularError(path);
     assertOwned(path, stats, owner);
-    // Earlier releases left the modes to the umask.
+    // Earlier releases created files with the mode that the umask gave, so other users may have access.
     if ((stats.mode & 0o077) !== 0) fchmodSync(descriptor, 0o600);
     return descriptor;
   } catch (error) {
@@ -33,7 +33,7 @@ export function openPrivateFile(path: string, owner = serviceUid()): number {
 }
 
 /**
- * Returns the text of the file. Undefined when there is no file.
+ * Returns the text of the file, or undefined when the file does not exist.
  * @throws when the file has more than `maxBytes`
  */
 export function readPrivateFile(path: string, maxBytes: number, owner = serviceUid()): string | undefined {
@@ -56,7 +56,10 @@ export function readPrivateFile(path: string, maxBytes: number, owner = serviceU
   }
 }
 
-/** Writes a temporary file and renames it. A crash leaves the old text or the new text, never a part. */
+/**
+ * Writes the text to a temporary file and renames it to `path`. So a crash leaves the old text or the new text under
+ * `path`, never a part of a text.
+ */
 export function writePrivateFile(path: string, text: string): void {
   const temporaryPath = `${path}.new`;
   rmSync(temporaryPath, { force: true });

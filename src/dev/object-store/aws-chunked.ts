@@ -1,8 +1,8 @@
 /**
  * Decodes `aws-chunked` without signatures (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`). The AWS SDK for JavaScript
- * frames a stream in this way, to send its checksum after the bytes. boto3, the AWS CLI and rclone send the
- * checksum in a header over plain HTTP, so no other framing is decoded here. No package decodes this one:
- * the SDK only encodes it.
+ * frames a stream in this way, to send its checksum after the bytes. Over plain HTTP, boto3, the AWS CLI and
+ * rclone send the checksum in a header, so this file decodes no other framing. No package decodes
+ * `aws-chunked`: the SDK only encodes it.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
  *
  *     <size in hex> CRLF <bytes> CRLF … 0 CRLF [name:value CRLF …] CRLF
@@ -11,13 +11,13 @@ import { S3Error } from './errors.ts';
 
 export const CHUNKED_PAYLOAD = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
 
-/** The longest line of the framing. A real line has a size, or a checksum: about 100 bytes. */
+/** The longest accepted line of the framing. Clients send lines with a size or a checksum: about 100 bytes. */
 const LINE_MAX_BYTES = 4096;
 
-/** Checksums are the only trailers that S3 knows, and a client usually sends one. */
+/** The maximum number of trailing headers. S3 knows only checksums there, and a client usually sends one. */
 const TRAILERS_MAX = 8;
 
-/** Yields the bytes inside the framing. When it returns, `trailers` has the trailing headers. */
+/** Yields the bytes without the framing. Fills `trailers` with the trailing headers before it returns. */
 export async function* decodeChunked(
   source: AsyncIterable<Buffer>,
   trailers: Map<string, string>,

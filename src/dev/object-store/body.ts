@@ -10,10 +10,10 @@ import { badMd5, checksumCheck, contentMd5 } from './integrity.ts';
 import type { S3Request } from './request.ts';
 import type { Fill, Written } from './storage/objects.ts';
 
-/** S3's limit on a single PUT or part. */
+/** S3 accepts at most 5 GiB in a single PUT or in one part of a multipart upload. */
 const PUT_MAX_BYTES = 5 * 1024 ** 3;
 
-/** Enough for a list of 10,000 parts, each with an ETag and a checksum. */
+/** The largest XML body that is accepted: enough for a list of 10,000 parts, each with an ETag and a checksum. */
 const XML_MAX_BYTES = 8 * 1024 ** 2;
 
 export type Body = ReturnType<typeof bodyOf>;
@@ -25,15 +25,15 @@ export function bodyOf(
   sendContinue: () => void,
 ) {
   /**
-   * Passes every byte to `take`, in order. Can reject after some bytes, when the body differs from its
-   * announcement.
+   * Passes every byte of the body to `take`, in order. It throws if the body differs from the length or the
+   * digests in its headers. `take` may have received some or all bytes by then.
    */
   const receive = async (
     take: (bytes: Buffer) => Promise<void>,
     maxBytes = PUT_MAX_BYTES,
   ): Promise<Written> => {
-    // All checks that need no bytes come first, so that a client with `Expect: 100-continue` sends none in
-    // vain.
+    // All checks that need only headers come first. A client with `Expect: 100-continue` waits for
+    // `sendContinue`, so it sends no bytes if one of these checks fails.
     const isChunked = payloadHash === CHUNKED_PAYLOAD;
     const expectedBytes = announcedBytes(request, isChunked, maxBytes);
     const expectedMd5 = contentMd5(request);
@@ -44,8 +44,8 @@ export function bodyOf(
     const md5 = createHash('md5');
     const sha256 = createHash('sha256');
     const trailers = new Map<string, string>();
-    // An early end must not destroy the message: that would close the socket before the client has read the
-    // error.
+    // By default, an error in the loop below would destroy the message. That would close the socket before the
+    // client has read the error response.
     const raw: AsyncIterable<Buffer> = message.iterator({ destroyOnReturn: false });
     let sizeBytes = 0;
     for await (const bytes of isChunked ? decodeChunked(raw, trailers) : raw) {

@@ -1,6 +1,6 @@
 /**
- * CORS rules with the semantics of S3, in the form of `aws s3api put-bucket-cors`. They are fixed at the
- * start.
+ * CORS rules with the semantics of S3, in the form that `aws s3api put-bucket-cors` takes. The rules are set
+ * when the store starts, and do not change afterwards.
  */
 
 export interface CorsRule {
@@ -8,8 +8,8 @@ export interface CorsRule {
   readonly AllowedOrigins: string[];
   readonly AllowedMethods: string[];
   /**
-   * The request headers that a page may send in addition to the CORS-safelisted headers. `*` matches as
-   * above.
+   * The request headers that a page may send in addition to the CORS-safelisted headers. `*` matches any
+   * characters, as in `AllowedOrigins`.
    */
   readonly AllowedHeaders?: string[];
   /** The response headers that a page may read in addition to the CORS-safelisted headers. */
@@ -21,8 +21,8 @@ export interface CorsRule {
 const hostsOfThisMachine = ['localhost', '*.localhost', '127.0.0.1', '[::1]'];
 
 /**
- * The rule that the README recommends for a bucket, for the pages of this machine. A page that works here
- * works there.
+ * The CORS rule that the README recommends for a bucket in S3, but with the origins of this machine. A page
+ * that works with this store also works with a bucket that has the recommended rule.
  */
 export const defaultCorsRule: CorsRule = {
   AllowedOrigins: hostsOfThisMachine.flatMap((host) =>
@@ -34,7 +34,8 @@ export const defaultCorsRule: CorsRule = {
 };
 
 /**
- * The CORS headers of an answer. Empty when no rule allows the request: the browser then hides the answer.
+ * The CORS headers of an answer. The result is empty when no rule allows the request. The browser then hides
+ * the answer from the page.
  */
 export function corsHeaders(
   rules: readonly CorsRule[],
@@ -62,8 +63,8 @@ export function preflightHeaders(
 }
 
 /**
- * The first rule that allows the whole request, as in S3. (Ceph RGW checks only the first rule of origin and
- * method.)
+ * Returns the first rule that allows the origin, the method and all headers of the request, as S3 does.
+ * (Ceph RGW checks the headers against only one rule: the first rule that allows the origin and the method.)
  */
 function ruleFor(
   rules: readonly CorsRule[],

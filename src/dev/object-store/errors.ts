@@ -36,12 +36,12 @@ const statusOf = {
 export type ErrorCode = keyof typeof statusOf;
 
 /**
- * An error that the client sees. Every function below a request may throw it; the handler sends S3's
- * `<Error>` document.
+ * An error that the client sees. Every function that serves a request may throw it. The handler (`handler.ts`)
+ * then sends the `<Error>` document of S3.
  */
 export class S3Error extends Error {
   readonly code: ErrorCode;
-  /** Further elements of the error document, such as the region that S3 expected. */
+  /** Further elements of the `<Error>` document, such as the region that S3 expected. */
   readonly details: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, message: string, details: Readonly<Record<string, string>> = {}) {

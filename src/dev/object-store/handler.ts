@@ -20,8 +20,8 @@ export interface HandlerParts extends Omit<Call, 'request' | 'body'> {
 }
 
 /**
- * How long a refused client may go on sending before its connection is cut. In this time it can read the
- * error.
+ * How long a client may go on sending its body after the store has refused its request. The client can read the
+ * error in this time. After it, the store closes the connection.
  */
 const DRAIN_TIMEOUT_MS = 5000;
 
@@ -36,7 +36,8 @@ export function createHandler(parts: HandlerParts) {
     const answer = await answerTo(message, sendContinue, parts).catch((error: unknown) =>
       refusal(error, message, requestId),
     );
-    // A client that got no 100 may send the body or its next request. The two cannot be told apart, so close.
+    // A client that asked for `100 Continue` and did not get it may send the body now, or its next request. The
+    // store cannot tell the two apart, so it closes the connection after the answer.
     if (awaitsContinue) response.shouldKeepAlive = false;
     try {
       await send(answer, message, response, requestId, parts.corsRules);
@@ -60,7 +61,7 @@ async function answerTo(
   return route({ ...parts, request, body: bodyOf(request, payloadHash, message, sendContinue) });
 }
 
-/** Browsers send preflights without a signature, and S3 answers them without one. */
+/** Answers a CORS preflight. Browsers send preflights without a signature, so none is checked here or in S3. */
 function preflight({ headers }: IncomingMessage, rules: readonly CorsRule[]): Answer {
   const allowed = preflightHeaders(
     rules,
@@ -78,7 +79,7 @@ function refusal(error: unknown, message: IncomingMessage, requestId: string): A
     error instanceof S3Error
       ? error
       : new S3Error('InternalError', 'We encountered an internal error. Please try again.', {
-          // The cause is shown, because the reader of this error is the developer who runs the store.
+          // S3 hides the cause. This store shows it, because only the developer who runs the store reads the error.
           Cause: error instanceof Error ? error.message : String(error),
         });
   const { code, message: text, details, status } = known;
@@ -120,8 +121,8 @@ async function send(
 }
 
 /**
- * Reads and drops the rest of a refused body. A client that still sends would see a reset instead of the
- * error.
+ * Reads and drops the rest of a refused body. If the store closed the connection while the client still sends, the
+ * client would see a connection reset instead of the error.
  */
 function drain(message: IncomingMessage): void {
   if (message.complete) return;

@@ -13,8 +13,8 @@ interface Digest {
 const checksumPrefix = 'x-amz-checksum-';
 
 /**
- * The checksums that Node computes. CRC32C and CRC64NVME are refused: to ignore one would confirm unchecked
- * bytes.
+ * The checksums that Node can compute. S3 also has CRC32C and CRC64NVME. This store refuses them, because a store
+ * that ignored them would confirm bytes that it has not checked.
  */
 const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
   crc32: { bytes: 4, start: crc32Digest },
@@ -22,12 +22,13 @@ const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>
   sha256: { bytes: 32, start: () => createHash('sha256') },
 };
 
-/** The `x-amz-checksum-…` headers that describe a checksum and have no checksum as their value. */
+/** The ends of `x-amz-checksum-…` headers whose value describes a checksum and is not a checksum itself. */
 const descriptions = new Set(['algorithm', 'mode', 'type']);
 
 /**
- * The MD5 of the Content-MD5 header, `undefined` without the header.
- * @throws S3Error when it is not an MD5
+ * Returns the MD5 of the Content-MD5 header; `undefined` if the request has no such header.
+ *
+ * @throws S3Error if the value of the header is not an MD5
  */
 export function contentMd5(request: S3Request): Buffer | undefined {
   const text = request.headers.get('content-md5');
@@ -57,7 +58,7 @@ export function checksumCheck(request: S3Request) {
       for (const { digest } of promised) digest.update(chunk);
     },
     /**
-     * Throws unless every checksum of the request is right. `trailers` are the headers that followed the body.
+     * Throws unless every checksum of the request matches the body. `trailers` are the headers behind the body.
      */
     assertRight: (trailers: ReadonlyMap<string, string>): void => {
       for (const { name, digest } of promised) {
@@ -94,7 +95,10 @@ function decodeChecksum(name: string, text: string | undefined): Buffer {
   return checksum;
 }
 
-/** Decodes canonical base64 of exactly `bytes` bytes. Node's decoder alone would accept almost any text. */
+/**
+ * Decodes base64 of exactly `bytes` bytes; `undefined` if the text is anything else. The result is encoded again and
+ * compared, because Node's decoder ignores wrong characters and would accept almost any text.
+ */
 function decodeBase64(text: string, bytes: number): Buffer | undefined {
   const decoded = Buffer.from(text, 'base64');
   return decoded.length === bytes && decoded.toString('base64') === text ? decoded : undefined;

@@ -1,4 +1,4 @@
-/** The types of every S3 operation: each is a function from a call to an answer. */
+/** The types that all S3 operations share. An S3 operation is a function from a `Call` to an `Answer`. */
 import type { Readable } from 'node:stream';
 import type { Body } from './body.ts';
 import { S3Error } from './errors.ts';
@@ -11,7 +11,7 @@ export interface Call {
   readonly body: Body;
   readonly objects: Objects;
   readonly uploads: Uploads;
-  /** The least size of every part but the last, in bytes. */
+  /** The minimum size in bytes of each part of a multipart upload, except the last part. */
   readonly minPartBytes: number;
 }
 
@@ -26,7 +26,7 @@ export interface ObjectCall extends BucketCall {
 export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** XML as text, or the bytes of an object. With bytes, `headers` must have their `content-length`. */
+  /** XML as text, or the bytes of an object. With a Readable, `headers` must have `content-length`. */
   readonly body?: string | Readable;
 }
 
@@ -38,7 +38,7 @@ export function noSuchKey(key: string): S3Error {
   return new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: key });
 }
 
-/** Reads a whole number of the query. As in S3, a larger number than `greatest` counts as `greatest`. */
+/** Reads a whole number from a query parameter. As in S3, a larger number than `greatest` counts as `greatest`. */
 export function countOf(name: string, text: string | undefined, greatest: number): number {
   if (text === undefined) return greatest;
   if (!/^[0-9]{1,10}$/.test(text))

@@ -1,4 +1,4 @@
-/** Parses a request into bucket, key, query and headers. Each is decoded strictly, and once. */
+/** Parses a request into bucket, key, query and headers. Path and query are decoded once; a wrong escape throws. */
 import type { IncomingMessage } from 'node:http';
 import { S3Error } from './errors.ts';
 
@@ -14,8 +14,8 @@ export interface S3Request {
   /** Keyed by lower-case name. Repeated headers are joined by a comma, as SigV4 signs them. */
   readonly headers: ReadonlyMap<string, string>;
   /**
-   * Every `x-amz-*` header and every `x-amz-*` query parameter: presigners move these headers to the query,
-   * and S3 treats them there as headers.
+   * Every `x-amz-*` header and every `x-amz-*` query parameter, keyed by lower-case name. A presigned URL
+   * carries such headers as query parameters, and S3 treats these parameters like headers.
    */
   readonly amz: ReadonlyMap<string, string>;
 }
@@ -25,7 +25,7 @@ const KEY_MAX_BYTES = 1024;
 
 export function parseRequest(message: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>): S3Request {
   const target = message.url ?? '';
-  // The absolute form (for a proxy) and `*`: no S3 request has such a target.
+  // A target can also be a full URL (for a proxy) or `*`, but no S3 request has such a target.
   if (!target.startsWith('/')) throw invalidUri();
   const [rawPath = '', ...rawQuery] = target.split('?');
   const path = decode(rawPath);
@@ -58,7 +58,8 @@ export function encodeUri(text: string): string {
 }
 
 /**
- * `http://127.0.0.1:9000/bucket/key` (path style) or `http://bucket.localhost:9000/key` (virtual-host style).
+ * Returns bucket and key of `http://127.0.0.1:9000/bucket/key` (path style) or
+ * `http://bucket.localhost:9000/key` (virtual-host style).
  */
 function address(path: string, host: string): Pick<S3Request, 'bucket' | 'key'> {
   const virtual = /^(.+)\.localhost(?::\d+)?$/i.exec(host)?.[1];
@@ -78,7 +79,8 @@ function parseQuery(raw: string): [string, string][] {
     });
 }
 
-// Reads the raw headers, because Node silently drops the second of two equal Content-Type or Host headers.
+// Reads the raw headers, because `headers` of Node's message silently drops the second of two Content-Type or
+// Host headers.
 function parseHeaders(raw: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>();
   for (let i = 0; i + 1 < raw.length; i += 2) {

@@ -36,8 +36,9 @@ const objectOperations = {
 } as const;
 
 /**
- * The query parameters that select an operation in S3. A combination that is not in the tables above is
- * refused: `GET ?acl` must not return the object.
+ * The query parameters that select an operation in S3. A request is refused if its combination of these
+ * parameters is not in the tables above. Otherwise `GET ?acl` would return the object instead of its access
+ * control list.
  */
 const subresources = new Set(
   (

@@ -39,10 +39,16 @@ const HOST = '127.0.0.1';
 
 const PART_MIN_BYTES = 5 * 1024 ** 2;
 
-/** How long running requests may take to end when the store stops. Then their connections are closed. */
+/**
+ * How long running requests may still take when the store stops. After this time the store closes their
+ * connections.
+ */
 const STOP_GRACE_MS = 500;
 
-/** Longer than most clients keep an idle connection, so that the client closes it first. */
+/**
+ * How long the server keeps an idle connection. Most clients close an idle connection earlier, so a request of
+ * theirs never meets a connection that the server is closing.
+ */
 const IDLE_TIMEOUT_MS = 120_000;
 
 export async function startObjectStore(options: ObjectStoreOptions) {
@@ -67,19 +73,19 @@ export async function startObjectStore(options: ObjectStoreOptions) {
     const handled = handle(message, response).finally(() => underWay.delete(handled));
     underWay.add(handled);
   };
-  // Node's default request timeout is five minutes, and an upload of 5 GiB can take hours. Node's default
-  // keep-alive is 5 s: a PUT that arrives at that moment meets a closed connection, and Go's client does not
-  // retry a PUT.
+  // Node's default request timeout is five minutes, but an upload of 5 GiB can take hours. Node's default
+  // keep-alive is 5 s. A PUT that arrives when this time ends meets a closed connection, and Go's client does
+  // not retry a PUT.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: IDLE_TIMEOUT_MS }, listener);
-  // A client with `Expect: 100-continue` waits for a 100 before it sends the body. `bodyOf` sends the 100
-  // after its checks.
+  // A client with `Expect: 100-continue` waits for a 100 before it sends the body. Without this listener, Node
+  // would send the 100 at once. `bodyOf` (`body.ts`) sends the 100 after its checks.
   server.on('checkContinue', listener);
   server.listen({ port, host: HOST });
   await once(server, 'listening');
 
   const { port: actualPort } = server.address() as AddressInfo;
   return {
-    /** A bucket is also at `http://<bucket>.localhost:<port>`. */
+    /** The address of the store. A bucket can also be reached at `http://<bucket>.localhost:<port>`. */
     endpoint: `http://${HOST}:${actualPort}`,
     port: actualPort,
     /**

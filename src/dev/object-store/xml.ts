@@ -1,4 +1,4 @@
-/** Writes S3's XML from nested values, and reads the one document that clients send. */
+/** Writes S3's XML from nested values, and reads the only XML that clients send: a list of parts. */
 import { S3Error } from './errors.ts';
 
 const xmlns = 'http://s3.amazonaws.com/doc/2006-03-01/';
@@ -33,7 +33,7 @@ function render(content: XmlContent): string {
     .join('');
 }
 
-// Escapes control characters too, as S3 does: an XML parser would turn a bare CR in a key into LF.
+// Escapes control characters too, as S3 does. Without the escape, an XML parser would turn a CR in a key into LF.
 function escapeText(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: keys may hold them
   return text.replace(/[&<>"\u0000-\u001f\u007f]/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -46,7 +46,8 @@ const FIELD = /<(\w+)>([^<]*)</g;
 
 /**
  * Reads the body of CompleteMultipartUpload, the only XML that the store accepts: a list of parts, whose
- * fields are text. Any other document is refused, so nothing nests, and there are no entities to expand.
+ * fields are text. Any other document is refused, so no field has child elements, and no document can declare
+ * entities that would have to be expanded.
  */
 export function readParts(xml: string): Readonly<Record<string, string>>[] {
   const list = ROOT.exec(xml)?.[1] ?? '';

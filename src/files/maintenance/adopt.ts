@@ -7,7 +7,7 @@ import type { S3Key } from '../rules/s3-key.ts';
 import { callFor, type ReconcilePorts } from './reconcile-ports.ts';
 import type { ReconcileReport } from './reconcile-report.ts';
 
-/** Why an object did not become a file, for the operator. */
+/** The reasons for which an object did not become a file, as the report shows them to the operator. */
 const REASONS = {
   gone: 'are gone, or have a row now',
   unknown: 'have an ETag that is not their MD5, as under SSE-KMS and SSE-C, so their content is not known',
@@ -46,8 +46,9 @@ export async function adopt(
 }
 
 /**
- * The row is looked for before the object: a delete removes the object before its tombstone, so an object
- * without a row that S3 still has after that was not deleted. The statement itself looks for the row again.
+ * Looks for the row before it looks for the object. A delete removes the object from S3 first, and then the
+ * tombstone, which is the row of a deleted file. So if the row is absent and S3 has the object afterwards, no
+ * delete removed the row. The statement of `rows.adopt` looks for the row again.
  */
 async function adoptOne(ports: ReconcilePorts, ref: FileRef): Promise<Outcome> {
   const { s3Key } = ref;
@@ -61,7 +62,7 @@ async function adoptOne(ports: ReconcilePorts, ref: FileRef): Promise<Outcome> {
   return (await ports.rows.has(callFor(ref), s3Key)) ? 'gone' : 'held';
 }
 
-/** @returns `undefined` if the object does not tell its content */
+/** @returns `undefined` if the ETag of the object does not show the MD5 of its content */
 function fileOf(s3Key: S3Key, object: StoredObject): AdoptedFile | undefined {
   const { size, etag, fingerprint, mimeType, lastModified } = object;
   if (fingerprint === undefined || !isPossible(fingerprint)) return undefined;

@@ -20,7 +20,7 @@ export interface Comparison {
 
 /**
  * Compares the objects with the rows, both in the order of their keys. If the objects cannot be listed to the
- * end, the comparison ends there: rows behind that key would seem to be without their objects.
+ * end, the comparison ends at the last listed key, because every later row would seem to have no object.
  */
 export async function compareObjects(comparison: Comparison): Promise<void> {
   const { ports, report, options } = comparison;
@@ -52,7 +52,8 @@ async function noteSuspect(
   row: ListedRow,
   first: 'missing' | 'different',
 ): Promise<void> {
-  // Beyond the cap nothing will be repaired, and verifying a million rows would take hours.
+  // Rows beyond `maxRepairs` are counted but not verified: they are not repaired, and verifying a million rows
+  // would take hours.
   const capped = found.suspects.length >= options.maxRepairs;
   const finding = capped ? first : await verifyAgain(ports, row);
   if (finding === 'intact' || finding === 'not ready') return;
@@ -60,7 +61,7 @@ async function noteSuspect(
   if (!capped) found.suspects.push(row);
 }
 
-/** @returns whether the object may be the only copy of a file of this service */
+/** @returns whether the object, which has no row, may be the only copy of a file of this service */
 async function noteWithoutRow(comparison: Comparison, object: ListedObject): Promise<boolean> {
   const { ports, options, report, found } = comparison;
   const { s3Key, size } = object;
@@ -75,7 +76,7 @@ async function noteWithoutRow(comparison: Comparison, object: ListedObject): Pro
   note(isOrphan ? report.orphans : report.young, s3Key, size);
   if (isOrphan && found.orphans.length < options.maxRepairs) found.orphans.push(ref);
 
-  // Beyond the cap nothing will be repaired, and a copy counts as an only copy.
+  // Objects beyond `maxRepairs` are not repaired, so they are not checked for copies: each counts as adoptable.
   const capped = found.adoptable.length >= options.maxRepairs;
   if (!capped && (await isCopy(ports, ref, object))) {
     if (isOrphan) note(report.copies, s3Key, size);
@@ -86,16 +87,20 @@ async function noteWithoutRow(comparison: Comparison, object: ListedObject): Pro
   return true;
 }
 
+/** Whether the time is less than `minAgeSeconds` before the start of the comparison. */
 export function isYoung({ startedMs, options }: Comparison, time: Date): boolean {
   return time.getTime() > startedMs - options.minAgeSeconds * 1_000;
 }
 
-/** The clocks of S3 and of this machine differ by less than this, and times of S3 are whole seconds. */
+/**
+ * The assumed maximum difference between the clocks of S3 and of this machine. It includes the second by which a
+ * time of S3 can be wrong, because S3 gives times in whole seconds.
+ */
 const CLOCK_DIFFERENCE_MS = 300_000;
 
 /**
- * Whether a row was committed after the table was read. The row of an object is committed before the object
- * is written, so older objects need not be looked at.
+ * Whether the object's row was committed after the table was read. A row is committed before its object is
+ * written, so an object that was written before the comparison began cannot have such a row.
  */
 async function wasCommittedLate(
   { ports, startedMs }: Comparison,
@@ -106,7 +111,7 @@ async function wasCommittedLate(
   return ports.rows.has(callFor(ref), ref.s3Key);
 }
 
-/** Whether another file of the user is READY with this content, and S3 holds that file's object too. */
+/** Whether the user has another READY file with this content, and S3 also holds the object of that file. */
 async function isCopy(ports: ReconcilePorts, ref: FileRef, { etag }: ListedObject): Promise<boolean> {
   const fingerprint = parseFingerprint(etag.toLowerCase());
   if (fingerprint === undefined || !isPossible(fingerprint)) return false;
@@ -116,8 +121,8 @@ async function isCopy(ports: ReconcilePorts, ref: FileRef, { etag }: ListedObjec
 }
 
 /**
- * Checks a READY row of the scan again: since it was read, its object may have been written or removed, or
- * the row itself.
+ * Checks a READY row again, because the row or its object may have been written or removed since the comparison
+ * read it.
  */
 async function verifyAgain(
   ports: ReconcilePorts,

@@ -1,7 +1,8 @@
 /**
- * The objects that look like the end of a table that was lost. After an asynchronous failover, the new primary
- * has no row of the last uploads that the old one acknowledged. After a restore, it has no row of any upload
- * since the backup. Their objects are the only copies.
+ * The objects in S3 that look like the files of the last rows of the table, which were lost. After an
+ * asynchronous failover, the new primary may lack the rows of the last uploads that the old primary
+ * acknowledged. After a restore, the table lacks the rows of all uploads since the backup. The objects of
+ * these uploads are the only copies of their bytes.
  */
 export interface LostTail {
   /** Objects without a row that were written from `from` to `to`. */
@@ -18,19 +19,26 @@ export interface TailSearch {
 }
 
 /**
- * The objects are counted in slices of this length, so that the memory does not grow with their number. Two
- * slices in a row are looked at together: a cluster of half an hour is found wherever it begins. Standbys lag
- * by seconds, and most uploads end within minutes.
+ * The objects are counted in slices of time of this length, so that the memory does not grow with the number
+ * of objects. Two neighbouring slices are counted together, so that a cluster of half an hour is found
+ * wherever it begins. Half an hour suffices, because standbys lag by seconds and most uploads end within
+ * minutes.
  */
 const SLICE_MS = 1_800_000;
 
-/** So many objects within two slices are a cluster, however many there are in all. */
+/**
+ * This many objects within two neighbouring slices are a cluster, however many objects without a row there
+ * are in all.
+ */
 const CLUSTER_OBJECTS = 5;
 
-/** A single object is no cluster. It can be told from an accident only while no row is newer. */
+/**
+ * A single object is no cluster, because an accident also leaves a single object. A single object counts as
+ * lost only if no row is newer than the object.
+ */
 const CLUSTER_OBJECTS_MIN = 2;
 
-/** S3 tells times in whole seconds. */
+/** S3 reports times in whole seconds. */
 const SECOND_MS = 1_000;
 
 interface Slice {
@@ -40,9 +48,10 @@ interface Slice {
 }
 
 /**
- * Finds objects without a row that are not older than the newest row, or that cluster: at least half of all,
- * or five, within two slices. Late PUTs and other accidents with single files spread over days. The search
- * rather finds a tail that is none: then an operator has to look.
+ * Finds objects without a row that are not older than the newest row, or that form a cluster. A cluster is
+ * five objects, or at least half of all objects without a row, within two neighbouring slices. Late PUTs and
+ * other accidents with single files do not cluster, because they are spread over days. In doubt the search
+ * reports a tail, because then an operator looks at the objects and nothing is removed.
  */
 export function createTailSearch(): TailSearch {
   const slices = new Map<number, Slice>();

@@ -3,11 +3,11 @@ interface Keyed {
 }
 
 /**
- * Merges two sequences that are in ascending order of their keys. Items with the same key are yielded
+ * Merges two sequences that are in ascending order of their keys. Two items with the same key are yielded
  * together. Only one item of each sequence is in memory.
  *
- * Keys are compared as JavaScript strings. For the ASCII of this service's keys that is their byte order,
- * which Postgres (collation "C") and S3 use too.
+ * Keys are compared as JavaScript strings. The keys of this service are ASCII, so the order of the strings is
+ * the order of the bytes. Postgres (collation "C") and S3 sort by bytes too.
  */
 export async function* mergeByKey<Left extends Keyed, Right extends Keyed>(
   lefts: AsyncIterable<Left>,
@@ -32,7 +32,8 @@ export async function* mergeByKey<Left extends Keyed, Right extends Keyed>(
       }
     }
   } finally {
-    // If the consumer stops early or a source fails, both sources are closed and can release what they hold.
+    // If the consumer stops early or a source fails, both sources are closed, so that they can release their
+    // resources.
     await Promise.all([leftItems.return?.(), rightItems.return?.()]);
   }
 }

@@ -15,13 +15,16 @@ export interface ReconcilePorts extends VerifyPorts {
 }
 
 export interface ReconcileOptions {
-  /** What is done about the findings. `adopt` makes files of objects without rows, `repair` removes the rest. */
+  /**
+   * The action of `reconcile` on its findings. `report` changes nothing, `adopt` makes files of objects without rows,
+   * `repair` removes the rest.
+   */
   action: 'report' | 'repair' | 'adopt';
   /** Objects without a row, and uploads without a row, are removed only if they are older than this. */
   minAgeSeconds: number;
   /**
-   * If there are more findings of one kind than this, none of that kind is repaired: so many do not come from
-   * accidents with single files.
+   * If one kind of finding occurs more often than this, no finding of this kind is repaired. Accidents with single
+   * files do not cause so many findings, so the cause must be another one, and a repair could do harm.
    */
   maxRepairs: number;
   onProgress: (progress: { rows: number; objects: number }) => void;
@@ -30,7 +33,7 @@ export interface ReconcileOptions {
 /** Time for one step against Postgres or S3. A step that fails ends `reconcile`, which can be repeated. */
 const STEP_TIMEOUT_MS = 10_000;
 
-/** Each step of `reconcile` is a call in the name of the file's user. */
+/** Makes the `Call` for one step of `reconcile`. The step acts in the name of the file's user. */
 export function callFor({ userId }: FileRef): Call {
   return { userId, deadline: Date.now() + STEP_TIMEOUT_MS };
 }
@@ -40,7 +43,10 @@ export interface OwnedUpload extends FileRef {
   uploadId: string;
 }
 
-/** Rows of pending uploads and tombstones remove their own uploads, whatever the uploads' ids are. */
+/**
+ * Whether no row is responsible for the multipart uploads under the file's key. The row of a pending upload and a
+ * tombstone are responsible for all uploads under their key, whatever the ids of the uploads are.
+ */
 export async function isStray(ports: ReconcilePorts, ref: FileRef): Promise<boolean> {
   return !(await ports.rows.ownsUploads(callFor(ref), ref.s3Key));
 }

@@ -7,38 +7,41 @@ export interface Finding {
   examples: string[];
 }
 
-/** What `reconcile` found and repaired, for the operator. */
+/** The report for the operator: the differences that `reconcile` found, and those that it repaired. */
 export interface ReconcileReport {
   rows: { ready: number; pending: number; deleted: number };
   objects: { count: number; bytes: number };
   /** Objects under keys of this service that have no row, and are older than `minAgeSeconds`. */
   orphans: Finding;
-  /** Objects under keys of this service that have no row, but are younger. */
+  /** Objects under keys of this service that have no row, and are younger than `minAgeSeconds`. */
   young: Finding;
   /**
-   * Those of `orphans` and `young` that may be the only copy: no other READY file of their user has their
-   * content.
+   * The objects in `orphans` and `young` that may be the only copy of their content: no READY file of the same user
+   * has this content.
    */
   adoptable: Finding;
-  /** The rest of `orphans`: another READY file of their user has their content. */
+  /** The other objects in `orphans`: a READY file of the same user has the same content. */
   copies: Finding;
-  /** Those of `adoptable` that look like the end of a table that was lost. None of `orphans` is removed then. */
+  /**
+   * The objects in `adoptable` whose rows seem to be lost together: all rows since a backup or a failover. If there
+   * is a lost tail, no object in `orphans` is removed.
+   */
   lostTail: LostTail | undefined;
-  /** Objects under keys that this service never makes. They are never touched. */
+  /** Objects under keys that this service never makes. `reconcile` never changes them. */
   foreign: Finding;
   /**
    * Unfinished multipart uploads older than `minAgeSeconds` for which no row is responsible. Their parts cost
    * storage and appear in no list of objects.
    */
   strayUploads: Finding;
-  /** Unfinished multipart uploads that are younger, for which no row is responsible. */
+  /** Unfinished multipart uploads younger than `minAgeSeconds` for which no row is responsible. */
   youngUploads: Finding;
   /** READY rows whose object is missing. */
   missing: Finding;
   /** READY rows whose object has other bytes. */
   different: Finding;
   repaired: { orphans: number; adopted: number; strayUploads: number; missing: number; different: number };
-  /** Lists of S3 that did not come to their end, and why. This report then lacks findings. */
+  /** The lists that S3 did not deliver to the end, and why. If there are any, this report lacks findings. */
   incomplete: string[];
   /** Reasons why nothing, or not everything, was repaired. */
   refusals: string[];
@@ -82,8 +85,8 @@ export function total(rows: ReconcileReport['rows']): number {
 }
 
 /**
- * Whether no difference is left that an operator should look at. Young and foreign objects and young uploads
- * are not differences, unless the young objects are part of a lost tail.
+ * Returns whether no difference is left that an operator should look at. Young objects, foreign objects and young
+ * uploads are not differences. Young objects that are part of a lost tail are differences.
  */
 export function agrees(report: ReconcileReport): boolean {
   const { orphans, adoptable, copies, lostTail, strayUploads, missing, different, repaired } = report;

@@ -7,11 +7,12 @@ import { type Repairable, repair } from './repair.ts';
 import { untilError } from './until-error.ts';
 
 /**
- * Compares table and bucket in both directions: one pass over both in key order, with one page of each and
- * the findings up to the cap in memory.
+ * Finds rows without an object and objects without a row, in one pass over the table and the bucket in key order.
+ * The memory holds one page of each, and at most `maxRepairs` findings of each kind.
  *
- * The table is read as of the start of the pass, the bucket while the pass reaches it. So each finding is
- * verified again before it counts, up to the cap. Repairs follow after the report is complete, because only
+ * The pass reads the table as it was at the start of the pass, and each object when the pass reaches its key.
+ * Row and object may therefore differ only because they were read at different times. So each finding is verified
+ * again before it counts, up to `maxRepairs` findings. Repairs follow after the report is complete, because only
  * the complete report shows whether repairs are safe.
  */
 export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions): Promise<ReconcileReport> {
@@ -29,8 +30,8 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
 }
 
 /**
- * Finds multipart uploads for which no row is responsible. If they cannot be listed to the end, none of them
- * is aborted, and the other findings stand.
+ * Finds multipart uploads that belong to no row. If S3 does not list the uploads to the end, no upload is aborted,
+ * and the other findings stay valid.
  */
 async function findStrayUploads(comparison: Comparison): Promise<void> {
   const { ports, options, report, found } = comparison;

@@ -4,9 +4,9 @@ import { describeTail } from './lost-tail.ts';
 import { callFor, isStray, type OwnedUpload, type ReconcilePorts } from './reconcile-ports.ts';
 import { type ReconcileReport, total } from './reconcile-report.ts';
 
-// After the table was restored to an older state, every object uploaded since has no row and is the only
-// copy. A tenth of all files is far more than accidents with single files produce; the minimum of ten allows
-// for a small bucket.
+// Above both bounds, differences are not repaired. If the table was restored to an older state, every object that
+// was uploaded after that state has no row and is the only copy of its file. Accidents with single files affect
+// far fewer than a tenth of all files. In a small bucket a tenth can be a single file, so ten are always allowed.
 const MISSING_ROWS_SHARE_MAX = 0.1;
 const MISSING_ROWS_FLOOR = 10;
 
@@ -14,15 +14,15 @@ const MISSING_ROWS_FLOOR = 10;
 export interface Repairable {
   /** Objects without a row. */
   orphans: FileRef[];
-  /** Objects without a row that may be the only copy, young ones included. */
+  /** Objects without a row that may be the only copy of a file. Young objects are included. */
   adoptable: FileRef[];
-  /** READY rows without their object. */
+  /** READY rows whose object is missing or has other content. */
   suspects: FileRef[];
   /** Multipart uploads without a row. */
   strays: OwnedUpload[];
 }
 
-/** Repairs each kind of difference, unless the report shows that repairs of this kind are not safe. */
+/** Repairs orphans, suspects and strays. Skips a kind if the report shows that its repair is not safe. */
 export async function repair(
   ports: ReconcilePorts,
   report: ReconcileReport,
@@ -84,8 +84,8 @@ async function verifySuspects(
 }
 
 /**
- * Aborts uploads without a row. An abort loses no object, so a large share of such uploads does not block the
- * repair. Only the limit `maxRepairs` blocks the repair.
+ * Aborts multipart uploads without a row. An abort removes no object, so the repair runs even if a large share of
+ * the uploads has no row. Only more than `maxRepairs` such uploads block the repair.
  */
 async function abortStrays(
   ports: ReconcilePorts,
@@ -107,7 +107,7 @@ async function abortStrays(
 }
 
 /**
- * Removes the object unless a row has been created for it since.
+ * Removes the object, unless a row has been created for it since the comparison.
  *
  * @returns how many objects were removed: 0 or 1
  */
@@ -117,7 +117,7 @@ async function removeOrphan(ports: ReconcilePorts, ref: FileRef): Promise<number
   return 1;
 }
 
-/** Verifies the file as every read does: if S3 does not hold the bytes, the row is no longer READY. */
+/** Asks S3 for the file's object (`verifyObject`). If S3 does not hold the bytes, the row is no longer READY. */
 async function verifyOnce(ports: ReconcilePorts, ref: FileRef): Promise<string | undefined> {
   const file = await ports.store.find(callFor(ref), ref.s3Key);
   return file?.state === 'ready' ? (await verifyObject(callFor(ref), ports, file)).outcome : undefined;

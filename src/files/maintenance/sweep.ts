@@ -23,9 +23,9 @@ export function refOf(due: DueFile): FileRef {
 export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned';
 
 /**
- * Moves one due row one step further. Every step can be repeated and can be interrupted anywhere: the lease
- * has moved the row's due time ahead, so the row comes due again. The object of a READY file is never
- * touched.
+ * Moves one due row one step further. Every step can be repeated, and can be interrupted anywhere: when the
+ * sweeper took the row, its lease moved the due time of the row ahead, so the row comes due again. The
+ * object of a READY file is never touched.
  *
  * @throws FileError *_UNAVAILABLE; the row stays and comes due again
  */
@@ -35,24 +35,25 @@ export function sweepOne(ports: SweepPorts) {
   return async (call: Call, due: DueFile): Promise<Swept> => {
     if (due.state === 'ready') return clean(call, due.file.s3Key);
     if (due.state === 'deleted') {
-      // The bytes are removed in each sweep until no URL can write any more, because a client may have
-      // replayed a URL.
+      // Each sweep removes the bytes again until no URL of the file can write any more, because a client may
+      // have uploaded again with such a URL.
       const { s3Key } = due.ref;
       const gone = await removeBytes(call, ports, due.ref);
       return gone && due.purgeable && (await store.purge(call, s3Key)) ? 'purged' : reschedule(call, s3Key);
     }
     const seen = await verifyObject(call, ports, due.file);
     if (seen.outcome === 'verified') return 'verified';
-    // S3 holds bytes, and a concurrent call has deleted the file. Its tombstone comes due by itself; purging
-    // the row here would leave the bytes behind.
+    // S3 holds bytes, and a concurrent call has deleted the file. The tombstone of the file comes due by
+    // itself. If the row were purged here, the bytes would stay in S3.
     if (seen.outcome === 'deleted') return 'rescheduled';
-    // Other bytes belong to another writer of the bucket, and the service does not remove them: the row
-    // stays, so that its key is not used again.
+    // If S3 holds bytes with another size or content, another writer of the bucket put them there. The
+    // service does not remove these bytes, and keeps the row, so that its key is not used again.
     //
-    // An encoded object came through a URL of this service and was never the file. It is removed, or any user
-    // could fill the bucket for ever with objects that no list shows. If the file was READY before (`lost`),
-    // the object stays: a tool that sets the header on a whole bucket must not make the sweeper remove every
-    // file. The owner can upload the file again, or delete it.
+    // An object with a Content-Encoding came through a URL of this service and was never the announced file.
+    // The service removes this object. Otherwise any user could fill the bucket for ever with objects that no
+    // list shows. If the file was READY before (`lost`), the object stays: a tool that sets the header on a
+    // whole bucket must not make the sweeper remove every file. The owner can upload the file again, or
+    // delete it.
     const mayExpire = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
     const isEmpty = seen.outcome === 'missing';
     if (mayExpire && due.purgeable && (await expire(call, due.file, isEmpty))) return 'expired';
@@ -62,8 +63,8 @@ export function sweepOne(ports: SweepPorts) {
   /** @returns `false` if a concurrent call has requested the upload again, so that the file must stay */
   async function expire(call: Call, { s3Key, fingerprint }: PendingFile, isEmpty: boolean): Promise<boolean> {
     if (isEmpty && !isMultipart(fingerprint)) return store.purge(call, s3Key);
-    // A concurrent resume is ordered by this UPDATE: a resume before it keeps the upload; a resume after it
-    // gets a new key.
+    // The UPDATE of `expireUpload` orders this step and a concurrent resume of the upload: a resume before
+    // the UPDATE keeps the upload; a resume after the UPDATE gets a new key.
     const tombstone = await store.expireUpload(call, s3Key);
     if (tombstone !== undefined) await removeBytes(call, ports, tombstone);
     return tombstone !== undefined;

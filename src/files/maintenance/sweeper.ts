@@ -22,7 +22,10 @@ export interface SweeperOptions {
 
 export interface Sweeper {
   start(): void;
-  /** Stops between two steps; leased rows come due again. */
+  /**
+   * Stops the sweeper as soon as the steps that are running have ended. Rows that are leased but not swept
+   * come due again when the lease ends.
+   */
   stop(): Promise<void>;
   /**
    * Sweeps all due rows of all users now.
@@ -32,29 +35,32 @@ export interface Sweeper {
   sweep(): Promise<number>;
 }
 
-/** Rows per lease: few enough that the batch ends well within the lease. */
+/** How many rows one lease takes: so few that their steps end well before the lease ends. */
 const BATCH_ROWS = 50;
 
 /** Concurrent steps against S3. The number is small so that calls of users take precedence. */
 const STEPS_AT_ONCE = 8;
 
-/** How long a lease keeps other sweepers away: many times the duration of a batch. */
+/** How long a lease keeps other sweepers away from its rows. This is many times the duration of a batch. */
 const LEASE_SECONDS = 60;
 
 /**
- * How often the sweeper searches all of the queue. In between, each search begins where the last one found
- * the oldest due row. A search of all is slow while a snapshot is held, as by `pg_dump`, because Postgres then
- * keeps the index entries of changed rows: 0.57 s after half a million changes. A row that came due before
- * the beginning of a search waits for the next search of all.
+ * How often the sweeper searches the whole queue for the oldest due row. In between, each search begins at
+ * `dueFrom`, because the last search found no row that was due earlier.
+ *
+ * A search of the whole queue is slow while a transaction holds a snapshot, as `pg_dump` does. Postgres then
+ * keeps the old index entries of changed rows, and the search reads all of them: 0.57 s after half a million
+ * changes. A row that comes due before `dueFrom` is found only by the next search of the whole queue.
  */
 const FULL_SEARCH_INTERVAL_MS = 60_000;
 
-/** Time for one search, for one lease, and for the step of one row. */
+/** The time-out of each of these: one search, one lease, and the step of one row. */
 const STEP_TIMEOUT_MS = 5_000;
 
 /**
- * Runs in every instance at once; `leaseDue` gives each instance its own rows. The pauses are random around
- * the interval, so that instances that started together do not query Postgres at the same moments.
+ * Creates a sweeper. Every instance of the service runs one; `leaseDue` gives each instance its own rows. The
+ * pauses vary at random around `intervalSeconds`, so that instances that started together do not query
+ * Postgres at the same moments.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { store, intervalSeconds, onOverdue, onError } = options;
@@ -66,7 +72,9 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
   async function searchOldestDue(): Promise<void> {
     const isFull = performance.now() >= nextFullSearchMs;
-    // Set before the search, so that a search that fails does not keep the sweeper from its work for longer.
+    // The time of the next full search is set before the search. If a full search fails, the next search is
+    // not full but begins at `dueFrom` (if known). So a full search that fails each time does not keep the
+    // sweeper from its work.
     if (isFull) nextFullSearchMs = performance.now() + FULL_SEARCH_INTERVAL_MS;
     const oldest = await store.findOldestDue(stepWork(), isFull ? undefined : dueFrom);
     dueFrom = oldest.dueFrom;
@@ -76,7 +84,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   async function sweep(): Promise<number> {
     let swept = 0;
     while (!stopped) {
-      // Before each batch, so that no lease passes the entries of the rows that the batches before changed.
+      // A new search runs before each batch, so that `dueFrom` advances. The batches before have changed rows
+      // and left old index entries behind. With the old `dueFrom`, the lease would read all of these entries.
       await searchOldestDue();
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
       const batch = await store.leaseDue(stepWork(), BATCH_ROWS, LEASE_SECONDS, dueFrom);
@@ -87,8 +96,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       );
       const done = (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
       swept += done;
-      // A batch that is not full was the last one. If no step succeeded, S3 is down: sweeping the backlog
-      // would only fail, so the backlog waits for the next round.
+      // A batch that is not full contains the last due rows. If no step succeeded, S3 is down. Further steps
+      // would fail as well, so the other due rows wait for the next round.
       if (batch.length < BATCH_ROWS || done === 0) break;
     }
     return swept;
@@ -128,8 +137,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 /**
  * Sweeps rows of the queue, one after the other, until the queue is empty.
  *
- * @param isOver whether the sweeper has stopped or the lease has ended: after a suspension of this process,
- *   another instance may have leased the rows
+ * @param isOver whether the sweeper has stopped or the lease has ended. The lease can end if this process was
+ *   suspended; another instance may have leased the rows since then
  * @returns how many rows a step has succeeded for
  */
 async function sweepRows(
@@ -149,8 +158,8 @@ async function sweepRows(
     } catch (error) {
       onSwept('failed');
       onError(error);
-      // Rescheduling makes the row's pause grow, as after an unsuccessful verification. If it fails, the row
-      // comes due when the lease ends.
+      // Rescheduling makes the pause until the next step for this row grow, as after an unsuccessful
+      // verification. If the rescheduling fails, the row comes due when the lease ends.
       await store.reschedule(call(), s3Key).catch(onError);
     }
   }
@@ -158,8 +167,8 @@ async function sweepRows(
 }
 
 /**
- * Orders the rows in rounds: the first row of each user, then the second of each user, and so on. Users do
- * not wait for the time that another user's rows take in S3.
+ * Orders the rows in rounds: the first row of each user, then the second row of each user, and so on. So a
+ * user does not wait until S3 has handled all rows of another user.
  */
 export function roundRobin(batch: readonly DueFile[]): DueFile[] {
   const queues = [...Map.groupBy(batch, (due) => refOf(due).userId).values()];

@@ -1,7 +1,7 @@
-/** Longer errors are cut, so that an error of a server fits a line of the report. */
+/** The first line of an error is cut to this length, so that a server's error fits into one line of the report. */
 const ERROR_CHARACTERS_MAX = 300;
 
-/** Yields the items of a list until reading them fails. Then the sequence ends, and the error is passed on. */
+/** Yields the items of a list until reading them fails. Then passes the error to `onError`, and ends normally. */
 export async function* untilError<Item>(
   items: AsyncIterable<Item>,
   onError: (error: string) => void,

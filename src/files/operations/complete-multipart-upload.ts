@@ -18,7 +18,7 @@ interface Ports extends VerifyPorts {
  * Completes a multipart upload. S3 lists the parts that it holds, each part is compared with its announced
  * MD5 and size, and the file becomes READY only after the complete object was verified.
  *
- * Safe to repeat: whatever happened to the call before, S3 holds either the upload or the object.
+ * A call is safe to repeat: wherever an earlier call failed, S3 holds either the upload or the complete object.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE
  */

@@ -32,9 +32,9 @@ interface Rules extends PartRule {
 }
 
 /**
- * Begins a multipart upload, or resumes it: the answer lists the parts that S3 does not hold. As with a
- * single PUT, the intent is committed first, so every upload in S3 has a row by which a later call or the
- * sweeper finds it, and completes or removes it.
+ * Begins a multipart upload, or resumes it. The answer lists the parts that S3 does not hold. The row of the file
+ * is committed before the upload begins in S3, as with a single PUT. So every upload in S3 has a row, with which
+ * a later call or the sweeper finds the upload, and completes or removes it.
  *
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
@@ -59,9 +59,9 @@ export function createMultipartUpload(ports: Ports, rules: Rules) {
 
       const open = reserved.created ? beginUpload : openUpload;
       const upload = await open(call, ports, reserved.file);
-      // A concurrent call has just completed or deleted the file.
+      // Undefined: a concurrent call has just completed or deleted the file, so the loop reserves again.
       if (upload === undefined) continue;
-      // S3 keeps the MIME type with which the upload was begun.
+      // S3 keeps the MIME type with which the upload began, so the row keeps it too.
       const agreed = { ...intent, s3Key: file.s3Key, mimeType: file.mimeType };
       if (!reserved.created) await ports.store.updateIntent(call, agreed);
       const { missing, wrong } = compareParts(upload.parts, { ...plan, md5s: intent.parts.md5s });

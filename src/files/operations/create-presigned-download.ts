@@ -10,8 +10,8 @@ interface Ports extends GetFilePorts {
 
 /**
  * Returns a URL that reads a file. The URL is given only if S3 was seen to hold the bytes within the last
- * VERIFICATION_TTL_SECONDS. So after an object was removed behind the service's back, calls return URLs that
- * answer 404 for at most that time.
+ * VERIFICATION_TTL_SECONDS. If another program removes an object from S3, calls return URLs that answer 404
+ * for at most this time.
  *
  * @throws FileError like `getFile`, and UPLOAD_INCOMPLETE
  */

@@ -46,8 +46,8 @@ async function explainMissingUpload(call: Call, ports: Ports, s3Key: S3Key): Pro
   const file = await ports.store.find(call, s3Key);
   if (file === undefined) return fileNotFound(s3Key);
   if (!isMultipart(file.fingerprint)) return notMultipart(s3Key);
-  // The upload has expired, or the file was READY and S3 has lost its object. Both are reported as not found,
-  // because only CreateMultipartUpload can begin the upload again.
+  // A pending file comes here if its upload has expired, or if the file was READY and S3 has lost its object.
+  // Both are reported as not found, because only CreateMultipartUpload can begin the upload again.
   if (file.state === 'pending') return fileNotFound(s3Key);
   return new FileError('UPLOAD_COMPLETE', `the file ${JSON.stringify(s3Key)} is already complete`, {
     metadata: { s3_key: s3Key },

@@ -11,12 +11,13 @@ interface Ports extends RemovePorts {
   observer: Observer;
 }
 
-/** Share of the time left after the commit. The delete succeeds even if S3 takes longer. */
+/** The removal may take this share of the time left after the commit. If S3 takes longer, the delete succeeds. */
 const REMOVE_SHARE = 0.5;
 
 /**
- * Deletes a file. The committed tombstone is the acknowledgement. The bytes are removed at once if S3 answers
- * in time. The sweeper removes them again in any case, until no URL can write them again.
+ * Deletes a file. The delete has succeeded when the row is committed as a tombstone. The bytes are removed at once
+ * if S3 answers in time. In any case, the sweeper removes them again, until all URLs that could write them have
+ * expired.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, DATABASE_UNAVAILABLE
  */

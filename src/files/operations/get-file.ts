@@ -10,8 +10,8 @@ export interface GetFilePorts extends VerifyPorts {
 }
 
 /**
- * Returns one file in its current state. S3 is asked about a PENDING file, and about a READY file whose last
- * verification is older than VERIFICATION_TTL_SECONDS.
+ * Returns one file in its current state. Asks S3 about a PENDING file, and about a READY file whose last
+ * verification is older than the setting VERIFICATION_TTL_SECONDS.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE
  */
@@ -33,7 +33,8 @@ async function verifiedOrPending(
   const seen = await verifyObject(call, ports, file);
   if (seen.outcome === 'verified') return seen.file;
   if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);
-  // Bytes that were lost will not come back by waiting, so a lost file is reported as not found.
+  // A lost file was READY, and S3 lost its object. The client cannot get the object by waiting, so the file counts
+  // as not found.
   const awaited = seen.outcome === 'missing' && file.state === 'pending' && !file.lost;
   if (!awaited) throw fileNotFound(file.s3Key);
   return file;

@@ -27,15 +27,15 @@ export const PAGE_SIZE_DEFAULT = 100;
 export const PAGE_SIZE_MAX = 1_000;
 
 /**
- * Size of a page's files in the most expensive encoding. The server holds an answer in memory until the
- * client reads it, and many clients accept no message above 4 MiB. The file that crosses the bound still
- * belongs to the page, so a page may be longer by one file.
+ * Bound on the size of a page's files, in the encoding that needs the most bytes. It exists because the server
+ * holds an answer in memory until the client reads it, and because many clients accept no message above 4 MiB.
+ * The file that crosses the bound still belongs to the page, so a page may be longer by one file.
  */
 const PAGE_MAX_BYTES = 1024 ** 2;
 
 /**
- * The part of an encoded file that has about the same length for every file: in JSON, field names, quotes,
- * numbers, times and the MD5.
+ * The bytes of an encoded file that are about equal for every file: in JSON, the field names, quotes, numbers,
+ * times and the MD5.
  */
 const FILE_FIXED_BYTES = 300;
 
@@ -43,18 +43,18 @@ const FILE_FIXED_BYTES = 300;
 const PENDING_VERIFICATIONS_MAX = 300;
 
 /**
- * Concurrent requests to S3: 300 verifications of 20 ms each then take 0.2 s. More requests would only wait
- * for the S3 client's sockets.
+ * The number of verifications of one call that run at the same time, each with one request to S3. With 32, the
+ * 300 verifications of 20 ms each take 0.2 s. More requests would only wait for the S3 client's sockets.
  */
 const PENDING_VERIFICATIONS_CONCURRENCY = 32;
 
-/** Share of the time left. The rest is for reading the page once more. */
+/** The share of the call's remaining time for the verifications. The rest is for reading the page once more. */
 const VERIFICATIONS_SHARE = 0.8;
 
 /**
- * Returns a page of READY files. The first page verifies the caller's pending uploads, so that a PUT which S3
- * has accepted is in the very next list. A caller without pending uploads pays nothing for that: the list is
- * the same single statement.
+ * Returns a page of READY files. A call for the first page also verifies the user's pending uploads, so that a
+ * file is listed as soon as S3 has accepted its PUT. Without pending uploads this costs nothing, because the
+ * statement that reads the page reads the pending uploads too.
  *
  * @throws FileError INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME, DATABASE_UNAVAILABLE
  */
@@ -83,7 +83,12 @@ function parsePageSize(pageSize: number): number {
   return pageSize === 0 ? PAGE_SIZE_DEFAULT : Math.min(pageSize, PAGE_SIZE_MAX);
 }
 
-/** Verifies each upload. If S3 or the store fails, the list does not fail: it returns what is already known. */
+/**
+ * Verifies each upload. If S3 or the store fails, this does not throw, so the list shows the files that are
+ * already READY.
+ *
+ * @returns whether a file became READY
+ */
 async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFile[]): Promise<boolean> {
   const verification = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
   let arrived = false;
@@ -106,13 +111,13 @@ async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFil
 
 function toPage({ ready, examinedTo }: Listed, pageSize: number, scope: PageScope): Page {
   const files = ready.slice(0, Math.min(pageSize, filesThatFit(ready)));
-  // If the page shows all matches that were found, the next page starts behind the last examined file; else
-  // behind the last file of this page.
+  // If the page has all files that the store found, the next page starts behind the last file that the store
+  // examined. Otherwise the next page starts behind the last file of this page.
   const last = files.length < ready.length ? files.at(-1) : examinedTo;
   return { files, nextPageToken: last === undefined ? '' : pageToken(last, scope) };
 }
 
-/** @returns how many of the files, from the first on, fill a page; at least one if there is one */
+/** @returns how many files, counted from the first, fit into a page; at least 1 if there are files */
 function filesThatFit(files: readonly ReadyFile[]): number {
   let bytes = 0;
   for (const [i, file] of files.entries()) {
@@ -123,8 +128,9 @@ function filesThatFit(files: readonly ReadyFile[]): number {
 }
 
 /**
- * An upper bound that needs no encoding. A UTF-16 unit is at most three bytes of UTF-8. JSON must escape only
- * quotes and backslashes in names and types, and each becomes two bytes. Keys need no escapes.
+ * Returns an upper bound of the file's encoded size, without encoding the file. A UTF-16 unit of a name becomes
+ * at most three bytes of UTF-8. In names and types, JSON must escape only quotes and backslashes, and each of
+ * these becomes two bytes. Keys need no escapes.
  */
 function encodedBytesMax({ s3Key, filename, mimeType, etag }: ReadyFile): number {
   return FILE_FIXED_BYTES + s3Key.length + 3 * filename.length + 2 * mimeType.length + 2 * etag.length;

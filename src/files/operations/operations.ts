@@ -23,7 +23,7 @@ export interface Ports {
 
 export type FileOperations = ReturnType<typeof createOperations>;
 
-/** The operations, one per method of the contract. */
+/** The operations, one for each method of FileService in the proto. */
 export function createOperations(ports: Ports, multipart: Parameters<typeof createMultipartUpload>[1]) {
   return {
     createPresignedUpload: createPresignedUpload(ports),

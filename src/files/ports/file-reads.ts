@@ -14,8 +14,8 @@ export interface Listed {
   ready: ReadyFile[];
   pending: PendingFile[];
   /**
-   * Set if the call stopped because it had examined as many files as it may: the last of them. More matches
-   * may follow.
+   * The last file that the call examined. Set only if the call stopped because it had examined the maximum
+   * number of files. More matches may follow behind this file.
    */
   examinedTo: PagePosition | undefined;
 }
@@ -28,13 +28,13 @@ export interface FileReads {
   /**
    * Returns READY files strictly behind `after`, newest first by (lastModified, s3Key).
    *
-   * The prefix is compared byte by byte and works as a filter: the rarer the matching names are, the more of
-   * the user's files are examined per page. With a prefix, a call therefore examines at most 10,000 files. It
-   * then returns the matches found so far, possibly none, and `examinedTo`, behind which the next call
-   * continues.
+   * The prefix is compared byte by byte. It is a filter: the rarer the matching names are, the more of the
+   * user's files must be examined for one page. With a prefix, a call therefore examines at most 10,000 files.
+   * If it reaches this number, it returns the matches found so far, possibly none, and `examinedTo`. The next
+   * call continues behind `examinedTo`.
    *
-   * The first page also returns the newest matching PENDING files, at most `pendingLimit`, in the same round
-   * trip.
+   * The first page also returns the newest matching PENDING files, at most `pendingLimit`. They come with the
+   * same query to Postgres.
    */
   list(call: Call, query: ListQuery, pendingLimit: number): Promise<Listed>;
 }

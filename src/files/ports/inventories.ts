@@ -9,11 +9,11 @@ export interface ListedRow extends FileRef {
   size: number;
   /** Empty unless READY. */
   etag: string;
-  /** When S3 received the object or, if it was never seen, when the row was created. */
+  /** The time when S3 received the object. If the service never saw the object, when the row was created. */
   time: Date;
 }
 
-/** A file that is made of an object without a row. */
+/** A file that `reconcile` makes from an object that has no row. */
 export interface AdoptedFile {
   s3Key: S3Key;
   filename: string;
@@ -31,15 +31,15 @@ export interface RowInventory {
   /** Whether a row has this key; a tombstone counts. */
   has(call: Call, s3Key: S3Key): Promise<boolean>;
   /**
-   * Whether a row is responsible for the multipart uploads under this key, and has them removed if they are
-   * not completed.
+   * Whether a row is responsible for the multipart uploads under this key. If it is, the sweeper removes the uploads
+   * that are not completed.
    */
   ownsUploads(call: Call, s3Key: S3Key): Promise<boolean>;
   /** The key of the user's READY file with this content. */
   keyOfContent(call: Call, fingerprint: Fingerprint): Promise<S3Key | undefined>;
   /**
-   * Creates a READY row. Its URLs count as handed out now, because the lost row may have had valid ones.
-   * `false`: nothing was changed, because a row has the key, or another file of the user has the content.
+   * Creates a READY row. The lifetime of its URLs begins now, because the lost row may have had URLs that are still
+   * valid. Returns `false`, and changes nothing, if a row has the key or another file of the user has the content.
    */
   adopt(call: Call, file: AdoptedFile): Promise<boolean>;
 }
@@ -65,10 +65,10 @@ export interface BucketInventory {
   /**
    * Every object in the byte order of the keys. Reads one page at a time.
    *
-   * @throws Error if S3 does not answer, lists keys out of order, or repeats its marker: the list is
-   *   incomplete then
+   * @throws Error if S3 does not answer, lists keys out of order, or repeats the marker of a page. The list is then
+   *   incomplete.
    */
   list(): AsyncIterable<ListedObject>;
-  /** Every unfinished multipart upload. @throws Error as `list` does */
+  /** Every unfinished multipart upload. @throws Error in the same cases as `list` */
   uploads(): AsyncIterable<ListedUpload>;
 }

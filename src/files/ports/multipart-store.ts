@@ -3,8 +3,8 @@ import type { StoredPart } from '../rules/parts.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 
 /**
- * Multipart uploads in S3, from their start until they are completed or aborted. Throws the errors of
- * `ObjectStore`.
+ * Multipart uploads in S3, from their start until they are completed or aborted. Throws the same
+ * errors as `ObjectStore` (object-store.ts).
  */
 export interface MultipartStore {
   /** @returns the id that S3 gave the upload */
@@ -16,7 +16,7 @@ export interface MultipartStore {
   /** The uploaded parts in the order of their numbers; `undefined` if S3 knows no such upload. */
   parts(call: Call, s3Key: S3Key, uploadId: string): Promise<StoredPart[] | undefined>;
 
-  /** Makes the object. After an error the object may or may not exist; the caller must verify it. */
+  /** Makes the object of the parts. After an error, the caller must check whether the object exists. */
   complete(call: Call, s3Key: S3Key, uploadId: string, parts: readonly StoredPart[]): Promise<void>;
 
   /** Aborts the upload. Aborting a missing upload succeeds. */

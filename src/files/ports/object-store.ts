@@ -3,7 +3,7 @@ import type { StoredObject } from '../file.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 
 /**
- * The store of the bytes.
+ * The store of the files' bytes, which is S3. The errors below hold for every method.
  *
  * @throws FileError STORAGE_UNAVAILABLE if S3 does not answer by the deadline, or answers with something that
  *   is not about the object (403, 5xx, a redirect)

@@ -5,18 +5,18 @@ import type { S3Key } from '../rules/s3-key.ts';
 /** Receives events that operations do not report to their callers, for logs and metrics. */
 export interface Observer {
   /**
-   * The object is not the announced content: another writer uses the bucket, or a client added a
-   * Content-Encoding.
+   * The object in S3 is not the content that the client announced: another writer uses the bucket, or a
+   * client added a Content-Encoding.
    */
   contentMismatch(call: Call, s3Key: S3Key, seen: StoredObject): void;
-  /** A READY file has no object any more. Its row is `lost` from now on. */
+  /** S3 no longer holds the object of a READY file. The row of the file is `lost` from now on. */
   fileLost(call: Call, s3Key: S3Key): void;
-  /** A step failed that the call could go on without, because of S3 or of the database. */
+  /** A step failed because of S3 or of the database, but the call could go on without the step. */
   stepFailed(step: string, error: unknown): void;
 }
 
 /**
- * Wraps one step against Postgres or S3, by its name, for metrics and traces. Results and errors of the step
- * pass unchanged.
+ * Wraps one step against Postgres or S3. Metrics and traces record the step under its name. The result or
+ * the error of the step is passed on unchanged.
  */
 export type ObserveStep = <Result>(step: string, run: () => Promise<Result>) => Promise<Result>;

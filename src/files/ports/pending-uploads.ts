@@ -7,11 +7,11 @@ import type { S3Key } from '../rules/s3-key.ts';
 export interface PendingUpload {
   file: PendingFile;
   parts: AnnouncedParts;
-  /** The id that S3 gave the upload; `undefined` until that id is committed. */
+  /** The id that S3 gave the upload. `undefined` until a call of `setUploadId` has stored the id. */
   uploadId: string | undefined;
 }
 
-/** Part of `FileStore`: what a row knows about its multipart upload in S3. */
+/** Part of `FileStore`: reads and writes what the row of a file stores about its multipart upload in S3. */
 export interface PendingUploads {
   /**
    * Returns a pending multipart upload; `undefined` if the file is not pending, not multipart, or does not
@@ -20,14 +20,16 @@ export interface PendingUploads {
   findUpload(call: Call, s3Key: S3Key): Promise<PendingUpload | undefined>;
 
   /**
-   * Like `findUpload`, and starts the upload's lifetime again. Also `undefined` if the lifetime was over and
-   * another upload has taken the pending slot. Only a new `reserve` keeps the upload then, if a slot is free.
+   * Does the same as `findUpload`, and starts the lifetime of the upload again. Also returns `undefined` if
+   * the lifetime was over and another upload has taken the pending slot of this one. Only a new `reserve` can
+   * then keep the upload, if a slot is free.
    */
   renewUpload(call: Call, s3Key: S3Key): Promise<PendingUpload | undefined>;
 
   /**
-   * Commits the id that S3 gave a pending upload. Returns `true` also if a concurrent call has committed the
-   * same id. `false`: the row has an id that is neither `uploadId` nor `before`, or the file is not pending.
+   * Stores the id that S3 gave a pending upload. `before` is the id that the caller has read. Returns `true`
+   * also if a concurrent call has stored the same id. Returns `false` if the row has an id that is neither
+   * `uploadId` nor `before`, or if the file is not pending.
    */
   setUploadId(call: Call, s3Key: S3Key, uploadId: string, before: string | undefined): Promise<boolean>;
 }

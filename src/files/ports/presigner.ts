@@ -18,7 +18,7 @@ export interface PresignedDownload {
   expireTime: Date;
 }
 
-/** Signs URLs. This is pure computation, except that the credentials may have to be fetched first. */
+/** Signs URLs. A method asks no server, except for the credentials if there are none that are still valid. */
 export interface Presigner {
   /**
    * Signs a PUT that S3 accepts for exactly these bytes: their MD5 and type are signed, and their size if it

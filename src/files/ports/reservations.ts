@@ -36,10 +36,10 @@ export interface Reservations {
   /**
    * Returns the live file of this user and content. At most one exists, even if many calls ask at once. If
    * none exists, `reserve` creates a PENDING file from the intent. For a PENDING file, new or old, the
-   * lifetime of its URLs starts again, so that the caller may sign a URL (or the caller's parts may be
-   * uploaded). A READY file is not written.
+   * lifetime of its URLs starts again, so that the caller may sign a URL, or may upload parts. The row of a READY
+   * file is not changed.
    *
-   * `created` says that this very call created the file. No URL for the file can exist then, so the caller
+   * `created` says that this call created the file. No URL for the file can exist then, so the caller
    * need not ask S3.
    *
    * A refusal changes nothing:

@@ -7,17 +7,17 @@ import type { Tombstone } from './transitions.ts';
 export type DueFile =
   | { state: 'pending'; file: PendingFile; purgeable: boolean }
   /**
-   * A multipart upload that became READY a minute ago. A call that read the row before may have begun another
-   * upload in S3 under the same key.
+   * A file whose multipart upload made it READY about a minute ago. A call that read the row while the file was
+   * pending may have begun another multipart upload in S3 under the same key.
    */
   | { state: 'ready'; file: ReadyFile }
   | { state: 'deleted'; ref: Tombstone; purgeable: boolean };
 
-/** Where the queue of due rows begins. */
+/** The beginning of the queue of due rows. */
 export interface OldestDue {
   /** Seconds by which the oldest due row is late; 0 if no row is due. */
   overdueSeconds: number;
-  /** No row was due earlier. The next search and the next lease may begin here. */
+  /** No row was due before this time. The next search and the next lease may begin at this time. */
   dueFrom: Date;
 }
 
@@ -28,10 +28,10 @@ export interface SweepQueue {
    * a concurrent statement is writing are skipped. No other sweeper gets the leased rows before
    * `leaseSeconds` have passed. If a sweeper dies, nothing is lost: its rows come due again.
    *
-   * If more rows are due than fit, users take turns. Most of the batch is shared evenly among users with due
-   * rows, oldest rows first, and the next batch continues behind the last of these users. So a user's
-   * backlog, however large, costs the other users no more than that user's share. The rest of the batch are
-   * the rows that have waited longest of all, so that no row waits for ever, however many users there are.
+   * If more than `limit` rows are due, users take turns. Most of the batch is shared evenly among users with due
+   * rows, with the oldest rows of each user first. The next batch begins with the user after the last of these
+   * users. So a large backlog of one user takes only the share of that user. The rest of the batch goes to the
+   * rows of all users that have waited longest, so that no row waits for ever, however many users there are.
    *
    * @param dueFrom from `findOldestDue`: rows that were due earlier are left out. Default: all due rows
    */
@@ -56,9 +56,9 @@ export interface SweepQueue {
    * Finds the oldest due row of any user.
    *
    * Without `dueFrom`, the search passes every index entry that Postgres has not removed yet. While a snapshot
-   * is held, as by `pg_dump`, these are the entries of all rows that have changed since. With the `dueFrom` of
-   * the last search, it passes only the entries of rows that have changed since that search. A row that
-   * somehow came due before `dueFrom` is then not found.
+   * is held, as by `pg_dump`, these are the entries of all rows that have changed since the
+   * snapshot was taken. With the `dueFrom` of the last search, the search passes only the entries of rows that
+   * have changed since the last search. It then does not find a row whose due time is before `dueFrom`.
    */
   findOldestDue(work: Work, dueFrom?: Date): Promise<OldestDue>;
 }

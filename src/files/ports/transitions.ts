@@ -4,7 +4,7 @@ import type { S3Key } from '../rules/s3-key.ts';
 
 /** A deleted file whose key and bytes are not released yet. */
 export interface Tombstone extends FileRef {
-  /** The file was, or was to be, uploaded by multipart, so S3 may hold parts of it. */
+  /** True if the file was announced as a multipart upload, so S3 may hold parts of it. */
   isMultipart: boolean;
 }
 
@@ -12,31 +12,32 @@ export interface Tombstone extends FileRef {
 export interface Transitions {
   /**
    * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A
-   * READY file becomes fresh again and keeps its `lastModified`, by which pages are ordered. A multipart
-   * upload comes due once more, a minute after it became READY. `undefined`: the file was deleted in the
-   * meantime.
+   * READY file becomes fresh again: its last verification is now. It keeps its `lastModified`, by which pages are
+   * ordered. A multipart upload comes due for the sweeper once more, a minute after it became READY. `undefined`:
+   * the file was deleted in the meantime.
    */
   markReady(call: Call, s3Key: S3Key, seen: StoredObject): Promise<ReadyFile | undefined>;
 
   /**
    * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost`, under the same key,
-   * until it is uploaded again or swept. Changes nothing if a verification that is newer than `verifiedAt`
-   * found the object.
+   * until it is uploaded again or the sweeper removes it. Nothing changes if a verification that is newer than
+   * `verifiedAt` found the object.
    */
   markLost(call: Call, s3Key: S3Key, verifiedAt: Date): Promise<void>;
 
   /**
-   * Deletes the file for its user, whatever happens next. Its tombstone keeps the key until the tombstone is
-   * purgeable. A cancelled upload counts as pending until its URL has expired; a cancelled multipart upload,
-   * until the URLs of its parts have expired, and not for the week for which it could have been resumed.
-   * `undefined`: no such file exists.
+   * Deletes the file for its user, even if the later steps in S3 fail. Its tombstone keeps the key until the
+   * tombstone is purgeable (`file-store.ts` defines this word). A deleted pending upload still counts towards the
+   * limit of pending uploads until its URL has expired. A deleted multipart upload counts until the URLs of its
+   * parts have expired, and not for the week in which it could have been resumed. `undefined`: no such file
+   * exists.
    */
   markDeleted(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 
   /**
-   * Turns a purgeable PENDING file into a deleted one. `undefined`: the file is not PENDING, or is no longer
-   * purgeable. The sweeper may remove the file's bytes from S3 only after this call: a user who asks for the
-   * upload again then gets another key.
+   * Turns a purgeable PENDING file into a deleted file. `undefined`: the file is not PENDING, or is no longer
+   * purgeable. The sweeper may remove the file's bytes from S3 only after this call. From then on, a user who asks
+   * for the upload again gets another key, so the removal cannot destroy a new upload.
    */
   expireUpload(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 }

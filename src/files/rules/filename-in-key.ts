@@ -1,12 +1,13 @@
 import { FILENAME_MAX_BYTES } from './filename.ts';
 import type { S3Key } from './s3-key.ts';
 
-/** Like the extensions of keys, with their dot. */
+/** The longest extension, with its dot. `s3-key.ts` allows 32 characters without the dot. */
 const EXTENSION_MAX_CHARACTERS = 33;
 
 /**
- * Returns the name of a file of which only the key is known. Characters that a key cannot have are lost. The
- * suffix of a key stays, because many names end in eight such characters themselves (`scan-20260131.pdf`).
+ * Returns a name for a file of which only the key is known. Characters that a key cannot contain are lost. If the
+ * key has a suffix that makes it unique, the suffix stays in the name, because many names end in eight such
+ * characters themselves (`scan-20260131.pdf`).
  *
  * A key can hold a longer name than a file may have, because a character such as `㎢` takes more characters
  * in a key. The name is then cut before its extension.

@@ -10,18 +10,19 @@ import { FileError } from '../file-error.ts';
 export const FILENAME_MAX_BYTES = 255;
 
 /**
- * In UTF-16 units, and checked before anything else, because Unicode normalisation is quadratic in a run of
- * combining marks that are out of order: 80 kB of such marks take seconds, 382 units at most 0.1 ms. The
- * bound refuses no name that is short enough after composition: the longest spelling of a composed character
- * has 1.5 units for each of its bytes (U+01D5 is `U` and two marks, or two bytes).
- * test/files/filename.test.ts checks that for all of Unicode.
+ * The maximum length of a name before Unicode normalisation, in UTF-16 units. It is checked before the name is
+ * normalised, because the time of normalisation is quadratic in a run of combining marks that are out of order:
+ * 80 kB of such marks take seconds, 382 units at most 0.1 ms. The maximum refuses no name that has at most
+ * FILENAME_MAX_BYTES after normalisation. The longest spelling of a character has 1.5 units for each byte of the
+ * normalised character: U+01D5 has two bytes, and its spelling as `U` and two marks has three units.
+ * test/files/filename.test.ts checks this ratio for all of Unicode.
  */
 export const FILENAME_MAX_UNITS = Math.floor(FILENAME_MAX_BYTES * 1.5);
 
 const TOO_LONG = `must be at most ${FILENAME_MAX_BYTES} bytes of UTF-8`;
 
-// Control characters end lines and are invisible in terminals. The bidirectional marks, embeddings, overrides
-// and isolates make `gpj.exe` read `exe.jpg`.
+// Control characters end lines and are invisible in terminals. Bidirectional marks,
+// embeddings, overrides and isolates change the order in which a name is shown: `gpj.exe` is shown as `exe.jpg`.
 const CONTROL = /\p{Cc}/u;
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 
@@ -37,7 +38,7 @@ export function parseFilename(text: string): string {
 }
 
 /**
- * Returns the prefix of a list in the same form as the stored names, with which it is compared.
+ * Returns the filename prefix of a list request in Unicode NFC, because stored names have this form.
  *
  * @throws FileError INVALID_FILENAME
  */

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Md5 } from './md5.ts';
 
 /**
- * Identifies a content by the ETag that S3 gives it: the MD5 of the bytes in hexadecimal or, for a multipart
- * upload, the MD5 of the parts' MD5s and the number of parts, `<32 digits>-<parts>`. Both are known before
- * any byte is sent.
+ * Identifies a content by the ETag that S3 gives it. After a single PUT, the ETag is the MD5 of the bytes in
+ * hexadecimal. After a multipart upload, it is the MD5 of the parts' MD5s and the number of parts,
+ * `<32 digits>-<parts>`. The client knows the MD5s, and so the ETag, before it sends any byte.
  */
 export type Fingerprint = string & { readonly __brand: 'Fingerprint' };
 
@@ -19,8 +19,8 @@ export function parseFingerprint(etag: string): Fingerprint | undefined {
 const PARTS_MAX = 10_000;
 
 /**
- * Whether an upload can have this fingerprint. An S3 server can send any ETag, and a row could not keep a
- * number of parts such as `007` or `99999`.
+ * Whether an upload can have this fingerprint. An S3 server can send any ETag, but a row in Postgres cannot keep
+ * a number of parts such as `007` or `99999`.
  */
 export function isPossible(fingerprint: Fingerprint): boolean {
   const parts = FORM.exec(fingerprint)?.[2];
@@ -48,8 +48,8 @@ export function isMultipart(fingerprint: Fingerprint): boolean {
 }
 
 /**
- * Whether a difference between the two shows that the contents differ. The same content cut into other parts,
- * for example by a copy of the object, has another fingerprint, and then the two cannot be compared.
+ * Whether different fingerprints would show that the contents differ. The numbers of parts must be equal for
+ * that. The same content in other parts, for example after a copy of the object, has another fingerprint.
  */
 export function areComparable(one: Fingerprint, other: Fingerprint): boolean {
   return FORM.exec(one)?.[2] === FORM.exec(other)?.[2];

@@ -1,8 +1,8 @@
 import { FileError } from '../file-error.ts';
 
 /**
- * Longer than any registered type with its parameters. RFC 6838 allows 127 + 1 + 127 characters without
- * parameters.
+ * The maximum length of a type. No registered type with its parameters is longer. RFC 6838 allows 127 + 1 +
+ * 127 characters for type, slash and subtype, without parameters.
  */
 const MIME_TYPE_MAX_CHARACTERS = 255;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { FileError } from '../file-error.ts';
 import { parseOwnedKey, S3_KEY_MAX_BYTES, type S3Key } from './s3-key.ts';
 
-/** The last file of a page. The next page starts behind this file. */
+/** The last file of a page. The next page starts with the file after this one. */
 export interface PagePosition {
   lastModified: Date;
   s3Key: S3Key;
@@ -19,7 +19,7 @@ const TIME_BYTES = 8;
 const CHECK_BYTES = 8;
 const HEADER_BYTES = TIME_BYTES + CHECK_BYTES;
 
-/** In characters of base64url: four characters encode three bytes. */
+/** The length of the longest token, in characters of base64url. Four of these characters encode three bytes. */
 const TOKEN_MAX_CHARACTERS = Math.ceil(((HEADER_BYTES + S3_KEY_MAX_BYTES) * 4) / 3);
 
 /**
@@ -60,8 +60,8 @@ function decode(token: string, scope: PageScope): PagePosition | undefined {
   const key = bytes.subarray(HEADER_BYTES);
   if (!check(time, key, scope).equals(bytes.subarray(TIME_BYTES, HEADER_BYTES))) return undefined;
 
-  // Any client can compute the checksum, so time and key may be values on which Date or Postgres would fail.
-  // A key of this user is ASCII without NUL, and short enough.
+  // Any client can compute the checksum, so time and key may be values on which Date or Postgres would fail. Postgres
+  // accepts every key of this user, because such a key is ASCII without NUL, and short enough.
   const milliseconds = time.readBigInt64BE();
   if (milliseconds < 0n || milliseconds > TIME_MAX_MS) return undefined;
   const owned = parseOwnedKey(key.toString());
@@ -70,7 +70,7 @@ function decode(token: string, scope: PageScope): PagePosition | undefined {
 }
 
 function check(time: Buffer, key: Buffer, scope: PageScope): Buffer {
-  // JSON separates the values: ("a", "bc") and ("ab", "c") give different checksums.
+  // The JSON shows where the first value ends, so ("a", "bc") and ("ab", "c") give different checksums.
   return createHash('sha256')
     .update(JSON.stringify([scope.userId, scope.filenamePrefix]))
     .update(time)

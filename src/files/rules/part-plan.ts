@@ -12,17 +12,17 @@ export interface PartPlan {
 /** The most parts that S3 accepts in one upload (Amazon S3 User Guide, "Multipart upload limits"). */
 export const PARTS_MAX = 10_000;
 
-/** The smallest size of a part other than the last, and the largest size of any part (same table). */
+/** The smallest size of a part other than the last, and the largest size of any part (same source). */
 export const PART_MIN_BYTES = 5 * 1024 ** 2;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
 
-/** The unit of the published rule, 64 MiB. Clients compute the part size with it. */
+/** Every part size is a multiple of this unit, 64 MiB. Clients compute the part size with it (see `planParts`). */
 export const PART_UNIT_BYTES = 64 * 1024 ** 2;
 
 /** The length of a raw MD5. */
 export const PART_MD5_BYTES = 16;
 
-/** URLs per call. A URL has about 600 bytes, and many clients accept no message above 4 MiB. */
+/** The most URLs per call. A URL has about 600 bytes, and many clients accept no message above 4 MiB. */
 const PART_NUMBERS_MAX = 1_000;
 
 export interface PartRule {

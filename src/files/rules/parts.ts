@@ -16,7 +16,7 @@ export interface AnnouncedParts extends PartPlan {
   md5s: Buffer;
 }
 
-/** The announced MD5 of a part; `number` counts from 1. */
+/** The MD5 that the client announced for a part; `number` counts from 1. */
 export function md5OfPart({ md5s }: AnnouncedParts, number: number): Buffer {
   return md5s.subarray((number - 1) * PART_MD5_BYTES, number * PART_MD5_BYTES);
 }
@@ -31,13 +31,14 @@ export interface Comparison {
 }
 
 /**
- * Compares the parts that S3 holds with the announced parts. The URLs sign each part's MD5 and length, so
- * other bytes come from another writer of the bucket.
+ * Compares the parts that S3 holds with the announced parts. The URL of a part signs the
+ * MD5 and the length of the part, so other bytes cannot come through that URL. They come from another writer of
+ * the bucket.
  */
 export function compareParts(stored: readonly StoredPart[], announced: AnnouncedParts): Comparison {
   const byNumber = new Map(stored.map((part) => [part.number, part]));
-  // Under SSE-KMS no ETag is an MD5. Then only the sizes are compared, and the complete object is verified
-  // later.
+  // Under SSE-KMS, the ETag of a part is not its MD5. If no ETag equals the announced MD5, only the sizes are
+  // compared here, and `completeMultipartUpload` verifies the complete object.
   const etagsAreMd5s = stored.some((part) => part.etag === md5Hex(announced, part.number));
   const comparison: Comparison = { right: [], missing: [], wrong: [] };
   for (let number = 1; number <= announced.count; number++) {

@@ -2,21 +2,22 @@ import { randomInt } from 'node:crypto';
 import { FileError } from '../file-error.ts';
 
 /**
- * A key that the service made, or that a request named and that could be a key. Only `s3Key`, `parseS3Key`
- * and `parseOwnedKey` make one, and the store when it reads a row.
+ * A key that the service made, or a text of a request that could be a key. Values of this type come only from
+ * `s3Key`, `parseS3Key` and `parseOwnedKey`, and from the store in Postgres when it reads a row.
  */
 export type S3Key = string & { readonly __brand: 'S3Key' };
 
 /**
- * S3 allows 1,024 bytes. Half of that leaves room in URLs, logs and the database columns of other services.
+ * S3 allows keys of 1,024 bytes. The service uses at most half of that, so that keys fit into URLs, logs and the
+ * database columns of other services.
  */
 export const S3_KEY_MAX_BYTES = 512;
 
-/** Longer "extensions" are not extensions but sentences that contain a dot. */
+/** An extension is cut to this length: a longer text after the last dot is usually part of a sentence. */
 const EXTENSION_MAX_BYTES = 32;
 
-// 32 symbols that readers do not confuse (Crockford's base32). Eight symbols are 40 bits: if a user has a
-// million files of one name, one create in a million needs one more retry.
+// The alphabet has 32 symbols that readers do not confuse (Crockford's base32). Eight symbols are 40 random bits.
+// If a user has a million files of one name, one new suffix in a million is taken and needs one more retry.
 const SUFFIX_ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const SUFFIX_CHARACTERS = 8;
 
@@ -24,8 +25,8 @@ const SUFFIX_CHARACTERS = 8;
  * Returns the key of a new file: `{user}_{stem}.{extension}` or, if that key is taken,
  * `{user}_{stem}-{suffix}.{extension}`.
  *
- * The encoding of the user is injective and contains no `_`, so the first `_` of a key ends the user. Two
- * users can therefore never have the same key.
+ * The encoded user contains no `_`, so the first `_` of a key ends the user. Two different users never have the
+ * same encoding, so they never have the same key.
  */
 export function s3Key(userId: string, filename: string, suffix = ''): S3Key {
   const user = encodeUserId(userId);
@@ -52,8 +53,8 @@ export function randomSuffix(): string {
  * @throws FileError INVALID_S3_KEY
  */
 export function parseS3Key(text: string): S3Key {
-  // The length is checked first, because the other checks read the whole text, and a character has at least
-  // one byte. No key contains NUL, and Postgres accepts no NUL in a text.
+  // The number of characters is checked first, because the later checks read the whole text. A character has at
+  // least one byte, so this check refuses no valid key. No key contains NUL, and Postgres accepts no NUL in a text.
   if (
     text !== '' &&
     text.length <= S3_KEY_MAX_BYTES &&
@@ -84,12 +85,12 @@ function encodeUserId(userId: string): string {
 }
 
 /**
- * The user ids that the service accepts of a gateway. A writer of the bucket can choose a key whose user part
- * decodes to other characters, such as NUL, which Postgres refuses.
+ * The user ids that the service accepts from a gateway. A decoded user id must be checked too: other programs
+ * that write to the bucket can choose a key whose user part decodes to NUL, which Postgres refuses.
  */
 const USER_ID = /^[\x21-\x2b\x2d-\x7e]{1,128}$/;
 
-/** Returns a key with its user; `undefined` for a text that is no key which this service makes. */
+/** Returns a key of the bucket with its user; `undefined` if this service cannot have made the key. */
 export function parseOwnedKey(text: string): { userId: string; s3Key: S3Key } | undefined {
   if (text.length > S3_KEY_MAX_BYTES) return undefined;
   const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(text) ?? [];
@@ -108,9 +109,9 @@ function splitExtension(filename: string): { stem: string; extension: string } {
 }
 
 /**
- * Reduces text to `[A-Za-z0-9._-]`: characters that S3 calls safe and that no URL, shell or signature treats
- * specially. `é` becomes `e`; a run of characters without such a form becomes `_`, and is dropped at both
- * ends.
+ * Reduces the text to `[A-Za-z0-9._-]`. S3 calls these characters safe, and no URL, shell or signature treats
+ * them specially. `é` becomes `e`. A sequence of characters that have no such simple form becomes one `_`. A `_`
+ * at the start or end of the text is dropped.
  */
 function safeCharacters(text: string): string {
   return text

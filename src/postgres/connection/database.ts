@@ -1,10 +1,10 @@
 /**
- * `src/postgres/connection` is how a statement travels to Postgres and back: the pool, checking out and
+ * `src/postgres/connection` sends statements to Postgres and returns their rows: the pool, checking out and
  * releasing connections, sending, time-outs, retries, the fair queue, the classes of errors, and how values
  * are encoded.
  *
- * SQL and the table's columns do not belong here: see `../statements/`. No file of this folder knows about
- * file records.
+ * SQL and the columns of the table do not belong here: see `../statements/`. No file of this folder knows
+ * about file records.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
@@ -40,21 +40,28 @@ export interface Database {
 }
 
 /**
- * The client waits this much longer than `statement_timeout`, so that Postgres's own time-out error arrives
- * first.
+ * The client waits for a response this much longer than `statement_timeout`, so that the time-out error of
+ * Postgres itself arrives first.
  */
 const ANSWER_GRACE_MS = 500;
 
-/** The first try and one retry. Callers can retry as well, and the retries of the layers multiply. */
+/**
+ * How often one call sends a statement at most: the first try and one retry. More tries would add too much
+ * load, because callers can retry as well, and the tries of both multiply.
+ */
 const TRIES_MAX = 2;
 
-/** Plus or minus half, so that calls whose connections broke together do not retry together. */
+/**
+ * The mean pause before a retry. The real pause is random, 0.5 to 1.5 times as long, so that calls whose
+ * connections broke together do not retry together.
+ */
 const RETRY_PAUSE_MS = 50;
 
 export interface DatabaseOptions {
   /**
-   * The `statementTimeoutMs` of the pool. The client stops waiting shortly after this time, in case Postgres
-   * hangs or the network is gone. Default: the client waits until the deadline.
+   * The `statementTimeoutMs` of the pool, after which Postgres ends a statement. The client stops waiting
+   * shortly after this time, in case Postgres hangs or the network is gone. Default: the client waits until
+   * the deadline.
    */
   statementTimeoutMs?: number;
   /** Default: `none`. */
@@ -108,7 +115,10 @@ export function createDatabase(
 
 const BREAKER_OPEN = 'the statement was not sent, because Postgres did not answer the last calls';
 
-/** Sends a statement a second time if its error allows that, on another connection. */
+/**
+ * Creates a function that sends a statement. If the error allows a retry, the function sends the statement
+ * once more, on any connection of the pool.
+ */
 function createRunWithRetry(
   pool: pg.Pool,
   { statementTimeoutMs, pooler, breaker }: Required<DatabaseOptions>,
@@ -122,7 +132,8 @@ function createRunWithRetry(
     deadline: Deadline,
   ): Promise<unknown[]> => {
     const unnamed = { text, values };
-    // Postgres parses and plans an unnamed statement at each call, so no connection has to keep it.
+    // With a transaction pooler, the statement has no name. Postgres parses and plans an unnamed statement at
+    // each call, so no connection has to keep it.
     let query: Statement = pooler === 'transaction' ? unnamed : { name, text, values };
     for (let tries = 1; ; tries++) {
       if (breaker.open) throw new Error(BREAKER_OPEN);
@@ -144,11 +155,12 @@ function createRunWithRetry(
         const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
         // A retry after a long wait without a response would only add load to a server that hangs.
         const mayRetry = tries < TRIES_MAX && !(noResponse && waitedLong) && Date.now() + pauseMs < deadline;
-        // Without a connection nothing was sent, so a write has not happened.
+        // If no connection was checked out, nothing was sent. Even a write can then be repeated, because it
+        // has not happened.
         if (!mayRetry || !isWorthRepeating(error, reads || !wasSent) || !budget.spend()) throw error;
         await sleep(pauseMs);
-        // The statement that the connection kept may be the cause of the error, and the next connection may
-        // keep the same one.
+        // The prepared statement that the connection kept may be the cause of the error. The next connection
+        // may keep the same prepared statement, so the retry uses none.
         query = unnamed;
       }
     }
@@ -156,8 +168,8 @@ function createRunWithRetry(
 }
 
 /**
- * Does not use `pool.query`, which closes the connection after every error, even after a mere unique
- * violation (a taken pending slot, for example).
+ * Runs a statement on a connection and releases the connection. `pool.query` is not used, because it closes
+ * the connection after every error, even after a unique violation (for example, a pending slot that is taken).
  */
 async function runOn(
   client: pg.PoolClient,

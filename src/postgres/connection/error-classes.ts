@@ -3,10 +3,10 @@ import pg from 'pg';
 import { DeadlineExceededError } from '../../files/deadline.ts';
 import { PasswordFileError } from './servers.ts';
 
-// Classes of SQLSTATE (PostgreSQL, Appendix A) that describe the server and not the statement: connection
-// (08), authorisation (28), no such database (3D), transaction rollback, such as a deadlock (40), resources
-// (53), operator intervention (57), system error (58). And 25006: the server is read-only, as after a
-// failover. And 55P03: a lock was not free within lock_timeout.
+// SQLSTATEs (PostgreSQL, Appendix A) of errors that come from the state of the server and not from the statement.
+// Whole classes: connection (08), authorisation (28), no such database (3D), transaction rollback, such as a deadlock
+// (40), resources (53), operator intervention (57), system error (58). Single codes: 25006 (the server is read-only,
+// as after a failover) and 55P03 (a lock was not free within lock_timeout).
 const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$|^55P03$/;
 
 /**
@@ -24,7 +24,7 @@ export function isLockTimeout(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '55P03';
 }
 
-/** Errors that end only the statement: rolled back (40), no lock (55P03), cancelled at a time-out (57014). */
+/** Errors that leave the connection usable: rolled back (40), no lock (55P03), cancelled at a time-out (57014). */
 const ENDS_ONLY_THE_STATEMENT = /^(40|55P03|57014)/;
 
 /** Whether the connection can run the next statement after this error. */
@@ -43,7 +43,7 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(08|28|3D|53300|57P03)/.test(error.code ?? '');
 }
 
-/** Whether Postgres was asked, and neither answered nor sent an error. */
+/** Whether the service asked Postgres, and Postgres sent neither an answer nor an error. */
 export function isNoResponse(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError || error instanceof DeadlineExceededError);
 }
@@ -63,17 +63,17 @@ export function isStaleStatement(error: unknown): boolean {
   return error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery');
 }
 
-// Errors after which a write has not happened. Refused before it began: 57P03 (starting up, shutting down),
-// 53300 (too many connections). Rolled back: 40001 (serialization) and 40P01 (deadlock). 57P01 (terminated by
-// an administrator) also means rolled back, because a backend obeys between statements or inside a statement,
-// and not between a commit and its response. 57P02 (another backend crashed) can occur exactly there, so a
-// write may have happened.
+// Errors after which a write has not happened. Postgres refused it before it began: 57P03 (starting up, shutting
+// down), 53300 (too many connections). Postgres rolled it back: 40001 (serialization) and 40P01 (deadlock). After
+// 57P01 (terminated by an administrator) the write is rolled back too. The reason is that a Postgres process ends
+// between statements or inside a statement, but never between a commit and its response. 57P02 (another Postgres
+// process crashed) is not in this list, because it can occur between a commit and its response.
 const DID_NOT_HAPPEN = /^(57P01|57P03|53300|40001|40P01)$/;
 
 /** Errors after which only a read can be repeated: the connection broke, and a write may have happened. */
 const BROKEN = /^(08|57P02)/;
 
-/** Whether a second try is harmless and may succeed. @param reads the statement writes nothing */
+/** Whether a second try does no harm and may succeed. @param reads whether the statement writes nothing */
 export function isWorthRepeating(error: unknown, reads: boolean): boolean {
   if (error instanceof DeadlineExceededError) return false;
   if (isStaleStatement(error)) return true;

@@ -1,13 +1,13 @@
 /**
- * The size of a pool while new connections fail, because the server has too many or refuses the password.
+ * Limits the size of a pool while new connections fail, because the server has too many or refuses the password.
  *
  * A pool of `pg` opens a connection for each call that finds none free, and fails the call if the new connection
- * fails. Here the pool keeps its size for a moment instead: a call waits for an open connection, and none is
- * closed because it is idle.
+ * fails. With this file, the pool keeps its size for `KEEP_MS` instead: a call waits for an open connection, and no
+ * idle connection is closed.
  */
 import type pg from 'pg';
 
-/** How long the pool keeps its size. This long after the end of the fault, the pool grows again. */
+/** How long the pool keeps its size after a failure. Then it tries to grow again. */
 const KEEP_MS = 500;
 
 export interface PoolSize {
@@ -15,7 +15,7 @@ export interface PoolSize {
   readonly open: number;
   /** Must be called when a new connection is begun. */
   onBegin(): void;
-  /** Must be called when a new connection has failed, before the pool knows. */
+  /** Must be called when a new connection has failed, before the pool learns of the failure. */
   onFailure(): void;
   /** Must be called when a new connection is open or has failed. */
   onEnd(): void;
@@ -30,7 +30,7 @@ export function createPoolSize(pool: pg.Pool, addConnection: () => void): PoolSi
   function grow(): void {
     timer = undefined;
     Object.assign(pool.options, { max, min: 0 });
-    // The pool begins a connection only for a new call.
+    // The pool begins a connection only for a new call, so the calls that wait already need one each.
     for (let i = pool.waitingCount; i > 0; i--) addConnection();
   }
 
@@ -42,7 +42,7 @@ export function createPoolSize(pool: pg.Pool, addConnection: () => void): PoolSi
       opening++;
     },
     onFailure() {
-      // Without an open connection, the pool continues to try for each call.
+      // If no connection is open, waiting would not help: the pool continues to open one for each call.
       if (pool.totalCount === opening) return;
       const size = pool.totalCount - 1;
       Object.assign(pool.options, { max: size, min: size });

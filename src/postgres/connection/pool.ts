@@ -6,25 +6,25 @@ import { type Pooler, prepareSession } from './session-settings.ts';
 export interface DatabaseAddress extends ServerAddress {
   /** Default: `none`. */
   pooler?: Pooler | undefined;
-  /** Whether a server that takes no writes is of no use. Default: `false`. */
+  /** Whether the service can use only a server that accepts writes. Default: `false`. */
   mustBeWritable?: boolean | undefined;
 }
 
 export interface PoolOptions extends DatabaseAddress {
   /** The maximum of connections of this instance. */
   maxConnections: number;
-  /** A connection is closed when it was used this often. Default: never. */
+  /** The pool closes a connection after this number of uses. Default: never. */
   usesMax?: number | undefined;
   /** A call waits no longer than this for a connection. */
   connectTimeoutMs: number;
   /**
-   * Postgres cancels a statement after this time. Behind a pooler in transaction mode it does so only if the
-   * database role has a `statement_timeout`, because a connection cannot keep the setting.
+   * Postgres cancels a statement after this time. Behind a pooler in transaction mode, Postgres uses the
+   * `statement_timeout` of the database role instead, because a connection there cannot keep the setting.
    */
   statementTimeoutMs: number;
   /**
    * A statement waits no longer than this for a row that another session has locked. Behind a pooler in
-   * transaction mode it is the role's `lock_timeout`. Default: as long as the statement may take.
+   * transaction mode, the `lock_timeout` of the database role counts instead. Default: `statementTimeoutMs`.
    */
   lockTimeoutMs?: number | undefined;
   /** Called when an idle connection breaks. The pool replaces the connection. */
@@ -44,7 +44,7 @@ export function createPool(options: PoolOptions): pg.Pool {
       keepAlive: true,
     },
   );
-  // Without an error listener, an idle connection that breaks ends the process.
+  // Without an error listener, Node would end the process when an idle connection breaks.
   pool.on('error', onIdleError);
   return pool;
 }

@@ -1,7 +1,7 @@
 /**
- * Replaces `pg.Query`, which asks Postgres to describe the columns at each call and parses all their names
- * again. For a result of one row, this takes as much CPU as the row itself. `PreparedQuery` asks once per
- * connection and named statement.
+ * Replaces `pg.Query`, which asks Postgres at each call to describe the columns, and parses the names of all
+ * columns again. For a result of one row, the description takes as much CPU as the row itself. `PreparedQuery`
+ * asks only once for each named statement of a connection.
  */
 import type pg from 'pg';
 import { parserOf, type WireValue } from './types.ts';
@@ -9,8 +9,8 @@ import { parserOf, type WireValue } from './types.ts';
 /** A statement with its parameters, as Postgres receives it. */
 export interface Statement {
   /**
-   * The connection keeps the plan under this name. Unset: Postgres parses and plans the statement at each
-   * call.
+   * Postgres keeps the parsed statement under this name as long as the connection lives. Unset: Postgres parses
+   * and plans the statement at each call.
    */
   name?: string;
   text: string;
@@ -23,14 +23,14 @@ interface Column {
 }
 
 /**
- * `parsedStatements` is missing in the published types. `pg`'s own `Query` and `pg-cursor` use it as well, to
- * know which statements the connection has parsed.
+ * The published types of `pg` lack `parsedStatements`, the named statements that Postgres has parsed on this
+ * connection. It is safe to use, because `Query` of `pg` and the package `pg-cursor` use it as well.
  */
 type Connection = pg.Connection & { readonly parsedStatements: Readonly<Record<string, string>> };
 
 /**
- * The columns of the named statements of each connection. An entry never becomes wrong: when the columns of a
- * statement change, Postgres fails the statement.
+ * The columns of the named statements of each connection. An entry never becomes wrong: if a change of the schema
+ * changes the columns of a named statement, Postgres refuses to run that statement.
  */
 const keptColumns = new WeakMap<pg.Connection, Map<string, Column[]>>();
 
@@ -45,7 +45,7 @@ function columnsKeptOn(connection: pg.Connection): Map<string, Column[]> {
 
 /** A statement that is running. `pg` calls one `handle…` method for each message of Postgres's response. */
 export class PreparedQuery implements pg.Submittable {
-  // `pg` reads these two to record in `parsedStatements` what the connection has parsed.
+  // `pg` reads `name` and `text`, and records in `parsedStatements` that the connection has parsed this statement.
   readonly name: string | undefined;
   readonly text: string;
   readonly #values: WireValue[];
@@ -67,7 +67,7 @@ export class PreparedQuery implements pg.Submittable {
     const { name = '', text } = this;
     this.#kept = columnsKeptOn(connection);
     this.#columns = this.#kept.get(name);
-    // All messages in one packet.
+    // Holds the messages back until `uncork`, so that they leave in one packet.
     connection.stream.cork();
     if (parsedStatements[name] === undefined) connection.parse({ name, text, types: [] }, true);
     connection.bind({ statement: name, values: this.#values }, true);
@@ -102,7 +102,7 @@ export class PreparedQuery implements pg.Submittable {
         this.#rows.map((row) => toRow(columns, row)),
       );
     } catch (error) {
-      // An error thrown from this handler would end the process.
+      // If this handler threw, no caller would catch the error, and the process would end.
       this.#onEnd(error as Error, []);
     }
   }

@@ -7,7 +7,8 @@ import { PreparedQuery, type Statement } from './prepared-query.ts';
  */
 export function send(client: pg.ClientBase, statement: Statement, timeoutMs: number): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
-    // `query_timeout` of `pg` would keep the rows of each response in memory for longer.
+    // This timer replaces the option `query_timeout` of `pg`, which would keep the rows of each response in
+    // memory for longer.
     const timer = setTimeout(() => reject(new Error('no answer before the deadline')), timeoutMs);
     client.query(
       new PreparedQuery(statement, (error, rows) => {

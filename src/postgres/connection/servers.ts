@@ -1,6 +1,7 @@
 /**
- * The servers of one database: a single server, or a primary with its standbys. New connections go to the
- * server that took the last one. If it refuses a connection or takes no writes, the next server is tried.
+ * The servers of one database: a single server, or a primary with its standbys. A new connection goes to the
+ * server that took the last connection. If that server refuses the connection or takes no writes, the pool
+ * tries the next server.
  */
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
@@ -11,8 +12,8 @@ export interface ServerAddress {
   /** One URL for each server, as `pg` understands them. All servers have the same users and databases. */
   urls: readonly string[];
   /**
-   * A file with the password. It is read for each connection, so the password may be replaced at any time.
-   * Default: the password of the URL.
+   * The path of a file with the password. The file is read for each connection, so the password may be
+   * replaced at any time. Default: the password of the URL.
    */
   passwordFile?: string | undefined;
 }
@@ -26,8 +27,8 @@ type PoolConfig = Omit<pg.PoolConfig, 'connectionString'> & { connectionTimeoutM
 type OnClient = Parameters<typeof pg.Pool.prototype.connect>[0];
 
 /**
- * A pool that finds the server which works. If a new connection fails for another reason, its call waits for an
- * open connection.
+ * A pool that finds the server which works. If a new connection fails for a reason that no other server would
+ * change, the call of that connection waits for a connection that is already open.
  */
 export class ServerPool extends pg.Pool {
   readonly #serverCount: number;
@@ -43,7 +44,8 @@ export class ServerPool extends pg.Pool {
       } catch (error) {
         this.#connectErrors.add(error as Error);
         if (!this.#isOfOneServer(error as Error)) this.#size.onFailure();
-        // Several connections may fail at once, and must not skip a server.
+        // Several connections to one server may fail at once. Only the first failure moves on, because each
+        // further step would skip a server.
         else if (current === used) current = (current + 1) % urls.length;
         throw error;
       } finally {
@@ -55,7 +57,8 @@ export class ServerPool extends pg.Pool {
       Client: class extends ServerClient {
         constructor() {
           const used = current;
-          // A server that does not answer must not use up the time for the others.
+          // The servers share the time for a connection. A server that does not answer must not use up the
+          // time for the others.
           const connectionTimeoutMillis = config.connectionTimeoutMillis / urls.length;
           super({ ...config, connectionString: urls[used], connectionTimeoutMillis }, passwordFile, prepare);
           this.open = (connect) => open(used, connect);
@@ -85,13 +88,16 @@ export class ServerPool extends pg.Pool {
       const another = failed && this.#isOfOneServer(error);
       if (another && triesLeft > 1) this.#connect(onClient, triesLeft - 1, waitUntil);
       else if (failed && !another && this.#size.open > 0 && Date.now() < waitUntil) {
-        // The pool is full now, so the call waits for an open connection.
+        // `onFailure` (`pool-size.ts`) has limited the pool to its open connections, so this call waits for
+        // one of them.
         this.#connect(onClient, triesLeft, waitUntil);
       } else onClient(error, client, release);
     });
   }
 
-  /** Whether another server may work. A wrong password, for example, is wrong on each of them. */
+  /**
+   * Whether another server may work after this error. A wrong password, for example, is wrong on every server.
+   */
   #isOfOneServer(error: Error): boolean {
     if (this.#serverCount === 1 || error instanceof PasswordFileError) return false;
     if (error instanceof ReadOnlyServerError) return true;
@@ -110,10 +116,11 @@ class ServerClient extends pg.Client {
   ) {
     super(config);
     this.#prepare = prepare;
-    // Set here and not in `config`, where the URL would replace it, also if the URL has no password.
+    // The password is set here and not in `config`. In `config`, `pg` would replace it by the password of the
+    // URL, even if the URL has none.
     if (passwordFile !== undefined) Object.assign(this, { password: () => readPassword(passwordFile) });
-    // An error without a listener ends the process. The pool reports errors of idle connections. A statement
-    // reports errors of connections in use.
+    // Node ends the process if an error event has no listener. This listener does nothing, because the pool
+    // reports errors of idle connections, and a statement reports errors of its own connection.
     this.on('error', () => undefined);
   }
 
@@ -142,7 +149,7 @@ class ServerClient extends pg.Client {
   }
 }
 
-/** Postgres is starting, stopping or recovering. */
+/** The error code that a server sends while it is starting, stopping or recovering. */
 const CANNOT_CONNECT_NOW = '57P03';
 
 /** The file of the password cannot be read. */

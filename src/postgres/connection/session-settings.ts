@@ -5,26 +5,26 @@
  * They are sent as a statement and not as parameters of the connection, because pgbouncer and RDS Proxy refuse
  * a connection with parameters that they do not know.
  *
- * `search_path` is not among them: an operator chooses the schema of the service with it.
- * `default_transaction_read_only` is not either: it says that the server takes no writes now.
+ * The service does not set `search_path`, because an operator chooses the schema of the service with it.
+ * The service does not set `default_transaction_read_only`, because it says that the server takes no writes now.
  */
 import type pg from 'pg';
 import { send } from './send.ts';
 
 /**
  * The pooler between the service and Postgres, if there is one: pgbouncer or RDS Proxy, for example. In session
- * mode, a client has a connection to Postgres for itself. In transaction mode, each statement runs on any
- * connection, which cannot keep a named statement or a setting for the next statement.
+ * mode, a client has a connection to Postgres for itself. In transaction mode, each statement may run on another
+ * connection to Postgres, so a named statement or a setting may be missing when the next statement runs.
  */
 export type Pooler = 'none' | 'session' | 'transaction';
 
 /**
- * The form of values, in both directions. pgbouncer in transaction mode keeps these settings for each client,
- * whichever connection runs the next statement.
+ * The settings for the text form of values that are sent and received. Even in transaction mode, pgbouncer keeps these
+ * settings for each client, whichever connection runs the next statement.
  */
 const KEPT_BY_POOLERS = {
   DateStyle: 'ISO, YMD',
-  // types.ts parses times in UTC fastest.
+  // The parser of times in `types.ts` of this folder is fastest for UTC.
   TimeZone: 'UTC',
   standard_conforming_strings: 'on',
 };
@@ -35,23 +35,25 @@ export const PINNED = {
   bytea_output: 'hex',
   // With a negative value, Postgres would round the sizes and seconds that it returns as float8.
   extra_float_digits: '1',
-  // Each method is one statement with its guard in the WHERE, and needs no more. SERIALIZABLE would fail some
-  // of any concurrent statements.
+  // This level suffices, because each method of the file store (`../file-store/`) is one statement, whose WHERE checks
+  // the state of the row. With SERIALIZABLE, Postgres would end some statements with an error when several run at the
+  // same time.
   default_transaction_isolation: 'read committed',
-  // Without `lockTimeoutMs`, a statement waits for a lock until statement_timeout. `reconcile` keeps a
-  // transaction open while it asks S3. The pool closes its idle connections itself. transaction_timeout exists
-  // since version 17.
+  // `0` turns these time-outs off. lock_timeout: without `lockTimeoutMs`, a statement waits for a lock until
+  // statement_timeout. idle_in_transaction_session_timeout and transaction_timeout (since version 17): `reconcile`
+  // keeps a transaction open while it asks S3. idle_session_timeout: the pool closes its idle connections itself.
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
   transaction_timeout: '0',
-  // Each connection plans a statement once, and uses the plan that plans.test.ts checks. By default, Postgres
-  // plans some statements anew at each call, for parameter values that do not change the plan.
+  // Each connection plans a statement once, and uses the plan that test/postgres/plans.test.ts checks. By default,
+  // Postgres plans some statements again at each call, although their parameter values do not change the plan.
   plan_cache_mode: 'force_generic_plan',
-  // A page of files must come from its index, in order, whatever the statistics say. With bitmap scans, a
-  // generic plan that was made where most users have few files read and sorted all 20,000 files of a user who
-  // has many: 16 ms. With sorts, it read them by the primary key, because that looks as cheap where the rows
-  // of a user lie together: 31 ms.
+  // Postgres must read a page of files from the index that has the order of the page, whatever the statistics say.
+  // A generic plan that Postgres makes when most users have few files is slow for a user with 20,000 files. With
+  // bitmap scans allowed, the plan read and sorted all 20,000 files for one page: 16 ms. With sorts allowed, the plan
+  // read them by the primary key: 31 ms. Postgres chose the primary key, because reading by it looks as cheap where
+  // the rows of a user lie together.
   enable_bitmapscan: 'off',
   enable_sort: 'off',
   // Before version 18, a sort with `enable_sort = off` has a cost of 10^10, so Postgres would compile such a
@@ -79,7 +81,7 @@ export interface SessionOptions {
   mustBeWritable?: boolean | undefined;
 }
 
-/** The server takes no writes: a standby, or a primary that is being replaced. */
+/** The error for a server that takes no writes: a standby, or a primary that is being replaced. */
 export class ReadOnlyServerError extends Error {
   override readonly name = 'ReadOnlyServerError';
 }
@@ -96,9 +98,9 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
   if (mustBeWritable && state.read_only === 'on') {
     throw new ReadOnlyServerError('the server takes no writes: it is a standby, or read-only');
   }
-  // At its deadline the client closes the connection. Without this setting, Postgres does not notice that
-  // before it answers. A server that does not support the setting (on Windows) refuses it, and runs the
-  // statement until statement_timeout.
+  // At its deadline the client closes the connection. Without client_connection_check_interval, Postgres notices the
+  // closed connection only when it sends the answer. A server that does not support the setting (on Windows) refuses
+  // it, and runs the statement until statement_timeout.
   if (keepsAll) await send(client, checkClient, connectTimeoutMs).catch(() => undefined);
 }
 
@@ -113,7 +115,8 @@ interface SessionState {
  * So the service refuses a pooler that it was not told about.
  */
 function assertPooler(client: pg.ClientBase, pooler: Pooler, { pid, isolation }: SessionState): void {
-  // Postgres tells a client the process that serves it. Poolers tell a number of their own.
+  // At the connect, Postgres sends the id of the process that serves the client. A pooler sends a number of its own,
+  // which differs from the id that `pg_backend_pid()` returns.
   const { processID } = client as unknown as { processID: number };
   if (pooler === 'none' && processID !== pid) {
     throw new Error(
@@ -128,7 +131,7 @@ function assertPooler(client: pg.ClientBase, pooler: Pooler, { pid, isolation }:
   }
 }
 
-/** Sets only what this version of Postgres knows. */
+/** Returns the statement that sets the settings, except those that this version of Postgres does not know. */
 function settingAll(settings: Record<string, string>) {
   const rows = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`);
   const text = `select set_config(name, value, false), pg_backend_pid() as pid,

@@ -26,7 +26,8 @@ export function createReservations(database: Database, limits: StoreLimits): Res
       const [row] = await database.run(call, statements.reserve, params);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
-      // The slot is taken. The `update` that renews a pending file cannot say `on conflict`, so it fails.
+      // Another file has the slot. The `update` that renews a pending file throws, because SQL has `on conflict` only
+      // for an `insert`.
       if (isUniqueViolation(error)) return undefined;
       throw error;
     }
@@ -56,8 +57,8 @@ export function createReservations(database: Database, limits: StoreLimits): Res
 }
 
 /**
- * Each kind of upload has its own range of pending slots, so that its cap does not depend on the other
- * kind.
+ * Returns the slots that a pending upload of this kind may take. Uploads with one PUT and multipart uploads have
+ * separate ranges, so that the number of one kind does not reduce the number that is allowed for the other kind.
  */
 function slotRangeFor({ parts }: UploadIntent, { pendingMax, pendingMultipartMax }: StoreLimits) {
   return parts === undefined

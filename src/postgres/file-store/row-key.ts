@@ -8,7 +8,7 @@ import type { Call } from '../../files/call.ts';
 import type { S3Key } from '../../files/rules/s3-key.ts';
 import type { RowKey } from '../statements/expressions.ts';
 
-/** The parameters with which a statement finds a row: each is scoped by the user of the call. */
+/** The parameters with which a statement finds a row. The user of the call is one, so no call finds another's row. */
 export function rowKey({ userId }: Call, s3Key: S3Key): RowKey {
   return { userId, s3Key };
 }

@@ -6,7 +6,7 @@ import { clearSweep } from '../statements/transitions.ts';
 import type { StoreLimits } from '../store-limits.ts';
 import { rowKey } from './row-key.ts';
 
-/** Before all rows. */
+/** A time before the due time of every row. */
 const BEGINNING = new Date(0);
 
 export function createSweepQueue(database: Database, limits: StoreLimits): SweepQueue {

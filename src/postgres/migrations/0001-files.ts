@@ -1,9 +1,8 @@
 /**
- * `src/postgres/migrations` has one file per change of the schema, named `<number>-<subject>.ts` and listed
- * in `../migrate.ts`. A migration contains its own SQL. Imports from this repository do not belong here,
- * because later changes of the code must not change a migration. A migration that has been released is never
- * edited: add a new file instead. It exports `serves`, the oldest migration whose release still works when
- * this migration has run.
+ * `src/postgres/migrations` has one file per change of the schema, named `<number>-<subject>.ts` and listed in
+ * `../migrate.ts`. A migration contains its own SQL. Imports from this repository do not belong here, because
+ * later changes of the code must not change a migration. A released migration is never edited: add a new file
+ * instead. Each exports `serves`, the oldest migration whose release still works after this migration has run.
  */
 import { type Kysely, sql } from 'kysely';
 
@@ -46,22 +45,25 @@ async function createTable(db: Kysely<unknown>): Promise<void> {
       check (state <> 'ready' or (size is not null and etag is not null and last_modified is not null and verified_at is not null))
     )`.execute(db);
 
-  // `external` stores the MD5s uncompressed: hashes do not compress, and trying costs CPU.
+  // Storage `external` keeps the MD5s uncompressed, because hashes do not compress and each attempt costs CPU.
   await sql`alter table files alter column part_md5s set storage external`.execute(db);
 }
 
 async function createIndexes(db: Kysely<unknown>): Promise<void> {
-  // One live file per user and content. Concurrent creates of the same content therefore get the same file.
+  // One file per user and content, not counting deleted files. Concurrent creates of the same content
+  // therefore get the same file.
   await sql`
     create unique index files_content on files (user_id, fingerprint) where state <> 'deleted'`.execute(db);
 
-  // Caps a user's pending uploads: each upload holds a slot number of its own, and the numbers are limited.
+  // Limits the pending uploads of a user. Each upload holds a slot number that no other upload of the user
+  // has, and the service hands out only so many numbers.
   await sql`
     create unique index files_pending_slot on files (user_id, pending_slot) where pending_slot is not null`.execute(
     db,
   );
 
-  // Pages of READY files. The row comparison of the next page reads this index backwards.
+  // Serves the pages of READY files, newest first. The statement for the next page compares the row
+  // (last_modified, s3_key), so Postgres reads this index backwards.
   await sql`
     create index files_ready on files (user_id, last_modified, s3_key) where state = 'ready'`.execute(db);
 
@@ -69,13 +71,14 @@ async function createIndexes(db: Kysely<unknown>): Promise<void> {
   await sql`
     create index files_pending on files (user_id, create_time) where state = 'pending'`.execute(db);
 
-  // The sweeper's queue. It leaves out READY rows, which are nearly all of the table.
+  // The queue of the sweeper (`src/files/maintenance/sweeper.ts`). The index leaves out READY rows, which are
+  // nearly all rows of the table.
   await sql`
     create index files_due on files (due_at) where due_at is not null`.execute(db);
 
-  // The sweeper's queue by user: one probe of the index finds the next user and that user's oldest due row,
-  // however many rows the user before has. The index costs each write of a due row 5 to 7 µs of Postgres's
-  // CPU. A create takes 270 µs.
+  // The queue of the sweeper by user. One probe of this index finds the next user and the oldest due row of
+  // that user, however many rows the previous user has. Updating the index costs each write of a due row 5 to
+  // 7 µs of Postgres's CPU. For comparison, a create takes 270 µs.
   await sql`
     create index files_due_by_user on files (user_id, due_at) where due_at is not null`.execute(db);
 }

@@ -18,7 +18,8 @@ export interface RowKey {
 export const seconds = (value: Sql | number): Sql => sql`(${value}::double precision * interval '1 second')`;
 
 /**
- * Postgres's `now()` is the only clock for the times in rows, so the clocks of the instances need not agree.
+ * Returns the time this many seconds from now. Times in rows use only the clock of Postgres, `now()`, so the
+ * clocks of the service's instances need not agree.
  */
 export const after = (value: Sql | number): Sql => sql`now() + ${seconds(value)}`;
 
@@ -46,38 +47,39 @@ export const isFresh = (verificationTtlSeconds: Sql): Sql =>
 export const purgeable = (longestUploadSeconds: Sql): Sql =>
   sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
 
-// The sweeper's pauses between attempts: 30 s, 2 min, 8 min, 32 min, 2 h, 9 h. An upload with an ordinary URL
-// is purgeable (after 25 h) before the next pause would end, so an upload that never arrives is verified
-// seven times.
+// The sweeper's pauses before its attempts to verify an upload are 30 s, 2 min, 8 min, 32 min, 2 h and 9 h. An
+// upload with an ordinary URL becomes purgeable after 25 h, which is before the next pause would end. At that time
+// the sweeper verifies it once more. So an upload that never arrives is verified seven times.
 export const FIRST_PAUSE_SECONDS = 30;
 export const PAUSE_FACTOR = 4;
 export const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause: Sql = after(FIRST_PAUSE_SECONDS);
 
 /**
- * Means `state = 'pending'` (there are three states), for statements that need one row by its key. Written as
- * `state = 'pending'`, the condition would match the index `files_pending` as well. A generic plan chooses
- * that index where users have few pending files, and then reads all of them for a user who has thousands.
+ * Means `state = 'pending'`, because the third state is the only other one. It is for statements that find one row
+ * by its key. If the condition were written as `state = 'pending'`, Postgres could use the index `files_pending`.
+ * A generic plan, which serves all users, uses that index if most users have few pending files. For a user with
+ * thousands of pending files, the plan then reads all of these files.
  */
 export const isPending: Sql = sql`(state <> 'deleted' and state <> 'ready')`;
 
 /**
- * Means `due_at is not null`, written so that it matches no index, for the same reason as `isPending`. The
- * first half is implied: a CHECK constraint demands `due_at` for every row that is not READY.
+ * Means `due_at is not null`, written so that it matches no index, for the same reason as `isPending`. The part
+ * `state <> 'ready'` changes no result, because a CHECK constraint demands `due_at` for each row that is not READY.
  */
 export const isUnfinished: Sql = sql`(state <> 'ready' or due_at is not null)`;
 
 /**
- * Means `pending_slot is not null`, written so that it matches no index, for the same reason as `isPending`.
- * No slot is 0.
+ * Means `pending_slot is not null`, written so that it matches no index, for the same reason as `isPending`. The
+ * 0 stands for null, because no row has slot 0.
  */
 export const holdsSlot: Sql = sql`coalesce(pending_slot, 0) <> 0`;
 
-/** The fingerprint of a multipart upload has two bytes more than the 16 bytes of an MD5. */
+/** A multipart upload's fingerprint is longer than the 16 bytes of an MD5: two more bytes hold the number of parts. */
 export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;
 
 /**
- * A completed multipart file comes due once more after this time. Calls that read the file as pending have
- * ended by then, because no call takes longer than half of this time.
+ * A completed multipart file comes due for the sweeper once more after this time. Calls that had read the file
+ * while it was pending have ended by then, because no call takes longer than half of this time.
  */
 export const MULTIPART_CLEANUP_SECONDS = 60;

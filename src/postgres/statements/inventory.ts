@@ -8,7 +8,11 @@ export const hasRow = prepare<RowKey, { s3_key: string }>(
   ({ userId, s3Key }) => sql`select s3_key from files where user_id = ${userId} and s3_key = ${s3Key}`,
 );
 
-/** A multipart upload that is not READY: its pending row or its tombstone comes due and removes it. */
+/**
+ * Finds the row of a multipart file if it will come due: a pending row, a tombstone, or a READY row that
+ * comes due once more (see `markReady` in transitions.ts). The sweeper then removes the unfinished uploads
+ * under its key.
+ */
 export const ownsUploads = prepare<RowKey, { s3_key: string }>(
   'owns_uploads',
   ({ userId, s3Key }) => sql`
@@ -30,16 +34,16 @@ interface AdoptParams extends RowKey {
   size: number;
   etag: string;
   lastModified: Date;
-  /** A URL that the lost row had may still be used for this time. */
+  /** How long a URL that was given out for the lost row may still be used. */
   urlSeconds: number;
 }
 
 /**
- * Creates the READY row of an object that has none. A multipart file comes due once more, as after
- * `markReady`.
+ * Creates the READY row of an object that has no row. A multipart file comes due once more, as after
+ * `markReady` in transitions.ts.
  *
- * The conflict has no target, because it can be on the key or on the content. So this statement never changes
- * a row that a concurrent create has made, and two concurrent runs make one row.
+ * `on conflict` names no target, because the conflict can be on the key or on the content. So this statement
+ * never changes a row that a concurrent create has made, and two concurrent runs make one row.
  */
 export const adopt = prepare<AdoptParams, { s3_key: string }>(
   'adopt',

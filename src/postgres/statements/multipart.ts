@@ -14,8 +14,8 @@ export const findUpload = prepare<RowKey, UploadRow>(
 );
 
 /**
- * Renews only uploads that still hold a pending slot. An expired upload may have lost its slot to another
- * upload of the user, and renewing it would exceed the cap on pending uploads.
+ * Renews only an upload that still holds a pending slot. An expired upload may have lost its slot to another
+ * upload of the user. Renewing the expired upload would then exceed the cap on pending uploads.
  */
 export const renewUpload = prepare<RowKey & { multipartSeconds: number }, UploadRow>(
   'renew_upload',
@@ -29,8 +29,8 @@ export const renewUpload = prepare<RowKey & { multipartSeconds: number }, Upload
 );
 
 /**
- * A concurrent call may have found the same upload under the key in S3, and stored its id first. Both calls
- * succeed.
+ * Stores the id that S3 gave an upload. A concurrent call may have found the same upload under the key in S3
+ * and stored the same id first. Both calls then succeed.
  */
 export const setUploadId = prepare<RowKey & { uploadId: string; before: string | null }, { s3_key: string }>(
   'set_upload_id',

@@ -1,6 +1,7 @@
 /**
  * `src/postgres/statements` is the service's SQL, grouped by purpose: reads, reservations, transitions,
- * multipart, sweeps. `prepare` in this file makes a statement, `expressions.ts` holds what statements share.
+ * multipart, sweeps. `prepare` in this file makes a statement. `expressions.ts` holds the parts that several
+ * statements share.
  *
  * Running statements does not belong here (see `../connection/`), nor does converting rows (see
  * `../file-row.ts`).
@@ -28,14 +29,14 @@ export interface Prepared<Params, Row> {
   readonly reads: boolean;
   /** @throws RangeError for an invalid Date */
   values(params: Params): WireValue[];
-  /** Never set: it carries the type of a row. */
+  /** Never has a value. The property exists only so that the type `Prepared` contains the type of a row. */
   readonly row?: Row;
 }
 
 /**
- * Writes constants into the text, so that only values that differ from call to call are parameters. A generic
- * plan does not know the values of its parameters. With `limit $3`, Postgres expects a tenth of all rows, and
- * reads the whole table. test/postgres/plans.test.ts fails when constants become parameters.
+ * Writes constants into the text, so that only values that differ from call to call are parameters. Postgres makes one
+ * generic plan for all values of the parameters. With `limit $3`, it therefore expects a tenth of all rows, and reads
+ * the whole table. test/postgres/plans.test.ts fails when constants become parameters.
  */
 class StatementCompiler extends PostgresQueryCompiler {
   protected override appendValue(value: unknown): void {
@@ -43,7 +44,7 @@ class StatementCompiler extends PostgresQueryCompiler {
   }
 }
 
-// Only compiles statements: it has no connection.
+// This Kysely only compiles statements. It has no connection.
 const compiler = new Kysely({
   dialect: {
     createAdapter: () => new PostgresAdapter(),
@@ -75,7 +76,7 @@ export function prepare<Params, Row = never>(
   return {
     name,
     text,
-    // A `with` may contain writes.
+    // Only a text that begins with `select` counts as a read, because a text that begins with `with` may write.
     reads: /^[\s(]*select\b/.test(text),
     values: (params) => names.map((param) => toWire(params[param] as Value)),
   };

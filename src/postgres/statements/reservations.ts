@@ -33,10 +33,11 @@ interface ReserveParams extends RowKey, Freshness {
  * its URL may be used for `lifeSeconds` again. Returns no row if another file has the key, if the slot is
  * taken, or if a concurrent call creates the same file. `explainConflict` finds the reason.
  *
- * The two `coalesce` of the part data restore what `markReady` removed from a multipart file that is lost
- * now. The third gives a slot to an upload whose slot `explainConflict` has released.
+ * The `coalesce` of `part_size` and of `part_md5s` restores the values of a multipart file that became READY and
+ * was then lost, because `markReady` (transitions.ts) removed them. The `coalesce` of `pending_slot` gives a slot
+ * to an upload whose slot `explainConflict` has released.
  *
- * The conflict has no target, because it can be on the key, on the slot, or on the content.
+ * `on conflict` names no columns, because the conflict can be on the key, on the slot, or on the content.
  */
 export const reserve = prepare<ReserveParams, FileRow & { created: boolean }>(
   'reserve',
@@ -105,9 +106,12 @@ interface Conflict {
 
 /**
  * Explains why `reserve` returned no row, and finds a free slot for the next try: a random one, so that
- * concurrent calls find different slots. It is taken from an array, because a sort with `enable_sort = off`
- * looks so expensive to Postgres before version 18 that it may compile the statement. Also releases the pending slots whose URLs have expired, those of
- * tombstones included, because only uploads with a valid URL count against the cap.
+ * concurrent calls find different slots. The slot is taken from an array and not by
+ * `order by random()`. session-settings.ts sets `enable_sort = off`, and Postgres before version 18 then gives a
+ * sort so high a cost that it may compile the statement.
+ *
+ * Also releases the pending slots of uploads and tombstones whose URLs have expired, because only uploads with a
+ * valid URL count against the cap.
  */
 export const explainConflict = prepare<ConflictParams, Conflict>(
   'explain_conflict',

@@ -17,27 +17,28 @@ import {
 import { prepare } from './prepared.ts';
 
 /**
- * More rows than a sweeper leases at once, as a constant limit in the SQL, so that the planner expects few
- * rows. A generic plan takes `limit $1` for a tenth of all due rows, and then reads the whole table for each
- * lease: 0.5 s with half a million rows due after an outage. With a constant of 1,000, the plan reads the
- * whole table of 120,000 rows as well.
+ * A constant limit in the SQL, larger than the number of rows that a sweeper leases at once. It exists so that
+ * Postgres's planner expects few rows. For `limit $1`, a generic plan expects a tenth of all due rows, and then
+ * reads the whole table for each lease: 0.5 s with half a million rows due after an outage. With a constant of
+ * 1,000, the plan also reads the whole table if the table has 120,000 rows.
  */
 const LEASE_ROWS_MAX = 100;
 
 /**
- * The part of a lease that is shared evenly by users in turns. The rest goes to the rows that have been due
- * longest, so that no row waits for a whole round: with a hundred thousand users whose rows are not due yet,
- * a round takes a hundred leases.
+ * The part of a lease that users share evenly, in turns. In one round, every user has one turn. The rest of the
+ * lease goes to the rows that have been due longest, so that no row waits for a whole round. With a hundred
+ * thousand users whose rows are not due yet, a round takes a hundred leases.
  */
 const FAIR_SHARE = 0.8;
 
-/** The maximum of users that a lease examines, each with one probe of an index: together 20 ms. */
+/** A lease examines at most this many users. Each takes one search of an index, and all together take 20 ms. */
 const USERS_EXAMINED_MAX = 1_000;
 
 /**
- * The next search begins at least this long before now. A statement sets `due_at` to no time before its own
- * start, and is committed at most 2.5 s after its start (`statement_timeout`). So a row that a search does not
- * see yet comes due after the point where the next search begins.
+ * The next search for due rows begins at a `due_at` at least this long before now, because a search does not see
+ * rows that are not committed yet. A statement never sets `due_at` to a time before its own start, and it commits
+ * at most 2.5 s after its start (`statement_timeout`). So the `due_at` of a row that this search does not see is
+ * later than the time at which the next search begins.
  */
 const LATE_COMMIT_SECONDS = 5;
 
@@ -53,27 +54,28 @@ interface LeaseParams extends WriteWindow {
 interface LeasedRow extends FileRow, TombstoneRow {
   purgeable: boolean;
   /**
-   * The last user that this lease examined. Null if the round has reached the last of all users, or if all
-   * due rows fit into this lease.
+   * The last user that this lease examined. The value is null if the round has reached the last of all users, or
+   * if all due rows fit into this lease.
    */
   last_user: string | null;
 }
 
 /**
- * Leases due rows of any user to a sweeper. Only the sweeper's statements read across users.
+ * Leases due rows of any user to a sweeper. Only the sweeper's statements read rows of more than one user.
  *
- * `users_in_turn` is recursive, because only then Postgres skips the other rows of a user: one probe finds
- * the next user's oldest row. `examined` and `due` count the users so far, and those of them with due rows.
+ * `users_in_turn` is recursive, because only then Postgres skips the other rows of a user: one search of an index
+ * finds the next user's oldest row. `examined` counts the users so far, `due` counts those of them with due rows.
  *
  * The cost does not grow with the number of due rows. If fewer rows than `limit` are due, the statement skips
- * the turns of the users and costs 0.2 ms. Otherwise it costs 1 to 3 ms with a few users and 20 ms with twenty
- * thousand, for 50 due rows as for half a million.
+ * the turns of the users and takes 0.2 ms. Otherwise it takes 1 to 3 ms with a few users and 20 ms with twenty
+ * thousand users, both for 50 due rows and for half a million.
  *
- * Each search of an index has the bound `dueFrom`. Without it, a search passes the entries of all rows that
- * have changed since the oldest snapshot of any session, and looks each of them up in the table.
+ * Each search of an index has the lower bound `dueFrom`. Rows that have changed leave old entries in the index,
+ * as long as any session has a snapshot that is older than the change. Without the bound, a search reads all
+ * these entries, and looks up the row of each entry in the table.
  *
- * `in_turn` compares a row with the bound, because Postgres expects few rows of `due_at >= … and due_at <= …`.
- * With these conditions it read all due rows again for each user: 340 ms with a hundred thousand.
+ * `in_turn` compares `(user_id, due_at)` with the bound. With `due_at >= … and due_at <= …` instead, Postgres
+ * expects few rows, and its plan read all due rows again for each user: 340 ms with a hundred thousand rows.
  */
 export const leaseDue = prepare<LeaseParams, LeasedRow>(
   'lease_due',
@@ -136,8 +138,9 @@ export const leaseDue = prepare<LeaseParams, LeasedRow>(
 );
 
 /**
- * The pause grows with each attempt. A row that becomes purgeable before the pause has ended is due then.
- * `least` ignores null: a row that is purgeable already is due after the pause.
+ * Makes a row come due again after a pause, which grows with each attempt. If the row becomes purgeable before the
+ * pause has ended, it comes due at that moment. If the row is already purgeable, the `case` is null, `least`
+ * ignores the null, and the row comes due after the pause.
  */
 export const reschedule = prepare<RowKey & WriteWindow>('reschedule', (params) => {
   const { userId, s3Key, longestUploadSeconds } = params;
@@ -162,7 +165,10 @@ export const purge = prepare<RowKey & WriteWindow, Pick<FileRow, 's3_key'>>(
     returning s3_key`,
 );
 
-/** `least` ignores null: if no row is due, the next search begins shortly before now. */
+/**
+ * Finds the oldest due row, and where the next search begins. If no row has a `due_at`, `min(due_at)` is null and
+ * `least` ignores it, so the next search begins LATE_COMMIT_SECONDS before now.
+ */
 export const oldestDue = prepare<{ dueFrom: Date }, { overdue_seconds: number; due_from: Date }>(
   'oldest_due',
   ({ dueFrom }) => sql`

@@ -50,10 +50,11 @@ export const markReady = prepare<
 );
 
 /**
- * Keeps the row for as long as a new upload. If the bucket's name was wrong or a restore of the bucket was
- * late, the rows survive until the objects are back.
+ * Keeps the row for as long as the row of a new upload. If the bucket's name was wrong or a restore of the
+ * bucket was late, the rows survive until the objects are back.
  *
- * Changes nothing if a concurrent call has verified the object later than this caller.
+ * Changes nothing if a concurrent call has verified the object after `verifiedAt`, the time that the caller
+ * of this statement read from the row.
  */
 export const markLost = prepare<RowKey & { verifiedAt: Date }>(
   'mark_lost',
@@ -80,14 +81,15 @@ const tombstoneColumns = sql`user_id, s3_key, ${isMultipart} as is_multipart`;
 
 /**
  * `pending_slot` stays set until the URL has expired. Otherwise a loop of creates and deletes would never
- * reach the cap, and would leave an unlimited number of tombstones.
+ * reach the cap on the slots of a user, and would leave an unlimited number of tombstones.
  *
- * `least`: a multipart upload is kept for a week, but its slot need not be. Each part URL expires no later
- * than a URL that is signed now, and none of them can write after the upload has been aborted.
+ * `least`: a pending multipart upload is kept for a week, but its slot need not be kept that long after a
+ * delete. Each part URL expires no later than a URL that is signed now, and no part URL can write after the
+ * upload has been aborted.
  *
- * `greatest`: a call that was about to remove the object, or to mark the file READY, may be delayed, and must
- * still find the tombstone. So the tombstone stays as if a URL had expired just now, however old the file is.
- * `crash-stalls.test.ts` fails without this.
+ * `greatest`: a call that was about to remove the object, or to mark the file READY, may be delayed, and
+ * must still find the tombstone. So the tombstone stays as if a URL had expired just now, however old the
+ * file is. `crash-stalls.test.ts` fails without `greatest`.
  */
 export const markDeleted = prepare<RowKey & { urlSeconds: number }, TombstoneRow>(
   'mark_deleted',
@@ -102,8 +104,8 @@ export const markDeleted = prepare<RowKey & { urlSeconds: number }, TombstoneRow
 );
 
 /**
- * Releases the slot, because the URL of a purgeable upload has expired. The tombstone stays as long as after
- * a delete.
+ * Releases the slot, because the URL of a purgeable upload has expired. The tombstone stays as long as a
+ * tombstone that `markDeleted` made.
  */
 export const expireUpload = prepare<RowKey & WriteWindow, TombstoneRow>(
   'expire_upload',

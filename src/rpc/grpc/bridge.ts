@@ -1,7 +1,7 @@
 /**
  * Serves a Connect `ServiceImpl` on a grpc-js `Server`. grpc-js handles the protocol (draining, keepalive,
- * limits), and protobuf-es encodes the messages. Measured on Node 24, server CPU: an empty call costs 42 µs
- * so, and 245 µs on the gRPC of connect-node.
+ * limits), and protobuf-es encodes the messages. An empty call costs the server 42 µs of CPU in this
+ * way, and 245 µs with the gRPC of connect-node (measured on Node 24).
  */
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
@@ -59,15 +59,15 @@ function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown
 }
 
 /**
- * Stands for a request that cannot be decoded. Throwing instead would let grpc-js answer INTERNAL, although
- * the error is the caller's.
+ * Stands for a request that cannot be decoded. If the decoder threw an error instead, grpc-js would answer
+ * INTERNAL, although the caller made the error.
  */
 class Malformed {}
 
 function decode(schema: DescMessage, bytes: Uint8Array): unknown {
   try {
-    // Unknown fields are dropped. Nothing reads them, and protobuf-es would keep them in objects of fifty
-    // times their size.
+    // Unknown fields are dropped. Nothing reads them, and protobuf-es would keep them in objects that take fifty
+    // times as much memory.
     return fromBinary(schema, bytes, { readUnknownFields: false });
   } catch {
     return new Malformed();
@@ -105,16 +105,16 @@ function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
 }
 
 /**
- * The contract has unary methods only, and reflection has streams in both directions. The health service, with
- * its server stream, does not pass here.
+ * Returns whether a method has streams in both directions. The file service has only unary methods, and reflection
+ * has only streams in both directions. The health service has a server stream, but is not served by this file.
  */
 function isStream({ methodKind }: DescMethod): boolean {
   return methodKind === 'bidi_streaming';
 }
 
 /**
- * The context of a call has the admitted call alone, because the implementations here read nothing else
- * (`admittedCallOf`). All its other members are undefined. Creating `values` for each call would cost as much
+ * The context of a call has only the admitted call, because the implementations read nothing else of a context.
+ * All its other members are undefined. Creating `values` for each call would cost as much
  * as all other reads of a call together.
  */
 function contextOf(call: object): HandlerContext {
@@ -122,8 +122,8 @@ function contextOf(call: object): HandlerContext {
 }
 
 /**
- * The messages of a request stream. A handler that stops reading early does not destroy the call: a status
- * follows.
+ * Yields the messages of a request stream. If a handler stops reading early, the call must not be destroyed,
+ * because the server still has to send the status.
  */
 async function* messagesOf(call: Readable, method: DescMethod): AsyncGenerator<unknown> {
   for await (const message of call.iterator({ destroyOnReturn: false })) yield checked(message, method);
@@ -143,7 +143,8 @@ async function send(
 ): Promise<void> {
   for await (const message of messages) {
     if (call.cancelled) return;
-    // The client reads slowly. Waits until the client has read more, or has cancelled the call.
+    // If the buffer is full, the client reads slowly. This waits until the client has read more, or has cancelled
+    // the call.
     if (!call.write(message)) await Promise.race([once(call, 'drain'), once(call, 'cancelled')]);
   }
   call.end();

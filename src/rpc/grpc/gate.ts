@@ -91,7 +91,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
       guard.noteUnproven(stream);
       return guard.pass(stream, headers);
     }
-    // An error needs no handling, because the stream then closes, and every cleanup listens for `close`.
+    // An error of the stream needs no handling: the stream closes after it, and every cleanup listens for `close`.
     stream.on('error', ignore);
     serve(guard, method, stream, headers);
   });
@@ -151,7 +151,8 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     budget: guard.budget,
     runDecoder: guard.runDecoder,
     onMessage(message) {
-      // A health Watch stays open for long. StreamEndingServer limits such streams (`open-streams.ts`).
+      // A health Watch stays open for long, so it no longer counts as an unproven request after its message.
+      // StreamEndingServer limits such streams (`open-streams.ts`).
       if (method.methodKind === 'server_streaming') countNoMore();
       if (stream.destroyed || stream.closed) return;
       guard.pass(stream, headers);

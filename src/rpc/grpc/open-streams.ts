@@ -9,8 +9,8 @@ import { OPEN_STREAM_LIFE_MS, OPEN_STREAMS_MAX } from '../limits/limits.ts';
 
 /**
  * A `Server` that limits its open streams and can end them. A client may keep a health `Watch` open without
- * end: 80,000 watches exhausted the heap of the process. `tryShutdown` waits for open streams, so a single
- * watching load balancer made every stop last the whole grace period.
+ * end: 80,000 watches exhausted the heap of the process. `tryShutdown` of grpc-js waits for open streams. So
+ * a single load balancer with an open `Watch` made every stop of the service last the whole grace period.
  */
 export class StreamEndingServer extends Server {
   /** The open streams in the order of their opening, each with the timer of its maximum age. */
@@ -19,7 +19,7 @@ export class StreamEndingServer extends Server {
   override addService(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
     const streams = new Set<string | undefined>();
     for (const [name, { responseStream, originalName }] of Object.entries(service)) {
-      // The implementation may have the handler under either name.
+      // `implementation` may name the handler by `name` or by `originalName`.
       if (responseStream) streams.add(name).add(originalName);
     }
     const handlers = Object.entries(implementation).map(([name, handle]) => [
@@ -30,8 +30,8 @@ export class StreamEndingServer extends Server {
   }
 
   /**
-   * Ends every stream with UNAVAILABLE, so that clients call another instance. Messages sent before still
-   * arrive.
+   * Ends every stream with UNAVAILABLE, so that clients call another instance. Messages that the service
+   * sent before the end still arrive.
    */
   endStreams(): void {
     for (const stream of this.#open.keys()) end(stream, 'the service is stopping');

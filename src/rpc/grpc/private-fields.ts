@@ -1,6 +1,6 @@
 /**
- * All accesses to private fields of grpc-js. grpc-js does not expose its HTTP/2 servers and passes on only
- * two of their options. If a release of grpc-js renames one of these fields,
+ * This file has all accesses to private fields of grpc-js. They are needed because grpc-js does not expose its
+ * HTTP/2 servers and passes on only two of their options. If a release of grpc-js renames one of these fields,
  * test/resilience/abusive-clients.test.ts fails.
  */
 import type { Http2Server, ServerOptions } from 'node:http2';
@@ -12,8 +12,8 @@ interface PrivateFields {
 }
 
 /**
- * The HTTP/2 stream of a call. If these fields change, no call finds its admitted call, and every gRPC test
- * fails.
+ * Returns the HTTP/2 stream of a call of grpc-js. The service finds the admitted call by this stream. If a
+ * release of grpc-js renames these fields, the service finds no admitted call, and every gRPC test fails.
  */
 export function streamOf(call: unknown): object | undefined {
   return (call as { call?: { stream?: object } }).call?.stream;
@@ -24,7 +24,7 @@ export function setHttp2Options(server: Server, options: ServerOptions): void {
   Object.assign((server as unknown as PrivateFields).commonServerOptions, options);
 }
 
-/** The HTTP/2 servers: one for each address, once the server listens. */
+/** Returns the HTTP/2 servers of grpc-js: one for each address, once the server listens. */
 export function http2Servers(server: Server): Iterable<Http2Server> {
   return (server as unknown as PrivateFields).http2Servers.keys();
 }

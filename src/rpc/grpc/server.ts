@@ -3,7 +3,8 @@
  * Connect's service interface to grpc-js (`bridge.ts`), statuses (`status.ts`), and the limit of open streams
  * (`open-streams.ts`). Every access to a private field of grpc-js is in `private-fields.ts`.
  *
- * Code that holds for the other protocols too belongs to `src/rpc/`, bounds belong to `src/rpc/limits/`.
+ * Code that other protocols use too belongs into `src/rpc/`. Limits (sizes, counts, times) belong into
+ * `src/rpc/limits/`.
  */
 
 import type { DescService } from '@bufbuild/protobuf';
@@ -53,8 +54,8 @@ export function createGrpcServer(options: GrpcServerOptions) {
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
     // Channelz records every call and socket for a debugging service that this server does not offer.
     'grpc.enable_channelz': 0,
-    // Connections have no maximum age: gateways balance their calls themselves, and closing a connection
-    // risks a call.
+    // `grpc.max_connection_age_ms` is not set. Gateways distribute their calls among the instances themselves, and
+    // a call can fail when the server closes its connection.
   });
   setHttp2Options(server, HTTP2_OPTIONS);
   addService(server, FileService, fileService);
@@ -90,8 +91,8 @@ export function createGrpcServer(options: GrpcServerOptions) {
       }),
 
     /**
-     * Accepts no new calls, ends open streams, and waits for the calls under way, but aborts them after
-     * `graceMs`.
+     * Accepts no new calls, ends open streams, and waits until all other calls have ended. Aborts the calls that have
+     * not ended after `graceMs`.
      */
     stop: (graceMs: number) =>
       new Promise<void>((resolve) => {

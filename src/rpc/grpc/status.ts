@@ -23,7 +23,7 @@ export function grpcStatus(error: ConnectError): StatusObject & { metadata: Meta
   return { code: error.code as number, details: error.rawMessage, metadata };
 }
 
-/** The gRPC status as the headers of a response without a message (gRPC over HTTP2, "Trailers-Only"). */
+/** Returns the gRPC status as the headers of a response without messages ("Trailers-Only" in gRPC over HTTP2). */
 export function trailersOnly(error: ConnectError): OutgoingHttpHeaders {
   const { code, details, metadata } = grpcStatus(error);
   return {

@@ -11,7 +11,7 @@ export interface CompressedCall {
 }
 
 /**
- * The compressions that requests of Connect and gRPC-Web may have.
+ * The compressions that a client may use for requests of Connect and gRPC-Web.
  *
  * @param callOf returns the call whose message is being decompressed
  */

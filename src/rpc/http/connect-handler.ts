@@ -34,7 +34,7 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
 /**
  * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
  *
- * connect-node's own adapter decodes gRPC messages as they arrive. This handler reads a whole request before
+ * The adapter of connect-node decodes gRPC messages as they arrive. This handler reads a whole request before
  * it inflates any of it.
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
@@ -61,8 +61,8 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const values = createContextValues();
     const timeoutMs = takeTimeout(request.headers);
     try {
-      // Refusals happen here, before connect-node: it takes up to 0.9 ms for one, and a packet may open 1,000
-      // streams.
+      // Refusals happen here, before connect-node. One refusal by connect-node takes up to 0.9 ms, and a
+      // single packet may open 1,000 streams.
       const socket = socketOf(request);
       if (method.parent === FileService) {
         const caller = { headers: request.headers, connection: socket };
@@ -103,10 +103,11 @@ function createHandlers(fileService: ServiceImpl<typeof FileService>, acceptComp
     const run = fileService[method.localName as keyof typeof fileService];
     router.rpc(method, run as never, { readMaxBytes: messageMaxBytes(method, 'json') });
   }
-  // The health service is offered on the gRPC port only. On this port `/livez` and `/readyz` tell the health.
+  // The gRPC health service is offered on the gRPC port only. On this port, `/livez` and `/readyz` report the
+  // health.
   const reflection = createReflection([FileService]);
-  // Compression is off for streams: each message would be inflated as it arrives, by a decoder that the
-  // stream keeps.
+  // Compression is off for streams, because connect-node would inflate each message as it arrives, and the
+  // stream would keep a decoder for this.
   const uncompressed = { acceptCompression: [] };
   router.service(ServerReflectionV1, reflection.v1, uncompressed);
   router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);

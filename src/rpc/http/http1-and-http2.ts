@@ -1,15 +1,15 @@
 /**
- * Serves HTTP/1.1 and HTTP/2 on one port. The first bytes of a connection tell which protocol it speaks, as
- * in Go's servers with h2c. curl and browsers' proxies use HTTP/1.1. Without HTTP/2, `buf curl` finds no
- * service by reflection, and gRPC clients and Connect clients over h2c get no answer. Telling the protocols
+ * Serves HTTP/1.1 and HTTP/2 on one port. The first bytes of a connection show which protocol its client speaks, as
+ * in Go's servers with h2c (HTTP/2 without TLS). curl and browsers' proxies use HTTP/1.1. Without HTTP/2, `buf curl`
+ * finds no service by reflection, and gRPC clients and Connect clients over h2c get no answer. Telling the protocols
  * apart costs 25 µs of CPU for a connection, and nothing for a call.
  *
- * Rejected: `allowHTTP1` of node:http2 works under TLS only (nodejs/node#44887), and would have other limits
- * than the plaintext port. A package (@httptoolkit/httpolyglot) replaces `tellApart` alone, and sets no limit
- * to connections that send nothing.
+ * Two other ways were rejected. `allowHTTP1` of node:http2 works under TLS only (nodejs/node#44887), so the TLS port
+ * would have other limits than the plaintext port. The package @httptoolkit/httpolyglot replaces only `tellApart`, and
+ * does not close connections that send nothing.
  *
- * The HTTP/1 server listens and accepts the connections, so that its time-outs and its list of connections
- * work.
+ * The HTTP/1 server listens and accepts all connections, because its time-outs and its list of connections work only
+ * for connections that it accepts.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
@@ -32,7 +32,8 @@ import { type Certificates, createSecureServer } from '../tls/tls.ts';
 const HTTP2_PREFACE = 'PRI * HTTP/2.0';
 
 /**
- * How often Node checks for requests that take too long. Its default of 30 s is six times REQUEST_TIMEOUT_MS.
+ * How often Node checks whether a request takes longer than REQUEST_TIMEOUT_MS. Node's default of 30 s is six times
+ * this time-out.
  */
 const REQUEST_CHECK_INTERVAL_MS = 1_000;
 
@@ -73,8 +74,8 @@ function createHttp1Server(listener: RequestListener, certificates: Certificates
     ? createSecureServer(certificates, options, listener)
     : createServer(options, listener);
   server.setTimeout(STALLED_SOCKET_TIMEOUT_MS);
-  // Lifts Node's limit, beyond which Node drops headers silently. The listener counts the headers
-  // (HEADERS_MAX_COUNT).
+  // `0` turns off Node's limit on the number of headers, because Node drops the headers above it without an error. The
+  // listener refuses requests with more than HEADERS_MAX_COUNT headers (`../limits/limits.ts`).
   server.maxHeadersCount = 0;
   return server;
 }
@@ -101,9 +102,9 @@ function createSessions(listener: RequestListener) {
 }
 
 /**
- * Passes each new connection to the server whose protocol its first bytes speak.
+ * Passes each new connection to the HTTP/1 server or to the HTTP/2 server, as its first bytes demand.
  *
- * @returns the connections that have sent nothing yet, which neither of the two servers knows
+ * @returns the connections that have sent nothing yet, which neither of these two servers knows
  */
 function tellApart(
   server: Server,
@@ -128,8 +129,8 @@ function tellApart(
       socket.unshift(first);
       const isHttp2 = first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE;
       if (!isHttp2) return void serveHttp1?.call(server, socket);
-      // The sockets of an HTTP/1 server stay open after the client has ended its half. An HTTP/2 session
-      // would then wait until IDLE_TIMEOUT_MS.
+      // An HTTP/1 server keeps a socket open after the client has closed its direction. On such a socket, an HTTP/2
+      // session would stay open until IDLE_TIMEOUT_MS.
       socket.allowHalfOpen = false;
       http2.emit('connection', socket);
     });

@@ -46,7 +46,7 @@ export async function* wholeBody(
       chunks.push(Buffer.from(chunk));
     }
     const whole = Buffer.concat(chunks, bytes);
-    // The message of a compressed body is checked when it was inflated (`compression.ts`).
+    // `compression.ts` checks the message of a compressed body after it has inflated the message.
     if (!isCompressed(request)) refuseManyValues(messageIn(whole, request), encoding);
     yield whole;
   } finally {

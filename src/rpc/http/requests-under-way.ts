@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest } from 'node:http2';
 
-/** The requests that were not answered completely yet, and what a stop of the server means for each. */
+/** Keeps the requests that are not answered completely yet, and ends them or their connections at a stop. */
 export function createRequestsUnderWay() {
   const requests = new Map<ServerResponse, IncomingMessage>();
   let announced = false;
@@ -11,7 +11,8 @@ export function createRequestsUnderWay() {
       requests.set(response, request);
       response.once('close', () => {
         requests.delete(response);
-        // A kept-alive connection would delay the stop until the grace period ends.
+        // Closes connections that have no more request: an open idle connection would delay the stop until the
+        // grace period ends.
         if (onAnswered !== undefined) setImmediate(onAnswered);
       });
       response.once('finish', () => takeNothingMore(request));
@@ -22,8 +23,8 @@ export function createRequestsUnderWay() {
     /** Ends a request and frees its memory. */
     abort(response: ServerResponse): void {
       const request = requests.get(response);
-      // A pipelined response behind another response has no socket yet, so `response.destroy()` would not
-      // close it.
+      // Over HTTP/1.1, a client can send a second request before it has read the first response. Until the first
+      // response has ended, the second response has no socket, and its `destroy()` would close nothing.
       if (request?.httpVersionMajor === 1) request.socket.destroy();
       else response.destroy();
     },
@@ -43,23 +44,24 @@ export function createRequestsUnderWay() {
 }
 
 /**
- * Prevents a client from sending its next call on a connection that is being closed. HTTP/2 has GOAWAY for
- * this.
+ * Asks an HTTP/1.1 client to send its next call on another connection, because the server is about to close this
+ * one. HTTP/2 clients get a GOAWAY frame for the same reason.
  */
 function askToClose(response: ServerResponse, request: IncomingMessage): void {
   if (request.httpVersionMajor === 1 && !response.headersSent) response.setHeader('connection', 'close');
 }
 
 /**
- * Stops an HTTP/2 client from sending the rest of an answered request. Over HTTP/1.1 Node reads and drops the
- * rest.
+ * Stops an HTTP/2 client from sending the rest of a request that is already answered. Over HTTP/1.1 nothing needs
+ * to be done, because Node reads and drops the rest.
  */
 function takeNothingMore(request: IncomingMessage | Http2ServerRequest): void {
   if ('stream' in request && !request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
 }
 
 /**
- * Ends a reflection stream. Its client may keep the stream open without end, and loses nothing when it ends.
+ * Ends the request if it is a stream of gRPC reflection. Its client may keep the stream open for ever, and loses
+ * nothing when the stream ends. Other requests continue.
  */
 function endStream(response: ServerResponse, request: IncomingMessage): void {
   if (request.url?.startsWith('/grpc.reflection.')) response.destroy();

@@ -24,9 +24,10 @@ import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { createRequestsUnderWay } from './requests-under-way.ts';
 
 /**
- * Protects against DNS rebinding: a web page whose own name was just resolved to 127.0.0.1 could otherwise
- * read any user's files. The gRPC port needs no such check. No page can speak HTTP/2 without TLS, and gRPC
- * clients may call a service by any authority.
+ * The check of the host name protects against DNS rebinding: the owner of a web page can let the name of the
+ * page resolve to 127.0.0.1. Without the check, the page could then read any user's files. The gRPC port
+ * needs no such check. No page can speak HTTP/2 without TLS, and gRPC clients may call a service by any
+ * authority.
  */
 const LOOPBACK_NAMES_ONLY =
   'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
@@ -40,7 +41,8 @@ export interface HttpServerOptions {
   budget: SharedCapacity;
   pages: Record<string, Page>;
   /**
-   * Refuses requests with a host name other than a loopback name. For GATEWAY_AUTH=none, see `identity.ts`.
+   * True for GATEWAY_AUTH=none, see `identity.ts`: the server then refuses requests with a host name other
+   * than a loopback name.
    */
   loopbackOnly: boolean;
   certificates?: Certificates | undefined;
@@ -53,8 +55,8 @@ export function createHttpServer(options: HttpServerOptions) {
   const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, underWay.abort);
   const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
     (request, response) => {
-      // An error needs no handling, because the response then closes, and every cleanup listens for its
-      // `close`.
+      // An error of the request needs no handling of its own. The response closes after an error, and every
+      // cleanup listens for the `close` of the response.
       request.on('error', () => undefined);
       if (isPipelined(request, response)) return;
       const countNoMore = noteUnproven(response);
@@ -108,8 +110,8 @@ function answer(
   try {
     if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
   } catch {
-    // connect-node builds a URL of path and authority outside any handler. Without this catch, one request
-    // with the Host `a:99999` would end the process.
+    // connect-node builds a URL from the path and the authority before it calls any handler, and throws if
+    // they form no URL. Without this catch, one request with the Host `a:99999` would end the process.
     refuse(response, 400, 'Host and path do not form a URL');
   }
 }

@@ -40,7 +40,7 @@ export class Connection {
  * calls that are refused cannot keep a gateway from connecting.
  */
 export function limitConnections(server: Server, max: number) {
-  // The map's order is the order of opening.
+  // The connections are in the order in which they were opened, so the oldest is the first.
   const open = new Map<string, Connection>();
   server.prependListener('connection', (socket: Socket) => {
     const address = addressOf(socket);

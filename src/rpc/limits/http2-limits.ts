@@ -2,16 +2,16 @@ import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2S
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 import { createStallCheck, STALL_CHECK_INTERVAL_MS } from './stalled-reader.ts';
 
-/** Tolerance for Node's timers, which may fire early. */
+/** The tolerance in comparisons of times, because Node's timers may fire a little early. */
 const EARLY_MS = 50;
 
 /**
- * Adds the time limits that neither Node's HTTP/2 server nor grpc-js has: until a connection speaks HTTP/2,
- * until a request is complete, and until the client reads a response that waits.
+ * Adds three time limits that neither Node's HTTP/2 server nor grpc-js has: for the time until a connection speaks
+ * HTTP/2, for the time until a request is complete, and for the time that a response waits for its reader.
  *
- * The limit for requests holds until the client ends its half of the stream, even if the stream was answered:
- * an answered stream that its client never ends costs as much as an unanswered stream. So reflection streams
- * end after this time too, and their clients open new streams.
+ * A request is complete when the client has said that it sends no more on the stream. The time limit also holds
+ * if the service has already answered, because an unfinished request costs as much after its answer as before it.
+ * So reflection streams, which their clients keep open, end after this time too. Their clients open new streams.
  */
 export function limitHttp2(server: Http2Server): void {
   server.on('session', (session: ServerHttp2Session) => {
@@ -22,7 +22,8 @@ export function limitHttp2(server: Http2Server): void {
   server.on('stream', (stream: ServerHttp2Stream) => {
     const isStalled = createStallCheck(stream);
     const startMs = performance.now();
-    // One timer serves both limits, because every call needs a timer.
+    // One timer serves the limits for the request and for the response. Every call needs a timer, and a second
+    // timer for each call would cost more.
     const timer = setTimeout(() => {
       const isLate = performance.now() - startMs >= REQUEST_TIMEOUT_MS - EARLY_MS && !isWhole(stream);
       if (isStalled() || isLate) stream.close(constants.NGHTTP2_CANCEL);
@@ -32,7 +33,7 @@ export function limitHttp2(server: Http2Server): void {
   });
 }
 
-/** Tells whether the client has ended its half of the stream, even if the service has not read all of it. */
+/** Tells whether the client has sent its whole request, even if the service has not read all of it yet. */
 function isWhole(stream: ServerHttp2Stream): boolean {
   return stream.destroyed || stream.state.remoteClose === 1;
 }

@@ -1,46 +1,49 @@
 /**
- * `src/rpc/limits/` limits how much of the service a peer may take, on both ports: the bounds (this file) and
- * their enforcement for connections, HTTP/2 streams, requests of callers that have not proved to be a gateway,
- * unread responses and request messages. Each bound allows the most that an honest gateway needs. A stream
- * above a bound is closed, or else its connection.
+ * `src/rpc/limits/` limits how much of the service a peer may take, on both ports: the bounds (this file)
+ * and their enforcement for connections, HTTP/2 streams, requests of callers that have not proved to be a
+ * gateway, unread responses and request messages. Each bound allows the most that an honest gateway needs.
+ * The service closes a stream above a bound, or its connection.
  *
  * Limits of users and of the whole load do not belong here, but into `src/overload/`.
  */
 import type { ServerOptions } from 'node:http2';
 
 /**
- * Calls that a connection may have at once. A gateway multiplexes all its users over few connections. Node's
- * default is 2^32 - 1, which would let a single connection take all memory.
+ * The maximum number of calls that a connection may have at once. A gateway sends the calls of all its users
+ * over few connections. Node's default is 2^32 - 1, which would let a single connection take all memory.
  */
 export const STREAMS_PER_CONNECTION_MAX = 1_000;
 
 /**
- * Connections of each port. A gateway has a handful of connections over HTTP/2, and a connection for each
- * call under way over HTTP/1. An idle connection costs about 50 kB, so all together stay below 100 MB. Node
- * itself sets no limit.
+ * The maximum number of connections of each port. A gateway has a handful of connections over HTTP/2, and a
+ * connection for each call under way over HTTP/1. An idle connection costs about 50 kB, so all idle
+ * connections together stay below 100 MB. Node itself sets no limit.
  */
 export const CONNECTIONS_MAX = 1_000;
 
-/** Room for a user id, a token, a trace, and the headers that proxies add. Node's default is 16 KiB too. */
+/**
+ * The maximum size of all headers of a request. It leaves room for a user id, a token, a trace, and the
+ * headers that proxies add. Node's default is 16 KiB too.
+ */
 export const HEADERS_MAX_BYTES = 16 * 1024;
 
 /**
- * Proxies add about thirty headers. Over HTTP/1 Node's default is to drop all headers after the 2,000th
- * silently.
+ * The maximum number of headers of a request. Proxies add about thirty headers. By default, Node silently
+ * drops all headers after the 2,000th over HTTP/1.
  */
 export const HEADERS_MAX_COUNT = 100;
 
 /**
- * The time from the first byte of a request to its last byte. A gateway in the same network sends 1 MiB in a
- * hundredth of this time. The same limit holds for the time until a connection sends its first byte, and for
- * the time that a response may wait for a client that does not read.
+ * The maximum time from the first byte of a request to its last byte. A gateway in the same network sends
+ * 1 MiB in a hundredth of this time. REQUEST_TIMEOUT_MS also limits the time until a connection sends its
+ * first byte, and the time that a response may wait for a client that does not read.
  */
 export const REQUEST_TIMEOUT_MS = 5_000;
 
 /**
- * A connection without a call for this long is closed, over HTTP/2 with a GOAWAY. The time is longer than the
- * idle time-out of gateways (nginx and AWS's load balancers: 60 s), so that the gateway closes first. If the
- * service closed first, a call could already be on its way, and would fail.
+ * A connection without a call for this long is closed, over HTTP/2 with a GOAWAY. The time is longer than
+ * the idle time-out of gateways (nginx and AWS's load balancers: 60 s), so that the gateway closes first. If
+ * the service closed first, the gateway could already have sent a call, and this call would fail.
  */
 export const IDLE_TIMEOUT_MS = 300_000;
 
@@ -52,15 +55,16 @@ export const PING_INTERVAL_MS = 60_000;
 export const PING_TIMEOUT_MS = 20_000;
 
 /**
- * An HTTP/1 socket with a call under way is closed when no byte moves for this long. The time is longer than
- * the longest call (30 s), during which no byte moves.
+ * An HTTP/1 socket with a call under way is closed when no byte moves on it for this long. While the service
+ * works on a call, no byte moves. So this time is longer than the longest call (30 s).
  */
 export const STALLED_SOCKET_TIMEOUT_MS = 60_000;
 
 /**
- * The bytes that a client may send on a stream before the service has read any of them: a message of MESSAGE_MAX_BYTES
- * with its prefix, so that an ordinary request needs no WINDOW_UPDATE. HTTP/2's default of 65,535 bytes lets the 1,000
- * streams of a connection occupy 64 MB before a single request is looked at.
+ * The maximum number of bytes that a client may send on a stream before the service has read any of them. A
+ * message of MESSAGE_MAX_BYTES (`message-limits.ts`) with its prefix fits, so an ordinary request needs no
+ * WINDOW_UPDATE. HTTP/2's default of 65,535 bytes lets the 1,000 streams of a connection occupy 64 MB before
+ * the service looks at a single request.
  */
 const STREAM_WINDOW_BYTES = 20 * 1024;
 
@@ -73,16 +77,18 @@ export const HTTP2_OPTIONS = {
   },
   maxHeaderListPairs: HEADERS_MAX_COUNT,
   /**
-   * Memory of a connection in MB: its streams and the responses that the client has not read yet. 1,000 lists
-   * of 100 files are 30 MB. A connection above this limit gets no new streams. grpc-js by itself sets no
-   * limit, and Node's default of 10 MB would be 330 lists.
+   * The maximum memory of a connection in MB, for its streams and the responses that the client has not read
+   * yet. 1,000 responses with 100 files each take 30 MB together. A connection above this limit gets no new
+   * streams. grpc-js by itself sets no limit. Node's default of 10 MB would suffice for only 330 such
+   * responses.
    */
   maxSessionMemory: 32,
   /**
-   * Streams that a client may reset (CVE-2023-44487): once as many as it can have at the same time, then
-   * `streamResetRate` per second. A connection above this limit is closed. Node's default of 33 per second is
-   * too low for an honest gateway that resets streams whose deadlines have passed. In a flood a busy core
-   * sees only 1,000 resets per second, so a rate of 1,000 would never take effect.
+   * The number of streams that a client may reset (CVE-2023-44487): at first as many as a connection can
+   * have at the same time, then `streamResetRate` per second. A connection above this limit is closed.
+   * Node's default of 33 per second is too low for an honest gateway, which resets streams whose deadlines
+   * have passed. During a flood of resets, a busy core handles only 1,000 resets per second, so a rate of
+   * 1,000 would never take effect.
    */
   streamResetBurst: STREAMS_PER_CONNECTION_MAX,
   streamResetRate: 100,
@@ -98,27 +104,28 @@ export const HTTP2_OPTIONS = {
 export const UNPROVEN_REQUESTS_MAX = 1_000;
 
 /**
- * Requests that an HTTP/1.1 connection may have open at once. A further request closes the connection.
- * Clients may pipeline (RFC 9112, 9.3.2), but in practice wait for each answer. Node handles all requests of
- * one read of 64 KiB before it does anything else: 2,000 requests `GET /livez` blocked the service for 200 to
- * 500 ms.
+ * The maximum number of requests that an HTTP/1.1 connection may have open at once. A further request closes
+ * the connection. Clients may send requests before earlier ones are answered (pipelining, RFC 9112, 9.3.2),
+ * but in practice they wait for each answer. Node handles all requests of one read of 64 KiB before it does
+ * anything else: 2,000 requests `GET /livez` blocked the service for 200 to 500 ms.
  */
 export const PIPELINED_REQUESTS_MAX = 16;
 
 /**
- * Open streams (health Watch, reflection) of a connection. A client needs one of each, and one more while it
- * reopens a stream.
+ * The maximum number of open streams (health Watch, reflection) of a connection. A client needs one stream
+ * of each kind, and one more while it reopens a stream.
  */
 export const OPEN_STREAMS_PER_CONNECTION_MAX = 4;
 
 /**
- * Open streams of a port: a Watch for each of CONNECTIONS_MAX. A further stream ends the oldest, whose client
- * reopens it.
+ * The maximum number of open streams of a port: one Watch for each of CONNECTIONS_MAX connections. A further
+ * stream ends the oldest stream, whose client reopens it.
  */
 export const OPEN_STREAMS_MAX = 1_000;
 
 /**
- * The maximum age of an open stream, plus or minus a random tenth. Clients that still need the stream open
- * another; gRPC's client-side health checking does so at once. Streams that clients have forgotten end.
+ * The maximum age of an open stream, plus or minus a random tenth. A client that still needs the stream
+ * opens another; gRPC's client-side health checking does so at once. Without a maximum age, streams that
+ * clients have forgotten would never end.
  */
 export const OPEN_STREAM_LIFE_MS = 1_800_000;

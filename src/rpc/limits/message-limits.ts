@@ -1,20 +1,19 @@
 /**
  * The maximum size of a request message after inflation. Each method has the smallest limit that its largest
- * honest request needs, because the memory and time that a message may cost before it is decoded grow with
- * its size.
+ * honest request needs. The larger a message is, the more memory and time it may cost before it is decoded.
  */
 import type { DescMethod } from '@bufbuild/protobuf';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 
 /**
- * The limit of all methods but CreateMultipartUpload. Their longest fields add up to 6 kB: 1,000 part
- * numbers, a key, a page token, JSON escapes.
+ * The limit of all methods but CreateMultipartUpload. The longest fields of their requests add up to 6 kB:
+ * 1,000 part numbers, a key, a page token, JSON escapes.
  */
 export const MESSAGE_MAX_BYTES = 16 * 1024;
 
 /**
- * CreateMultipartUpload has MD5s of up to 10,000 parts, each 18 bytes in binary and 27 bytes in JSON, and a
- * filename.
+ * The limits of CreateMultipartUpload. Its request has a filename and the MD5s of up to 10,000 parts. Each MD5
+ * takes 18 bytes in binary and 27 bytes in JSON.
  */
 export const PARTS_MESSAGE_MAX_BYTES = { binary: 192 * 1024, json: 288 * 1024 };
 
@@ -34,10 +33,11 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
 }
 
 /**
- * The bytes of all request messages in memory: a thousand messages of MESSAGE_MAX_BYTES. A message grows up to
- * twentyfold when it is decoded. Each user may take only a share of these bytes
- * (`overload/shared-capacity.ts`). With one budget that any user could use up, the unfinished requests of one
- * user, or health checks of callers that had not proved to be a gateway, kept out the messages of all other
- * users.
+ * The maximum of bytes of all request messages in memory: a thousand messages of MESSAGE_MAX_BYTES. A message
+ * grows up to twentyfold when it is decoded.
+ *
+ * Each user may take only a share of these bytes (`src/overload/shared-capacity.ts`). Without shares, one user
+ * could take all of the bytes with unfinished requests. Callers of the health check that had not proved that
+ * they are a gateway could do so too. The messages of all other users were then kept out.
  */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;

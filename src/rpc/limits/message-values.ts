@@ -3,16 +3,16 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { MESSAGE_MAX_BYTES, type MessageEncoding } from './message-limits.ts';
 
 /**
- * The values of a large message: more than the MD5s of 10,000 parts and the other fields. A message of
- * PARTS_MESSAGE_MAX_BYTES has room for 10,922 MD5s, so only values that are no MD5s exceed this limit, and
- * 10,001 MD5s still get the error that names their field.
+ * The number of values that a large message may have. The largest honest message has fewer: the MD5s of 10,000 parts
+ * and a few other fields. PARTS_MESSAGE_MAX_BYTES (`message-limits.ts`) has room for 10,922 MD5s, so only values that
+ * are no MD5s exceed this limit. A message of 10,001 MD5s passes here, and later gets the error that names its field.
  */
 const VALUES_MAX = 11_000;
 
 /**
- * Refuses a message of more values than any honest message has, before it is decoded. A decoded value takes
- * 200 bytes, and an empty value is sent in 2 bytes: a message of 192 KiB of empty MD5s became 20 MB of
- * objects, and a hundred of them let V8 keep 70 MB more for the rest of the process.
+ * Refuses a message with more values than any honest message has, before it is decoded. A decoded value takes
+ * 200 bytes of memory, but an empty value is sent in 2 bytes. So a message of 192 KiB of empty MD5s became 20 MB of
+ * objects. After a hundred such messages, V8 kept 70 MB more memory until the process ended.
  *
  * @throws ConnectError INVALID_ARGUMENT
  */
@@ -33,7 +33,7 @@ function hasManyFields(message: Uint8Array): boolean {
       reader.skip(wireType, number);
     }
   } catch {
-    // The decoder gives the error for a malformed message.
+    // The message is malformed. It passes here, because the decoder reports the error.
   }
   return false;
 }

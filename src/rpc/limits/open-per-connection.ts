@@ -1,7 +1,8 @@
 /**
- * Limits what a connection has open at once: requests or streams, each of which closes later.
+ * Limits how many requests or streams a connection has open at once. Each counts until its event `close`.
  *
- * @returns a function that counts one; it returns `false`, without counting, when the connection has `max` open
+ * @returns a function that counts one request or stream of a connection. If the connection has `max` open already,
+ *   the function counts nothing and returns `false`.
  */
 export function limitPerConnection(max: number) {
   const openOf = new WeakMap<object, number>();

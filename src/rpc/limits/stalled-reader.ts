@@ -2,13 +2,14 @@ import type { Writable } from 'node:stream';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
 /**
- * The time between two checks. A response that is found stalled has waited for one to two of these intervals.
+ * The time between two checks of a response. When a check finds that the client has stopped reading, the response
+ * has waited for one to two of these intervals.
  */
 export const STALL_CHECK_INTERVAL_MS = REQUEST_TIMEOUT_MS / 2;
 
 /**
- * Returns a check that tells whether the client has stopped reading a response: bytes are waiting, and their
- * number has not changed since the previous check. The check must run every STALL_CHECK_INTERVAL_MS.
+ * Returns a function that tells whether the client has stopped reading a response: bytes wait to be sent, and
+ * their number has not changed since the previous call. The function must be called every STALL_CHECK_INTERVAL_MS.
  */
 export function createStallCheck(answer: Writable): () => boolean {
   let waiting = 0;
@@ -21,8 +22,8 @@ export function createStallCheck(answer: Writable): () => boolean {
 }
 
 /**
- * Calls `onStalled` when the client has read nothing for a time between half of REQUEST_TIMEOUT_MS and all of
- * it.
+ * Calls `onStalled` when the client has stopped reading the response. The client has then read nothing for at
+ * least half of REQUEST_TIMEOUT_MS, and at most for all of it.
  */
 export function watchReader(answer: Writable, onStalled: () => void): void {
   const isStalled = createStallCheck(answer);

@@ -5,9 +5,9 @@ import type { TlsFiles } from '../../config/settings/gateway.ts';
 import type { Certificates, Pem } from './tls.ts';
 
 export interface CertificateOptions {
-  /** @param notAfter the expiry of the new server certificate */
+  /** Called when new certificates are in use. @param notAfter the expiry of the new server certificate */
   onReloaded: (notAfter: Date) => void;
-  /** The new files are unusable. The previous certificates stay in use. */
+  /** Called when the new files are unusable. The previous certificates stay in use. */
   onError: (error: Error) => void;
 }
 
@@ -19,8 +19,8 @@ const RELOAD_INTERVAL_MS = 1_000;
 
 /**
  * Reads the certificates, and reads them again when the files change. If new files are unusable, for example
- * a key that does not match its certificate yet, `onError` is called once, and the files are read again until
- * they change.
+ * a key that does not match its certificate yet, `onError` is called once. It is called again only if the
+ * error changes. The files are read every `RELOAD_INTERVAL_MS` in any case.
  *
  * @throws ConfigError that names every variable whose file cannot be used
  */

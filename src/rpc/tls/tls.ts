@@ -10,7 +10,7 @@ import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 
-/** Certificates and key in PEM. With `ca`, clients are asked for a certificate of that authority. */
+/** Certificates and key in PEM. If `ca` is set, the server asks each client for a certificate of that authority. */
 export interface Pem {
   cert: Buffer;
   key: Buffer;
@@ -28,8 +28,9 @@ export interface Certificates {
 }
 
 /**
- * A handshake takes milliseconds. The limit must be shorter than the grace period of a stop, because Node
- * waits for handshakes under way. Node's default is 120 s.
+ * The time limit for a TLS handshake, which normally takes milliseconds. It must be shorter than the grace period
+ * of a stop (6 s, `src/server/app.ts`), because a stopping Node server waits for unfinished handshakes. Node's
+ * default is 120 s.
  */
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 
@@ -37,16 +38,16 @@ function secureContext(pem: Pem): SecureContextOptions {
   return {
     ...pem,
     minVersion: 'TLSv1.2',
-    // Forbids resumed sessions. They are not verified again, and would outlive their certificate and its
-    // authority.
+    // Forbids clients to resume a TLS session. The client's certificate is not verified again in a resumed session,
+    // so sessions would still be accepted after their certificate or its authority is no longer valid.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
 
 /**
  * The options for connections of both ports. Connections without a client certificate are accepted, because
- * orchestrators check the health without a certificate. Calls on such connections are refused by
- * `identity.ts`.
+ * orchestrators such as Kubernetes check the health of the service without a certificate.
+ * `src/rpc/identity.ts` refuses calls on such connections.
  */
 function tlsOptions({ current }: Certificates): TlsOptions {
   return {
@@ -70,7 +71,8 @@ export function createSecureServer(
 }
 
 /**
- * The credentials of the gRPC port. grpc-js's own allow neither optional client certificates nor a reload.
+ * The credentials of the gRPC port. The credentials of grpc-js itself allow neither optional client certificates
+ * nor new certificates while the server runs.
  */
 export class CurrentCredentials extends ServerCredentials {
   constructor(certificates: Certificates) {

@@ -1,12 +1,12 @@
 /**
- * Most texts in a signature need no escaping. Testing for that first saves 1 of the 7 µs that a download URL
- * takes.
+ * Matches a text that needs no escaping. Most texts in a signature match, so this test saves 1 of the 7 µs that
+ * signing a download URL takes.
  */
 const UNRESERVED = /^[A-Za-z0-9_.~-]*$/;
 
 /**
- * Percent-encodes a text as Signature Version 4 demands (RFC 3986). `encodeURIComponent` leaves five more
- * characters as they are.
+ * Percent-encodes a text as Signature Version 4 demands (RFC 3986). `encodeURIComponent` leaves five characters
+ * unescaped that Signature Version 4 escapes, so this function escapes them itself.
  */
 export function escapeUri(text: string): string {
   if (UNRESERVED.test(text)) return text;

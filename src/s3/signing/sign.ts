@@ -1,6 +1,6 @@
 /**
  * `src/s3/signing` signs URLs for S3. `sign.ts` chooses the credentials and compares our signatures
- * with the SDK's, `signature.ts` is Signature Version 4 itself, as pure functions.
+ * with the SDK's. `signature.ts` computes Signature Version 4 with pure functions.
  *
  * Deciding what a URL may do (method, headers, lifetime) does not belong here: see `../presign.ts`.
  */
@@ -50,7 +50,7 @@ export function createSign(client: S3Client, location: BucketLocation): Sign {
   const { region } = location;
   const sdk = new S3RequestPresigner({ credentials: provider, region, sha256 });
   const base = bucketUrl(client, location);
-  // Read once, because a URL computes these strings at each access.
+  // These strings are read once, because a URL object computes them at each access.
   const { origin, pathname, host } = base;
   let key: DayKey | undefined;
   let now = formatTime(0);

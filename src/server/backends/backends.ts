@@ -1,8 +1,9 @@
 /**
  * `src/server/backends` opens the connections to Postgres and S3 and builds the ports of `src/files` on them,
- * once for every command: `openBackends` serves calls, readiness checks and `reconcile`. A pool, an S3 client
- * or a presigner is made nowhere else but in migrations. What a caller needs (time-outs, observers, limits)
- * comes in as options; how a port works belongs into `src/postgres` and `src/s3`.
+ * once for every command: `openBackends` serves calls, readiness checks and `reconcile`. Apart from the
+ * migrations, only this folder makes a pool, an S3 client or a presigner. The caller passes time-outs,
+ * observers and limits as options. Code about how a port works does not belong here, but in `src/postgres` and
+ * `src/s3`.
  */
 import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
@@ -26,7 +27,7 @@ import { openStorageServers } from './storage-servers.ts';
 export interface BackendOptions {
   pool: Pick<PoolOptions, 'maxConnections' | 'connectTimeoutMs' | 'statementTimeoutMs' | 'lockTimeoutMs'>;
   limits: StoreLimits;
-  /** Observes each statement and each request to S3. Default: nothing does. */
+  /** Observes each statement and each request to S3. Default: no observation. */
   observe?: Record<'database' | 'storage', ObserveStep>;
   /** Default: breakers that never open. */
   breakers?: Record<'database' | 'storage', Breaker>;
@@ -35,8 +36,8 @@ export interface BackendOptions {
 export type Backends = Awaited<ReturnType<typeof openBackends>>;
 
 /**
- * Time to close the connections to Postgres. If Postgres does not answer, nothing is lost by ending without
- * it.
+ * How long closing the connections to Postgres may take. If Postgres does not answer, the process may end
+ * without closing them, because no data is lost by this.
  */
 const DISCONNECT_TIMEOUT_MS = 1_000;
 

@@ -15,7 +15,10 @@ import { createSend } from '../../s3/send.ts';
 /** Time for one readiness check of Postgres or of the bucket. */
 const CHECK_TIMEOUT_MS = 1_000;
 
-/** A connection of the checks is used this often. Then the next check opens a new one, as calls must. */
+/**
+ * How many checks use a connection before it is closed. The check after them opens a new connection, so it notices
+ * when calls could not open one.
+ */
 const CONNECTION_USES = 2;
 
 function checkWork(): Work {
@@ -33,7 +36,10 @@ interface CheckedBackends {
   breakers: Record<'database' | 'storage', Breaker>;
 }
 
-/** Checks for readiness, which are sent even while a breaker is open, and close it with the first answer. */
+/**
+ * Returns the checks for readiness. A check is sent even while the breaker of its server is open. The first answer
+ * closes the breaker.
+ */
 export function createChecks(backends: CheckedBackends) {
   const { client, location, observe, breakers } = backends;
   const send = createSend(observe.storage, ignoringOpen(breakers.storage));
@@ -46,8 +52,8 @@ export function createChecks(backends: CheckedBackends) {
 }
 
 /**
- * Has a connection of its own. If all connections for calls are busy, the instance must not leave the load
- * balancer: all instances may be busy at the same time.
+ * Returns the check of Postgres, which has a connection of its own. So the check succeeds even if all connections for
+ * calls are busy. A busy instance must not leave the load balancer, because all instances may be busy at the same time.
  */
 function createDatabaseCheck({ postgres, database, log, observe, breakers }: CheckedBackends) {
   const ownPool = createPool({
@@ -65,12 +71,13 @@ function createDatabaseCheck({ postgres, database, log, observe, breakers }: Che
   });
   let wasRefused = false;
   return {
-    /** @throws if Postgres does not answer, or has not the schema, or refuses the connections that calls need */
+    /** @throws if Postgres does not answer, or does not have the schema, or refuses the connections that calls need */
     async database(): Promise<void> {
       const [ownError, callError] = await Promise.all(
         [own, database].map((one) => one.run(checkWork(), schemaCheck, {}).then(() => undefined, causeOf)),
       );
-      // A call waits for an open connection if a new one is refused. So no connection for calls is open.
+      // If Postgres refuses a new connection, a call waits for one that is already open. The check by `database` does
+      // the same as a call. If it was refused, no connection for calls is open.
       if (isRefusal(callError)) throw callError;
       // The check often opens a new connection. That connection may fail, or take too long, while the connections
       // that are already open serve calls.

@@ -6,22 +6,23 @@ import { createBreaker } from '../../overload/circuit-breaker.ts';
 import { MAX_TIMEOUT_MS } from '../call-timeouts.ts';
 import type { BackendOptions } from './backends.ts';
 
-/** Time to get a free connection to Postgres, or to open a new one. */
+/** The longest time to get a free connection to Postgres, or to open a new one. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
 /**
- * Statements take about a millisecond. A statement that takes this long waits for something that does not
- * happen.
+ * Statements take about a millisecond. A statement that takes this long probably waits for something that will
+ * not happen, so it is cancelled.
  */
 const STATEMENT_TIMEOUT_MS = 2_500;
 
 /**
- * The service's own statements hold a row for milliseconds. Shorter than the statement timeout, so that the
- * caller learns the reason, and a locked row holds a connection for less time.
+ * The longest wait for a lock. The service's own statements lock a row for milliseconds. This time-out is shorter
+ * than the statement time-out, so that the error names the lock as its reason, and so that a statement that waits
+ * for a locked row occupies a connection for less time.
  */
 const LOCK_TIMEOUT_MS = 1_000;
 
-/** What the calls of users need of Postgres and S3: short time-outs, breakers, traces and metrics. */
+/** Returns the options with which user calls use Postgres and S3: short time-outs, breakers, traces and metrics. */
 export function backendsForCalls(config: Config, metrics: Metrics): BackendOptions {
   const { lifetimes, limits, multipart } = config;
   return {
@@ -34,8 +35,8 @@ export function backendsForCalls(config: Config, metrics: Metrics): BackendOptio
     limits: {
       ...lifetimes,
       ...limits,
-      // The row's lifetime of a URL begins with the reservation, the URL's own lifetime up to one call later.
-      // The row must outlive the URL, so the longest deadline of a call is added.
+      // The row stores when its URLs expire, counted from the reservation. The URL itself is signed later in the
+      // same call, so it expires later. The row must not expire first, so the longest time of a call is added.
       urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
       multipartSeconds: multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     },

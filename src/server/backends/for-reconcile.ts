@@ -4,11 +4,11 @@ import { createRowInventory } from '../../postgres/row-inventory.ts';
 import { createBucketInventory } from '../../s3/bucket-inventory.ts';
 import type { BackendOptions, Backends } from './backends.ts';
 
-/** The one statement that sorts the whole table may take long. */
+/** One hour, because one statement of `row-inventory.ts` sorts the whole table. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** What `reconcile` needs of Postgres and S3: few connections and long time-outs. */
+/** The options of Postgres and S3 for `reconcile`, which needs few connections and long time-outs. */
 export function backendsForReconcile({ lifetimes, limits, multipart }: Config): BackendOptions {
   return {
     pool: {
@@ -20,7 +20,7 @@ export function backendsForReconcile({ lifetimes, limits, multipart }: Config): 
       ...lifetimes,
       ...limits,
       multipartSeconds: multipart.lifeSeconds,
-      // Every verification asks S3 again: earlier verifications do not count here.
+      // With 0, no earlier verification of a file counts, so every verification asks S3 again.
       verificationTtlSeconds: 0,
     },
   };

@@ -2,14 +2,14 @@ import type { Logger } from 'pino';
 import type { BackendConfig, DatabaseAddress } from '../../config/backend.ts';
 import { StartupError } from '../../config/startup-error.ts';
 
-/** Where rows and bytes are stored: the addresses of external or embedded servers. */
+/** The Postgres and the S3 server that store rows and bytes. They are external, or embedded in this service. */
 export interface StorageServers {
   database: DatabaseAddress;
   bucket: string;
   endpoint: string | undefined;
   forcePathStyle: boolean;
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
-  /** Stops embedded servers. */
+  /** Stops the embedded servers; does nothing if the servers are external. */
   stop(): Promise<void>;
 }
 
@@ -22,8 +22,8 @@ export async function openStorageServers(
   if (backend.kind === 'external') {
     return { ...backend, credentials: undefined, stop: async () => undefined };
   }
-  // Imported only here and only when needed, so that a production install needs neither the embedded Postgres
-  // nor the object store.
+  // `embedded.ts` is imported only here and only when needed, so that a production install needs neither the
+  // package of the embedded Postgres nor the code of the embedded object store.
   const { startEmbedded } = await import('../../dev/embedded.ts');
   const { dataDirectory } = backend;
   try {

@@ -7,7 +7,7 @@
  */
 import type { Answer, BucketCall } from '../operation.ts';
 
-/** As in us-east-1, creating a bucket of one's own again is not an error. */
+/** Creating a bucket that already exists is not an error. Amazon S3 in us-east-1 behaves so for the owner. */
 export async function createBucket({ objects, bucket }: BucketCall): Promise<Answer> {
   objects.createBucket(bucket);
   return { status: 200, headers: { location: `/${bucket}` } };

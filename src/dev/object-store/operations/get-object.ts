@@ -31,7 +31,8 @@ function identity({ etag, lastModified }: ObjectRecord): Record<string, string> 
 }
 
 /**
- * Returns true for a 304, throws for a 412. The order of the conditions is that of RFC 9110, section 13.2.2.
+ * Returns true if the answer must be 304 (not modified), and throws if it must be 412 (precondition failed).
+ * The conditions are checked in the order of RFC 9110, section 13.2.2.
  */
 function conditions({ headers }: S3Request, { etag, lastModified }: ObjectRecord): boolean {
   const modifiedMs = Date.parse(lastModified);
@@ -53,8 +54,8 @@ function matches(list: string, etag: string): boolean {
 }
 
 /**
- * `undefined` for the whole object. As HTTP requires, S3 ignores a Range header that is not one plain byte
- * range.
+ * Returns `undefined` if the answer must be the whole object. S3 ignores a Range header that is not one
+ * plain byte range, as HTTP requires.
  */
 function readRange({ headers }: S3Request, record: ObjectRecord): [first: number, last: number] | undefined {
   const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(headers.get('range') ?? '');
@@ -91,8 +92,8 @@ const overridable = [
 ];
 
 /**
- * The headers that `response-content-disposition=…` and the like set. The query is signed, so the signer
- * chose them.
+ * The response headers that query parameters such as `response-content-disposition=…` set. The signature of
+ * a URL covers its query, so the signer of the URL chose these headers.
  */
 function overrides(request: S3Request): Record<string, string> {
   const chosen: Record<string, string> = {};

@@ -9,7 +9,8 @@ import { xmlDocument } from '../xml.ts';
 const PAGE_KEYS_MAX = 1000;
 
 /**
- * ListObjectsV2: keys and common prefixes (up to the delimiter), in one list that is ordered by UTF-8 bytes.
+ * ListObjectsV2: returns keys and common prefixes (up to the delimiter) in one list, in the order of their
+ * UTF-8 bytes.
  */
 export async function listObjectsV2({ request, objects, bucket }: BucketCall): Promise<Answer> {
   const prefix = queryValue(request, 'prefix') ?? '';
@@ -39,7 +40,7 @@ export async function listObjectsV2({ request, objects, bucket }: BucketCall): P
       EncodingType: queryValue(request, 'encoding-type'),
       StartAfter: startAfter === '' ? undefined : encode(startAfter),
       ContinuationToken: token,
-      // A token that clients do not read: the last entry of the page.
+      // Clients return this token without reading it. The token is the last entry of the page.
       NextContinuationToken: isTruncated
         ? Buffer.from(page.at(-1)?.form ?? '', 'latin1').toString('base64url')
         : undefined,
@@ -59,7 +60,7 @@ export async function listObjectsV2({ request, objects, bucket }: BucketCall): P
   );
 }
 
-/** `encoding-type=url` encodes keys with characters that XML cannot contain. */
+/** With `encoding-type=url`, keys are URL-encoded, because XML cannot contain every character of a key. */
 export function keyEncoding(request: S3Request): (key: string) => string {
   const type = queryValue(request, 'encoding-type');
   if (type === undefined) return (key) => key;
@@ -70,7 +71,10 @@ export function keyEncoding(request: S3Request): (key: string) => string {
 /** A key with its record, or a common prefix, which has no record and represents all keys that begin with it. */
 type Entry = Pick<Listed, 'form'> & Partial<Pick<Listed, 'record'>>;
 
-/** The first entries after `last`, the last entry of the previous page. All texts are in UTF-8 form. */
+/**
+ * Returns the first `limit` entries after `last`, which is the last entry of the previous page. All texts are
+ * in UTF-8 form (`../storage/key-order.ts`).
+ */
 function entries(
   listed: readonly Listed[],
   asked: { prefix: string; delimiter: string; startAfter: string; last: string; limit: number },

@@ -6,7 +6,7 @@ import { xmlDocument } from '../xml.ts';
 import { keyEncoding } from './list-objects.ts';
 import { uploadOf } from './multipart.ts';
 
-/** S3's limit on the parts or uploads of one page. */
+/** The number of parts or uploads that S3 lists on one page at most. */
 const PAGE_ENTRIES_MAX = 1000;
 
 export async function listParts(call: ObjectCall): Promise<Answer> {
@@ -55,7 +55,8 @@ export async function listMultipartUploads({
   const maxUploads = countOf('max-uploads', queryValue(request, 'max-uploads'), PAGE_ENTRIES_MAX);
   const encode = keyEncoding(request);
 
-  // A key marker alone skips all uploads of that key: no upload id is above `~`.
+  // Without an upload id marker, the page starts after all uploads of the marked key. The id `~` stands for "after
+  // all", because no upload id sorts above it.
   const marker = keyMarker === '' ? '' : orderOf(keyMarker, uploadIdMarker === '' ? '~' : uploadIdMarker);
   const following = uploads
     .list(bucket)
@@ -88,8 +89,8 @@ export async function listMultipartUploads({
 }
 
 /**
- * A text that sorts as the pair (key, upload id) does: the separator NUL sorts below every other byte of a
- * key.
+ * Returns a text whose order is the order of the pair (key, upload id). This holds because the separator, NUL, sorts
+ * below every other byte of a key.
  */
 function orderOf(key: string, uploadId: string): string {
   return `${utf8Form(key)}\u0000${uploadId}`;

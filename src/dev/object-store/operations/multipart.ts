@@ -6,7 +6,7 @@ import type { Part, Upload } from '../storage/uploads.ts';
 import { malformed, readParts, xmlDocument } from '../xml.ts';
 import { assertNothingUnknownAsked, objectHeaders } from './put-object.ts';
 
-/** S3's limit on the parts of one upload. */
+/** The most parts that S3 accepts in one upload. */
 const PARTS_MAX = 10_000;
 
 export async function initiateMultipartUpload({
@@ -24,7 +24,7 @@ export async function initiateMultipartUpload({
   );
 }
 
-/** A part that is sent again replaces the earlier part of that number. */
+/** Stores a part. It replaces an earlier part with the same number. */
 export async function uploadPart(call: ObjectCall): Promise<Answer> {
   const { request, body, uploads } = call;
   assertNothingUnknownAsked(request);
@@ -44,8 +44,8 @@ export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
 }
 
 /**
- * Completions of one upload run one after the other. The parts are copied once; the second call gets
- * NoSuchUpload.
+ * Completes an upload. Concurrent completions of one upload run one after the other, so that the parts are copied
+ * only once: after the first call has succeeded, the second call gets NoSuchUpload.
  */
 export async function assembleMultipartUpload(call: ObjectCall): Promise<Answer> {
   const xml = await call.body.text();
@@ -53,8 +53,8 @@ export async function assembleMultipartUpload(call: ObjectCall): Promise<Answer>
 }
 
 /**
- * The object appears completely or not at all, and the upload ends in the same step. A refused completion
- * leaves the upload as it was, so the client can send missing parts and complete again.
+ * Makes the object from the parts. The object appears completely or not at all, and the upload ends in the same
+ * step. A refused completion does not change the upload, so the client can send missing parts and complete again.
  */
 async function complete(call: ObjectCall, xml: string): Promise<Answer> {
   const { request, objects, uploads, bucket, key, minPartBytes } = call;
@@ -107,7 +107,7 @@ async function copyPart(
     const bytesOfPart = upload.parts.read(`${part.partNumber}`, 0, part.sizeBytes - 1);
     for await (const bytes of bytesOfPart) await append(bytes);
   } catch (error) {
-    // If the file of the part is missing because the upload has ended, this throws NoSuchUpload instead.
+    // If the upload has ended, its files are missing, and that caused the error: `uploadOf` throws NoSuchUpload.
     uploadOf(call);
     throw error;
   }
@@ -120,7 +120,7 @@ export function uploadOf({ request, uploads, bucket, key }: ObjectCall): Upload 
 function chooseParts(upload: Upload, xml: string, minPartBytes: number): Part[] {
   const asked = readParts(xml).map(({ PartNumber = '', ETag }) => {
     if (!/^[0-9]{1,5}$/.test(PartNumber) || ETag === undefined) throw malformed();
-    // Some clients send the quotes of the ETag as they are, some as an entity, and some leave them out.
+    // Some clients send the quotes of the ETag as they are, some as an XML entity, and some send no quotes.
     return { partNumber: Number(PartNumber), etag: `"${ETag.replaceAll(/"|&quot;|&#34;/g, '')}"` };
   });
   if (asked.length > PARTS_MAX) throw malformed();

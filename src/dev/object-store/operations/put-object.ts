@@ -49,8 +49,8 @@ export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
 }
 
 /**
- * A presigner can move metadata to the query. There it can contain characters that no response header can
- * carry.
+ * Checks metadata, because a later GET returns the metadata in response headers. A presigner can move metadata
+ * to the query of the URL, where it can contain characters that no header may contain.
  */
 function assertCanBeHeader(name: string, value: string): void {
   try {
@@ -64,7 +64,8 @@ function assertCanBeHeader(name: string, value: string): void {
 }
 
 /**
- * Headers of features that this store lacks. They are refused, because to ignore them would hide a mistake.
+ * Headers of features that this store lacks. The store refuses a request with such a header, because the client
+ * would otherwise believe that the feature works.
  */
 const unknown =
   /^x-amz-(copy-source|server-side-encryption|tagging|object-lock|website-redirect|grant|write-offset)/;

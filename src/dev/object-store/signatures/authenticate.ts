@@ -1,10 +1,10 @@
 /**
- * `src/dev/object-store/signatures` is the server's check of AWS Signature Version 4. `authenticate`
- * accepts a request only if a known key signed all of it in time, in the Authorization header or in the
- * query (presigned URLs). There is no anonymous access.
+ * `src/dev/object-store/signatures` checks the AWS Signature Version 4 of requests. The signature is in the
+ * Authorization header or in the query (presigned URLs). `authenticate` accepts a request only if its signature was
+ * made with a known key, has not expired, and covers the headers that S3 acts on. There is no anonymous access.
  *
- * The body's digests do not belong here (see ../integrity.ts), nor do rights: every known key may do
- * everything.
+ * Checks of the body's digests do not belong here but in `../integrity.ts`. No file checks rights, because every
+ * known key may do everything.
  */
 
 import { S3Error } from '../errors.ts';
@@ -15,7 +15,7 @@ import { isSame, signRequest } from './sigv4.ts';
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Set for temporary credentials. Every request must then have the token. */
+  /** Only temporary credentials have a token. Every request that is signed with them must contain it. */
   readonly sessionToken?: string;
 }
 
@@ -28,7 +28,7 @@ export interface Authority {
 /** The clock difference that S3 allows between itself and a signer, in either direction: 15 minutes. */
 const SKEW_MAX_MS = 15 * 60 * 1000;
 
-/** Returns the claim when all of it is true. @throws S3Error otherwise */
+/** Returns what the request claims about its signature, if the claim is true. @throws S3Error if it is false */
 export function authenticate(request: S3Request, authority: Authority): Claim {
   const claim = readClaim(request);
   assertScope(claim, authority.region);
@@ -40,8 +40,8 @@ export function authenticate(request: S3Request, authority: Authority): Claim {
         'signing method.',
     );
   }
-  // Time and coverage are checked after the signature, so that their messages are about values the caller
-  // really signed.
+  // The time and the list of signed headers are checked after the signature. So the messages of these checks name
+  // values that the caller really signed.
   assertInTime(claim, authority.now());
   assertAllSigned(request, claim.signedHeaders);
   return claim;
@@ -91,8 +91,8 @@ function assertInTime({ signedAtMs, expiresSeconds }: Claim, now: Date): void {
 }
 
 /**
- * S3 acts on `x-amz-*` headers. An unsigned one is refused, because it could change the meaning of the
- * request.
+ * Refuses a request whose `host` header or one of whose `x-amz-*` headers is not signed. S3 acts on these headers,
+ * so an unsigned header could change the meaning of the signed request.
  */
 function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[]): void {
   const unsigned = [...headers.keys()].filter(
@@ -102,8 +102,8 @@ function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[
     const message = 'There were headers present in the request which were not signed';
     throw new S3Error('AccessDenied', message, { HeadersNotSigned: unsigned.join(', ') });
   }
-  // A signed header that is absent has the same canonical form as an empty header, so the signature cannot
-  // tell.
+  // The signature of a request without a header is the same as the signature of a request in which that header is
+  // empty. So the signature does not show that a signed header is absent.
   const absent = signedHeaders.filter((name) => !headers.has(name));
   if (absent.length > 0) {
     throw new S3Error('SignatureDoesNotMatch', `The signed header ${absent.join(', ')} was not sent`);

@@ -12,13 +12,13 @@ export interface Claim extends Signed {
   readonly signature: string;
   /** The lifetime of a presigned request. Undefined for a signature in a header, which has no lifetime. */
   readonly expiresSeconds: number | undefined;
-  /** Makes the error for a wrong field. S3 has another error for the header than for the query. */
+  /** Makes the error for a wrong field. S3 uses different errors for the header and for the query. */
   readonly refuse: Refuse;
 }
 
 type Refuse = (message: string, details?: Record<string, string>) => S3Error;
 
-/** The longest lifetime of a presigned URL: seven days, the longest lifetime of a derived key in SigV4. */
+/** The longest lifetime of a presigned URL: seven days, as long as a signing key of SigV4 can be valid. */
 const EXPIRES_MAX_SECONDS = 604_800;
 
 export function readClaim(request: S3Request): Claim {
@@ -96,7 +96,7 @@ function queryClaim({ query, amz }: S3Request): Claim {
   };
 }
 
-/** Reads the scope from the end, because an access key can contain slashes. */
+/** Reads the scope from the end of the credential, because the access key before it can contain slashes. */
 function readCredential(credential: string, refuse: Refuse): Pick<Claim, 'accessKeyId' | 'scope'> {
   const parts = credential.split('/');
   const [date, region, service, terminator] = parts.slice(-4);

@@ -1,6 +1,7 @@
 /**
- * The algorithm of AWS Signature Version 4, as S3 uses it. Pure functions; authenticate.ts decides with them.
- * Shares no code with src/s3/signing, whose signatures it checks.
+ * The algorithm of AWS Signature Version 4, as S3 uses it, in pure functions. authenticate.ts uses them to
+ * accept or refuse a request. This file shares no code with src/s3/signing, because it checks the signatures
+ * that src/s3/signing makes.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
- * A string with one character for each UTF-8 byte of the key. S3 orders keys by these bytes, and `<` compares
- * them. The order of JavaScript's strings differs, because it compares UTF-16 units.
+ * Returns a string with one character for each UTF-8 byte of the key. S3 orders keys by their UTF-8 bytes, so
+ * `<` between two such strings gives the order of S3. `<` between two keys can give another order, because
+ * JavaScript compares UTF-16 units.
  */
 export function utf8Form(key: string): string {
   return Buffer.from(key, 'utf8').toString('latin1');

@@ -1,10 +1,9 @@
 /**
  * `src/dev/object-store/storage` keeps objects and multipart uploads as sealed files on the disk, with an
- * index of their records in memory. Every change is durable before its promise resolves, and a crash leaves
- * no half object.
+ * index of their records in memory. Every change is durable before its promise resolves. A crash leaves no
+ * partly written object.
  *
- * HTTP, XML and signatures do not belong here. The storage knows of S3 only its keys, its ETags and its
- * errors.
+ * HTTP, XML and signatures do not belong here. The storage knows only the keys, ETags and errors of S3.
  */
 import { hash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
@@ -22,14 +21,14 @@ import type { Append } from './sealed-file.ts';
  */
 export type ObjectHeaders = Readonly<Record<string, string>>;
 
-/** Bytes that were written. */
+/** The size and the ETag of bytes that were written. */
 export interface Written {
   readonly sizeBytes: number;
-  /** With its quotes, as in the HTTP header. */
+  /** The ETag with its quotes, as in the HTTP header. */
   readonly etag: string;
 }
 
-/** Writes bytes with `append`, in order. */
+/** Writes all bytes of an object, in order, by calls of `append`. */
 export type Fill = (append: Append) => Promise<Written>;
 
 export interface ObjectRecord extends Written {
@@ -41,7 +40,10 @@ export interface ObjectRecord extends Written {
 
 interface Bucket {
   readonly files: SealedDirectory<ObjectRecord>;
-  /** Undefined after a change. The next list sorts again, which takes 0.2 s for 100,000 objects. */
+  /**
+   * The objects in the order of S3. Undefined after an object was put or removed: the next `list` then sorts
+   * all objects again, which takes 0.2 s for 100,000 objects.
+   */
   sorted: readonly Listed[] | undefined;
 }
 
@@ -54,8 +56,8 @@ export interface Listed {
 interface PutOptions {
   readonly headers: ObjectHeaders;
   /**
-   * `If-None-Match: *`: throws when the key is taken. The check happens at the moment when the object would
-   * appear.
+   * True for a request with `If-None-Match: *`: `put` then throws when the key is taken. `put` checks the
+   * key again at the moment when the object would appear, so only one of two concurrent puts succeeds.
    */
   readonly onlyIfAbsent: boolean;
   readonly commit?: Commit;
@@ -89,7 +91,10 @@ export function openObjectStorage(directory: string, temporary: string, now: () 
     },
     find: (name: string, key: string): ObjectRecord | undefined =>
       bucketOf(name).files.records.get(fileName(key)),
-    /** See `SealedDirectory.read`. */
+    /**
+     * Streams the bytes from `first` to `last`, both included. The caller must end or destroy the stream, and
+     * must obey the other rules of `read` in `sealed-directory.ts`.
+     */
     read: (name: string, key: string, first: number, last: number): Readable =>
       bucketOf(name).files.read(fileName(key), first, last),
     /** All objects, in the order of S3. */
@@ -138,14 +143,20 @@ function assertAbsent(bucket: Bucket, key: string): void {
   throw new S3Error('PreconditionFailed', message, { Condition: 'If-None-Match' });
 }
 
-/** File names are SHA-256 sums of keys: a key can have any character and 1,024 bytes, a file name cannot. */
+/**
+ * File names are SHA-256 sums of keys, because a key can contain any character and be 1,024 bytes long. A
+ * file name cannot.
+ */
 const fileNamePattern = /^[0-9a-f]{64}$/;
 
 function fileName(key: string): string {
   return hash('sha256', key);
 }
 
-/** Only directories, because desktops add files such as .DS_Store to a directory that a user opened. */
+/**
+ * Returns only directories, and ignores files. Desktops add files such as .DS_Store to a directory that a
+ * user opened.
+ */
 export function directoriesIn(path: string): string[] {
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())

@@ -1,6 +1,6 @@
 /**
- * A sealed file has bytes and, after them, the record that describes them, so that the two can never
- * disagree:
+ * A sealed file has the bytes of an object or a part and, after them, the record that describes them. Both are in
+ * one file, so that they can never disagree:
  *
  *     <bytes> <record as JSON> <length of the record, 4 bytes, big-endian> <the 8 bytes of `mark`>
  *
@@ -16,7 +16,7 @@ import { openPrivateFile } from '../../data-directory/private-file.ts';
 const mark = Buffer.from('objects1');
 const FOOTER_BYTES = 4 + mark.length;
 
-/** Most records are shorter than 2 KiB, so one read from the end returns the whole record. */
+/** The bytes that are read first, from the end. Most records are shorter, so one read returns the whole record. */
 const FIRST_READ_BYTES = 2048;
 
 export type Append = (bytes: Buffer) => Promise<void>;
@@ -26,8 +26,8 @@ export interface SealedRecord {
 }
 
 /**
- * Writes a sealed file at a temporary path, and passes its record to `publish`, which gives the file its
- * name. After a failure of either there is no file.
+ * Writes a sealed file at a temporary path, and passes its record to `publish`, which gives the file its name by a
+ * rename. If the writing or `publish` fails, the temporary file is removed.
  */
 export async function seal<R extends SealedRecord>(
   temporaryPath: string,
@@ -51,8 +51,8 @@ export async function seal<R extends SealedRecord>(
 }
 
 /**
- * Reads the record of a sealed file. Synchronous, for the start only: 14 µs for each file; `fs/promises` took
- * 87 µs.
+ * Reads the record of a sealed file. It blocks the process, so only the start of the store may call it. The
+ * synchronous functions need 14 µs for each file, and `fs/promises` took 87 µs.
  */
 export function readRecord<R extends SealedRecord>(path: string): R {
   const descriptor = openPrivateFile(path);
@@ -77,7 +77,7 @@ export function readRecord<R extends SealedRecord>(path: string): R {
   }
 }
 
-/** A rename is durable only after its directory is synced. */
+/** Makes the renames in a directory durable. Without this, a crash of the machine can undo a rename. */
 export async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, 'r');
   await directory.sync();

@@ -1,5 +1,6 @@
 /**
- * Open multipart uploads. Each has a directory with one sealed file for its request and one for every part.
+ * Stores the multipart uploads that are neither completed nor aborted. Each upload has a directory, which has one
+ * sealed file for the request that began the upload, and one for every part (`sealed-file.ts`).
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { renameSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { directoriesIn, type Fill, type ObjectHeaders, type Written, wholeSecond
 import { openSealedDirectory, type SealedDirectory } from './sealed-directory.ts';
 import { type Append, readRecord, seal, syncDirectory } from './sealed-file.ts';
 
-/** The request of CreateMultipartUpload. */
+/** The record of the request CreateMultipartUpload that began the upload. */
 interface UploadRecord {
   readonly bucket: string;
   readonly key: string;
@@ -27,9 +28,9 @@ export interface Part extends Written {
 
 export interface Upload extends UploadRecord {
   readonly uploadId: string;
-  /** A file for each part. Its name is the number of the part. */
+  /** The directory has one file for each part. The name of the file is the number of the part. */
   readonly parts: SealedDirectory<Part>;
-  /** Settles after the last run of `oneAtATime`. */
+  /** Resolves when the run that `oneAtATime` queued last has ended. */
   lastRun: Promise<unknown>;
 }
 
@@ -71,7 +72,7 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
       if (upload?.bucket !== bucket || upload.key !== key) throw noSuchUpload(uploadId);
       return upload;
     },
-    /** In any order. */
+    /** Returns the uploads of a bucket in any order. */
     list: (bucket: string): Upload[] => [...uploads.values()].filter((upload) => upload.bucket === bucket),
     async putPart(upload: Upload, partNumber: number, fill: Fill): Promise<Part> {
       const write = async (append: Append): Promise<Part> => {
@@ -83,7 +84,8 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
         appear();
       };
       return upload.parts.put(`${partNumber}`, write, commit).catch((error: unknown) => {
-        // If the upload has just ended, its directory is missing, and that is the reason.
+        // If the upload has just ended, its directory is missing, and that caused the error. Then NoSuchUpload
+        // is thrown instead.
         assertOpen(upload);
         throw error;
       });
@@ -95,8 +97,8 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
       return turn;
     },
     /**
-     * Ends a completed or aborted upload. The upload is unknown when this call returns. The files of the upload
-     * are gone when the returned promise resolves.
+     * Ends a completed or aborted upload. When this call returns its promise, `get` and `list` no longer know the
+     * upload. When the promise resolves, the files of the upload are removed.
      */
     async forget({ uploadId }: Upload): Promise<void> {
       if (!uploads.delete(uploadId)) return;
