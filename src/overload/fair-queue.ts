@@ -1,4 +1,5 @@
 import { type Deadline, timeLeft } from '../files/deadline.ts';
+import { createSharedCapacity } from './shared-capacity.ts';
 
 /** Shares a limited number of concurrent runs fairly among users. */
 export interface FairQueue {
@@ -45,49 +46,51 @@ export function waitEnd(deadline: Deadline): Deadline {
  * pool for 2.5 s.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
-  const shares = createShares(concurrencyMax);
+  const capacity = createSharedCapacity<string | symbol>(concurrencyMax);
   let waiting = 0;
   /**
    * The waiting tasks of each user. The map's order is the order of the next runs; no queue in the map is
    * empty.
    */
-  const queues = new Map<string | undefined, Set<() => void>>();
+  const queues = new Map<string | undefined, Set<Task>>();
 
   /** Starts waiting tasks until no waiting task may run. */
   function startWaiting(): void {
     for (const [user, queue] of queues) {
-      if (shares.free === 0) return;
-      const [begin] = queue;
-      if (begin === undefined || !shares.mayRun(user)) continue;
-      remove(user, queue, begin);
+      if (capacity.taken === concurrencyMax) return;
+      const [task] = queue;
+      if (task === undefined || !capacity.take(task.holder, 1)) continue;
+      remove(user, queue, task);
       // The user's remaining tasks now wait behind all other users, and this loop comes to them again.
       if (queues.delete(user)) queues.set(user, queue);
-      shares.add(user, 1);
-      begin();
+      task.begin();
     }
   }
 
-  function remove(user: string | undefined, queue: Set<() => void>, begin: () => void): void {
-    queue.delete(begin);
+  function remove(user: string | undefined, queue: Set<Task>, task: Task): void {
+    queue.delete(task);
     waiting--;
     if (queue.size === 0) queues.delete(user);
   }
 
-  function waitForRun(user: string | undefined, until: Deadline): Promise<void> {
+  function waitForRun(user: string | undefined, holder: Task['holder'], until: Deadline): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const queue = queues.get(user) ?? new Set();
     queues.set(user, queue);
-    const begin = () => {
-      clearTimeout(timer);
-      resolve();
+    const task: Task = {
+      holder,
+      begin() {
+        clearTimeout(timer);
+        resolve();
+      },
     };
     const timer = setTimeout(() => {
-      remove(user, queue, begin);
+      remove(user, queue, task);
       reject(
         new QueueTimeoutError('the task did not begin in time, because too many tasks were queued before it'),
       );
     }, until - Date.now());
-    queue.add(begin);
+    queue.add(task);
     waiting++;
     return promise;
   }
@@ -98,34 +101,20 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
     },
     async run(user, until, run) {
       // If this task may run at once, it overtakes no waiting task that could run: `startWaiting` has started those.
-      if (shares.mayRun(user)) shares.add(user, 1);
-      else await waitForRun(user, until);
+      const holder = user ?? Symbol('work of no user');
+      if (!capacity.take(holder, 1)) await waitForRun(user, holder, until);
       try {
         return await run();
       } finally {
-        shares.add(user, -1);
+        capacity.giveBack(holder, 1);
         startWaiting();
       }
     },
   };
 }
 
-/** Counts the runs of each user. A user may have as many runs as are free. Work of no user may have all runs. */
-function createShares(concurrencyMax: number) {
-  let free = concurrencyMax;
-  /** Contains only users with runs, so that the map does not grow with the number of users. */
-  const runsOf = new Map<string, number>();
-  return {
-    get free() {
-      return free;
-    },
-    mayRun: (user: string | undefined) => free > 0 && (user === undefined || (runsOf.get(user) ?? 0) < free),
-    add(user: string | undefined, more: 1 | -1) {
-      free -= more;
-      if (user === undefined) return;
-      const runs = (runsOf.get(user) ?? 0) + more;
-      if (runs > 0) runsOf.set(user, runs);
-      else runsOf.delete(user);
-    },
-  };
+interface Task {
+  /** The user. Work of no user has a holder for each task, so no limit of one user applies to it. */
+  readonly holder: string | symbol;
+  begin(): void;
 }

@@ -9,10 +9,10 @@ export type SharedCapacity = ReturnType<typeof createSharedCapacity>;
  * A fixed share for each user was rejected. The share would have to be small, to suit many users. A single user
  * with many calls at once would then be refused while most of the capacity is free.
  */
-export function createSharedCapacity(max: number) {
+export function createSharedCapacity<Holder = string | undefined>(max: number) {
   let taken = 0;
   /** Contains only users that hold capacity, so that the map does not grow with the number of users. */
-  const takenBy = new Map<string | undefined, number>();
+  const takenBy = new Map<Holder, number>();
   return {
     /** The capacity that all users together hold at this moment. */
     get taken(): number {
@@ -23,14 +23,14 @@ export function createSharedCapacity(max: number) {
      *
      * @returns `false`, without taking anything, when this user may not take that much
      */
-    take(user: string | undefined, amount: number): boolean {
+    take(user: Holder, amount: number): boolean {
       const own = takenBy.get(user) ?? 0;
       if (own + amount > max - taken) return false;
       taken += amount;
       takenBy.set(user, own + amount);
       return true;
     },
-    giveBack(user: string | undefined, amount: number): void {
+    giveBack(user: Holder, amount: number): void {
       taken -= amount;
       const others = (takenBy.get(user) ?? 0) - amount;
       if (others > 0) takenBy.set(user, others);
