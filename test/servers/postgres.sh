@@ -8,6 +8,8 @@
 # Needs Debian's package postgresql-15, or another major version. POSTGRES_BIN names the directory of other
 # binaries. Postgres refuses to run as root, so root runs it as the user postgres, which that package creates.
 set -euo pipefail
+# shellcheck source=test/servers/free-port.sh
+source "$(dirname "${BASH_SOURCE[0]}")/free-port.sh"
 
 readonly PASSWORD=test-password
 
@@ -21,18 +23,6 @@ full_page_writes = off
 # Every test file can have one or two pools.
 max_connections = 300
 "
-
-# Chooses a port below 32768, because Linux takes the ports of outgoing connections from 32768 on.
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-      echo "$port"
-      return
-    fi
-  done
-}
 
 find_binaries() {
   local newest

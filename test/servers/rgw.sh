@@ -10,23 +10,13 @@
 # Needs Debian's packages radosgw, ceph-mon, ceph-osd and ceph-common. The cluster has one monitor, one OSD and
 # no manager, because the tests need none. The daemons run as the user that starts the script, also as root.
 set -euo pipefail
+# shellcheck source=test/servers/free-port.sh
+source "$(dirname "${BASH_SOURCE[0]}")/free-port.sh"
 
 readonly READY_SECONDS=60
 readonly STOP_SECONDS=10
 readonly ACCESS_KEY_ID=test-access
 readonly SECRET_ACCESS_KEY=test-secret-key
-
-# Chooses a port below 32768, because Linux takes the ports of outgoing connections from 32768 on.
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-      echo "$port"
-      return
-    fi
-  done
-}
 
 # until_true SECONDS WHAT COMMAND…
 until_true() {
