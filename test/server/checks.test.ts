@@ -1,5 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -12,13 +11,11 @@ import { createClient } from '../../src/s3/client.ts';
 import { createChecks } from '../../src/server/backends/checks.ts';
 import { createDatabase, openPool, type TestDatabase } from '../harness/database.ts';
 import { ampleWork } from '../harness/deadline.ts';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { createLoginRole, type LoginRole } from '../harness/login-role.ts';
 
 let server: TestDatabase;
 let admin: pg.Pool;
-let role: string;
-let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-let passwordFile: string;
+let login: LoginRole;
 let calls: pg.Pool;
 let database: ReturnType<typeof databaseOn>;
 let checks: ReturnType<typeof createChecks>;
@@ -28,16 +25,10 @@ beforeEach(async () => {
   server = await createDatabase();
   admin = openPool(server.url, 2);
   await migrate(admin);
-  role = `role_of_${new URL(server.url).pathname.slice(1)}`;
-  await admin.query(`create role ${role} login password 'secret'`);
-  await admin.query(`grant select on files to ${role}`);
-  const url = new URL(server.url);
-  url.username = role;
-  url.password = '';
-  directory = await temporaryDirectory();
-  passwordFile = join(directory.path, 'password');
-  await writeFile(passwordFile, 'secret');
-  const postgres = { urls: [url.href], passwordFile };
+  login = await createLoginRole(admin, server.url);
+  await admin.query(`grant select on files to ${login.name}`);
+  const { url, passwordFile } = login;
+  const postgres = { urls: [url], passwordFile };
   const run = <Result>(_: string, statement: () => Promise<Result>) => statement();
   calls = createPool({
     ...postgres,
@@ -68,14 +59,12 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await Promise.all([calls.end(), checks.stop()]);
-  await admin.query(`drop owned by ${role}`);
-  await admin.query(`drop role ${role}`);
+  await login[Symbol.asyncDispose]();
   await admin.end();
   await server.drop();
-  await directory[Symbol.asyncDispose]();
 });
 
-const refuseNew = () => admin.query(`alter role ${role} password 'other'`);
+const refuseNew = () => admin.query(`alter role ${login.name} password 'other'`);
 
 /** Ends the connections for calls and leaves the connection of the checks. */
 async function endCalls(): Promise<void> {
@@ -88,7 +77,7 @@ it('a new connection is opened every other check', async () => {
   const open = vi.fn();
   const own = async () => {
     const { rows } = await admin.query(
-      `select pid from pg_stat_activity where usename = '${role}' order by backend_start desc limit 1`,
+      `select pid from pg_stat_activity where usename = '${login.name}' order by backend_start desc limit 1`,
     );
     open(rows[0]?.pid);
   };
@@ -101,7 +90,7 @@ it('a new connection is opened every other check', async () => {
 
 it.each<[string, () => Promise<unknown>]>([
   ['the password has changed', () => refuseNew()],
-  ['the file of the password is missing', () => rm(passwordFile)],
+  ['the file of the password is missing', () => rm(login.passwordFile)],
 ])('passes with one warning while %s and an open connection serves calls', async (_, begin) => {
   await checks.database();
   await begin();

@@ -1,5 +1,4 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -8,7 +7,7 @@ import { createPool } from '../../../src/postgres/connection/pool.ts';
 import { prepare } from '../../../src/postgres/statements/prepared.ts';
 import { createDatabase, openPool, type TestDatabase } from '../../harness/database.ts';
 import { ampleWork } from '../../harness/deadline.ts';
-import { temporaryDirectory } from '../../harness/temporary-directory.ts';
+import { createLoginRole, type LoginRole } from '../../harness/login-role.ts';
 
 const POOL_SIZE = 10;
 const OPEN = 3;
@@ -17,26 +16,18 @@ const sleep = prepare<{ seconds: number }>('sleep', ({ seconds }) => sql`select 
 
 let server: TestDatabase;
 let admin: pg.Pool;
-let role: string;
-let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-let passwordFile: string;
+let login: LoginRole;
 let pool: pg.Pool;
 let database: ReturnType<typeof databaseOn>;
 
 beforeEach(async () => {
   server = await createDatabase();
   admin = openPool(server.url, 1);
-  role = `role_of_${new URL(server.url).pathname.slice(1)}`;
-  await admin.query(`create role ${role} login password 'secret'`);
-  const url = new URL(server.url);
-  url.username = role;
-  url.password = '';
-  directory = await temporaryDirectory();
-  passwordFile = join(directory.path, 'password');
-  await writeFile(passwordFile, 'secret');
+  login = await createLoginRole(admin, server.url);
+  const { url, passwordFile } = login;
   const options = {
     // The first server is no worse than the second, so the second must not be tried in its place.
-    urls: [url.href, url.href],
+    urls: [url, url],
     passwordFile,
     maxConnections: POOL_SIZE,
     // 500 calls wait in the queue at once, also on a busy machine.
@@ -50,10 +41,9 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await pool.end();
-  await admin.query(`drop role ${role}`);
+  await login[Symbol.asyncDispose]();
   await admin.end();
   await server.drop();
-  await directory[Symbol.asyncDispose]();
 });
 
 /** Runs statements at once, and returns the SQLSTATEs of those that failed. */
@@ -71,15 +61,19 @@ async function openConnections(): Promise<void> {
 const FAULTS: [string, () => Promise<unknown>, () => Promise<unknown>][] = [
   [
     'no connection is left (53300)',
-    () => admin.query(`alter role ${role} connection limit ${OPEN}`),
-    () => admin.query(`alter role ${role} connection limit -1`),
+    () => admin.query(`alter role ${login.name} connection limit ${OPEN}`),
+    () => admin.query(`alter role ${login.name} connection limit -1`),
   ],
   [
     'the password has changed (28P01)',
-    () => admin.query(`alter role ${role} password 'other'`),
-    () => admin.query(`alter role ${role} password 'secret'`),
+    () => admin.query(`alter role ${login.name} password 'other'`),
+    () => admin.query(`alter role ${login.name} password 'secret'`),
   ],
-  ['the file of the password is missing', () => rm(passwordFile), () => writeFile(passwordFile, 'secret')],
+  [
+    'the file of the password is missing',
+    () => rm(login.passwordFile),
+    () => writeFile(login.passwordFile, 'secret'),
+  ],
 ];
 
 it.each(FAULTS)('500 calls are served by the open connections while %s', async (_, begin) => {
@@ -103,12 +97,12 @@ it.each(FAULTS)('the pool grows again within a second after %s', async (_, begin
 
 it('calls that wait for an open connection get a new one when new ones work again', async () => {
   await openConnections();
-  await admin.query(`alter role ${role} connection limit ${OPEN}`);
+  await admin.query(`alter role ${login.name} connection limit ${OPEN}`);
   const busy = failures(OPEN, 3);
   await vi.waitFor(() => expect(pool.idleCount).toBe(0));
   const waiting = failures(POOL_SIZE - OPEN, 0);
   await vi.waitFor(() => expect(pool.waitingCount).toBe(POOL_SIZE - OPEN));
-  await admin.query(`alter role ${role} connection limit -1`);
+  await admin.query(`alter role ${login.name} connection limit -1`);
   const startMs = performance.now();
   expect(await waiting).toEqual([]);
   expect(performance.now() - startMs).toBeLessThan(1_500);
@@ -117,8 +111,8 @@ it('calls that wait for an open connection get a new one when new ones work agai
 
 it('calls fail at once when no connection is open', async () => {
   await openConnections();
-  await admin.query(`alter role ${role} password 'other'`);
-  await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`);
+  await admin.query(`alter role ${login.name} password 'other'`);
+  await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${login.name}'`);
   await vi.waitFor(() => expect(pool.totalCount).toBe(0));
   const startMs = performance.now();
   expect(new Set(await failures(20, 0))).toEqual(new Set(['28P01']));
@@ -128,7 +122,7 @@ it('calls fail at once when no connection is open', async () => {
 it('an idle connection stays open while new ones are refused', async () => {
   pool.options.idleTimeoutMillis = 50;
   expect(await failures(OPEN, 0.1)).toEqual([]);
-  await admin.query(`alter role ${role} connection limit ${pool.totalCount}`);
+  await admin.query(`alter role ${login.name} connection limit ${pool.totalCount}`);
   expect(await failures(POOL_SIZE, 0.01)).toEqual([]);
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(pool.totalCount).toBe(OPEN);
