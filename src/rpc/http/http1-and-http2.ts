@@ -14,7 +14,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { freeClosedConnections } from '../limits/closed-connections.ts';
 import { limitConnections } from '../limits/connection-limit.ts';
 import { limitHttp2 } from '../limits/http2-limits.ts';
 import {
@@ -42,7 +41,6 @@ export function createHttp1AndHttp2Server(listener: RequestListener, certificate
   const { http2, sessions } = createSessions(listener);
   const silent = tellApart(server, certificates ? 'secureConnection' : 'connection', http2);
   const connections = limitConnections(server, CONNECTIONS_MAX);
-  freeClosedConnections(server);
   server.on('request', (_, response) => watchReader(response, () => response.destroy()));
   limitHttp2(http2);
 
