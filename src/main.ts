@@ -1,8 +1,9 @@
 /**
- * `src` holds one folder per room (a subject, see `src/README.md`) and this file: the entry point, and the only file
- * that touches the process, its arguments, environment, signals and exit code. Each verb (`VERBS`) imports its code
- * when it runs, so that a verb loads only what it needs. Work of a command belongs into `src/cli`, the
- * construction of the service into `src/server`. No other file belongs into the root of `src`.
+ * `src` holds one folder per subject (`src/README.md` lists them as rooms) and this file: the entry point,
+ * and the only file that touches the process, its arguments, environment, signals and exit code. Each command
+ * of the command line (`VERBS`) imports its code when it runs, so that it loads only what it needs. Work of a
+ * command belongs in `src/cli`, the construction of the service in `src/server`. No other file belongs in the
+ * root of `src`.
  */
 import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';
@@ -125,7 +126,10 @@ function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
   process.on('uncaughtException', onStrayError);
 }
 
-/** The first signal stops the service in order, a second signal ends the process at once. */
+/**
+ * The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process
+ * at once, unless it follows the first signal within REPEATED_SIGNAL_MS.
+ */
 function onStopSignal(stop: (signal: string) => Promise<void>): void {
   let firstMs: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -155,7 +155,8 @@ function described({ file, existing, bytesResumed }: UploadResult, seconds: numb
 function inWords(error: unknown): string {
   if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error);
   const text = `${error.rawMessage} (${Code[error.code]})`;
-  // An answer of the service has details with its reason. Without details no service answered.
+  // An error from the service has details with its reason. So the code Unavailable without details means that
+  // the service did not answer.
   const isAnswered = error.details.length > 0;
   return isAnswered || error.code !== Code.Unavailable
     ? text

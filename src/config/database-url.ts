@@ -43,7 +43,7 @@ export function databaseUrlProblem(text: string): string | undefined {
 
 /** @throws DatabaseUrlError */
 export function parseDatabaseUrl(text: string, tls: TlsVariables = {}): DatabaseUrl {
-  // `pg` also accepts a directory of sockets, and the name of a database behind a blank. Both pass unchanged.
+  // `pg` also accepts a directory of sockets, and the name of a database after a blank. Both pass unchanged.
   if (/^(\/|socket:)/.test(text)) return { urls: [text], hasPassword: false, mustBeWritable: false };
   const scheme = /^postgres(ql)?:\/\//.exec(text)?.[0];
   if (scheme === undefined) throw new DatabaseUrlError('must begin with postgres:// or postgresql://');
@@ -104,8 +104,8 @@ const HOST = String.raw`(?:\[[0-9a-fA-F:.]+\]|[^\s:,/?#@[\]]*)(?::\d*)?`;
 const AFTER_USER = new RegExp(`^(${HOST}(?:,${HOST})*)(?:/([^/?#@]*))?(?:\\?((?:\\w+=[^&#]*&?)*))?$`);
 
 /**
- * Splits a URL by the rules of URLs. If the URL does not match these rules, its password may contain characters
- * that should have been encoded. The password then ends at the last `@` behind which hosts follow.
+ * Splits a URL by the rules of URLs. If the URL does not match these rules, its password may contain
+ * characters that should have been encoded. The password then ends at the last `@` that is followed by hosts.
  */
 function split(rest: string): Parts {
   const end = rest.search(/[/?#]/);
@@ -123,7 +123,7 @@ function split(rest: string): Parts {
   );
 }
 
-/** @param at the position of the `@` behind the password; -1 if there is none */
+/** @param at the position of the `@` after the user and the password; -1 if there is none */
 function partsAt(rest: string, at: number): Parts | undefined {
   const match = AFTER_USER.exec(rest.slice(at + 1));
   if (match === null) return undefined;

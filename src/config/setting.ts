@@ -14,11 +14,14 @@ export interface Setting<Value = unknown> {
    * the text if the text may contain a password.
    */
   problem(text: string): string | undefined;
-  /** Returns the value of a text that has no problem. */
+  /** Converts a text to the value. Called only if `problem` accepts the text. */
   value(text: string): Value;
 }
 
-/** The values of a table of settings, with the keys of the table. */
+/**
+ * The type of the values of a table of settings: an object with the value of each setting under the key of
+ * that setting in the table.
+ */
 export type Values<Table> = {
   [Key in keyof Table]: Table[Key] extends Setting<infer Value> ? Value : never;
 };

@@ -20,7 +20,7 @@ interface FileFacts extends FileRef {
   createTime: Date;
 }
 
-/** A file whose upload was requested. The service has not seen yet that S3 holds its bytes. */
+/** A file whose upload was requested. The service has not verified yet that S3 holds its bytes. */
 export interface PendingFile extends FileFacts {
   state: 'pending';
   /** The announced size in bytes; `undefined` if the caller did not announce one. */
@@ -32,13 +32,13 @@ export interface PendingFile extends FileFacts {
   lost: boolean;
 }
 
-/** A file whose bytes the service has seen in S3. S3 reported the size, the type and `lastModified`. */
+/** A file whose bytes the service has verified in S3. S3 reported the size, the type and `lastModified`. */
 export interface ReadyFile extends FileFacts {
   state: 'ready';
   size: number;
   etag: string;
   lastModified: Date;
-  /** When the service last saw the bytes in S3, by the clock of the store. */
+  /** The time of the last successful verification of the object in S3, by the clock of the store. */
   verifiedAt: Date;
   /** Whether the last verification is younger than VERIFICATION_TTL_SECONDS. */
   isFresh: boolean;

@@ -1,5 +1,6 @@
 /**
- * Records calls, calls to S3, content mismatches and stray errors: in the log, in the metrics, or in both.
+ * Records calls, calls to S3, content mismatches, lost files, failed steps, and errors that no call has
+ * caught: in the log, in the metrics, or in both.
  */
 import type { Logger } from 'pino';
 import type { Observer, ObserveStep } from '../files/ports/observer.ts';
@@ -74,9 +75,9 @@ function limitLines(intervalMs: number): (line: (unlogged: number) => void) => v
 }
 
 /**
- * Codes that mean an error of the service. Calls with these codes are logged with the error behind them;
- * errors of the caller are only counted. DEADLINE_EXCEEDED is not among these codes, because the caller may
- * have set a short deadline. If the call took long, the log has the call as a slow call.
+ * Codes that mean an error of the service. A call with one of these codes is logged with the error that
+ * caused the code. Errors of the caller are only counted. DEADLINE_EXCEEDED is not among these codes, because
+ * the caller may have set a short deadline. If the call took long, the log has the call as a slow call.
  */
 const OUR_ERRORS = new Set(['INTERNAL', 'UNKNOWN', 'UNAVAILABLE']);
 

@@ -114,7 +114,10 @@ export function createFairQueue(concurrencyMax: number): FairQueue {
 }
 
 interface Task {
-  /** The user. Work of no user has a holder for each task, so no limit of one user applies to it. */
+  /**
+   * The user for whom the task takes capacity. For work of no user, a symbol that only this task has, so that
+   * the limit for one user does not apply.
+   */
   readonly holder: string | symbol;
   begin(): void;
 }

@@ -19,7 +19,8 @@ export function createSharedCapacity<Holder = string | undefined>(max: number) {
       return taken;
     },
     /**
-     * Takes capacity for a user. The user `undefined` stands for all callers that have not proved to be a gateway.
+     * Takes capacity for a user. All callers that have not authenticated as a gateway share the user
+     * `undefined`.
      *
      * @returns `false`, without taking anything, when this user may not take that much
      */

@@ -1,7 +1,8 @@
 /**
  * `src/postgres` keeps file records in Postgres. It implements the ports `FileStore` and `RowInventory`, and
- * brings the schema up to date. `file-store/` has the methods of `FileStore`, in the files of the port's parts.
- * `connection/` runs statements, `statements/` holds the SQL, `migrations/` holds the schema.
+ * brings the schema up to date. `file-store/` implements the methods of `FileStore`, with one file for each
+ * part of that port (`../files/ports/`). `connection/` runs statements, `statements/` holds the SQL,
+ * `migrations/` holds the schema.
  *
  * Rules about files (names, keys, states, limits) do not belong here: see `../files/`. Neither does anything
  * that calls S3.

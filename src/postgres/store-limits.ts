@@ -21,6 +21,6 @@ export interface StoreLimits {
    * upload keeps up to 160 kB of MD5s in its row (10,000 parts of 16 bytes).
    */
   pendingMultipartMax: number;
-  /** The maximum of READY files that one page of a list with a prefix examines. Default: 10,000. */
+  /** The maximum number of READY files that one page of a list with a prefix examines. Default: 10,000. */
   examinedMax?: number;
 }

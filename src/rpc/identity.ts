@@ -48,8 +48,9 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
 }
 
 /**
- * Returns the value of a header. Node joins repeated headers with a comma. Only `set-cookie` is an array, and
- * the setting USER_ID_HEADER cannot be `set-cookie`.
+ * Returns the value of a header. Node joins the values of a repeated header with a comma. The headers that
+ * Node treats in another way, such as `set-cookie`, cannot be the setting USER_ID_HEADER
+ * (`src/config/user-id-header.ts`).
  */
 function headerIn({ headers }: Caller, name: string): string | undefined {
   return headers[name] as string | undefined;

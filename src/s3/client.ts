@@ -19,18 +19,24 @@ export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
  */
 const CONNECT_TIMEOUT_MS = 1_000;
 
-/** A HEAD or DELETE that takes longer is retried once. If it fails again, the sweeper repeats it later. */
+/**
+ * A request that takes longer fails, and the SDK retries it. Only CompleteMultipartUpload may take longer
+ * (`multipart-uploads.ts`).
+ */
 const REQUEST_TIMEOUT_MS = 2_500;
 
 /**
- * The maximum of sockets to S3. A first page of a list sends up to 32 HEAD requests at once to verify pending
- * files, so two such pages can run at once before a request waits for a socket.
+ * The maximum number of sockets to S3. The fair queue (`fair-send.ts`) gives a single user at most half of
+ * them. These are 32 sockets, enough for the 32 HEAD requests that a first page of a list sends at once to
+ * verify pending files.
  */
 export const SOCKETS_MAX = 64;
 
 /**
- * The first try and one retry. More retries would not fit into the caller's deadline, and the sweeper later repeats
- * the requests that failed.
+ * The number of tries of one SDK command: the first try and one retry. More retries would not fit into the
+ * caller's deadline. If all tries fail, the caller may repeat its call, and the sweeper later verifies a
+ * pending file and removes the object of a deleted file. Before its SDK command, a HEAD or DELETE has one
+ * more try without the SDK (`objects.ts`).
  */
 const ATTEMPTS_MAX = 2;
 

@@ -56,8 +56,9 @@ export function createObjectStore(
 }
 
 /**
- * Ignores the network error of a signed request, because the SDK then sends the request again. The error of an
- * aborted request is thrown, because the caller no longer waits for an answer.
+ * Returns an error handler for a signed request. After a network error, the handler returns `undefined`, and
+ * the caller sends the request again with the SDK. If the request was aborted, the handler throws the error,
+ * because the deadline of the call has passed.
  */
 function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: unknown) => undefined {
   return (error) => {

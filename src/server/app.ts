@@ -1,8 +1,8 @@
 /**
- * `src/server` builds the service out of the other folders and ends it in order. `startApp` (this file) is the
- * table of contents: each of its steps is a file beside it. `backends/` opens Postgres and S3, for every
- * command. Decisions about files, calls or protocols do not belong here, nor do the process's signals and
- * arguments (`src/main.ts`).
+ * `src/server` builds the service out of the other folders, starts it and stops it. `startApp` (this file)
+ * shows all steps of the construction: each step is a file beside this file. `backends/` opens Postgres and
+ * S3, for every command. Decisions about files, calls or protocols do not belong here, nor do the process's
+ * signals and arguments (`src/main.ts`).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';

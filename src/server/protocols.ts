@@ -24,7 +24,9 @@ interface Served {
   certificates: Certificates | undefined;
 }
 
-/** Creates the servers of both ports. They share the gate, the service and the memory for messages. */
+/**
+ * Creates the gRPC server and the HTTP server. They share the gate, the service and the memory for messages.
+ */
 export function createProtocolServers(config: Config, log: Logger, metrics: Metrics, served: Served) {
   const { operations, health, pages, certificates } = served;
   const admission = createAdmission(config.limits.concurrentCallsMax);

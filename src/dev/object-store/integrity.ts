@@ -58,7 +58,8 @@ export function checksumCheck(request: S3Request) {
       for (const { digest } of promised) digest.update(chunk);
     },
     /**
-     * Throws unless every checksum of the request matches the body. `trailers` are the headers behind the body.
+     * Throws unless every checksum of the request matches the body. `trailers` are the headers that follow
+     * the body.
      */
     assertRight: (trailers: ReadonlyMap<string, string>): void => {
       for (const { name, digest } of promised) {

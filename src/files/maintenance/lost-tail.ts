@@ -1,6 +1,6 @@
 /**
- * The objects in S3 that look like the files of the last rows of the table, which were lost. After an
- * asynchronous failover, the new primary may lack the rows of the last uploads that the old primary
+ * Objects in S3 whose rows seem to be lost. The lost rows were the newest rows of the table, its tail. After
+ * an asynchronous failover, the new primary may lack the rows of the last uploads that the old primary
  * acknowledged. After a restore, the table lacks the rows of all uploads since the backup. The objects of
  * these uploads are the only copies of their bytes.
  */

@@ -2,7 +2,7 @@
  * `src/files/maintenance` is the work that no caller waits for. The sweeper (this file: the loop; `sweep.ts`:
  * one step for one row) runs in every instance and finishes or removes what calls left unfinished.
  * `reconcile.ts` compares the whole table with the whole bucket when an operator asks for it. Code that runs
- * inside a call belongs into `src/files/operations`.
+ * inside a call belongs in `src/files/operations`.
  */
 import type { Call, Work } from '../call.ts';
 import type { Deadline } from '../deadline.ts';

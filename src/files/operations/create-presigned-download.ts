@@ -9,9 +9,9 @@ interface Ports extends GetFilePorts {
 }
 
 /**
- * Returns a URL that reads a file. The URL is given only if S3 was seen to hold the bytes within the last
- * VERIFICATION_TTL_SECONDS. If another program removes an object from S3, calls return URLs that answer 404
- * for at most this time.
+ * Returns a URL that reads a file, if a verification within the last VERIFICATION_TTL_SECONDS found the bytes
+ * in S3. If another program removes an object from S3, calls return URLs that answer 404 for at most this
+ * time.
  *
  * @throws FileError like `getFile`, and UPLOAD_INCOMPLETE
  */

@@ -1,7 +1,7 @@
 /**
  * `src/files/operations` has one file per RPC of `files.v1.FileService`: what the RPC does, against the
- * ports, with no word about gRPC. Steps that several operations share belong into `src/files`, rules about
- * values (names, keys, MD5s, parts) into `src/files/rules`, and work without a caller into
+ * ports, with no word about gRPC. Steps that several operations share belong in `src/files`, rules about
+ * values (names, keys, MD5s, parts) in `src/files/rules`, and work without a caller in
  * `src/files/maintenance`. A request is decoded and an answer encoded in `src/rpc`.
  */
 import type { Call } from '../call.ts';

@@ -43,8 +43,9 @@ const FILE_FIXED_BYTES = 300;
 const PENDING_VERIFICATIONS_MAX = 300;
 
 /**
- * The number of verifications of one call that run at the same time, each with one request to S3. With 32, the
- * 300 verifications of 20 ms each take 0.2 s. More requests would only wait for the S3 client's sockets.
+ * The number of verifications of one call that run at the same time, each with one request to S3. With 32,
+ * the 300 verifications of 20 ms each take 0.2 s. More requests would only wait, because a single user gets
+ * at most 32 of the S3 client's 64 sockets.
  */
 const PENDING_VERIFICATIONS_CONCURRENCY = 32;
 
@@ -111,8 +112,9 @@ async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFil
 
 function toPage({ ready, examinedTo }: Listed, pageSize: number, scope: PageScope): Page {
   const files = ready.slice(0, Math.min(pageSize, filesThatFit(ready)));
-  // If the page has all files that the store found, the next page starts behind the last file that the store
-  // examined. Otherwise the next page starts behind the last file of this page.
+  // If the page has all files that the store returned, the next page starts after the last file that the
+  // store examined. If the store examined all files, `examinedTo` is undefined and no page follows. If the
+  // page has only some of the returned files, the next page starts after the last file of this page.
   const last = files.length < ready.length ? files.at(-1) : examinedTo;
   return { files, nextPageToken: last === undefined ? '' : pageToken(last, scope) };
 }

@@ -15,7 +15,7 @@ export interface Listed {
   pending: PendingFile[];
   /**
    * The last file that the call examined. Set only if the call stopped because it had examined the maximum
-   * number of files. More matches may follow behind this file.
+   * number of files. More matches may follow after this file.
    */
   examinedTo: PagePosition | undefined;
 }
@@ -26,15 +26,16 @@ export interface FileReads {
   find(call: Call, s3Key: S3Key): Promise<UserFile | undefined>;
 
   /**
-   * Returns READY files strictly behind `after`, newest first by (lastModified, s3Key).
+   * Returns the READY files that follow `after` in the list, without the file at `after` itself. The list is
+   * ordered newest first by (lastModified, s3Key). Without `after`, the page starts with the newest file.
    *
    * The prefix is compared byte by byte. It is a filter: the rarer the matching names are, the more of the
-   * user's files must be examined for one page. With a prefix, a call therefore examines at most 10,000 files.
-   * If it reaches this number, it returns the matches found so far, possibly none, and `examinedTo`. The next
-   * call continues behind `examinedTo`.
+   * user's files must be examined for one page. With a prefix, a call therefore examines at most 10,000
+   * files. If it reaches this number, it returns the matches found so far, possibly none, and `examinedTo`.
+   * The next call continues after `examinedTo`.
    *
-   * The first page also returns the newest matching PENDING files, at most `pendingLimit`. They come with the
-   * same query to Postgres.
+   * The first page also returns the newest matching PENDING files, at most `pendingLimit`. One query to
+   * Postgres returns both kinds of files.
    */
   list(call: Call, query: ListQuery, pendingLimit: number): Promise<Listed>;
 }

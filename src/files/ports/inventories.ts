@@ -9,7 +9,9 @@ export interface ListedRow extends FileRef {
   size: number;
   /** Empty unless READY. */
   etag: string;
-  /** The time when S3 received the object. If the service never saw the object, when the row was created. */
+  /**
+   * The time when S3 received the object. For a row that was never READY, the time when the row was created.
+   */
   time: Date;
 }
 

@@ -21,7 +21,10 @@ export interface OldestDue {
   dueFrom: Date;
 }
 
-/** Part of `FileStore`: the due rows, which are the queue of the sweeper. */
+/**
+ * Part of `FileStore`: the due rows, which are the queue of the sweeper. `file-store.ts` defines the word
+ * *purgeable*.
+ */
 export interface SweepQueue {
   /**
    * Leases due rows of any user to one sweeper: up to `limit`, at most 100, in no particular order. Rows that
@@ -38,8 +41,9 @@ export interface SweepQueue {
   leaseDue(work: Work, limit: number, leaseSeconds: number, dueFrom?: Date): Promise<DueFile[]>;
 
   /**
-   * Makes a due row come due again later. The pause grows up to a day, and ends at the latest when the row
-   * becomes purgeable. A row that is not due does not change.
+   * Makes a row come due again after a pause. Each call for the row makes the pause longer, up to a day. If
+   * the row becomes purgeable during the pause, the pause ends at that moment. Does not change a READY row
+   * that has no due time.
    */
   reschedule(call: Call, s3Key: S3Key): Promise<void>;
 

@@ -71,8 +71,8 @@ export interface DatabaseOptions {
 }
 
 /**
- * While no connection is free, statements wait in a fair queue with one line per user. A user with many waiting
- * statements therefore does not delay the others.
+ * While no connection is free, statements wait in a fair queue, which has a queue for each user. A user with
+ * many waiting statements therefore does not delay the others.
  */
 export function createDatabase(
   pool: pg.Pool,

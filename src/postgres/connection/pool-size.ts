@@ -1,9 +1,10 @@
 /**
- * Limits the size of a pool while new connections fail, because the server has too many or refuses the password.
+ * Limits the size of a pool while new connections fail, because the server has too many connections or
+ * refuses the password.
  *
- * A pool of `pg` opens a connection for each call that finds none free, and fails the call if the new connection
- * fails. With this file, the pool keeps its size for `KEEP_MS` instead: a call waits for an open connection, and no
- * idle connection is closed.
+ * A pool of `pg` opens a connection for each call that finds none free, and fails the call if the new
+ * connection fails. With this file, the pool keeps its size for `KEEP_MS` instead: a call waits for an open
+ * connection, and no idle connection is closed.
  */
 import type pg from 'pg';
 

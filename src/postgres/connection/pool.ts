@@ -11,7 +11,7 @@ export interface DatabaseAddress extends ServerAddress {
 }
 
 export interface PoolOptions extends DatabaseAddress {
-  /** The maximum of connections of this instance. */
+  /** The maximum number of connections of this instance. */
   maxConnections: number;
   /** The pool closes a connection after this number of uses. Default: never. */
   usesMax?: number | undefined;

@@ -1,12 +1,13 @@
 /**
- * The settings that the service relies on. A database or a role can have other values (`ALTER ROLE … SET`), so
- * each new connection sets all of them.
+ * The settings that the service relies on. A database or a role can have other values (`ALTER ROLE … SET`),
+ * so each new connection sets all of them.
  *
- * They are sent as a statement and not as parameters of the connection, because pgbouncer and RDS Proxy refuse
- * a connection with parameters that they do not know.
+ * They are sent as a statement and not as parameters of the connection, because pgbouncer and RDS Proxy
+ * refuse a connection with parameters that they do not know.
  *
- * The service does not set `search_path`, because an operator chooses the schema of the service with it.
- * The service does not set `default_transaction_read_only`, because it says that the server takes no writes now.
+ * The service does not set `search_path`, because an operator chooses the schema of the service with it. The
+ * service does not set `default_transaction_read_only`, because with the value `on` a server takes no writes,
+ * and `prepareSession` must notice that.
  */
 import type pg from 'pg';
 import { send } from './send.ts';

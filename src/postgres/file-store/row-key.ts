@@ -1,6 +1,6 @@
 /**
- * `src/postgres/file-store/` implements the port `FileStore`, one file per part of the port: a method runs one
- * statement and turns its row into a record of the domain.
+ * `src/postgres/file-store/` implements the port `FileStore`, with one file for each part of that port
+ * (`src/files/ports/`). A method runs one statement and turns its row into a record of the domain.
  *
  * The text of a statement belongs to `../statements/`, retries and time limits belong to `../connection/`.
  */
@@ -8,7 +8,10 @@ import type { Call } from '../../files/call.ts';
 import type { S3Key } from '../../files/rules/s3-key.ts';
 import type { RowKey } from '../statements/expressions.ts';
 
-/** The parameters with which a statement finds a row. The user of the call is one, so no call finds another's row. */
+/**
+ * The parameters with which a statement finds a row. They contain the user of the call, so no call finds a
+ * row of another user.
+ */
 export function rowKey({ userId }: Call, s3Key: S3Key): RowKey {
   return { userId, s3Key };
 }

@@ -47,9 +47,10 @@ export const isFresh = (verificationTtlSeconds: Sql): Sql =>
 export const purgeable = (longestUploadSeconds: Sql): Sql =>
   sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
 
-// The sweeper's pauses before its attempts to verify an upload are 30 s, 2 min, 8 min, 32 min, 2 h and 9 h. An
-// upload with an ordinary URL becomes purgeable after 25 h, which is before the next pause would end. At that time
-// the sweeper verifies it once more. So an upload that never arrives is verified seven times.
+// The sweeper's pauses before its attempts to verify an upload are 30 s, 2 min, 8 min, 32 min, 2 h and 9 h.
+// An upload with an ordinary URL becomes purgeable (`src/files/ports/file-store.ts`) after 25 h, which is
+// before the next pause would end. At that time the sweeper verifies it once more. So an upload that never
+// arrives is verified seven times.
 export const FIRST_PAUSE_SECONDS = 30;
 export const PAUSE_FACTOR = 4;
 export const PAUSE_MAX_SECONDS = 86_400;

@@ -74,12 +74,14 @@ export type ExaminedRow = FileRow & {
 type SearchParams = ListParams & { examinedMax: number };
 
 /**
- * Selects the files with the prefix among the next `examinedMax` files, and the last examined file in any case.
+ * Selects the files with the prefix among the next `examinedMax` files, and the last examined file in any
+ * case.
  *
  * `row_number()` counts the rows as the index delivers them. So the search ends as soon as the page is full,
  * and a search for a prefix that no file has takes 6 ms (10,000 rows). Another statement could find the last
- * examined file first, with the index alone. It takes half of that time, but it takes it even if the first rows fill
- * the page. Without `rows unbounded preceding`, Postgres before version 16 reads one more row.
+ * examined file first, with the index alone. That statement was rejected: it takes about half of the 6 ms for
+ * every page, even if the first rows fill the page. Without `rows unbounded preceding`, Postgres before
+ * version 16 reads one more row.
  */
 const search = (
   { userId, filenamePrefix, verificationTtlSeconds, limit, examinedMax }: Record<keyof SearchParams, Sql>,

@@ -30,7 +30,7 @@ export interface GrpcGateOptions {
   budget: SharedCapacity;
   runDecoder: RunDecoder;
   /**
-   * The maximum number of open requests whose callers have not proved to be a gateway, on all connections
+   * The maximum number of open requests whose callers have not authenticated as a gateway, on all connections
    * together.
    */
   unprovenRequestsMax: number;
@@ -47,8 +47,8 @@ const ADMITTED = Symbol('admitted call');
 type GuardedStream = ServerHttp2Stream & { [ADMITTED]?: AdmittedCall };
 
 /**
- * The admitted call of a stream; `undefined` for methods that callers may use without proving to be a gateway
- * (health, reflection).
+ * The admitted call of a stream. `undefined` for methods that callers may use without authenticating as a
+ * gateway (health, reflection).
  */
 export function admittedCallOn(stream: object | undefined): AdmittedCall | undefined {
   return (stream as GuardedStream | undefined)?.[ADMITTED];
@@ -67,9 +67,9 @@ interface Guard extends GrpcGateOptions {
 /**
  * Takes over the new streams of an HTTP/2 server before grpc-js sees them. First the call gate decides about
  * a call by its headers. Then this file reads the whole request message. Only then does grpc-js receive the
- * stream, the message and the end of the request. Without this order grpc-js inflates and decodes every
- * message that arrives: 10 kB of unfinished requests, from a caller that had not proved to be a gateway,
- * exhausted its heap.
+ * stream, the message and the end of the request. Without this order, grpc-js inflates and decodes every
+ * message that arrives: 10 kB of unfinished requests, from a caller that had not authenticated as a gateway,
+ * exhausted the heap of the process.
  *
  * grpc-js reads a stream by the events `data` and `end`, which this file emits. If a release of grpc-js reads
  * streams in another way, no call is answered and every test over gRPC fails.
@@ -151,8 +151,9 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     budget: guard.budget,
     runDecoder: guard.runDecoder,
     onMessage(message) {
-      // A health Watch stays open for long, so it no longer counts as an unproven request after its message.
-      // StreamEndingServer limits such streams (`open-streams.ts`).
+      // A health Watch stays open for long. So after its message, it no longer counts towards the limit of
+      // unproven requests (`../limits/unproven-requests.ts`). StreamEndingServer limits such streams
+      // (`open-streams.ts`).
       if (method.methodKind === 'server_streaming') countNoMore();
       if (stream.destroyed || stream.closed) return;
       guard.pass(stream, headers);

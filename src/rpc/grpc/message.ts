@@ -17,7 +17,10 @@ export interface MessageOptions {
   maxBytes: number;
   /** The value of `grpc-encoding`. */
   encoding: string | undefined;
-  /** The user whose share of `budget` the message takes; `undefined` if the caller has not proved to be a gateway. */
+  /**
+   * The user whose share of `budget` the message takes. `undefined` if the caller has not authenticated as a
+   * gateway.
+   */
   userId: string | undefined;
   budget: SharedCapacity;
   runDecoder: RunDecoder;

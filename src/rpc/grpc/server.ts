@@ -3,7 +3,7 @@
  * Connect's service interface to grpc-js (`bridge.ts`), statuses (`status.ts`), and the limit of open streams
  * (`open-streams.ts`). Every access to a private field of grpc-js is in `private-fields.ts`.
  *
- * Code that other protocols use too belongs into `src/rpc/`. Limits (sizes, counts, times) belong into
+ * Code that other protocols use too belongs in `src/rpc/`. Limits (sizes, counts, times) belong in
  * `src/rpc/limits/`.
  */
 

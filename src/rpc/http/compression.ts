@@ -5,7 +5,7 @@ import type { MessageEncoding } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 
 export interface CompressedCall {
-  /** `undefined` if the caller has not proved to be a gateway. */
+  /** `undefined` if the caller has not authenticated as a gateway. */
   userId: string | undefined;
   encoding: MessageEncoding;
 }

@@ -47,7 +47,11 @@ export function createHttp1AndHttp2Server(listener: RequestListener, certificate
   return {
     server,
     connections,
-    /** Ends idle connections at once. HTTP/2 connections with calls under way end after their last call. */
+    /**
+     * Closes idle connections at once. An HTTP/2 connection with calls under way closes after its last call.
+     * An HTTP/1.1 connection with a call under way stays open: this function must be called again after the
+     * call.
+     */
     closeConnections(): void {
       server.closeIdleConnections();
       for (const socket of silent) socket.destroy();

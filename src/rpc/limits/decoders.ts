@@ -10,9 +10,10 @@ import { REQUEST_TIMEOUT_MS } from './limits.ts';
 const DECODERS_MAX = 2;
 
 /**
- * Runs a decompression. The user id `undefined` stands for all callers that have not proved to be a gateway.
+ * Runs a decompression. All callers that have not authenticated as a gateway share the user id `undefined`.
  *
- * @throws ConnectError RESOURCE_EXHAUSTED when the decompression could not begin in time; else what `decode` throws
+ * @throws ConnectError RESOURCE_EXHAUSTED when the decompression could not begin in time; else what `decode`
+ *   throws
  */
 export type RunDecoder = <Result>(
   userId: string | undefined,

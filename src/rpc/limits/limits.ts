@@ -1,10 +1,10 @@
 /**
- * `src/rpc/limits/` limits how much of the service a peer may take, on both ports: the bounds (this file)
- * and their enforcement for connections, HTTP/2 streams, requests of callers that have not proved to be a
- * gateway, unread responses and request messages. Each bound allows the most that an honest gateway needs.
- * The service closes a stream above a bound, or its connection.
+ * `src/rpc/limits/` limits how much of the service a peer may take, on the gRPC port and on the HTTP port:
+ * the bounds (this file) and their enforcement for connections, HTTP/2 streams, requests of callers that have
+ * not authenticated as a gateway, unread responses and request messages. Each bound allows the most that an
+ * honest gateway needs. The service closes a stream above a bound, or its connection.
  *
- * Limits of users and of the whole load do not belong here, but into `src/overload/`.
+ * Limits of users and of the whole load do not belong here, but in `src/overload/`.
  */
 import type { ServerOptions } from 'node:http2';
 
@@ -68,7 +68,7 @@ export const STALLED_SOCKET_TIMEOUT_MS = 60_000;
  */
 const STREAM_WINDOW_BYTES = 20 * 1024;
 
-/** The options of the HTTP/2 servers of both ports. */
+/** The options of the HTTP/2 servers of the gRPC port and of the HTTP port. */
 export const HTTP2_OPTIONS = {
   settings: {
     maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
@@ -95,11 +95,11 @@ export const HTTP2_OPTIONS = {
 } satisfies ServerOptions;
 
 /**
- * The maximum number of requests on one listening port whose callers have not proved to be a gateway (health,
- * reflection, pages, refused calls). A request counts until it is answered and the client has read the answer.
- * Such a request ends within milliseconds, so honest clients never have a thousand open at the same time. Each
- * request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000 unread answers of
- * /metrics 400 MB.
+ * The maximum number of requests on one listening port whose callers have not authenticated as a gateway
+ * (health, reflection, pages, refused calls). A request counts until it is answered and the client has read
+ * the answer. Such a request ends within milliseconds, so honest clients never have a thousand open at the
+ * same time. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
+ * unread answers of /metrics 400 MB.
  */
 export const UNPROVEN_REQUESTS_MAX = 1_000;
 

@@ -33,11 +33,12 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
 }
 
 /**
- * The maximum of bytes of all request messages in memory: a thousand messages of MESSAGE_MAX_BYTES. A message
- * grows up to twentyfold when it is decoded.
+ * The maximum number of bytes that all request messages in memory may have together: a thousand messages of
+ * MESSAGE_MAX_BYTES. A message grows up to twentyfold when it is decoded.
  *
- * Each user may take only a share of these bytes (`src/overload/shared-capacity.ts`). Without shares, one user
- * could take all of the bytes with unfinished requests. Callers of the health check that had not proved that
- * they are a gateway could do so too. The messages of all other users were then kept out.
+ * Each user may take only a share of these bytes (`src/overload/shared-capacity.ts`). Without shares, one
+ * user could take all of the bytes with unfinished requests. Callers of the health check that have not
+ * authenticated as a gateway could take all of the bytes, too. The service would then refuse the messages of
+ * all other users.
  */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;

@@ -4,14 +4,16 @@ interface Request {
 }
 
 /**
- * Limits the open requests of callers that have not proved to be a gateway, on all connections together. Such
- * requests are health, reflection, pages, and refused calls. A request counts until its response was written,
- * because the client may leave the response unread. Above the limit the oldest request is aborted. An honest
- * request is answered within milliseconds, so an honest request is never the oldest for long.
+ * Limits the open unproven requests on all connections together. A request is unproven until its caller has
+ * authenticated as a gateway. Requests for health, reflection and pages, and refused calls, stay unproven. A
+ * request counts until its response was written, because the client may leave the response unread. Above the
+ * limit the oldest request is aborted. An honest request is answered within milliseconds, so an honest
+ * request is never the oldest for long.
  *
  * @param abort ends a request and frees its memory
- * @returns a function that counts a request. That function returns a second function, which stops counting the
- *   request. The second function must be called when the gateway and the user of the request were accepted.
+ * @returns a function that counts a request. That function returns a second function, which stops counting
+ *   the request. The second function must be called when the gateway and the user of the request were
+ *   accepted.
  */
 export function limitUnprovenRequests<R extends Request>(
   max: number,

@@ -1,8 +1,9 @@
 /**
- * `src/rpc/tls/` is TLS for both ports: the options of the servers (this file), certificates that are
- * reloaded from their files (`certificates.ts`), and the names in a client's certificate (`peer.ts`).
+ * `src/rpc/tls/` is TLS for the gRPC port and the HTTP port: the options of the servers (this file),
+ * certificates that are reloaded from their files (`certificates.ts`), and the names in a client's
+ * certificate (`peer.ts`).
  *
- * The decision which client may speak for users does not belong here, but into `src/rpc/identity.ts`.
+ * The decision which client may speak for users does not belong here, but in `src/rpc/identity.ts`.
  */
 import { constants } from 'node:crypto';
 import type { RequestListener, ServerOptions } from 'node:http';
@@ -17,7 +18,7 @@ export interface Pem {
   ca?: Buffer;
 }
 
-/** The source of the certificates of both servers. */
+/** The source of the certificates of the gRPC server and of the HTTP server. */
 export interface Certificates {
   readonly current: Pem;
   /**
@@ -45,9 +46,9 @@ function secureContext(pem: Pem): SecureContextOptions {
 }
 
 /**
- * The options for connections of both ports. Connections without a client certificate are accepted, because
- * orchestrators such as Kubernetes check the health of the service without a certificate.
- * `src/rpc/identity.ts` refuses calls on such connections.
+ * The options for connections of the gRPC port and of the HTTP port. Connections without a client certificate
+ * are accepted, because orchestrators such as Kubernetes check the health of the service without a
+ * certificate. `src/rpc/identity.ts` refuses calls on such connections.
  */
 function tlsOptions({ current }: Certificates): TlsOptions {
   return {

@@ -76,11 +76,12 @@ function createDatabaseCheck({ postgres, database, log, observe, breakers }: Che
       const [ownError, callError] = await Promise.all(
         [own, database].map((one) => one.run(checkWork(), schemaCheck, {}).then(() => undefined, causeOf)),
       );
-      // If Postgres refuses a new connection, a call waits for one that is already open. The check by `database` does
-      // the same as a call. If it was refused, no connection for calls is open.
+      // `database` uses the connections for calls. If Postgres refuses a new connection, a statement waits
+      // for a connection that is already open. So if `callError` is a refusal, no connection is open, and
+      // calls would be refused, too.
       if (isRefusal(callError)) throw callError;
-      // The check often opens a new connection. That connection may fail, or take too long, while the connections
-      // that are already open serve calls.
+      // The check often opens a new connection. That connection may fail, or take too long, while the
+      // connections that are already open serve calls. So `ownError` alone does not make the check fail.
       if (ownError !== undefined && callError !== undefined) throw ownError;
       const refused = isRefusal(ownError);
       if (refused && !wasRefused) log.warn({ err: ownError }, 'no new connection to Postgres');

@@ -35,8 +35,9 @@ export function backendsForCalls(config: Config, metrics: Metrics): BackendOptio
     limits: {
       ...lifetimes,
       ...limits,
-      // The row stores when its URLs expire, counted from the reservation. The URL itself is signed later in the
-      // same call, so it expires later. The row must not expire first, so the longest time of a call is added.
+      // The row stores the time at which its URLs expire, counted from the reservation. A URL is signed later
+      // in the same call, so it expires later than that time. If the row counted as expired first, the row
+      // could be purged while the URL can still write to its key. So the longest time of a call is added.
       urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
       multipartSeconds: multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     },

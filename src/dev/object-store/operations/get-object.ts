@@ -54,8 +54,11 @@ function matches(list: string, etag: string): boolean {
 }
 
 /**
- * Returns `undefined` if the answer must be the whole object. S3 ignores a Range header that is not one
- * plain byte range, as HTTP requires.
+ * Returns the range of a request. Returns `undefined` if the response must be the whole object: the Range
+ * header is missing, or it is not exactly one valid range of bytes, or `If-Range` names another version of
+ * the object. S3 ignores such a Range header, and HTTP allows that (RFC 9110, section 14.2).
+ *
+ * @throws S3Error InvalidRange if the object has no bytes in the range
  */
 function readRange({ headers }: S3Request, record: ObjectRecord): [first: number, last: number] | undefined {
   const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(headers.get('range') ?? '');
