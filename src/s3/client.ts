@@ -11,6 +11,11 @@ import type { BucketLocation } from './bucket-location.ts';
 export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
   /** If `undefined`, the SDK finds credentials itself (environment, files, web identity, instance). */
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
+  /**
+   * Whether variables and profiles of AWS may choose one of Amazon's FIPS or dual-stack endpoints. The embedded
+   * object store has only one endpoint. Default: true.
+   */
+  endpointVariants?: boolean;
 }
 
 /**
@@ -47,6 +52,7 @@ export function createClient(options: ClientOptions): S3Client {
     ...(options.endpoint && { endpoint: options.endpoint }),
     ...(options.credentials && { credentials: options.credentials }),
     forcePathStyle: options.forcePathStyle,
+    ...(options.endpointVariants === false && { useFipsEndpoint: false, useDualstackEndpoint: false }),
     maxAttempts: ATTEMPTS_MAX,
     // By default the SDK adds a CRC32 to the requests that it sends and signs, and expects one in responses.
     // Not every S3 server supports them.

@@ -10,7 +10,7 @@ import type { Work } from '../files/call.ts';
 import type { StoredObject } from '../files/file.ts';
 import type { ObjectStore } from '../files/ports/object-store.ts';
 import { type Fingerprint, parseFingerprint } from '../files/rules/fingerprint.ts';
-import type { BucketLocation } from './bucket-location.ts';
+import type { LocatedBucket } from './bucket-location.ts';
 import type { Send } from './send.ts';
 import { createSignedRequest, type SignedResponse } from './signed-request.ts';
 
@@ -21,11 +21,11 @@ import { createSignedRequest, type SignedResponse } from './signed-request.ts';
  */
 export function createObjectStore(
   client: S3Client,
-  location: BucketLocation,
+  located: LocatedBucket,
   send: Send,
 ): ObjectStore & { check(work: Work): Promise<void> } {
-  const Bucket = location.bucket;
-  const request = createSignedRequest(client, location);
+  const Bucket = located.bucket;
+  const request = createSignedRequest(client, located);
 
   return {
     head: (call, s3Key) =>

@@ -7,7 +7,7 @@
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3Key } from '../files/rules/s3-key.ts';
-import { type BucketLocation, bucketUrl } from './bucket-location.ts';
+import type { LocatedBucket } from './bucket-location.ts';
 import { createSign } from './signing/sign.ts';
 
 /** A response of S3. Its body is discarded. */
@@ -36,10 +36,10 @@ const LIFE_SECONDS = 300;
  * handle retries, redirects, checksums and errors in XML. `objects.ts` uses it only if S3 answers with an
  * unexpected status or the network fails.
  */
-export function createSignedRequest(client: S3Client, location: BucketLocation): SignedRequest {
+export function createSignedRequest(client: S3Client, bucket: LocatedBucket): SignedRequest {
   const { requestHandler } = client.config;
-  const sign = createSign(client, location);
-  const { protocol, hostname, port, host, origin } = bucketUrl(client, location);
+  const sign = createSign(client, bucket);
+  const { protocol, hostname, port, host, origin } = bucket.url;
   return async (method, s3Key, options) => {
     const { url } = await sign(method, s3Key, LIFE_SECONDS);
     const { response } = await requestHandler.handle(

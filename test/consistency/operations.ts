@@ -18,6 +18,7 @@ import { createObjectStore } from '../../src/s3/objects.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
+import { pathStyle } from '../harness/path-style.ts';
 
 interface Options {
   database: Database;
@@ -41,17 +42,17 @@ interface Credentials {
  * child process must start quickly.
  */
 export function openOperations({ database, bucket, limits, unitBytes, observer, wrap }: Options) {
-  const location = { ...bucket, forcePathStyle: true };
-  const client = createClient(location);
+  const client = createClient({ ...bucket, forcePathStyle: true });
+  const located = pathStyle(bucket);
   const send = createSend((_, run) => run());
-  const objects = createObjectStore(client, location, send);
+  const objects = createObjectStore(client, located, send);
   const multipart = createMultipartStore(client, bucket.bucket, send);
   const lifetimes = { uploadSeconds: limits.urlSeconds, downloadSeconds: 300 };
   const ports = {
     store: createFileStore(database, limits),
     objects: wrap?.objects(objects) ?? objects,
     multipart: wrap?.multipart(multipart) ?? multipart,
-    presigner: createPresigner(createSign(client, location), lifetimes),
+    presigner: createPresigner(createSign(client, located), lifetimes),
     observer,
   };
   const partRule = { unitBytes, maxBytes: 1_000 * unitBytes, lifeSeconds: limits.multipartSeconds };

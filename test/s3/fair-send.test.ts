@@ -11,6 +11,7 @@ import { createObjectStore } from '../../src/s3/objects.ts';
 import { createSend, type Send } from '../../src/s3/send.ts';
 import { ampleCall } from '../harness/deadline.ts';
 import { testBucket, testCredentials, testRegion } from '../harness/object-store.ts';
+import { pathStyle } from '../harness/path-style.ts';
 
 /** Far more operations than there are sockets to S3 (64), so that most of them wait in the queue. */
 const OPERATIONS = 300;
@@ -45,7 +46,7 @@ async function openSlowStores() {
   });
   const send = withFairQueue(createSend((_, run) => run()));
   return {
-    objects: createObjectStore(client, location, send),
+    objects: createObjectStore(client, pathStyle(location), send),
     multipart: createMultipartStore(client, testBucket, send),
   };
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeEach, expect, it } from 'vitest';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
+import { locateBucket } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
 import { createSend } from '../../src/s3/send.ts';
@@ -50,7 +51,7 @@ afterAll(() => owned.disposeAsync());
 
 const objects = createObjectStore(
   client,
-  location,
+  await locateBucket(client, location),
   createSend((_, run) => run()),
 );
 const soon = () => ({ userId: 'ada', deadline: Date.now() + 5_000 });

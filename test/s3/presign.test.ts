@@ -3,7 +3,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Md5 } from '../../src/files/rules/md5.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
-import type { BucketLocation } from '../../src/s3/bucket-location.ts';
+import { type BucketLocation, locateBucket } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createPresigner } from '../../src/s3/presign.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
@@ -23,7 +23,7 @@ interface Options extends Partial<BucketLocation> {
   credentials?: S3ClientConfig['credentials'];
 }
 
-function presigner({ credentials: given, ...options }: Options = {}) {
+async function presigner({ credentials: given, ...options }: Options = {}) {
   const location = {
     bucket: 'bucket',
     region: 'eu-west-1',
@@ -34,7 +34,10 @@ function presigner({ credentials: given, ...options }: Options = {}) {
   const client = given
     ? new S3Client({ region: 'eu-west-1', credentials: given })
     : createClient({ ...location, endpoint: undefined, credentials });
-  return createPresigner(createSign(client, location), { uploadSeconds: 3_600, downloadSeconds: 300 });
+  return createPresigner(createSign(client, await locateBucket(client, location)), {
+    uploadSeconds: 3_600,
+    downloadSeconds: 300,
+  });
 }
 
 /** The SDK's client, without the checksum parameters and the `x-id` that its commands add and S3 ignores. */
@@ -80,15 +83,17 @@ describe('an upload URL', () => {
         unhoistableHeaders: new Set(['content-md5']),
       },
     );
-    expect(parts((await presigner().presignUpload({ ...UPLOAD, size: 5 })).url)).toEqual(parts(sdkUrl));
+    expect(parts((await (await presigner()).presignUpload({ ...UPLOAD, size: 5 })).url)).toEqual(
+      parts(sdkUrl),
+    );
   });
 
   it('signs the type, the MD5 and a known length, and no other header', async () => {
-    const { url, requiredHeaders } = await presigner().presignUpload(UPLOAD);
+    const { url, requiredHeaders } = await (await presigner()).presignUpload(UPLOAD);
     expect(parts(url)['X-Amz-SignedHeaders']).toBe('content-md5;content-type;host');
     expect(requiredHeaders).toEqual({ 'Content-Type': UPLOAD.mimeType, 'Content-MD5': MD5 });
 
-    const sized = await presigner().presignUpload({ ...UPLOAD, size: 0 });
+    const sized = await (await presigner()).presignUpload({ ...UPLOAD, size: 0 });
     expect(parts(sized.url)['X-Amz-SignedHeaders']).toBe('content-length;content-md5;content-type;host');
     expect(sized.requiredHeaders['Content-Length']).toBe('0');
     expect(Object.keys(parts(url)).filter((name) => /checksum|sdk|x-id/i.test(name))).toEqual([]);
@@ -115,7 +120,7 @@ describe('an upload URL', () => {
       'https://bucket.files.example.com/u_a.txt',
     ],
   ])('points to %s', async (_, options, expected) => {
-    const { url } = await presigner(options).presignUpload(UPLOAD);
+    const { url } = await (await presigner(options)).presignUpload(UPLOAD);
     const { origin, pathname } = parts(url);
     expect(`${origin}${pathname}`).toBe(expected);
   });
@@ -124,7 +129,7 @@ describe('an upload URL', () => {
 describe('expire_time', () => {
   it('equals the expiry in the URL, to the second', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00.999Z'), toFake: ['Date'] });
-    const { url, expireTime } = await presigner().presignUpload(UPLOAD);
+    const { url, expireTime } = await (await presigner()).presignUpload(UPLOAD);
     expect(parts(url)).toMatchObject({ 'X-Amz-Date': '20261123T100000Z', 'X-Amz-Expires': '3600' });
     expect(expireTime).toEqual(new Date('2026-11-23T11:00:00Z'));
   });
@@ -132,7 +137,7 @@ describe('expire_time', () => {
   it('is the expiry of the credentials if they expire earlier', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
     const expiration = new Date('2026-11-23T10:01:00Z');
-    const expiring = presigner({ credentials: { ...credentials, sessionToken: 'token', expiration } });
+    const expiring = await presigner({ credentials: { ...credentials, sessionToken: 'token', expiration } });
     const { url, expireTime } = await expiring.presignUpload(UPLOAD);
     expect(parts(url)).toMatchObject({ 'X-Amz-Expires': '60', 'X-Amz-Security-Token': 'token' });
     expect(expireTime).toEqual(expiration);
@@ -148,16 +153,18 @@ describe('expire_time', () => {
       const lifeMs = asked === 1 ? 60_000 : 6 * 3_600_000;
       return { ...credentials, expiration: new Date(Date.now() + lifeMs) };
     };
-    const renewing = presigner({ credentials: provider });
+    const renewing = await presigner({ credentials: provider });
     await renewing.presignUpload(UPLOAD);
     const { url } = await renewing.presignUpload(UPLOAD);
     expect(parts(url)['X-Amz-Expires']).toBe('3600');
   });
 
   it('is replaced by STORAGE_UNAVAILABLE when the credentials have expired or cannot be fetched', async () => {
-    const dead = presigner({ credentials: { ...credentials, expiration: new Date(Date.now() - 1_000) } });
+    const dead = await presigner({
+      credentials: { ...credentials, expiration: new Date(Date.now() - 1_000) },
+    });
     await expect(dead.presignUpload(UPLOAD)).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
-    const none = presigner({ credentials: () => Promise.reject(new Error('no network')) });
+    const none = await presigner({ credentials: () => Promise.reject(new Error('no network')) });
     await expect(none.presignUpload(UPLOAD)).rejects.toMatchObject({ reason: 'STORAGE_UNAVAILABLE' });
   });
 });
@@ -165,7 +172,7 @@ describe('expire_time', () => {
 describe('a download URL', () => {
   it('has the SDK’s signature and overrides every header that S3 lets a GET override', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-23T10:00:00Z'), toFake: ['Date'] });
-    const { url } = await presigner().presignDownload({
+    const { url } = await (await presigner()).presignDownload({
       s3Key: parseS3Key('u_a.txt'),
       filename: `it's (1) "ü" 100%.txt`,
       mimeType: 'text/plain; charset="utf-8"',

@@ -5,6 +5,7 @@ import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
 import { presignedQuery, signingKey } from '../../src/s3/signing/signature.ts';
+import { pathStyle } from '../harness/path-style.ts';
 
 type AwsIdentity = { accessKeyId: string; secretAccessKey: string };
 
@@ -114,14 +115,14 @@ const location = {
 
 it('the SDK signs all requests if our signature differs from its own', async () => {
   const { client, hashes } = modifiedClient();
-  const sign = createSign(client, location);
+  const sign = createSign(client, pathStyle(location));
   const first = await sign('GET', parseS3Key('k'), 60);
   const before = hashes();
   const second = await sign('GET', parseS3Key('k'), 60);
   expect(hashes()).toBeGreaterThan(before);
   const ours = await createSign(
     createClient({ ...location, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }),
-    location,
+    pathStyle(location),
   )('GET', parseS3Key('k'), 60);
   for (const { url } of [first, second]) expect(url).not.toBe(ours.url);
 });

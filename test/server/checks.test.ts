@@ -7,6 +7,7 @@ import { createDatabase as databaseOn } from '../../src/postgres/connection/data
 import { createPool } from '../../src/postgres/connection/pool.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { schemaCheck } from '../../src/postgres/statements/reads.ts';
+import { locateBucket } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createChecks } from '../../src/server/backends/checks.ts';
 import { createDatabase, openPool, type TestDatabase } from '../harness/database.ts';
@@ -46,12 +47,13 @@ beforeEach(async () => {
     forcePathStyle: true,
     credentials: undefined,
   };
+  const client = createClient(location);
   checks = createChecks({
     postgres,
     database,
     log: pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line).msg) }),
-    client: createClient(location),
-    location,
+    client,
+    bucket: await locateBucket(client, location),
     observe: { database: run, storage: run },
     breakers: { database: noopBreaker, storage: noopBreaker },
   });

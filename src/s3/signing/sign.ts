@@ -8,7 +8,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import { storageUnavailable } from '../../files/file-error.ts';
 import type { S3Key } from '../../files/rules/s3-key.ts';
-import { type BucketLocation, bucketUrl } from '../bucket-location.ts';
+import type { LocatedBucket } from '../bucket-location.ts';
 import { escapeUri } from './escape-uri.ts';
 import {
   type Credentials,
@@ -45,11 +45,9 @@ export type Sign = (
  * set of credentials. For each key, the SDK signs the first request as well. If both signatures are equal,
  * `signature.ts` signs all further requests with that key. Otherwise the SDK signs all of them.
  */
-export function createSign(client: S3Client, location: BucketLocation): Sign {
+export function createSign(client: S3Client, { url: base, region }: LocatedBucket): Sign {
   const { credentials: provider, sha256 } = client.config;
-  const { region } = location;
   const sdk = new S3RequestPresigner({ credentials: provider, region, sha256 });
-  const base = bucketUrl(client, location);
   // These strings are read once, because a URL object computes them at each access.
   const { origin, pathname, host } = base;
   let key: DayKey | undefined;
@@ -115,13 +113,16 @@ async function presignedBySdk(
   signingDate: Date,
   expiresIn: number,
 ): Promise<Record<string, string>> {
+  const names = () => new Set(Object.keys(headers).map((name) => name.toLowerCase()));
   const { query } = await sdk.presign(
     { ...request, protocol, hostname, ...(port && { port: Number(port) }), headers: { ...headers } },
     {
       expiresIn,
       signingDate,
       // Without this option, the presigner does not sign Content-Type.
-      signableHeaders: new Set(Object.keys(headers).map((name) => name.toLowerCase())),
+      signableHeaders: names(),
+      // Without this option, the presigner moves some `x-amz-*` headers into the query.
+      unhoistableHeaders: names(),
     },
   );
   return query as Record<string, string>;

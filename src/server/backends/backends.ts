@@ -13,7 +13,6 @@ import { createDatabase } from '../../postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../postgres/connection/pool.ts';
 import { createFileStore } from '../../postgres/file-store.ts';
 import type { StoreLimits } from '../../postgres/store-limits.ts';
-import { createClient } from '../../s3/client.ts';
 import { withFairQueue } from '../../s3/fair-send.ts';
 import { createMultipartStore } from '../../s3/multipart-uploads.ts';
 import { createObjectStore } from '../../s3/objects.ts';
@@ -22,6 +21,7 @@ import { createSend } from '../../s3/send.ts';
 import { createSign } from '../../s3/signing/sign.ts';
 import { atMost } from '../at-most.ts';
 import { createChecks } from './checks.ts';
+import { openBucket } from './open-bucket.ts';
 import { openStorageServers } from './storage-servers.ts';
 
 export interface BackendOptions {
@@ -61,13 +61,11 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     breaker: breakers.database,
   });
 
-  const location = { region, ...servers };
-  const client = createClient(location);
+  const { client, located, publicly } = await openBucket({ region, ...servers }, publicEndpoint);
   const send = withFairQueue(createSend(observe.storage, breakers.storage));
-  // Clients may reach S3 under another name than this service.
-  const sign = createSign(client, { ...location, endpoint: publicEndpoint ?? servers.endpoint });
+  const sign = createSign(client, publicly);
   const { urlSeconds, downloadSeconds } = config.lifetimes;
-  const checks = createChecks({ postgres, database, log, client, location, observe, breakers });
+  const checks = createChecks({ postgres, database, log, client, bucket: located, observe, breakers });
   return {
     postgres,
     pool,
@@ -75,7 +73,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     store: createFileStore(database, options.limits),
     client,
     bucket: servers.bucket,
-    objects: createObjectStore(client, location, send),
+    objects: createObjectStore(client, located, send),
     multipart: createMultipartStore(client, servers.bucket, send),
     presigner: createPresigner(sign, { uploadSeconds: urlSeconds, downloadSeconds }),
     checks,

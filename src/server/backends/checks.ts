@@ -7,7 +7,7 @@ import { createDatabase, type Database } from '../../postgres/connection/databas
 import { isRefusal } from '../../postgres/connection/error-classes.ts';
 import { createPool, type DatabaseAddress } from '../../postgres/connection/pool.ts';
 import { schemaCheck } from '../../postgres/statements/reads.ts';
-import type { BucketLocation } from '../../s3/bucket-location.ts';
+import type { LocatedBucket } from '../../s3/bucket-location.ts';
 import type { createClient } from '../../s3/client.ts';
 import { createObjectStore } from '../../s3/objects.ts';
 import { createSend } from '../../s3/send.ts';
@@ -31,7 +31,7 @@ interface CheckedBackends {
   database: Database;
   log: Logger;
   client: ReturnType<typeof createClient>;
-  location: BucketLocation;
+  bucket: LocatedBucket;
   observe: Record<'database' | 'storage', ObserveStep>;
   breakers: Record<'database' | 'storage', Breaker>;
 }
@@ -41,9 +41,9 @@ interface CheckedBackends {
  * closes the breaker.
  */
 export function createChecks(backends: CheckedBackends) {
-  const { client, location, observe, breakers } = backends;
+  const { client, bucket, observe, breakers } = backends;
   const send = createSend(observe.storage, ignoringOpen(breakers.storage));
-  const objects = createObjectStore(client, location, send);
+  const objects = createObjectStore(client, bucket, send);
   return {
     ...createDatabaseCheck(backends),
     /** @throws if the bucket cannot be reached */

@@ -9,6 +9,8 @@ export interface StorageServers {
   endpoint: string | undefined;
   forcePathStyle: boolean;
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
+  /** Whether variables of AWS may choose a FIPS or dual-stack endpoint. */
+  endpointVariants: boolean;
   /** Stops the embedded servers; does nothing if the servers are external. */
   stop(): Promise<void>;
 }
@@ -20,7 +22,7 @@ export async function openStorageServers(
   log: Logger,
 ): Promise<StorageServers> {
   if (backend.kind === 'external') {
-    return { ...backend, credentials: undefined, stop: async () => undefined };
+    return { ...backend, credentials: undefined, endpointVariants: true, stop: async () => undefined };
   }
   // `embedded.ts` is imported only here and only when needed, so that a production install needs neither the
   // package of the embedded Postgres nor the code of the embedded object store.
@@ -33,7 +35,7 @@ export async function openStorageServers(
       log: (line) => log.warn(line),
     });
     const database = { urls: [databaseUrl], mustBeWritable: false, passwordFile: undefined };
-    return { ...embedded, database, forcePathStyle: true };
+    return { ...embedded, database, forcePathStyle: true, endpointVariants: false };
   } catch (error) {
     throw new StartupError((error as Error).message, { cause: error });
   }
