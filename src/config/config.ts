@@ -15,6 +15,7 @@ import { LISTEN } from './settings/listen.ts';
 import { MULTIPART, multipartProblems } from './settings/multipart.ts';
 import { OPERATION } from './settings/operation.ts';
 import { STORAGE } from './settings/storage.ts';
+import { parseUploadHeaders } from './upload-headers.ts';
 
 const TABLES = {
   listen: LISTEN,
@@ -79,14 +80,18 @@ export type Config = ReturnType<typeof toConfig>;
 
 function toConfig({ database, storage, gateway, operation, ...others }: AllValues) {
   const { poolSize, pooler, migrateOnStart } = database;
-  const { publicEndpoint, region, awsRegion } = storage;
+  const { publicEndpoint, region, awsRegion, uploadHeaders } = storage;
   const { dataDirectory, ...running } = operation;
   const backend = backendOf(database, storage, dataDirectory);
   return {
     ...others,
     backend,
     database: { poolSize, pooler, migrateOnStart: migrateOnStart ?? backend.kind === 'embedded' },
-    storage: { publicEndpoint, region: region ?? awsRegion },
+    storage: {
+      publicEndpoint,
+      region: region ?? awsRegion,
+      uploadHeaders: uploadHeaders === undefined ? {} : parseUploadHeaders(uploadHeaders),
+    },
     userIdHeader: gateway.userIdHeader,
     gateway: gatewayProof(gateway),
     tls: tlsFiles(gateway),

@@ -13,13 +13,19 @@ import type { StoredPart } from '../files/rules/parts.ts';
 import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 import type { Send } from './send.ts';
+import { NO_UPLOAD_HEADERS, type UploadHeaders } from './upload-headers.ts';
 
 /** Implements `MultipartStore` with the SDK's commands. `../files/ports/multipart-store.ts` describes its methods. */
-export function createMultipartStore(client: S3Client, bucket: string, send: Send): MultipartStore {
+export function createMultipartStore(
+  client: S3Client,
+  bucket: string,
+  send: Send,
+  headers: UploadHeaders = NO_UPLOAD_HEADERS,
+): MultipartStore {
   return {
     begin: (call, s3Key, mimeType) =>
       send(call, 'CreateMultipartUpload', async (options) => {
-        const input = { Bucket: bucket, Key: s3Key, ContentType: mimeType };
+        const input = { Bucket: bucket, Key: s3Key, ContentType: mimeType, ...headers.begin };
         const { UploadId } = await client.send(new CreateMultipartUploadCommand(input), options);
         if (UploadId === undefined) throw new Error('S3 answered CreateMultipartUpload without an UploadId');
         return UploadId;
@@ -49,7 +55,13 @@ export function createMultipartStore(client: S3Client, bucket: string, send: Sen
     complete: (call, s3Key, uploadId, parts) =>
       send(call, 'CompleteMultipartUpload', async (options) => {
         const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` }));
-        const input = { Bucket: bucket, Key: s3Key, UploadId: uploadId, MultipartUpload: { Parts } };
+        const input = {
+          Bucket: bucket,
+          Key: s3Key,
+          UploadId: uploadId,
+          MultipartUpload: { Parts },
+          ...headers.complete,
+        };
         // S3 takes longer to complete thousands of parts than for any other request, so only the caller's
         // deadline limits this request.
         const untilDeadline = { ...options, requestTimeout: timeLeft(call.deadline) };

@@ -2,17 +2,23 @@ import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Presigner } from '../files/ports/presigner.ts';
 import { downloadOverrides } from './download-overrides.ts';
 import type { Sign } from './signing/sign.ts';
+import { NO_UPLOAD_HEADERS, type UploadHeaders } from './upload-headers.ts';
 
 export interface PresignOptions {
   uploadSeconds: number;
   downloadSeconds: number;
+  /** Default: none. */
+  uploadHeaders?: UploadHeaders;
 }
 
 /** The part URLs that are signed in one batch, which takes 1 ms. Between batches, the event loop runs other calls. */
 const PARTS_PER_BATCH = 16;
 
 /** Creates the URLs with which clients upload to S3 and download from S3 directly, until the URLs expire. */
-export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: PresignOptions): Presigner {
+export function createPresigner(
+  sign: Sign,
+  { uploadSeconds, downloadSeconds, uploadHeaders = NO_UPLOAD_HEADERS }: PresignOptions,
+): Presigner {
   let lastPause: Promise<void> = Promise.resolve();
   /**
    * Waits for the next round of the event loop. Concurrent calls share one chain of pauses. So only one of these
@@ -28,6 +34,7 @@ export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: 
         'Content-Type': mimeType,
         'Content-MD5': md5,
         ...(size !== undefined && { 'Content-Length': String(size) }),
+        ...uploadHeaders.whole,
       };
       const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders);
       return { ...signed, requiredHeaders };
@@ -38,7 +45,7 @@ export function createPresigner(sign: Sign, { uploadSeconds, downloadSeconds }: 
       let expireTime = new Date(8.64e15);
       for (const { number, md5, size } of parts) {
         if (urls.length > 0 && urls.length % PARTS_PER_BATCH === 0) await pause();
-        const requiredHeaders = { 'Content-MD5': md5, 'Content-Length': String(size) };
+        const requiredHeaders = { 'Content-MD5': md5, 'Content-Length': String(size), ...uploadHeaders.part };
         const query = { partNumber: String(number), uploadId };
         const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders, query);
         urls.push({ number, url: signed.url, requiredHeaders });

@@ -99,9 +99,9 @@ export type CreatePresignedUploadResponse = Message<"files.v1.CreatePresignedUpl
 
   /**
    * The headers that the PUT must send, each with exactly this value. Empty if EXISTING. `Content-Length` is
-   * among them if `size` was given; HTTP libraries send it by themselves. Send no other header that describes
-   * the content: with a Content-Encoding the file never becomes READY (CONTENT_MISMATCH), and downloads omit
-   * the other headers.
+   * among them if `size` was given; HTTP libraries send it by themselves. `x-amz-*` headers are among them if
+   * a policy of the bucket demands them. Send no other header that describes the content: with a
+   * Content-Encoding the file never becomes READY (CONTENT_MISMATCH), and downloads omit the other headers.
    *
    * @generated from field: map<string, string> required_headers = 5;
    */
@@ -501,7 +501,8 @@ export type PresignedPart = Message<"files.v1.PresignedPart"> & {
   presignedUrl: string;
 
   /**
-   * The headers that the PUT must send, each with exactly this value: `Content-MD5` and `Content-Length`.
+   * The headers that the PUT must send, each with exactly this value: `Content-MD5`, `Content-Length`, and
+   * headers that a policy of the bucket demands.
    *
    * @generated from field: map<string, string> required_headers = 3;
    */

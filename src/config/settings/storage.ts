@@ -1,4 +1,5 @@
 import { flag, text, url } from '../setting.ts';
+import { UPLOAD_HEADER_NAMES, uploadHeadersProblem } from '../upload-headers.ts';
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
@@ -23,5 +24,9 @@ export const STORAGE = {
   forcePathStyle: flag('S3_FORCE_PATH_STYLE', {
     default: false,
     desc: 'Whether URLs have the bucket in the path and not in the host name. Most servers other than Amazon’s need `true`.',
+  }),
+  uploadHeaders: text('S3_UPLOAD_HEADERS', {
+    problem: uploadHeadersProblem,
+    desc: `Headers that a policy of the bucket demands of uploads, as \`NAME=VALUE\`, separated by commas. They become part of \`required_headers\`: ${UPLOAD_HEADER_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
   }),
 };

@@ -19,6 +19,7 @@ import { createObjectStore } from '../../s3/objects.ts';
 import { createPresigner } from '../../s3/presign.ts';
 import { createSend } from '../../s3/send.ts';
 import { createSign } from '../../s3/signing/sign.ts';
+import { uploadHeaders } from '../../s3/upload-headers.ts';
 import { atMost } from '../at-most.ts';
 import { createChecks } from './checks.ts';
 import { openBucket } from './open-bucket.ts';
@@ -49,6 +50,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     breakers = { database: noopBreaker, storage: noopBreaker },
   } = options;
   const { region, publicEndpoint } = config.storage;
+  const headers = uploadHeaders(config.storage.uploadHeaders);
   const servers = await openStorageServers(config.backend, region, log);
 
   const postgres = { ...servers.database, pooler: config.database.pooler };
@@ -74,8 +76,12 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     client,
     bucket: servers.bucket,
     objects: createObjectStore(client, located, send),
-    multipart: createMultipartStore(client, servers.bucket, send),
-    presigner: createPresigner(sign, { uploadSeconds: urlSeconds, downloadSeconds }),
+    multipart: createMultipartStore(client, servers.bucket, send, headers),
+    presigner: createPresigner(sign, {
+      uploadSeconds: urlSeconds,
+      downloadSeconds,
+      uploadHeaders: headers,
+    }),
     checks,
     async stop(): Promise<void> {
       await atMost(DISCONNECT_TIMEOUT_MS, Promise.all([pool.end(), checks.stop()]));
