@@ -80,7 +80,7 @@ export type Config = ReturnType<typeof toConfig>;
 
 function toConfig({ database, storage, gateway, operation, ...others }: AllValues) {
   const { poolSize, pooler, migrateOnStart } = database;
-  const { publicEndpoint, region, awsRegion, uploadHeaders } = storage;
+  const { publicEndpoint, region, awsRegion, uploadHeaders, allowUncheckedSignatures } = storage;
   const { dataDirectory, ...running } = operation;
   const backend = backendOf(database, storage, dataDirectory);
   return {
@@ -90,6 +90,7 @@ function toConfig({ database, storage, gateway, operation, ...others }: AllValue
     storage: {
       publicEndpoint,
       region: region ?? awsRegion,
+      allowUncheckedSignatures,
       uploadHeaders: uploadHeaders === undefined ? {} : parseUploadHeaders(uploadHeaders),
     },
     userIdHeader: gateway.userIdHeader,

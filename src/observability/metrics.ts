@@ -64,6 +64,11 @@ export function createMetrics() {
       help: 'Errors that no call caught. Each is a bug. The service continues to run.',
       registers,
     }),
+    signaturesUnchecked: new Gauge({
+      name: 'files_s3_signatures_unchecked',
+      help: '1 if S3 accepted a wrong signature at the start, else 0.',
+      registers,
+    }),
     serving: new Gauge({ name: 'files_serving', help: '1 when the service is ready, else 0.', registers }),
     /** Registers a gauge that reads `admission` each time Prometheus fetches the metrics. */
     watchAdmission(admission: { callsUnderWay: number }): void {

@@ -13,7 +13,7 @@ import type { StoredPart } from '../files/rules/parts.ts';
 import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 import type { Send } from './send.ts';
-import { NO_UPLOAD_HEADERS, type UploadHeaders } from './upload-headers.ts';
+import { NO_UPLOAD_HEADERS, type UploadHeaders } from './urls/upload-headers.ts';
 
 /** Implements `MultipartStore` with the SDK's commands. `../files/ports/multipart-store.ts` describes its methods. */
 export function createMultipartStore(

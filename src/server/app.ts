@@ -43,7 +43,8 @@ export async function startApp(config: Config, log: Logger) {
   const readiness = createReadiness({
     checkDatabase: backends.checks.database,
     checkStorage: backends.checks.storage,
-    onChange: reportReadiness(health, log, metrics),
+    checkSignatures: backends.checks.signatures,
+    onChange: reportReadiness({ health, log, metrics, ...config.storage }),
   });
   const pages = createPages(metrics, readiness, health);
   const servers = createProtocolServers(config, log, metrics, { operations, health, pages, certificates });

@@ -2,10 +2,13 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Health } from '../rpc/health.ts';
 
-/** The state of the two servers that the service needs: `true` while the server counts as available. */
+/** The state of the two servers that the service needs. */
 export interface Readiness {
+  /** Whether the server counts as available. */
   readonly database: boolean;
   readonly storage: boolean;
+  /** False if S3 has accepted a wrong signature. */
+  readonly signatures: boolean;
 }
 
 export interface ReadinessOptions {
@@ -13,6 +16,8 @@ export interface ReadinessOptions {
   checkDatabase: () => Promise<void>;
   /** @throws if the bucket cannot be used */
   checkStorage: () => Promise<void>;
+  /** @returns whether S3 refuses wrong signatures @throws if that is not known */
+  checkSignatures: () => Promise<boolean>;
   onChange: (readiness: Readiness, error: unknown) => void;
 }
 
@@ -27,23 +32,34 @@ const INTERVAL_MS = 1_000;
  * after two failed checks in a row: a single slow check, which all instances may see at the same time, must
  * not empty the load balancer.
  */
-export function createReadiness({ checkDatabase, checkStorage, onChange }: ReadinessOptions) {
-  let current: Readiness = { database: false, storage: false };
+export function createReadiness(options: ReadinessOptions) {
+  const { checkDatabase, checkStorage, checkSignatures, onChange } = options;
+  let current: Readiness = { database: false, storage: false, signatures: true };
   let last = current;
   let first = true;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   async function check(): Promise<void> {
-    const [database, storage] = await Promise.allSettled([checkDatabase(), checkStorage()]);
-    const seen = { database: database.status === 'fulfilled', storage: storage.status === 'fulfilled' };
+    const [database, storage, signatures] = await Promise.allSettled([
+      checkDatabase(),
+      checkStorage(),
+      checkSignatures(),
+    ]);
+    const seen = {
+      database: database.status === 'fulfilled',
+      storage: storage.status === 'fulfilled',
+      // As long as S3 does not answer, nothing is known against it.
+      signatures: signatures.status === 'fulfilled' ? signatures.value : current.signatures,
+    };
     if (stopped) return;
     const next = {
       database: seen.database || (current.database && last.database),
       storage: seen.storage || (current.storage && last.storage),
+      signatures: seen.signatures,
     };
     last = seen;
-    const changed = first || next.database !== current.database || next.storage !== current.storage;
+    const changed = first || !isSame(next, current);
     first = false;
     current = next;
     if (changed) {
@@ -66,13 +82,34 @@ export function createReadiness({ checkDatabase, checkStorage, onChange }: Readi
   };
 }
 
+function isSame(one: Readiness, other: Readiness): boolean {
+  return (
+    one.database === other.database && one.storage === other.storage && one.signatures === other.signatures
+  );
+}
+
+interface Reporters {
+  health: Health;
+  log: Logger;
+  metrics: Metrics;
+  /** Whether the service may be ready although S3 accepts wrong signatures. */
+  allowUncheckedSignatures: boolean;
+}
+
 /** Reports a change of the readiness to the health checks of load balancers, to the metrics and to the log. */
-export function reportReadiness(health: Health, log: Logger, metrics: Metrics): ReadinessOptions['onChange'] {
+export function reportReadiness(reporters: Reporters): ReadinessOptions['onChange'] {
+  const { health, log, metrics, allowUncheckedSignatures } = reporters;
   return (now, error) => {
-    // S3 does not count for readiness, because lists and deletes work without S3.
-    health.set(now.database);
-    metrics.serving.set(now.database ? 1 : 0);
-    if (error === undefined) log.info(now, 'ready');
-    else log.error({ ...now, err: error }, 'Postgres or S3 does not answer');
+    // An outage of S3 does not count for readiness, because lists and deletes work without S3.
+    const ready = now.database && (now.signatures || allowUncheckedSignatures);
+    health.set(ready);
+    metrics.serving.set(ready ? 1 : 0);
+    metrics.signaturesUnchecked.set(now.signatures ? 0 : 1);
+    if (!now.signatures) log.error(now, UNCHECKED_SIGNATURES);
+    if (error !== undefined) log.error({ ...now, err: error }, 'Postgres or S3 does not answer');
+    else if (ready) log.info(now, 'ready');
   };
 }
+
+const UNCHECKED_SIGNATURES =
+  'S3 accepts wrong signatures, so every client that reaches S3 can read and replace every file: use another server, or set S3_ALLOW_UNCHECKED_SIGNATURES=true if this one is a test double';

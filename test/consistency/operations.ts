@@ -15,9 +15,9 @@ import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
+import { createPresigner } from '../../src/s3/urls/presign.ts';
 import { pathStyle } from '../harness/path-style.ts';
 
 interface Options {

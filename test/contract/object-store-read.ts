@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { downloadOverrides } from '../../src/s3/download-overrides.ts';
+import { downloadOverrides } from '../../src/s3/urls/download-overrides.ts';
 import { md5Base64, md5Hex, presign, type Subject, send } from './object-store-client.ts';
 
 const bytes = Buffer.from('0123456789abcdefghij');

@@ -87,6 +87,12 @@ export interface ServiceProcess extends LaunchedService {
 const DIE_WITH_PARENT: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
 const canDieWithParent = spawnSync('setpriv', [...DIE_WITH_PARENT.slice(1), 'true']).status === 0;
 
+/** Returns the command that runs the program and ends it together with this process. */
+export function dyingWithParent(command: readonly string[]): [program: string, ...args: string[]] {
+  const [program = '', ...args] = canDieWithParent ? [...DIE_WITH_PARENT, ...command] : command;
+  return [program, ...args];
+}
+
 /** The command of `npm start`: variables, `exec node`, and the arguments of `node`. */
 const { start }: { start: string } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')).scripts;
 const [variables = '', startArguments = ''] = start.split(' exec node ');
@@ -102,7 +108,7 @@ export const NODE_OPTIONS: readonly string[] = START.filter((word) => word.start
 export function launchService(options: LaunchOptions = {}): LaunchedService {
   const { environment = {}, directory = PROJECT } = options;
   const command = options.command ?? [process.execPath, ...START];
-  const [program = '', ...args] = canDieWithParent ? [...DIE_WITH_PARENT, ...command] : command;
+  const [program, ...args] = dyingWithParent(command);
   const { PATH, HOME } = process.env;
   const child = spawn(program, args, {
     cwd: directory,

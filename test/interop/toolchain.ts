@@ -35,12 +35,12 @@ export async function missingGo(cache?: string): Promise<Missing> {
 export const PYTHON_CLIENT = join(import.meta.dirname, 'python');
 export const PYTHON_REQUIREMENTS = join(PYTHON_CLIENT, 'requirements.txt');
 
-/** The virtual environment outside the project. Each version of requirements.txt has its own. */
-export const PYTHON_ENVIRONMENT = join(
-  process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
-  'file-service',
-  `python-${createHash('sha256').update(readFileSync(PYTHON_REQUIREMENTS)).digest('hex').slice(0, 12)}`,
-);
+/** The virtual environment outside the project. Each version of the requirements has its own. */
+export function pythonEnvironment(requirements: string): string {
+  const version = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'file-service', `python-${version}`);
+}
+export const PYTHON_ENVIRONMENT = pythonEnvironment(PYTHON_REQUIREMENTS);
 export const PYTHON = join(PYTHON_ENVIRONMENT, 'bin/python');
 
 export async function missingPython(python = PYTHON): Promise<Missing> {

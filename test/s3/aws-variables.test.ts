@@ -11,9 +11,9 @@ import type { Md5 } from '../../src/files/rules/md5.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
 import { createObjectStore } from '../../src/s3/objects.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
+import { createPresigner } from '../../src/s3/urls/presign.ts';
 import { openBucket } from '../../src/server/backends/open-bucket.ts';
 import { ampleCall } from '../harness/deadline.ts';
 

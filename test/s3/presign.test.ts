@@ -5,8 +5,8 @@ import type { Md5 } from '../../src/files/rules/md5.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { type BucketLocation, locateBucket } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
+import { createPresigner } from '../../src/s3/urls/presign.ts';
 
 const MD5 = 'KUK/q7PQUzK2brEo4IQs/w==' as Md5;
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' };

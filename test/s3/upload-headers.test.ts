@@ -7,10 +7,10 @@ import type { Md5 } from '../../src/files/rules/md5.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createMultipartStore } from '../../src/s3/multipart-uploads.ts';
-import { createPresigner } from '../../src/s3/presign.ts';
 import { createSend } from '../../src/s3/send.ts';
 import { createSign } from '../../src/s3/signing/sign.ts';
-import { uploadHeaders } from '../../src/s3/upload-headers.ts';
+import { createPresigner } from '../../src/s3/urls/presign.ts';
+import { uploadHeaders } from '../../src/s3/urls/upload-headers.ts';
 import { ampleCall } from '../harness/deadline.ts';
 import { pathStyle } from '../harness/path-style.ts';
 

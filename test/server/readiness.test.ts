@@ -12,6 +12,7 @@ it('stays ready after one failed health check, and becomes not ready after two f
       if (answers.shift() === false) throw new Error('no answer');
     },
     checkStorage: async () => undefined,
+    checkSignatures: async () => true,
     onChange: ({ database }) => changes.push(database),
   });
   await readiness.start();

@@ -25,6 +25,10 @@ export const STORAGE = {
     default: false,
     desc: 'Whether URLs have the bucket in the path and not in the host name. Most servers other than Amazon’s need `true`.',
   }),
+  allowUncheckedSignatures: flag('S3_ALLOW_UNCHECKED_SIGNATURES', {
+    default: false,
+    desc: 'Whether the service may be ready with an S3 server that accepts wrong signatures. For test doubles (moto, S3Mock, gofakes3) only: every client that reaches such a server can read and replace every file.',
+  }),
   uploadHeaders: text('S3_UPLOAD_HEADERS', {
     problem: uploadHeadersProblem,
     desc: `Headers that a policy of the bucket demands of uploads, as \`NAME=VALUE\`, separated by commas. They become part of \`required_headers\`: ${UPLOAD_HEADER_NAMES.map((name) => `\`${name}\``).join(', ')}.`,

@@ -2,7 +2,7 @@
  * `src/s3/signing` signs URLs for S3. `sign.ts` chooses the credentials and compares our signatures
  * with the SDK's. `signature.ts` computes Signature Version 4 with pure functions.
  *
- * Deciding what a URL may do (method, headers, lifetime) does not belong here: see `../presign.ts`.
+ * Deciding what a URL may do (method, headers, lifetime) does not belong here: see `../urls`.
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';

@@ -11,6 +11,7 @@ import type { LocatedBucket } from '../../s3/bucket-location.ts';
 import type { createClient } from '../../s3/client.ts';
 import { createObjectStore } from '../../s3/objects.ts';
 import { createSend } from '../../s3/send.ts';
+import { createSignatureCheck } from '../../s3/signing/signature-check.ts';
 
 /** Time for one readiness check of Postgres or of the bucket. */
 const CHECK_TIMEOUT_MS = 1_000;
@@ -44,10 +45,21 @@ export function createChecks(backends: CheckedBackends) {
   const { client, bucket, observe, breakers } = backends;
   const send = createSend(observe.storage, ignoringOpen(breakers.storage));
   const objects = createObjectStore(client, bucket, send);
+  const checkSignatures = createSignatureCheck(client, bucket);
+  let signaturesAreChecked = false;
   return {
     ...createDatabaseCheck(backends),
     /** @throws if the bucket cannot be reached */
     storage: (): Promise<void> => objects.check(checkWork()),
+    /**
+     * Whether S3 refuses a request with a wrong signature. After the first refusal, no further request is sent.
+     *
+     * @throws if S3 does not answer, or with something that does not tell
+     */
+    async signatures(): Promise<boolean> {
+      signaturesAreChecked ||= await send(checkWork(), 'CheckSignatures', checkSignatures);
+      return signaturesAreChecked;
+    },
   };
 }
 

@@ -1,7 +1,12 @@
+/**
+ * `src/s3/urls` decides what the URLs for clients may do: method, headers and lifetime (this file), the headers that
+ * every upload sends (`upload-headers.ts`), and the headers of a download (`download-overrides.ts`). Computing a
+ * signature does not belong here, but in `../signing`.
+ */
 import { setImmediate as nextRound } from 'node:timers/promises';
-import type { Presigner } from '../files/ports/presigner.ts';
+import type { Presigner } from '../../files/ports/presigner.ts';
+import type { Sign } from '../signing/sign.ts';
 import { downloadOverrides } from './download-overrides.ts';
-import type { Sign } from './signing/sign.ts';
 import { NO_UPLOAD_HEADERS, type UploadHeaders } from './upload-headers.ts';
 
 export interface PresignOptions {

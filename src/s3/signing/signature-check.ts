@@ -1,0 +1,60 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import { parseS3Key } from '../../files/rules/s3-key.ts';
+import type { LocatedBucket } from '../bucket-location.ts';
+import { createSign } from './sign.ts';
+
+/**
+ * Whether S3 refuses a request whose signature is wrong. Some servers for tests (moto, S3Mock, gofakes3) check no
+ * signature, so that every client can read, replace and remove every file.
+ *
+ * @throws the error of the network or of the signal, and Error if the answer does not tell
+ */
+export type SignatureCheck = (options: { abortSignal: AbortSignal }) => Promise<boolean>;
+
+/** No file has this key, because the key of a file has a `_`. */
+const KEY = parseS3Key('signature-check');
+
+/** S3 does not get to the expiry of a URL with a wrong signature. */
+const LIFE_SECONDS = 60;
+
+/** S3's answers about a missing object have less than a kilobyte. */
+const ANSWER_MAX_BYTES = 10_000;
+
+/** Sends a URL with a wrong signature, over the connections of the SDK's client. */
+export function createSignatureCheck(client: S3Client, bucket: LocatedBucket): SignatureCheck {
+  const { requestHandler } = client.config;
+  const sign = createSign(client, bucket);
+  const { protocol, hostname, port, host, origin } = bucket.url;
+  return async (options) => {
+    const { url } = await sign('GET', KEY, LIFE_SECONDS);
+    const path = withWrongSignature(url).slice(origin.length);
+    const address = { protocol, hostname, ...(port && { port: Number(port) }), path, query: {} };
+    const { response } = await requestHandler.handle(
+      { ...address, method: 'GET', headers: { host } },
+      options,
+    );
+    const status: number = response.statusCode;
+    const body = await beginningOf(response.body);
+    if ([400, 401, 403].includes(status)) return true;
+    // A proxy may answer 404 while S3 is away. Only S3 names the missing key or bucket.
+    if (status < 300 || (status === 404 && /<Code>NoSuch(Key|Bucket)<\/Code>/.test(body))) return false;
+    throw new Error(
+      `S3 answered ${status} to a wrong signature, which does not tell whether it checks signatures`,
+    );
+  };
+}
+
+export function withWrongSignature(url: string): string {
+  return url.replace(/(X-Amz-Signature=)[0-9a-f]+/, `$1${'0'.repeat(64)}`);
+}
+
+async function beginningOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > ANSWER_MAX_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
