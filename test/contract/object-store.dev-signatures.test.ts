@@ -364,7 +364,7 @@ function signHeaders(
 }
 
 describe('the SDK with its default settings', () => {
-  test.each(['CRC32', 'SHA1', 'SHA256'] as const)(
+  test.each(['CRC32', 'CRC64NVME', 'SHA1', 'SHA256'] as const)(
     'sends a %s after the bytes of a stream',
     async (ChecksumAlgorithm) => {
       const client = new S3Client(store);

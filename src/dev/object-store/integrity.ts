@@ -1,6 +1,7 @@
 /** Checks the digests that a client sends with its bytes: Content-MD5 and `x-amz-checksum-*`. */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { crc64NvmeDigest } from './crc64-nvme.ts';
 import { S3Error } from './errors.ts';
 import type { S3Request } from './request.ts';
 
@@ -13,11 +14,12 @@ interface Digest {
 const checksumPrefix = 'x-amz-checksum-';
 
 /**
- * The checksums that Node can compute. S3 also has CRC32C and CRC64NVME. This store refuses them, because a store
- * that ignored them would confirm bytes that it has not checked.
+ * The checksums that the AWS SDKs and the AWS CLI send by default, and those that Node can compute. S3 also has CRC32C
+ * and others. This store refuses them, because a store that ignored them would confirm bytes that it has not checked.
  */
 const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
   crc32: { bytes: 4, start: crc32Digest },
+  crc64nvme: { bytes: 8, start: crc64NvmeDigest },
   sha1: { bytes: 20, start: () => createHash('sha1') },
   sha256: { bytes: 32, start: () => createHash('sha256') },
 };
@@ -82,7 +84,7 @@ function checksumOf(name: string): { bytes: number; start: () => Digest } {
   if (checksum === undefined) {
     throw new S3Error(
       'NotImplemented',
-      `This development store does not verify ${name}; use CRC32, SHA1 or SHA256.`,
+      `This development store does not verify ${name}; use CRC32, CRC64NVME, SHA1 or SHA256.`,
     );
   }
   return checksum;
