@@ -17,7 +17,7 @@ const USAGE = `usage: npm run reconcile -- [--repair | --adopt] [--json] [--min-
 
 Compares bucket and table in both directions and reports. Changes nothing without --repair or --adopt.
   --repair           remove objects without rows, abort uploads without rows, remove READY rows without objects from the lists
-  --adopt            make files of objects without rows: after a failover or a restore these may be the only copies
+  --adopt            make files of objects without rows, remove READY rows without objects from the lists: for a table that lost its last rows in a failover or a restore
   --min-age-hours N  --repair removes and aborts only what is older than N hours (default 48; at least the lifetime of a URL plus the longest upload)
   --max-repairs N    skip a kind with more than N findings (default 1000)
   --json             print the report as JSON
@@ -48,7 +48,7 @@ export async function runReconcile(
   try {
     const onProgress = progressOn(terminal);
     const report = await reconcile(reconcilePorts(backends, config), { ...options, onProgress });
-    terminal.print(...(options.json ? jsonLines(report) : describe(report, options.action)));
+    terminal.print(...(options.json ? jsonLines(report) : describe(report, options)));
     return report.incomplete.length > 0 ? EXIT_INCOMPLETE : agrees(report) ? 0 : 1;
   } finally {
     await backends.stop();
@@ -87,6 +87,7 @@ function parseOptions(args: string[], { lifetimes }: Config) {
   }
   if (!Number.isSafeInteger(maxRepairs) || maxRepairs < 0) return '--max-repairs must be a whole number';
   return {
+    writeWindowHours: Math.ceil(leastSeconds / 3_600),
     action: values.adopt ? ('adopt' as const) : values.repair ? ('repair' as const) : ('report' as const),
     json: values.json ?? false,
     minAgeSeconds: ageHours * 3_600,
@@ -111,7 +112,12 @@ function jsonLines(report: ReconcileReport): string[] {
   return JSON.stringify(report, null, 2).split('\n');
 }
 
-function describe(report: ReconcileReport, action: ReconcileOptions['action']): string[] {
+interface DescribeOptions extends Pick<ReconcileOptions, 'action'> {
+  /** After these hours, no URL that the service has given out until now can write any more. */
+  writeWindowHours: number;
+}
+
+function describe(report: ReconcileReport, { action, writeWindowHours }: DescribeOptions): string[] {
   const { rows, objects, repaired } = report;
   const section = (title: string, { count, bytes, examples }: Finding, done = '') => [
     `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${done}`,
@@ -121,6 +127,7 @@ function describe(report: ReconcileReport, action: ReconcileOptions['action']): 
     ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
   ];
   const repairs = (count: number) => (action === 'repair' ? `; repaired: ${count}` : '');
+  const corrections = (count: number) => (action === 'report' ? '' : `; repaired: ${count}`);
   const adoptions = action === 'adopt' ? `; adopted: ${repaired.adopted}` : '';
   return [
     `${rows.ready} READY, ${rows.pending} PENDING, ${rows.deleted} tombstones; ${objects.count} objects, ${objects.bytes} bytes`,
@@ -129,8 +136,8 @@ function describe(report: ReconcileReport, action: ReconcileOptions['action']): 
     ...section('of these two, objects that may be the only copy of a file', report.adoptable, adoptions),
     ...section('multipart uploads without a row', report.strayUploads, repairs(repaired.strayUploads)),
     ...section('multipart uploads without a row that are too young to abort', report.youngUploads),
-    ...section('READY rows whose object is missing', report.missing, repairs(repaired.missing)),
-    ...section('READY rows whose object has other bytes', report.different, repairs(repaired.different)),
+    ...section('READY rows whose object is missing', report.missing, corrections(repaired.missing)),
+    ...section('READY rows whose object has other bytes', report.different, corrections(repaired.different)),
     ...section('objects under keys that this service never makes', report.foreign),
     ...report.incomplete.map((reason) => `incomplete: ${reason}`),
     // With --repair, the lines of `report.refusals` below already give this reason.
@@ -138,6 +145,11 @@ function describe(report: ReconcileReport, action: ReconcileOptions['action']): 
       ? [`attention: ${describeTail(report.lostTail)}`]
       : []),
     ...report.refusals.map((refusal) => `refused: ${refusal}`),
+    ...(repaired.adopted > 0
+      ? [
+          `note: an upload whose row was lost may still be under way. Run --adopt again in ${writeWindowHours} hours, before any --repair.`,
+        ]
+      : []),
     conclusion(report, action),
   ];
 }

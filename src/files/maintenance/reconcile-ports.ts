@@ -16,8 +16,9 @@ export interface ReconcilePorts extends VerifyPorts {
 
 export interface ReconcileOptions {
   /**
-   * The action of `reconcile` on its findings. `report` changes nothing, `adopt` makes files of objects without rows,
-   * `repair` removes the rest.
+   * The action of `reconcile` on its findings. `report` changes nothing. `adopt` changes the table only: it makes files
+   * of objects without rows, and takes READY rows without objects out of the lists. `repair` does the latter, and
+   * removes objects and uploads without rows.
    */
   action: 'report' | 'repair' | 'adopt';
   /** Objects without a row, and uploads without a row, are removed only if they are older than this. */

@@ -1,6 +1,7 @@
 import { parseOwnedKey } from '../rules/s3-key.ts';
 import { adopt } from './adopt.ts';
 import { type Comparison, compareObjects, isYoung } from './compare-objects.ts';
+import { correctRows } from './correct-rows.ts';
 import { isStray, type ReconcileOptions, type ReconcilePorts } from './reconcile-ports.ts';
 import { emptyReport, note, type ReconcileReport } from './reconcile-report.ts';
 import { type Repairable, repair } from './repair.ts';
@@ -24,8 +25,10 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
   if (report.incomplete.length > 0) return report;
   await findStrayUploads(comparison);
 
-  if (options.action === 'adopt') await adopt(ports, report, found.adoptable, options.maxRepairs);
-  if (options.action === 'repair') await repair(ports, report, found, options.maxRepairs);
+  const { action, maxRepairs } = options;
+  if (action === 'adopt') await adopt(ports, report, found.adoptable, maxRepairs);
+  if (action === 'repair') await repair(ports, report, found, maxRepairs);
+  if (action !== 'report') await correctRows(ports, report, found.suspects, maxRepairs);
   return report;
 }
 

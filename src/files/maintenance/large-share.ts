@@ -1,0 +1,10 @@
+// Above both bounds, differences are not repaired. If the table was restored to an older state, every object that
+// was uploaded after that state has no row and is the only copy of its file. Accidents with single files affect
+// far fewer than a tenth of all files. In a small bucket a tenth can be a single file, so ten are always allowed.
+const SHARE_MAX = 0.1;
+const ALWAYS_ALLOWED = 10;
+
+/** Whether so many differences have another cause than accidents with single files. */
+export function isLargeShare(differences: number, all: number): boolean {
+  return differences > Math.max(ALWAYS_ALLOWED, all * SHARE_MAX);
+}
