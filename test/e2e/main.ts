@@ -8,9 +8,13 @@ export interface Result {
 }
 
 /** Runs `src/main.ts` with a verb until it ends. */
-export async function main(verb: string, environment: Record<string, string> = {}): Promise<Result> {
+export async function main(
+  verb: string,
+  environment: Record<string, string> = {},
+  args: readonly string[] = [],
+): Promise<Result> {
   await using run = launchService({
-    command: [process.execPath, join(PROJECT, 'src/main.ts'), verb],
+    command: [process.execPath, join(PROJECT, 'src/main.ts'), verb, ...args],
     environment,
   });
   const { code } = await run.untilGone();

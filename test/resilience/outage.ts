@@ -17,6 +17,9 @@ const ANSWER_WITHIN_MS = DEADLINE_MS + 150;
 /** The time from the end of an outage until all calls succeed. */
 const RECOVERY_MAX_MS = 5_000;
 
+/** How many calls of each kind must succeed in a row, so that the service counts as recovered. */
+const CALLS_IN_A_ROW = 10;
+
 const WORKERS = 4;
 
 /**
@@ -101,7 +104,11 @@ export async function endure(service: ServiceProcess, calls: Calls, outage: Outa
     await outage.end();
   }
   const endedAt = performance.now();
-  await until(() => load.answers.some(({ at }) => at > endedAt) && quietSince(load.answers) > 1_000, 20_000);
+  const succeeds = (call: string) => {
+    const last = load.answers.filter((one) => one.call === call && one.at > endedAt).slice(-CALLS_IN_A_ROW);
+    return last.length === CALLS_IN_A_ROW && last.every(isOk);
+  };
+  await until(() => Object.keys(calls).every(succeeds) && quietSince(load.answers) > 1_000, 20_000);
   const recoveredMs = Math.max(0, (load.answers.findLast((one) => !isOk(one))?.at ?? 0) - endedAt);
   clearInterval(watch);
   await load.stop();
@@ -121,6 +128,8 @@ export async function endure(service: ServiceProcess, calls: Calls, outage: Outa
      */
     warned: during.filter(({ at, ms }) => at - ms > beganAt + DEADLINE_MS && at < endedAt),
     failed,
+    /** The time from the end of the outage until the last failed answer. */
+    recoveredMs,
     /** The HTTP statuses of /readyz since shortly before the outage. */
     ready,
     figure: `${during.length} answers, ${failed.length} UNAVAILABLE, slowest ${(slowestMs / 1_000).toFixed(2)} s of ${DEADLINE_MS / 1_000} s; full service ${(recoveredMs / 1_000).toFixed(1)} s after the return`,

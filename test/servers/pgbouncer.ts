@@ -24,11 +24,14 @@ export interface Pgbouncer {
 /**
  * Starts a pgbouncer in front of one database, with default settings but for the mode. The default mode is
  * `session`. It accepts any client, because it only listens on loopback and only runs during a test.
+ *
+ * @param settings lines of the configuration, in addition
  */
 export async function startPgbouncer(
   program: string,
   databaseUrl: string,
   mode: PoolMode,
+  settings = '',
 ): Promise<Pgbouncer> {
   const directory = await temporaryDirectory();
   const { path } = directory;
@@ -36,7 +39,9 @@ export async function startPgbouncer(
   const launcher = await chooseLauncher(program, path, undefined);
   const port = await anyFreePort();
   const config = join(path, 'pgbouncer.ini');
-  await writeFile(config, configuration(new URL(databaseUrl), port, path, mode), { mode: 0o600 });
+  await writeFile(config, `${configuration(new URL(databaseUrl), port, path, mode)}${settings}\n`, {
+    mode: 0o600,
+  });
   if (launcher.owner !== undefined) {
     await chown(config, launcher.owner.uid, launcher.owner.gid);
     await chown(path, launcher.owner.uid, launcher.owner.gid);
