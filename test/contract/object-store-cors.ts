@@ -99,3 +99,13 @@ export function corsContract(subject: () => Subject): void {
     });
   });
 }
+
+/** For a server whose buckets have no CORS rules. */
+export function withoutCorsContract(subject: () => Subject): void {
+  test('a page of another origin gets no permission from a preflight', async () => {
+    const url = await presign(subject().target, { method: 'PUT', key: 'cors/page' });
+    const asked = { Origin: uploader, 'Access-Control-Request-Method': 'PUT' };
+    const answer = await send(url, { method: 'OPTIONS', headers: asked });
+    expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+  });
+}

@@ -107,6 +107,14 @@ export function multipartContract(subject: () => Subject): void {
       });
     });
 
+    test('accepts parts up to number 10,000', async () => {
+      const key = 'multipart/last-number';
+      const uploadId = await begin(key);
+      expect((await putPart(key, uploadId, 10_000, parts[2])).status).toBe(200);
+      const { Parts } = await listed(key, uploadId);
+      expect(Parts).toMatchObject([{ PartNumber: 10_000, Size: parts[2].length }]);
+    });
+
     test('replaces a part that is sent again', async () => {
       const key = 'multipart/again';
       const uploadId = await begin(key);
@@ -258,14 +266,9 @@ export function multipartContract(subject: () => Subject): void {
       expect(rest.IsTruncated).toBe(false);
     });
 
-    test('ListMultipartUploads returns the open uploads in pages', async () => {
+    test.each([1, 2])('ListMultipartUploads returns the open uploads in pages of %i', async (MaxUploads) => {
       const expected: string[] = [];
-      for (const key of [
-        'multipart/listed/a',
-        'multipart/listed/a',
-        'multipart/listed/b',
-        'multipart/listed/c ü',
-      ]) {
+      for (const key of ['a', 'a', 'b', 'c ü'].map((name) => `multipart/listed-${MaxUploads}/${name}`)) {
         expected.push(`${key} ${await begin(key)}`);
       }
       const found: string[] = [];
@@ -274,14 +277,15 @@ export function multipartContract(subject: () => Subject): void {
         const page = await subject().client.send(
           new ListMultipartUploadsCommand({
             Bucket: subject().target.bucket,
-            Prefix: 'multipart/listed/',
-            MaxUploads: 1,
+            Prefix: `multipart/listed-${MaxUploads}/`,
+            MaxUploads,
             ...markers,
           }),
         );
         found.push(...(page.Uploads ?? []).map(({ Key, UploadId }) => `${Key} ${UploadId}`));
         if (page.IsTruncated !== true || page.NextKeyMarker === undefined) break;
         const { NextKeyMarker: KeyMarker, NextUploadIdMarker = '' } = page;
+        expect(KeyMarker, 'the marker of the next page').not.toBe('');
         markers = { KeyMarker, UploadIdMarker: NextUploadIdMarker };
       }
       expect([...found].sort()).toEqual([...expected].sort());

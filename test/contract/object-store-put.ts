@@ -173,6 +173,12 @@ export function putContract(subject: () => Subject): void {
     ],
     ['no signature at all', ['AccessDenied'], {}, {}, (url) => url.replace(/\?.*$/, '')],
     ['a URL signed for GET', ['SignatureDoesNotMatch'], { method: 'GET' }, {}],
+    [
+      'an x-amz-* header that is not signed',
+      ['AccessDenied'],
+      {},
+      { headers: { ...headers, 'x-amz-meta-unsigned': 'x' } },
+    ],
     ['a further query parameter', ['SignatureDoesNotMatch'], {}, {}, (url) => `${url}&x-amz-acl=public-read`],
   ];
   describe.each(refusals)('PUT with %s', (what, codes, asked, sent, tamper = (url) => url) => {
@@ -216,13 +222,18 @@ export function putContract(subject: () => Subject): void {
       expect((await read(target, 'refused/yours')).status).toBe(404);
     });
 
-    test('with a secret or an access key that the server does not know', async () => {
+    test('with a secret that the server does not know', async () => {
       const { target } = subject();
       const { accessKeyId } = target.credentials;
       const wrongSecret = { ...target, credentials: { accessKeyId, secretAccessKey: 'guessed' } };
-      expect((await put(wrongSecret, { key: 'refused/secret' })).code).toBe('SignatureDoesNotMatch');
-      const unknown = { ...target, credentials: { accessKeyId: 'UNKNOWN', secretAccessKey: 'guessed' } };
-      expect((await put(unknown, { key: 'refused/unknown' })).code).toBe('InvalidAccessKeyId');
+      const answer = await put(wrongSecret, { key: 'refused/secret' });
+      expect([answer.status, answer.code]).toEqual([403, 'SignatureDoesNotMatch']);
+    });
+
+    test('with an access key that the server does not know', async () => {
+      const credentials = { accessKeyId: 'UNKNOWN', secretAccessKey: 'guessed' };
+      const answer = await put({ ...subject().target, credentials }, { key: 'refused/unknown' });
+      expect([answer.status, answer.code]).toEqual([403, 'InvalidAccessKeyId']);
     });
 
     test('into a missing bucket', async () => {

@@ -5,14 +5,19 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { type ObjectStoreTarget, type Subject, s3Client } from './object-store-client.ts';
-import { corsContract } from './object-store-cors.ts';
+import { corsContract, withoutCorsContract } from './object-store-cors.ts';
 import { deleteContract } from './object-store-delete.ts';
 import { listContract } from './object-store-list.ts';
 import { multipartContract } from './object-store-multipart.ts';
 import { putContract } from './object-store-put.ts';
 import { readContract } from './object-store-read.ts';
 
-export function objectStoreContract(name: string, start: () => Promise<ObjectStoreTarget>): void {
+/** @param hasCors whether a bucket of this server can have CORS rules, which its users need for pages in browsers only */
+export function objectStoreContract(
+  name: string,
+  start: () => Promise<ObjectStoreTarget>,
+  { hasCors = true } = {},
+): void {
   describe(name, () => {
     let subject: Subject;
     beforeAll(async () => {
@@ -26,7 +31,7 @@ export function objectStoreContract(name: string, start: () => Promise<ObjectSto
       deleteContract,
       listContract,
       multipartContract,
-      corsContract,
+      hasCors ? corsContract : withoutCorsContract,
     ]) {
       contract(() => subject);
     }

@@ -17,6 +17,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { CorsRule } from '../../src/dev/object-store/cors.ts';
 import { startTestObjectStore } from './object-store.ts';
+import { realServer } from './real-server.ts';
 
 /** A multipart upload as S3 knows it. */
 export interface OpenUpload {
@@ -53,7 +54,7 @@ export interface TestBucketOptions {
 }
 
 /** The least size of a part on the server under test, in bytes, for tests with many parts and few bytes. */
-export const LEAST_PART_BYTES = process.env.TEST_S3_ENDPOINT ? 5 * 1024 ** 2 : 4;
+export const LEAST_PART_BYTES = realServer() === undefined ? 4 : 5 * 1024 ** 2;
 
 /**
  * Creates a bucket on the development object store, or on the real server that TEST_S3_ENDPOINT names. The
@@ -62,7 +63,7 @@ export const LEAST_PART_BYTES = process.env.TEST_S3_ENDPOINT ? 5 * 1024 ** 2 : 4
 export async function openTestBucket(options: TestBucketOptions = {}): Promise<TestBucket> {
   const { corsRules } = options;
   const real = realServer();
-  const server = real ?? (await startTestObjectStore(options));
+  const server = real ? { ...real, stop: async () => undefined } : await startTestObjectStore(options);
   const bucket = `test-${randomBytes(8).toString('hex')}`;
   const { endpoint, region, credentials } = server;
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
@@ -125,14 +126,4 @@ export async function openTestBucket(options: TestBucketOptions = {}): Promise<T
       await server.stop();
     },
   };
-}
-
-function realServer() {
-  const { TEST_S3_ENDPOINT: endpoint, TEST_S3_REGION: region = 'us-east-1' } = process.env;
-  if (!endpoint) return undefined;
-  const credentials = {
-    accessKeyId: process.env.TEST_S3_ACCESS_KEY_ID ?? '',
-    secretAccessKey: process.env.TEST_S3_SECRET_ACCESS_KEY ?? '',
-  };
-  return { endpoint, region, credentials, stop: async () => undefined };
 }

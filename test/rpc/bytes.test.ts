@@ -80,7 +80,10 @@ describe('a PUT that S3 refuses leaves no object and no listed file', () => {
   it.each<[string, (url: string, headers: Record<string, string>) => ReturnType<typeof putTo>]>([
     ['other bytes', (url, headers) => putTo(url, headers, 'wrong bytes')],
     ['more bytes', (url, headers) => putTo(url, { ...headers, 'Content-Length': '12' }, `${BYTES}!`)],
-    ['another Content-MD5', (url, headers) => putTo(url, { ...headers, 'Content-MD5': md5('x') }, 'x')],
+    [
+      'another Content-MD5',
+      (url, headers) => putTo(url, { ...headers, 'Content-MD5': md5('wrong bytes') }, 'wrong bytes'),
+    ],
     ['no digest at all', (url, headers) => putTo(url, without(headers, 'Content-MD5'), BYTES)],
     [
       'another Content-Type',
