@@ -20,7 +20,6 @@ import { createProtocolServers } from './protocols.ts';
 import { createReadiness, reportReadiness } from './readiness.ts';
 import { updateSchema } from './schema.ts';
 import { createObservedSweeper } from './sweeping.ts';
-import { freeUnusedBuffers } from './unused-buffers.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
 
@@ -49,7 +48,6 @@ export async function startApp(config: Config, log: Logger) {
   const pages = createPages(metrics, readiness, health);
   const servers = createProtocolServers(config, log, metrics, { operations, health, pages, certificates });
 
-  const stopFreeing = freeUnusedBuffers();
   const stopping = new AbortController();
   /**
    * Resolves when the schema is up to date (if MIGRATE_ON_START asks for that) and Postgres and S3 have been
@@ -78,7 +76,6 @@ export async function startApp(config: Config, log: Logger) {
     certificates?.stop();
     await Promise.all([servers.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, swept)]);
     await backends.stop();
-    stopFreeing();
   };
   try {
     const listening = await servers.listen(config.listen);

@@ -16,6 +16,7 @@ import { createIdentify } from '../rpc/identity.ts';
 import { MESSAGES_MAX_BYTES } from '../rpc/limits/message-limits.ts';
 import type { Certificates } from '../rpc/tls/tls.ts';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS } from './call-timeouts.ts';
+import { freeUnusedBuffers } from './unused-buffers.ts';
 
 interface Served {
   operations: FileOperations;
@@ -43,6 +44,7 @@ export function createProtocolServers(config: Config, log: Logger, metrics: Metr
   const shared = { fileService, gate, budget: createSharedCapacity(MESSAGES_MAX_BYTES), certificates };
   const grpc = createGrpcServer({ ...shared, health });
   const http = createHttpServer({ ...shared, pages, loopbackOnly: config.gateway.kind === 'none' });
+  const stopFreeing = freeUnusedBuffers();
 
   return {
     async listen({ host, grpcPort, httpPort }: Config['listen']) {
@@ -54,6 +56,7 @@ export function createProtocolServers(config: Config, log: Logger, metrics: Metr
     announceStop: () => http.announceStop(),
     async stop(graceMs: number): Promise<void> {
       await Promise.all([grpc.stop(graceMs), http.stop(graceMs)]);
+      stopFreeing();
     },
   };
 }
