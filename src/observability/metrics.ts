@@ -70,6 +70,11 @@ export function createMetrics() {
       registers,
     }),
     serving: new Gauge({ name: 'files_serving', help: '1 when the service is ready, else 0.', registers }),
+    databaseWrites: new Gauge({
+      name: 'files_postgres_writes',
+      help: '1 while Postgres commits writes, else 0: its synchronous standby does not answer, or it is read-only.',
+      registers,
+    }),
     /** Registers a gauge that reads `admission` each time Prometheus fetches the metrics. */
     watchAdmission(admission: { callsUnderWay: number }): void {
       new Gauge({

@@ -15,6 +15,16 @@ export interface Breaker {
 }
 
 /**
+ * The breakers of one server. Writes have their own breaker, because they can hang while reads work: a commit waits
+ * for a synchronous standby that does not answer, for example. With one breaker for both, the hanging writes refused
+ * 718 of 742 reads.
+ */
+export interface Breakers {
+  readonly reads: Breaker;
+  readonly writes: Breaker;
+}
+
+/**
  * Failures in a row, without a success in between, that open the breaker. Callers report a failure only if
  * the server failed by itself or did not answer for at least WAITED_LONG_MS.
  */
@@ -26,7 +36,11 @@ const FAILURES_MAX = 3;
  */
 export const WAITED_LONG_MS = 250;
 
-export function createBreaker(failuresMax = FAILURES_MAX): Breaker {
+export function createBreakers(failuresMax = FAILURES_MAX): Breakers {
+  return { reads: createBreaker(failuresMax), writes: createBreaker(failuresMax) };
+}
+
+function createBreaker(failuresMax: number): Breaker {
   let failures = 0;
   return {
     get open() {
@@ -41,13 +55,13 @@ export function createBreaker(failuresMax = FAILURES_MAX): Breaker {
   };
 }
 
-/** A breaker that never opens, for programs without a health check, because only a health check closes a breaker. */
-export const noopBreaker: Breaker = createBreaker(Number.POSITIVE_INFINITY);
+/** Breakers that never open, for programs without a health check, because only a health check closes a breaker. */
+export const noopBreakers: Breakers = createBreakers(Number.POSITIVE_INFINITY);
 
 /**
- * Returns the breaker for the health check. The check reports its results to the given breaker, but is sent even while
- * that breaker is open.
+ * Returns the breakers for the health check. The check reports its results to the given breakers, but is sent even
+ * while they are open.
  */
-export function ignoringOpen({ onSuccess, onFailure }: Breaker): Breaker {
-  return { open: false, onSuccess, onFailure };
+export function ignoringOpen({ reads, writes }: Breakers): Breakers {
+  return { reads: { ...reads, open: false }, writes: { ...writes, open: false } };
 }

@@ -3,7 +3,7 @@ import type { Work } from '../files/call.ts';
 import { timeLeft } from '../files/deadline.ts';
 import { storageUnavailable } from '../files/file-error.ts';
 import type { ObserveStep } from '../files/ports/observer.ts';
-import { type Breaker, noopBreaker, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
+import { type Breakers, noopBreakers, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
 
 /**
  * Runs one operation on S3, until the deadline at the latest.
@@ -19,8 +19,12 @@ export type Send = <Result>(
 
 const BREAKER_OPEN = 'the request was not sent, because S3 did not answer the last calls';
 
-export function createSend(observe: ObserveStep, breaker: Breaker = noopBreaker): Send {
+/** The operations that change nothing in S3. */
+const READS = /^(Check|Head|List)/;
+
+export function createSend(observe: ObserveStep, breakers: Breakers = noopBreakers): Send {
   return async (work, operation, request) => {
+    const breaker = READS.test(operation) ? breakers.reads : breakers.writes;
     if (breaker.open) throw storageUnavailable('no response', new Error(BREAKER_OPEN));
     const leftMs = timeLeft(work.deadline);
     const abortSignal = AbortSignal.timeout(leftMs);

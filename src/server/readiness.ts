@@ -4,16 +4,24 @@ import type { Health } from '../rpc/health.ts';
 
 /** The state of the two servers that the service needs. */
 export interface Readiness {
-  /** Whether the server counts as available. */
+  /** Whether Postgres serves reads. */
   readonly database: boolean;
+  /** Whether Postgres takes and commits writes. */
+  readonly databaseWrites: boolean;
+  /** Whether S3 answers. */
   readonly storage: boolean;
   /** False if S3 has accepted a wrong signature. */
   readonly signatures: boolean;
 }
 
+/** The state of a database that serves reads. */
+export interface DatabaseState {
+  readonly writes: boolean;
+}
+
 export interface ReadinessOptions {
-  /** @throws if the database cannot be used */
-  checkDatabase: () => Promise<void>;
+  /** @throws if the database cannot serve reads */
+  checkDatabase: () => Promise<DatabaseState>;
   /** @throws if the bucket cannot be used */
   checkStorage: () => Promise<void>;
   /** @returns whether S3 refuses wrong signatures @throws if that is not known */
@@ -27,6 +35,8 @@ export interface ReadinessOptions {
  */
 const INTERVAL_MS = 1_000;
 
+const STATES = ['database', 'databaseWrites', 'storage', 'signatures'] as const;
+
 /**
  * Checks Postgres and S3 once a second and reports changes. A server that was available counts as lost only
  * after two failed checks in a row: a single slow check, which all instances may see at the same time, must
@@ -34,8 +44,8 @@ const INTERVAL_MS = 1_000;
  */
 export function createReadiness(options: ReadinessOptions) {
   const { checkDatabase, checkStorage, checkSignatures, onChange } = options;
-  let current: Readiness = { database: false, storage: false, signatures: true };
-  let last = current;
+  let current: Readiness = { database: false, databaseWrites: false, storage: false, signatures: true };
+  let last: Pick<Readiness, 'database' | 'storage'> = current;
   let first = true;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -55,11 +65,15 @@ export function createReadiness(options: ReadinessOptions) {
     if (stopped) return;
     const next = {
       database: seen.database || (current.database && last.database),
+      databaseWrites: current.databaseWrites,
       storage: seen.storage || (current.storage && last.storage),
       signatures: seen.signatures,
     };
+    // Writes need no second failed check. They only count as lost after several writes have failed.
+    if (database.status === 'fulfilled') next.databaseWrites = database.value.writes;
+    else if (!next.database) next.databaseWrites = false;
     last = seen;
-    const changed = first || !isSame(next, current);
+    const changed = first || STATES.some((state) => next[state] !== current[state]);
     first = false;
     current = next;
     if (changed) {
@@ -82,12 +96,6 @@ export function createReadiness(options: ReadinessOptions) {
   };
 }
 
-function isSame(one: Readiness, other: Readiness): boolean {
-  return (
-    one.database === other.database && one.storage === other.storage && one.signatures === other.signatures
-  );
-}
-
 interface Reporters {
   health: Health;
   log: Logger;
@@ -100,13 +108,17 @@ interface Reporters {
 export function reportReadiness(reporters: Reporters): ReadinessOptions['onChange'] {
   const { health, log, metrics, allowUncheckedSignatures } = reporters;
   return (now, error) => {
-    // An outage of S3 does not count for readiness, because lists and deletes work without S3.
+    // An outage of S3 does not count for readiness, because lists and deletes work without S3. Writes to Postgres do
+    // not count either, because lists, gets and downloads work without them. All instances see the same Postgres, so
+    // the load balancer would have no instance left for these calls.
     const ready = now.database && (now.signatures || allowUncheckedSignatures);
     health.set(ready);
     metrics.serving.set(ready ? 1 : 0);
+    metrics.databaseWrites.set(now.databaseWrites ? 1 : 0);
     metrics.signaturesUnchecked.set(now.signatures ? 0 : 1);
     if (!now.signatures) log.error(now, UNCHECKED_SIGNATURES);
     if (error !== undefined) log.error({ ...now, err: error }, 'Postgres or S3 does not answer');
+    else if (!now.databaseWrites) log.error(now, 'Postgres answers reads, but does not commit writes');
     else if (ready) log.info(now, 'ready');
   };
 }

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { listFiles } from '../../src/files/operations/list-files.ts';
 import type { Database } from '../../src/postgres/connection/database.ts';
+import * as checks from '../../src/postgres/statements/checks.ts';
 import * as uploads from '../../src/postgres/statements/multipart.ts';
 import type { Prepared } from '../../src/postgres/statements/prepared.ts';
 import * as reads from '../../src/postgres/statements/reads.ts';
@@ -13,7 +14,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { openPlannedDatabase } from './planned-database.ts';
 
-const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads };
+const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads, ...checks };
 
 /** READY files of one user, who has no pending files. */
 const BIG = LONG ? 1_000_000 : 20_000;
@@ -65,6 +66,7 @@ const EXPECTED: Record<Name, Expectation> = {
   renewUpload: WRITE_BY_KEY,
   setUploadId: WRITE_BY_KEY,
   schemaCheck: { indexes: [], buffersMax: 0 },
+  writeCheck: { indexes: [], buffersMax: 0 },
 };
 
 /** The statements run for the user who has the most files. */
@@ -260,6 +262,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "searchNextPage": "time text text text float8 bigint bigint",
             "setUploadId": "text text text text",
             "updateIntent": "text text text text bigint",
+            "writeCheck": "",
           }
         `);
       });

@@ -2,11 +2,11 @@ import { rm } from 'node:fs/promises';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { noopBreaker } from '../../src/overload/circuit-breaker.ts';
+import { noopBreakers } from '../../src/overload/circuit-breaker.ts';
 import { createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
 import { createPool } from '../../src/postgres/connection/pool.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
-import { schemaCheck } from '../../src/postgres/statements/reads.ts';
+import { schemaCheck } from '../../src/postgres/statements/checks.ts';
 import { locateBucket } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
 import { createChecks } from '../../src/server/backends/checks.ts';
@@ -55,7 +55,7 @@ beforeEach(async () => {
     client,
     bucket: await locateBucket(client, location),
     observe: { database: run, storage: run },
-    breakers: { database: noopBreaker, storage: noopBreaker },
+    breakers: { database: noopBreakers, storage: noopBreakers },
   });
 });
 
@@ -119,6 +119,15 @@ it('fails when new connections are refused and the open one does not serve calls
   holder.release();
   await blocked;
   expect(error).toMatchObject({ code: '28P01' });
+});
+
+it('tells that a server answers reads and takes no writes', async () => {
+  expect(await checks.database()).toEqual({ writes: true });
+  await admin.query(`alter role ${login.name} set default_transaction_read_only = on`);
+  await endCalls();
+  // The connection of the check is replaced, too.
+  for (let i = 0; i < 3; i++) await checks.database();
+  expect(await checks.database()).toEqual({ writes: false });
 });
 
 it('passes while all connections for calls are busy', async () => {

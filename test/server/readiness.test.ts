@@ -3,6 +3,31 @@ import { createReadiness } from '../../src/server/readiness.ts';
 
 afterEach(() => void vi.useRealTimers());
 
+it('reports whether Postgres commits writes, beside whether it serves reads', async () => {
+  const answers = [{ writes: true }, { writes: false }, { writes: true }, undefined, undefined];
+  vi.useFakeTimers();
+  const seen: unknown[] = [];
+  const readiness = createReadiness({
+    checkDatabase: async () => {
+      const answer = answers.shift();
+      if (answer === undefined) throw new Error('no answer');
+      return answer;
+    },
+    checkStorage: async () => undefined,
+    checkSignatures: async () => true,
+    onChange: ({ database, databaseWrites }) => seen.push({ database, databaseWrites }),
+  });
+  await readiness.start();
+  for (let i = 0; i < 4; i++) await vi.advanceTimersByTimeAsync(1_000);
+  readiness.stop();
+  expect(seen).toEqual([
+    { database: true, databaseWrites: true },
+    { database: true, databaseWrites: false },
+    { database: true, databaseWrites: true },
+    { database: false, databaseWrites: false },
+  ]);
+});
+
 it('stays ready after one failed health check, and becomes not ready after two failures in a row', async () => {
   vi.useFakeTimers();
   const answers = [true, false, true, false, false, true];
@@ -10,6 +35,7 @@ it('stays ready after one failed health check, and becomes not ready after two f
   const readiness = createReadiness({
     checkDatabase: async () => {
       if (answers.shift() === false) throw new Error('no answer');
+      return { writes: true };
     },
     checkStorage: async () => undefined,
     checkSignatures: async () => true,

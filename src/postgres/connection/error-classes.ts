@@ -43,9 +43,14 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(08|28|3D|53300|57P03)/.test(error.code ?? '');
 }
 
-/** Whether the service asked Postgres, and Postgres sent neither an answer nor an error. */
+/** Whether Postgres sent this error, so that Postgres itself answers. */
+export function isAnswer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError;
+}
+
+/** Whether the service asked Postgres, and Postgres did not say whether the statement succeeded. */
 export function isNoResponse(error: unknown): boolean {
-  return !(error instanceof pg.DatabaseError || error instanceof DeadlineExceededError);
+  return !(isAnswer(error) || error instanceof DeadlineExceededError);
 }
 
 export function isUniqueViolation(error: unknown): boolean {

@@ -27,6 +27,8 @@ export interface Prepared<Params, Row> {
   readonly text: string;
   /** The statement writes nothing, so it can be repeated after any error. */
   readonly reads: boolean;
+  /** Whether these rows show that the commit of this write had something to write. Only asked for writes. */
+  wrote(rows: readonly Row[]): boolean;
   /** @throws RangeError for an invalid Date */
   values(params: Params): WireValue[];
   /** Never has a value. The property exists only so that the type `Prepared` contains the type of a row. */
@@ -60,10 +62,12 @@ const compiler = new Kysely({
  * (Node 24, 2 cores).
  *
  * @param build receives a placeholder for each parameter; a parameter that is used twice is sent once
+ * @param wrote default: whether a row is returned, because most writes return the rows that they changed
  */
 export function prepare<Params, Row = never>(
   name: string,
   build: (placeholders: Record<keyof Params, Sql>) => Sql,
+  wrote: (rows: readonly Row[]) => boolean = (rows) => rows.length > 0,
 ): Prepared<Params, Row> {
   const names: (keyof Params)[] = [];
   const placeholders = new Proxy({} as Record<keyof Params, Sql>, {
@@ -78,6 +82,7 @@ export function prepare<Params, Row = never>(
     text,
     // Only a text that begins with `select` counts as a read, because a text that begins with `with` may write.
     reads: /^[\s(]*select\b/.test(text),
+    wrote,
     values: (params) => names.map((param) => toWire(params[param] as Value)),
   };
 }

@@ -125,12 +125,3 @@ export const searchFirstPage = prepare<
 export const searchNextPage = prepare<SearchParams & NextPage, ExaminedRow>('search_next_page', (params) =>
   search(params, isAfter(params.afterTime, params.afterKey)),
 );
-
-/** Returns no rows. Fails if the database is missing, or lacks a column that this release needs. */
-export const schemaCheck = prepare<Record<never, never>>(
-  'schema_check',
-  () => sql`
-    select ${columns}, url_expire_at, due_at, sweep_attempts, pending_slot, part_size, part_md5s, upload_id
-    from files
-    limit 0`,
-);

@@ -84,6 +84,8 @@ export const reserve = prepare<ReserveParams, FileRow & { created: boolean }>(
     select ${columns}, is_fresh, false as created from renewed
     union all
     select ${columns}, is_fresh, false as created from live where state = 'ready'`,
+  // A READY file is only read.
+  ([row]) => row?.state === 'pending',
 );
 
 interface ConflictParams extends RowKey {
@@ -106,9 +108,9 @@ interface Conflict {
 
 /**
  * Explains why `reserve` returned no row, and finds a free slot for the next try: a random one, so that
- * concurrent calls find different slots. The slot is taken from an array and not by
- * `order by random()`. session-settings.ts sets `enable_sort = off`, and Postgres before version 18 then gives a
- * sort so high a cost that it may compile the statement.
+ * concurrent calls find different slots. The slot is taken from an array and not by `order by random()`. With
+ * `enable_sort = off` (session-settings.ts), Postgres before version 18 gives a sort a cost of 10^10, and
+ * test/postgres/statement-costs.test.ts fails, so that no statement depends on `jit = off`.
  *
  * Also releases the pending slots of uploads and tombstones whose URLs have expired, because only uploads with a
  * valid URL count against the cap.
@@ -135,6 +137,8 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
         where not exists (
           select from files
           where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())) as free_slot`,
+  // The row does not tell whether a slot was released.
+  () => false,
 );
 
 export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>(

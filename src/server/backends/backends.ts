@@ -8,7 +8,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
 import type { ObserveStep } from '../../files/ports/observer.ts';
-import { type Breaker, noopBreaker } from '../../overload/circuit-breaker.ts';
+import { type Breakers, noopBreakers } from '../../overload/circuit-breaker.ts';
 import { createDatabase } from '../../postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../postgres/connection/pool.ts';
 import { createFileStore } from '../../postgres/file-store.ts';
@@ -31,7 +31,7 @@ export interface BackendOptions {
   /** Observes each statement and each request to S3. Default: no observation. */
   observe?: Record<'database' | 'storage', ObserveStep>;
   /** Default: breakers that never open. */
-  breakers?: Record<'database' | 'storage', Breaker>;
+  breakers?: Record<'database' | 'storage', Breakers>;
 }
 
 export type Backends = Awaited<ReturnType<typeof openBackends>>;
@@ -47,7 +47,7 @@ const UNOBSERVED: ObserveStep = (_, run) => run();
 export async function openBackends(config: Config, log: Logger, options: BackendOptions) {
   const {
     observe = { database: UNOBSERVED, storage: UNOBSERVED },
-    breakers = { database: noopBreaker, storage: noopBreaker },
+    breakers = { database: noopBreakers, storage: noopBreakers },
   } = options;
   const { region, publicEndpoint } = config.storage;
   const headers = uploadHeaders(config.storage.uploadHeaders);
@@ -60,7 +60,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   const database = createDatabase(pool, observe.database, {
     statementTimeoutMs,
     pooler: config.database.pooler,
-    breaker: breakers.database,
+    breakers: breakers.database,
   });
 
   const { client, located, publicly } = await openBucket({ region, ...servers }, publicEndpoint);

@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { observeStorage } from '../../observability/call-log.ts';
 import type { Metrics } from '../../observability/metrics.ts';
 import { traceStep } from '../../observability/tracing.ts';
-import { createBreaker } from '../../overload/circuit-breaker.ts';
+import { createBreakers } from '../../overload/circuit-breaker.ts';
 import { MAX_TIMEOUT_MS } from '../call-timeouts.ts';
 import type { BackendOptions } from './backends.ts';
 
@@ -42,6 +42,6 @@ export function backendsForCalls(config: Config, metrics: Metrics): BackendOptio
       multipartSeconds: multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     },
     observe: { database: traceStep, storage: observeStorage(metrics) },
-    breakers: { database: createBreaker(), storage: createBreaker() },
+    breakers: { database: createBreakers(), storage: createBreakers() },
   };
 }

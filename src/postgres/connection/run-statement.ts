@@ -1,0 +1,117 @@
+/** Runs one statement on any connection of a pool: time-outs, the retry, and what becomes of the connection. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { type Deadline, timeLeft } from '../../files/deadline.ts';
+import { type Breakers, WAITED_LONG_MS } from '../../overload/circuit-breaker.ts';
+import { createRetryBudget } from '../../overload/retry-budget.ts';
+import type { Prepared } from '../statements/prepared.ts';
+import { checkOut } from './check-out.ts';
+import { isConnectionUsable, isNoResponse, isWorthRepeating } from './error-classes.ts';
+import type { Statement } from './prepared-query.ts';
+import { send } from './send.ts';
+import type { Pooler } from './session-settings.ts';
+import { assertSendable, reportError, reportRows } from './statement-breakers.ts';
+import type { WireValue } from './types.ts';
+
+/**
+ * The client waits for a response this much longer than `statement_timeout`, so that the time-out error of
+ * Postgres itself arrives first.
+ */
+const ANSWER_GRACE_MS = 500;
+
+/**
+ * How often one call sends a statement at most: the first try and one retry. More tries would add too much
+ * load, because callers can retry as well, and the tries of both multiply.
+ */
+const TRIES_MAX = 2;
+
+/**
+ * The mean pause before a retry. The real pause is random, 0.5 to 1.5 times as long, so that calls whose
+ * connections broke together do not retry together.
+ */
+const RETRY_PAUSE_MS = 50;
+
+export interface RunOptions {
+  /**
+   * The `statementTimeoutMs` of the pool, after which Postgres ends a statement. The client stops waiting
+   * shortly after this time, in case Postgres hangs or the network is gone. Default: the client waits until
+   * the deadline.
+   */
+  statementTimeoutMs?: number;
+  /** Default: `none`. */
+  pooler?: Pooler | undefined;
+  /** Default: breakers that never open. */
+  breakers?: Breakers;
+}
+
+/**
+ * Creates a function that sends a statement. If the error allows a retry, the function sends the statement
+ * once more, on any connection of the pool.
+ */
+export function createRunStatement(
+  pool: pg.Pool,
+  { statementTimeoutMs, pooler, breakers }: Required<RunOptions>,
+) {
+  const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
+  const budget = createRetryBudget();
+
+  return async (
+    statement: Prepared<never, unknown>,
+    values: WireValue[],
+    deadline: Deadline,
+  ): Promise<unknown[]> => {
+    const { name, text, reads } = statement;
+    const unnamed = { text, values };
+    // With a transaction pooler, the statement has no name. Postgres parses and plans an unnamed statement at
+    // each call, so no connection has to keep it.
+    let query: Statement = pooler === 'transaction' ? unnamed : { name, text, values };
+    for (let tries = 1; ; tries++) {
+      assertSendable(breakers, statement);
+      const startMs = performance.now();
+      let wasSent = false;
+      try {
+        const client = await checkOut(pool, deadline);
+        wasSent = true;
+        const rows = await runOn(client, query, deadline, answerMaxMs);
+        reportRows(breakers, statement, rows);
+        budget.earn();
+        return rows;
+      } catch (error) {
+        const waitedLong = performance.now() - startMs >= WAITED_LONG_MS;
+        reportError(breakers, statement, error, waitedLong);
+
+        const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
+        // A retry after a long wait without a response would only add load to a server that hangs.
+        const hung = isNoResponse(error) && waitedLong;
+        const mayRetry = tries < TRIES_MAX && !hung && Date.now() + pauseMs < deadline;
+        // If no connection was checked out, nothing was sent. Even a write can then be repeated, because it
+        // has not happened.
+        if (!mayRetry || !isWorthRepeating(error, reads || !wasSent) || !budget.spend()) throw error;
+        await sleep(pauseMs);
+        // The prepared statement that the connection kept may be the cause of the error. The next connection
+        // may keep the same prepared statement, so the retry uses none.
+        query = unnamed;
+      }
+    }
+  };
+}
+
+/**
+ * Runs a statement on a connection and releases the connection. `pool.query` is not used, because it closes
+ * the connection after every error, even after a unique violation (for example, a pending slot that is taken).
+ */
+async function runOn(
+  client: pg.PoolClient,
+  statement: Statement,
+  deadline: Deadline,
+  answerMaxMs: number,
+): Promise<unknown[]> {
+  try {
+    const rows = await send(client, statement, Math.min(timeLeft(deadline), answerMaxMs));
+    client.release();
+    return rows;
+  } catch (error) {
+    client.release(!isConnectionUsable(error));
+    throw error;
+  }
+}
