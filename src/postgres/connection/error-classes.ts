@@ -1,6 +1,7 @@
 /** Classifies the driver's errors: what they mean for the caller, for the connection, and for a retry. */
 import pg from 'pg';
 import { DeadlineExceededError } from '../../files/deadline.ts';
+import { NotReplicatedError } from './prepared-query.ts';
 import { PasswordFileError } from './servers.ts';
 
 // SQLSTATEs (PostgreSQL, Appendix A) of errors that come from the state of the server and not from the statement.
@@ -29,6 +30,7 @@ const ENDS_ONLY_THE_STATEMENT = /^(40|55P03|57014)/;
 
 /** Whether the connection can run the next statement after this error. */
 export function isConnectionUsable(error: unknown): boolean {
+  if (error instanceof NotReplicatedError) return true;
   if (isStaleStatement(error)) return false;
   if (!isUnavailable(error)) return true;
   return error instanceof pg.DatabaseError && ENDS_ONLY_THE_STATEMENT.test(error.code ?? '');
@@ -51,6 +53,11 @@ export function isAnswer(error: unknown): boolean {
 /** Whether the service asked Postgres, and Postgres did not say whether the statement succeeded. */
 export function isNoResponse(error: unknown): boolean {
   return !(isAnswer(error) || error instanceof DeadlineExceededError);
+}
+
+/** Whether the statement may still run after this error of a connection on which it was sent. */
+export function mayStillRun(error: unknown): boolean {
+  return isNoResponse(error) && !(error instanceof NotReplicatedError);
 }
 
 export function isUniqueViolation(error: unknown): boolean {

@@ -28,19 +28,37 @@ interface Column {
  */
 type Connection = pg.Connection & { readonly parsedStatements: Readonly<Record<string, string>> };
 
-/**
- * The columns of the named statements of each connection. An entry never becomes wrong: if a change of the schema
- * changes the columns of a named statement, Postgres refuses to run that statement.
- */
-const keptColumns = new WeakMap<pg.Connection, Map<string, Column[]>>();
+interface ConnectionState {
+  /**
+   * The columns of the named statements. An entry never becomes wrong: if a change of the schema changes the columns
+   * of a named statement, Postgres refuses to run that statement.
+   */
+  readonly columns: Map<string, Column[]>;
+  running: PreparedQuery;
+}
 
-function columnsKeptOn(connection: pg.Connection): Map<string, Column[]> {
-  let columns = keptColumns.get(connection);
-  if (columns === undefined) {
-    columns = new Map();
-    keptColumns.set(connection, columns);
+const states = new WeakMap<pg.Connection, ConnectionState>();
+
+/** Makes the query the running one of its connection, and returns the columns that are known there. */
+function startOn(connection: pg.Connection, query: PreparedQuery): Map<string, Column[]> {
+  const known = states.get(connection);
+  if (known !== undefined) {
+    known.running = query;
+    return known.columns;
   }
-  return columns;
+  const state: ConnectionState = { columns: new Map(), running: query };
+  states.set(connection, state);
+  // `pg` passes notices to the client and not to the query.
+  connection.on('notice', (notice: { routine?: string }) => state.running.handleNotice(notice));
+  return state.columns;
+}
+
+/**
+ * Postgres committed the statement and did not wait for the synchronous standby, because an administrator cancelled
+ * the wait. A failover may lose the change, so the statement has not succeeded.
+ */
+export class NotReplicatedError extends Error {
+  override readonly name = 'NotReplicatedError';
 }
 
 /** A statement that is running. `pg` calls one `handle…` method for each message of Postgres's response. */
@@ -53,6 +71,7 @@ export class PreparedQuery implements pg.Submittable {
   readonly #rows: (readonly (string | null)[])[] = [];
   #kept: Map<string, Column[]> | undefined;
   #columns: Column[] | undefined;
+  #isReplicated = true;
 
   /** @param onEnd called with the rows or an error; called again if the connection breaks after that */
   constructor({ name, text, values }: Statement, onEnd: (error: Error | undefined, rows: unknown[]) => void) {
@@ -65,7 +84,7 @@ export class PreparedQuery implements pg.Submittable {
   submit(connection: pg.Connection): void {
     const { parsedStatements } = connection as Connection;
     const { name = '', text } = this;
-    this.#kept = columnsKeptOn(connection);
+    this.#kept = startOn(connection, this);
     this.#columns = this.#kept.get(name);
     // Holds the messages back until `uncork`, so that they leave in one packet.
     connection.stream.cork();
@@ -94,7 +113,16 @@ export class PreparedQuery implements pg.Submittable {
     this.#onEnd(error, []);
   }
 
+  /** The text of a notice depends on the language of the server, the name of the routine does not. */
+  handleNotice({ routine }: { routine?: string }): void {
+    if (routine === 'SyncRepWaitForLSN') this.#isReplicated = false;
+  }
+
   handleReadyForQuery(): void {
+    if (!this.#isReplicated) {
+      this.#onEnd(new NotReplicatedError('the wait for the synchronous standby was cancelled'), []);
+      return;
+    }
     try {
       const columns = this.#columns ?? [];
       this.#onEnd(

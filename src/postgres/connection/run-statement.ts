@@ -5,8 +5,9 @@ import { type Deadline, timeLeft } from '../../files/deadline.ts';
 import { type Breakers, WAITED_LONG_MS } from '../../overload/circuit-breaker.ts';
 import { createRetryBudget } from '../../overload/retry-budget.ts';
 import type { Prepared } from '../statements/prepared.ts';
+import { cancelStatement } from './cancel-statement.ts';
 import { checkOut } from './check-out.ts';
-import { isConnectionUsable, isNoResponse, isWorthRepeating } from './error-classes.ts';
+import { isConnectionUsable, isNoResponse, isWorthRepeating, mayStillRun } from './error-classes.ts';
 import type { Statement } from './prepared-query.ts';
 import { send } from './send.ts';
 import type { Pooler } from './session-settings.ts';
@@ -111,7 +112,17 @@ async function runOn(
     client.release();
     return rows;
   } catch (error) {
-    client.release(!isConnectionUsable(error));
+    if (mayStillRun(error)) void giveUp(client);
+    else client.release(!isConnectionUsable(error));
     throw error;
   }
+}
+
+/**
+ * Cancels the statement and closes its connection. The pool opens no other connection in its place before that, so
+ * Postgres has no more connections of this instance than the pool allows, even if each statement hangs.
+ */
+async function giveUp(client: pg.PoolClient): Promise<void> {
+  await cancelStatement(client);
+  client.release(true);
 }

@@ -36,6 +36,8 @@ export const PINNED = {
   bytea_output: 'hex',
   // With a negative value, Postgres would round the sizes and seconds that it returns as float8.
   extra_float_digits: '1',
+  // A commit that did not wait for the synchronous standby is announced by a warning (`prepared-query.ts`).
+  client_min_messages: 'warning',
   // This level suffices, because each method of the file store (`../file-store/`) is one statement, whose WHERE checks
   // the state of the row. With SERIALIZABLE, Postgres would end some statements with an error when several run at the
   // same time.

@@ -24,6 +24,7 @@ const OTHER: Record<keyof typeof PINNED, string> = {
   IntervalStyle: 'iso_8601',
   bytea_output: 'escape',
   extra_float_digits: '-15',
+  client_min_messages: 'error',
   default_transaction_isolation: 'serializable',
   lock_timeout: '1min',
   idle_in_transaction_session_timeout: '1min',
