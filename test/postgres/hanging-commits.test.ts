@@ -122,6 +122,18 @@ describe('while commits hang', () => {
     expect(performance.now() - startMs).toBeLessThan(HANGS_MS / 2);
     await Promise.all(writes);
   });
+
+  it('a repeated delete does not answer that the file is gone until the standby has the tombstone', async () => {
+    const s3Key = 'deleted.txt' as S3Key;
+    await store.reserve(ampleCall('ada'), intentOf(s3Key));
+    await postgres.hang();
+    await expect(store.markDeleted(hanging('ada'), s3Key)).rejects.toMatchObject(unavailable);
+    // The cancel has ended the wait, so Postgres shows the tombstone, which a failover would lose.
+    await expect.poll(() => store.find(ampleCall('ada'), s3Key)).toBeUndefined();
+    await expect(store.markDeleted(hanging('ada'), s3Key)).rejects.toMatchObject(unavailable);
+    await postgres.recover();
+    expect(await store.markDeleted(ampleCall('ada'), s3Key)).toBeUndefined();
+  });
 });
 
 it('lock time-outs alone do not stop writes', async () => {

@@ -55,6 +55,7 @@ const EXPECTED: Record<Name, Expectation> = {
   markReady: WRITE_BY_KEY,
   markLost: WRITE_BY_KEY,
   markDeleted: WRITE_BY_KEY,
+  confirmTombstone: WRITE_BY_KEY,
   expireUpload: WRITE_BY_KEY,
   clearSweep: WRITE_BY_KEY,
   // Finds the users, finds the oldest row of each, locks the rows and writes them.
@@ -242,6 +243,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         expect(types).toMatchInlineSnapshot(`
           {
             "clearSweep": "text text",
+            "confirmTombstone": "text text",
             "expireUpload": "text text float8",
             "explainConflict": "text text bytea integer integer",
             "find": "text text float8",

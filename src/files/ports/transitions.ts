@@ -30,7 +30,7 @@ export interface Transitions {
    * tombstone is purgeable (`file-store.ts` defines this word). A deleted pending upload still counts towards the
    * limit of pending uploads until its URL has expired. A deleted multipart upload counts until the URLs of its
    * parts have expired, and not for the week in which it could have been resumed. `undefined`: no such file
-   * exists.
+   * exists, and no failover of the database brings it back.
    */
   markDeleted(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 

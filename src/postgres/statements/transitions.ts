@@ -104,6 +104,19 @@ export const markDeleted = prepare<RowKey & { urlSeconds: number }, TombstoneRow
 );
 
 /**
+ * Locks a tombstone. If a delete was given up while its commit waited for a synchronous standby, Postgres shows a
+ * tombstone that a failover may lose. A lock is written to the write-ahead log, so the commit of this statement waits
+ * for the standby, too. Postgres sends the log in order, so the standby then has the tombstone.
+ */
+export const confirmTombstone = prepare<RowKey>(
+  'confirm_tombstone',
+  ({ userId, s3Key }) => sql`
+    with tombstone as (
+      select from files where user_id = ${userId} and s3_key = ${s3Key} and state = 'deleted' for update)
+    select from tombstone`,
+);
+
+/**
  * Releases the slot, because the URL of a purgeable upload has expired. The tombstone stays as long as a
  * tombstone that `markDeleted` made.
  */
