@@ -16,7 +16,7 @@ export const DATABASE = {
     min: 1,
     max: 1_000,
     default: 10,
-    desc: 'How many connections to Postgres this instance uses for calls. Readiness checks use one more.',
+    desc: 'How many connections to Postgres this instance uses for calls. Readiness checks use one more, and a second one while writes fail.',
   }),
   pooler: oneOf('DATABASE_POOLER', {
     choices: ['none', 'session', 'transaction'],
