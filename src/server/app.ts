@@ -39,12 +39,8 @@ export async function startApp(config: Config, log: Logger) {
   const operations = createOperations(ports, config.multipart);
   const sweeper = createObservedSweeper(ports, config, log, metrics);
   const health = createHealth();
-  const readiness = createReadiness({
-    checkDatabase: backends.checks.database,
-    checkStorage: backends.checks.storage,
-    checkSignatures: backends.checks.signatures,
-    onChange: reportReadiness({ health, log, metrics, ...config.storage }),
-  });
+  const onChange = reportReadiness({ health, log, metrics, ...config.storage });
+  const readiness = createReadiness(backends.checks, onChange);
   const pages = createPages(metrics, readiness, health);
   const servers = createProtocolServers(config, log, metrics, { operations, health, pages, certificates });
 

@@ -19,15 +19,16 @@ export interface DatabaseState {
   readonly writes: boolean;
 }
 
-export interface ReadinessOptions {
+export interface ReadinessChecks {
   /** @throws if the database cannot serve reads */
-  checkDatabase: () => Promise<DatabaseState>;
+  database: () => Promise<DatabaseState>;
   /** @throws if the bucket cannot be used */
-  checkStorage: () => Promise<void>;
+  storage: () => Promise<void>;
   /** @returns whether S3 refuses wrong signatures @throws if that is not known */
-  checkSignatures: () => Promise<boolean>;
-  onChange: (readiness: Readiness, error: unknown) => void;
+  signatures: () => Promise<boolean>;
 }
+
+export type OnReadinessChange = (readiness: Readiness, error: unknown) => void;
 
 /**
  * The pause between two checks. The service is back in the load balancer about a second after Postgres is
@@ -42,8 +43,7 @@ const STATES = ['database', 'databaseWrites', 'storage', 'signatures'] as const;
  * after two failed checks in a row: a single slow check, which all instances may see at the same time, must
  * not empty the load balancer.
  */
-export function createReadiness(options: ReadinessOptions) {
-  const { checkDatabase, checkStorage, checkSignatures, onChange } = options;
+export function createReadiness(checks: ReadinessChecks, onChange: OnReadinessChange) {
   let current: Readiness = { database: false, databaseWrites: false, storage: false, signatures: true };
   let last: Pick<Readiness, 'database' | 'storage'> = current;
   let first = true;
@@ -52,9 +52,9 @@ export function createReadiness(options: ReadinessOptions) {
 
   async function check(): Promise<void> {
     const [database, storage, signatures] = await Promise.allSettled([
-      checkDatabase(),
-      checkStorage(),
-      checkSignatures(),
+      checks.database(),
+      checks.storage(),
+      checks.signatures(),
     ]);
     const seen = {
       database: database.status === 'fulfilled',
@@ -105,7 +105,7 @@ interface Reporters {
 }
 
 /** Reports a change of the readiness to the health checks of load balancers, to the metrics and to the log. */
-export function reportReadiness(reporters: Reporters): ReadinessOptions['onChange'] {
+export function reportReadiness(reporters: Reporters): OnReadinessChange {
   const { health, log, metrics, allowUncheckedSignatures } = reporters;
   return (now, error) => {
     // An outage of S3 does not count for readiness, because lists and deletes work without S3. Writes to Postgres do

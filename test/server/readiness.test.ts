@@ -7,16 +7,18 @@ it('reports whether Postgres commits writes, beside whether it serves reads', as
   const answers = [{ writes: true }, { writes: false }, { writes: true }, undefined, undefined];
   vi.useFakeTimers();
   const seen: unknown[] = [];
-  const readiness = createReadiness({
-    checkDatabase: async () => {
+  const checks = {
+    database: async () => {
       const answer = answers.shift();
       if (answer === undefined) throw new Error('no answer');
       return answer;
     },
-    checkStorage: async () => undefined,
-    checkSignatures: async () => true,
-    onChange: ({ database, databaseWrites }) => seen.push({ database, databaseWrites }),
-  });
+    storage: async () => undefined,
+    signatures: async () => true,
+  };
+  const readiness = createReadiness(checks, ({ database, databaseWrites }) =>
+    seen.push({ database, databaseWrites }),
+  );
   await readiness.start();
   for (let i = 0; i < 4; i++) await vi.advanceTimersByTimeAsync(1_000);
   readiness.stop();
@@ -32,15 +34,15 @@ it('stays ready after one failed health check, and becomes not ready after two f
   vi.useFakeTimers();
   const answers = [true, false, true, false, false, true];
   const changes: boolean[] = [];
-  const readiness = createReadiness({
-    checkDatabase: async () => {
+  const checks = {
+    database: async () => {
       if (answers.shift() === false) throw new Error('no answer');
       return { writes: true };
     },
-    checkStorage: async () => undefined,
-    checkSignatures: async () => true,
-    onChange: ({ database }) => changes.push(database),
-  });
+    storage: async () => undefined,
+    signatures: async () => true,
+  };
+  const readiness = createReadiness(checks, ({ database }) => changes.push(database));
   await readiness.start();
   const seen = [readiness.current.database];
   for (let i = 0; i < 5; i++) {
