@@ -16,6 +16,7 @@ const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
   upload: { summary: 'upload files to a running service', run: upload },
   reconcile: { summary: 'compare bucket and table; with --repair, repair the differences', run: reconcile },
+  doctor: { summary: 'probe bucket and database, and print what they guarantee', run: doctor },
   compile: { summary: 'fill the compile cache of Node for the first start', run: compile },
   config: { summary: 'print every variable, its default and its meaning', run: printVariables },
 };
@@ -86,18 +87,30 @@ async function reconcile(): Promise<void> {
   process.exitCode = await runReconcile(process.argv.slice(3), config, createLogger('warn'), terminal);
 }
 
+async function doctor(): Promise<void> {
+  const config = readConfig(process.env);
+  const { runDoctor } = await import('./cli/doctor.ts');
+  const signal = interruption();
+  process.exitCode = await runDoctor(process.argv.slice(3), config, createLogger('error'), terminal, signal);
+}
+
 async function upload(): Promise<void> {
   const { listen, tls, userIdHeader, gateway } = readConfig(process.env);
   const { host, httpPort } = listen;
   const { runUpload } = await import('./cli/upload.ts');
-  const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
   const address = {
     url: `http${tls ? 's' : ''}://${isIPv6(host) ? `[${host}]` : host}:${httpPort}`,
     userIdHeader,
     gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
   };
-  process.exitCode = await runUpload(process.argv.slice(3), address, terminal, interrupted.signal);
+  process.exitCode = await runUpload(process.argv.slice(3), address, terminal, interruption());
+}
+
+/** A signal that aborts when the command is interrupted. The command then ends in order by itself. */
+function interruption(): AbortSignal {
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
+  return interrupted.signal;
 }
 
 /**

@@ -11,13 +11,14 @@ const SRC = join(ROOT, 'src');
  */
 const ARROWS: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'dev', 'observability', 'server'],
-  cli: ['client', 'config', 'files', 'postgres', 'server', 'text'],
-  server: ['config', 'dev', 'files', 'observability', 'overload', 'postgres', 'rpc', 's3'],
+  cli: ['client', 'config', 'doctor', 'files', 'postgres', 'server', 'text'],
+  server: ['config', 'dev', 'doctor', 'files', 'observability', 'overload', 'postgres', 'rpc', 's3'],
   config: ['files'],
   rpc: ['config', 'files', 'gen', 'overload'],
   files: [],
   postgres: ['files', 'overload'],
   s3: ['files', 'overload'],
+  doctor: ['files', 's3'],
   overload: ['files'],
   observability: ['files', 'rpc'],
   client: ['gen'],

@@ -23,6 +23,7 @@ const LINES_MAX = {
   'proto/README.md': 150,
   'src/README.md': 250,
   'src/client/README.md': 100,
+  'src/doctor/README.md': 200,
   'src/observability/README.md': 60,
   'test/README.md': 200,
 };

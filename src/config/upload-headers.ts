@@ -41,8 +41,9 @@ const RULES: Readonly<Record<string, HeaderRule>> = {
     holds: (value) => ['private', 'bucket-owner-read', 'bucket-owner-full-control'].includes(value),
   },
   'x-amz-expected-bucket-owner': {
-    form: 'the 12 digits of an account',
-    holds: (value) => /^\d{12}$/.test(value),
+    // At Amazon it has 12 digits. Other servers have other names of accounts.
+    form: 'the id of an account',
+    holds: (value) => /^[\w.:@+-]{1,128}$/.test(value),
   },
 };
 

@@ -1,6 +1,6 @@
 /**
  * Some servers obey `x-amz-*` headers that a presigned URL does not sign. Amazon S3, versitygw and the
- * development store refuse such headers. This file tests the bucket settings that the README gives for such
+ * development store refuse such headers. This file tests the bucket settings that src/doctor/README.md gives for such
  * servers, on a Ceph RGW.
  */
 import { randomUUID } from 'node:crypto';

@@ -48,7 +48,7 @@ describe('S3_UPLOAD_HEADERS', () => {
     ['x-amz-server-side-encryption=AES128', /must be AES256, aws:kms or aws:kms:dsse/],
     ['x-amz-storage-class=GLACIER', /must be a storage class whose objects can be read at once/],
     ['x-amz-acl=public-read', /must be private, .*because files are private/],
-    ['x-amz-expected-bucket-owner=me', /the 12 digits of an account/],
+    ['x-amz-expected-bucket-owner=my account', /the id of an account/],
     ['x-amz-tagging=a=1&a=2', /1 to 10 tags/],
     [`x-amz-tagging=${'k'.repeat(129)}=1`, /1 to 10 tags/],
     ['x-amz-tagging=a=%zz', /1 to 10 tags/],

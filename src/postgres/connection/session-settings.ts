@@ -23,7 +23,7 @@ export type Pooler = 'none' | 'session' | 'transaction';
  * The settings for the text form of values that are sent and received. Even in transaction mode, pgbouncer keeps these
  * settings for each client, whichever connection runs the next statement.
  */
-const KEPT_BY_POOLERS = {
+export const KEPT_BY_POOLERS = {
   DateStyle: 'ISO, YMD',
   // The parser of times in `types.ts` of this folder is fastest for UTC.
   TimeZone: 'UTC',

@@ -74,6 +74,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     database,
     store: createFileStore(database, options.limits),
     client,
+    located,
     bucket: servers.bucket,
     objects: createObjectStore(client, located, send),
     multipart: createMultipartStore(client, servers.bucket, send, headers),

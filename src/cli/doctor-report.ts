@@ -1,0 +1,69 @@
+import type { Examined, Verdict } from '../doctor/examine.ts';
+
+export interface DoctorReport {
+  verdict: Verdict;
+  bucket: { url: string; region: string; rows: readonly Examined[] };
+  database: { rows: readonly Examined[] };
+  sent: { requests: number; bytes: number; seconds: number };
+  /** The keys that could not be removed. */
+  left: readonly string[];
+}
+
+/** The report fits into a document of this repository. */
+const WIDTH = 112;
+
+/** The widths of the columns "answer" and "invariant". */
+const ANSWER_WIDTH = 13;
+const INVARIANT_WIDTH = 4;
+const INDENT = ' '.repeat(ANSWER_WIDTH + INVARIANT_WIDTH);
+
+const ANSWERS = { yes: 'yes', no: 'NO', 'cannot tell': 'cannot tell' };
+
+const VERDICTS = {
+  holds: 'Every guarantee holds.',
+  broken: 'A guarantee does not hold: see the rows with NO that are no advice.',
+  unknown: 'Whether every guarantee holds cannot be told.',
+};
+
+/** The lines for a person. */
+export function describeReport({ verdict, bucket, database, sent, left }: DoctorReport): string[] {
+  const mebibytes = (sent.bytes / 1024 ** 2).toFixed(1);
+  return [
+    `Bucket ${bucket.url} (region ${bucket.region})`,
+    ...bucket.rows.flatMap(describeRow),
+    '',
+    'Database',
+    ...database.rows.flatMap(describeRow),
+    '',
+    VERDICTS[verdict],
+    `${sent.requests} requests, ${mebibytes} MiB, ${sent.seconds.toFixed(1)} s. ${describeLeft(left)}`,
+  ];
+}
+
+function describeRow({ answer, title, seen, invariant, isAdvice, meaning, remedy }: Examined): string[] {
+  const begin = ANSWERS[answer].padEnd(ANSWER_WIDTH) + (invariant ?? '').padEnd(INVARIANT_WIDTH);
+  const [first = '', ...rest] = wrap(`${title}: ${seen}`);
+  if (answer === 'yes') return [begin + first, ...indented(rest)];
+  const consequence = `${isAdvice ? 'Advice. ' : ''}${answer === 'no' ? '' : 'If not: '}${meaning}`;
+  return [begin + first, ...indented([...rest, ...wrap(consequence), ...wrap(`To do: ${remedy}`)])];
+}
+
+function describeLeft(left: readonly string[]): string {
+  if (left.length === 0) return 'Nothing was left behind.';
+  return `Left behind, because S3 did not remove it: ${left.join(', ')}`;
+}
+
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => INDENT + line);
+}
+
+/** Breaks a text at blanks. A word that is longer than the line stays whole. */
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > WIDTH - INDENT.length) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}

@@ -1,0 +1,85 @@
+import { parseArgs } from 'node:util';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { examine, verdictOf } from '../doctor/examine.ts';
+import { DATABASE_ROWS } from '../doctor/postgres/rows.ts';
+import { bucketRows } from '../doctor/s3/rows.ts';
+import { openBackends } from '../server/backends/backends.ts';
+import { backendsForDoctor, probedBucket, probedDatabase } from '../server/backends/for-doctor.ts';
+import { updateSchema } from '../server/schema.ts';
+import { type DoctorReport, describeReport } from './doctor-report.ts';
+import type { Terminal } from './terminal.ts';
+
+const USAGE = `usage: npm run doctor -- [--origin ORIGIN] [--json]
+
+Probes the configured bucket and database, and prints what they guarantee. Removes whatever it uploads.
+  --origin ORIGIN  also examine whether pages of this origin (https://app.example.com) may upload
+  --json           print the report as JSON
+Exit code: 0 if every guarantee holds; 1 if one does not; 2 for wrong arguments; 3 if one cannot be told; 130 after an interruption.`.split(
+  '\n',
+);
+
+const EXIT_CODES = { holds: 0, broken: 1, unknown: 3 };
+const EXIT_INTERRUPTED = 130;
+
+/** The operator's command `npm run doctor`. @returns the exit code */
+export async function runDoctor(
+  args: string[],
+  config: Config,
+  log: Logger,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<number> {
+  const options = parseOptions(args);
+  if (typeof options === 'string') {
+    terminal.print(options, '', ...USAGE);
+    return 2;
+  }
+  const backends = await openBackends(config, log, backendsForDoctor(config));
+  try {
+    // Before its first start, the embedded Postgres has no schema, and no operator is to run `npm run migrate` for it.
+    if (config.backend.kind === 'embedded') await updateSchema(backends.postgres, log, signal);
+    const report = await makeReport(backends, config, options.origin, signal);
+    terminal.print(...(options.json ? JSON.stringify(report, null, 2).split('\n') : describeReport(report)));
+    return signal.aborted ? EXIT_INTERRUPTED : EXIT_CODES[report.verdict];
+  } finally {
+    await backends.stop();
+  }
+}
+
+async function makeReport(
+  backends: Awaited<ReturnType<typeof openBackends>>,
+  config: Config,
+  origin: string | undefined,
+  signal: AbortSignal,
+): Promise<DoctorReport> {
+  const startMs = performance.now();
+  const { bucket, traces } = probedBucket(backends, config, origin, signal);
+  const [s3, postgres] = await Promise.all([
+    examine(bucketRows(origin), bucket),
+    examine(DATABASE_ROWS, probedDatabase(backends, config)),
+  ]);
+  const left = await traces.remove();
+  const { requests, bytes } = traces;
+  return {
+    verdict: verdictOf([...s3, ...postgres]),
+    bucket: { url: backends.located.url.href, region: backends.located.region, rows: s3 },
+    database: { rows: postgres },
+    sent: { requests, bytes, seconds: (performance.now() - startMs) / 1_000 },
+    left,
+  };
+}
+
+function parseOptions(args: string[]) {
+  try {
+    const options = { json: { type: 'boolean' }, origin: { type: 'string' } } as const;
+    const { values } = parseArgs({ args, options });
+    const { json = false, origin } = values;
+    if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).origin !== origin)) {
+      return '--origin must have the form https://HOST or https://HOST:PORT';
+    }
+    return { json, origin };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

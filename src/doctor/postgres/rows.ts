@@ -1,0 +1,25 @@
+import type { Row } from '../row.ts';
+import { jit } from './connection/jit.ts';
+import { pooler } from './connection/pooler.ts';
+import { reachable } from './connection/reachable.ts';
+import { roundTrip } from './connection/round-trip.ts';
+import { session } from './connection/session.ts';
+import { timeOuts } from './connection/time-outs.ts';
+import type { ProbedDatabase } from './probed-database.ts';
+import { connections } from './server/connections.ts';
+import { durable } from './server/durable.ts';
+import { encoding } from './server/encoding.ts';
+import { primary } from './server/primary.ts';
+import { standby } from './server/standby.ts';
+import { version } from './server/version.ts';
+import { migrations } from './table/migrations.ts';
+import { rights } from './table/rights.ts';
+import { schema } from './table/schema.ts';
+
+/** In the order of the report. */
+export const DATABASE_ROWS: readonly Row<ProbedDatabase>[] = [
+  reachable,
+  ...[version, encoding, primary, durable, standby, connections],
+  ...[schema, rights, migrations],
+  ...[session, timeOuts, jit, pooler, roundTrip],
+];

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto';
+import { abortedUpload } from './aborted-upload.ts';
+import { download } from './download.ts';
+import { multipartUpload } from './multipart-upload.ts';
+import { type BucketSettings, InterruptedError, type ProbedBucket } from './probed-bucket.ts';
+import { uploadSample } from './sample.ts';
+import type { SendProbe } from './send.ts';
+import { KEY_PREFIX, type Traces } from './traces.ts';
+
+export function openProbedBucket(
+  sendProbe: SendProbe,
+  settings: BucketSettings,
+  traces: Traces,
+  signal: AbortSignal,
+): ProbedBucket {
+  const run = `${KEY_PREFIX}${randomBytes(6).toString('hex')}-`;
+  const bucket: ProbedBucket = {
+    settings,
+    // A request that is under way is not aborted: S3 could store its bytes after the doctor has cleaned up.
+    async send(request) {
+      if (signal.aborted) throw new InterruptedError('the run was interrupted');
+      return traces.record(request, sendProbe(request));
+    },
+    key: (name) => run + name,
+    sample: once(() => uploadSample(bucket)),
+    multipartUpload: once(() => multipartUpload(bucket)),
+    abortedUpload: once(() => abortedUpload(bucket)),
+    download: once(() => download(bucket)),
+  };
+  return bucket;
+}
+
+function once<Result>(make: () => Promise<Result>): () => Promise<Result> {
+  let made: Promise<Result> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

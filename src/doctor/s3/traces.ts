@@ -1,0 +1,93 @@
+import type { ProbeRequest, S3Answer, SendProbe } from './send.ts';
+import { inXml, textsIn } from './xml.ts';
+
+/** What the run may have left in the bucket, and how much it sent. */
+export interface Traces {
+  readonly requests: number;
+  readonly bytes: number;
+  /** Remembers what the request may have stored. @returns the answer, unchanged */
+  record(request: ProbeRequest, answer: Promise<S3Answer>): Promise<S3Answer>;
+  /** Waits for requests under way, removes what they stored, and returns what could not be removed. */
+  remove(): Promise<string[]>;
+}
+
+/** No key of the service begins like this, because it has no `_` after the user. */
+export const KEY_PREFIX = 'file-service-doctor-';
+
+/** Leftovers of a run that was killed. A younger object may belong to a run of another operator. */
+const ABANDONED_MS = 3_600_000;
+
+export function createTraces(send: SendProbe): Traces {
+  const keys = new Set<string>();
+  const uploads = new Map<string, string>();
+  const versions = new Map<string, Set<string>>();
+  const underWay = new Set<Promise<unknown>>();
+  let requests = 0;
+  let bytes = 0;
+
+  const remember = ({ key, query = {} }: ProbeRequest, { headers, body }: S3Answer): void => {
+    if ('uploads' in query) for (const id of textsIn(body, 'UploadId')) uploads.set(id, key);
+    const version = headers['x-amz-version-id'];
+    if (version !== undefined && version !== 'null') {
+      versions.set(key, (versions.get(key) ?? new Set()).add(version));
+    }
+  };
+  const record = async (request: ProbeRequest, answer: Promise<S3Answer>): Promise<S3Answer> => {
+    requests++;
+    bytes += request.body?.length ?? 0;
+    if (request.method === 'PUT' || request.method === 'POST') keys.add(request.key);
+    underWay.add(answer);
+    try {
+      const received = await answer;
+      if (request.method !== 'GET' && request.method !== 'HEAD') remember(request, received);
+      return received;
+    } finally {
+      underWay.delete(answer);
+    }
+  };
+  const again = (request: ProbeRequest) => record(request, send(request)).catch(() => undefined);
+  const abort = ({ key, uploadId }: { key: string; uploadId: string }) =>
+    again({ method: 'DELETE', key, query: { uploadId } });
+  const removeKey = async (key: string): Promise<void> => {
+    await again({ method: 'DELETE', key });
+    // A bucket with versions keeps the bytes as an older version, and the DELETE as a marker.
+    for (const versionId of versions.get(key) ?? [])
+      await again({ method: 'DELETE', key, query: { versionId } });
+  };
+
+  return {
+    get requests() {
+      return requests;
+    },
+    get bytes() {
+      return bytes;
+    },
+    record,
+    async remove() {
+      await Promise.allSettled(underWay);
+      await Promise.all([...uploads].map(([uploadId, key]) => abort({ key, uploadId })));
+      await Promise.all([...keys].map(removeKey));
+      const { objects, uploads: open } = await listLeft(again);
+      await Promise.all(objects.filter(({ isAbandoned }) => isAbandoned).map(({ key }) => removeKey(key)));
+      await Promise.all(open.filter(({ isAbandoned }) => isAbandoned).map(abort));
+      return [...objects, ...open].map(({ key }) => key).filter((key) => keys.has(key));
+    },
+  };
+}
+
+/** What runs of the doctor have left in the bucket, whoever began them. */
+async function listLeft(send: (request: ProbeRequest) => Promise<S3Answer | undefined>) {
+  const list = async (query: Record<string, string>, entry: string, time: string) => {
+    const answer = await send({ method: 'GET', key: '', query: { ...query, prefix: KEY_PREFIX } });
+    return inXml(answer?.body ?? '', entry).map((element) => ({
+      key: textsIn(element, 'Key')[0] ?? '',
+      uploadId: textsIn(element, 'UploadId')[0] ?? '',
+      isAbandoned: Date.now() - Date.parse(textsIn(element, time)[0] ?? '') > ABANDONED_MS,
+    }));
+  };
+  const [objects, uploads] = await Promise.all([
+    list({ 'list-type': '2' }, 'Contents', 'LastModified'),
+    list({ uploads: '' }, 'Upload', 'Initiated'),
+  ]);
+  return { objects, uploads };
+}

@@ -1,0 +1,70 @@
+import type { Config } from '../../config/config.ts';
+import type { ProbedDatabase } from '../../doctor/postgres/probed-database.ts';
+import { openProbedBucket } from '../../doctor/s3/open-probed-bucket.ts';
+import { createSendProbe } from '../../doctor/s3/send.ts';
+import { createTraces } from '../../doctor/s3/traces.ts';
+import { KEPT_BY_POOLERS, PINNED } from '../../postgres/connection/session-settings.ts';
+import { downloadOverrides } from '../../s3/urls/download-overrides.ts';
+import { uploadHeaders } from '../../s3/urls/upload-headers.ts';
+import type { Backends } from './backends.ts';
+import { backendsForReconcile } from './for-reconcile.ts';
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const STATEMENT_TIMEOUT_MS = 2_500;
+const CONNECTIONS_MAX = 4;
+
+/** The options of Postgres and S3 for `doctor`, which runs short statements and no operation of the service. */
+export function backendsForDoctor(config: Config) {
+  return {
+    ...backendsForReconcile(config),
+    pool: {
+      maxConnections: CONNECTIONS_MAX,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    },
+  };
+}
+
+/**
+ * @param origin the origin of the pages that upload
+ * @param signal after an abort, the bucket gets no further probe
+ */
+export function probedBucket(
+  { client, located }: Backends,
+  config: Config,
+  origin: string | undefined,
+  signal: AbortSignal,
+) {
+  const send = createSendProbe(client, located);
+  const traces = createTraces(send);
+  const settings = {
+    bucket: located.bucket,
+    uploadHeaders: uploadHeaders(config.storage.uploadHeaders),
+    downloadQuery: downloadOverrides({ filename: 'doctor.bin', mimeType: 'application/octet-stream' }),
+    multipartSeconds: config.multipart.lifeSeconds,
+    origin,
+  };
+  return { bucket: openProbedBucket(send, settings, traces, signal), traces };
+}
+
+export function probedDatabase({ pool }: Backends, { database }: Config): ProbedDatabase {
+  const { pooler, poolSize } = database;
+  return {
+    query: async (text) => (await pool.query(text)).rows,
+    async hasPooler() {
+      const client = await pool.connect();
+      try {
+        const { rows } = await client.query('select pg_backend_pid() as pid');
+        // A pooler announces a number of its own as the id of the process.
+        return (client as unknown as { processID: number }).processID !== rows[0].pid;
+      } finally {
+        client.release();
+      }
+    },
+    settings: {
+      pooler,
+      connections: poolSize + 1,
+      session: pooler === 'transaction' ? KEPT_BY_POOLERS : PINNED,
+    },
+  };
+}

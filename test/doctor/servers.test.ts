@@ -1,0 +1,162 @@
+/** The doctor on the S3 server under test, on moto, and on servers that cannot be used. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  CreateBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutBucketPolicyCommand,
+  PutPublicAccessBlockCommand,
+} from '@aws-sdk/client-s3';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { S3_KEY_MAX_BYTES } from '../../src/files/rules/s3-key.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { s3Client } from '../contract/object-store-client.ts';
+import { openTestBucket } from '../harness/bucket.ts';
+import { createDatabase, openPool } from '../harness/database.ts';
+import { startMoto } from '../servers/moto.ts';
+import { diagnose, titled } from './run-doctor.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const ORIGIN = 'https://app.example.com';
+
+const server = process.env.TEST_S3_ENDPOINT ? (process.env.TEST_S3_SERVER ?? 'rgw') : 'development';
+// Swift knows no PutBucketCors.
+const hasCors = server !== 'swift';
+
+await using stack = new AsyncDisposableStack();
+const database = stack.use(await createDatabase());
+const pool = openPool(database.url);
+await migrate(pool);
+await pool.end();
+const corsRules = [
+  {
+    AllowedOrigins: [ORIGIN],
+    AllowedMethods: ['PUT' as const, 'GET' as const],
+    AllowedHeaders: ['content-type', 'content-md5'],
+  },
+];
+const bucket = await openTestBucket(hasCors ? { corsRules } : {});
+stack.defer(() => bucket.stop());
+const moto = await startMoto();
+if (moto !== undefined) stack.use(moto);
+const owned = stack.move();
+afterAll(() => owned.disposeAsync());
+
+const PUBLISH = 'an upload URL cannot publish its object (x-amz-acl)';
+const COPY = 'an upload URL cannot copy another object (x-amz-copy-source)';
+const LONGEST_KEY = `a key of ${S3_KEY_MAX_BYTES} bytes is accepted`;
+
+/** The guarantees that do not hold, by the name of the server in TEST_S3_SERVER. */
+const BROKEN: Record<string, string[]> = {
+  development: [],
+  rgw: [PUBLISH, COPY],
+  // versitygw stores keys as names of files.
+  versitygw: S3_KEY_MAX_BYTES > 255 ? [LONGEST_KEY] : [],
+  swift: [],
+};
+const broken = BROKEN[server] ?? [];
+
+describe(`the S3 server under test (${server})`, () => {
+  it('keeps every guarantee but the known ones, and nothing is left behind', async () => {
+    const run = await diagnose(bucket, database.url);
+    expect(titled(run, 'no')).toEqual(broken);
+    expect(titled(run, 'cannot tell')).toEqual([]);
+    expect(
+      run.report.database.rows.filter(({ isAdvice }) => !isAdvice).map(({ answer }) => answer),
+    ).not.toContain('no');
+    expect(run.code).toBe(broken.length === 0 ? 0 : 1);
+    expect(run.report.left).toEqual([]);
+    expect(await bucket.keys()).toEqual([]);
+    expect(await bucket.uploads()).toEqual([]);
+  });
+
+  it('needs about 50 requests, 5 MiB and seconds', async () => {
+    const { requests, bytes, seconds } = (await diagnose(bucket, database.url)).report.sent;
+    expect(requests).toBeLessThan(60);
+    expect(bytes).toBeLessThan(10 * 1024 ** 2);
+    // The limit is generous, because other tests run at the same time.
+    expect(seconds).toBeLessThan(30);
+  });
+
+  it.skipIf(!hasCors)('lets pages of one origin upload', async () => {
+    const CORS = 'pages of the given origin may upload (CORS)';
+    const answerFor = async (origin: string, environment = {}) => {
+      const run = await diagnose(bucket, database.url, { args: ['--origin', origin], environment });
+      return run.report.bucket.rows.find(({ title }) => title === CORS)?.answer;
+    };
+    expect(await answerFor(ORIGIN)).toBe('yes');
+    expect(await answerFor('https://other.example.com')).toBe('no');
+    const demanded = { S3_UPLOAD_HEADERS: 'x-amz-acl=private' };
+    expect(await answerFor(ORIGIN, demanded), 'the rules do not allow that header').toBe('no');
+  });
+
+  it('tells nothing about refusals if it refuses everything', async () => {
+    const wrong = { ...bucket, credentials: { ...bucket.credentials, secretAccessKey: 'wrong' } };
+    const run = await diagnose(wrong, database.url);
+    expect(run.code).toBe(1);
+    const [first, ...others] = titled(run, 'no');
+    expect(first).toBe('a PUT with the required headers is accepted');
+    expect(others).toEqual(['a multipart upload of two parts is completed']);
+    expect(titled(run, 'yes')).toEqual([]);
+  });
+});
+
+it.skipIf(server !== 'rgw')(
+  'a Ceph RGW with the settings of src/doctor/README.md keeps every guarantee',
+  async () => {
+    const guarded = await openTestBucket();
+    const client = s3Client({ ...guarded, forcePathStyle: true });
+    const policy = await readFile(join(import.meta.dirname, '../contract/bucket-policy.json'), 'utf8');
+    const Policy = policy.replaceAll('YOUR-BUCKET', guarded.bucket);
+    await client.send(new PutBucketPolicyCommand({ Bucket: guarded.bucket, Policy }));
+    const PublicAccessBlockConfiguration = { IgnorePublicAcls: true };
+    await client.send(
+      new PutPublicAccessBlockCommand({ Bucket: guarded.bucket, PublicAccessBlockConfiguration }),
+    );
+    client.destroy();
+    const run = await diagnose(guarded, database.url);
+    await guarded.stop();
+    expect({ broken: titled(run, 'no'), code: run.code }).toEqual({ broken: [], code: 0 });
+  },
+);
+
+describe.skipIf(moto === undefined)('moto', () => {
+  it('breaks the guarantees of signatures, of MD5s and of downloads, and nothing is left behind', async () => {
+    if (moto === undefined) return;
+    const target = { ...moto, bucket: 'files', forcePathStyle: true };
+    const client = s3Client(target);
+    await client.send(new CreateBucketCommand({ Bucket: 'files' }));
+    const run = await diagnose(target, database.url);
+    expect(titled(run, 'no')).toEqual([
+      'a URL with a wrong signature is refused',
+      'a URL is refused after its expiry',
+      PUBLISH,
+      COPY,
+      'a PUT of other bytes than its Content-MD5 is refused',
+      'a PUT with another Content-MD5 than its URL signs is refused',
+      'a PUT with another Content-Type than its URL signs is refused',
+      'a PUT of another length than its URL signs is refused',
+      'a part with other bytes than its Content-MD5 is refused',
+      'a download is an attachment with its own name (Content-Disposition)',
+      'a download URL replaces the headers that the uploader stored',
+    ]);
+    expect(run.code).toBe(1);
+    expect(run.report.left).toEqual([]);
+    expect((await client.send(new ListObjectsV2Command({ Bucket: 'files' }))).Contents).toBeUndefined();
+    expect((await client.send(new ListMultipartUploadsCommand({ Bucket: 'files' }))).Uploads).toBeUndefined();
+    client.destroy();
+  });
+});
+
+it('tells nothing if neither server can be reached', async () => {
+  const nowhere = { ...bucket, endpoint: 'http://127.0.0.1:1' };
+  const run = await diagnose(nowhere, 'postgres://files:secret@127.0.0.1:1/files');
+  expect(new Set(run.report.bucket.rows.map(({ answer }) => answer))).toEqual(new Set(['cannot tell']));
+  const [reachable, ...others] = run.report.database.rows;
+  expect(reachable).toMatchObject({ title: 'Postgres accepts connections', answer: 'no' });
+  expect(new Set(others.map(({ answer }) => answer))).toEqual(new Set(['cannot tell']));
+  expect(run.code).toBe(1);
+  expect(JSON.stringify(run.report)).not.toContain('secret');
+});
