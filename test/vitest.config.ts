@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config';
-import { serverName } from './servers/known-limits.ts';
+import { serverName } from './servers/s3/known-limits.ts';
 
 export default defineConfig({
   test: {
     dir: import.meta.dirname,
     include: ['**/*.test.ts'],
     globalSetup: ['test/harness/global-setup.ts'],
-    ...(serverName() !== undefined && { runner: 'test/servers/known-limits-runner.ts' }),
+    ...(serverName() !== undefined && { runner: 'test/servers/s3/known-limits-runner.ts' }),
     // One more than the cores of a small machine, because the tests mostly wait for processes to start and
     // stop.
     maxWorkers: 3,

@@ -12,7 +12,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
 import { peakResidentMb } from '../harness/resident-memory.ts';
-import { startRgw } from '../servers/rgw.ts';
+import { startRgw } from '../servers/s3/rgw.ts';
 import { openFixture, PART_BYTES } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');

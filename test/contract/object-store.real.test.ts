@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CreateBucketCommand, PutBucketCorsCommand, S3ServiceException } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import { type RealServer, realServer } from '../harness/real-server.ts';
-import { serverName, WITHOUT_BUCKET_CORS } from '../servers/known-limits.ts';
+import { serverName, WITHOUT_BUCKET_CORS } from '../servers/s3/known-limits.ts';
 import { objectStoreContract } from './object-store.ts';
 import { type ObjectStoreTarget, s3Client } from './object-store-client.ts';
 import { contractCorsRules } from './object-store-cors.ts';

@@ -14,7 +14,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import { type RealServer, realServer } from '../harness/real-server.ts';
-import { serverName } from '../servers/known-limits.ts';
+import { serverName } from '../servers/s3/known-limits.ts';
 import { md5Base64, presign, s3Client, send } from './object-store-client.ts';
 
 const real = realServer();

@@ -208,10 +208,11 @@ describe('a part that differs from what was announced', () => {
 
   it('cannot overwrite a READY file', async () => {
     const { files, file, s3Key } = await begun(newUser());
-    const part = await partUrl(files, s3Key, 1);
+    // The short part: a server may refuse a long one before it has read it, and then the answer can get lost.
+    const part = await partUrl(files, s3Key, 3);
     await putParts(files, s3Key, file, [1, 2, 3]);
     await files.completeMultipartUpload({ s3Key }, PATIENT);
-    const replayed = await putTo(part.presignedUrl, part.requiredHeaders, file.parts[0] ?? '');
+    const replayed = await putTo(part.presignedUrl, part.requiredHeaders, file.parts[2] ?? '');
     expect(replayed.status).toBe(404);
     expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers: [1] }))).toMatchObject({
       code: 'FailedPrecondition',

@@ -5,8 +5,8 @@
 # no manager, because the tests need none. The daemons run as the user that starts the script, also as root.
 set -euo pipefail
 # shellcheck source=test/servers/free-port.sh
-source "$(dirname "${BASH_SOURCE[0]}")/free-port.sh"
-# shellcheck source=test/servers/daemons.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../free-port.sh"
+# shellcheck source=test/servers/s3/daemons.sh
 source "$(dirname "${BASH_SOURCE[0]}")/daemons.sh"
 
 readonly ACCESS_KEY_ID=test-access

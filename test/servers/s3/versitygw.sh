@@ -6,8 +6,8 @@
 # extended attributes. Each object is a file with the name of its key, so the limits of file names are limits of keys.
 set -euo pipefail
 # shellcheck source=test/servers/free-port.sh
-source "$(dirname "${BASH_SOURCE[0]}")/free-port.sh"
-# shellcheck source=test/servers/daemons.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../free-port.sh"
+# shellcheck source=test/servers/s3/daemons.sh
 source "$(dirname "${BASH_SOURCE[0]}")/daemons.sh"
 
 readonly ACCESS_KEY_ID=test-access

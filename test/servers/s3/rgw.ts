@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { temporaryDirectory } from '../harness/temporary-directory.ts';
-import { findServer } from './server-program.ts';
+import { temporaryDirectory } from '../../harness/temporary-directory.ts';
+import { findServer } from '../server-program.ts';
 
 export interface Rgw extends AsyncDisposable {
   /** The TEST_S3_* variables with which tests find the server. */

@@ -7,7 +7,7 @@ const files = new Set(Object.values(KNOWN_LIMITS).flatMap((limits) => limits.map
 
 // The runner checks the titles when it collects a file, so it never checks the limits of a file that is gone.
 it.each([...files])('%s, which has known limits, exists', (file) =>
-  access(join(import.meta.dirname, '..', file)),
+  access(join(import.meta.dirname, '../..', file)),
 );
 
 it('an unknown server has no known limits', () => {

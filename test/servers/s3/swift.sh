@@ -2,13 +2,13 @@
 # An OpenStack Swift for tests: its S3 API on loopback, free ports, one directory as the only device. Its modes are in
 # daemons.sh.
 #
-# Needs Debian's packages swift-proxy, swift-account, swift-container, swift-object and memcached, and a file system with
-# extended attributes. Debian's /etc/swift/swift.conf is used as it is. There is one replica, so the tests need no replicators,
-# auditors and updaters. The daemons run as the user that starts the script, also as root.
+# Needs Debian's packages swift-proxy, swift-account, swift-container, swift-object and memcached, and a file system
+# with extended attributes. Debian's /etc/swift/swift.conf is used as it is. There is one replica, so the tests need no
+# replicators, auditors and updaters. The daemons run as the user that starts the script, also as root.
 set -euo pipefail
 # shellcheck source=test/servers/free-port.sh
-source "$(dirname "${BASH_SOURCE[0]}")/free-port.sh"
-# shellcheck source=test/servers/daemons.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../free-port.sh"
+# shellcheck source=test/servers/s3/daemons.sh
 source "$(dirname "${BASH_SOURCE[0]}")/daemons.sh"
 
 # With tempauth, the access key is ACCOUNT:USER.

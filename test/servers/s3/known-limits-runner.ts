@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { type RunnerTestCase, type RunnerTestFile, type RunnerTestSuite, TestRunner } from 'vitest';
 import { KNOWN_LIMITS, type KnownLimit, serverName } from './known-limits.ts';
 
-const TEST_FOLDER = new URL('..', import.meta.url).pathname;
+const TEST_FOLDER = new URL('../..', import.meta.url).pathname;
 
 export default class KnownLimitsRunner extends TestRunner {
   readonly #server = serverName();
