@@ -33,6 +33,8 @@ export interface PostgresPair extends AsyncDisposable {
   url(...ports: readonly number[]): string;
   /** Everything that the standby receives from the primary passes this proxy. */
   readonly replication: FaultProxy;
+  /** Stops every process of the primary at once, as the loss of its network does: no connection is closed. */
+  freezePrimary(): Promise<void>;
   /** Kills every process of the primary at once, as the loss of its machine does. */
   killPrimary(): Promise<void>;
   /** Makes a primary of the standby, as a failover manager does. Resolves when the new primary takes writes. */
@@ -89,6 +91,7 @@ export async function startPostgresPair({
     replication,
     url: (...ports) =>
       `postgres://${ROLE}:${PASSWORD}@${ports.map((port) => `127.0.0.1:${port}`).join(',')}/${DATABASE}`,
+    freezePrimary: () => primary.freeze(),
     killPrimary: () => primary.kill(),
     promoteStandby: async () => {
       await query(standby.port, 'select pg_promote()');

@@ -49,6 +49,8 @@ export async function runProgram(launcher: Launcher, program: string, args: stri
 
 export interface StockServer extends AsyncDisposable {
   readonly port: number;
+  /** Stops every process of the server at once, without closing a connection. */
+  freeze(): Promise<void>;
   /** Kills every process of the server at once. */
   kill(): Promise<void>;
 }
@@ -83,22 +85,20 @@ export async function startStockServer(
     log += lines;
   });
   const exit = once(child, 'exit');
-  const end = async (kill: () => Promise<unknown> | boolean) => {
+  const kill = async () => {
     if (hasEnded(child)) return;
     const memory = await sharedMemoryId(directory);
-    await kill();
+    await signalAll(child.pid ?? 0, 'SIGKILL');
     await exit;
     await removeSharedMemory(memory);
   };
-  const server = {
-    port,
-    kill: () => end(() => killAll(child.pid ?? 0)),
-    [Symbol.asyncDispose]: () => end(() => child.kill('SIGQUIT')),
-  };
+  const freeze = () => signalAll(child.pid ?? 0, 'SIGSTOP');
+  // A frozen server would not end by any other signal.
+  const server = { port, freeze, kill, [Symbol.asyncDispose]: kill };
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await isReady(directory))) {
     if (hasEnded(child) || Date.now() > deadline) {
-      await server[Symbol.asyncDispose]();
+      await kill();
       throw new Error(`Postgres did not start:\n${log}`);
     }
     await sleep(POLL_MS);
@@ -110,12 +110,12 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** Kills the postmaster before its children, so that it starts no further child. */
-async function killAll(postmaster: number): Promise<void> {
+/** Signals the postmaster before its children, so that it starts no further child. */
+async function signalAll(postmaster: number, signal: NodeJS.Signals): Promise<void> {
   const children = (await processesOf(postmaster)).filter((pid) => pid !== postmaster);
   for (const pid of [postmaster, ...children]) {
     try {
-      process.kill(pid, 'SIGKILL');
+      process.kill(pid, signal);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
