@@ -138,6 +138,7 @@ function describe(report: ReconcileReport, { action, writeWindowHours }: Describ
     ...section('multipart uploads without a row that are too young to abort', report.youngUploads),
     ...section('READY rows whose object is missing', report.missing, corrections(repaired.missing)),
     ...section('READY rows whose object has other bytes', report.different, corrections(repaired.different)),
+    ...section('objects that S3 refuses to show', report.refused),
     ...section('objects under keys that this service never makes', report.foreign),
     ...report.incomplete.map((reason) => `incomplete: ${reason}`),
     // With --repair, the lines of `report.refusals` below already give this reason.

@@ -20,7 +20,8 @@ export type Reason =
   | 'QUOTA_EXCEEDED'
   | 'OVERLOADED'
   | 'DATABASE_UNAVAILABLE'
-  | 'STORAGE_UNAVAILABLE';
+  | 'STORAGE_UNAVAILABLE'
+  | 'STORAGE_REFUSED';
 
 interface FileErrorOptions {
   /** The proto name of the request field that is wrong. */
@@ -70,7 +71,7 @@ export function fileNotFound(s3Key: string): FileError {
 export function contentMismatch(s3Key: string): FileError {
   return new FileError(
     'CONTENT_MISMATCH',
-    `the bucket holds other bytes under ${JSON.stringify(s3Key)} than the caller announced, or holds them with a Content-Encoding; create the upload again and repeat the PUT with only the required headers`,
+    `the bucket holds other bytes under ${JSON.stringify(s3Key)} than the caller announced, or holds them with a Content-Encoding or another Content-Type; create the upload again and repeat the PUT with only the required headers`,
     { metadata: { s3_key: s3Key } },
   );
 }
@@ -156,6 +157,8 @@ const STORAGE_PROBLEMS = {
   'no response': 'the object storage does not answer; retry',
   'queue timeout': 'too many requests wait for the object storage; retry',
   'no credentials': 'the service has no valid credentials for the object storage; retry',
+  'concurrent change': 'the upload has changed in the object storage in the meantime; retry',
+  'unusable answer': 'the object storage gave an answer that the service cannot use; retry',
 };
 
 export function storageUnavailable(problem: keyof typeof STORAGE_PROBLEMS, cause?: unknown): FileError {
@@ -163,4 +166,18 @@ export function storageUnavailable(problem: keyof typeof STORAGE_PROBLEMS, cause
     retryAfterMs: RETRY_AFTER_MS,
     cause,
   });
+}
+
+/**
+ * The error when S3 answers and refuses a request. It has no RetryInfo, because S3 refuses the request until an operator
+ * has changed something.
+ *
+ * @param cause the sentence for the operator
+ */
+export function storageRefused(cause: Error): FileError {
+  return new FileError(
+    'STORAGE_REFUSED',
+    'the object storage refuses a request of the service; a retry does not help until an operator of the service has removed the reason, which is in its log',
+    { cause },
+  );
 }

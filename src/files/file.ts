@@ -30,6 +30,8 @@ export interface PendingFile extends FileFacts {
    * so calls report the file as not found.
    */
   lost: boolean;
+  /** Set if creates announced different types. URLs that were signed for each of them may still write. */
+  typeChanged?: true;
 }
 
 /** A file whose bytes the service has verified in S3. S3 reported the size, the type and `lastModified`. */
@@ -55,13 +57,15 @@ export interface StoredObject {
   size: number;
   /** The ETag without its quotes. */
   etag: string;
-  /**
-   * The fingerprint of the content, if the ETag identifies the content. If S3 encrypts the object with SSE-KMS or
-   * SSE-C, the ETag does not identify the content.
-   */
+  /** Whether S3 says that it encrypts the object with SSE-KMS or SSE-C. Its ETag then tells nothing of the content. */
+  isEtagOpaque: boolean;
+  /** The fingerprint of the content, if the ETag identifies the content. */
   fingerprint: Fingerprint | undefined;
   mimeType: string;
   /** The Content-Encoding of the PUT, which any client can add; empty if the PUT had none. */
   contentEncoding: string;
   lastModified: Date;
 }
+
+/** In which way an object is not the announced file. */
+export type Difference = 'bytes' | 'Content-Encoding' | 'Content-Type';

@@ -42,7 +42,10 @@ export async function openUpload(
       if (parts !== undefined) return { uploadId: before, parts };
       // S3 no longer knows the upload. Either the upload was completed and the response was lost, or S3 has lost
       // the upload.
-      if ((await verifyObject(call, ports, file)).outcome === 'verified') return undefined;
+      const seen = await verifyObject(call, ports, file);
+      if (seen.outcome === 'verified') return undefined;
+      // The upload may be complete, and S3 refuses to tell. A new upload would ask for all parts again.
+      if (seen.outcome === 'refused') throw seen.error;
     }
     const [unnamed] = await multipart.uploadsOf(call, s3Key);
     const uploadId = unnamed ?? (await multipart.begin(call, s3Key, file.mimeType));

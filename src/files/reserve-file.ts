@@ -24,7 +24,7 @@ export type Reserved =
  * costs one statement and no call to S3. The row is committed before a URL exists, so every object that a URL
  * can write has a row.
  *
- * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
+ * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE, STORAGE_REFUSED
  */
 export async function reserveFile(
   call: Call,
@@ -53,6 +53,8 @@ export async function reserveFile(
 async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | undefined> {
   if (file.state === 'ready' && file.isFresh) return file;
   const seen = await verifyObject(call, ports, file);
+  // A pending file gets a new URL. A READY file may be there, so it is neither confirmed nor given up.
+  if (seen.outcome === 'refused' && file.state === 'ready') throw seen.error;
   return seen.outcome === 'verified' ? seen.file : undefined;
 }
 

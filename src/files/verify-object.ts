@@ -1,10 +1,11 @@
 import type { Call } from './call.ts';
-import type { ReadyFile, StoredObject, UserFile } from './file.ts';
+import type { Difference, ReadyFile, StoredObject, UserFile } from './file.ts';
 import type { FileStore } from './ports/file-store.ts';
 import type { ObjectStore } from './ports/object-store.ts';
 import type { Observer } from './ports/observer.ts';
+import { isUnacceptableKey, refusalIn } from './refusal-error.ts';
 import { changesBytes } from './rules/content-encoding.ts';
-import { areComparable } from './rules/fingerprint.ts';
+import { isSameMimeType } from './rules/mime-type.ts';
 
 export interface VerifyPorts {
   store: Pick<FileStore, 'markReady' | 'markLost'>;
@@ -17,52 +18,82 @@ export type Verification =
   /** S3 has no object under the key. */
   | { outcome: 'missing' }
   /**
-   * S3 has an object under the key, but the object does not serve the bytes of this file. The file must not
-   * become READY. `encoded` means that the object has the announced bytes and a Content-Encoding that makes
-   * clients deliver other bytes. The holder of an upload URL can add that header.
+   * S3 has an object under the key, but the object is not this file. The file must not become READY. `encoded` means
+   * that the object has the announced bytes and a Content-Encoding that makes clients deliver other bytes. The holder
+   * of an upload URL can add that header.
    */
   | { outcome: 'mismatch'; encoded: boolean }
+  /**
+   * S3 refuses to tell about this object, and tells about others. The row has not changed. `unacceptable` means that
+   * the server does not accept the key, so that it holds no object.
+   */
+  | { outcome: 'refused'; error: unknown; unacceptable: boolean }
   /** The file was deleted while S3 answered. */
   | { outcome: 'deleted' };
 
 /**
  * Asks S3 whether it holds a file's bytes, and commits the answer. Only this function makes a file READY.
  *
- * @throws FileError STORAGE_UNAVAILABLE, DATABASE_UNAVAILABLE; the row has not changed then
+ * @param confirmMissing whether the caller removes the row if the object is missing
+ * @throws FileError STORAGE_UNAVAILABLE, STORAGE_REFUSED, DATABASE_UNAVAILABLE; the row has not changed then
  */
-export async function verifyObject(call: Call, ports: VerifyPorts, file: UserFile): Promise<Verification> {
+export async function verifyObject(
+  call: Call,
+  ports: VerifyPorts,
+  file: UserFile,
+  confirmMissing = false,
+): Promise<Verification> {
   const { s3Key } = file;
-  const object = await ports.objects.head(call, s3Key);
-  if (object !== undefined && holdsBytesOf(file, object)) {
-    const ready = await ports.store.markReady(call, s3Key, object);
+  let object: StoredObject | undefined;
+  try {
+    object = await ports.objects.head(call, s3Key, confirmMissing || file.state === 'ready');
+  } catch (error) {
+    const refusal = refusalIn(error);
+    if (refusal?.about !== 'object') throw error;
+    return { outcome: 'refused', error, unacceptable: isUnacceptableKey(refusal) };
+  }
+  const difference = object && differenceBetween(file, object);
+  if (object !== undefined && difference === undefined) {
+    // The announced spelling of the type stays.
+    const mimeType = isSameMimeType(object.mimeType, file.mimeType) ? file.mimeType : object.mimeType;
+    const ready = await ports.store.markReady(call, s3Key, { ...object, mimeType });
     return ready === undefined ? { outcome: 'deleted' } : { outcome: 'verified', file: ready };
   }
-  if (object !== undefined) ports.observer.contentMismatch(call, s3Key, object);
+  if (object !== undefined && difference !== undefined) {
+    ports.observer.contentMismatch(call, s3Key, object, difference);
+  }
   if (file.state === 'ready') {
     await ports.store.markLost(call, s3Key, file.verifiedAt);
     if (object === undefined) ports.observer.fileLost(call, s3Key);
   }
   return object === undefined
     ? { outcome: 'missing' }
-    : { outcome: 'mismatch', encoded: hasContentOf(file, object) };
+    : { outcome: 'mismatch', encoded: difference === 'Content-Encoding' };
 }
 
 /**
- * Whether clients that read the object get the announced bytes. Download URLs override Content-Encoding, but
- * other readers of the bucket obey it. So the file stays a mismatch until its owner repeats the PUT without
- * that header, even if the file was READY before.
+ * Compares an object with its file. Every upload URL signs the MD5, so S3 accepts only the right bytes at that URL.
+ * Other bytes come from a writer without such a URL.
+ *
+ * Download URLs override Content-Encoding, but other readers of the bucket obey it. So the file stays a mismatch until
+ * its owner repeats the PUT without that header, even if the file was READY before.
+ *
+ * Another type comes from a writer without a URL, too, if creates announced only one type. Otherwise a PUT with the URL
+ * of an earlier create is as good. The type of a READY file follows S3: the file must not leave the list because a tool
+ * has set the types of a whole bucket.
  */
-export function holdsBytesOf(file: UserFile, object: StoredObject): boolean {
-  return hasContentOf(file, object) && !changesBytes(object.contentEncoding);
+export function differenceBetween(file: UserFile, object: StoredObject): Difference | undefined {
+  if (!hasBytesOf(file, object)) return 'bytes';
+  if (changesBytes(object.contentEncoding)) return 'Content-Encoding';
+  const isAnyType = file.state === 'ready' || file.lost || file.typeChanged === true;
+  return isAnyType || isSameMimeType(object.mimeType, file.mimeType) ? undefined : 'Content-Type';
 }
 
 /**
- * Compares the content of file and object. Every upload URL signs the MD5, so S3 accepts only the right bytes
- * at that URL. If the ETag or the size differs, a writer without such a URL has written into the bucket.
+ * An ETag of another form than our own URLs write shows other bytes: other parts, or a server whose ETags say nothing.
+ * Only if S3 declares that the ETag is opaque, the size decides alone.
  */
-function hasContentOf(file: UserFile, { fingerprint, size }: StoredObject): boolean {
-  if (fingerprint !== undefined && areComparable(fingerprint, file.fingerprint)) {
-    return fingerprint === file.fingerprint;
-  }
-  return file.size === undefined || file.size === size;
+function hasBytesOf(file: UserFile, { fingerprint, isEtagOpaque, size }: StoredObject): boolean {
+  const sameSize = file.size === undefined || file.size === size;
+  return sameSize && (isEtagOpaque || fingerprint === file.fingerprint);
 }

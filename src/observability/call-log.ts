@@ -3,22 +3,33 @@
  * caught: in the log, in the metrics, or in both.
  */
 import type { Logger } from 'pino';
+import type { Difference } from '../files/file.ts';
 import type { Observer, ObserveStep } from '../files/ports/observer.ts';
+import { RefusalError } from '../files/refusal-error.ts';
 import type { CallOutcome } from '../rpc/call-gate.ts';
+import { limitLines } from './limit-lines.ts';
 import type { Metrics } from './metrics.ts';
+import type { Refusals } from './refusals.ts';
 import { traceStep } from './tracing.ts';
 
 /** A successful or refused call that took longer is logged as a slow call. */
 const SLOW_CALL_SECONDS = 1;
 
-export function observeStorage(metrics: Metrics): ObserveStep {
+export function observeStorage(metrics: Metrics, refusals: Refusals): ObserveStep {
   return async (operation, run) => {
     const stopTimer = metrics.storageSeconds.startTimer({ operation });
     let outcome = 'failed';
     try {
       const result = await traceStep(`s3 ${operation}`, run);
       outcome = 'answered';
+      refusals.succeeded(operation);
       return result;
+    } catch (error) {
+      if (error instanceof RefusalError) {
+        outcome = 'refused';
+        refusals.refused(error);
+      }
+      throw error;
     } finally {
       stopTimer();
       metrics.storageCalls.inc({ operation, outcome });
@@ -33,19 +44,28 @@ export function observeStorage(metrics: Metrics): ObserveStep {
  */
 const FILE_LINE_INTERVAL_MS = 1_000;
 
+const MISMATCHES: Record<Difference, string> = {
+  bytes: 'the object differs from what was announced, because another writer uses the bucket',
+  'Content-Encoding': 'the object has a Content-Encoding, which uploads must not have',
+  'Content-Type':
+    'the object has another Content-Type than announced: another writer uses the bucket, or the server changes types',
+};
+
 export function createObserver(log: Logger, metrics: Metrics): Observer {
   const mismatchLine = limitLines(FILE_LINE_INTERVAL_MS);
   const lostLine = limitLines(FILE_LINE_INTERVAL_MS);
   return {
-    contentMismatch(_, s3Key, { etag, size, contentEncoding }) {
+    contentMismatch(_, s3Key, { etag, size, mimeType, contentEncoding }, difference) {
       metrics.contentMismatches.inc();
       mismatchLine((unlogged) =>
-        log.error(
-          { s3Key, etag, size, contentEncoding, unlogged },
-          contentEncoding === ''
-            ? 'the object differs from what was announced, because another writer uses the bucket'
-            : 'the object has a Content-Encoding, which uploads must not have',
-        ),
+        log.error({ s3Key, etag, size, mimeType, contentEncoding, unlogged }, MISMATCHES[difference]),
+      );
+    },
+    partsMismatch(_, s3Key, partNumbers) {
+      metrics.contentMismatches.inc();
+      const [firstPart] = partNumbers;
+      mismatchLine((unlogged) =>
+        log.error({ s3Key, parts: partNumbers.length, firstPart, unlogged }, `parts: ${MISMATCHES.bytes}`),
       );
     },
     fileLost(_, s3Key) {
@@ -55,22 +75,6 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
     stepFailed(step, error) {
       log.warn({ step, err: error }, 'a step of a call failed, and the call continued without it');
     },
-  };
-}
-
-/** Writes at most one line per interval. Each line gets the number of lines that were left out before it. */
-function limitLines(intervalMs: number): (line: (unlogged: number) => void) => void {
-  let nextLineMs = 0;
-  let unlogged = 0;
-  return (line) => {
-    const nowMs = Date.now();
-    if (nowMs < nextLineMs) {
-      unlogged++;
-      return;
-    }
-    line(unlogged);
-    nextLineMs = nowMs + intervalMs;
-    unlogged = 0;
   };
 }
 

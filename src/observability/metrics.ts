@@ -31,6 +31,12 @@ export function createMetrics() {
       labelNames: ['operation', 'outcome'],
       registers,
     }),
+    storageRefusals: new Counter({
+      name: 'files_s3_refusals_total',
+      help: 'Calls that S3 answered and refused, by operation, HTTP status and error code of S3.',
+      labelNames: ['operation', 'status', 'code'],
+      registers,
+    }),
     storageSeconds: new Histogram({
       name: 'files_s3_call_duration_seconds',
       help: 'Duration of a call to S3, including its retries.',
@@ -51,7 +57,7 @@ export function createMetrics() {
     }),
     contentMismatches: new Counter({
       name: 'files_content_mismatches_total',
-      help: 'Objects that differ from what was announced: the bucket has another writer, or a PUT had a Content-Encoding.',
+      help: 'Objects that differ from what was announced: by another writer, a Content-Encoding, or another Content-Type.',
       registers,
     }),
     lost: new Counter({

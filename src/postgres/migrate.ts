@@ -3,10 +3,11 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import type pg from 'pg';
 import { createPool, type DatabaseAddress } from './connection/pool.ts';
 import * as files from './migrations/0001-files.ts';
+import * as typeChanged from './migrations/0002-type-changed.ts';
 import { type Migrations, runMigrations } from './migrator.ts';
 
 /** A migration on the main branch must never be edited. */
-const MIGRATIONS: Migrations = { '0001-files': files };
+const MIGRATIONS: Migrations = { '0001-files': files, '0002-type-changed': typeChanged };
 
 /**
  * The time-out of one statement: one hour. It is long enough to build an index on a large table, or to wait

@@ -18,6 +18,8 @@ interface FilesTable {
   state: 'pending' | 'ready' | 'deleted';
   filename: string;
   mime_type: string;
+  /** Whether creates announced different types while the file was pending. URLs for each of them may still write. */
+  type_changed: Generated<boolean>;
   /**
    * The 16 bytes of the content's MD5. For a multipart upload, the MD5 of the concatenated MD5s of its parts,
    * and two more bytes for the number of parts.

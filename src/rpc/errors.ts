@@ -35,6 +35,7 @@ export const CODES = {
   OVERLOADED: Code.ResourceExhausted,
   DATABASE_UNAVAILABLE: Code.Unavailable,
   STORAGE_UNAVAILABLE: Code.Unavailable,
+  STORAGE_REFUSED: Code.FailedPrecondition,
 } as const satisfies Record<Reason, Code> & Record<Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>, Code>;
 
 /**

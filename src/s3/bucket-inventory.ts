@@ -1,5 +1,6 @@
 import { ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketInventory } from '../files/ports/inventories.ts';
+import { incompleteAnswer, UnusableAnswerError } from './answers/unusable-answer.ts';
 import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 
@@ -13,13 +14,15 @@ export function createBucketInventory(client: S3Client, bucket: string): BucketI
       let last = '';
       for await (const { Contents = [] } of objectPages(client, bucket)) {
         for (const { Key, Size, ETag, LastModified } of Contents) {
-          if (Key === undefined || LastModified === undefined) continue;
-          if (!isAfter(Key, last)) throw new Error('ListObjectsV2 listed keys out of order');
+          if (Key === undefined || Size === undefined || ETag === undefined || LastModified === undefined) {
+            throw incompleteAnswer('ListObjectsV2', 'the Key, Size, ETag or LastModified of an object');
+          }
+          if (!isAfter(Key, last)) throw new UnusableAnswerError('ListObjectsV2 listed keys out of order');
           last = Key;
           yield {
             s3Key: Key,
-            size: Size ?? 0,
-            etag: (ETag ?? '').replaceAll('"', ''),
+            size: Size,
+            etag: ETag.replaceAll('"', ''),
             lastModified: LastModified,
           };
         }

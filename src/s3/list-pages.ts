@@ -1,3 +1,5 @@
+import { UnusableAnswerError } from './answers/unusable-answer.ts';
+
 /**
  * The markers that tell S3 where the next page of a listing begins. Their names are the parameters of the
  * request for that page.
@@ -10,7 +12,7 @@ type Markers = Record<string, string | undefined>;
  *
  * @param read requests the page after the markers, or the first page
  * @param next returns the markers of the next page; `undefined` after the last page
- * @throws Error if the server says that more follows but gives no marker, or gives a marker that it has given
+ * @throws UnusableAnswerError if the server says that more follows but gives no marker, or gives a marker that it has given
  *   before: the listing is incomplete then
  */
 export async function* listPages<Page>(
@@ -30,8 +32,10 @@ export async function* listPages<Page>(
     markers = next(page);
     if (markers === undefined) return;
     const text = JSON.stringify(markers);
-    if (text === '{}') throw new Error(`${operation} said that more follows, without a marker for it`);
-    if (text === earlier) throw new Error(`${operation} repeated its marker, so the listing cannot be ended`);
+    if (text === '{}')
+      throw new UnusableAnswerError(`${operation} said that more follows, without a marker for it`);
+    if (text === earlier)
+      throw new UnusableAnswerError(`${operation} repeated its marker, so the listing cannot be ended`);
     if (++pages === replaceAt) {
       earlier = text;
       replaceAt *= 2;

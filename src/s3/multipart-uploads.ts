@@ -10,6 +10,7 @@ import {
 import { timeLeft } from '../files/deadline.ts';
 import type { MultipartStore } from '../files/ports/multipart-store.ts';
 import type { StoredPart } from '../files/rules/parts.ts';
+import { incompleteAnswer } from './answers/unusable-answer.ts';
 import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 import type { Send } from './send.ts';
@@ -27,7 +28,7 @@ export function createMultipartStore(
       send(call, 'CreateMultipartUpload', async (options) => {
         const input = { Bucket: bucket, Key: s3Key, ContentType: mimeType, ...headers.begin };
         const { UploadId } = await client.send(new CreateMultipartUploadCommand(input), options);
-        if (UploadId === undefined) throw new Error('S3 answered CreateMultipartUpload without an UploadId');
+        if (!UploadId) throw incompleteAnswer('CreateMultipartUpload', 'an UploadId');
         return UploadId;
       }),
 
@@ -95,7 +96,9 @@ async function storedParts(
   );
   for await (const { Parts = [] } of pages) {
     for (const { PartNumber, Size, ETag } of Parts) {
-      if (PartNumber === undefined || Size === undefined || ETag === undefined) continue;
+      if (PartNumber === undefined || Size === undefined || !ETag) {
+        throw incompleteAnswer('ListParts', 'the PartNumber, Size or ETag of a part');
+      }
       parts.push({ number: PartNumber, size: Size, etag: ETag.replaceAll('"', '') });
     }
   }

@@ -3,54 +3,83 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
+  ListObjectsV2Command,
   NotFound,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import type { Work } from '../files/call.ts';
 import type { StoredObject } from '../files/file.ts';
 import type { ObjectStore } from '../files/ports/object-store.ts';
-import { type Fingerprint, parseFingerprint } from '../files/rules/fingerprint.ts';
+import { isUnacceptableKey } from '../files/refusal-error.ts';
+import { parseFingerprint } from '../files/rules/fingerprint.ts';
+import { createExplain, type Explain } from './answers/explain.ts';
+import { codeIn, isRefusedStatus, statusIn } from './answers/refusals.ts';
+import { incompleteAnswer } from './answers/unusable-answer.ts';
 import type { LocatedBucket } from './bucket-location.ts';
 import type { Send } from './send.ts';
 import { createSignedRequest, type SignedResponse } from './signed-request.ts';
 
 /**
- * Implements `ObjectStore`, and a check that the bucket can be reached. HEAD and DELETE are first
- * sent as signed requests without the SDK. If S3 answers with an unexpected status, or the request fails, the SDK
- * sends the request again, because the SDK handles redirects and error codes.
+ * Implements `ObjectStore`, and a check that the bucket can be used. HEAD and DELETE are first sent as signed requests
+ * without the SDK. If S3 answers with an unexpected status, or the request fails, the SDK sends a request, because the
+ * SDK handles retries, clocks and error codes.
+ *
+ * @param explain shared by all stores of a bucket, because a success of one tells the others that the bucket exists
  */
 export function createObjectStore(
   client: S3Client,
   located: LocatedBucket,
   send: Send,
+  explain: Explain = createExplain(client, located.bucket),
 ): ObjectStore & { check(work: Work): Promise<void> } {
   const Bucket = located.bucket;
   const request = createSignedRequest(client, located);
 
   return {
-    head: (call, s3Key) =>
+    head: (call, s3Key, confirmMissing = false) =>
       send(call, 'HeadObject', async (options) => {
         const response = await request('HEAD', s3Key, options).catch(unlessAborted(options));
-        if (response?.status === 200) return toStoredObject(headIn(response));
-        if (response?.status === 404) return undefined;
+        if (response?.status === 200) {
+          explain.bucketSeen();
+          return toStoredObject(headIn(response));
+        }
+        if (response !== undefined && isRefusedStatus(response.status)) {
+          const seen = await explain.refusedHead(s3Key, response.status, { ...options, confirmMissing });
+          if (seen === 'missing') return undefined;
+        }
         try {
           return toStoredObject(await client.send(new HeadObjectCommand({ Bucket, Key: s3Key }), options));
         } catch (error) {
-          if (error instanceof NotFound) return undefined;
-          throw error;
+          if (!(error instanceof NotFound)) throw error;
+          await explain.refusedHead(s3Key, 404, { ...options, confirmMissing });
+          return undefined;
         }
       }),
 
     remove: (call, s3Key) =>
       send(call, 'DeleteObject', async (options) => {
         const response = await request('DELETE', s3Key, options).catch(unlessAborted(options));
-        if (response?.status === 204) return;
-        await client.send(new DeleteObjectCommand({ Bucket, Key: s3Key }), options);
+        if (response?.status === 204) return explain.bucketSeen();
+        try {
+          await client.send(new DeleteObjectCommand({ Bucket, Key: s3Key }), options);
+        } catch (error) {
+          if (codeIn(error) === 'NoSuchKey') return;
+          const refusal = await explain.classify('DeleteObject', error, options);
+          if (refusal !== undefined && isUnacceptableKey(refusal)) return;
+          throw refusal ?? error;
+        }
       }),
 
     check: (work) =>
       send(work, 'HeadBucket', async (options) => {
-        await client.send(new HeadBucketCommand({ Bucket }), options);
+        try {
+          await client.send(new HeadBucketCommand({ Bucket }), options);
+          explain.bucketSeen();
+        } catch (error) {
+          // The answer to a HEAD has no error code. A list needs the same permission, and its answer has one.
+          if (!isRefusedStatus(statusIn(error) ?? 0)) throw error;
+          await client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 1 }), options);
+        }
       }),
   };
 }
@@ -86,13 +115,15 @@ function headIn({ headers }: SignedResponse): Head {
 function toStoredObject(head: Head): StoredObject {
   const { ContentLength, ETag, ContentType, ContentEncoding, LastModified } = head;
   if (ContentLength === undefined || ETag === undefined || LastModified === undefined) {
-    throw new Error('S3 answered HeadObject without Content-Length, ETag or Last-Modified');
+    throw incompleteAnswer('HeadObject', 'Content-Length, ETag or Last-Modified');
   }
   const etag = ETag.replaceAll('"', '');
+  const isEtagOpaque = hidesContent(head);
   return {
     size: ContentLength,
     etag,
-    fingerprint: fingerprintIn(etag, head),
+    isEtagOpaque,
+    fingerprint: isEtagOpaque ? undefined : parseFingerprint(etag.toLowerCase()),
     mimeType: ContentType ?? 'application/octet-stream',
     contentEncoding: ContentEncoding ?? '',
     lastModified: LastModified,
@@ -103,7 +134,6 @@ function toStoredObject(head: Head): StoredObject {
  * The ETag is an MD5, or is made of the MD5s of the parts. With SSE-KMS and SSE-C, the ETag only looks like
  * an MD5 (Amazon S3 API Reference, "Object").
  */
-function fingerprintIn(etag: string, head: Head): Fingerprint | undefined {
-  const opaque = head.ServerSideEncryption?.startsWith('aws:kms') || head.SSECustomerAlgorithm !== undefined;
-  return opaque ? undefined : parseFingerprint(etag.toLowerCase());
+function hidesContent({ ServerSideEncryption, SSECustomerAlgorithm }: Head): boolean {
+  return ServerSideEncryption?.startsWith('aws:kms') === true || SSECustomerAlgorithm !== undefined;
 }

@@ -1,14 +1,17 @@
-import { S3ServiceException } from '@aws-sdk/client-s3';
 import type { Work } from '../files/call.ts';
 import { timeLeft } from '../files/deadline.ts';
-import { storageUnavailable } from '../files/file-error.ts';
+import { FileError, storageRefused, storageUnavailable } from '../files/file-error.ts';
 import type { ObserveStep } from '../files/ports/observer.ts';
+import { RefusalError } from '../files/refusal-error.ts';
 import { type Breakers, noopBreakers, WAITED_LONG_MS } from '../overload/circuit-breaker.ts';
+import { isConcurrentChange, toRefusal } from './answers/refusals.ts';
+import { UnusableAnswerError } from './answers/unusable-answer.ts';
 
 /**
  * Runs one operation on S3, until the deadline at the latest.
  *
- * @throws FileError STORAGE_UNAVAILABLE when the operation fails, or when the breaker is open
+ * @throws FileError STORAGE_UNAVAILABLE when the operation fails, or when the breaker is open; STORAGE_REFUSED with a
+ *   RefusalError as its cause when S3 refuses the operation
  * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
  */
 export type Send = <Result>(
@@ -29,23 +32,41 @@ export function createSend(observe: ObserveStep, breakers: Breakers = noopBreake
     const leftMs = timeLeft(work.deadline);
     const abortSignal = AbortSignal.timeout(leftMs);
     try {
-      const result = await observe(operation, () => request({ abortSignal }));
+      const result = await observe(operation, () =>
+        request({ abortSignal }).catch((error) => {
+          throw toRefusal(operation, error) ?? error;
+        }),
+      );
       breaker.onSuccess();
       return result;
     } catch (error) {
-      if (isAboutRequest(error)) breaker.onSuccess();
       // A short time-out says nothing about S3: the caller's own deadline may have been too short.
-      else if (!abortSignal.aborted || leftMs >= WAITED_LONG_MS) breaker.onFailure();
-      throw storageUnavailable('no response', error);
+      if (answered(error)) breaker.onSuccess();
+      else if (!isOurs(error) && (!abortSignal.aborted || leftMs >= WAITED_LONG_MS)) breaker.onFailure();
+      throw toFileError(error);
     }
   };
 }
 
-/**
- * Whether S3 answered and refused only this request, so that S3 itself works. Status 429 is excluded,
- * because some servers send it in place of 503 SlowDown.
- */
-function isAboutRequest(error: unknown): boolean {
-  const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-  return status !== undefined && status >= 400 && status < 500 && status !== 429;
+/** Whether S3 answered, so that S3 itself works. */
+function answered(error: unknown): boolean {
+  return error instanceof RefusalError || error instanceof UnusableAnswerError || isConcurrentChange(error);
+}
+
+/** Whether the service sent no request: it has no credentials, for example. */
+function isOurs(error: unknown): boolean {
+  return error instanceof FileError || isWithoutCredentials(error);
+}
+
+/** The SDK gives this name to the error of each of its providers of credentials. */
+function isWithoutCredentials(error: unknown): boolean {
+  return error instanceof Error && error.name === 'CredentialsProviderError';
+}
+
+function toFileError(error: unknown): FileError {
+  if (error instanceof FileError) return error;
+  if (error instanceof RefusalError) return storageRefused(error);
+  if (error instanceof UnusableAnswerError) return storageUnavailable('unusable answer', error);
+  if (isConcurrentChange(error)) return storageUnavailable('concurrent change', error);
+  return storageUnavailable(isWithoutCredentials(error) ? 'no credentials' : 'no response', error);
 }

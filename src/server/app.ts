@@ -10,6 +10,7 @@ import type { Config } from '../config/config.ts';
 import { createOperations } from '../files/operations/operations.ts';
 import { createObserver, recordStrayError } from '../observability/call-log.ts';
 import { createMetrics } from '../observability/metrics.ts';
+import { createRefusals } from '../observability/refusals.ts';
 import { createHealth } from '../rpc/health.ts';
 import { atMost } from './at-most.ts';
 import { openBackends } from './backends/backends.ts';
@@ -30,18 +31,17 @@ const STOP_GRACE_MS = 6_000;
 export async function startApp(config: Config, log: Logger) {
   const metrics = createMetrics();
   const certificates = await openLoggedCertificates(config.tls, log);
-
-  const backends = await openBackends(config, log, backendsForCalls(config, metrics));
+  const refusals = createRefusals(log, metrics);
+  const backends = await openBackends(config, log, backendsForCalls(config, metrics, refusals));
   metrics.watchPool(backends.pool, backends.database);
   const { store, objects, multipart, presigner } = backends;
   const ports = { store, objects, multipart, presigner, observer: createObserver(log, metrics) };
-
-  const operations = createOperations(ports, config.multipart);
   const sweeper = createObservedSweeper(ports, config, log, metrics);
   const health = createHealth();
   const onChange = reportReadiness({ health, log, metrics, ...config.storage });
   const readiness = createReadiness(backends.checks, onChange);
-  const pages = createPages(metrics, readiness, health);
+  const pages = createPages(metrics, readiness, health, refusals);
+  const operations = createOperations(ports, config.multipart);
   const servers = createProtocolServers(config, log, metrics, { operations, health, pages, certificates });
 
   const stopping = new AbortController();

@@ -9,13 +9,14 @@ export function createPages(
   metrics: Metrics,
   readiness: { readonly current: Readiness },
   health: Health,
+  refusals: { readonly current: string[] },
 ): Record<string, Page> {
   return {
     '/livez': async () => ({ status: 200, contentType: 'text/plain', body: 'ok\n' }),
     '/readyz': async () => ({
       status: health.serving ? 200 : 503,
       contentType: 'application/json',
-      body: `${JSON.stringify(readiness.current)}\n`,
+      body: `${JSON.stringify(readinessPage(readiness.current, refusals.current))}\n`,
     }),
     '/metrics': coalescedPage(async () => ({
       status: 200,
@@ -23,4 +24,9 @@ export function createPages(
       body: await metrics.registry.metrics(),
     })),
   };
+}
+
+/** Operators read here what S3 refuses and what to do about it. */
+function readinessPage(readiness: Readiness, refusals: string[]) {
+  return refusals.length === 0 ? readiness : { ...readiness, refusals };
 }

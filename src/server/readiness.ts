@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { refusalIn } from '../files/refusal-error.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Health } from '../rpc/health.ts';
 
@@ -117,7 +118,8 @@ export function reportReadiness(reporters: Reporters): OnReadinessChange {
     metrics.databaseWrites.set(now.databaseWrites ? 1 : 0);
     metrics.signaturesUnchecked.set(now.signatures ? 0 : 1);
     if (!now.signatures) log.error(now, UNCHECKED_SIGNATURES);
-    if (error !== undefined) log.error({ ...now, err: error }, 'Postgres or S3 does not answer');
+    const message = refusalIn(error) ? 'S3 refuses requests' : 'Postgres or S3 does not answer';
+    if (error !== undefined) log.error({ ...now, err: error }, message);
     else if (!now.databaseWrites) log.error(now, 'Postgres answers reads, but does not commit writes');
     else if (ready) log.info(now, 'ready');
   };

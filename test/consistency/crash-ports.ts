@@ -102,6 +102,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     limits: STORE_LIMITS,
     unitBytes: LEAST_PART_BYTES,
     observer: {
+      partsMismatch: () => undefined,
       fileLost: () => undefined,
       contentMismatch: (_: Call, s3Key: string) => void events.push(`content mismatch: ${s3Key}`),
       stepFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),

@@ -626,7 +626,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       [...model.live].flatMap(({ parts, key }) => (parts?.open ? [key] : [])).sort(),
     );
     for (const file of model.live) {
-      const strange = model.bucket.get(file.key)?.stranger === true && !model.holdsRightBytes(file);
+      const strange = model.bucket.get(file.key)?.stranger === true && !model.holdsFile(file);
       check(
         file.state === 'ready' ? model.holdsRightBytes(file) : strange,
         `${file.key} is still ${file.state} at the end`,

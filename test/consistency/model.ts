@@ -24,6 +24,8 @@ export interface ModelFile {
   filename: string;
   mimeType: string;
   state: 'pending' | 'ready';
+  /** Creates announced different types. */
+  typeChanged: boolean;
   /** The file was READY, and its bytes were lost. */
   lost: boolean;
   seenMs: number;
@@ -88,11 +90,18 @@ export function createModel(rules: Rules) {
   const purgeable = (urlsEndMs: number, nowMs: number) =>
     nowMs >= urlsEndMs + rules.longestUploadSeconds * 1_000;
   const holdsRightBytes = (file: ModelFile) => bucket.get(file.key)?.content === file.content;
+  /** Only before a file is READY for the first time, another type than the announced one shows another writer. */
+  const holdsFile = (file: ModelFile) =>
+    holdsRightBytes(file) &&
+    (file.state === 'ready' ||
+      file.lost ||
+      file.typeChanged ||
+      bucket.get(file.key)?.mimeType === file.mimeType);
 
   /** Verifies the file in the bucket. */
   function verify(file: ModelFile, nowMs: number): 'verified' | 'mismatch' | 'missing' {
     const object = bucket.get(file.key);
-    if (object !== undefined && holdsRightBytes(file)) {
+    if (object !== undefined && holdsFile(file)) {
       // A READY file keeps its position in the list.
       if (file.state === 'pending') file.lastModifiedMs = object.lastModifiedMs;
       Object.assign(file, { state: 'ready', lost: false, mimeType: object.mimeType, seenMs: nowMs });
@@ -119,6 +128,7 @@ export function createModel(rules: Rules) {
     fileOf,
     isFresh,
     holdsRightBytes,
+    holdsFile,
 
     create(user: string, { content, plainKey }: Ask, nowMs: number): CreateRule {
       const file = contentOf(user, content);
@@ -134,7 +144,7 @@ export function createModel(rules: Rules) {
         .filter((each) => each.user === user && isCut(each.content) === isCut(content))
         .filter((each) => each.urlsEndMs > nowMs);
       if (others.length >= (isCut(content) ? rules.pendingMultipartMax : rules.pendingMax)) {
-        return { type: 'too many', arrived: file && holdsRightBytes(file) ? file : undefined };
+        return { type: 'too many', arrived: file && holdsFile(file) ? file : undefined };
       }
       if (file === undefined)
         return { type: 'new', file: undefined, plainKey: plainKeyRule(plainKey, nowMs) };
@@ -147,12 +157,24 @@ export function createModel(rules: Rules) {
       let file = contentOf(user, content);
       if (file === undefined) {
         const never = { seenMs: Number.NEGATIVE_INFINITY, lastModifiedMs: 0, urlsEndMs: 0, askedMs: 0 };
-        file = { user, key, content, filename, mimeType, state: 'pending', lost: false, ...never };
+        file = {
+          user,
+          key,
+          content,
+          filename,
+          mimeType,
+          state: 'pending',
+          lost: false,
+          typeChanged: false,
+          ...never,
+        };
         live.add(file);
         // If the key is given again, its tombstone must have been purged.
         tombstones.delete(key);
       }
-      Object.assign(file, { filename, mimeType, lost: false, urlsEndMs: Math.max(file.urlsEndMs, urlEndMs) });
+      const typeChanged = file.typeChanged || file.mimeType !== mimeType;
+      const urlsEndMs = Math.max(file.urlsEndMs, urlEndMs);
+      Object.assign(file, { filename, mimeType, typeChanged, lost: false, urlsEndMs });
       return file;
     },
 

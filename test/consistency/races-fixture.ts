@@ -50,6 +50,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
       unitBytes: PART_BYTES,
       observer: {
         contentMismatch: (ref: unknown) => void errors.push(ref),
+        partsMismatch: () => undefined,
         fileLost: () => undefined,
         stepFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
       },

@@ -1,9 +1,10 @@
 import type { Call, Work } from '../../src/files/call.ts';
 import type { Deadline } from '../../src/files/deadline.ts';
-import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
+import type { ReadyFile } from '../../src/files/file.ts';
 import type { ListQuery } from '../../src/files/ports/file-reads.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
 import type { UploadIntent } from '../../src/files/ports/reservations.ts';
+import type { SeenObject } from '../../src/files/ports/transitions.ts';
 import type { S3Key } from '../../src/files/rules/s3-key.ts';
 
 /**
@@ -36,7 +37,7 @@ export function patient(store: FileStore) {
     find: (ref: Ref) => store.find(...of(ref)),
     list: ({ userId, after, ...query }: OwnedQuery, pendingLimit: number) =>
       store.list(ampleCall(userId), { ...query, after: after && keyed(after) }, pendingLimit),
-    markReady: (ref: Ref, seen: StoredObject) => store.markReady(...of(ref), seen),
+    markReady: (ref: Ref, seen: SeenObject) => store.markReady(...of(ref), seen),
     markLost: (file: ReadyFile) => store.markLost(...of(file), file.verifiedAt),
     markDeleted: (ref: Ref) => store.markDeleted(...of(ref)),
     expireUpload: (ref: Ref) => store.expireUpload(...of(ref)),

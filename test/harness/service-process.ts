@@ -128,8 +128,8 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
   return follow(child, environment.DATA_DIR);
 }
 
-/** The first log line of the readiness check of Postgres and S3, which is one of these two. */
-const READINESS_MESSAGES = ['ready', 'Postgres or S3 does not answer'];
+/** The first log line of the readiness check of Postgres and S3, which is one of these. */
+const READINESS_MESSAGES = ['ready', 'Postgres or S3 does not answer', 'S3 refuses requests'];
 
 /** Starts the service and waits until it serves and has checked Postgres and S3 once. */
 export async function startService(options: LaunchOptions = {}): Promise<ServiceProcess> {

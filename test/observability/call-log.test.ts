@@ -74,14 +74,16 @@ it('counts every content mismatch, and logs one per second with the number of un
   const object = {
     size: 1,
     etag: 'e',
+    isEtagOpaque: false,
     fingerprint: undefined,
     mimeType: 'a/b',
     contentEncoding: 'gzip\r\n"',
     lastModified: new Date(),
   };
-  for (let i = 0; i < 300; i++) contentMismatch(ampleCall('u'), parseS3Key(`u_${i}`), object);
+  for (let i = 0; i < 300; i++)
+    contentMismatch(ampleCall('u'), parseS3Key(`u_${i}`), object, 'Content-Encoding');
   vi.advanceTimersByTime(1_000);
-  contentMismatch(ampleCall('u'), parseS3Key('u_next'), { ...object, contentEncoding: '' });
+  contentMismatch(ampleCall('u'), parseS3Key('u_next'), { ...object, contentEncoding: '' }, 'bytes');
   expect(lines()).toMatchObject([
     { level: 50, s3Key: 'u_0', contentEncoding: 'gzip\r\n"', unlogged: 0 },
     {

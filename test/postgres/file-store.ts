@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
-import type { ReadyFile, StoredObject } from '../../src/files/file.ts';
+import type { ReadyFile } from '../../src/files/file.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
 import type { Reservation } from '../../src/files/ports/reservations.ts';
 import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
+import type { SeenObject } from '../../src/files/ports/transitions.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/files/rules/fingerprint.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
@@ -52,12 +53,10 @@ function intent(filename: string, { content = filename, ...over }: Named = {}): 
   };
 }
 
-const seen = (over: Partial<StoredObject> = {}): StoredObject => ({
+const seen = (over: Partial<SeenObject> = {}): SeenObject => ({
   size: 7,
   etag: 'etag of S3',
-  fingerprint: undefined,
   mimeType: 'text/plain',
-  contentEncoding: '',
   lastModified: PAST,
   ...over,
 });
@@ -492,9 +491,19 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const before = await pending('x.pdf');
         await store.updateIntent(newer);
         const { filename, mimeType, size } = newer;
-        expect(await store.find(newer)).toEqual({ ...before, filename, mimeType, size });
+        const typeChanged = true;
+        expect(await store.find(newer)).toEqual({ ...before, filename, mimeType, size, typeChanged });
         await store.updateIntent({ ...newer, size: undefined });
         expect((await store.find(newer))?.size).toBeUndefined();
+      });
+
+      it('remembers that the type has changed, also when the first type is announced again', async () => {
+        const { mimeType } = await pending('x.pdf');
+        await store.updateIntent({ ...newer, mimeType });
+        expect(await store.find(newer)).not.toHaveProperty('typeChanged');
+        await store.updateIntent(newer);
+        await store.updateIntent({ ...newer, mimeType });
+        expect(await store.find(newer)).toMatchObject({ mimeType, typeChanged: true });
       });
 
       it('makes a lost file an ordinary PENDING one', async () => {

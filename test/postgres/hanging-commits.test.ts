@@ -68,13 +68,11 @@ const failToCreate = async (times: number) => {
 
 async function createReady(userId: string): Promise<void> {
   await store.reserve(ampleCall(userId), intentOf('ready.txt'));
-  const { fingerprint, s3Key } = intentOf('ready.txt');
+  const { s3Key } = intentOf('ready.txt');
   await store.markReady(ampleCall(userId), s3Key, {
     size: 3,
     etag: 'etag',
-    fingerprint,
     mimeType: 'text/plain',
-    contentEncoding: '',
     lastModified: new Date(),
   });
 }

@@ -304,7 +304,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         const list = listFiles({
           store,
           objects: { head: callS3 },
-          observer: { contentMismatch: callS3, fileLost: callS3, stepFailed: callS3 },
+          observer: { contentMismatch: callS3, partsMismatch: callS3, fileLost: callS3, stepFailed: callS3 },
         });
         const page = async (pageToken: string) =>
           list(ampleCall('big'), { pageSize: 100, pageToken, filenamePrefix: '' });

@@ -15,6 +15,7 @@ function portsWith(over: { etag?: string; hasRow: () => boolean }) {
   const stored: StoredObject = {
     ...OBJECT,
     etag: over.etag ?? ETAG,
+    isEtagOpaque: false,
     fingerprint: (over.etag ?? ETAG) as Fingerprint,
     mimeType: 'text/plain',
     contentEncoding: '',

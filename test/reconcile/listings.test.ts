@@ -94,6 +94,25 @@ describe('a list of objects', () => {
     expect(found.incomplete).toEqual([expect.stringMatching(reason)]);
   });
 
+  it.each(['Key', 'Size', 'ETag', 'LastModified'])(
+    'with an entry without %s ends, and nothing is repaired',
+    async (field) => {
+      await service.bucket.remove(keys[29] ?? '');
+      const change: ChangeAnswer = (query, { status, body }) => ({
+        status,
+        body: listsObjects(query)
+          ? body.replace(
+              new RegExp(`(<Contents>(?:(?!</Contents>).)*?)<${field}>[^<]*</${field}>`, 's'),
+              '$1',
+            )
+          : body,
+      });
+      const found = await report(change, '--repair');
+      expect(found).toMatchObject({ code: 3, repaired: { missing: 0, orphans: 0 } });
+      expect(found.incomplete).toEqual([expect.stringMatching(/ListObjectsV2 without the Key, Size, ETag/)]);
+    },
+  );
+
   it('that is refused makes the report partial, and no row is compared', async () => {
     const found = await report((query, answer) => (listsObjects(query) ? denied : answer));
     expect(found).toMatchObject({ code: 3, rows: { ready: 0 }, missing: { count: 0 } });

@@ -27,7 +27,8 @@ const ANSWERS = {
 async function openSlowStores() {
   const server = createServer(async (request, response) => {
     await sleep(ANSWER_MS);
-    response.statusCode = request.method === 'HEAD' ? 404 : 200;
+    const object = { etag: '"e"', 'last-modified': new Date().toUTCString(), 'content-length': 0 };
+    if (request.method === 'HEAD') response.writeHead(200, object);
     response.end(ANSWERS[request.method ?? '']);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { noopBreakers } from '../../src/overload/circuit-breaker.ts';
+import { createBreakers, noopBreakers } from '../../src/overload/circuit-breaker.ts';
 import { createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
 import { createPool } from '../../src/postgres/connection/pool.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
@@ -13,6 +13,7 @@ import { createChecks } from '../../src/server/backends/checks.ts';
 import { createDatabase, openPool, type TestDatabase } from '../harness/database.ts';
 import { ampleWork } from '../harness/deadline.ts';
 import { createLoginRole, type LoginRole } from '../harness/login-role.ts';
+import { startRefusingS3 } from '../harness/refusing-s3.ts';
 
 let server: TestDatabase;
 let admin: pg.Pool;
@@ -134,4 +135,32 @@ it('passes while all connections for calls are busy', async () => {
   const holder = await calls.connect();
   await checks.database();
   holder.release();
+});
+
+it('an S3 that refuses the check closes the breakers, because it answers', async () => {
+  await using s3 = await startRefusingS3('http://127.0.0.1:1');
+  s3.refuse = () => ({ status: 403, code: 'AccessDenied' });
+  const location = { region: 'us-east-1', bucket: 'none', endpoint: s3.endpoint, forcePathStyle: true };
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
+  const client = createClient({ ...location, credentials });
+  const storage = createBreakers(1);
+  storage.reads.onFailure();
+  storage.writes.onFailure();
+  const run = <Result>(_: string, statement: () => Promise<Result>) => statement();
+  const refused = createChecks({
+    postgres: { urls: [login.url], passwordFile: login.passwordFile },
+    database,
+    log: pino({ level: 'silent' }),
+    client,
+    bucket: await locateBucket(client, location),
+    observe: { database: run, storage: run },
+    breakers: { database: noopBreakers, storage },
+  });
+  await expect(refused.storage()).rejects.toMatchObject({
+    reason: 'STORAGE_REFUSED',
+    cause: { message: expect.stringMatching(/^S3 refused HeadBucket with 403 AccessDenied: /) },
+  });
+  expect([storage.reads.open, storage.writes.open]).toEqual([false, false]);
+  client.destroy();
+  await refused.stop();
 });

@@ -4,6 +4,7 @@ import { changesBytes } from '../rules/content-encoding.ts';
 import { filenameInKey } from '../rules/filename-in-key.ts';
 import { isPossible } from '../rules/fingerprint.ts';
 import type { S3Key } from '../rules/s3-key.ts';
+import { headUnlessRefused } from './compare-objects.ts';
 import { callFor, type ReconcilePorts } from './reconcile-ports.ts';
 import type { ReconcileReport } from './reconcile-report.ts';
 
@@ -11,6 +12,7 @@ import type { ReconcileReport } from './reconcile-report.ts';
 const REASONS = {
   gone: 'are gone, or have a row now',
   unknown: 'have an ETag that is not their MD5, as under SSE-KMS and SSE-C, so their content is not known',
+  refused: 'are refused by S3, for the reason in the log',
   encoded: 'have a Content-Encoding, with which an upload never becomes a file',
   held: 'have the content of a pending upload of their user; run --adopt again when it has ended',
 } as const;
@@ -55,7 +57,8 @@ export async function adopt(
 async function adoptOne(ports: ReconcilePorts, ref: FileRef): Promise<Outcome> {
   const { s3Key } = ref;
   if (await ports.rows.has(callFor(ref), s3Key)) return 'gone';
-  const object = await ports.objects.head(callFor(ref), s3Key);
+  const object = await headUnlessRefused(ports, ref);
+  if (object === 'refused') return 'refused';
   if (object === undefined) return 'gone';
   if (changesBytes(object.contentEncoding)) return 'encoded';
   const file = fileOf(s3Key, object);

@@ -1,8 +1,9 @@
-import type { FileRef } from '../file.ts';
+import type { FileRef, StoredObject } from '../file.ts';
 import type { ListedObject, ListedRow } from '../ports/inventories.ts';
+import { refusalIn } from '../refusal-error.ts';
 import { isPossible, parseFingerprint } from '../rules/fingerprint.ts';
 import { parseOwnedKey } from '../rules/s3-key.ts';
-import { holdsBytesOf } from '../verify-object.ts';
+import { differenceBetween } from '../verify-object.ts';
 import { createTailSearch } from './lost-tail.ts';
 import { mergeByKey } from './merge-by-key.ts';
 import { callFor, type ReconcileOptions, type ReconcilePorts } from './reconcile-ports.ts';
@@ -58,7 +59,7 @@ async function noteSuspect(
   const finding = capped ? first : await verifyAgain(ports, row);
   if (finding === 'intact' || finding === 'not ready') return;
   note(report[finding], row.s3Key, row.size);
-  if (!capped) found.suspects.push(row);
+  if (!capped && finding !== 'refused') found.suspects.push(row);
 }
 
 /** @returns whether the object, which has no row, may be the only copy of a file of this service */
@@ -127,10 +128,24 @@ async function isCopy(ports: ReconcilePorts, ref: FileRef, { etag }: ListedObjec
 async function verifyAgain(
   ports: ReconcilePorts,
   ref: FileRef,
-): Promise<'missing' | 'different' | 'intact' | 'not ready'> {
+): Promise<'missing' | 'different' | 'intact' | 'refused' | 'not ready'> {
   const file = await ports.store.find(callFor(ref), ref.s3Key);
   if (file?.state !== 'ready') return 'not ready';
-  const object = await ports.objects.head(callFor(ref), ref.s3Key);
+  const object = await headUnlessRefused(ports, ref);
+  if (object === 'refused') return 'refused';
   if (object === undefined) return 'missing';
-  return holdsBytesOf(file, object) ? 'intact' : 'different';
+  return differenceBetween(file, object) === undefined ? 'intact' : 'different';
+}
+
+/** One object that S3 refuses to show, as a quarantined one, must not end the comparison. */
+export async function headUnlessRefused(
+  ports: ReconcilePorts,
+  ref: FileRef,
+): Promise<StoredObject | undefined | 'refused'> {
+  try {
+    return await ports.objects.head(callFor(ref), ref.s3Key);
+  } catch (error) {
+    if (refusalIn(error)?.about !== 'object') throw error;
+    return 'refused';
+  }
 }

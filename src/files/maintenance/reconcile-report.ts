@@ -27,6 +27,8 @@ export interface ReconcileReport {
    * is a lost tail, no object in `orphans` is removed.
    */
   lostTail: LostTail | undefined;
+  /** READY rows and objects that S3 refuses to show. */
+  refused: Finding;
   /** Objects under keys that this service never makes. `reconcile` never changes them. */
   foreign: Finding;
   /**
@@ -61,6 +63,7 @@ export function emptyReport(): ReconcileReport {
     lostTail: undefined,
     strayUploads: finding(),
     youngUploads: finding(),
+    refused: finding(),
     foreign: finding(),
     missing: finding(),
     different: finding(),
@@ -93,6 +96,7 @@ export function agrees(report: ReconcileReport): boolean {
   const adoptedAll = repaired.adopted > 0 && repaired.adopted === adoptable.count && copies.count === 0;
   return (
     report.incomplete.length === 0 &&
+    report.refused.count === 0 &&
     (adoptedAll || (lostTail === undefined && orphans.count === repaired.orphans)) &&
     strayUploads.count === repaired.strayUploads &&
     missing.count === repaired.missing &&

@@ -7,7 +7,7 @@ import type { DueFile } from '../ports/sweep-queue.ts';
 import { abortUploads, removeBytes } from '../remove-bytes.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import type { S3Key } from '../rules/s3-key.ts';
-import { type VerifyPorts, verifyObject } from '../verify-object.ts';
+import { type Verification, type VerifyPorts, verifyObject } from '../verify-object.ts';
 
 export interface SweepPorts extends VerifyPorts {
   store: Pick<FileStore, 'reschedule' | 'purge' | 'expireUpload' | 'clearSweep'> & VerifyPorts['store'];
@@ -41,22 +41,14 @@ export function sweepOne(ports: SweepPorts) {
       const gone = await removeBytes(call, ports, due.ref);
       return gone && due.purgeable && (await store.purge(call, s3Key)) ? 'purged' : reschedule(call, s3Key);
     }
-    const seen = await verifyObject(call, ports, due.file);
+    const seen = await verifyObject(call, ports, due.file, due.purgeable);
     if (seen.outcome === 'verified') return 'verified';
     // S3 holds bytes, and a concurrent call has deleted the file. The tombstone of the file comes due by
     // itself. If the row were purged here, the bytes would stay in S3.
     if (seen.outcome === 'deleted') return 'rescheduled';
-    // If S3 holds bytes with another size or content, another writer of the bucket put them there. The
-    // service does not remove these bytes, and keeps the row, so that its key is not used again.
-    //
-    // An object with a Content-Encoding came through a URL of this service and was never the announced file.
-    // The service removes this object. Otherwise any user could fill the bucket for ever with objects that no
-    // list shows. If the file was READY before (`lost`), the object stays: a tool that sets the header on a
-    // whole bucket must not make the sweeper remove every file. The owner can upload the file again, or
-    // delete it.
-    const mayExpire = seen.outcome === 'missing' || (seen.encoded && !due.file.lost);
     const isEmpty = seen.outcome === 'missing';
-    if (mayExpire && due.purgeable && (await expire(call, due.file, isEmpty))) return 'expired';
+    if (mayExpire(seen, due.file) && due.purgeable && (await expire(call, due.file, isEmpty)))
+      return 'expired';
     return reschedule(call, due.file.s3Key);
   };
 
@@ -83,5 +75,29 @@ export function sweepOne(ports: SweepPorts) {
   async function reschedule(call: Call, s3Key: S3Key): Promise<Swept> {
     await store.reschedule(call, s3Key);
     return 'rescheduled';
+  }
+}
+
+/**
+ * If S3 holds bytes with another size, content or type, another writer of the bucket put them there. The service does
+ * not remove these bytes, and keeps the row, so that its key is not used again.
+ *
+ * An object with a Content-Encoding came through a URL of this service and was never the announced file. The service
+ * removes this object. Otherwise any user could fill the bucket for ever with objects that no list shows. If the file
+ * was READY before (`lost`), the object stays: a tool that sets the header on a whole bucket must not make the sweeper
+ * remove every file. The owner can upload the file again, or delete it.
+ *
+ * If S3 refuses to tell about the object (403), the object may be a complete upload, so the row stays.
+ */
+function mayExpire(seen: Verification, { lost }: PendingFile): boolean {
+  switch (seen.outcome) {
+    case 'missing':
+      return true;
+    case 'mismatch':
+      return seen.encoded && !lost;
+    case 'refused':
+      return seen.unacceptable;
+    default:
+      return false;
   }
 }

@@ -4,7 +4,7 @@ import { contentMismatch, fileNotFound, notMultipart, partsMismatch, partsMissin
 import type { FileStore } from '../ports/file-store.ts';
 import type { MultipartStore } from '../ports/multipart-store.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
-import { allPartNumbers, type PartPlan } from '../rules/part-plan.ts';
+import { allPartNumbers } from '../rules/part-plan.ts';
 import { compareParts } from '../rules/parts.ts';
 import { parseS3Key } from '../rules/s3-key.ts';
 import { type VerifyPorts, verifyObject } from '../verify-object.ts';
@@ -36,11 +36,16 @@ export function completeMultipartUpload(ports: Ports) {
     const { uploadId, parts: announced } = upload;
     const stored = uploadId && (await ports.multipart.parts(call, s3Key, uploadId));
     // S3 does not know the upload: it was completed and the response was lost, or the upload itself is lost.
-    if (!uploadId || !stored) return verifyCompleted(call, ports, file, announced);
+    if (!uploadId || !stored) return verifyCompleted(call, ports, file, allPartNumbers(announced));
 
     const { right, missing, wrong } = compareParts(stored, announced);
-    if (wrong.length > 0) throw partsMismatch(s3Key, wrong);
-    if (missing.length > 0) throw partsMissing(s3Key, missing);
+    if (wrong.length > 0) {
+      ports.observer.partsMismatch(call, s3Key, wrong);
+      throw partsMismatch(s3Key, wrong);
+    }
+    // The object can be complete although its upload lacks parts: a concurrent call has completed another upload under
+    // the key, or the server lists parts of a completed upload incompletely.
+    if (missing.length > 0) return verifyCompleted(call, ports, file, missing);
     try {
       await ports.multipart.complete(call, s3Key, uploadId, right);
     } catch (error) {
@@ -49,15 +54,16 @@ export function completeMultipartUpload(ports: Ports) {
       if (seen.outcome === 'verified') return seen.file;
       throw error;
     }
-    return verifyCompleted(call, ports, file, announced);
+    return verifyCompleted(call, ports, file, allPartNumbers(announced));
   };
 }
 
+/** @param missingParts the parts that a client must upload if S3 has no object; undefined if it has no upload either */
 async function verifyCompleted(
   call: Call,
   ports: Ports,
   file: UserFile,
-  plan?: PartPlan,
+  missingParts?: number[],
 ): Promise<ReadyFile> {
   const seen = await verifyObject(call, ports, file);
   switch (seen.outcome) {
@@ -67,8 +73,10 @@ async function verifyCompleted(
       throw contentMismatch(file.s3Key);
     case 'deleted':
       throw fileNotFound(file.s3Key);
+    case 'refused':
+      throw seen.error;
     case 'missing':
-      if (plan === undefined) throw fileNotFound(file.s3Key);
-      throw partsMissing(file.s3Key, allPartNumbers(plan));
+      if (missingParts === undefined) throw fileNotFound(file.s3Key);
+      throw partsMissing(file.s3Key, missingParts);
   }
 }

@@ -35,7 +35,9 @@ async function verifiedOrPending(
   if (seen.outcome === 'mismatch') throw contentMismatch(file.s3Key);
   // A lost file was READY, and S3 lost its object. The client cannot get the object by waiting, so the file counts
   // as not found.
-  const awaited = seen.outcome === 'missing' && file.state === 'pending' && !file.lost;
-  if (!awaited) throw fileNotFound(file.s3Key);
+  const awaited = file.state === 'pending' && !file.lost;
+  // S3 refuses to tell about the object, for example until a scanner has tagged it. PENDING is then still true.
+  if (seen.outcome === 'refused' && !awaited) throw seen.error;
+  if (!awaited || seen.outcome === 'deleted') throw fileNotFound(file.s3Key);
   return file;
 }

@@ -67,8 +67,8 @@ export interface BucketInventory {
   /**
    * Every object in the byte order of the keys. Reads one page at a time.
    *
-   * @throws Error if S3 does not answer, lists keys out of order, or repeats the marker of a page. The list is then
-   *   incomplete.
+   * @throws Error if S3 does not answer, lists keys out of order, leaves out a field of an object, or repeats the
+   *   marker of a page. The list is then incomplete.
    */
   list(): AsyncIterable<ListedObject>;
   /** Every unfinished multipart upload. @throws Error in the same cases as `list` */

@@ -8,6 +8,9 @@ export interface Tombstone extends FileRef {
   isMultipart: boolean;
 }
 
+/** The metadata of an object that a row keeps. */
+export type SeenObject = Pick<StoredObject, 'size' | 'etag' | 'mimeType' | 'lastModified'>;
+
 /** Part of `FileStore`: moves one file to another state. */
 export interface Transitions {
   /**
@@ -16,7 +19,7 @@ export interface Transitions {
    * ordered. A multipart upload comes due for the sweeper once more, a minute after it became READY. `undefined`:
    * the file was deleted in the meantime.
    */
-  markReady(call: Call, s3Key: S3Key, seen: StoredObject): Promise<ReadyFile | undefined>;
+  markReady(call: Call, s3Key: S3Key, seen: SeenObject): Promise<ReadyFile | undefined>;
 
   /**
    * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost`, under the same key,

@@ -46,11 +46,3 @@ export function md5Of(fingerprint: Fingerprint): Md5 | undefined {
 export function isMultipart(fingerprint: Fingerprint): boolean {
   return fingerprint.includes('-');
 }
-
-/**
- * Whether different fingerprints would show that the contents differ. The numbers of parts must be equal for
- * that. The same content in other parts, for example after a copy of the object, has another fingerprint.
- */
-export function areComparable(one: Fingerprint, other: Fingerprint): boolean {
-  return FORM.exec(one)?.[2] === FORM.exec(other)?.[2];
-}

@@ -25,3 +25,15 @@ export function parseMimeType(text: string): string {
     { field: 'mime_type' },
   );
 }
+
+/**
+ * Whether a server that stored the one type may answer the other. Servers may write a type in another form: in lower
+ * case, without blanks, or with other quotes.
+ */
+export function isSameMimeType(one: string, other: string): boolean {
+  return normalForm(one) === normalForm(other);
+}
+
+function normalForm(text: string): string {
+  return text.toLowerCase().replace(/[\s"\\]/g, '');
+}

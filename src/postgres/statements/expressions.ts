@@ -37,6 +37,7 @@ export const COLUMNS = [
   'verified_at',
   'create_time',
   'lost',
+  'type_changed',
 ] as const;
 
 export const columns: Sql = sql.raw(COLUMNS.join(', '));

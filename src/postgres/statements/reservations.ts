@@ -144,6 +144,7 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
 export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>(
   'update_intent',
   ({ userId, s3Key, filename, mimeType, size }) => sql`
-    update files set filename = ${filename}, mime_type = ${mimeType}, size = ${size}, lost = false
+    update files set filename = ${filename}, mime_type = ${mimeType}, size = ${size}, lost = false,
+      type_changed = type_changed or mime_type <> ${mimeType}
     where user_id = ${userId} and s3_key = ${s3Key} and ${isPending}`,
 );

@@ -1,5 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { parseS3Key } from '../../files/rules/s3-key.ts';
+import { UnusableAnswerError } from '../answers/unusable-answer.ts';
 import type { LocatedBucket } from '../bucket-location.ts';
 import { createSign } from './sign.ts';
 
@@ -7,7 +8,7 @@ import { createSign } from './sign.ts';
  * Whether S3 refuses a request whose signature is wrong. Some servers for tests (moto, S3Mock, gofakes3) check no
  * signature, so that every client can read, replace and remove every file.
  *
- * @throws the error of the network or of the signal, and Error if the answer does not tell
+ * @throws the error of the network or of the signal, and UnusableAnswerError if the answer does not tell
  */
 export type SignatureCheck = (options: { abortSignal: AbortSignal }) => Promise<boolean>;
 
@@ -38,7 +39,7 @@ export function createSignatureCheck(client: S3Client, bucket: LocatedBucket): S
     if ([400, 401, 403].includes(status)) return true;
     // A proxy may answer 404 while S3 is away. Only S3 names the missing key or bucket.
     if (status < 300 || (status === 404 && /<Code>NoSuch(Key|Bucket)<\/Code>/.test(body))) return false;
-    throw new Error(
+    throw new UnusableAnswerError(
       `S3 answered ${status} to a wrong signature, which does not tell whether it checks signatures`,
     );
   };

@@ -13,6 +13,7 @@ import { createDatabase } from '../../postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../postgres/connection/pool.ts';
 import { createFileStore } from '../../postgres/file-store.ts';
 import type { StoreLimits } from '../../postgres/store-limits.ts';
+import { createExplain } from '../../s3/answers/explain.ts';
 import { withFairQueue } from '../../s3/fair-send.ts';
 import { createMultipartStore } from '../../s3/multipart-uploads.ts';
 import { createObjectStore } from '../../s3/objects.ts';
@@ -67,7 +68,17 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   const send = withFairQueue(createSend(observe.storage, breakers.storage));
   const sign = createSign(client, publicly);
   const { urlSeconds, downloadSeconds } = config.lifetimes;
-  const checks = createChecks({ postgres, database, log, client, bucket: located, observe, breakers });
+  const explain = createExplain(client, servers.bucket);
+  const checks = createChecks({
+    postgres,
+    database,
+    log,
+    client,
+    bucket: located,
+    explain,
+    observe,
+    breakers,
+  });
   return {
     postgres,
     pool,
@@ -76,7 +87,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     client,
     located,
     bucket: servers.bucket,
-    objects: createObjectStore(client, located, send),
+    objects: createObjectStore(client, located, send, explain),
     multipart: createMultipartStore(client, servers.bucket, send, headers),
     presigner: createPresigner(sign, {
       uploadSeconds: urlSeconds,

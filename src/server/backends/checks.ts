@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
 import type { ObserveStep } from '../../files/ports/observer.ts';
+import { refusalIn } from '../../files/refusal-error.ts';
 import { type Breakers, ignoringOpen } from '../../overload/circuit-breaker.ts';
 import type { Database } from '../../postgres/connection/database.ts';
 import type { DatabaseAddress } from '../../postgres/connection/pool.ts';
+import type { Explain } from '../../s3/answers/explain.ts';
 import type { LocatedBucket } from '../../s3/bucket-location.ts';
 import type { createClient } from '../../s3/client.ts';
 import { createObjectStore } from '../../s3/objects.ts';
@@ -18,6 +20,8 @@ interface CheckedBackends {
   log: Logger;
   client: ReturnType<typeof createClient>;
   bucket: LocatedBucket;
+  /** Default: an own one. */
+  explain?: Explain;
   observe: Record<'database' | 'storage', ObserveStep>;
   breakers: Record<'database' | 'storage', Breakers>;
 }
@@ -26,19 +30,23 @@ interface CheckedBackends {
  * Returns the checks for readiness. A check is sent even while the breakers of its server are open. The first answer
  * closes the breaker.
  */
-export function createChecks({ client, bucket, observe, breakers, ...backends }: CheckedBackends) {
+export function createChecks({ client, bucket, explain, observe, breakers, ...backends }: CheckedBackends) {
   const send = createSend(observe.storage, ignoringOpen(breakers.storage));
-  const objects = createObjectStore(client, bucket, send);
+  const objects = createObjectStore(client, bucket, send, explain);
   const checkSignatures = createSignatureCheck(client, bucket);
   let signaturesAreChecked = false;
   return {
     ...createDatabaseCheck({ ...backends, observe: observe.database, breakers: breakers.database }),
     /** @throws if the bucket cannot be reached */
     async storage(): Promise<void> {
-      await objects.check(checkWork());
+      const error: unknown = await objects.check(checkWork()).then(
+        () => undefined,
+        (cause) => cause,
+      );
       // S3 has no write that changes nothing, so calls find out themselves whether writes work. At most the calls of
-      // one second wait for S3 in vain.
-      breakers.storage.writes.onSuccess();
+      // one second wait for S3 in vain. A refusal shows as well that S3 answers.
+      if (error === undefined || refusalIn(error) !== undefined) breakers.storage.writes.onSuccess();
+      if (error !== undefined) throw error;
     },
     /**
      * Whether S3 refuses a request with a wrong signature. After the first refusal, no further request is sent.

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import { observeStorage } from '../../observability/call-log.ts';
 import type { Metrics } from '../../observability/metrics.ts';
+import type { Refusals } from '../../observability/refusals.ts';
 import { traceStep } from '../../observability/tracing.ts';
 import { createBreakers } from '../../overload/circuit-breaker.ts';
 import { MAX_TIMEOUT_MS } from '../call-timeouts.ts';
@@ -23,7 +24,7 @@ const STATEMENT_TIMEOUT_MS = 2_500;
 const LOCK_TIMEOUT_MS = 1_000;
 
 /** Returns the options with which user calls use Postgres and S3: short time-outs, breakers, traces and metrics. */
-export function backendsForCalls(config: Config, metrics: Metrics): BackendOptions {
+export function backendsForCalls(config: Config, metrics: Metrics, refusals: Refusals): BackendOptions {
   const { lifetimes, limits, multipart } = config;
   return {
     pool: {
@@ -41,7 +42,7 @@ export function backendsForCalls(config: Config, metrics: Metrics): BackendOptio
       urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
       multipartSeconds: multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
     },
-    observe: { database: traceStep, storage: observeStorage(metrics) },
+    observe: { database: traceStep, storage: observeStorage(metrics, refusals) },
     breakers: { database: createBreakers(), storage: createBreakers() },
   };
 }

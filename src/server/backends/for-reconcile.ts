@@ -34,6 +34,11 @@ export function reconcilePorts(backends: Backends, { lifetimes }: Config): Recon
     multipart,
     rows: createRowInventory(backends.pool, backends.database, lifetimes.urlSeconds),
     bucket: createBucketInventory(backends.client, backends.bucket),
-    observer: { contentMismatch: () => undefined, fileLost: () => undefined, stepFailed: () => undefined },
+    observer: {
+      contentMismatch: () => undefined,
+      partsMismatch: () => undefined,
+      fileLost: () => undefined,
+      stepFailed: () => undefined,
+    },
   };
 }

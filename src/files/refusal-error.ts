@@ -1,0 +1,48 @@
+import { FileError } from './file-error.ts';
+
+export interface Refusal {
+  /** The name of the operation, as the documents of S3 spell it. */
+  operation: string;
+  /** The HTTP status. */
+  status: number;
+  /** S3's error code, such as `SignatureDoesNotMatch`. Empty if the answer has none. */
+  code: string;
+  /**
+   * `object` if S3 refuses only requests about this object: its key is too long for the server, or a policy denies
+   * reading it until a scanner has tagged it. `service` if S3 refuses other requests as well.
+   */
+  about: 'object' | 'service';
+}
+
+/**
+ * S3 answered and refused a request. A refusal is not an outage: S3 refuses the request again until an operator has
+ * changed a setting, the bucket or a policy. So it opens no circuit breaker, and no caller is told to retry.
+ *
+ * The message is one sentence for the operator: the operation, the status, S3's code, and what to do.
+ */
+export class RefusalError extends Error implements Refusal {
+  override readonly name = 'RefusalError';
+  readonly operation: string;
+  readonly status: number;
+  readonly code: string;
+  readonly about: 'object' | 'service';
+
+  constructor(sentence: string, { operation, status, code, about }: Refusal, cause?: unknown) {
+    super(sentence, { cause });
+    this.operation = operation;
+    this.status = status;
+    this.code = code;
+    this.about = about;
+  }
+}
+
+/** Returns the refusal behind the error of a step. */
+export function refusalIn(error: unknown): RefusalError | undefined {
+  const cause = error instanceof FileError ? error.cause : error;
+  return cause instanceof RefusalError ? cause : undefined;
+}
+
+/** Whether S3 cannot hold an object under the key, because the server does not accept the key. */
+export function isUnacceptableKey({ about, status }: Refusal): boolean {
+  return about === 'object' && (status === 400 || status === 414);
+}

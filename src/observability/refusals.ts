@@ -1,0 +1,36 @@
+import type { Logger } from 'pino';
+import type { RefusalError } from '../files/refusal-error.ts';
+import { limitLines } from './limit-lines.ts';
+import type { Metrics } from './metrics.ts';
+
+/** The least time between two log lines about the same operation, status and code. The metric counts all refusals. */
+const LINE_INTERVAL_MS = 60_000;
+
+export type Refusals = ReturnType<typeof createRefusals>;
+
+/**
+ * Records what S3 refuses: in the metrics, in the log, and for `/readyz`. A refusal stays until the same operation
+ * succeeds. Operations are few and codes are those of one server, so the maps stay small.
+ */
+export function createRefusals(log: Logger, metrics: Metrics) {
+  const lines = new Map<string, ReturnType<typeof limitLines>>();
+  const current = new Map<string, string>();
+  return {
+    /** The sentences about the operations that S3 refused when they were last sent. */
+    get current(): string[] {
+      return [...current.values()];
+    },
+    succeeded(operation: string): void {
+      current.delete(operation);
+    },
+    refused({ operation, status, code, about, message }: RefusalError): void {
+      metrics.storageRefusals.inc({ operation, status, code });
+      current.set(operation, message);
+      const key = `${operation} ${status} ${code}`;
+      const line = lines.get(key) ?? limitLines(LINE_INTERVAL_MS);
+      lines.set(key, line);
+      const level = about === 'service' ? 'error' : 'warn';
+      line((unlogged) => log[level]({ operation, status, code, unlogged }, message));
+    },
+  };
+}
