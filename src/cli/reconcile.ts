@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
@@ -20,6 +21,7 @@ Compares bucket and table in both directions and reports. Changes nothing withou
   --adopt            make files of objects without rows, remove READY rows without objects from the lists: for a table that lost its last rows in a failover or a restore
   --min-age-hours N  --repair removes and aborts only what is older than N hours (default 48; at least the lifetime of a URL plus the longest upload)
   --max-repairs N    skip a kind with more than N findings (default 1000)
+  --user-ids FILE    a user id per line: for keys that have only the hash of a long id, if no row of the user is left
   --json             print the report as JSON
 Exit code: 0 if they agree or every difference was repaired; 1 if differences remain; 2 for wrong arguments; 3 if S3 could not be listed to the end, so that the report is partial.`.split(
   '\n',
@@ -39,7 +41,7 @@ export async function runReconcile(
   log: Logger,
   terminal: Terminal,
 ): Promise<number> {
-  const options = parseOptions(args, config);
+  const options = await parseOptions(args, config);
   if (typeof options === 'string') {
     terminal.print(options, '', ...USAGE);
     return 2;
@@ -55,14 +57,16 @@ export async function runReconcile(
   }
 }
 
-function parseOptions(args: string[], { lifetimes }: Config) {
+async function parseOptions(args: string[], { lifetimes }: Config) {
   let values: {
     repair?: boolean;
     adopt?: boolean;
     json?: boolean;
     'min-age-hours'?: string;
     'max-repairs'?: string;
+    'user-ids'?: string;
   };
+  let userIds: string[];
   try {
     ({ values } = parseArgs({
       args,
@@ -72,8 +76,11 @@ function parseOptions(args: string[], { lifetimes }: Config) {
         json: { type: 'boolean' },
         'min-age-hours': { type: 'string' },
         'max-repairs': { type: 'string' },
+        'user-ids': { type: 'string' },
       },
     }));
+    const file = values['user-ids'];
+    userIds = file === undefined ? [] : (await readFile(file, 'utf8')).split(/\r?\n/).filter(Boolean);
   } catch (error) {
     return (error as Error).message;
   }
@@ -92,6 +99,7 @@ function parseOptions(args: string[], { lifetimes }: Config) {
     json: values.json ?? false,
     minAgeSeconds: ageHours * 3_600,
     maxRepairs,
+    userIds,
   };
 }
 
@@ -138,6 +146,7 @@ function describe(report: ReconcileReport, { action, writeWindowHours }: Describ
     ...section('multipart uploads without a row that are too young to abort', report.youngUploads),
     ...section('READY rows whose object is missing', report.missing, corrections(repaired.missing)),
     ...section('READY rows whose object has other bytes', report.different, corrections(repaired.different)),
+    ...section('objects and uploads of a user whose id is not known: use --user-ids', report.unknownUser),
     ...section('objects that S3 refuses to show', report.refused),
     ...section('objects under keys that this service never makes', report.foreign),
     ...report.incomplete.map((reason) => `incomplete: ${reason}`),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseFilename } from '../../src/files/rules/filename.ts';
@@ -7,6 +8,8 @@ import {
   randomSuffix,
   S3_KEY_MAX_BYTES,
   s3Key,
+  userPart,
+  userPartOf,
 } from '../../src/files/rules/s3-key.ts';
 
 const userId = fc.string({
@@ -14,7 +17,7 @@ const userId = fc.string({
     ...Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i)).filter((c) => c !== ','),
   ),
   minLength: 1,
-  maxLength: 128,
+  maxLength: 255,
 });
 const filename = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((name) => {
   try {
@@ -24,7 +27,7 @@ const filename = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).fi
     return false;
   }
 });
-const userPart = (key: string) => key.slice(0, key.indexOf('_'));
+const beginningOf = (key: string) => key.slice(0, key.indexOf('_'));
 
 describe('an S3 key', () => {
   it.each([
@@ -49,7 +52,7 @@ describe('an S3 key', () => {
     expect(s3Key('u', 'README', 'abcd1234')).toBe('u_README-abcd1234');
   });
 
-  it('has only safe characters and at most 512 bytes for any user and name', () => {
+  it('has only safe characters and at most 240 bytes for any user and name', () => {
     fc.assert(
       fc.property(userId, filename, fc.boolean(), (user, name, suffixed) => {
         const key = s3Key(user, name, suffixed ? randomSuffix() : '');
@@ -64,7 +67,7 @@ describe('an S3 key', () => {
   it('has different user parts for different users', () => {
     fc.assert(
       fc.property(userId, userId, filename, filename, (a, b, nameA, nameB) => {
-        const same = userPart(s3Key(a, nameA)) === userPart(s3Key(b, nameB));
+        const same = beginningOf(s3Key(a, nameA)) === beginningOf(s3Key(b, nameB));
         expect(same).toBe(a === b);
       }),
       { numRuns: 1_000 },
@@ -75,10 +78,22 @@ describe('an S3 key', () => {
     fc.assert(
       fc.property(userId, filename, (user, name) => {
         const key = s3Key(user, name);
-        expect(parseOwnedKey(key)).toEqual({ userId: user, s3Key: key });
+        const userId = userPart(user).startsWith('.sha256-') ? undefined : user;
+        expect(parseOwnedKey(key)).toEqual({ userId, s3Key: key });
+        expect(userPartOf(key)).toBe(userPart(user));
       }),
       { numRuns: 1_000 },
     );
+  });
+
+  it.each([
+    ['u'.repeat(128), 'u'.repeat(128)],
+    ['u'.repeat(129), `.sha256-${createHash('sha256').update('u'.repeat(129)).digest('hex')}`],
+    ['@'.repeat(255), `.sha256-${createHash('sha256').update('@'.repeat(255)).digest('hex')}`],
+    // The encoding of this id has the form of a hash, but for the first character.
+    [`.sha256-${'0'.repeat(64)}`, `.2Esha256-${'0'.repeat(64)}`],
+  ])('of the user %s begins with %s', (user, part) => {
+    expect(s3Key(user, 'a.txt')).toBe(`${part}_a.txt`);
   });
 
   it.each([
@@ -97,7 +112,10 @@ describe('an S3 key', () => {
     '.20_x',
     'a.2Cb_x',
     '.FF_x',
-    `u_${'x'.repeat(511)}`,
+    `u_${'x'.repeat(239)}`,
+    `.sha256-${'0'.repeat(63)}_x`,
+    `.sha256-${'A'.repeat(64)}_x`,
+    `.sha512-${'0'.repeat(64)}_x`,
     `${'u'.repeat(129)}_x`,
   ])('%j has no owner', (key) => {
     expect(parseOwnedKey(key)).toBeUndefined();
@@ -113,11 +131,11 @@ describe('a key suffix', () => {
 });
 
 describe('a key in a request', () => {
-  it.each(['', 'x'.repeat(513), 'ü'.repeat(257), 'a\0b', 'a\ud800'])('%j is refused', (text) => {
-    expect(() => parseS3Key(text)).toThrow(/s3_key must be 1 to 512 bytes/);
+  it.each(['', 'x'.repeat(241), 'ü'.repeat(121), 'a\0b', 'a\ud800'])('%j is refused', (text) => {
+    expect(() => parseS3Key(text)).toThrow(/s3_key must be 1 to 240 bytes/);
   });
 
-  it('of 512 bytes is accepted, whatever its form', () => {
-    expect(parseS3Key('x'.repeat(512))).toHaveLength(512);
+  it('of 240 bytes is accepted, whatever its form', () => {
+    expect(parseS3Key('x'.repeat(240))).toHaveLength(240);
   });
 });

@@ -70,7 +70,7 @@ describe('filename', () => {
     const user = newUser();
     const files = service.as(user);
     const answer = await upload({ filename, md5: md5(filename) }, user);
-    expect(answer.s3Key).toMatch(/^[A-Za-z0-9._-]{1,512}$/);
+    expect(answer.s3Key).toMatch(/^[A-Za-z0-9._-]{1,240}$/);
     expect(await put(answer, filename)).toMatchObject({ status: 200 });
 
     const { files: listed } = await files.listFiles({});

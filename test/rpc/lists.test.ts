@@ -143,7 +143,7 @@ describe('a page of the longest names', () => {
       const name = letter.repeat(Math.floor(250 / Buffer.byteLength(letter)));
       await service.pool.query(
         `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag, last_modified, verified_at, url_expire_at)
-       select $1, rpad($1 || '_' || n, 512, 'k'), 'ready', $2 || n, rpad('a/b; c="', 254, '\\') || '"', decode(md5(n::text), 'hex'),
+       select $1, rpad($1 || '_' || n, 240, 'k'), 'ready', $2 || n, rpad('a/b; c="', 254, '\\') || '"', decode(md5(n::text), 'hex'),
          9007199254740991 - n, rpad('', 255, 'e'), now() - n * interval '1 ms', now(), now()
        from generate_series(1, 1000) n`,
         [user, name],

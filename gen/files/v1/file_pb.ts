@@ -24,7 +24,7 @@ export type File = Message<"files.v1.File"> & {
    * The object's key in the bucket, and the file's identifier in every other call. The key is bound to one
    * content for as long as the file exists, as far as MD5 distinguishes contents: see `md5`. Treat the key as
    * opaque. Its form is `{user}_{name}.{extension}`, made safe for S3, with a short suffix if the plain form
-   * was taken. At most 512 bytes of ASCII.
+   * was taken. At most 240 bytes of ASCII.
    *
    * @generated from field: string s3_key = 1;
    */

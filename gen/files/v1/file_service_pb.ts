@@ -199,7 +199,7 @@ export const ListFilesResponseSchema: GenMessage<ListFilesResponse> = /*@__PURE_
  */
 export type GetFileRequest = Message<"files.v1.GetFileRequest"> & {
   /**
-   * The file's key, 1 to 512 bytes.
+   * The file's key, 1 to 240 bytes.
    *
    * @generated from field: string s3_key = 1;
    */
@@ -241,7 +241,7 @@ export const GetFileResponseSchema: GenMessage<GetFileResponse> = /*@__PURE__*/
  */
 export type DeleteFileRequest = Message<"files.v1.DeleteFileRequest"> & {
   /**
-   * The file's key, 1 to 512 bytes.
+   * The file's key, 1 to 240 bytes.
    *
    * @generated from field: string s3_key = 1;
    */
@@ -277,7 +277,7 @@ export const DeleteFileResponseSchema: GenMessage<DeleteFileResponse> = /*@__PUR
  */
 export type CreatePresignedDownloadRequest = Message<"files.v1.CreatePresignedDownloadRequest"> & {
   /**
-   * The file's key, 1 to 512 bytes.
+   * The file's key, 1 to 240 bytes.
    *
    * @generated from field: string s3_key = 1;
    */
@@ -429,7 +429,7 @@ export const CreateMultipartUploadResponseSchema: GenMessage<CreateMultipartUplo
  */
 export type CreatePresignedPartsRequest = Message<"files.v1.CreatePresignedPartsRequest"> & {
   /**
-   * The file's key, 1 to 512 bytes.
+   * The file's key, 1 to 240 bytes.
    *
    * @generated from field: string s3_key = 1;
    */
@@ -523,7 +523,7 @@ export const PresignedPartSchema: GenMessage<PresignedPart> = /*@__PURE__*/
  */
 export type CompleteMultipartUploadRequest = Message<"files.v1.CompleteMultipartUploadRequest"> & {
   /**
-   * The file's key, 1 to 512 bytes.
+   * The file's key, 1 to 240 bytes.
    *
    * @generated from field: string s3_key = 1;
    */

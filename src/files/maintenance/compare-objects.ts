@@ -4,6 +4,7 @@ import { refusalIn } from '../refusal-error.ts';
 import { isPossible, parseFingerprint } from '../rules/fingerprint.ts';
 import { parseOwnedKey } from '../rules/s3-key.ts';
 import { differenceBetween } from '../verify-object.ts';
+import type { KnownUsers } from './known-users.ts';
 import { createTailSearch } from './lost-tail.ts';
 import { mergeByKey } from './merge-by-key.ts';
 import { callFor, type ReconcileOptions, type ReconcilePorts } from './reconcile-ports.ts';
@@ -15,6 +16,7 @@ export interface Comparison {
   ports: ReconcilePorts;
   options: ReconcileOptions;
   report: ReconcileReport;
+  users: KnownUsers;
   found: Repairable;
   startedMs: number;
 }
@@ -24,8 +26,10 @@ export interface Comparison {
  * end, the comparison ends at the last listed key, because every later row would seem to have no object.
  */
 export async function compareObjects(comparison: Comparison): Promise<void> {
-  const { ports, report, options } = comparison;
+  const { ports, report, options, users } = comparison;
   const tail = createTailSearch();
+  // Objects whose user is not known yet. A later row may name the user.
+  const held: ListedObject[] = [];
   const objects = untilError(ports.bucket.list(), (error) =>
     report.incomplete.push(`the objects could not be listed to the end: ${error}. Nothing was repaired.`),
   );
@@ -34,6 +38,7 @@ export async function compareObjects(comparison: Comparison): Promise<void> {
     if (row !== undefined) {
       report.rows[row.state]++;
       tail.addRow(row.time);
+      users.addRow(row);
     }
     if (object !== undefined) add(report.objects, object.size);
     options.onProgress({ rows: total(report.rows), objects: report.objects.count });
@@ -41,9 +46,15 @@ export async function compareObjects(comparison: Comparison): Promise<void> {
     if (row?.state === 'ready' && (object === undefined || object.etag !== row.etag)) {
       await noteSuspect(comparison, row, object === undefined ? 'missing' : 'different');
     }
-    if (row === undefined && object !== undefined && (await noteWithoutRow(comparison, object))) {
-      tail.addObject(object.lastModified);
+    if (row === undefined && object !== undefined) {
+      const owned = parseOwnedKey(object.s3Key);
+      if (owned && users.find(owned.s3Key) === undefined && held.length < options.maxRepairs)
+        held.push(object);
+      else if (await noteWithoutRow(comparison, object)) tail.addObject(object.lastModified);
     }
+  }
+  for (const object of held) {
+    if (await noteWithoutRow(comparison, object)) tail.addObject(object.lastModified);
   }
   report.lostTail = tail.find();
 }
@@ -64,12 +75,17 @@ async function noteSuspect(
 
 /** @returns whether the object, which has no row, may be the only copy of a file of this service */
 async function noteWithoutRow(comparison: Comparison, object: ListedObject): Promise<boolean> {
-  const { ports, options, report, found } = comparison;
+  const { ports, options, report, found, users } = comparison;
   const { s3Key, size } = object;
-  const ref = parseOwnedKey(s3Key);
-  if (ref === undefined) {
+  const owned = parseOwnedKey(s3Key);
+  if (owned === undefined) {
     note(report.foreign, s3Key, size);
     return false;
+  }
+  const ref = users.find(owned.s3Key);
+  if (ref === undefined) {
+    note(report.unknownUser, s3Key, size);
+    return true;
   }
   if (await wasCommittedLate(comparison, ref, object)) return false;
 

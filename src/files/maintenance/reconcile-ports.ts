@@ -28,6 +28,8 @@ export interface ReconcileOptions {
    * files do not cause so many findings, so the cause must be another one, and a repair could do harm.
    */
   maxRepairs: number;
+  /** User ids for keys that have only the hash of an id. Default: the ids of the rows. */
+  userIds?: readonly string[];
   onProgress: (progress: { rows: number; objects: number }) => void;
 }
 

@@ -2,6 +2,7 @@ import { parseOwnedKey } from '../rules/s3-key.ts';
 import { adopt } from './adopt.ts';
 import { type Comparison, compareObjects, isYoung } from './compare-objects.ts';
 import { correctRows } from './correct-rows.ts';
+import { createKnownUsers } from './known-users.ts';
 import { isStray, type ReconcileOptions, type ReconcilePorts } from './reconcile-ports.ts';
 import { emptyReport, note, type ReconcileReport } from './reconcile-report.ts';
 import { type Repairable, repair } from './repair.ts';
@@ -19,7 +20,8 @@ import { untilError } from './until-error.ts';
 export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions): Promise<ReconcileReport> {
   const report = emptyReport();
   const found: Repairable = { orphans: [], adoptable: [], suspects: [], strays: [] };
-  const comparison: Comparison = { ports, options, report, found, startedMs: Date.now() };
+  const users = createKnownUsers(options.userIds);
+  const comparison: Comparison = { ports, options, report, users, found, startedMs: Date.now() };
 
   await compareObjects(comparison);
   if (report.incomplete.length > 0) return report;
@@ -37,7 +39,7 @@ export async function reconcile(ports: ReconcilePorts, options: ReconcileOptions
  * and the other findings stay valid.
  */
 async function findStrayUploads(comparison: Comparison): Promise<void> {
-  const { ports, options, report, found } = comparison;
+  const { ports, options, report, found, users } = comparison;
   const uploads = untilError(ports.bucket.uploads(), (error) =>
     report.incomplete.push(
       `the multipart uploads could not be listed to the end: ${error}. None of them was aborted.`,
@@ -45,11 +47,17 @@ async function findStrayUploads(comparison: Comparison): Promise<void> {
   );
   for await (const { s3Key, uploadId, initiated } of uploads) {
     const owned = parseOwnedKey(s3Key);
-    if (owned === undefined || !(await isStray(ports, owned))) continue;
+    if (owned === undefined) continue;
+    const ref = users.find(owned.s3Key);
+    if (ref === undefined) {
+      note(report.unknownUser, s3Key, 0);
+      continue;
+    }
+    if (!(await isStray(ports, ref))) continue;
     const young = isYoung(comparison, initiated);
     note(young ? report.youngUploads : report.strayUploads, s3Key, 0);
     const mayAbort = !young && found.strays.length < options.maxRepairs;
-    if (mayAbort) found.strays.push({ ...owned, uploadId });
+    if (mayAbort) found.strays.push({ ...ref, uploadId });
   }
   if (report.incomplete.length > 0) found.strays = [];
 }

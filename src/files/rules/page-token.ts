@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { FileError } from '../file-error.ts';
-import { parseOwnedKey, S3_KEY_MAX_BYTES, type S3Key } from './s3-key.ts';
+import { parseOwnedKey, S3_KEY_MAX_BYTES, type S3Key, userPart, userPartOf } from './s3-key.ts';
 
 /** The last file of a page. The next page starts with the file after this one. */
 export interface PagePosition {
@@ -65,7 +65,7 @@ function decode(token: string, scope: PageScope): PagePosition | undefined {
   const milliseconds = time.readBigInt64BE();
   if (milliseconds < 0n || milliseconds > TIME_MAX_MS) return undefined;
   const owned = parseOwnedKey(key.toString());
-  if (owned === undefined || owned.userId !== scope.userId) return undefined;
+  if (owned === undefined || userPartOf(owned.s3Key) !== userPart(scope.userId)) return undefined;
   return { lastModified: new Date(Number(milliseconds)), s3Key: owned.s3Key };
 }
 

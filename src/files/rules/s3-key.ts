@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 import { FileError } from '../file-error.ts';
 
 /**
@@ -8,10 +8,16 @@ import { FileError } from '../file-error.ts';
 export type S3Key = string & { readonly __brand: 'S3Key' };
 
 /**
- * S3 allows keys of 1,024 bytes. The service uses at most half of that, so that keys fit into URLs, logs and the
- * database columns of other services.
+ * S3 allows keys of 1,024 bytes. MinIO, SeaweedFS, versitygw, S3Proxy and s3s-fs store an object in a file whose name
+ * is the key, and file systems allow names of 255 bytes. 15 bytes are left for what a server adds to the name.
  */
-export const S3_KEY_MAX_BYTES = 512;
+export const S3_KEY_MAX_BYTES = 240;
+
+/** A user id that is longer when it is encoded becomes a hash. The rest of the key is for the filename. */
+const USER_MAX_BYTES = 128;
+
+/** Begins the hash of a user id. No encoded user id has this text, because in it two digits follow each `.`. */
+const HASH_PREFIX = '.sha256-';
 
 /** An extension is cut to this length: a longer text after the last dot is usually part of a sentence. */
 const EXTENSION_MAX_BYTES = 32;
@@ -25,11 +31,11 @@ const SUFFIX_CHARACTERS = 8;
  * Returns the key of a new file: `{user}_{stem}.{extension}` or, if that key is taken,
  * `{user}_{stem}-{suffix}.{extension}`.
  *
- * The encoded user contains no `_`, so the first `_` of a key ends the user. Two different users never have the
- * same encoding, so they never have the same key.
+ * The user part contains no `_`, so the first `_` of a key ends it. Two different users never have the same user
+ * part, so they never have the same key.
  */
 export function s3Key(userId: string, filename: string, suffix = ''): S3Key {
-  const user = encodeUserId(userId);
+  const user = userPart(userId);
   const { stem, extension } = splitExtension(filename);
   const safeExtension = safeCharacters(extension).slice(0, EXTENSION_MAX_BYTES);
   const tail = (suffix && `-${suffix}`) + (safeExtension && `.${safeExtension}`);
@@ -74,6 +80,20 @@ export function parseS3Key(text: string): S3Key {
 }
 
 /**
+ * The part of a user's keys that names the user: the encoded id, or for a long id its hash. A hash needs the same
+ * bytes for an id of any length. `printf %s ID | sha256sum` prints it.
+ */
+export function userPart(userId: string): string {
+  const encoded = encodeUserId(userId);
+  return encoded.length <= USER_MAX_BYTES ? encoded : HASH_PREFIX + hash('sha256', userId);
+}
+
+/** The user part of a key that `parseOwnedKey` has accepted. */
+export function userPartOf(s3Key: S3Key): string {
+  return s3Key.slice(0, s3Key.indexOf('_'));
+}
+
+/**
  * Keeps `[A-Za-z0-9-]` and encodes every other character as `.` and two hexadecimal digits. So `_` never
  * appears, and `.` appears only as an escape.
  */
@@ -88,16 +108,26 @@ function encodeUserId(userId: string): string {
  * The user ids that the service accepts from a gateway. A decoded user id must be checked too: other programs
  * that write to the bucket can choose a key whose user part decodes to NUL, which Postgres refuses.
  */
-const USER_ID = /^[\x21-\x2b\x2d-\x7e]{1,128}$/;
+const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
+
+const OWNED_KEY = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+|\.sha256-[0-9a-f]{64})_[A-Za-z0-9._-]+$/;
+
+/** A key that this service can have made. */
+export interface OwnedKey {
+  s3Key: S3Key;
+  /** `undefined` if the key has only the hash of the user id. */
+  userId: string | undefined;
+}
 
 /** Returns a key of the bucket with its user; `undefined` if this service cannot have made the key. */
-export function parseOwnedKey(text: string): { userId: string; s3Key: S3Key } | undefined {
+export function parseOwnedKey(text: string): OwnedKey | undefined {
   if (text.length > S3_KEY_MAX_BYTES) return undefined;
-  const [, user = ''] = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+)_[A-Za-z0-9._-]+$/.exec(text) ?? [];
+  const [, user = ''] = OWNED_KEY.exec(text) ?? [];
+  if (user.startsWith(HASH_PREFIX)) return { userId: undefined, s3Key: text as S3Key };
   const userId = user.replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  if (!USER_ID.test(userId) || encodeUserId(userId) !== user) return undefined;
+  if (!USER_ID.test(userId) || userPart(userId) !== user) return undefined;
   return { userId, s3Key: text as S3Key };
 }
 

@@ -124,7 +124,7 @@ const ADVICE_BY_CODE: Record<string, string> = {
   IllegalLocationConstraintException: REGION_ADVICE,
   InvalidAccessKeyId: 'set AWS_ACCESS_KEY_ID, the profile or the role to one that this S3 server knows',
   InvalidToken: SESSION_ADVICE,
-  KeyTooLongError: 'use a server that accepts longer keys',
+  KeyTooLongError: 'use a server that accepts keys of 240 bytes',
   NoSuchBucket: 'set S3_BUCKET and S3_ENDPOINT to an existing bucket, or create the bucket',
   NotImplemented: 'use an S3 server that supports this request',
   PermanentRedirect: REGION_ADVICE,
