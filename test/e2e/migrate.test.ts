@@ -17,12 +17,18 @@ test('the service starts without a schema, and becomes ready when migrate has ru
   await using service = await startService({ environment });
   using watch = await healthWatch(service);
   expect(watch.statuses).toEqual(['NOT_SERVING']);
-  expect(await readiness(service.http)).toEqual([503, { database: false, storage: true, signatures: true }]);
+  expect(await readiness(service.http)).toEqual([
+    503,
+    { database: false, databaseWrites: false, storage: true, signatures: true },
+  ]);
   expect((await fetch(`${service.http}/livez`)).status).toBe(200);
 
   expect(await main('migrate', environment)).toMatchObject({ code: 0, stderr: '' });
   await expect.poll(() => watch.statuses, { timeout: 4_000 }).toEqual(['NOT_SERVING', 'SERVING']);
-  expect(await readiness(service.http)).toEqual([200, { database: true, storage: true, signatures: true }]);
+  expect(await readiness(service.http)).toEqual([
+    200,
+    { database: true, databaseWrites: true, storage: true, signatures: true },
+  ]);
   const client = service.client({ 'x-user-id': 'ada' });
   expect(await download(client, await upload(client, 'a.txt', 'bytes'))).toBe('bytes');
 

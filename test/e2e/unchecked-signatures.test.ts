@@ -55,7 +55,7 @@ test('it is not ready, until the server checks signatures', async () => {
   const { httpPort } = await service.logged('serving', 50_000);
   const line = await service.logged(UNCHECKED, 20_000);
   expect(line).toMatchObject({ level: 50, database: true, storage: true, signatures: false });
-  const state = { database: true, storage: true, signatures: false };
+  const state = { database: true, databaseWrites: true, storage: true, signatures: false };
   expect(await pagesOf(httpPort)).toEqual({ ready: 503, state, unchecked: 1 });
   expect(service.log().filter(({ msg }) => msg === 'ready')).toEqual([]);
 
@@ -75,6 +75,6 @@ test('it is ready, and says so at level error, if the operator allows it', async
   const { httpPort } = await service.logged('serving', 50_000);
   await service.logged('ready', 20_000);
   expect(service.log().filter(({ msg }) => msg === UNCHECKED)).toMatchObject([{ level: 50 }]);
-  const state = { database: true, storage: true, signatures: false };
+  const state = { database: true, databaseWrites: true, storage: true, signatures: false };
   expect(await pagesOf(httpPort)).toEqual({ ready: 200, state, unchecked: 1 });
 });
