@@ -164,6 +164,7 @@ const PIPELINED = {
   'GET /livez': 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n',
   'a call without a user': `POST ${RPC} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
   'an unknown path': 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n',
+  'an unknown expectation': 'GET / HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\n\r\n',
 };
 
 /** The size of one read of Node from a connection. */
@@ -239,6 +240,9 @@ it('aborts the oldest of too many unread answers to requests without proof', asy
     }
     // The time is shorter than the limit for unread answers, so only the limit of requests can end them.
     await vi.waitFor(() => expect(aborted, port).toBeGreaterThanOrEqual(beyond), { timeout: 2_000 });
+    // The whole connection of the oldest request is closed, because no call on it was accepted.
+    await vi.waitFor(() => expect(sessions.some(({ destroyed }) => destroyed)).toBe(true));
+    expect(sessions.every(({ destroyed }) => destroyed)).toBe(false);
     for (const session of sessions) session.destroy();
   }
   await lives();

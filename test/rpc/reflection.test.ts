@@ -33,10 +33,11 @@ async function ask(
   protocol: keyof typeof TRANSPORTS,
   version: typeof V1 | typeof V1Alpha,
   questions: Question[],
+  host = 'h',
 ) {
   const client = createClient(version as typeof V1, TRANSPORTS[protocol]());
   async function* requests() {
-    for (const messageRequest of questions) yield { host: 'h', messageRequest };
+    for (const messageRequest of questions) yield { host, messageRequest };
   }
   const answers: Answer[] = [];
   for await (const { messageResponse } of client.serverReflectionInfo(requests()))
@@ -103,6 +104,16 @@ describe.each([
       'errorResponse',
     ]);
     expect(answers[1]?.value).toMatchObject({ errorCode: 5, errorMessage: 'not found: no.such.Thing' });
+  });
+
+  it('ends a stream on which a client has sent more than 16 KiB', async () => {
+    const questions = (count: number): Question[] =>
+      Array.from({ length: count }, () => ({ case: 'listServices', value: '' }));
+    const host = 'h'.repeat(5_000);
+    expect(await ask(protocol, version, questions(3), host)).toHaveLength(3);
+    await expect(ask(protocol, version, questions(4), host)).rejects.toThrow(
+      protocol === 'gRPC' ? /ENHANCE_YOUR_CALM/ : /larger than 16384 bytes/,
+    );
   });
 
   it('refuses a fifth open stream of one connection until another stream has ended', async () => {

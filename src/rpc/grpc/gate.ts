@@ -14,10 +14,11 @@ import type { CallGate } from '../call-gate.ts';
 import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
+import { limitRequestBytes } from '../limits/http2-limits.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
-import { messageMaxBytes } from '../limits/message-limits.ts';
+import { messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
 import { limitPerConnection } from '../limits/open-per-connection.ts';
-import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
+import { abortStream, limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { ACCEPTED_ENCODINGS, readGrpcMessage } from './message.ts';
 import { trailersOnly } from './status.ts';
@@ -75,16 +76,19 @@ interface Guard extends GrpcGateOptions {
  * streams in another way, no call is answered and every test over gRPC fails.
  */
 export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
+  const connectionOf = rememberConnections(server, options.connections);
   const guard: Guard = {
     ...options,
     pass: takeOverStreams(server),
-    connectionOf: rememberConnections(server, options.connections),
+    connectionOf,
     mayOpenStream: limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX),
     noteUnproven: limitUnprovenRequests<ServerHttp2Stream>(options.unprovenRequestsMax, (stream) =>
-      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
+      abortStream(stream, connectionOf(stream.session)),
     ),
   };
   server.on('stream', (stream, headers) => {
+    // Node still emits the streams that it had read before their connection was closed.
+    if (stream.destroyed) return;
     const method = options.methods.get(headers[':path'] as string);
     // grpc-js refuses unknown methods and requests that are not gRPC by their headers alone.
     if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
@@ -140,8 +144,10 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
   }
   const encoding = headers['grpc-encoding'] as string | undefined;
   if (method.methodKind === 'bidi_streaming') {
-    if (encoding === undefined || encoding === 'identity') guard.pass(stream, headers);
-    else refuse(stream, compressedStream());
+    if (encoding === undefined || encoding === 'identity') {
+      guard.pass(stream, headers);
+      limitRequestBytes(stream, STREAM_REQUEST_MAX_BYTES);
+    } else refuse(stream, compressedStream());
     return;
   }
   const giveBack = readGrpcMessage(stream, {

@@ -4,6 +4,7 @@ import { gunzip, inflate } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
+import { checkArrival, GatheredBytes } from '../limits/arrival.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
@@ -42,10 +43,8 @@ export interface MessageOptions {
  */
 export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptions): () => void {
   const { maxBytes, userId, budget, onMessage, onError } = options;
-  let body: Buffer | undefined;
-  /** All chunks of the message; undefined while there is only one, which is then in `body`. */
-  let chunks: Buffer[] | undefined;
-  let bytes = 0;
+  const arrives = checkArrival(maxBytes + MESSAGE_PREFIX_BYTES);
+  const gathered = new GatheredBytes();
   let taken = 0;
   const take = (more: number) => {
     if (!budget.take(userId, more)) return false;
@@ -53,22 +52,22 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
     return true;
   };
   const onData = (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > maxBytes + MESSAGE_PREFIX_BYTES) return fail(messageTooLarge(maxBytes));
+    try {
+      arrives(chunk);
+    } catch (error) {
+      return fail(error);
+    }
     if (!take(chunk.length)) return fail(messagesTooMany());
-    if (body === undefined) body = chunk;
-    else if (chunks === undefined) chunks = [body, chunk];
-    else chunks.push(chunk);
+    gathered.add(chunk);
   };
   const onEnd = () => {
     // After `onMessage`, the gate (in this folder) emits `data` and `end` again, with the read message, for grpc-js.
     // These listeners must not receive those events.
     stream.off('data', onData).off('end', onEnd);
-    const whole = chunks === undefined ? body : Buffer.concat(chunks, bytes);
+    const whole = gathered.bytes;
     if (
-      whole === undefined ||
       whole.length < MESSAGE_PREFIX_BYTES ||
-      whole.readUInt32BE(1) !== bytes - MESSAGE_PREFIX_BYTES
+      whole.readUInt32BE(1) !== whole.length - MESSAGE_PREFIX_BYTES
     ) {
       return onError(new ConnectError('the request must be one complete message', Code.Unimplemented));
     }
@@ -83,7 +82,7 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
     }
     onMessage(message);
   };
-  const fail = (error: ConnectError) => {
+  const fail = (error: unknown) => {
     // The rest of the request is read and dropped, because a stream that is not read never closes.
     stream.off('data', onData).off('end', onEnd).resume();
     onError(error);

@@ -19,7 +19,7 @@ import type { CallGate } from '../call-gate.ts';
 import type { Health } from '../health.ts';
 import { limitConnections } from '../limits/connection-limit.ts';
 import { limitDecoders } from '../limits/decoders.ts';
-import { limitHttp2 } from '../limits/http2-limits.ts';
+import { limitHttp2, limitStrangers } from '../limits/http2-limits.ts';
 import {
   CONNECTIONS_MAX,
   HTTP2_OPTIONS,
@@ -84,6 +84,7 @@ export function createGrpcServer(options: GrpcServerOptions) {
               runDecoder: limitDecoders(),
               unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
             });
+            limitStrangers(http2, connections);
             limitHttp2(http2);
           }
           resolve(bound);

@@ -14,13 +14,13 @@ import type { CallGate } from '../call-gate.ts';
 import { openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
-import { MESSAGE_MAX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
+import { MESSAGE_MAX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
 import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { createReflection } from '../reflection.ts';
 import { takeTimeout } from '../timeout-headers.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
 import { refuseCall } from './refusal.ts';
-import { encodingOf, isCompressed, wholeBody } from './request-body.ts';
+import { encodingOf, isCompressed, streamBody, wholeBody } from './request-body.ts';
 
 export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
@@ -77,10 +77,11 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     const userId = values.get(ADMITTED_CALL)?.userId;
-    if (method.methodKind === 'unary') {
-      const body = universal.body as AsyncIterable<Uint8Array>;
-      universal.body = wholeBody(body, request, method, { budget, userId });
-    }
+    const body = universal.body as AsyncIterable<Uint8Array>;
+    universal.body =
+      method.methodKind === 'unary'
+        ? wholeBody(body, request, method, { budget, userId })
+        : streamBody(body, STREAM_REQUEST_MAX_BYTES);
     const serve = () =>
       handler(universal)
         .then((answer) => universalResponseToNodeResponse(answer, response))

@@ -15,15 +15,17 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { limitConnections } from '../limits/connection-limit.ts';
-import { limitHttp2 } from '../limits/http2-limits.ts';
+import { limitHttp2, limitStrangers } from '../limits/http2-limits.ts';
 import {
   CONNECTIONS_MAX,
   HEADERS_MAX_BYTES,
   HTTP2_OPTIONS,
   IDLE_TIMEOUT_MS,
+  PIPELINED_REQUESTS_MAX,
   REQUEST_TIMEOUT_MS,
   STALLED_SOCKET_TIMEOUT_MS,
 } from '../limits/limits.ts';
+import { limitRequestsPerRead } from '../limits/pipelined-requests.ts';
 import { watchReader } from '../limits/stalled-reader.ts';
 import { type Certificates, createSecureServer } from '../tls/tls.ts';
 
@@ -36,12 +38,20 @@ const HTTP2_PREFACE = 'PRI * HTTP/2.0';
  */
 const REQUEST_CHECK_INTERVAL_MS = 1_000;
 
+/**
+ * The events with a request. Without a listener for `checkExpectation`, and for `connect` over HTTP/2, Node answers
+ * such requests by itself, and no limit counts them.
+ */
+const REQUEST_EVENTS = ['request', 'checkExpectation'];
+
 export function createHttp1AndHttp2Server(listener: RequestListener, certificates?: Certificates) {
   const server = createHttp1Server(listener, certificates);
   const { http2, sessions } = createSessions(listener);
   const silent = tellApart(server, certificates ? 'secureConnection' : 'connection', http2);
   const connections = limitConnections(server, CONNECTIONS_MAX);
-  server.on('request', (_, response) => watchReader(response, () => response.destroy()));
+  for (const event of REQUEST_EVENTS)
+    server.on(event, (_, response) => watchReader(response, () => response.destroy()));
+  limitStrangers(http2, connections);
   limitHttp2(http2);
 
   return {
@@ -75,6 +85,7 @@ function createHttp1Server(listener: RequestListener, certificates: Certificates
   const server = certificates
     ? createSecureServer(certificates, options, listener)
     : createServer(options, listener);
+  server.on('checkExpectation', listener);
   server.setTimeout(STALLED_SOCKET_TIMEOUT_MS);
   // `0` turns off Node's limit on the number of headers, because Node drops the headers above it without an error. The
   // listener refuses requests with more than HEADERS_MAX_COUNT headers (`../limits/limits.ts`).
@@ -87,7 +98,8 @@ function createSessions(listener: RequestListener) {
   const http2 = createHttp2Server(HTTP2_OPTIONS);
   // The compatibility layer of node:http2 calls the listener with objects that have the interface of
   // node:http.
-  http2.on('request', listener as unknown as Parameters<Http2Server['on']>[1]);
+  for (const event of [...REQUEST_EVENTS, 'connect'])
+    http2.on(event, listener as unknown as Parameters<Http2Server['on']>[1]);
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
@@ -130,7 +142,11 @@ function tellApart(
       if (first === null) return void socket.destroy();
       socket.unshift(first);
       const isHttp2 = first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE;
-      if (!isHttp2) return void serveHttp1?.call(server, socket);
+      if (!isHttp2) {
+        serveHttp1?.call(server, socket);
+        limitRequestsPerRead(socket, PIPELINED_REQUESTS_MAX);
+        return;
+      }
       // An HTTP/1 server keeps a socket open after the client has closed its direction. On such a socket, an HTTP/2
       // session would stay open until IDLE_TIMEOUT_MS.
       socket.allowHalfOpen = false;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany, messageTooLarge } from '../errors.ts';
+import { checkArrival, GatheredBytes } from '../limits/arrival.ts';
 import { MESSAGE_PREFIX_BYTES, type MessageEncoding, messageMaxBytes } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 
@@ -34,22 +35,37 @@ export async function* wholeBody(
   const encoding = encodingOf(request);
   const maxBytes = messageMaxBytes(method, encoding) + MESSAGE_PREFIX_BYTES;
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw messageTooLarge(maxBytes);
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
+  const arrives = checkArrival(maxBytes);
+  const gathered = new GatheredBytes();
+  let taken = 0;
   try {
     for await (const chunk of body) {
-      if (bytes + chunk.length > maxBytes) throw messageTooLarge(maxBytes);
+      arrives(chunk);
       if (!budget.take(userId, chunk.length)) throw messagesTooMany();
-      bytes += chunk.length;
-      // Copies the chunk, which is a slice of the connection's read buffer and would keep the whole buffer in
-      // memory.
-      chunks.push(Buffer.from(chunk));
+      taken += chunk.length;
+      gathered.add(chunk);
     }
-    const whole = Buffer.concat(chunks, bytes);
+    const whole = gathered.bytes;
     // `compression.ts` checks the message of a compressed body after it has inflated the message.
     if (!isCompressed(request)) refuseManyValues(messageIn(whole, request), encoding);
     yield whole;
   } finally {
-    budget.giveBack(userId, bytes);
+    budget.giveBack(userId, taken);
+  }
+}
+
+/**
+ * Yields the body of a stream as it arrives.
+ *
+ * @throws ConnectError RESOURCE_EXHAUSTED
+ */
+export async function* streamBody(
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const arrives = checkArrival(maxBytes);
+  for await (const chunk of body) {
+    arrives(chunk);
+    yield chunk;
   }
 }

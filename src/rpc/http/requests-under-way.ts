@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest } from 'node:http2';
+import type { ConnectionLimit } from '../limits/connection-limit.ts';
+import { abortStream } from '../limits/unproven-requests.ts';
 
 /** Keeps the requests that are not answered completely yet, and ends them or their connections at a stop. */
 export function createRequestsUnderWay() {
@@ -21,12 +23,13 @@ export function createRequestsUnderWay() {
     },
 
     /** Ends a request and frees its memory. */
-    abort(response: ServerResponse): void {
-      const request = requests.get(response);
+    abort(response: ServerResponse, connectionOf: ConnectionLimit['of']): void {
+      const request = requests.get(response) as IncomingMessage | Http2ServerRequest | undefined;
+      if (request === undefined) return;
       // Over HTTP/1.1, a client can send a second request before it has read the first response. Until the first
       // response has ended, the second response has no socket, and its `destroy()` would close nothing.
-      if (request?.httpVersionMajor === 1) request.socket.destroy();
-      else response.destroy();
+      if (!('stream' in request)) request.socket.destroy();
+      else abortStream(request.stream, request.stream.session && connectionOf(request.stream.session.socket));
     },
 
     /** From now on, each HTTP/1.1 response asks its client to close the connection (`connection: close`). */

@@ -8,6 +8,7 @@
 
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
@@ -52,13 +53,15 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions) {
   const underWay = createRequestsUnderWay();
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
-  const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, underWay.abort);
+  const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, (response) =>
+    underWay.abort(response, connections.of),
+  );
   const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
     (request, response) => {
       // An error of the request needs no handling of its own. The response closes after an error, and every
       // cleanup listens for the `close` of the response.
       request.on('error', () => undefined);
-      if (isPipelined(request, response)) return;
+      if (isClosed(request) || isPipelined(request, response)) return;
       const countNoMore = noteUnproven(response);
       underWay.add(request, response);
       answer(options, serveCall, request, response, countNoMore);
@@ -107,6 +110,11 @@ function answer(
     refuse(response, 431, 'too many headers');
     return;
   }
+  const { expect = '100-continue' } = request.headers;
+  if (expect.toLowerCase() !== '100-continue') {
+    refuse(response, 417, 'the service knows no expectation but 100-continue');
+    return;
+  }
   try {
     if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
   } catch {
@@ -114,6 +122,11 @@ function answer(
     // they form no URL. Without this catch, one request with the Host `a:99999` would end the process.
     refuse(response, 400, 'Host and path do not form a URL');
   }
+}
+
+/** Tells whether a stream is closed already. Node still emits the streams of a connection that it had read before. */
+function isClosed(request: IncomingMessage | Http2ServerRequest): boolean {
+  return 'stream' in request && request.stream.destroyed;
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {

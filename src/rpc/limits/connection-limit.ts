@@ -12,6 +12,7 @@ export class Connection {
   calls = 0;
   /** The time at which the last call began or ended, or at which the connection was opened. */
   usedMs = performance.now();
+  #onIdentified = (): void => undefined;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -19,7 +20,14 @@ export class Connection {
 
   /** Must be called when the gateway and the user of a call on this connection were accepted. */
   identified(): void {
+    if (this.isIdentified) return;
     this.isIdentified = true;
+    this.#onIdentified();
+  }
+
+  /** Sets the function that is called once, when the first call on this connection is accepted. */
+  onIdentified(listener: () => void): void {
+    this.#onIdentified = listener;
   }
 
   callBegins(): void {

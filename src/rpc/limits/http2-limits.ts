@@ -1,5 +1,12 @@
 import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { REQUEST_TIMEOUT_MS } from './limits.ts';
+import { checkArrival } from './arrival.ts';
+import type { ConnectionLimit } from './connection-limit.ts';
+import {
+  REQUEST_TIMEOUT_MS,
+  STRANGER_STREAMS_MAX,
+  STRANGERS_FEW,
+  STREAMS_PER_CONNECTION_MAX,
+} from './limits.ts';
 import { createStallCheck, STALL_CHECK_INTERVAL_MS } from './stalled-reader.ts';
 
 /** The tolerance in comparisons of times, because Node's timers may fire a little early. */
@@ -36,4 +43,32 @@ export function limitHttp2(server: Http2Server): void {
 /** Tells whether the client has sent its whole request, even if the service has not read all of it yet. */
 function isWhole(stream: ServerHttp2Stream): boolean {
   return stream.destroyed || stream.state.remoteClose === 1;
+}
+
+/** Closes a stream when the client has sent too much on it, or in too many small pieces. */
+export function limitRequestBytes(stream: ServerHttp2Stream, maxBytes: number): void {
+  const arrives = checkArrival(maxBytes);
+  stream.on('data', (piece: Buffer) => {
+    try {
+      arrives(piece);
+    } catch {
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+  });
+}
+
+/** Limits the streams of connections on which no call was accepted yet (STRANGERS_FEW in `limits.ts`). */
+export function limitStrangers(server: Http2Server, connections: ConnectionLimit): void {
+  const strangers = new Set<ServerHttp2Session>();
+  server.on('session', (session) => {
+    strangers.add(session);
+    session.once('close', () => strangers.delete(session));
+    const isLimited = strangers.size > STRANGERS_FEW;
+    if (isLimited) session.settings({ maxConcurrentStreams: STRANGER_STREAMS_MAX });
+    connections.of(session.socket)?.onIdentified(() => {
+      strangers.delete(session);
+      if (isLimited && !session.closed)
+        session.settings({ maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX });
+    });
+  });
 }

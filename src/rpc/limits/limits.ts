@@ -15,6 +15,15 @@ import type { ServerOptions } from 'node:http2';
 export const STREAMS_PER_CONNECTION_MAX = 1_000;
 
 /**
+ * If more than STRANGERS_FEW connections over HTTP/2 have had no accepted call, each further one may have only
+ * STRANGER_STREAMS_MAX streams at once until a call on it is accepted. Node handles all streams that it has read from
+ * all connections before it frees any: 500 connections without proof, of 1,000 requests for `/livez` each, exhausted
+ * the heap of the process. Clients assume 100 until they know the limit, and RFC 9113, 5.1.2 recommends no less.
+ */
+export const STRANGERS_FEW = 4;
+export const STRANGER_STREAMS_MAX = 100;
+
+/**
  * The maximum number of connections of each port. A gateway has a handful of connections over HTTP/2, and a
  * connection for each call under way over HTTP/1. An idle connection costs about 50 kB, so all idle
  * connections together stay below 100 MB. Node itself sets no limit.
@@ -97,7 +106,8 @@ export const HTTP2_OPTIONS = {
 /**
  * The maximum number of requests on one listening port whose callers have not authenticated as a gateway
  * (health, reflection, pages, refused calls). A request counts until it is answered and the client has read
- * the answer. Such a request ends within milliseconds, so honest clients never have a thousand open at the
+ * the answer. Above this limit, the oldest is aborted, together with its connection if no call on that connection was
+ * ever accepted. Such a request ends within milliseconds, so honest clients never have a thousand open at the
  * same time. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
  * unread answers of /metrics 400 MB.
  */

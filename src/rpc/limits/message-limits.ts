@@ -12,6 +12,13 @@ import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 export const MESSAGE_MAX_BYTES = 16 * 1024;
 
 /**
+ * The maximum number of bytes that a client may send on one stream of reflection, in all messages together. Tools ask
+ * fewer than thirty questions of less than 100 bytes. Without this limit, 1,000 streams with unfinished messages of
+ * 185 KiB held 126 MB.
+ */
+export const STREAM_REQUEST_MAX_BYTES = 16 * 1024;
+
+/**
  * The limits of CreateMultipartUpload. Its request has a filename and the MD5s of up to 10,000 parts. Each MD5
  * takes 18 bytes in binary and 27 bytes in JSON.
  */

@@ -1,3 +1,6 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { Connection } from './connection-limit.ts';
+
 /** The member of a request, response or stream that this file needs. */
 interface Request {
   once(event: 'close', listener: () => void): unknown;
@@ -33,4 +36,14 @@ export function limitUnprovenRequests<R extends Request>(
     }
     return countNoMore;
   };
+}
+
+/**
+ * Ends a stream, and with it the whole connection if no call on the connection was ever accepted. All streams of a
+ * destroyed connection are freed at once. A stream that is closed is freed only after Node has handled everything
+ * that it had read from all connections.
+ */
+export function abortStream(stream: ServerHttp2Stream, connection: Connection | undefined): void {
+  if (connection?.isIdentified) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  else stream.session?.destroy();
 }

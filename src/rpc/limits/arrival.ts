@@ -1,0 +1,56 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { messageTooLarge } from '../errors.ts';
+
+/**
+ * Pieces that a request may have beyond one for each PIECE_MIN_BYTES. A piece is a DATA frame, a chunk of HTTP/1.1,
+ * or the part of one that came with one read of the connection.
+ */
+const SMALL_PIECES_MAX = 64;
+
+/** The smallest TCP segments that occur in practice have 536 bytes. */
+const PIECE_MIN_BYTES = 64;
+
+/**
+ * Checks the bytes of a request as they arrive. Node calls JavaScript for each piece, so a request that is sent byte
+ * by byte costs as much as thousands of requests.
+ *
+ * @returns a function that must be called with each piece. It throws ConnectError RESOURCE_EXHAUSTED when the request
+ *   has more than `maxBytes` bytes, or too many small pieces.
+ */
+export function checkArrival(maxBytes: number): (piece: Uint8Array) => void {
+  let bytes = 0;
+  let pieces = 0;
+  return ({ length }) => {
+    bytes += length;
+    if (bytes > maxBytes) throw messageTooLarge(maxBytes);
+    if (++pieces > SMALL_PIECES_MAX + bytes / PIECE_MIN_BYTES) {
+      throw new ConnectError('the request arrives in too many small pieces', Code.ResourceExhausted);
+    }
+  };
+}
+
+/**
+ * Gathers the pieces of a request in one buffer. The pieces themselves must not be kept: each is a slice of the
+ * buffer of one read from its connection, of up to 64 KiB. So 1,000 requests without proof, of one byte each, held
+ * 71 MB, and further bytes held as much again.
+ */
+export class GatheredBytes {
+  #buffer: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  add(piece: Uint8Array): void {
+    const length = this.#length + piece.length;
+    if (length > this.#buffer.length) {
+      // Most requests have one piece, so the first buffer has no room for more. Later buffers double their size.
+      const larger = Buffer.allocUnsafe(this.#length === 0 ? length : 2 * length);
+      larger.set(this.bytes);
+      this.#buffer = larger;
+    }
+    this.#buffer.set(piece, this.#length);
+    this.#length = length;
+  }
+}

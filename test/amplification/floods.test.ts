@@ -1,0 +1,112 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { residentMb } from '../harness/resident-memory.ts';
+import { FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from '../resilience/http2-frames.ts';
+import { callOn } from './ordinary-call.ts';
+import { keepService, type ProbedService, type ServiceKeeper } from './service.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+/** A fifth of the heap that `npm start` sets. */
+const GROWTH_MAX_MB = 100;
+const SAMPLE_INTERVAL_MS = 20;
+/** The size of one read of Node from a connection. */
+const READ_BYTES = 64 * 1024;
+/** Streams that a client may have on a connection before it knows another limit. */
+const STREAMS = 1_000;
+
+let keeper: ServiceKeeper;
+beforeAll(async () => {
+  keeper = await keepService();
+});
+afterAll(() => keeper?.[Symbol.asyncDispose]());
+
+type Ports = ProbedService['ports'];
+
+/** Strangers that send what one read of each connection holds, all at once. */
+const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
+  '300 connections with 64 KiB of HTTP/1.1 requests': ({ HTTP }) =>
+    flood(300, () => plain(HTTP), [repeated('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n')]),
+  '300 connections with 64 KiB of requests without a Host': ({ HTTP }) =>
+    flood(300, () => plain(HTTP), [repeated('GET / HTTP/1.1\r\n\r\n')]),
+  '60 connections with 1,000 requests for /livez over HTTP/2': ({ HTTP }) =>
+    flood(60, () => http2(HTTP), [begun({ ...PAGE, ':path': '/livez' })]),
+  '60 connections with 1,000 CONNECT requests over HTTP/2': ({ HTTP }) =>
+    flood(60, () => http2(HTTP), [begun({ ':method': 'CONNECT', ':authority': 'a:1' })]),
+  '60 connections with 1,000 unknown expectations over HTTP/2': ({ HTTP }) =>
+    flood(60, () => http2(HTTP), [begun({ ...PAGE, expect: 'tea' })]),
+  '1,000 health checks whose bytes arrive one per read of 64 KiB': ({ gRPC }) =>
+    flood(10, () => http2(gRPC), [begun(CHECK, 100), ...bytesPerRead(100, 4)]),
+};
+
+const PAGE = { ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'localhost' };
+const CHECK = Object.fromEntries(grpcHeaders('/grpc.health.v1.Health/Check'));
+
+describe('strangers take less than 100 MB and do not end the process', () => {
+  it.for(Object.entries(FLOODS))('%s', async ([, send]) => {
+    const { process, ports } = await keeper.alive();
+    const startMb = await residentMb(process.pid);
+    let peakMb = startMb;
+    const sampling = setInterval(async () => {
+      peakMb = Math.max(peakMb, await residentMb(process.pid).catch(() => Number.POSITIVE_INFINITY));
+    }, SAMPLE_INTERVAL_MS);
+    const sockets = await send(ports);
+    try {
+      const calls = async () => [await callOn('gRPC', ports), await callOn('HTTP', ports)];
+      // On a busy machine the service needs some seconds for a flood.
+      await vi.waitFor(async () => expect(await calls()).toEqual(['OK', 'OK']), { timeout: 30_000 });
+      expect(peakMb - startMb).toBeLessThan(GROWTH_MAX_MB);
+    } finally {
+      clearInterval(sampling);
+      for (const socket of sockets) socket.destroy();
+      if (peakMb - startMb >= GROWTH_MAX_MB) await keeper.end();
+    }
+  });
+});
+
+/** Opens all connections first, and then sends the packets on all of them. Resolves when all bytes are sent. */
+async function flood(connections: number, open: () => Promise<Socket>, packets: Buffer[]): Promise<Socket[]> {
+  const sockets = await Promise.all(Array.from({ length: connections }, open));
+  for (const packet of packets) {
+    for (const socket of sockets) socket.write(packet);
+    while (sockets.some(({ writableLength, destroyed }) => writableLength > 0 && !destroyed)) await sleep(1);
+  }
+  return sockets;
+}
+
+async function plain(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  await once(socket, 'connect');
+  return socket.resume();
+}
+
+async function http2(port: number): Promise<Socket> {
+  return (await openRawHttp2(port)).socket;
+}
+
+function repeated(text: string): Buffer {
+  return Buffer.from(text.repeat(Math.floor(READ_BYTES / text.length)));
+}
+
+/** Requests that have begun and do not end. */
+function begun(headers: Record<string, string>, streams = STREAMS): Buffer {
+  const block = headerBlock(Object.entries(headers));
+  return Buffer.concat(
+    Array.from({ length: streams }, (_, index) =>
+      frame(FRAME.headers, FLAG.endHeaders, 2 * index + 1, block),
+    ),
+  );
+}
+
+/** A byte for each stream, several times, each with as many bytes that HTTP/2 ignores as one read can have. */
+function bytesPerRead(streams: number, rounds: number): Buffer[] {
+  const UNKNOWN_TYPE = 0xfe;
+  const ignored = Array.from({ length: READ_BYTES / 8_192 }, () =>
+    frame(UNKNOWN_TYPE, FLAG.none, 0, Buffer.alloc(8_192)),
+  );
+  return Array.from({ length: rounds * streams }, (_, index) =>
+    Buffer.concat([frame(FRAME.data, FLAG.none, 2 * (index % streams) + 1, Buffer.alloc(1)), ...ignored]),
+  );
+}
