@@ -4,6 +4,9 @@ import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 import { openPool } from './database.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
+/** Enough on a busy machine. */
+const WAIT = { timeout: 10_000 };
+
 /** A Postgres server of its own. Its commits can wait for a synchronous standby that never connects. */
 export interface SynchronousPostgres extends AsyncDisposable {
   /** The URL of the database `files`, for a superuser. */
@@ -56,11 +59,11 @@ export async function startSynchronousPostgres(
       await vi.waitFor(async () => {
         const commit = client.query(`select pg_logical_emit_message(true, 'test', '')`);
         const ended = commit.then(() => 'ended' as const);
-        const first = await Promise.race([ended, vi.waitUntil(async () => (await waiting()) > 0)]);
+        const first = await Promise.race([ended, vi.waitUntil(async () => (await waiting()) > 0, WAIT)]);
         await admin.query(`select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`);
         await commit;
         if (first === 'ended') throw new Error('commits do not wait yet');
-      });
+      }, WAIT);
       client.release(true);
     },
     recover: () => setStandby(''),

@@ -95,14 +95,16 @@ const writesMetric = () => total(service.http, 'files_postgres_writes');
 test('commits hang, because a synchronous standby does not answer', async (context) => {
   const reads = startLoad(readCalls);
   const writes = startWrites();
-  await until(() => reads.answers.length > 50 && writes.answers().filter(isOk).length > 50, 5_000);
+  await until(() => reads.answers.length > 20 && writes.answers().filter(isOk).length > 20, 20_000);
 
   await postgres.hang();
   const hangsAt = performance.now();
+  let waiting = 0;
   let waitingMax = 0;
   const states: Awaited<ReturnType<typeof readyz>>[] = [];
   while (performance.now() < hangsAt + HANG_MS) {
-    waitingMax = Math.max(waitingMax, await postgres.waiting());
+    waiting = await postgres.waiting();
+    waitingMax = Math.max(waitingMax, waiting);
     states.push(await readyz());
     await sleep(100);
   }
@@ -117,15 +119,17 @@ test('commits hang, because a synchronous standby does not answer', async (conte
 
   const during = (one: Answer) => one.at - one.ms > hangsAt && one.at < endsAt;
   const hung = writes.answers().filter(during);
-  expect(hung.length).toBeGreaterThan(100);
+  expect(hung.length).toBeGreaterThan(20);
   for (const one of hung) expect(one).toMatchObject({ code: 'Unavailable', retries: true });
   const served = reads.answers.filter(during);
   const failed = served.filter((one) => !isOk(one));
-  expect(served.length).toBeGreaterThan(500);
+  expect(served.length).toBeGreaterThan(50);
   expect(failed.length / served.length).toBeLessThan(0.01);
   expect(waitingMax).toBeGreaterThan(0);
   // The connections of the pool, and the connection of the health check that looks whether writes work again.
   expect(waitingMax).toBeLessThanOrEqual(POOL_SIZE + 1);
+  // The writes that hung first have been given up and cancelled.
+  expect(waiting).toBeLessThanOrEqual(1);
   expect(new Set(states.map(({ status }) => status))).toEqual(new Set([200]));
   expect(states.at(-1)?.databaseWrites).toBe(false);
   expect(await readyz()).toMatchObject({ status: 200, databaseWrites: true });

@@ -67,8 +67,8 @@ async function givesUp({ pool, database }: ReturnType<typeof open>): Promise<voi
   await postgres.hang();
   const call = database.run({ deadline: Date.now() + 500 }, write, { value: 'a' });
   await expect(call).rejects.toMatchObject(unavailable);
-  await vi.waitFor(async () => expect(await postgres.waiting()).toBe(0), { timeout: 900 });
-  await vi.waitFor(() => expect(pool.totalCount).toBe(0));
+  await vi.waitFor(async () => expect(await postgres.waiting()).toBe(0), { timeout: 5_000 });
+  await vi.waitFor(() => expect(pool.totalCount).toBe(0), { timeout: 5_000 });
 }
 
 describe('a write that is given up while its commit waits for a standby leaves no session in Postgres', () => {
@@ -155,14 +155,15 @@ async function record(port: number) {
 it('no other statement runs on a connection whose statement was given up, so no cancel hits another statement', async () => {
   const { database } = open({ maxConnections: 1 });
   const pids = new Set<number>();
-  for (let i = 0; i < 20; i++) {
-    const [row] = await database.run(ampleWork(), slowPid, { seconds: 0.02 });
+  for (let i = 0; i < 5; i++) {
+    const [row] = await database.run(ampleWork(), slowPid, { seconds: 0 });
     pids.add(row?.pid ?? 0);
-    // Ends soon after it is given up.
-    const call = database.run({ deadline: Date.now() + 25 }, slowPid, { seconds: 0.1 });
+    const call = database.run({ deadline: Date.now() + 300 }, slowPid, { seconds: 20 });
     await expect(call).rejects.toMatchObject(unavailable);
   }
-  expect(pids.size).toBe(20);
+  // A cancel ends whatever its connection runs when it arrives. If the connection went back to the pool, which has no
+  // other, the next statement would have its pid.
+  expect(pids.size).toBe(5);
 });
 
 it('a server that does not answer holds each connection for a second more, and gets no further ones', async () => {
@@ -180,8 +181,8 @@ it('a server that does not answer holds each connection for a second more, and g
     }),
   );
   await Promise.all(calls);
-  expect(performance.now() - startMs, 'the callers do not wait for the cancels').toBeLessThan(1_000);
-  await vi.waitFor(() => expect(pool.totalCount).toBe(0), { timeout: 2_000 });
+  expect(performance.now() - startMs, 'the callers do not wait for the cancels').toBeLessThan(1_500);
+  await vi.waitFor(() => expect(pool.totalCount).toBe(0), { timeout: 5_000 });
   expect(performance.now() - startMs).toBeGreaterThan(1_500);
   // Each connection of the pool, and its cancel.
   expect(connectionsMax).toBeLessThanOrEqual(2 * POOL_SIZE);
@@ -200,7 +201,7 @@ it('a commit whose wait an administrator has cancelled is no success, and its co
     ...unavailable,
     cause: { name: 'NotReplicatedError' },
   });
-  await vi.waitUntil(async () => (await postgres.waiting()) === 1);
+  await vi.waitUntil(async () => (await postgres.waiting()) === 1, { timeout: 10_000 });
   await postgres.admin.query('select pg_cancel_backend($1)', [before]);
   await outcome;
   expect(await pid()).toBe(before);
