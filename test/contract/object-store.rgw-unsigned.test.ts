@@ -8,6 +8,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  ListPartsCommand,
   PutBucketPolicyCommand,
   PutObjectCommand,
   PutPublicAccessBlockCommand,
@@ -54,5 +56,29 @@ describe.skipIf(serverName() !== 'rgw')('a bucket of a Ceph RGW with the setting
     expect((await readUnsigned('public-copy')).status).toBe(403);
     const copied = await send(await presign(target, { method: 'GET', key: 'copy' }));
     expect(copied.status).toBe(404);
+  });
+
+  test('a URL of a part, which signs Content-Length and Content-MD5, copies nothing even without the policy', async () => {
+    const client = s3Client(target);
+    const Bucket = `parts-${randomUUID()}`;
+    await client.send(new CreateBucketCommand({ Bucket }));
+    await client.send(new PutObjectCommand({ Bucket, Key: 'other_secret.txt', Body: 'secret' }));
+    const { UploadId = '' } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'mine' }));
+    const query = { partNumber: '1', uploadId: UploadId };
+    // An attacker tries the right MD5 and the MD5 of a guess.
+    for (const guess of ['secret', 'guess!']) {
+      const signed = { 'Content-MD5': md5Base64(Buffer.from(guess)), 'Content-Length': String(guess.length) };
+      const url = await presign(
+        { ...target, bucket: Bucket },
+        { method: 'PUT', key: 'mine', headers: signed, query },
+      );
+      const copy = { ...signed, 'x-amz-copy-source': `/${Bucket}/other_secret.txt` };
+      expect((await send(url, { method: 'PUT', headers: copy, body: Buffer.from('zzzzzz') })).status).toBe(
+        400,
+      );
+    }
+    const { Parts = [] } = await client.send(new ListPartsCommand({ Bucket, Key: 'mine', UploadId }));
+    expect(Parts).toEqual([]);
+    client.destroy();
   });
 });

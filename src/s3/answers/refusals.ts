@@ -47,13 +47,7 @@ const OBJECT_OPERATIONS = new Set(['HeadObject', 'DeleteObject']);
  * Codes about an upload that a concurrent call has completed, aborted or changed. No operator can do anything about
  * it, and a retry finds the new state. Ceph RGW answers NoSuchKey instead of NoSuchUpload.
  */
-const UPLOAD_CODES = new Set([
-  'NoSuchUpload',
-  'NoSuchKey',
-  'InvalidPart',
-  'InvalidPartOrder',
-  'EntityTooSmall',
-]);
+const UPLOAD_CODES = new Set(['NoSuchUpload', 'NoSuchKey', 'InvalidPart']);
 
 /** Whether S3 refused the request because of a concurrent change. */
 export function isConcurrentChange(error: unknown): boolean {
