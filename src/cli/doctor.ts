@@ -54,9 +54,10 @@ async function makeReport(
   signal: AbortSignal,
 ): Promise<DoctorReport> {
   const startMs = performance.now();
+  const given = { publicEndpoint: config.storage.publicEndpoint !== undefined, origin: origin !== undefined };
   const { bucket, traces } = probedBucket(backends, config, origin, signal);
   const [s3, postgres] = await Promise.all([
-    examine(bucketRows(origin), bucket),
+    examine(bucketRows(given), bucket),
     examine(DATABASE_ROWS, probedDatabase(backends, config)),
   ]);
   const left = await traces.remove();

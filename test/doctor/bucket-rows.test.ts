@@ -59,6 +59,7 @@ const correct: Respond = (request) => {
       headers: { etag: `"${etag}"`, 'content-type': SAMPLE_TYPE, 'x-amz-server-side-encryption': 'AES256' },
     };
   }
+  if (method === 'GET' && name === 'sample') return { body: SAMPLE_BYTES.toString() };
   if (name === 'download')
     return { headers: { 'content-disposition': 'attachment', 'cache-control': 'no-store' } };
   return {};
@@ -75,9 +76,10 @@ async function answersOf(change: Respond = () => undefined) {
     ...(change(request) ?? correct(request)),
     headers: { date: new Date().toUTCString(), ...(change(request) ?? correct(request))?.headers },
   });
-  const bucket = openProbedBucket(send, settings, createTraces(send), new AbortController().signal);
+  const sends = { sendProbe: send, sendPublicProbe: send };
+  const bucket = openProbedBucket(sends, settings, createTraces(send), new AbortController().signal);
   KEY.aborted = bucket.key('aborted');
-  const rows = await examine(bucketRows(settings.origin), bucket);
+  const rows = await examine(bucketRows({ publicEndpoint: true, origin: true }), bucket);
   return rows
     .filter(({ answer }) => answer !== 'yes')
     .map(({ answer, title, seen }) => `${answer}: ${title}: ${seen}`);

@@ -92,6 +92,18 @@ describe(`the S3 server under test (${server})`, () => {
     expect(await answerFor(ORIGIN, demanded), 'the rules do not allow that header').toBe('no');
   });
 
+  it('tells whether URLs with S3_PUBLIC_ENDPOINT reach the bucket', async () => {
+    const answerFor = async (endpoint: string) => {
+      const environment = { S3_PUBLIC_ENDPOINT: endpoint };
+      const { report } = await diagnose(bucket, database.url, { environment });
+      const row = report.bucket.rows.find(({ title }) => title.includes('S3_PUBLIC_ENDPOINT'));
+      return row?.answer;
+    };
+    expect(await answerFor(bucket.endpoint.replace('127.0.0.1', 'localhost'))).toBe('yes');
+    expect(await answerFor(`${bucket.endpoint}/elsewhere`)).toBe('no');
+    expect(await answerFor('http://127.0.0.1:1')).toBe('cannot tell');
+  });
+
   it('tells nothing about refusals if it refuses everything', async () => {
     const wrong = { ...bucket, credentials: { ...bucket.credentials, secretAccessKey: 'wrong' } };
     const run = await diagnose(wrong, database.url);

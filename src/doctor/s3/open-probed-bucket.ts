@@ -8,19 +8,23 @@ import type { SendProbe } from './send.ts';
 import { KEY_PREFIX, type Traces } from './traces.ts';
 
 export function openProbedBucket(
-  sendProbe: SendProbe,
+  { sendProbe, sendPublicProbe }: { sendProbe: SendProbe; sendPublicProbe: SendProbe },
   settings: BucketSettings,
   traces: Traces,
   signal: AbortSignal,
 ): ProbedBucket {
   const run = `${KEY_PREFIX}${randomBytes(6).toString('hex')}-`;
+  // A request that is under way is not aborted: S3 could store its bytes after the doctor has cleaned up.
+  const unlessInterrupted =
+    (send: SendProbe): SendProbe =>
+    async (request) => {
+      if (signal.aborted) throw new InterruptedError('the run was interrupted');
+      return traces.record(request, send(request));
+    };
   const bucket: ProbedBucket = {
     settings,
-    // A request that is under way is not aborted: S3 could store its bytes after the doctor has cleaned up.
-    async send(request) {
-      if (signal.aborted) throw new InterruptedError('the run was interrupted');
-      return traces.record(request, sendProbe(request));
-    },
+    send: unlessInterrupted(sendProbe),
+    sendPublicly: unlessInterrupted(sendPublicProbe),
     key: (name) => run + name,
     sample: once(() => uploadSample(bucket)),
     multipartUpload: once(() => multipartUpload(bucket)),

@@ -10,6 +10,8 @@ export interface ProbedBucket {
   readonly settings: BucketSettings;
   /** @throws InterruptedError if the run was interrupted: nothing was sent */
   send: SendProbe;
+  /** Sends a request with a URL as clients get it, whose endpoint is S3_PUBLIC_ENDPOINT if that is set. */
+  sendPublicly: SendProbe;
   /** Returns a key that no file has. Whatever is stored under the key is removed at the end. */
   key(name: string): string;
   /** An object that was uploaded as users do. It is uploaded once, at the first call, and so are the next two. */

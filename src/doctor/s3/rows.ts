@@ -17,6 +17,7 @@ import type { ProbedBucket } from './probed-bucket.ts';
 import { anonymousGet } from './signatures/anonymous-get.ts';
 import { clock } from './signatures/clock.ts';
 import { expiredUrl } from './signatures/expired-url.ts';
+import { publicEndpoint } from './signatures/public-endpoint.ts';
 import { unsignedAcl } from './signatures/unsigned-acl.ts';
 import { unsignedCopy } from './signatures/unsigned-copy.ts';
 import { wrongSignature } from './signatures/wrong-signature.ts';
@@ -39,7 +40,10 @@ const ROWS: readonly Row<ProbedBucket>[] = [
   ...[missing, removed, objectListed, attachment, overrides, versioning],
 ];
 
-/** The rows about the bucket. CORS is examined only for a given origin. */
-export function bucketRows(origin: string | undefined): readonly Row<ProbedBucket>[] {
-  return origin === undefined ? ROWS : [...ROWS, cors];
+/** The rows about the bucket. Two of them are about settings that may be missing. */
+export function bucketRows(given: {
+  publicEndpoint: boolean;
+  origin: boolean;
+}): readonly Row<ProbedBucket>[] {
+  return [...ROWS, ...(given.publicEndpoint ? [publicEndpoint] : []), ...(given.origin ? [cors] : [])];
 }

@@ -86,6 +86,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     store: createFileStore(database, options.limits),
     client,
     located,
+    publicly,
     bucket: servers.bucket,
     objects: createObjectStore(client, located, send, explain),
     multipart: createMultipartStore(client, servers.bucket, send, headers),

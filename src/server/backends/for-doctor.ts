@@ -30,13 +30,14 @@ export function backendsForDoctor(config: Config) {
  * @param signal after an abort, the bucket gets no further probe
  */
 export function probedBucket(
-  { client, located }: Backends,
+  { client, located, publicly }: Backends,
   config: Config,
   origin: string | undefined,
   signal: AbortSignal,
 ) {
-  const send = createSendProbe(client, located);
-  const traces = createTraces(send);
+  const sendProbe = createSendProbe(client, located);
+  const sendPublicProbe = createSendProbe(client, publicly);
+  const traces = createTraces(sendProbe);
   const settings = {
     bucket: located.bucket,
     uploadHeaders: uploadHeaders(config.storage.uploadHeaders),
@@ -44,7 +45,7 @@ export function probedBucket(
     multipartSeconds: config.multipart.lifeSeconds,
     origin,
   };
-  return { bucket: openProbedBucket(send, settings, traces, signal), traces };
+  return { bucket: openProbedBucket({ sendProbe, sendPublicProbe }, settings, traces, signal), traces };
 }
 
 export function probedDatabase({ pool }: Backends, { database }: Config): ProbedDatabase {
