@@ -30,6 +30,9 @@ const FILES_AT_ONCE = 2;
 /** The progress line is drawn ten times a second, which is often enough for a person who watches it. */
 const RENDER_INTERVAL_MS = 100;
 
+/** The service's answers stay below the 4 MiB of gRPC. By default, an answer without an end would fill the memory. */
+const ANSWER_MAX_BYTES = 4 * 1024 ** 2;
+
 /** The address and the metadata with which the service is called. */
 export interface ServiceAddress {
   url: string;
@@ -106,6 +109,7 @@ function connect(
     createConnectTransport({
       baseUrl,
       httpVersion: '1.1',
+      readMaxBytes: ANSWER_MAX_BYTES,
       interceptors: [
         (next) => (request) => {
           request.header.set(userIdHeader, user);

@@ -34,7 +34,7 @@ export type PutClient = ReturnType<typeof createPutClient>;
  */
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** S3's error documents are shorter. The rest of a longer body is not read into memory. */
+/** S3's error documents are shorter. The rest of a longer body is not read, because it may have no end. */
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 
 /** The client has its own connections, so that disposing the client closes all of them. */
@@ -120,17 +120,21 @@ function answerOf(request: ClientRequest): Promise<void> {
       const { statusCode: status = 0 } = response;
       let body = '';
       response.setEncoding('utf8');
-      response.on('data', (text: string) => {
-        if (body.length < ERROR_BODY_MAX_BYTES) body += text;
-      });
       response.on('error', fail);
-      response.on('end', () => {
+      const answered = () => {
         if (status >= 200 && status < 300) return resolve();
         const code = /<Code>([^<]*)<\/Code>/.exec(body)?.[1] ?? '';
         const message = /<Message>([^<]*)<\/Message>/.exec(body)?.[1] ?? '';
         reject(
           new PutError([`S3 answered ${status}`, code, message].filter(Boolean).join(': '), { status, code }),
         );
+      };
+      response.on('end', answered);
+      response.on('data', (text: string) => {
+        body += text;
+        if (body.length < ERROR_BODY_MAX_BYTES) return;
+        answered();
+        response.destroy();
       });
     });
   });

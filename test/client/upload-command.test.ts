@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { createProgressLine } from '../../src/cli/progress-line.ts';
 import { runUpload } from '../../src/cli/upload.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { endlessServer } from '../harness/endless-server.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
@@ -108,6 +109,16 @@ describe('npm run upload', () => {
     } finally {
       server.close();
     }
+  });
+
+  it.each([200, 500])('stops reading an answer with status %d that has no end', async (status) => {
+    await using server = await endlessServer(
+      status,
+      status === 200 ? 'application/proto' : 'application/json',
+    );
+    const { code, printed } = await command(['x'], { url: server.url, signal: AbortSignal.timeout(4_000) });
+    expect(code).toBe(1);
+    expect(printed).toContain('ResourceExhausted');
   });
 
   it('ends with code 1 when it is interrupted', async () => {
