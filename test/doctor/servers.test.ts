@@ -9,7 +9,6 @@ import {
   PutPublicAccessBlockCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { S3_KEY_MAX_BYTES } from '../../src/files/rules/s3-key.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { s3Client } from '../contract/object-store-client.ts';
 import { openTestBucket } from '../harness/bucket.ts';
@@ -46,14 +45,12 @@ afterAll(() => owned.disposeAsync());
 
 const PUBLISH = 'an upload URL cannot publish its object (x-amz-acl)';
 const COPY = 'an upload URL cannot copy another object (x-amz-copy-source)';
-const LONGEST_KEY = `a key of ${S3_KEY_MAX_BYTES} bytes is accepted`;
 
 /** The guarantees that do not hold, by the name of the server in TEST_S3_SERVER. */
 const BROKEN: Record<string, string[]> = {
   development: [],
   rgw: [PUBLISH, COPY],
-  // versitygw stores keys as names of files.
-  versitygw: S3_KEY_MAX_BYTES > 255 ? [LONGEST_KEY] : [],
+  versitygw: [],
   swift: [],
 };
 const broken = BROKEN[server] ?? [];
