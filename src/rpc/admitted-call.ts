@@ -1,13 +1,8 @@
-import {
-  Code,
-  ConnectError,
-  type ContextKey,
-  createContextKey,
-  type HandlerContext,
-} from '@connectrpc/connect';
+import { type ContextKey, createContextKey, type HandlerContext } from '@connectrpc/connect';
 import { type Deadline, timeLeft } from '../files/deadline.ts';
 import type { Permit } from '../overload/admission.ts';
 import type { Caller } from './caller.ts';
+import { callError } from './errors.ts';
 
 /**
  * A call that the call gate (`call-gate.ts`) has admitted. The call holds its permit, a share of the capacity, until
@@ -45,7 +40,7 @@ export class AdmittedCall {
    * @throws FileError OVERLOADED when admission has no capacity for this weight
    */
   begin(weight: number): void {
-    if (this.#isClosed) throw new ConnectError('the client has disconnected', Code.Canceled);
+    if (this.#isClosed) throw callError('CANCELLED', 'the client has disconnected');
     this.#permit.grow(weight);
     this.#isWorking = true;
   }

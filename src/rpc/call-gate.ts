@@ -1,11 +1,11 @@
-import { Code, ConnectError } from '@connectrpc/connect';
+import type { Code } from '@connectrpc/connect';
 import { status } from '@grpc/grpc-js';
 import { timeLeft } from '../files/deadline.ts';
 import { FileError } from '../files/file-error.ts';
 import type { Admission } from '../overload/admission.ts';
 import { AdmittedCall } from './admitted-call.ts';
 import type { Caller } from './caller.ts';
-import { toConnectError } from './errors.ts';
+import { invalidRequest, toConnectError } from './errors.ts';
 import type { Connection } from './limits/connection-limit.ts';
 
 /** How one call ended. */
@@ -71,7 +71,7 @@ export function createCallGate(options: CallGateOptions) {
       try {
         userId = identify(caller);
         connection?.identified();
-        if (Number.isNaN(timeoutMs)) throw new ConnectError('malformed timeout', Code.InvalidArgument);
+        if (Number.isNaN(timeoutMs)) throw invalidRequest('the time-out in the headers is malformed');
         const deadline = Date.now() + Math.min(timeoutMs, maxTimeoutMs);
         // A call whose deadline has passed must not cause any work.
         timeLeft(deadline);

@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
@@ -8,6 +8,18 @@ import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
 
 /** The `domain` in the `google.rpc.ErrorInfo` of every error. */
 export const ERROR_DOMAIN = 'files.v1';
+
+/**
+ * Reasons of errors that no operation throws: they concern the request or the call as a whole. All other reasons are
+ * in `src/files/file-error.ts`.
+ */
+type CallReason =
+  | 'INVALID_REQUEST'
+  | 'MESSAGE_TOO_LARGE'
+  | 'UNIMPLEMENTED'
+  | 'DEADLINE_EXCEEDED'
+  | 'CANCELLED'
+  | 'INTERNAL';
 
 /**
  * The gRPC code of each reason. The code tells a caller what to do next (fix the request, retry, sign in). The
@@ -36,7 +48,14 @@ export const CODES = {
   DATABASE_UNAVAILABLE: Code.Unavailable,
   STORAGE_UNAVAILABLE: Code.Unavailable,
   STORAGE_REFUSED: Code.FailedPrecondition,
-} as const satisfies Record<Reason, Code> & Record<Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>, Code>;
+  INVALID_REQUEST: Code.InvalidArgument,
+  MESSAGE_TOO_LARGE: Code.ResourceExhausted,
+  UNIMPLEMENTED: Code.Unimplemented,
+  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
+  CANCELLED: Code.Canceled,
+  INTERNAL: Code.Internal,
+} as const satisfies Record<Reason | CallReason, Code> &
+  Record<Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>, Code>;
 
 /**
  * Maps every error to the error that the caller receives. The message of a FileError is sent unchanged. An
@@ -45,48 +64,103 @@ export const CODES = {
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
-  if (error instanceof DeadlineExceededError) return new ConnectError(error.message, Code.DeadlineExceeded);
-  if (!(error instanceof FileError)) return new ConnectError('internal error', Code.Internal);
+  if (error instanceof DeadlineExceededError) return callError('DEADLINE_EXCEEDED', error.message);
+  if (!(error instanceof FileError)) return callError('INTERNAL', 'internal error');
 
   const { reason, message, metadata, field, retryAfterMs } = error;
-  const connectError = new ConnectError(message, CODES[reason]);
-  connectError.details.push({
-    desc: ErrorInfoSchema,
-    value: create(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata }),
-  });
-  if (field !== undefined) {
-    const fieldViolations = [{ field, description: message, reason }];
-    connectError.details.push({
-      desc: BadRequestSchema,
-      value: create(BadRequestSchema, { fieldViolations }),
-    });
-  }
+  const connectError = errorOf(reason, message, metadata);
+  if (field !== undefined) addViolations(connectError, [{ field, description: message, reason }]);
   if (retryAfterMs !== undefined) {
     const retryDelay = {
       seconds: BigInt(Math.floor(retryAfterMs / 1_000)),
       nanos: (retryAfterMs % 1_000) * 1_000_000,
     };
-    connectError.details.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
+    addDetail(connectError, RetryInfoSchema, { retryDelay });
   }
   return connectError;
+}
+
+/** @param metadata each value that the message contains */
+export function callError(
+  reason: CallReason,
+  message: string,
+  metadata: Record<string, string> = {},
+): ConnectError {
+  return errorOf(reason, message, metadata);
+}
+
+function errorOf(reason: keyof typeof CODES, message: string, metadata: Record<string, string>) {
+  const error = new ConnectError(message, CODES[reason]);
+  addDetail(error, ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata });
+  return error;
+}
+
+function addViolations(
+  error: ConnectError,
+  fieldViolations: { field: string; description: string; reason: string }[],
+): void {
+  addDetail(error, BadRequestSchema, { fieldViolations });
+}
+
+function addDetail<Schema extends DescMessage>(
+  { details }: ConnectError,
+  desc: Schema,
+  value: MessageInitShape<Schema>,
+): void {
+  details.push({ desc, value: create(desc, value) });
+}
+
+/**
+ * The error for a request that cannot be read.
+ *
+ * @param problem why the field cannot be read, if the reason is the value of a single field
+ */
+export function invalidRequest(message: string, problem?: { field: string }): ConnectError {
+  const error = callError('INVALID_REQUEST', message);
+  if (problem !== undefined) {
+    addViolations(error, [{ field: problem.field, description: message, reason: 'INVALID_REQUEST' }]);
+  }
+  return error;
+}
+
+/** The path of the call is not repeated in the message: a path may have 16 kB. */
+export function methodUnknown(): ConnectError {
+  return callError('UNIMPLEMENTED', 'the server has no method with this path');
+}
+
+/**
+ * The error for a gRPC request whose body is not exactly one message. gRPC demands this code (status codes of gRPC,
+ * "Request cardinality violation").
+ */
+export function notOneMessage(): ConnectError {
+  return callError('UNIMPLEMENTED', 'the request must be one complete message');
+}
+
+/** @param accepted the names of the encodings that the server accepts, separated by commas */
+export function encodingUnknown(accepted: string): ConnectError {
+  return callError(
+    'UNIMPLEMENTED',
+    `the encoding of the message is not supported; supported are ${accepted}`,
+    {
+      supported_encodings: accepted,
+    },
+  );
 }
 
 /**
  * The error for a request message that is larger than the limit of its method (`limits/message-limits.ts`).
  */
 export function messageTooLarge(maxBytes: number): ConnectError {
-  return new ConnectError(
+  return callError(
+    'MESSAGE_TOO_LARGE',
     `the request message is larger than ${maxBytes} bytes, the limit of this method`,
-    Code.ResourceExhausted,
+    { limit_bytes: String(maxBytes) },
   );
 }
 
 /** The error for a stream that exceeds the maximum of open streams of its connection (`limits/limits.ts`). */
 export function openStreamsTooMany(): ConnectError {
-  return new ConnectError(
-    `a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`,
-    Code.ResourceExhausted,
-  );
+  return overloaded(`a connection may have at most ${OPEN_STREAMS_PER_CONNECTION_MAX} open streams`);
 }
 
 /**
@@ -94,9 +168,10 @@ export function openStreamsTooMany(): ConnectError {
  * in `limits/message-limits.ts`).
  */
 export function messagesTooMany(): ConnectError {
-  return toConnectError(
-    new FileError('OVERLOADED', 'the service has too many request messages in memory; retry', {
-      retryAfterMs: RETRY_AFTER_MS,
-    }),
-  );
+  return overloaded('the service has too many request messages in memory; retry');
+}
+
+/** The error for a call that exceeds a limit now, and may succeed a moment later. */
+export function overloaded(message: string): ConnectError {
+  return toConnectError(new FileError('OVERLOADED', message, { retryAfterMs: RETRY_AFTER_MS }));
 }

@@ -6,7 +6,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { Code, type ServiceImpl } from '@connectrpc/connect';
 import { file_files_v1_error_reason } from '../../gen/files/v1/error_reason_pb.ts';
 import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import {
@@ -15,6 +15,7 @@ import {
   ServerReflection as ServerReflectionV1,
 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { overloaded } from './errors.ts';
 
 type Question = RequestV1['messageRequest'];
 type Answer = NonNullable<MessageInitShape<typeof ResponseV1Schema>['messageResponse']>;
@@ -47,10 +48,7 @@ export function createReflection(services: readonly DescService[]) {
       let questions = 0;
       for await (const request of requests) {
         if (++questions > QUESTIONS_MAX) {
-          throw new ConnectError(
-            `a stream answers at most ${QUESTIONS_MAX} questions; open another stream`,
-            Code.ResourceExhausted,
-          );
+          throw overloaded(`a stream answers at most ${QUESTIONS_MAX} questions; open another stream`);
         }
         yield {
           validHost: request.host,

@@ -104,6 +104,7 @@ it('refuses unknown methods, unknown services and wrong content types', async (c
     ask(grpcPort, grpc('ListFiles', { 'content-type': '' }), EMPTY),
     ask(httpPort, grpc('No'), EMPTY),
     ask(httpPort, json('', { ':path': '/no.v1.No/No' }), Buffer.from('{}')),
+    ask(httpPort, json('', { ':path': '/no', 'content-type': 'text/html' }), Buffer.from('{}')),
     ask(httpPort, json('ListFiles', { 'content-type': 'text/html' }), EMPTY),
     ask(httpPort, json('ListFiles', { ':method': 'GET' })),
   ];
@@ -114,7 +115,9 @@ it('refuses unknown methods, unknown services and wrong content types', async (c
     'reset 1',
     '415',
     '415',
-    '404',
+    '200 grpc 12',
+    // 501 is the HTTP status of Connect for UNIMPLEMENTED.
+    '501',
     '404',
     '415',
     '405',

@@ -127,18 +127,19 @@ describe('every protocol gives the same code, reason, message and details', () =
       const transport = service.transport(protocol, { 'x-user-id': 'u' });
       expect(await failureOf(transport.unary(unknown, undefined, undefined, undefined, {}))).toMatchObject({
         code: 'Unimplemented',
+        reason: 'UNIMPLEMENTED',
       });
     }
   });
 });
 
-it('an unexpected error is sent as `internal error` without details', async () => {
+it('an unexpected error is sent as `internal error`, without its own text', async () => {
   await using broken = await startTestService();
   await broken.pool.query('alter table files rename column etag to something_else');
   for (const protocol of PROTOCOLS) {
     const client = createClient(FileService, broken.transport(protocol, { 'x-user-id': 'u' }));
     const failure = await failureOf(client.getFile({ s3Key: 'u_x' }));
-    expect(failure).toMatchObject({ code: 'Internal', message: 'internal error' });
+    expect(failure).toMatchObject({ code: 'Internal', message: 'internal error', reason: 'INTERNAL' });
   }
   const metrics = await (await fetch(`${broken.httpUrl}/metrics`)).text();
   expect(metrics).toContain('files_calls_total{method="GetFile",code="INTERNAL",reason=""} 3');

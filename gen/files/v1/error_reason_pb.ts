@@ -10,7 +10,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file files/v1/error_reason.proto.
  */
 export const file_files_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("ChtmaWxlcy92MS9lcnJvcl9yZWFzb24ucHJvdG8SCGZpbGVzLnYxKqQGCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fVVNFUl9JRF9NSVNTSU5HEAESIAocRVJST1JfUkVBU09OX1VTRVJfSURfSU5WQUxJRBACEiIKHkVSUk9SX1JFQVNPTl9HQVRFV0FZX1VOVFJVU1RFRBADEiEKHUVSUk9SX1JFQVNPTl9JTlZBTElEX0ZJTEVOQU1FEAQSIgoeRVJST1JfUkVBU09OX0lOVkFMSURfTUlNRV9UWVBFEAUSHAoYRVJST1JfUkVBU09OX0lOVkFMSURfTUQ1EAYSHQoZRVJST1JfUkVBU09OX0lOVkFMSURfU0laRRAHEh8KG0VSUk9SX1JFQVNPTl9GSUxFX1RPT19MQVJHRRAIEiIKHkVSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfU0laRRAJEiMKH0VSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfVE9LRU4QChIfChtFUlJPUl9SRUFTT05fSU5WQUxJRF9TM19LRVkQCxIfChtFUlJPUl9SRUFTT05fRklMRV9OT1RfRk9VTkQQDBIiCh5FUlJPUl9SRUFTT05fVVBMT0FEX0lOQ09NUExFVEUQDRIhCh1FUlJPUl9SRUFTT05fQ09OVEVOVF9NSVNNQVRDSBAOEikKJUVSUk9SX1JFQVNPTl9UT09fTUFOWV9QRU5ESU5HX1VQTE9BRFMQDxIfChtFUlJPUl9SRUFTT05fUVVPVEFfRVhDRUVERUQQEBIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAREiUKIUVSUk9SX1JFQVNPTl9EQVRBQkFTRV9VTkFWQUlMQUJMRRASEiQKIEVSUk9SX1JFQVNPTl9TVE9SQUdFX1VOQVZBSUxBQkxFEBMSHgoaRVJST1JfUkVBU09OX0lOVkFMSURfUEFSVFMQFBIgChxFUlJPUl9SRUFTT05fVVBMT0FEX0NPTVBMRVRFEBUSIAocRVJST1JfUkVBU09OX1NUT1JBR0VfUkVGVVNFRBAWYgZwcm90bzM");
+  fileDesc("ChtmaWxlcy92MS9lcnJvcl9yZWFzb24ucHJvdG8SCGZpbGVzLnYxKuUHCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fVVNFUl9JRF9NSVNTSU5HEAESIAocRVJST1JfUkVBU09OX1VTRVJfSURfSU5WQUxJRBACEiIKHkVSUk9SX1JFQVNPTl9HQVRFV0FZX1VOVFJVU1RFRBADEiEKHUVSUk9SX1JFQVNPTl9JTlZBTElEX0ZJTEVOQU1FEAQSIgoeRVJST1JfUkVBU09OX0lOVkFMSURfTUlNRV9UWVBFEAUSHAoYRVJST1JfUkVBU09OX0lOVkFMSURfTUQ1EAYSHQoZRVJST1JfUkVBU09OX0lOVkFMSURfU0laRRAHEh8KG0VSUk9SX1JFQVNPTl9GSUxFX1RPT19MQVJHRRAIEiIKHkVSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfU0laRRAJEiMKH0VSUk9SX1JFQVNPTl9JTlZBTElEX1BBR0VfVE9LRU4QChIfChtFUlJPUl9SRUFTT05fSU5WQUxJRF9TM19LRVkQCxIfChtFUlJPUl9SRUFTT05fRklMRV9OT1RfRk9VTkQQDBIiCh5FUlJPUl9SRUFTT05fVVBMT0FEX0lOQ09NUExFVEUQDRIhCh1FUlJPUl9SRUFTT05fQ09OVEVOVF9NSVNNQVRDSBAOEikKJUVSUk9SX1JFQVNPTl9UT09fTUFOWV9QRU5ESU5HX1VQTE9BRFMQDxIfChtFUlJPUl9SRUFTT05fUVVPVEFfRVhDRUVERUQQEBIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAREiUKIUVSUk9SX1JFQVNPTl9EQVRBQkFTRV9VTkFWQUlMQUJMRRASEiQKIEVSUk9SX1JFQVNPTl9TVE9SQUdFX1VOQVZBSUxBQkxFEBMSHgoaRVJST1JfUkVBU09OX0lOVkFMSURfUEFSVFMQFBIgChxFUlJPUl9SRUFTT05fVVBMT0FEX0NPTVBMRVRFEBUSIAocRVJST1JfUkVBU09OX1NUT1JBR0VfUkVGVVNFRBAWEiAKHEVSUk9SX1JFQVNPTl9JTlZBTElEX1JFUVVFU1QQFxIiCh5FUlJPUl9SRUFTT05fTUVTU0FHRV9UT09fTEFSR0UQGBIeChpFUlJPUl9SRUFTT05fVU5JTVBMRU1FTlRFRBAZEiIKHkVSUk9SX1JFQVNPTl9ERUFETElORV9FWENFRURFRBAaEhoKFkVSUk9SX1JFQVNPTl9DQU5DRUxMRUQQGxIZChVFUlJPUl9SRUFTT05fSU5URVJOQUwQHGIGcHJvdG8z");
 
 /**
  * Why a call failed, for programs.
@@ -18,9 +18,8 @@ export const file_files_v1_error_reason: GenFile = /*@__PURE__*/
  * Every error carries a `google.rpc.ErrorInfo` whose `domain` is `files.v1` and whose `reason` is one of
  * these names without the prefix `ERROR_REASON_`, for example `INVALID_MD5`. Its metadata contains each value
  * that the message contains. If a request field is wrong, the error also carries a `google.rpc.BadRequest`
- * with one violation per field. If a retry helps, a `google.rpc.RetryInfo` says when to retry.
- *
- * An unexpected error is `INTERNAL` with a generic text and no details.
+ * with one violation for each wrong field; the reason of the first violation is also the reason of the error.
+ * If a retry helps, a `google.rpc.RetryInfo` says when to retry.
  *
  * @generated from enum files.v1.ErrorReason
  */
@@ -204,6 +203,53 @@ export const ErrorReason = {
    * @generated from enum value: ERROR_REASON_STORAGE_REFUSED = 22;
    */
   STORAGE_REFUSED: 22,
+
+  /**
+   * INVALID_ARGUMENT: the request cannot be read. It is no message of the method in the encoding that its
+   * headers name, or a text in it is not UTF-8, or a header such as the deadline is malformed. If the request
+   * is JSON and a field has a value of the wrong type, a BadRequest names the field.
+   *
+   * @generated from enum value: ERROR_REASON_INVALID_REQUEST = 23;
+   */
+  INVALID_REQUEST: 23,
+
+  /**
+   * RESOURCE_EXHAUSTED: the request message is larger than the method accepts, which the metadata `limit_bytes`
+   * tells, or the request arrives in too many small pieces.
+   *
+   * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 24;
+   */
+  MESSAGE_TOO_LARGE: 24,
+
+  /**
+   * UNIMPLEMENTED: the server has no such method, or the request uses a compression or another feature of its
+   * protocol that the server does not support.
+   *
+   * @generated from enum value: ERROR_REASON_UNIMPLEMENTED = 25;
+   */
+  UNIMPLEMENTED: 25,
+
+  /**
+   * DEADLINE_EXCEEDED: the deadline of the call has passed. Work that has begun continues, and a repeated call
+   * finds its result.
+   *
+   * @generated from enum value: ERROR_REASON_DEADLINE_EXCEEDED = 26;
+   */
+  DEADLINE_EXCEEDED: 26,
+
+  /**
+   * CANCELLED: the client has cancelled the call or closed the connection.
+   *
+   * @generated from enum value: ERROR_REASON_CANCELLED = 27;
+   */
+  CANCELLED: 27,
+
+  /**
+   * INTERNAL: an unexpected error. Its text is always the same; the log of the service has the cause.
+   *
+   * @generated from enum value: ERROR_REASON_INTERNAL = 28;
+   */
+  INTERNAL: 28,
 } as const;
 
 /**
@@ -212,9 +258,8 @@ export const ErrorReason = {
  * Every error carries a `google.rpc.ErrorInfo` whose `domain` is `files.v1` and whose `reason` is one of
  * these names without the prefix `ERROR_REASON_`, for example `INVALID_MD5`. Its metadata contains each value
  * that the message contains. If a request field is wrong, the error also carries a `google.rpc.BadRequest`
- * with one violation per field. If a retry helps, a `google.rpc.RetryInfo` says when to retry.
- *
- * An unexpected error is `INTERNAL` with a generic text and no details.
+ * with one violation for each wrong field; the reason of the first violation is also the reason of the error.
+ * If a retry helps, a `google.rpc.RetryInfo` says when to retry.
  *
  * @generated from enum files.v1.ErrorReason
  */

@@ -614,8 +614,8 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
  * failure carries.
  *
  * A request message may have 16 KiB. CreateMultipartUpload may have 192 KiB in binary and 288 KiB in JSON,
- * which 10,000 parts need. A larger request is answered with RESOURCE_EXHAUSTED without an ErrorInfo. A
- * response has at most about 1 MiB.
+ * which 10,000 parts need. A larger request is answered with RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE). A response
+ * has at most about 1 MiB.
  *
  * @generated from service files.v1.FileService
  */

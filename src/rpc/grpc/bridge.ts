@@ -13,7 +13,7 @@ import {
   fromBinary,
   toBinary,
 } from '@bufbuild/protobuf';
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type {
   handleBidiStreamingCall,
   handleUnaryCall,
@@ -22,7 +22,7 @@ import type {
   ServerDuplexStream,
   UntypedHandleCall,
 } from '@grpc/grpc-js';
-import { toConnectError } from '../errors.ts';
+import { invalidRequest, toConnectError } from '../errors.ts';
 import { admittedCallOn } from './gate.ts';
 import { streamOf } from './private-fields.ts';
 import { grpcStatus } from './status.ts';
@@ -129,10 +129,10 @@ async function* messagesOf(call: Readable, method: DescMethod): AsyncGenerator<u
   for await (const message of call.iterator({ destroyOnReturn: false })) yield checked(message, method);
 }
 
-/** @throws ConnectError INVALID_ARGUMENT */
+/** @throws ConnectError INVALID_REQUEST */
 function checked(message: unknown, { input }: DescMethod): unknown {
   if (message instanceof Malformed) {
-    throw new ConnectError(`the request is not a ${input.typeName}`, Code.InvalidArgument);
+    throw invalidRequest(`the request is not a ${input.typeName}, or contains a text that is not UTF-8`);
   }
   return message;
 }

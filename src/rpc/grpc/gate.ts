@@ -6,12 +6,12 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { DescMethod } from '@bufbuild/protobuf';
-import { Code, ConnectError } from '@connectrpc/connect';
+import type { ConnectError } from '@connectrpc/connect';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { AdmittedCall } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
-import { openStreamsTooMany, toConnectError } from '../errors.ts';
+import { callError, methodUnknown, openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
 import { limitRequestBytes } from '../limits/http2-limits.ts';
@@ -89,15 +89,17 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   server.on('stream', (stream, headers) => {
     // Node still emits the streams that it had read before their connection was closed.
     if (stream.destroyed) return;
-    const method = options.methods.get(headers[':path'] as string);
-    // grpc-js refuses unknown methods and requests that are not gRPC by their headers alone.
-    if (method === undefined || !headers['content-type']?.startsWith('application/grpc')) {
+    // grpc-js refuses requests that are not gRPC by their headers alone.
+    if (!headers['content-type']?.startsWith('application/grpc')) {
       guard.noteUnproven(stream);
       return guard.pass(stream, headers);
     }
     // An error of the stream needs no handling: the stream closes after it, and every cleanup listens for `close`.
     stream.on('error', ignore);
-    serve(guard, method, stream, headers);
+    const method = options.methods.get(headers[':path'] as string);
+    if (method !== undefined) return serve(guard, method, stream, headers);
+    guard.noteUnproven(stream);
+    refuse(stream, methodUnknown());
   });
 }
 
@@ -176,7 +178,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
  * arrive.
  */
 function compressedStream(): ConnectError {
-  return new ConnectError('the messages of a stream must not be compressed', Code.Unimplemented);
+  return callError('UNIMPLEMENTED', 'the messages of a stream must not be compressed');
 }
 
 /** Answers with a status alone, and then closes the stream, so that no more of the request is received. */

@@ -1,18 +1,14 @@
 import type { ServerHttp2Stream } from 'node:http2';
-import { promisify } from 'node:util';
-import { gunzip, inflate } from 'node:zlib';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
-import { messagesTooMany, messageTooLarge } from '../errors.ts';
+import { encodingUnknown, messagesTooMany, notOneMessage } from '../errors.ts';
 import { checkArrival, GatheredBytes } from '../limits/arrival.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
+import { inflate } from '../limits/inflate.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 
-const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate) };
-
 /** The value of `grpc-accept-encoding`. grpc-js sends the same value in its own responses. */
-export const ACCEPTED_ENCODINGS = ['identity', ...Object.keys(INFLATE)].join(',');
+export const ACCEPTED_ENCODINGS = 'identity,deflate,gzip';
 
 export interface MessageOptions {
   maxBytes: number;
@@ -69,7 +65,7 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
       whole.length < MESSAGE_PREFIX_BYTES ||
       whole.readUInt32BE(1) !== whole.length - MESSAGE_PREFIX_BYTES
     ) {
-      return onError(new ConnectError('the request must be one complete message', Code.Unimplemented));
+      return onError(notOneMessage());
     }
     if (whole[0] !== 1) return pass(whole);
     plainMessage(whole, options, take).then(pass, onError);
@@ -96,32 +92,14 @@ async function plainMessage(
   { maxBytes, encoding = 'identity', userId, runDecoder }: MessageOptions,
   take: (bytes: number) => boolean,
 ): Promise<Buffer> {
-  if (encoding !== 'gzip' && encoding !== 'deflate') {
-    throw new ConnectError(
-      `the encoding ${JSON.stringify(encoding)} is not supported; supported are ${ACCEPTED_ENCODINGS}`,
-      Code.Unimplemented,
-    );
-  }
+  if (encoding !== 'gzip' && encoding !== 'deflate') throw encodingUnknown(ACCEPTED_ENCODINGS);
   if (!take(maxBytes)) throw messagesTooMany();
   const message = await runDecoder(userId, () =>
-    inflated(compressed.subarray(MESSAGE_PREFIX_BYTES), encoding, maxBytes),
+    inflate(compressed.subarray(MESSAGE_PREFIX_BYTES), encoding, maxBytes),
   );
   const plain = Buffer.allocUnsafe(MESSAGE_PREFIX_BYTES + message.length);
   plain.writeUInt8(0, 0);
   plain.writeUInt32BE(message.length, 1);
   message.copy(plain, MESSAGE_PREFIX_BYTES);
   return plain;
-}
-
-async function inflated(
-  compressed: Buffer,
-  encoding: keyof typeof INFLATE,
-  maxOutputLength: number,
-): Promise<Buffer> {
-  try {
-    return await INFLATE[encoding](compressed, { maxOutputLength });
-  } catch (error) {
-    if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') throw messageTooLarge(maxOutputLength);
-    throw new ConnectError(`the message is not ${encoding}`, Code.InvalidArgument);
-  }
 }

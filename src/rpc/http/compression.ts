@@ -1,8 +1,9 @@
 import type { Compression } from '@connectrpc/connect/protocol';
 import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
 import { limitDecoders } from '../limits/decoders.ts';
+import { inflate } from '../limits/inflate.ts';
 import type { MessageEncoding } from '../limits/message-limits.ts';
-import { refuseManyValues } from '../limits/message-values.ts';
+import { refuseMessage } from '../limits/message-values.ts';
 
 export interface CompressedCall {
   /** `undefined` if the caller has not authenticated as a gateway. */
@@ -17,12 +18,17 @@ export interface CompressedCall {
  */
 export function requestCompressions(callOf: () => CompressedCall | undefined): Compression[] {
   const runDecoder = limitDecoders();
-  return [compressionGzip, compressionBrotli].map((compression) => ({
+  const encodings = { gzip: compressionGzip, br: compressionBrotli };
+  return Object.entries(encodings).map(([name, compression]) => ({
     ...compression,
     async decompress(bytes, maxBytes) {
       const { userId, encoding = 'binary' } = callOf() ?? {};
-      const message = await runDecoder(userId, () => compression.decompress(bytes, maxBytes));
-      refuseManyValues(message, encoding);
+      // Clients do not compress a message of no bytes, and still announce the compression.
+      if (bytes.length === 0) return new Uint8Array();
+      const message: Buffer<ArrayBuffer> = await runDecoder(userId, () =>
+        inflate(bytes, name as keyof typeof encodings, maxBytes),
+      );
+      refuseMessage(message, encoding);
       return message;
     },
   }));

@@ -2,7 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
-import { createConnectRouter, createContextValues, type ServiceImpl } from '@connectrpc/connect';
+import {
+  ConnectError,
+  createConnectRouter,
+  createContextValues,
+  type ServiceImpl,
+} from '@connectrpc/connect';
 import type { Compression } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
@@ -11,16 +16,22 @@ import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/r
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { ADMITTED_CALL } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
-import { openStreamsTooMany, toConnectError } from '../errors.ts';
+import { methodUnknown, openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { MESSAGE_MAX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
 import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { createReflection } from '../reflection.ts';
 import { takeTimeout } from '../timeout-headers.ts';
+import { completeError } from './complete-error.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
+import { encodeText, nameAsPlain } from './grpc-web-text.ts';
+import { protocolOf } from './protocol.ts';
 import { refuseCall } from './refusal.ts';
-import { encodingOf, isCompressed, streamBody, wholeBody } from './request-body.ts';
+import { isCompressed, streamBody, wholeBody } from './request-body.ts';
+
+/** Answers with fewer bytes are sent as they are, as are all errors: `complete-error.ts` reads them. */
+const COMPRESS_MIN_BYTES = 64 * 1024;
 
 export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
@@ -47,12 +58,17 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
   const mayOpenStream = limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX);
 
   /**
-   * Answers a call, and calls `onAdmitted` when the gate has admitted it. Returns `false` and does nothing if
-   * the path is not the path of a method. Throws if path and authority do not form a URL.
+   * Answers a call, and calls `onAdmitted` when the gate has admitted it. Returns `false` and does nothing if the
+   * request is not a call. Throws if path and authority do not form a URL.
    */
   return (request: IncomingMessage, response: ServerResponse, onAdmitted: () => void): boolean => {
     const handler = handlers.get((request.url ?? '').split('?', 1)[0] ?? '');
-    if (handler === undefined) return false;
+    const protocol = protocolOf(request.headers['content-type']);
+    if (handler === undefined) {
+      if (request.method !== 'POST' || protocol === undefined) return false;
+      refuseCall(request.headers, response, methodUnknown());
+      return true;
+    }
     const { method } = handler;
     if (request.method !== 'POST') {
       response.writeHead(405, { allow: 'POST' }).end();
@@ -77,18 +93,23 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     const userId = values.get(ADMITTED_CALL)?.userId;
-    const body = universal.body as AsyncIterable<Uint8Array>;
-    universal.body =
-      method.methodKind === 'unary'
-        ? wholeBody(body, request, method, { budget, userId })
-        : streamBody(body, STREAM_REQUEST_MAX_BYTES);
-    const serve = () =>
-      handler(universal)
-        .then((answer) => universalResponseToNodeResponse(answer, response))
-        // The response cannot be written, because the client has disconnected.
-        .catch(() => response.destroy());
-    if (isCompressed(request)) void compressedCalls.run({ userId, encoding: encodingOf(request) }, serve);
-    else void serve();
+    const { encoding = 'binary' } = protocol ?? {};
+    const isText = protocol?.name === 'grpc-web-text';
+    if (isText) nameAsPlain(universal);
+    if (method.methodKind !== 'unary') {
+      universal.body = streamBody(universal.body as AsyncIterable<Uint8Array>, STREAM_REQUEST_MAX_BYTES);
+    } else if (protocol !== undefined) {
+      universal.body = wholeBody(request, method, protocol, { budget, userId });
+    }
+    const serve = async () => {
+      const answer = await completeError(await handler(universal), method);
+      if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);
+      else await universalResponseToNodeResponse(isText ? encodeText(answer) : answer, response);
+    };
+    // An error means that the response cannot be written, because the client has disconnected.
+    const destroy = () => void response.destroy();
+    if (isCompressed(request)) compressedCalls.run({ userId, encoding }, serve).catch(destroy);
+    else serve().catch(destroy);
     return true;
   };
 }
@@ -97,6 +118,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
 function createHandlers(fileService: ServiceImpl<typeof FileService>, acceptCompression: Compression[]) {
   const router = createConnectRouter({
     acceptCompression,
+    compressMinBytes: COMPRESS_MIN_BYTES,
     binaryOptions: { readUnknownFields: false },
     readMaxBytes: MESSAGE_MAX_BYTES,
   });

@@ -2,9 +2,10 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { ConnectError } from '@connectrpc/connect';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { trailersOnly } from '../grpc/status.ts';
+import { protocolOf } from './protocol.ts';
 
 /**
- * Answers, in the call's own protocol, a call that the gate has refused: gRPC and gRPC-Web receive a status in the
+ * Answers a call with an error, in the call's own protocol: gRPC and gRPC-Web receive a status in the
  * headers, Connect receives an HTTP status and the error in JSON.
  */
 export function refuseCall(
@@ -12,12 +13,10 @@ export function refuseCall(
   response: ServerResponse,
   error: ConnectError,
 ): void {
-  const contentType = headers['content-type'] ?? '';
-  if (contentType.startsWith('application/grpc')) {
-    const protocol = contentType.startsWith('application/grpc-web') ? 'grpc-web' : 'grpc';
-    response
-      .writeHead(200, { 'content-type': `application/${protocol}+proto`, ...trailersOnly(error) })
-      .end();
+  const { name = 'connect' } = protocolOf(headers['content-type']) ?? {};
+  if (name !== 'connect') {
+    const contentType = `application/${name}+proto`;
+    response.writeHead(200, { 'content-type': contentType, ...trailersOnly(error) }).end();
     return;
   }
   const body = errorToJsonBytes(error, undefined);

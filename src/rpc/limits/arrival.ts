@@ -1,5 +1,4 @@
-import { Code, ConnectError } from '@connectrpc/connect';
-import { messageTooLarge } from '../errors.ts';
+import { callError, messageTooLarge } from '../errors.ts';
 
 /**
  * Pieces that a request may have beyond one for each PIECE_MIN_BYTES. A piece is a DATA frame, a chunk of HTTP/1.1,
@@ -24,7 +23,7 @@ export function checkArrival(maxBytes: number): (piece: Uint8Array) => void {
     bytes += length;
     if (bytes > maxBytes) throw messageTooLarge(maxBytes);
     if (++pieces > SMALL_PIECES_MAX + bytes / PIECE_MIN_BYTES) {
-      throw new ConnectError('the request arrives in too many small pieces', Code.ResourceExhausted);
+      throw callError('MESSAGE_TOO_LARGE', 'the request arrives in too many small pieces');
     }
   };
 }

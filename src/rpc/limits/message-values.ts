@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { Code, ConnectError } from '@connectrpc/connect';
+import { invalidRequest } from '../errors.ts';
 import { MESSAGE_MAX_BYTES, type MessageEncoding } from './message-limits.ts';
 
 /**
@@ -8,6 +9,17 @@ import { MESSAGE_MAX_BYTES, type MessageEncoding } from './message-limits.ts';
  * are no MD5s exceed this limit. A message of 10,001 MD5s passes here, and later gets the error that names its field.
  */
 const VALUES_MAX = 11_000;
+
+/**
+ * Refuses a message that must not be decoded: see `refuseManyValues`. Refuses also JSON that is not UTF-8, because
+ * connect-node would replace the wrong bytes, and so change a filename.
+ *
+ * @throws ConnectError INVALID_REQUEST
+ */
+export function refuseMessage(message: Uint8Array, encoding: MessageEncoding): void {
+  if (encoding === 'json' && !isUtf8(message)) throw invalidRequest('the request is not UTF-8');
+  refuseManyValues(message, encoding);
+}
 
 /**
  * Refuses a message with more values than any honest message has, before it is decoded. A decoded value takes
@@ -20,7 +32,7 @@ export function refuseManyValues(message: Uint8Array, encoding: MessageEncoding)
   if (message.length <= MESSAGE_MAX_BYTES) return;
   const hasMany = encoding === 'json' ? hasManyCommas(message) : hasManyFields(message);
   if (hasMany) {
-    throw new ConnectError(`the request message has more than ${VALUES_MAX} values`, Code.InvalidArgument);
+    throw invalidRequest(`the request message has more than ${VALUES_MAX} values`);
   }
 }
 

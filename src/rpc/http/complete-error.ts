@@ -1,0 +1,90 @@
+import type { DescMessage, DescMethod } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { createAsyncIterable, type UniversalServerResponse } from '@connectrpc/connect/protocol';
+import { errorFromJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
+import { trailerFlag, trailerParse } from '@connectrpc/connect/protocol-grpc-web';
+import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { callError, invalidRequest } from '../errors.ts';
+import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
+
+/** No text of an error of this service is longer. */
+const TEXT_MAX_CHARACTERS = 200;
+
+/**
+ * Every error of this service has an ErrorInfo. So an error without one was made by connect-node, for a request that it
+ * could not read. Returns the error to send instead, or the answer if it needs no change.
+ *
+ * An answer that has succeeded is recognised by its status, by its trailers or by the first byte of its body.
+ */
+export async function completeError(
+  answer: UniversalServerResponse,
+  method: DescMethod,
+): Promise<UniversalServerResponse | ConnectError> {
+  const { trailer, header, body } = answer;
+  if (trailer !== undefined) return completed(findTrailerError(trailer), method) ?? answer;
+  if (body === undefined || header === undefined) return answer;
+  if (header.get('content-type')?.startsWith('application/grpc-web')) return ofGrpcWeb(answer, body, method);
+  if (answer.status === 200) return answer;
+  // Errors of this service are too small to be compressed.
+  if (header.has('content-encoding')) return invalidRequest('the request cannot be read');
+  // The body of an error is one chunk.
+  const { value: bytes = new Uint8Array() } = await body[Symbol.asyncIterator]().next();
+  const error = errorFromJsonBytes(bytes, undefined, new ConnectError('', Code.Unknown));
+  return completed(error, method) ?? { ...answer, body: createAsyncIterable([bytes]) };
+}
+
+/** gRPC-Web has its trailers in the body. Without a message, they are the first chunk. */
+async function ofGrpcWeb(
+  answer: UniversalServerResponse,
+  body: AsyncIterable<Uint8Array>,
+  method: DescMethod,
+): Promise<UniversalServerResponse | ConnectError> {
+  const rest = body[Symbol.asyncIterator]();
+  const first = await rest.next();
+  if (first.done === true) return answer;
+  const chunk = first.value;
+  if (chunk[0] === trailerFlag) {
+    const error = findTrailerError(trailerParse(chunk.subarray(MESSAGE_PREFIX_BYTES)));
+    const complete = completed(error, method);
+    if (complete !== undefined) return complete;
+  }
+  return { ...answer, body: beginningWith(chunk, rest) };
+}
+
+async function* beginningWith(
+  first: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* { [Symbol.asyncIterator]: () => rest };
+}
+
+/** @returns `undefined` if there is no error, or if it has an ErrorInfo already */
+function completed(error: ConnectError | undefined, { input }: DescMethod): ConnectError | undefined {
+  if (error === undefined || error.findDetails(ErrorInfoSchema).length > 0) return undefined;
+  const text = error.rawMessage.slice(0, TEXT_MAX_CHARACTERS);
+  switch (error.code) {
+    case Code.Unimplemented:
+      return callError('UNIMPLEMENTED', text);
+    case Code.ResourceExhausted:
+      return callError('MESSAGE_TOO_LARGE', text);
+    default:
+      // Among the codes is INTERNAL, for bytes that are no message or contain a text that is not UTF-8.
+      return unreadable(text, input);
+  }
+}
+
+/**
+ * The texts of protobuf-es are not sent, because they repeat parts of the request. Only the text about the value of a
+ * field is short.
+ */
+function unreadable(text: string, { fields, typeName }: DescMessage): ConnectError {
+  for (const field of fields) {
+    const [, problem] = text.split(`cannot decode ${field} from JSON: `);
+    if (problem !== undefined) {
+      return invalidRequest(`${field.name} cannot be read: ${problem}`, { field: field.name });
+    }
+  }
+  return invalidRequest(`the request is not a ${typeName}, or contains a text that is not UTF-8`);
+}
