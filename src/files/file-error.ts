@@ -23,9 +23,19 @@ export type Reason =
   | 'STORAGE_UNAVAILABLE'
   | 'STORAGE_REFUSED';
 
+/** A wrong field of a request. */
+export interface Violation {
+  /** The proto name of the field. */
+  field: string;
+  message: string;
+  reason: Reason;
+}
+
 interface FileErrorOptions {
   /** The proto name of the request field that is wrong. */
   field?: string;
+  /** All wrong fields, if there are several (`parse-fields.ts`). */
+  violations?: readonly Violation[];
   /** The values that the message contains, so that a program need not parse the message. */
   metadata?: Record<string, string>;
   /** When to retry, in milliseconds from now. */
@@ -41,14 +51,15 @@ interface FileErrorOptions {
 export class FileError extends Error {
   override readonly name = 'FileError';
   readonly reason: Reason;
-  readonly field: string | undefined;
+  readonly violations: readonly Violation[];
   readonly metadata: Record<string, string>;
   readonly retryAfterMs: number | undefined;
 
   constructor(reason: Reason, message: string, options: FileErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.reason = reason;
-    this.field = options.field;
+    const { field, violations = field === undefined ? [] : [{ field, message, reason }] } = options;
+    this.violations = violations;
     this.metadata = options.metadata ?? {};
     this.retryAfterMs = options.retryAfterMs;
   }

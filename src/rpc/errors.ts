@@ -67,9 +67,9 @@ export function toConnectError(error: unknown): ConnectError {
   if (error instanceof DeadlineExceededError) return callError('DEADLINE_EXCEEDED', error.message);
   if (!(error instanceof FileError)) return callError('INTERNAL', 'internal error');
 
-  const { reason, message, metadata, field, retryAfterMs } = error;
+  const { reason, message, metadata, violations, retryAfterMs } = error;
   const connectError = errorOf(reason, message, metadata);
-  if (field !== undefined) addViolations(connectError, [{ field, description: message, reason }]);
+  if (violations.length > 0) addViolations(connectError, violations);
   if (retryAfterMs !== undefined) {
     const retryDelay = {
       seconds: BigInt(Math.floor(retryAfterMs / 1_000)),
@@ -97,8 +97,13 @@ function errorOf(reason: keyof typeof CODES, message: string, metadata: Record<s
 
 function addViolations(
   error: ConnectError,
-  fieldViolations: { field: string; description: string; reason: string }[],
+  violations: readonly { field: string; message: string; reason: string }[],
 ): void {
+  const fieldViolations = violations.map(({ field, message, reason }) => ({
+    field,
+    description: message,
+    reason,
+  }));
   addDetail(error, BadRequestSchema, { fieldViolations });
 }
 
@@ -118,7 +123,7 @@ function addDetail<Schema extends DescMessage>(
 export function invalidRequest(message: string, problem?: { field: string }): ConnectError {
   const error = callError('INVALID_REQUEST', message);
   if (problem !== undefined) {
-    addViolations(error, [{ field: problem.field, description: message, reason: 'INVALID_REQUEST' }]);
+    addViolations(error, [{ field: problem.field, message, reason: 'INVALID_REQUEST' }]);
   }
   return error;
 }

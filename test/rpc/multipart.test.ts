@@ -345,8 +345,15 @@ describe('an invalid request is refused', () => {
     const { files, s3Key } = await begun(newUser());
     expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers }))).toMatchObject({
       ...invalid('INVALID_PARTS', 'part_numbers'),
-      metadata: { part_size: String(PART), part_count: '3' },
+      metadata: partNumbers[0] === 4 ? { part_size: String(PART), part_count: '3' } : {},
     });
+  });
+
+  it('part numbers that no file can have, without a query', async () => {
+    const files = service.as(newUser());
+    expect(await failureOf(files.createPresignedParts({ s3Key: 'u_x.txt', partNumbers: [0] }))).toMatchObject(
+      invalid('INVALID_PARTS', 'part_numbers'),
+    );
   });
 
   it('parts of a file with a single PUT', async () => {

@@ -180,8 +180,9 @@ export const ErrorReason = {
   STORAGE_UNAVAILABLE: 19,
 
   /**
-   * INVALID_ARGUMENT: the parts do not fit the file's size, or the file has no part of this number. Metadata:
-   * `part_size` in bytes and `part_count`, both computed from the size.
+   * INVALID_ARGUMENT: the parts do not fit the file's size, or the file has no part of this number, or the
+   * request repeats a number or has none. Metadata, if the size decides: `part_size` in bytes and
+   * `part_count`, both computed from the size.
    *
    * @generated from enum value: ERROR_REASON_INVALID_PARTS = 20;
    */

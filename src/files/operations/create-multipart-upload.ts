@@ -1,11 +1,12 @@
 import type { Call } from '../call.ts';
 import { beginUpload, type OpenUploadPorts, openUpload } from '../open-upload.ts';
+import { parseFields } from '../parse-fields.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
 import { parseFilename } from '../rules/filename.ts';
 import { multipartFingerprint } from '../rules/fingerprint.ts';
 import { parseMimeType } from '../rules/mime-type.ts';
-import { checkPartMd5s, type PartRule, parseMultipartSize, planParts } from '../rules/part-plan.ts';
+import { type PartRule, parsePartPlan } from '../rules/part-plan.ts';
 import { compareParts } from '../rules/parts.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 
@@ -40,14 +41,15 @@ interface Rules extends PartRule {
  */
 export function createMultipartUpload(ports: Ports, rules: Rules) {
   return async (call: Call, request: Request): Promise<MultipartAnswer> => {
-    const size = parseMultipartSize(request.size, rules);
-    const plan = planParts(size, rules.unitBytes);
-    checkPartMd5s(request.partMd5s, plan);
+    const { plan, ...fields } = parseFields({
+      filename: () => parseFilename(request.filename),
+      mimeType: () => parseMimeType(request.mimeType),
+      plan: () => parsePartPlan(request.size, request.partMd5s, rules),
+    });
     const intent = {
-      filename: parseFilename(request.filename),
-      mimeType: parseMimeType(request.mimeType),
+      ...fields,
       fingerprint: multipartFingerprint(request.partMd5s),
-      size,
+      size: plan.size,
       parts: { partSize: plan.partSize, md5s: Buffer.concat(request.partMd5s) },
     };
     for (;;) {

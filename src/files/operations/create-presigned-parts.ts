@@ -1,10 +1,11 @@
 import type { Call } from '../call.ts';
 import { FileError, fileNotFound, notMultipart } from '../file-error.ts';
 import { type OpenUploadPorts, openUpload } from '../open-upload.ts';
+import { parseFields } from '../parse-fields.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import type { PresignedParts, Presigner } from '../ports/presigner.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
-import { bytesOfPart, checkPartNumbers } from '../rules/part-plan.ts';
+import { bytesOfPart, checkPartsExist, parsePartNumbers } from '../rules/part-plan.ts';
 import { md5OfPart } from '../rules/parts.ts';
 import { parseS3Key, type S3Key } from '../rules/s3-key.ts';
 
@@ -24,11 +25,13 @@ export function createPresignedParts(ports: Ports) {
     call: Call,
     request: { s3Key: string; partNumbers: readonly number[] },
   ): Promise<PresignedParts> => {
-    const s3Key = parseS3Key(request.s3Key);
-    const { partNumbers } = request;
+    const { s3Key, partNumbers } = parseFields({
+      s3Key: () => parseS3Key(request.s3Key),
+      partNumbers: () => parsePartNumbers(request.partNumbers),
+    });
     const upload = await ports.store.renewUpload(call, s3Key);
     if (upload === undefined) throw await explainMissingUpload(call, ports, s3Key);
-    checkPartNumbers(partNumbers, upload.parts);
+    checkPartsExist(partNumbers, upload.parts);
     const uploadId = upload.uploadId ?? (await openUpload(call, ports, upload.file))?.uploadId;
     if (uploadId === undefined) throw await explainMissingUpload(call, ports, s3Key);
 

@@ -5,6 +5,7 @@
  * `src/files/maintenance`. A request is decoded and an answer encoded in `src/rpc`.
  */
 import type { Call } from '../call.ts';
+import { parseFields } from '../parse-fields.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import type { PresignedUpload, Presigner } from '../ports/presigner.ts';
 import { type ReservePorts, reserveFile } from '../reserve-file.ts';
@@ -39,13 +40,13 @@ interface Ports extends ReservePorts {
  */
 export function createPresignedUpload(ports: Ports) {
   return async (call: Call, request: Request): Promise<UploadAnswer> => {
-    const md5 = parseMd5(request.md5);
-    const intent = {
-      filename: parseFilename(request.filename),
-      mimeType: parseMimeType(request.mimeType),
-      fingerprint: fingerprintOf(md5),
-      size: parseUploadSize(request.size),
-    };
+    const { md5, ...fields } = parseFields({
+      filename: () => parseFilename(request.filename),
+      mimeType: () => parseMimeType(request.mimeType),
+      md5: () => parseMd5(request.md5),
+      size: () => parseUploadSize(request.size),
+    });
+    const intent = { ...fields, fingerprint: fingerprintOf(md5) };
     const reserved = await reserveFile(call, ports, intent);
     const { s3Key } = reserved.file;
     if (reserved.status === 'exists') return { type: 'existing', s3Key, md5 };

@@ -2,6 +2,7 @@ import type { Call } from '../call.ts';
 import { partOf } from '../deadline.ts';
 import type { PendingFile, ReadyFile } from '../file.ts';
 import { FileError } from '../file-error.ts';
+import { parseFields } from '../parse-fields.ts';
 import type { Listed } from '../ports/file-reads.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import { parseFilenamePrefix } from '../rules/filename.ts';
@@ -61,12 +62,13 @@ const VERIFICATIONS_SHARE = 0.8;
  */
 export function listFiles(ports: Ports) {
   return async (call: Call, request: Request): Promise<Page> => {
-    const filenamePrefix = parseFilenamePrefix(request.filenamePrefix);
-    const pageSize = parsePageSize(request.pageSize);
-    const scope: PageScope = { userId: call.userId, filenamePrefix };
-    const after = request.pageToken === '' ? undefined : parsePageToken(request.pageToken, scope);
+    const { pageSize, start } = parseFields({
+      pageSize: () => parsePageSize(request.pageSize),
+      start: () => parseStart(call.userId, request),
+    });
+    const { scope, after } = start;
     // One file more than the page needs shows whether a next page exists.
-    const query = { filenamePrefix, after, limit: pageSize + 1 };
+    const query = { filenamePrefix: scope.filenamePrefix, after, limit: pageSize + 1 };
 
     let listed = await ports.store.list(call, query, PENDING_VERIFICATIONS_MAX);
     const { pending } = listed;
@@ -75,6 +77,12 @@ export function listFiles(ports: Ports) {
     }
     return toPage(listed, pageSize, scope);
   };
+}
+
+/** The token is checked after the prefix, because a token is valid for one prefix only. */
+function parseStart(userId: string, { filenamePrefix, pageToken: token }: Request) {
+  const scope: PageScope = { userId, filenamePrefix: parseFilenamePrefix(filenamePrefix) };
+  return { scope, after: token === '' ? undefined : parsePageToken(token, scope) };
 }
 
 function parsePageSize(pageSize: number): number {

@@ -1,4 +1,5 @@
 import { FileError } from '../file-error.ts';
+import { parseFields } from '../parse-fields.ts';
 
 /**
  * How a file is cut into parts: every part has `partSize` bytes, except the last part, which has the rest.
@@ -47,8 +48,25 @@ export function allPartNumbers({ count }: PartPlan): number[] {
   return Array.from({ length: count }, (_, i) => i + 1);
 }
 
+/**
+ * Returns how the file of a request is cut. Without a valid size, only the length of each MD5 can be checked.
+ *
+ * @throws FileError INVALID_SIZE, FILE_TOO_LARGE, INVALID_PARTS
+ */
+export function parsePartPlan(size: bigint, md5s: readonly Uint8Array[], rule: PartRule): PartPlan {
+  let plan: PartPlan | undefined;
+  const { whole } = parseFields({
+    whole: () => {
+      plan = planParts(parseMultipartSize(size, rule), rule.unitBytes);
+      return plan;
+    },
+    md5s: () => checkPartMd5s(md5s, plan),
+  });
+  return whole;
+}
+
 /** @throws FileError INVALID_SIZE, FILE_TOO_LARGE */
-export function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number {
+function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number {
   if (size < 1n) {
     throw new FileError(
       'INVALID_SIZE',
@@ -68,10 +86,9 @@ export function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number
 }
 
 /** @throws FileError INVALID_PARTS whose message says how the size is cut */
-export function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan): void {
-  // The count is checked first: the plan has at most 10,000 parts, while a message has room for half a
-  // million empty MD5s.
-  if (md5s.length !== plan.count) {
+function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan | undefined): void {
+  // The count is checked first: the plan has at most 10,000 parts, and a request may have more MD5s.
+  if (plan !== undefined && md5s.length !== plan.count) {
     throw invalidParts(
       'part_md5s',
       `${plan.size} bytes are ${plan.count} parts of ${plan.partSize} bytes (the last part has the rest), but the request has ${md5s.length} MD5s`,
@@ -88,31 +105,41 @@ export function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan): void
   }
 }
 
-/** @throws FileError INVALID_PARTS */
-export function checkPartNumbers(numbers: readonly number[], plan: PartPlan): void {
-  const problem = problemOfNumbers(numbers, plan);
-  if (problem !== undefined) throw invalidParts('part_numbers', problem, plan);
+/**
+ * Checks the part numbers of a request before anything is known of the file.
+ *
+ * @throws FileError INVALID_PARTS
+ */
+export function parsePartNumbers(numbers: readonly number[]): readonly number[] {
+  const problem = problemOfNumbers(numbers);
+  if (problem !== undefined) throw invalidParts('part_numbers', problem);
+  return numbers;
 }
 
-function problemOfNumbers(numbers: readonly number[], { count }: PartPlan): string | undefined {
+function problemOfNumbers(numbers: readonly number[]): string | undefined {
   if (numbers.length === 0 || numbers.length > PART_NUMBERS_MAX) {
     return `part_numbers must have 1 to ${PART_NUMBERS_MAX} numbers, and has ${numbers.length}`;
   }
-  const outside = numbers.find((number) => number < 1 || number > count);
-  if (outside !== undefined) return `part ${outside} does not exist: this file has parts 1 to ${count}`;
   const seen = new Set<number>();
-  const twice = numbers.find((number) => {
-    if (seen.has(number)) return true;
+  for (const number of numbers) {
+    if (number < 1) return `part ${number} does not exist: parts are counted from 1`;
+    if (seen.has(number)) return `part_numbers contains part ${number} twice`;
     seen.add(number);
-    return false;
-  });
-  if (twice !== undefined) return `part_numbers contains part ${twice} twice`;
+  }
   return undefined;
 }
 
-function invalidParts(field: string, message: string, { partSize, count }: PartPlan): FileError {
-  return new FileError('INVALID_PARTS', message, {
-    field,
-    metadata: { part_size: String(partSize), part_count: String(count) },
-  });
+/** @throws FileError INVALID_PARTS if a number is larger than the last part of the file */
+export function checkPartsExist(numbers: readonly number[], plan: PartPlan): void {
+  const outside = numbers.find((number) => number > plan.count);
+  if (outside === undefined) return;
+  const problem = `part ${outside} does not exist: this file has parts 1 to ${plan.count}`;
+  throw invalidParts('part_numbers', problem, plan);
+}
+
+/** @param plan `undefined` if the error does not depend on the size of the file */
+function invalidParts(field: string, message: string, plan?: PartPlan): FileError {
+  const metadata =
+    plan === undefined ? {} : { part_size: String(plan.partSize), part_count: String(plan.count) };
+  return new FileError('INVALID_PARTS', message, { field, metadata });
 }
