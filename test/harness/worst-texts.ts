@@ -12,6 +12,8 @@ const UNITS: Record<string, string> = {
   slashes: '/',
   backslashes: '\\',
   'parameters without an end': ';a="',
+  'parameters without a name': ';  ',
+  'values with blanks': ';a=b c',
   'quoted pairs': '\\"',
   blanks: ' ',
   'percent signs': '%',

@@ -151,6 +151,9 @@ describe('mime_type', () => {
     ['two slashes', 'a/b/c'],
     ['a letter that is not ASCII', 'text/plaïn'],
     ['a parameter without a value', 'text/plain; charset'],
+    ['a quote that does not end', 'text/plain; charset="utf-8'],
+    ['a quote inside a value', 'text/plain; charset=utf"8'],
+    ['a blank at the end, which HTTP drops', 'text/plain; '],
   ])('refuses %s', async (_, mimeType) => {
     expect(await failureOf(upload({ mimeType }))).toMatchObject(invalid('INVALID_MIME_TYPE', 'mime_type'));
   });
@@ -160,6 +163,12 @@ describe('mime_type', () => {
     'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
     'image/svg+xml',
     'multipart/mixed; boundary="a b; c"',
+    // MediaRecorder.mimeType of Chromium and WebKit, and Blob.type.
+    'video/webm;codecs=vp8,opus',
+    'video/mp4; codecs=avc1.42E01E, mp4a.40.2',
+    'text/plain;',
+    'text/plain; ;charset=utf-8;',
+    'application/ld+json;profile=https://www.w3.org/ns/activitystreams',
   ])('signs %s unchanged', async (mimeType) => {
     const user = newUser();
     const answer = await upload({ mimeType, md5: md5('typed') }, user);

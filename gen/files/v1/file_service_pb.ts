@@ -32,7 +32,8 @@ export type CreatePresignedUploadRequest = Message<"files.v1.CreatePresignedUplo
 
   /**
    * The MIME type, `type/subtype` with optional parameters, signed as given: the PUT must send exactly this
-   * Content-Type. 3 to 255 characters of ASCII.
+   * Content-Type. 3 to 255 characters of ASCII, in the grammar of RFC 9110. A value without quotes may also
+   * have the characters that browsers write there, as in `video/webm;codecs=vp8,opus`.
    *
    * @generated from field: string mime_type = 2;
    */

@@ -6,11 +6,18 @@ import { FileError } from '../file-error.ts';
  */
 const MIME_TYPE_MAX_CHARACTERS = 255;
 
-// RFC 9110: media-type = type "/" subtype *( OWS ";" OWS parameter ), and the value of a parameter is a token
-// or a quoted string. Only visible ASCII is accepted, because the type becomes a header of the PUT.
+// RFC 9110: media-type = type "/" subtype *( OWS ";" OWS [ parameter ] ), and the value of a parameter is a token or a
+// quoted string. Only ASCII is accepted, because the type becomes a header of the PUT. White space at the end is
+// refused: HTTP drops it, so S3 would store another type than the caller gave.
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\[\\t\\x20-\\x7e])*"';
-const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}(?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|${QUOTED}))*$`);
+// Browsers also write values that are no tokens without quotes, for example the codecs of a recording
+// (`video/webm;codecs=vp8,opus`). The MIME Sniffing standard accepts each of these characters.
+const UNQUOTED_CHARACTERS = '[\\x21\\x23-\\x3a\\x3c-\\x5b\\x5d-\\x7e]+';
+const UNQUOTED = `${UNQUOTED_CHARACTERS}(?: ${UNQUOTED_CHARACTERS})*`;
+// Each blank can match in one place only. With a second place, the time for a refusal would double with each blank.
+const PARAMETER = `[ \\t]*;(?:[ \\t]*${TOKEN}=(?:${QUOTED}|${UNQUOTED}))?`;
+const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}(?:${PARAMETER})*$`);
 
 /**
  * Returns the type unchanged, because it is signed into the URL as the caller gave it.
