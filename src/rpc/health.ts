@@ -1,6 +1,12 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Server, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import {
+  type HealthCheckRequest,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from '../../gen/health/v1/health_pb.ts';
+import { callError } from './errors.ts';
 
 export type Health = ReturnType<typeof createHealth>;
 
@@ -27,6 +33,24 @@ export function createHealth() {
           server.addService(service, { ...others, watch: withKnownNames(watch as Watch, names) }),
       } as Server);
     },
+    /**
+     * The methods for the HTTP port. Watch is offered on the gRPC port only, where the number and the age of open
+     * streams are limited. A client that gets UNIMPLEMENTED for Watch stops asking.
+     */
+    overHttp: {
+      check({ service }: HealthCheckRequest) {
+        if (!names.includes(service)) throw new ConnectError('the server has no such service', Code.NotFound);
+        return { status: servingStatus(current) };
+      },
+      list() {
+        return {
+          statuses: Object.fromEntries(names.map((name) => [name, { status: servingStatus(current) }])),
+        };
+      },
+      watch(): AsyncIterable<never> {
+        throw callError('UNIMPLEMENTED', 'Watch is offered on the gRPC port only; use Check');
+      },
+    },
     get serving(): boolean {
       return current;
     },
@@ -37,6 +61,10 @@ export function createHealth() {
       for (const name of names) grpc.setStatus(name, status);
     },
   };
+}
+
+function servingStatus(serving: boolean): ServingStatus {
+  return serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
 }
 
 type Watch = (call: { request: { service: string } }) => void;

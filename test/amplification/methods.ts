@@ -12,7 +12,7 @@ export type Port = 'gRPC' | 'HTTP';
  */
 export const SERVICES: Record<Port, readonly DescService[]> = {
   gRPC: [FileService, Health, ServerReflectionV1, ServerReflectionV1Alpha],
-  HTTP: [FileService, ServerReflectionV1, ServerReflectionV1Alpha],
+  HTTP: [FileService, Health, ServerReflectionV1, ServerReflectionV1Alpha],
 };
 
 export function methodsOf(port: Port): DescMethod[] {

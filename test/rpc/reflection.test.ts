@@ -62,7 +62,7 @@ describe.each([
     expect(names.sort()).toEqual(
       [
         'files.v1.FileService',
-        ...(protocol === 'gRPC' ? ['grpc.health.v1.Health'] : []),
+        'grpc.health.v1.Health',
         'grpc.reflection.v1.ServerReflection',
         'grpc.reflection.v1alpha.ServerReflection',
       ].sort(),

@@ -69,9 +69,15 @@ function completed(error: ConnectError | undefined, { input }: DescMethod): Conn
       return callError('UNIMPLEMENTED', text);
     case Code.ResourceExhausted:
       return callError('MESSAGE_TOO_LARGE', text);
-    default:
-      // Among the codes is INTERNAL, for bytes that are no message or contain a text that is not UTF-8.
+    case Code.Canceled:
+      return callError('CANCELLED', text);
+    case Code.InvalidArgument:
+    // connect-node answers INTERNAL for bytes that are no message or contain a text that is not UTF-8.
+    case Code.Internal:
       return unreadable(text, input);
+    default:
+      // An error of health or reflection, whose contracts have no ErrorInfo.
+      return undefined;
   }
 }
 

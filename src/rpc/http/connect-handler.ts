@@ -13,10 +13,12 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { ADMITTED_CALL } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
 import { methodUnknown, openStreamsTooMany, toConnectError } from '../errors.ts';
+import type { Health } from '../health.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { MESSAGE_MAX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
@@ -36,6 +38,7 @@ const COMPRESS_MIN_BYTES = 64 * 1024;
 export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
+  health: Health;
   connections: ConnectionLimit;
   budget: SharedCapacity;
 }
@@ -49,10 +52,11 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
  * it inflates any of it.
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
-  const { fileService, gate, connections, budget } = options;
+  const { fileService, gate, health, connections, budget } = options;
   const compressedCalls = new AsyncLocalStorage<CompressedCall>();
   const handlers = createHandlers(
     fileService,
+    health,
     requestCompressions(() => compressedCalls.getStore()),
   );
   const mayOpenStream = limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX);
@@ -86,7 +90,9 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
         const call = gate.admit({ method: method.name, caller, timeoutMs, connection, stream: response });
         values.set(ADMITTED_CALL, call);
         onAdmitted();
-      } else if (socket !== undefined && !mayOpenStream(socket, response)) throw openStreamsTooMany();
+      } else if (method.methodKind !== 'unary' && socket !== undefined && !mayOpenStream(socket, response)) {
+        throw openStreamsTooMany();
+      }
     } catch (error) {
       refuseCall(request.headers, response, toConnectError(error));
       return true;
@@ -115,7 +121,11 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
 }
 
 /** connect-node's handlers of all methods, by their path. */
-function createHandlers(fileService: ServiceImpl<typeof FileService>, acceptCompression: Compression[]) {
+function createHandlers(
+  fileService: ServiceImpl<typeof FileService>,
+  health: Health,
+  acceptCompression: Compression[],
+) {
   const router = createConnectRouter({
     acceptCompression,
     compressMinBytes: COMPRESS_MIN_BYTES,
@@ -126,12 +136,14 @@ function createHandlers(fileService: ServiceImpl<typeof FileService>, acceptComp
     const run = fileService[method.localName as keyof typeof fileService];
     router.rpc(method, run as never, { readMaxBytes: messageMaxBytes(method, 'json') });
   }
-  // The gRPC health service is offered on the gRPC port only. On this port, `/livez` and `/readyz` report the
-  // health.
-  const reflection = createReflection([FileService]);
+  const reflection = createReflection([FileService, HealthService]);
   // Compression is off for streams, because connect-node would inflate each message as it arrives, and the
   // stream would keep a decoder for this.
   const uncompressed = { acceptCompression: [] };
+  const { check, list, watch } = HealthService.method;
+  router.rpc(check, health.overHttp.check);
+  router.rpc(list, health.overHttp.list);
+  router.rpc(watch, health.overHttp.watch, uncompressed);
   router.service(ServerReflectionV1, reflection.v1, uncompressed);
   router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

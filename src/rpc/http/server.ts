@@ -16,6 +16,7 @@ import { isLoopbackAuthority } from '../../config/loopback.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { CallGate } from '../call-gate.ts';
 import { authorityOf } from '../caller.ts';
+import type { Health } from '../health.ts';
 import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
@@ -33,12 +34,13 @@ import { createRequestsUnderWay } from './requests-under-way.ts';
 const LOOPBACK_NAMES_ONLY =
   'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
 
-/** A page for orchestrators (health) or scrapers (metrics), served for GET. */
+/** A page for orchestrators (health) or scrapers (metrics), served for GET and HEAD. */
 export type Page = () => Promise<{ status: number; contentType: string; body: string }>;
 
 export interface HttpServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
+  health: Health;
   budget: SharedCapacity;
   pages: Record<string, Page>;
   /**
@@ -139,11 +141,16 @@ async function servePage(
   response: ServerResponse,
 ): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0] ?? '';
-  const page = request.method === 'GET' && Object.hasOwn(pages, path) ? pages[path] : undefined;
+  const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
   if (page === undefined) {
     response.writeHead(404).end();
     return;
   }
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.writeHead(405, { allow: 'GET, HEAD' }).end();
+    return;
+  }
   const { status, contentType, body } = await page();
-  response.writeHead(status, { 'content-type': contentType }).end(body);
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
+  response.end(request.method === 'HEAD' ? undefined : body);
 }
