@@ -7,6 +7,7 @@
 import { backendOf, backendProblems } from './backend.ts';
 import { ConfigError } from './config-error.ts';
 import type { Setting, Values } from './setting.ts';
+import { BROWSERS } from './settings/browsers.ts';
 import { DATABASE } from './settings/database.ts';
 import { GATEWAY, gatewayProblems, gatewayProof, tlsFiles } from './settings/gateway.ts';
 import { LIFETIMES } from './settings/lifetimes.ts';
@@ -22,6 +23,7 @@ const TABLES = {
   database: DATABASE,
   storage: STORAGE,
   gateway: GATEWAY,
+  browsers: BROWSERS,
   lifetimes: LIFETIMES,
   multipart: MULTIPART,
   limits: LIMITS,

@@ -43,7 +43,13 @@ export function createProtocolServers(config: Config, log: Logger, metrics: Metr
   const fileService = createFileService(operations, { trace: traceCall, onEnd });
   const shared = { fileService, gate, budget: createSharedCapacity(MESSAGES_MAX_BYTES), certificates };
   const grpc = createGrpcServer({ ...shared, health });
-  const http = createHttpServer({ ...shared, health, pages, loopbackOnly: config.gateway.kind === 'none' });
+  const http = createHttpServer({
+    ...shared,
+    health,
+    pages,
+    loopbackOnly: config.gateway.kind === 'none',
+    corsAllowedOrigins: config.browsers.corsAllowedOrigins ?? [],
+  });
   const stopFreeing = freeUnusedBuffers();
 
   return {

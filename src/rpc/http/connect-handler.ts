@@ -8,7 +8,7 @@ import {
   createContextValues,
   type ServiceImpl,
 } from '@connectrpc/connect';
-import type { Compression } from '@connectrpc/connect/protocol';
+import type { Compression, UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
@@ -100,24 +100,35 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     const userId = values.get(ADMITTED_CALL)?.userId;
     const { encoding = 'binary' } = protocol ?? {};
-    const isText = protocol?.name === 'grpc-web-text';
-    if (isText) nameAsPlain(universal);
     if (method.methodKind !== 'unary') {
       universal.body = streamBody(universal.body as AsyncIterable<Uint8Array>, STREAM_REQUEST_MAX_BYTES);
     } else if (protocol !== undefined) {
       universal.body = wholeBody(request, method, protocol, { budget, userId });
     }
-    const serve = async () => {
-      const answer = await completeError(await handler(universal), method);
-      if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);
-      else await universalResponseToNodeResponse(isText ? encodeText(answer) : answer, response);
-    };
-    // An error means that the response cannot be written, because the client has disconnected.
-    const destroy = () => void response.destroy();
-    if (isCompressed(request)) compressedCalls.run({ userId, encoding }, serve).catch(destroy);
-    else serve().catch(destroy);
+    const serve = () => serveCall(handler, universal, request, response);
+    if (isCompressed(request)) void compressedCalls.run({ userId, encoding }, serve);
+    else void serve();
     return true;
   };
+}
+
+/** Hands a call to connect-node, and writes its answer. */
+async function serveCall(
+  handler: UniversalHandler,
+  universal: UniversalServerRequest,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const isText = protocolOf(request.headers['content-type'])?.name === 'grpc-web-text';
+  if (isText) nameAsPlain(universal);
+  try {
+    const answer = await completeError(await handler(universal), handler.method);
+    if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);
+    else await universalResponseToNodeResponse(isText ? encodeText(answer) : answer, response);
+  } catch {
+    // The response cannot be written, because the client has disconnected.
+    response.destroy();
+  }
 }
 
 /** connect-node's handlers of all methods, by their path. */

@@ -22,6 +22,7 @@ import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import type { Certificates } from '../tls/tls.ts';
 import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
+import { createCors } from './cors.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
 import { createRequestsUnderWay } from './requests-under-way.ts';
 
@@ -48,6 +49,8 @@ export interface HttpServerOptions {
    * than a loopback name.
    */
   loopbackOnly: boolean;
+  /** The origins of pages that may call the service; empty for no CORS. */
+  corsAllowedOrigins: readonly string[];
   certificates?: Certificates | undefined;
 }
 
@@ -66,11 +69,17 @@ export function createHttpServer(options: HttpServerOptions) {
       if (isClosed(request) || isPipelined(request, response)) return;
       const countNoMore = noteUnproven(response);
       underWay.add(request, response);
-      answer(options, serveCall, request, response, countNoMore);
+      const refusal = refusalOf(options, request);
+      const page = pages.get((request.url ?? '').split('?', 1)[0] ?? '');
+      if (refusal !== undefined) refuse(response, ...refusal);
+      else if (page !== undefined) void servePage(page, request, response);
+      else if (!isPreflight(request, response)) answer(serveCall, request, response, countNoMore);
     },
     options.certificates,
   );
   const serveCall = createConnectHandler({ ...options, connections });
+  const isPreflight = createCors(options.corsAllowedOrigins);
+  const pages = new Map(Object.entries(options.pages));
 
   return {
     /** @param port 0 for any free port @returns the port @throws when the port is in use */
@@ -97,28 +106,26 @@ export function createHttpServer(options: HttpServerOptions) {
   };
 }
 
+/** Why a request is refused before its path matters: the status and the text of the answer. */
+function refusalOf(
+  { loopbackOnly }: HttpServerOptions,
+  { headers, rawHeaders }: IncomingMessage,
+): [status: number, text: string] | undefined {
+  if (loopbackOnly && !isLoopbackAuthority(authorityOf(headers))) return [421, LOOPBACK_NAMES_ONLY];
+  if (rawHeaders.length > 2 * HEADERS_MAX_COUNT) return [431, 'too many headers'];
+  const { expect = '100-continue' } = headers;
+  if (expect.toLowerCase() !== '100-continue') return [417, 'the service knows no expectation but 100-continue'];
+  return undefined;
+}
+
 function answer(
-  { pages, loopbackOnly }: HttpServerOptions,
   serveCall: ConnectHandler,
   request: IncomingMessage,
   response: ServerResponse,
   countNoMore: () => void,
 ): void {
-  if (loopbackOnly && !isLoopbackAuthority(authorityOf(request.headers))) {
-    refuse(response, 421, LOOPBACK_NAMES_ONLY);
-    return;
-  }
-  if (request.rawHeaders.length > 2 * HEADERS_MAX_COUNT) {
-    refuse(response, 431, 'too many headers');
-    return;
-  }
-  const { expect = '100-continue' } = request.headers;
-  if (expect.toLowerCase() !== '100-continue') {
-    refuse(response, 417, 'the service knows no expectation but 100-continue');
-    return;
-  }
   try {
-    if (!serveCall(request, response, countNoMore)) void servePage(pages, request, response);
+    if (!serveCall(request, response, countNoMore)) response.writeHead(404).end();
   } catch {
     // connect-node builds a URL from the path and the authority before it calls any handler, and throws if
     // they form no URL. Without this catch, one request with the Host `a:99999` would end the process.
@@ -135,22 +142,12 @@ function refuse(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { 'content-type': 'text/plain' }).end(`${text}\n`);
 }
 
-async function servePage(
-  pages: Record<string, Page>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const path = (request.url ?? '').split('?', 1)[0] ?? '';
-  const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-  if (page === undefined) {
-    response.writeHead(404).end();
-    return;
-  }
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
+async function servePage(page: Page, { method }: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (method !== 'GET' && method !== 'HEAD') {
     response.writeHead(405, { allow: 'GET, HEAD' }).end();
     return;
   }
   const { status, contentType, body } = await page();
   response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  response.end(method === 'HEAD' ? undefined : body);
 }

@@ -1,0 +1,15 @@
+import { list } from '../setting.ts';
+
+/** The settings for pages in browsers. */
+export const BROWSERS = {
+  corsAllowedOrigins: list('CORS_ALLOWED_ORIGINS', {
+    holds: isOrigin,
+    rule: 'must be origins such as https://app.example.com, separated by commas; `*` is no origin',
+    desc: 'The origins of pages that may call the HTTP port, separated by commas, if the gateway does not answer CORS itself. If unset, the service sends no CORS headers.',
+  }),
+};
+
+/** Browsers send an origin in this form exactly, and CORS compares texts. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
