@@ -19,11 +19,11 @@ const service = forAllTests(() => startServiceWithServers());
  * the median is 150 to 250 ms. With them it is 7.5, and 82 was seen beside six other jobs on two cores.
  */
 const MEDIAN_MAX_MS = 100;
-const AT_ONCE = 60;
+const AT_ONCE = 120;
 const PART_BYTES = 64 * 1024 ** 2;
-const PARTS = 1_000;
+const PARTS = 500;
 
-test('60 concurrent calls of one user for 1,000 part URLs do not delay other users', async (context) => {
+test('120 concurrent calls of one user for 500 part URLs do not delay other users', async (context) => {
   const user = newUser();
   const heavy = createClient(
     FileService,

@@ -340,7 +340,7 @@ describe('an invalid request is refused', () => {
     ['a negative number', [-1]],
     ['a number past the last', [4]],
     ['a number twice', [1, 2, 1]],
-    ['more than a thousand', Array.from({ length: 1_001 }, () => 1)],
+    ['more than 500', Array.from({ length: 501 }, (_, i) => i + 1)],
   ])('part numbers: %s', async (_, partNumbers) => {
     const { files, s3Key } = await begun(newUser());
     expect(await failureOf(files.createPresignedParts({ s3Key, partNumbers }))).toMatchObject({
@@ -438,7 +438,7 @@ describe('an abandoned multipart upload', () => {
   });
 });
 
-it('a create accepts 10,000 parts, and CreatePresignedParts returns a thousand URLs', async () => {
+it('a create accepts 10,000 parts, and CreatePresignedParts returns 500 URLs', async () => {
   const files = service.as(newUser());
   const partMd5s = Array.from({ length: 10_000 }, (_, i) => Buffer.from(md5(`part ${i}`), 'base64'));
   const request = {
@@ -451,9 +451,9 @@ it('a create accepts 10,000 parts, and CreatePresignedParts returns a thousand U
   expect(answer.missingPartNumbers).toHaveLength(10_000);
   const { parts } = await files.createPresignedParts({
     s3Key: answer.s3Key,
-    partNumbers: answer.missingPartNumbers.slice(-1_000),
+    partNumbers: answer.missingPartNumbers.slice(-500),
   });
-  expect(parts).toHaveLength(1_000);
+  expect(parts).toHaveLength(500);
   expect(parts.at(-1)).toMatchObject({
     partNumber: 10_000,
     requiredHeaders: { 'Content-MD5': md5('part 9999'), 'Content-Length': '1' },

@@ -1,7 +1,10 @@
 import { GetObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { CreatePresignedPartsResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
 import type { Md5 } from '../../src/files/rules/md5.ts';
+import { PART_NUMBERS_MAX } from '../../src/files/rules/part-plan.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { type BucketLocation, locateBucket } from '../../src/s3/bucket-location.ts';
 import { createClient } from '../../src/s3/client.ts';
@@ -198,4 +201,27 @@ describe('a download URL', () => {
     );
     expect(parts(url)).toEqual(parts(sdkUrl));
   });
+});
+
+/** The limit of gRPC's clients for a message, unless they set another one. */
+const GRPC_DEFAULT_MAX_BYTES = 4 * 1024 ** 2;
+
+it('the most part URLs of a call, with the longest session token, fit into gRPC’s default of 4 MiB', async () => {
+  // A URL of nearly 8 kB, the longest that S3 accepts. `+` becomes three characters in a URL.
+  const sessionToken = 'AbC+'.repeat(1_100);
+  const { presignParts } = await presigner({ credentials: { ...credentials, sessionToken } });
+  const numbers = Array.from({ length: PART_NUMBERS_MAX }, (_, i) => i + 1);
+  const { urls } = await presignParts({
+    s3Key: parseS3Key(`${'u'.repeat(100)}_${'a'.repeat(139)}`),
+    uploadId: 'i'.repeat(300),
+    parts: numbers.map((number) => ({ number, md5: MD5, size: 5 * 1024 ** 3 })),
+  });
+  expect(urls[0]?.url.length).toBeGreaterThan(7_500);
+  const parts = urls.map(({ number, url, requiredHeaders }) => ({
+    partNumber: number,
+    presignedUrl: url,
+    requiredHeaders,
+  }));
+  const message = create(CreatePresignedPartsResponseSchema, { parts });
+  expect(toBinary(CreatePresignedPartsResponseSchema, message).length).toBeLessThan(GRPC_DEFAULT_MAX_BYTES);
 });

@@ -437,7 +437,7 @@ export type CreatePresignedPartsRequest = Message<"files.v1.CreatePresignedParts
   s3Key: string;
 
   /**
-   * The part numbers, counted from 1: 1 to 1,000 numbers, each at most once.
+   * The part numbers, counted from 1: 1 to 500 numbers, each at most once.
    *
    * @generated from field: repeated int32 part_numbers = 2;
    */
@@ -615,8 +615,8 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
  * failure carries.
  *
  * A request message may have 16 KiB. CreateMultipartUpload may have 192 KiB in binary and 288 KiB in JSON,
- * which 10,000 parts need. A larger request is answered with RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE). A response
- * has at most about 1 MiB.
+ * which 10,000 parts need. A larger request is answered with RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE). A list has
+ * at most about 1 MiB, and every other response stays below 4 MiB, the default limit of gRPC's clients.
  *
  * @generated from service files.v1.FileService
  */

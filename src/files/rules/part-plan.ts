@@ -23,8 +23,11 @@ export const PART_UNIT_BYTES = 64 * 1024 ** 2;
 /** The length of a raw MD5. */
 export const PART_MD5_BYTES = 16;
 
-/** The most URLs per call. A URL has about 600 bytes, and many clients accept no message above 4 MiB. */
-const PART_NUMBERS_MAX = 1_000;
+/**
+ * The most URLs per call. A URL has about 600 bytes, and several thousand with a long session token. S3 accepts at most
+ * 8 kB of request line and headers, so 500 URLs stay below the 4 MiB that gRPC's clients accept by default.
+ */
+export const PART_NUMBERS_MAX = 500;
 
 export interface PartRule {
   /** Every part size is a multiple of this. */

@@ -14,17 +14,19 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
-import type {
-  handleBidiStreamingCall,
-  handleUnaryCall,
-  MethodDefinition,
-  Server,
-  ServerDuplexStream,
-  UntypedHandleCall,
+import {
+  type handleBidiStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type MethodDefinition,
+  type Server,
+  type ServerDuplexStream,
+  type UntypedHandleCall,
 } from '@grpc/grpc-js';
+import type { Compress } from '../compress.ts';
 import { invalidRequest, toConnectError } from '../errors.ts';
 import { admittedCallOn } from './gate.ts';
-import { streamOf } from './private-fields.ts';
+import { CompressedMessage, streamOf } from './private-fields.ts';
 import { grpcStatus } from './status.ts';
 
 /** Adds all methods of a service to the server. */
@@ -32,6 +34,7 @@ export function addService<Service extends DescService>(
   server: Server,
   service: Service,
   implementation: ServiceImpl<Service>,
+  compress: Compress,
 ): void {
   const definition: Record<string, MethodDefinition<unknown, unknown>> = {};
   const handlers: Record<string, UntypedHandleCall> = {};
@@ -40,6 +43,7 @@ export function addService<Service extends DescService>(
     handlers[method.localName] = handlerFor(
       method,
       implementation[method.localName as keyof typeof implementation] as Run,
+      compress,
     );
   }
   server.addService(definition, handlers);
@@ -53,7 +57,8 @@ function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown
     responseStream: isStream(method),
     requestSerialize: (message) => encode(input, message),
     requestDeserialize: (bytes) => decode(input, bytes),
-    responseSerialize: (message) => encode(output, message),
+    // The handler of a unary method encodes its answer itself, to know whether it is large.
+    responseSerialize: (answer) => (isStream(method) ? encode(output, answer) : (answer as Buffer)),
     responseDeserialize: (bytes) => fromBinary(output, bytes),
   };
 }
@@ -85,10 +90,17 @@ function encode(schema: DescMessage, message: unknown): Buffer {
  */
 type Run = (input: unknown, context: HandlerContext) => unknown;
 
-function handlerFor(method: DescMethod, run: Run): UntypedHandleCall {
+function handlerFor(method: DescMethod, run: Run, compress: Compress): UntypedHandleCall {
   const answerOne: handleUnaryCall<unknown, unknown> = async (call, respond) => {
     try {
-      respond(null, await run(checked(call.request, method), contextOf(call)));
+      const bytes = encode(method.output, await run(checked(call.request, method), contextOf(call)));
+      const { caller, userId } = admittedCallOn(streamOf(call)) ?? {};
+      const answer = await compress(bytes, caller?.headers['grpc-accept-encoding'], userId);
+      if (answer.compression === undefined) return respond(null, bytes);
+      const metadata = new Metadata();
+      metadata.set('grpc-encoding', answer.compression);
+      call.sendMetadata(metadata);
+      respond(null, new CompressedMessage(answer.bytes));
     } catch (error) {
       respond(grpcStatus(toConnectError(error)));
     }

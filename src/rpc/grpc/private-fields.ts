@@ -1,5 +1,5 @@
 /**
- * This file has all accesses to private fields of grpc-js. They are needed because grpc-js does not expose its
+ * This file has all accesses to private fields of grpc-js, and all that relies on how grpc-js works inside. They are needed because grpc-js does not expose its
  * HTTP/2 servers and passes on only two of their options. If a release of grpc-js renames one of these fields,
  * test/resilience/abusive-clients.test.ts fails.
  */
@@ -27,4 +27,30 @@ export function setHttp2Options(server: Server, options: ServerOptions): void {
 /** Returns the HTTP/2 servers of grpc-js: one for each address, once the server listens. */
 export function http2Servers(server: Server): Iterable<Http2Server> {
   return (server as unknown as PrivateFields).http2Servers.keys();
+}
+
+/** The first byte before a compressed message (gRPC over HTTP2, "Compressed-Flag"). */
+const COMPRESSED_FLAG = 1;
+
+/**
+ * A message that is compressed already, for the method `responseSerialize` of grpc-js, which compresses no answers:
+ * grpc-js writes the flag "not compressed" into the buffer of an answer, and then lets the message copy itself behind
+ * the prefix. This class sets the flag at that moment. If a release of grpc-js copies messages in another way,
+ * test/rpc/response-compression.test.ts fails.
+ */
+export class CompressedMessage {
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get byteLength(): number {
+    return this.#bytes.byteLength;
+  }
+
+  copy(target: Buffer, at: number): number {
+    target[0] = COMPRESSED_FLAG;
+    return this.#bytes.copy(target, at);
+  }
 }

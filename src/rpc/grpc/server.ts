@@ -16,6 +16,7 @@ import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/r
 import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { CallGate } from '../call-gate.ts';
+import { createCompress } from '../compress.ts';
 import type { Health } from '../health.ts';
 import { limitConnections } from '../limits/connection-limit.ts';
 import { limitDecoders } from '../limits/decoders.ts';
@@ -58,10 +59,11 @@ export function createGrpcServer(options: GrpcServerOptions) {
     // a call can fail when the server closes its connection.
   });
   setHttp2Options(server, HTTP2_OPTIONS);
-  addService(server, FileService, fileService);
+  const compress = createCompress();
+  addService(server, FileService, fileService, compress);
   const reflection = createReflection([FileService, HealthService]);
-  addService(server, ServerReflectionV1, reflection.v1);
-  addService(server, ServerReflectionV1Alpha, reflection.v1alpha);
+  addService(server, ServerReflectionV1, reflection.v1, compress);
+  addService(server, ServerReflectionV1Alpha, reflection.v1alpha, compress);
   health.addToGrpc(server);
   const methods = methodsByPath([FileService, HealthService, ServerReflectionV1, ServerReflectionV1Alpha]);
   const credentials = certificates

@@ -1,5 +1,5 @@
 import type { Compression } from '@connectrpc/connect/protocol';
-import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
+import { COMPRESS } from '../compress.ts';
 import { limitDecoders } from '../limits/decoders.ts';
 import { inflate } from '../limits/inflate.ts';
 import type { MessageEncoding } from '../limits/message-limits.ts';
@@ -12,22 +12,20 @@ export interface CompressedCall {
 }
 
 /**
- * The compressions that a client may use for requests of Connect and gRPC-Web.
+ * The compressions for requests and answers of Connect and gRPC-Web.
  *
  * @param callOf returns the call whose message is being decompressed
  */
 export function requestCompressions(callOf: () => CompressedCall | undefined): Compression[] {
   const runDecoder = limitDecoders();
-  const encodings = { gzip: compressionGzip, br: compressionBrotli };
-  return Object.entries(encodings).map(([name, compression]) => ({
-    ...compression,
+  return (['gzip', 'br'] as const).map((name) => ({
+    name,
+    compress: COMPRESS[name],
     async decompress(bytes, maxBytes) {
       const { userId, encoding = 'binary' } = callOf() ?? {};
       // Clients do not compress a message of no bytes, and still announce the compression.
       if (bytes.length === 0) return new Uint8Array();
-      const message: Buffer<ArrayBuffer> = await runDecoder(userId, () =>
-        inflate(bytes, name as keyof typeof encodings, maxBytes),
-      );
+      const message: Buffer<ArrayBuffer> = await runDecoder(userId, () => inflate(bytes, name, maxBytes));
       refuseMessage(message, encoding);
       return message;
     },

@@ -17,6 +17,7 @@ import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { ADMITTED_CALL } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
+import { COMPRESS_MIN_BYTES } from '../compress.ts';
 import { methodUnknown, openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { Health } from '../health.ts';
 import type { ConnectionLimit } from '../limits/connection-limit.ts';
@@ -31,9 +32,6 @@ import { encodeText, nameAsPlain } from './grpc-web-text.ts';
 import { protocolOf } from './protocol.ts';
 import { refuseCall } from './refusal.ts';
 import { isCompressed, streamBody, wholeBody } from './request-body.ts';
-
-/** Answers with fewer bytes are sent as they are, as are all errors: `complete-error.ts` reads them. */
-const COMPRESS_MIN_BYTES = 64 * 1024;
 
 export interface ConnectHandlerOptions {
   fileService: ServiceImpl<typeof FileService>;
@@ -139,6 +137,7 @@ function createHandlers(
 ) {
   const router = createConnectRouter({
     acceptCompression,
+    // So errors are never compressed, and `complete-error.ts` can read them.
     compressMinBytes: COMPRESS_MIN_BYTES,
     binaryOptions: { readUnknownFields: false },
     readMaxBytes: MESSAGE_MAX_BYTES,

@@ -6,8 +6,8 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 
 /**
- * The limit of all methods but CreateMultipartUpload. The longest fields of their requests add up to 6 kB:
- * 1,000 part numbers, a key, a page token, JSON escapes.
+ * The limit of all methods but CreateMultipartUpload. The longest fields of their requests add up to 5 kB:
+ * 500 part numbers, a key, a page token, JSON escapes.
  */
 export const MESSAGE_MAX_BYTES = 16 * 1024;
 
