@@ -82,7 +82,9 @@ describe.each([
     const files = filesOf(answer);
     expect(files).toEqual(expect.arrayContaining([expect.stringMatching(/\.proto$/)]));
     if (symbol.includes('FileService')) {
+      // The reasons come with the service file, also to a client that generates code of that file only.
       expect(files).toEqual([
+        'files/v1/error_reason.proto',
         'google/protobuf/timestamp.proto',
         'files/v1/file.proto',
         'files/v1/file_service.proto',
