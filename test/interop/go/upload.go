@@ -26,10 +26,13 @@ func upload(ctx context.Context, files filesv1.FileServiceClient, filename, mime
 
 // put sends the bytes with the required headers of the answer, and no others.
 func put(ctx context.Context, answer *filesv1.CreatePresignedUploadResponse, content []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, answer.PresignedUrl, bytes.NewReader(content))
+	// Like a file, this reader does not tell its length to Go. Go would send it in chunks, which S3 refuses.
+	file := io.NopCloser(bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, answer.PresignedUrl, file)
 	if err != nil {
 		return err
 	}
+	request.ContentLength = int64(len(content))
 	for name, value := range answer.RequiredHeaders {
 		request.Header.Set(name, value)
 	}

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import urllib.request
 
 from files.v1 import file_service_pb2 as pb
@@ -17,5 +18,6 @@ def upload(files, metadata, filename, mime_type, content):
 
 def put(answer, content):
     """Sends the bytes with the required headers of the answer. Raises HTTPError when S3 refuses them."""
-    headers = dict(answer.required_headers)
-    urllib.request.urlopen(urllib.request.Request(answer.presigned_url, content, headers, method="PUT")).close()
+    # urllib sends a file in chunks, which S3 refuses, unless the headers tell the length.
+    file, headers = io.BytesIO(content), {**answer.required_headers, "Content-Length": str(len(content))}
+    urllib.request.urlopen(urllib.request.Request(answer.presigned_url, file, headers, method="PUT")).close()
