@@ -114,7 +114,8 @@ function refusalOf(
   if (loopbackOnly && !isLoopbackAuthority(authorityOf(headers))) return [421, LOOPBACK_NAMES_ONLY];
   if (rawHeaders.length > 2 * HEADERS_MAX_COUNT) return [431, 'too many headers'];
   const { expect = '100-continue' } = headers;
-  if (expect.toLowerCase() !== '100-continue') return [417, 'the service knows no expectation but 100-continue'];
+  if (expect.toLowerCase() !== '100-continue')
+    return [417, 'the service knows no expectation but 100-continue'];
   return undefined;
 }
 
