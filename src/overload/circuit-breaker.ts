@@ -17,7 +17,8 @@ export interface Breaker {
 /**
  * The breakers of one server. Writes have their own breaker, because they can hang while reads work: a commit waits
  * for a synchronous standby that does not answer, for example. With one breaker for both, the hanging writes refused
- * 718 of 742 reads.
+ * 718 of 742 reads. The reverse does not happen, so a failed read also counts as a failed write: after an outage has
+ * begun, both breakers open sooner.
  */
 export interface Breakers {
   readonly reads: Breaker;
@@ -37,10 +38,12 @@ const FAILURES_MAX = 3;
 export const WAITED_LONG_MS = 250;
 
 export function createBreakers(failuresMax = FAILURES_MAX): Breakers {
-  return { reads: createBreaker(failuresMax), writes: createBreaker(failuresMax) };
+  const writes = createBreaker(failuresMax);
+  return { reads: createBreaker(failuresMax, writes), writes };
 }
 
-function createBreaker(failuresMax: number): Breaker {
+/** @param other gets the failures of this breaker, too */
+function createBreaker(failuresMax: number, other?: Breaker): Breaker {
   let failures = 0;
   return {
     get open() {
@@ -51,6 +54,7 @@ function createBreaker(failuresMax: number): Breaker {
     },
     onFailure() {
       failures++;
+      other?.onFailure();
     },
   };
 }

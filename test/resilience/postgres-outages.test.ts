@@ -127,7 +127,8 @@ always('Postgres hangs: it accepts connections and sends nothing', async (contex
     {
       begin: () => proxy.set({ kind: 'hanging' }),
       end: () => proxy.set({ kind: 'none' }),
-      shortMs: 4_500,
+      // Four workers may find out twice: first with four writes, and then with four reads.
+      shortMs: 7_500,
       longMs: 10_000,
     },
     true,
