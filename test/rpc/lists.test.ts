@@ -350,6 +350,6 @@ it('a list contains 200 pending uploads whose bytes have just arrived', async ()
   );
   await Promise.all(answers.map((answer, i) => put(answer, contents[i] ?? '')));
   // The machine runs other tests at the same time, so the call gets more than the default deadline.
-  const { files: listed } = await files.listFiles({ pageSize: 1_000 }, { timeoutMs: 10_000 });
+  const { files: listed } = await files.listFiles({ pageSize: 1_000 }, { timeoutMs: 20_000 });
   expect(listed).toHaveLength(200);
 });
