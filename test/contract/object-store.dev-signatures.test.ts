@@ -41,6 +41,13 @@ async function put(url: string, more: Record<string, string> = {}): Promise<Resp
   return send(url, { method: 'PUT', headers: { ...headers, ...more }, body: bytes });
 }
 
+test('a request that names a signed header thousands of times is refused before it is signed', async () => {
+  const url = new URL(await presign(store, { method: 'GET', key: 'k' }));
+  url.searchParams.set('X-Amz-SignedHeaders', 'a;'.repeat(2_000).concat('host'));
+  const answer = await send(url.href, { headers: { a: 'x'.repeat(8_000) } });
+  expect(answer.code).toBe('AuthorizationQueryParametersError');
+});
+
 describe('a presigned URL', () => {
   const signedAt = new Date('2026-03-01T12:00:00Z');
   const at = (seconds: number) => new Date(signedAt.getTime() + seconds * 1000);
