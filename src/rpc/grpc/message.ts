@@ -39,7 +39,7 @@ export interface MessageOptions {
  */
 export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptions): () => void {
   const { maxBytes, userId, budget, onMessage, onError } = options;
-  const arrives = checkArrival(maxBytes + MESSAGE_PREFIX_BYTES);
+  const arrives = checkArrival(maxBytes + MESSAGE_PREFIX_BYTES, maxBytes);
   const gathered = new GatheredBytes();
   let taken = 0;
   const take = (more: number) => {

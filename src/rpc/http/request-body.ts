@@ -47,7 +47,7 @@ export async function* wholeBody(
   const maxBytes = messageMaxBytes(method, protocol.encoding);
   const maxBodyBytes = bodyMaxBytes(protocol, maxBytes);
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw messageTooLarge(maxBytes);
-  const arrives = checkArrival(maxBodyBytes);
+  const arrives = checkArrival(maxBodyBytes, maxBytes);
   const gathered = new GatheredBytes();
   let taken = 0;
   try {

@@ -13,15 +13,16 @@ const PIECE_MIN_BYTES = 64;
  * Checks the bytes of a request as they arrive. Node calls JavaScript for each piece, so a request that is sent byte
  * by byte costs as much as thousands of requests.
  *
+ * @param messageMaxBytes the limit that the error names; a body is longer than its message by a prefix
  * @returns a function that must be called with each piece. It throws ConnectError RESOURCE_EXHAUSTED when the request
  *   has more than `maxBytes` bytes, or too many small pieces.
  */
-export function checkArrival(maxBytes: number): (piece: Uint8Array) => void {
+export function checkArrival(maxBytes: number, messageMaxBytes = maxBytes): (piece: Uint8Array) => void {
   let bytes = 0;
   let pieces = 0;
   return ({ length }) => {
     bytes += length;
-    if (bytes > maxBytes) throw messageTooLarge(maxBytes);
+    if (bytes > maxBytes) throw messageTooLarge(messageMaxBytes);
     if (++pieces > SMALL_PIECES_MAX + bytes / PIECE_MIN_BYTES) {
       throw callError('MESSAGE_TOO_LARGE', 'the request arrives in too many small pieces');
     }
