@@ -13,7 +13,8 @@ export interface IdentityOptions {
 
 export const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
 
-const USER_ID_MAX_CHARACTERS = 128;
+/** The maximum length of `sub` in OpenID Connect (Core 1.0, section 2). */
+export const USER_ID_MAX_CHARACTERS = 255;
 
 // The pattern accepts visible ASCII characters without the comma. HTTP joins repeated headers with a comma, so
 // "a,b" may be two users.

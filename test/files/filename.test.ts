@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  FILENAME_MAX_BYTES,
+  FILENAME_MAX_CHARACTERS,
   FILENAME_MAX_UNITS,
   parseFilename,
   parseFilenamePrefix,
@@ -13,19 +13,22 @@ function* allCharacters(): Generator<string> {
 }
 
 describe('the bound of a filename in UTF-16 units', () => {
-  it('refuses no spelling of a name that has at most 255 bytes in NFC', () => {
-    const longest = { units: 0, bytes: 1, character: '' };
+  it('refuses no spelling of a name that has at most 255 characters in NFC', () => {
+    const longest = { units: 0, characters: 1, character: '' };
     for (const character of allCharacters()) {
-      const bytes = Buffer.byteLength(character.normalize('NFC'));
+      const characters = [...character.normalize('NFC')].length;
       const units = Math.max(character.length, character.normalize('NFD').length);
-      if (units / bytes > longest.units / longest.bytes) Object.assign(longest, { units, bytes, character });
+      if (units / characters > longest.units / longest.characters)
+        Object.assign(longest, { units, characters, character });
     }
-    expect(longest).toEqual({ units: 3, bytes: 2, character: '\u01d5' });
-    expect(FILENAME_MAX_UNITS).toBe(Math.floor((FILENAME_MAX_BYTES * longest.units) / longest.bytes));
+    expect(longest).toEqual({ units: 6, characters: 1, character: '\u{16126}' });
+    expect(FILENAME_MAX_UNITS).toBe(FILENAME_MAX_CHARACTERS * longest.units);
   });
 
-  it('accepts the longest spelling of a name of 255 bytes', () => {
-    const composed = `${'\u01d5'.repeat(127)}x`;
+  it('accepts the longest spelling of a name of 255 characters, and refuses one more', () => {
+    const composed = '\u{16126}'.repeat(FILENAME_MAX_CHARACTERS);
+    expect(() => parseFilename(`${composed}x`)).toThrow(/at most 255 characters/);
+    expect(() => parseFilenamePrefix(`${composed}x`)).toThrow(/at most 255 characters/);
     expect(composed.normalize('NFD')).toHaveLength(FILENAME_MAX_UNITS);
     expect(parseFilename(composed.normalize('NFD'))).toBe(composed);
     expect(parseFilenamePrefix(composed.normalize('NFD'))).toBe(composed);
@@ -35,7 +38,7 @@ describe('the bound of a filename in UTF-16 units', () => {
     const marks = '\u0345'.repeat(FILENAME_MAX_UNITS / 2) + '\u0334'.repeat(FILENAME_MAX_UNITS / 2);
     const times = Array.from({ length: 5 }, () => {
       const startMs = performance.now();
-      expect(() => parseFilename(marks)).toThrow(/at most 255 bytes/);
+      expect(() => parseFilename(marks)).toThrow(/at most 255 characters/);
       return performance.now() - startMs;
     });
     expect(Math.min(...times)).toBeLessThan(1);

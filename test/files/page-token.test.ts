@@ -14,7 +14,7 @@ const userId = fc.string({
     .filter((code) => code !== 0x2c)
     .map((code) => String.fromCharCode(code)),
   minLength: 1,
-  maxLength: 128,
+  maxLength: 255,
 });
 const scope = fc.record({ userId, filenamePrefix: fc.string() });
 const lastModified = fc.date({ min: new Date(0), max: LAST, noInvalidDate: true });

@@ -4,16 +4,14 @@
  */
 import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
-import { FILENAME_MAX_BYTES } from '../../src/files/rules/filename.ts';
+import { FILENAME_MAX_CHARACTERS } from '../../src/files/rules/filename.ts';
+import { USER_ID_MAX_CHARACTERS } from '../../src/rpc/identity.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { cutFile, putParts } from '../harness/parts.ts';
 import { passTime } from '../harness/pass-time.ts';
 import { put } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
-
-/** The longest user id that the service accepts, in characters. */
-const USER_ID_MAX_CHARACTERS = 128;
 
 /** Longer than the write window of a single PUT and of a multipart upload, in seconds. */
 const MONTH = 30 * 86_400;
@@ -30,7 +28,7 @@ const users = [
 ] as const;
 const cases = users.flatMap(([kind, newLongUser]) =>
   ['a', '.', 'é', 'ä', 'я', '名', 'ي', '🦆'].map((character) => {
-    const times = Math.floor((FILENAME_MAX_BYTES - '.mp4'.length) / Buffer.byteLength(character));
+    const times = FILENAME_MAX_CHARACTERS - '.mp4'.length;
     return { times, character, kind, filename: `${character.repeat(times)}.mp4`, newLongUser };
   }),
 );

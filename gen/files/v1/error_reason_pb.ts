@@ -39,7 +39,7 @@ export const ErrorReason = {
   USER_ID_MISSING: 1,
 
   /**
-   * UNAUTHENTICATED: the user id is not 1 to 128 visible ASCII characters without a comma, or the call names
+   * UNAUTHENTICATED: the user id is not 1 to 255 visible ASCII characters without a comma, or the call names
    * it more than once.
    *
    * @generated from enum value: ERROR_REASON_USER_ID_INVALID = 2;

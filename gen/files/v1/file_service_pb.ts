@@ -24,7 +24,7 @@ export const file_files_v1_file_service: GenFile = /*@__PURE__*/
  */
 export type CreatePresignedUploadRequest = Message<"files.v1.CreatePresignedUploadRequest"> & {
   /**
-   * The file's name. Lists show it in Unicode NFC. 1 to 255 bytes of UTF-8. Refused: `.` and `..`, `/` and
+   * The file's name. Lists show it in Unicode NFC. 1 to 255 characters. Refused: `.` and `..`, `/` and
    * `\`, control characters, bidirectional overrides, lone surrogates. Every other text is a name.
    *
    * @generated from field: string filename = 1;

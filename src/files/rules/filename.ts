@@ -6,25 +6,28 @@
  */
 import { FileError } from '../file-error.ts';
 
-/** The limit of the usual file systems for one name, in bytes of UTF-8. */
-export const FILENAME_MAX_BYTES = 255;
+/**
+ * The maximum length of a name after Unicode normalisation, in Unicode characters (code points). Every name that a
+ * usual file system has is accepted: NTFS allows 255 UTF-16 units, APFS 255 characters, and ext4 255 bytes.
+ */
+export const FILENAME_MAX_CHARACTERS = 255;
 
 /**
  * The maximum length of a name before Unicode normalisation, in UTF-16 units. It is checked before the name is
  * normalised, because the time of normalisation is quadratic in a run of combining marks that are out of order:
- * 80 kB of such marks take seconds, 382 units at most 0.1 ms. The maximum refuses no name that has at most
- * FILENAME_MAX_BYTES after normalisation. The longest spelling of a character has 1.5 units for each byte of the
- * normalised character: U+01D5 has two bytes, and its spelling as `U` and two marks has three units.
- * test/files/filename.test.ts checks this ratio for all of Unicode.
+ * 80 kB of such marks take seconds, 1,530 units less than a millisecond. The maximum refuses no name that has at
+ * most FILENAME_MAX_CHARACTERS after normalisation. The longest spelling of a character has six units: U+16126 as
+ * three characters of two units each. test/files/filename.test.ts checks this for all of Unicode.
  */
-export const FILENAME_MAX_UNITS = Math.floor(FILENAME_MAX_BYTES * 1.5);
+export const FILENAME_MAX_UNITS = FILENAME_MAX_CHARACTERS * 6;
 
-const TOO_LONG = `must be at most ${FILENAME_MAX_BYTES} bytes of UTF-8`;
+const TOO_LONG = `must be at most ${FILENAME_MAX_CHARACTERS} characters`;
 
-// Control characters end lines and are invisible in terminals. Bidirectional marks,
-// embeddings, overrides and isolates change the order in which a name is shown: `gpj.exe` is shown as `exe.jpg`.
+// Control characters end lines and are invisible in terminals. Bidirectional embeddings, overrides and isolates change
+// the order in which a name is shown: `gpj.exe` is shown as `exe.jpg`. The marks U+200E and U+200F are allowed, because
+// operating systems put them into names in Arabic and Hebrew, and they cannot reverse letters or digits.
 const CONTROL = /\p{Cc}/u;
-const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const BIDI = /[\u061c\u202a-\u202e\u2066-\u2069]/u;
 
 /**
  * Returns the name as it is stored and shown: in Unicode NFC, otherwise unchanged.
@@ -48,7 +51,7 @@ export function parseFilenamePrefix(text: string): string {
   // Postgres accepts no NUL in a text, and no stored name has a control character.
   if (CONTROL.test(text)) throw invalid('filename_prefix', 'must not contain control characters');
   const prefix = text.normalize('NFC');
-  if (Buffer.byteLength(prefix) > FILENAME_MAX_BYTES) throw invalid('filename_prefix', TOO_LONG);
+  if (isTooLong(prefix)) throw invalid('filename_prefix', TOO_LONG);
   return prefix;
 }
 
@@ -60,7 +63,11 @@ function filenameProblem(text: string): string | undefined {
   if (/[/\\]/.test(text)) return 'must be a name, not a path: no "/" and no "\\"';
   if (CONTROL.test(text)) return 'must not contain control characters';
   if (BIDI.test(text)) return 'must not contain bidirectional control characters';
-  return Buffer.byteLength(text.normalize('NFC')) > FILENAME_MAX_BYTES ? TOO_LONG : undefined;
+  return isTooLong(text.normalize('NFC')) ? TOO_LONG : undefined;
+}
+
+function isTooLong(normalized: string): boolean {
+  return normalized.length > FILENAME_MAX_CHARACTERS && [...normalized].length > FILENAME_MAX_CHARACTERS;
 }
 
 function invalid(field: string, rule: string): FileError {
