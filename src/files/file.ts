@@ -30,8 +30,6 @@ export interface PendingFile extends FileFacts {
    * so calls report the file as not found.
    */
   lost: boolean;
-  /** Set if creates announced different types. URLs that were signed for each of them may still write. */
-  typeChanged?: true;
 }
 
 /** A file whose bytes the service has verified in S3. S3 reported the size, the type and `lastModified`. */

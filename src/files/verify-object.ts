@@ -8,7 +8,7 @@ import { changesBytes } from './rules/content-encoding.ts';
 import { isSameMimeType } from './rules/mime-type.ts';
 
 export interface VerifyPorts {
-  store: Pick<FileStore, 'markReady' | 'markLost'>;
+  store: Pick<FileStore, 'markReady' | 'markLost' | 'hasSeveralTypes'>;
   objects: Pick<ObjectStore, 'head'>;
   observer: Observer;
 }
@@ -52,7 +52,7 @@ export async function verifyObject(
     if (refusal?.about !== 'object') throw error;
     return { outcome: 'refused', error, unacceptable: isUnacceptableKey(refusal) };
   }
-  const difference = object && differenceBetween(file, object);
+  const difference = object && (await differenceNow(call, ports, file, object));
   if (object !== undefined && difference === undefined) {
     // The announced spelling of the type stays.
     const mimeType = isSameMimeType(object.mimeType, file.mimeType) ? file.mimeType : object.mimeType;
@@ -71,6 +71,18 @@ export async function verifyObject(
     : { outcome: 'mismatch', encoded: difference === 'Content-Encoding' };
 }
 
+/** After creates of different types, an object of another type than the last one is no difference. */
+async function differenceNow(
+  call: Call,
+  { store }: VerifyPorts,
+  file: UserFile,
+  object: StoredObject,
+): Promise<Difference | undefined> {
+  const difference = differenceBetween(file, object);
+  const isExpected = difference === 'Content-Type' && (await store.hasSeveralTypes(call, file.s3Key));
+  return isExpected ? undefined : difference;
+}
+
 /**
  * Compares an object with its file. Every upload URL signs the MD5, so S3 accepts only the right bytes at that URL.
  * Other bytes come from a writer without such a URL.
@@ -78,14 +90,13 @@ export async function verifyObject(
  * Download URLs override Content-Encoding, but other readers of the bucket obey it. So the file stays a mismatch until
  * its owner repeats the PUT without that header, even if the file was READY before.
  *
- * Another type comes from a writer without a URL, too, if creates announced only one type. Otherwise a PUT with the URL
- * of an earlier create is as good. The type of a READY file follows S3: the file must not leave the list because a tool
- * has set the types of a whole bucket.
+ * Another type comes from a writer without a URL, too, if creates announced only one type. The type of a READY file
+ * follows S3: the file must not leave the list because a tool has set the types of a whole bucket.
  */
 export function differenceBetween(file: UserFile, object: StoredObject): Difference | undefined {
   if (!hasBytesOf(file, object)) return 'bytes';
   if (changesBytes(object.contentEncoding)) return 'Content-Encoding';
-  const isAnyType = file.state === 'ready' || file.lost || file.typeChanged === true;
+  const isAnyType = file.state === 'ready' || file.lost;
   return isAnyType || isSameMimeType(object.mimeType, file.mimeType) ? undefined : 'Content-Type';
 }
 

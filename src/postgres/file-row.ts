@@ -39,7 +39,6 @@ export function toPendingFile(row: FileRow): PendingFile {
     state: 'pending',
     size: row.size === null ? undefined : Number(row.size),
     lost: row.lost,
-    ...(row.type_changed && { typeChanged: true }),
   };
 }
 

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { externalServers } from '../harness/external-servers.ts';
+import { md5 } from '../harness/random.ts';
 import { launchService, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { download, upload } from '../harness/upload.ts';
@@ -35,6 +37,11 @@ async function serves(release: string, environment: Record<string, string>): Pro
   const client = service.client({ 'x-user-id': 'ada' });
   const name = `${crypto.randomUUID()}.txt`;
   expect(await download(client, await upload(client, name, name))).toBe(name);
+  // A create that changes a pending upload writes a column that the older schema may lack.
+  const asked = { filename: 'note.txt', md5: md5(`another ${name}`) };
+  const { s3Key } = await client.createPresignedUpload({ ...asked, mimeType: 'text/plain' });
+  const changed = await client.createPresignedUpload({ ...asked, mimeType: 'text/markdown' });
+  expect(changed).toMatchObject({ type: UploadType.NEW, s3Key });
   const { files } = await client.listFiles({ filenamePrefix: name });
   expect(files).toHaveLength(1);
   await client.deleteFile({ s3Key: files[0]?.s3Key ?? '' });

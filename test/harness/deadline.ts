@@ -35,6 +35,7 @@ export function patient(store: FileStore) {
     reserve: (intent: OwnedIntent) => store.reserve(ampleCall(intent.userId), keyed(intent)),
     updateIntent: (intent: OwnedIntent) => store.updateIntent(ampleCall(intent.userId), keyed(intent)),
     find: (ref: Ref) => store.find(...of(ref)),
+    hasSeveralTypes: (ref: Ref) => store.hasSeveralTypes(...of(ref)),
     list: ({ userId, after, ...query }: OwnedQuery, pendingLimit: number) =>
       store.list(ampleCall(userId), { ...query, after: after && keyed(after) }, pendingLimit),
     markReady: (ref: Ref, seen: SeenObject) => store.markReady(...of(ref), seen),

@@ -47,7 +47,9 @@ const EXPECTED: Record<Name, Expectation> = {
   reserve: { indexes: ['files_content'], buffersMax: 12 * PROBE },
   explainConflict: { indexes: ['files_pkey', 'files_content', 'files_pending_slot'], buffersMax: 6 * PROBE },
   updateIntent: WRITE_BY_KEY,
+  updateIntentBefore0002: WRITE_BY_KEY,
   find: ROW_BY_KEY,
+  hasSeveralTypes: ROW_BY_KEY,
   listFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
   listNextPage: { indexes: ['files_ready'], buffersMax: 101 + PROBE },
   searchFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
@@ -248,6 +250,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "explainConflict": "text text bytea integer integer",
             "find": "text text float8",
             "findUpload": "text text",
+            "hasSeveralTypes": "text text",
             "leaseDue": "bigint float8 time text float8",
             "listFirstPage": "text text float8 bigint bigint",
             "listNextPage": "text text float8 bigint time text",
@@ -264,6 +267,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "searchNextPage": "time text text text float8 bigint bigint",
             "setUploadId": "text text text text",
             "updateIntent": "text text text text bigint",
+            "updateIntentBefore0002": "text text text text bigint",
             "writeCheck": "",
           }
         `);

@@ -38,4 +38,10 @@ export interface FileReads {
    * Postgres returns both kinds of files.
    */
   list(call: Call, query: ListQuery, pendingLimit: number): Promise<Listed>;
+
+  /**
+   * Tells whether creates announced different types for the file while it was PENDING. URLs for each of these types may
+   * still write. False for an unknown file.
+   */
+  hasSeveralTypes(call: Call, s3Key: S3Key): Promise<boolean>;
 }

@@ -64,6 +64,11 @@ export function isUniqueViolation(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '23505';
 }
 
+/** Whether the schema lacks a column, because a migration of this release has not run yet. */
+export function isUndefinedColumn(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '42703';
+}
+
 /**
  * Whether the prepared statement of the connection is unusable. Either a migration changed the type of a
  * column (0A000, distinguished from other cases of 0A000 by the routine that raises it), or a pooler

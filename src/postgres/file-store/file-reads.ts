@@ -23,6 +23,11 @@ export function createFileReads(database: Database, limits: StoreLimits): FileRe
       return row && toFile(row);
     },
 
+    async hasSeveralTypes(call, s3Key) {
+      const [row] = await database.run(call, statements.hasSeveralTypes, rowKey(call, s3Key));
+      return row?.several_types ?? false;
+    },
+
     async list(call, { after, ...query }, pendingLimit) {
       const params = { ...query, userId: call.userId, verificationTtlSeconds, examinedMax, pendingLimit };
       const pendingExaminedMax = EXAMINED_MAX;

@@ -1,7 +1,7 @@
 import type { Call } from '../../files/call.ts';
 import type { Reservations, UploadIntent } from '../../files/ports/reservations.ts';
 import type { Database } from '../connection/database.ts';
-import { isUniqueViolation } from '../connection/error-classes.ts';
+import { isUndefinedColumn, isUniqueViolation } from '../connection/error-classes.ts';
 import { fromFingerprint, toFile } from '../file-row.ts';
 import * as statements from '../statements/reservations.ts';
 import type { StoreLimits } from '../store-limits.ts';
@@ -51,7 +51,12 @@ export function createReservations(database: Database, limits: StoreLimits): Res
 
     async updateIntent(call, { s3Key, size, filename, mimeType }) {
       const params = { ...rowKey(call, s3Key), filename, mimeType, size: size ?? null };
-      await database.run(call, statements.updateIntent, params);
+      try {
+        await database.run(call, statements.updateIntent, params);
+      } catch (error) {
+        if (!isUndefinedColumn(error)) throw error;
+        await database.run(call, statements.updateIntentBefore0002, params);
+      }
     },
   };
 }

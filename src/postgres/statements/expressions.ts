@@ -37,7 +37,6 @@ export const COLUMNS = [
   'verified_at',
   'create_time',
   'lost',
-  'type_changed',
 ] as const;
 
 export const columns: Sql = sql.raw(COLUMNS.join(', '));

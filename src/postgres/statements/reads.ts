@@ -12,6 +12,19 @@ export const find = prepare<RowKey & Freshness, FileRow>(
     where user_id = ${userId} and s3_key = ${s3Key} and state <> 'deleted'`,
 );
 
+/**
+ * Reads the column by way of JSON, because the schema of the release before has no such column, and this release must
+ * work on that schema. That costs more than reading a column, but the statement runs only if S3 reports another type
+ * than the last create announced.
+ */
+export const hasSeveralTypes = prepare<RowKey, { several_types: boolean }>(
+  'has_several_types',
+  ({ userId, s3Key }) => sql`
+    select coalesce((to_jsonb(files) ->> 'type_changed')::boolean, false) as several_types
+    from files
+    where user_id = ${userId} and s3_key = ${s3Key}`,
+);
+
 /** Only the first page of a list has pending files, too. */
 interface FirstPage {
   pendingLimit: number;

@@ -141,10 +141,20 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
   () => false,
 );
 
-export const updateIntent = prepare<RowKey & { filename: string; mimeType: string; size: number | null }>(
+type UpdateParams = RowKey & { filename: string; mimeType: string; size: number | null };
+
+export const updateIntent = prepare<UpdateParams>(
   'update_intent',
   ({ userId, s3Key, filename, mimeType, size }) => sql`
     update files set filename = ${filename}, mime_type = ${mimeType}, size = ${size}, lost = false,
       type_changed = type_changed or mime_type <> ${mimeType}
+    where user_id = ${userId} and s3_key = ${s3Key} and ${isPending}`,
+);
+
+/** `updateIntent` on the schema of the release before, which has no `type_changed`. */
+export const updateIntentBefore0002 = prepare<UpdateParams>(
+  'update_intent_before_0002',
+  ({ userId, s3Key, filename, mimeType, size }) => sql`
+    update files set filename = ${filename}, mime_type = ${mimeType}, size = ${size}, lost = false
     where user_id = ${userId} and s3_key = ${s3Key} and ${isPending}`,
 );
