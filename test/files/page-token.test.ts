@@ -76,7 +76,10 @@ describe('a forged page token with a valid checksum', () => {
           parsed = parsePageToken(forgedPageToken(content, whose.userId), whose);
         } catch (error) {
           expect(error).toBeInstanceOf(FileError);
-          expect(error).toMatchObject({ reason: 'INVALID_PAGE_TOKEN', violations: [{ field: 'page_token' }] });
+          expect(error).toMatchObject({
+            reason: 'INVALID_PAGE_TOKEN',
+            violations: [{ field: 'page_token' }],
+          });
           return;
         }
         expect(parsed.lastModified.getTime()).toBe(Number(content.time));

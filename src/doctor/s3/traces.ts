@@ -75,7 +75,7 @@ export function createTraces(send: SendProbe): Traces {
   };
 }
 
-/** What runs of the doctor have left in the bucket, whoever began them. */
+/** What runs of the doctor have left in the bucket, on this host or on others. */
 async function listLeft(send: (request: ProbeRequest) => Promise<S3Answer | undefined>) {
   const list = async (query: Record<string, string>, entry: string, time: string) => {
     const answer = await send({ method: 'GET', key: '', query: { ...query, prefix: KEY_PREFIX } });

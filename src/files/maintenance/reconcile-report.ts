@@ -29,7 +29,7 @@ export interface ReconcileReport {
   lostTail: LostTail | undefined;
   /**
    * Objects and multipart uploads without a row whose keys have only the hash of a user id, and no row and no option
-   * names the id. They are never changed, because without the user nobody can look for a row.
+   * names the id. They are never changed, because without the user no row can be looked up.
    */
   unknownUser: Finding;
   /** READY rows and objects that S3 refuses to show. */
