@@ -91,13 +91,6 @@ const SWIFT: readonly KnownLimit[] = [
     error: /status: 200/,
     reason: 'accepts the URL of a part after the completion, so the limit of MD5 holds for parts, too',
   },
-  {
-    file: 'rpc/refused-objects.test.ts',
-    test: 'an upload whose reading a policy denies > in parts stays complete: no call asks for its parts again',
-    error: /^the call succeeded: .*CreateMultipartUploadResponse.*"missingPartNumbers":\[\]/,
-    reason:
-      'lists the parts of a completed upload, so a create need not read the object to see that nothing is missing',
-  },
 ];
 
 /** versitygw 1.8 with its posix backend */
