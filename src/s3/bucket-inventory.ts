@@ -43,9 +43,9 @@ function objectPages(client: S3Client, bucket: string) {
 }
 
 /**
- * Whether a key comes after the last key. The keys are compared as strings first, because this is faster than
- * comparing bytes. The order of strings differs from the order of bytes for rare characters only, so the bytes
- * are compared only if the strings are out of order.
+ * Whether a key comes after the last key, as strings or as bytes. The strings are compared first, because
+ * this is faster than comparing bytes. The two orders differ only for characters above U+DFFF. The keys of
+ * this service are ASCII, so for them the result is always that of the bytes.
  */
 function isAfter(key: string, last: string): boolean {
   return key > last || Buffer.compare(Buffer.from(key), Buffer.from(last)) > 0;

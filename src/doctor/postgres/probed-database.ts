@@ -1,9 +1,10 @@
 /**
- * `src/doctor/postgres` examines the database over the connections of the service (this file): the server (`server/`),
- * the table and the rights (`table/`), and the connection between them (`connection/`). `rows.ts` has their order. A
- * statement that changes something does not belong here.
+ * `src/doctor/postgres` has the rows of the doctor's report about the database. The rows examine the server
+ * (`server/`), the table and the rights (`table/`), and the connection between the service and Postgres
+ * (`connection/`). `rows.ts` lists the rows in the order of the report. This file has the interface through
+ * which the rows send statements. A statement that changes something does not belong in this folder.
  */
-/** The database that the rows examine, over the connections of the service. */
+/** The database that the rows examine. Statements use the connection pool of the service. */
 export interface ProbedDatabase {
   /** @throws the error of Postgres or of the connection */
   query(text: string): Promise<DatabaseRow[]>;

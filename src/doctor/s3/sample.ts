@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import type { ProbedBucket, Sample } from './probed-bucket.ts';
 
 export const SAMPLE_BYTES = Buffer.from('file-service doctor\n');
-/** Servers that ignore the type of the PUT would hardly choose this one. */
+/**
+ * An unusual type. A server that ignores the Content-Type of a PUT and sets a type of its own would hardly
+ * set this type, so `uploads/content-type.ts` notices such a server.
+ */
 export const SAMPLE_TYPE = 'application/x-file-service-doctor';
 
 export const digestOf = (bytes: Uint8Array, encoding: 'base64' | 'hex') =>

@@ -16,9 +16,9 @@ export interface ReconcilePorts extends VerifyPorts {
 
 export interface ReconcileOptions {
   /**
-   * The action of `reconcile` on its findings. `report` changes nothing. `adopt` changes the table only: it makes files
-   * of objects without rows, and takes READY rows without objects out of the lists. `repair` does the latter, and
-   * removes objects and uploads without rows.
+   * The action of `reconcile` on its findings. `report` changes nothing. `adopt` changes the table only: it
+   * creates rows for objects without rows, and takes READY rows without objects out of the lists. `repair`
+   * also takes these rows out of the lists, and removes objects and uploads without rows.
    */
   action: 'report' | 'repair' | 'adopt';
   /** Objects without a row, and uploads without a row, are removed only if they are older than this. */
@@ -28,7 +28,10 @@ export interface ReconcileOptions {
    * files do not cause so many findings, so the cause must be another one, and a repair could do harm.
    */
   maxRepairs: number;
-  /** User ids for keys that have only the hash of an id. Default: the ids of the rows. */
+  /**
+   * User ids, in addition to the ids in the rows. The key of a file has only the hash of a long user id.
+   * These ids find the user of such a key if no row of the user exists. Default: none.
+   */
   userIds?: readonly string[];
   onProgress: (progress: { rows: number; objects: number }) => void;
 }

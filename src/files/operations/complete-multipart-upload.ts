@@ -58,7 +58,12 @@ export function completeMultipartUpload(ports: Ports) {
   };
 }
 
-/** @param missingParts the parts that a client must upload if S3 has no object; undefined if it has no upload either */
+/**
+ * Verifies the object in S3 and makes the file READY.
+ *
+ * @param missingParts the parts that the client must upload if S3 has no object. `undefined` if no row of a
+ *   pending upload was renewed: the error for a missing object is then FILE_NOT_FOUND.
+ */
 async function verifyCompleted(
   call: Call,
   ports: Ports,

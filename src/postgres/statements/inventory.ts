@@ -9,9 +9,9 @@ export const hasRow = prepare<RowKey, { s3_key: string }>(
 );
 
 /**
- * Finds the row of a multipart file if it will come due: a pending row, a tombstone, or a READY row that
- * comes due once more (see `markReady` in transitions.ts). The sweeper then removes the unfinished uploads
- * under its key.
+ * Finds the row of a multipart file if the row has a `due_at`: a pending row, a tombstone, or a READY row
+ * whose key the sweeper still has to clean (see `markReady` in transitions.ts). At `due_at`, the sweeper
+ * takes the row, so the sweeper is responsible for the unfinished uploads under the key.
  */
 export const ownsUploads = prepare<RowKey, { s3_key: string }>(
   'owns_uploads',
@@ -39,8 +39,8 @@ interface AdoptParams extends RowKey {
 }
 
 /**
- * Creates the READY row of an object that has no row. A multipart file comes due once more, as after
- * `markReady` in transitions.ts.
+ * Creates the READY row of an object that has no row. The row of a multipart file gets a `due_at`, as in
+ * `markReady` (transitions.ts): the sweeper then aborts unfinished uploads under the key.
  *
  * `on conflict` names no target, because the conflict can be on the key or on the content. So this statement
  * never changes a row that a concurrent create has made, and two concurrent runs make one row.

@@ -57,7 +57,8 @@ function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown
     responseStream: isStream(method),
     requestSerialize: (message) => encode(input, message),
     requestDeserialize: (bytes) => decode(input, bytes),
-    // The handler of a unary method encodes its answer itself, to know whether it is large.
+    // `answerOne` below has already encoded the answer of a unary method, because `compress` needs the bytes:
+    // only large answers are compressed.
     responseSerialize: (answer) => (isStream(method) ? encode(output, answer) : (answer as Buffer)),
     responseDeserialize: (bytes) => fromBinary(output, bytes),
   };

@@ -16,7 +16,10 @@ export function nameAsPlain({ header }: UniversalServerRequest): void {
   header.set('content-type', (header.get('content-type') ?? '').toLowerCase().replace(TEXT, PLAIN));
 }
 
-/** Encodes an answer. Each chunk may end with padding. */
+/**
+ * Encodes an answer. Each chunk is encoded by itself. The protocol allows padding at the end of each chunk,
+ * so no bytes need to wait for the next chunk.
+ */
 export function encodeText(answer: UniversalServerResponse): UniversalServerResponse {
   answer.header?.set('content-type', (answer.header.get('content-type') ?? '').replace(PLAIN, TEXT));
   return answer.body === undefined ? answer : { ...answer, body: encoded(answer.body) };

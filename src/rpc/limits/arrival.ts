@@ -1,12 +1,16 @@
 import { callError, messageTooLarge } from '../errors.ts';
 
 /**
- * Pieces that a request may have beyond one for each PIECE_MIN_BYTES. A piece is a DATA frame, a chunk of HTTP/1.1,
- * or the part of one that came with one read of the connection.
+ * The number of pieces that each request may have, in addition to one piece per PIECE_MIN_BYTES of its bytes.
+ * A piece is a DATA frame (HTTP/2) or a chunk (HTTP/1.1). If Node reads a frame or a chunk in several reads,
+ * each read makes a piece.
  */
 const SMALL_PIECES_MAX = 64;
 
-/** The smallest TCP segments that occur in practice have 536 bytes. */
+/**
+ * If a request has many pieces, their average size must be at least about this. The bound is low: the
+ * smallest TCP segments that occur in practice have 536 bytes.
+ */
 const PIECE_MIN_BYTES = 64;
 
 /**

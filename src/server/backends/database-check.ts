@@ -11,14 +11,14 @@ import { CHECK_TIMEOUT_MS, checkWork } from './check-work.ts';
 import { createWriteProbe } from './write-probe.ts';
 
 /**
- * How many checks use a connection before it is closed. The check after them opens a new connection, so it notices
- * when calls could not open one.
+ * How many checks use a connection before the connection is closed. The next check opens a new connection, so
+ * the check notices when Postgres accepts no new connections.
  */
 const CONNECTION_USES = 2;
 
 interface CheckedDatabase {
   postgres: DatabaseAddress;
-  /** Sends statements on the connections for calls. */
+  /** The database of the calls. Its statements use the connections that the calls use. */
   database: Database;
   log: Logger;
   observe: ObserveStep;
