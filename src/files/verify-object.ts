@@ -71,7 +71,10 @@ export async function verifyObject(
     : { outcome: 'mismatch', encoded: difference === 'Content-Encoding' };
 }
 
-/** After creates of different types, an object of another type than the last one is no difference. */
+/**
+ * If creates of this file announced several MIME types, the upload URL of each create may have written the object with
+ * its own type. The row keeps only the last type, so an object of another type is no difference then.
+ */
 async function differenceNow(
   call: Call,
   { store }: VerifyPorts,

@@ -98,8 +98,8 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
 }
 
 /**
- * Hashes a token. All digests have the same length, so that comparing digests reveals neither the length nor a
- * prefix of a token.
+ * Hashes a token. All digests have the same length, as `timingSafeEqual` demands. So the comparison reveals neither
+ * the length nor a prefix of a token.
  */
 function digest(token: string): Buffer {
   return hash('sha256', token, 'buffer');

@@ -12,7 +12,7 @@ export interface ProbedDatabase {
   hasPooler(): Promise<boolean>;
   readonly settings: {
     pooler: 'none' | 'session' | 'transaction';
-    /** The connections that one instance of the service opens: DATABASE_POOL_SIZE and one for the checks. */
+    /** The most connections that one instance of the service opens: DATABASE_POOL_SIZE and two for the checks. */
     connections: number;
     /** The values that each connection must have. */
     session: Readonly<Record<string, string>>;

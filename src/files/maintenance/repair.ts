@@ -6,9 +6,12 @@ import { type ReconcileReport, total } from './reconcile-report.ts';
 
 /** The differences between table and bucket that may be repaired, at most `maxRepairs` of each kind. */
 export interface Repairable {
-  /** Objects without a row. */
+  /** Objects without a row that are old enough to be removed (`minAgeSeconds`). */
   orphans: FileRef[];
-  /** Objects without a row that may be the only copy of a file. Young objects are included. */
+  /**
+   * Objects without a row, of any age, with which no READY file of the user shares the content. So an object may be the
+   * only copy of a file whose row was lost, and `--adopt` makes a file of it.
+   */
   adoptable: FileRef[];
   /** READY rows whose object is missing or has other content. */
   suspects: FileRef[];

@@ -3,8 +3,8 @@
  * commit that waits for a synchronous standby does not notice that its client has gone, and no time-out of Postgres
  * ends the wait. Each of these commits occupied a connection of Postgres: 43 after 18 s of writes.
  *
- * `Client.cancel` of `pg` is not used. It sends the key of the connection without TLS, and the process ends if the
- * server refuses the connection.
+ * `Client.cancel` of `pg` is not used. It sends the secret key of the connection without TLS. It also does not handle
+ * the event `error`, so this process would end if the server refuses the connection.
  */
 import { isIP, type Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';

@@ -64,7 +64,7 @@ export function probedDatabase({ pool }: Backends, { database }: Config): Probed
     },
     settings: {
       pooler,
-      connections: poolSize + 1,
+      connections: poolSize + 2,
       session: pooler === 'transaction' ? KEPT_BY_POOLERS : PINNED,
     },
   };
