@@ -13,7 +13,8 @@ export interface StoreLimits {
   longestUploadSeconds: number;
   /**
    * The cap on one user's pending uploads with a single PUT. A cancelled upload counts until its URL has
-   * expired. At most 32,767, the largest smallint, because the column `pending_slot` is a smallint.
+   * expired. Each upload has a number of its own up to this cap, in the column `pending_slot`. So the cap is at most
+   * 32,767, the largest smallint.
    */
   pendingMax: number;
   /**

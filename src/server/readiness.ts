@@ -60,7 +60,7 @@ export function createReadiness(checks: ReadinessChecks, onChange: OnReadinessCh
     const seen = {
       database: database.status === 'fulfilled',
       storage: storage.status === 'fulfilled',
-      // As long as S3 does not answer, nothing is known against it.
+      // If the check failed, S3 did not tell, so the last known result still counts (true before the first).
       signatures: signatures.status === 'fulfilled' ? signatures.value : current.signatures,
     };
     if (stopped) return;

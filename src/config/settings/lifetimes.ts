@@ -5,7 +5,7 @@ const PRESIGN_TTL_MAX_SECONDS = 604_800;
 
 const DAY_SECONDS = 86_400;
 
-/** How long URLs and verifications are valid. */
+/** How long URLs and verifications are valid, and how long an upload may take. */
 export const LIFETIMES = {
   urlSeconds: integer('PRESIGN_TTL_SECONDS', {
     min: 1,

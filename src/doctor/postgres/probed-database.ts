@@ -14,7 +14,7 @@ export interface ProbedDatabase {
     pooler: 'none' | 'session' | 'transaction';
     /** The most connections that one instance of the service opens: DATABASE_POOL_SIZE and two for the checks. */
     connections: number;
-    /** The values that each connection must have. */
+    /** The settings of Postgres that each connection must have: the value of each setting, by its name. */
     session: Readonly<Record<string, string>>;
   };
 }

@@ -66,8 +66,8 @@ export const PINNED = {
 
 /**
  * Postgres checks this often whether the client of a running statement is still connected, and cancels the
- * statement if it is not. The client closes its connection at the deadline; the connection also closes when
- * this process dies.
+ * statement if it is not. The client closes its connection at the deadline of the call; the connection also
+ * closes when this process dies.
  */
 const CLIENT_CHECK_MS = 250;
 

@@ -89,7 +89,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   server.on('stream', (stream, headers) => {
     // Node still emits the streams that it had read before their connection was closed.
     if (stream.destroyed) return;
-    // grpc-js refuses requests that are not gRPC by their headers alone.
+    // If a request is not gRPC, grpc-js refuses it after reading only its headers.
     if (!headers['content-type']?.startsWith('application/grpc')) {
       guard.noteUnproven(stream);
       return guard.pass(stream, headers);
