@@ -9,6 +9,7 @@ import {
   LEAST_AGE,
   NO_AGE_GUARD,
   range,
+  removeAll,
   reportOf,
   run as runWith,
   scattered,
@@ -22,10 +23,7 @@ const service = forAllTests(() => startTestService({ SWEEP_INTERVAL_SECONDS: '36
 beforeEach(() => {
   user = newUser();
 });
-afterEach(async () => {
-  await service.pool.query('truncate files');
-  for (const key of await service.bucket.keys()) await service.bucket.remove(key);
-});
+afterEach(() => removeAll(service));
 
 const uploaded = (count: number) => uploadFiles(service, user, range(count));
 

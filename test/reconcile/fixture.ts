@@ -37,6 +37,12 @@ export async function uploadFiles(
   return keys;
 }
 
+/** Removes all rows and all objects, so that the next test begins with an empty table and an empty bucket. */
+export async function removeAll({ pool, bucket }: TestService): Promise<void> {
+  await pool.query('truncate files');
+  for (const key of await bucket.keys()) await bucket.remove(key);
+}
+
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Settings with which `--min-age-hours` may be nearly zero. */

@@ -3,7 +3,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import type { ChangeAnswer } from '../harness/s3-answers.ts';
 import { startTestService } from '../harness/service.ts';
-import { asListed, range, reportOf, run, scattered, uploadFiles, withTimes } from './fixture.ts';
+import { asListed, range, removeAll, reportOf, run, scattered, uploadFiles, withTimes } from './fixture.ts';
 
 let user: string;
 let keys: string[];
@@ -13,8 +13,7 @@ beforeEach(async () => {
   keys = await uploadFiles(service, user, range(30));
 });
 afterEach(async () => {
-  await service.pool.query('truncate files');
-  for (const key of await service.bucket.keys()) await service.bucket.remove(key);
+  await removeAll(service);
   for (const upload of await service.bucket.uploads()) await service.bucket.abort(upload);
 });
 

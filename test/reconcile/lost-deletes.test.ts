@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
-import { range, run as runWith, uploadFiles } from './fixture.ts';
+import { range, removeAll, run as runWith, uploadFiles } from './fixture.ts';
 
 let user: string;
 // The interval is long, so that no sweeper repairs a difference before the command does.
@@ -11,10 +11,7 @@ const service = forAllTests(() => startTestService({ SWEEP_INTERVAL_SECONDS: '36
 beforeEach(() => {
   user = newUser();
 });
-afterEach(async () => {
-  await service.pool.query('truncate files');
-  for (const key of await service.bucket.keys()) await service.bucket.remove(key);
-});
+afterEach(() => removeAll(service));
 
 const run = (...args: string[]) => runWith(service, args);
 

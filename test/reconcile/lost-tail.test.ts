@@ -4,7 +4,16 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { cutFile, putParts } from '../harness/parts.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
-import { asListed, range, reportOf, run as runWith, scattered, uploadFiles, withTimes } from './fixture.ts';
+import {
+  asListed,
+  range,
+  removeAll,
+  reportOf,
+  run as runWith,
+  scattered,
+  uploadFiles,
+  withTimes,
+} from './fixture.ts';
 
 const PART_BYTES = 5 * 1024 ** 2;
 
@@ -16,10 +25,7 @@ const service = forAllTests(() =>
 beforeEach(() => {
   user = newUser();
 });
-afterEach(async () => {
-  await service.pool.query('truncate files');
-  for (const key of await service.bucket.keys()) await service.bucket.remove(key);
-});
+afterEach(() => removeAll(service));
 
 const run = (...args: string[]) => runWith(service, args);
 
