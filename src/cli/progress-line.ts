@@ -1,4 +1,4 @@
-import type { Progress } from '../client/upload-file.ts';
+import type { Progress } from '../client/node.ts';
 
 /** The width of the bar. It is small, because the whole line must fit into a terminal of 80 columns. */
 const BAR_CHARACTERS = 12;

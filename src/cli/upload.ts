@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { lookup } from 'mrmime';
-import { FileService, type UploadResult, uploadFile } from '../client/upload-file.ts';
+import { FileService, type UploadResult, uploadFile } from '../client/node.ts';
 import { createProgressLine, type ProgressLine, sizeText } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -13,7 +13,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { DeleteObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { type Progress, uploadFile } from '../../src/client/upload-file.ts';
+import { type Progress, uploadFile } from '../../src/client/node.ts';
 import { newUser } from '../harness/random.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
-import type { UploadResult } from '../../src/client/upload-file.ts';
+import type { UploadResult } from '../../src/client/node.ts';
 import { PART_UNIT_BYTES } from '../../src/files/rules/part-plan.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';

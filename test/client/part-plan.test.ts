@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { planParts, publishedPartBytes } from '../../src/client/multipart/part-plan.ts';
+import { planParts, publishedPartBytes } from '../../src/client/upload/multipart/part-plan.ts';
 import { bytesOfPart, PART_UNIT_BYTES, planParts as planOfService } from '../../src/files/rules/part-plan.ts';
 
 const MiB = 1024 ** 2;

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { expect, it } from 'vitest';
 import { CreatePresignedPartsResponseSchema } from '../../gen/files/v1/file_service_pb.ts';
-import { createPartUrls } from '../../src/client/multipart/part-urls.ts';
+import { createPartUrls } from '../../src/client/upload/multipart/part-urls.ts';
 
 const signal = new AbortController().signal;
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { uploadFile } from '../../src/client/upload-file.ts';
+import { uploadFile } from '../../src/client/node.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { downloaded, openFixture, PART_BYTES, sha256 } from './fixture.ts';

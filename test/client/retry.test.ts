@@ -2,8 +2,8 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { PutError } from '../../src/client/put.ts';
-import { createRetry } from '../../src/client/retry.ts';
+import { PutError } from '../../src/client/upload/put-error.ts';
+import { createRetry } from '../../src/client/upload/retry.ts';
 
 /** An error of the service, with RetryInfo if `retryAfterMs` is given. */
 function refusal(code: Code, retryAfterMs?: number): ConnectError {

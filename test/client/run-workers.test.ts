@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
-import { runWorkers } from '../../src/client/run-workers.ts';
+import { runWorkers } from '../../src/client/upload/run-workers.ts';
 
 it('the first failing worker stops the others, and its error is thrown', async () => {
   let ended = 0;

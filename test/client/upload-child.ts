@@ -2,7 +2,7 @@
  * A client in a separate process: `upload-child.ts URL USER PATH OPTIONS`. Prints the result and the peak
  * memory of the process as JSON.
  */
-import { uploadFile } from '../../src/client/upload-file.ts';
+import { uploadFile } from '../../src/client/node.ts';
 import { createFileClient } from '../harness/service-process.ts';
 
 const [url = '', user = '', path = '', options = '{}'] = process.argv.slice(2);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
-import { type Progress, UploadError, uploadFile } from '../../src/client/upload-file.ts';
+import { type Progress, UploadError, uploadFile } from '../../src/client/node.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';

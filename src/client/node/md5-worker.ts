@@ -5,14 +5,9 @@
 import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Range } from '../upload/platform.ts';
 
-/** The range of the file to hash. `end` is exclusive. */
-export interface HashTask {
-  start: number;
-  end: number;
-}
-
-/** The thread answers a task with any number of `hashedBytes` messages, and then with one `md5`. */
+/** The thread answers a range with any number of `hashedBytes` messages, and then with one `md5`. */
 export type HashReport = { hashedBytes: number } | { md5: Uint8Array };
 
 const PIECE_BYTES = 256 * 1024;
@@ -25,7 +20,7 @@ const PIECES_PER_REPORT = 32;
 const { fd } = workerData as { fd: number };
 const piece = Buffer.allocUnsafe(PIECE_BYTES);
 
-parentPort?.on('message', ({ start, end }: HashTask) => {
+parentPort?.on('message', ({ start, end }: Range) => {
   const hash = createHash('md5');
   let unreported = 0;
   for (let position = start; position < end; ) {

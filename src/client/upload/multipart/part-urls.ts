@@ -1,6 +1,6 @@
 import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
-import type { CreatePresignedPartsResponse } from '../../../gen/files/v1/file_service_pb.ts';
-import type { PutTarget } from '../put.ts';
+import type { CreatePresignedPartsResponse } from '../../../../gen/files/v1/file_service_pb.ts';
+import type { PutTarget } from '../platform.ts';
 
 /**
  * How many URLs one call requests. The number is small, so that even a slow connection uses all URLs before

@@ -1,25 +1,20 @@
 /**
- * `src/client` is the client package: it uploads one file of any size from Node, with retries and
- * resumption. `uploadFile` is its whole interface; the other files of this folder are its parts.
+ * `src/client/upload` has the steps of an upload that are the same in Node and in a browser: hash, ask the
+ * service, send what S3 does not hold, verify, and repeat what failed.
  *
- * Code that runs in the service does not belong here. These files import only each other, the generated
- * code, and the peer dependencies, because the package is packed without the rest of the repository.
+ * Code that only one platform can run does not belong here. It is behind the interface of `platform.ts`.
  */
 import type { Client } from '@connectrpc/connect';
-import type { File } from '../../gen/files/v1/file_pb.ts';
-import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import type { File } from '../../../gen/files/v1/file_pb.ts';
+import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { uploadMultipart } from './multipart/upload-multipart.ts';
+import type { OpenSource, Platform, PutClient } from './platform.ts';
 import { createProgressMeter, type Progress } from './progress.ts';
-import { createPutClient, PutError } from './put.ts';
+import { PutError } from './put-error.ts';
 import { createRetry } from './retry.ts';
-import { openSource, type UploadSource } from './source.ts';
-import type { Transferred } from './transfer.ts';
+import type { Transfer, Transferred } from './transfer.ts';
 import { UploadError } from './upload-error.ts';
 import { uploadWhole } from './upload-whole.ts';
-
-export { FileService } from '../../gen/files/v1/file_service_pb.ts';
-export { UploadError, type UploadErrorReason } from './upload-error.ts';
-export type { Progress, UploadSource };
 
 export interface UploadOptions {
   /**
@@ -69,45 +64,52 @@ const MULTIPART_FROM_BYTES = 128 * 1024 ** 2;
 const CONCURRENCY = 4;
 const RETRY_FOR_MS = 120_000;
 
-/**
- * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the
- * bytes that S3 does not have, and verifies the result. Content that is stored already is not sent again. A
- * call can be repeated after any failure and after a crash; it then sends only the missing bytes.
- *
- * When the promise settles, every socket, timer, thread and file that this call opened is closed.
- *
- * @param client a Connect client of any transport. Its interceptors set the identity of the user.
- * @throws UploadError, the ConnectError of the service, Node's error for an unreadable file, or the reason of
- * the signal
- */
-export async function uploadFile(
+/** `uploadFile` of any platform. See the function of that name in the entry of the platform. */
+export async function uploadFileOn<Source, Body>(
+  platform: Platform<Source, Body>,
   client: Client<typeof FileService>,
-  source: UploadSource,
-  options: UploadOptions = {},
+  source: Source,
+  options: UploadOptions,
+): Promise<UploadResult> {
+  options.signal?.throwIfAborted();
+  const opened = await platform.openSource(source);
+  const puts = platform.createPutClient();
+  try {
+    return await uploadOpened(client, opened, puts, options);
+  } finally {
+    puts.close();
+    await opened.close();
+  }
+}
+
+/** Uploads an open source through these connections. Closes neither of them. */
+async function uploadOpened<Body>(
+  client: Client<typeof FileService>,
+  source: OpenSource<Body>,
+  puts: PutClient<Body>,
+  options: UploadOptions,
 ): Promise<UploadResult> {
   const { multipartFromBytes = MULTIPART_FROM_BYTES, concurrency = CONCURRENCY } = options;
   const { retryForMs = RETRY_FOR_MS, signal = new AbortController().signal } = options;
-  signal.throwIfAborted();
-  await using opened = await openSource(source);
-  using puts = createPutClient();
-  const progress = createProgressMeter(opened.sizeBytes, options.onProgress);
-  const transfer = {
+  const progress = createProgressMeter(source.sizeBytes, options.onProgress);
+  const transfer: Transfer = {
     client,
-    source: opened,
-    filename: options.filename ?? opened.filename ?? unnamed(),
-    mimeType: options.mimeType ?? opened.mimeType ?? 'application/octet-stream',
+    source,
+    filename: options.filename ?? source.filename ?? unnamed(),
+    mimeType: options.mimeType ?? source.mimeType ?? 'application/octet-stream',
     concurrency,
-    puts,
+    put: (target, range, signal) =>
+      puts.put(target, source.body(range), { signal, onSent: progress.sending(range.start) }),
     retry: createRetry(retryForMs),
     progress,
     signal,
   };
   // A multipart upload needs at least one byte, so an empty file is always sent with one PUT.
-  const upload = opened.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadMultipart : uploadWhole;
+  const upload = source.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadMultipart : uploadWhole;
   const { file, existing } = await upload(transfer).catch(async (error: unknown): Promise<Transferred> => {
     signal.throwIfAborted();
     if (!(error instanceof PutError)) throw error;
-    await opened.assertUnchanged();
+    await source.assertUnchanged();
     throw explained(error);
   });
   progress.enter('done');

@@ -1,32 +1,8 @@
 /** Sends one PUT to a presigned URL: streamed, with exactly the headers that were signed. */
 import http, { type ClientRequest } from 'node:http';
 import https from 'node:https';
-
-/** The presigned URL and the required headers, as the service returned them. */
-export interface PutTarget {
-  url: string;
-  headers: Record<string, string>;
-}
-
-/** A PUT that failed: S3 refused it, or the connection broke. */
-export class PutError extends Error {
-  override readonly name = 'PutError';
-  /**
-   * The HTTP status of S3's answer. Undefined if S3 did not answer; it is then unknown whether the bytes
-   * arrived.
-   */
-  readonly status: number | undefined;
-  /** S3's error code, such as `SlowDown`. Empty when the answer had no code. */
-  readonly code: string;
-
-  constructor(message: string, answer?: { status: number; code: string }, cause?: unknown) {
-    super(message, { cause });
-    this.status = answer?.status;
-    this.code = answer?.code ?? '';
-  }
-}
-
-export type PutClient = ReturnType<typeof createPutClient>;
+import type { PutClient, PutOptions } from '../upload/platform.ts';
+import { PutError, refusedPut } from '../upload/put-error.ts';
 
 /**
  * A connection on which no byte moved in either direction for this long is dead, although neither side closed
@@ -37,24 +13,15 @@ const IDLE_TIMEOUT_MS = 60_000;
 /** S3's error documents are shorter. The rest of a longer body is not read, because it may have no end. */
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 
-/** The client has its own connections, so that disposing the client closes all of them. */
-export function createPutClient() {
+/** The client has its own connections, so that closing the client closes all of them. */
+export function createPutClient(): PutClient<AsyncIterable<Uint8Array>> {
   const agents = {
     'http:': new http.Agent({ keepAlive: true }),
     'https:': new https.Agent({ keepAlive: true }),
   };
   return {
-    /**
-     * Sends one PUT with exactly these headers (and Host and Connection). Reads the bytes no faster than they
-     * are sent.
-     *
-     * @throws PutError, the error of reading the bytes, or an AbortError
-     */
-    async put(
-      { url, headers }: PutTarget,
-      bytes: AsyncIterable<Uint8Array>,
-      signal: AbortSignal,
-    ): Promise<void> {
+    /** Adds only Host and Connection to the headers. Reads the bytes no faster than they are sent. */
+    async put({ url, headers }, bytes, { signal, onSent }) {
       const request =
         new URL(url).protocol === 'https:'
           ? https.request(url, { method: 'PUT', headers, signal, agent: agents['https:'] })
@@ -62,7 +29,7 @@ export function createPutClient() {
       const answered = answerOf(request);
       // If reading the bytes fails, `send` destroys the request, and then `answered` fails too. The caller gets
       // the error of reading, because `sent` fails first.
-      const sent = send(request, bytes);
+      const sent = send(request, bytes, onSent);
       try {
         await Promise.race([answered, sent.then(() => answered)]);
       } finally {
@@ -72,18 +39,23 @@ export function createPutClient() {
         await sent.catch(() => {});
       }
     },
-    [Symbol.dispose](): void {
+    close() {
       agents['http:'].destroy();
       agents['https:'].destroy();
     },
   };
 }
 
-async function send(request: ClientRequest, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+async function send(
+  request: ClientRequest,
+  bytes: AsyncIterable<Uint8Array>,
+  onSent: PutOptions['onSent'],
+): Promise<void> {
   try {
     for await (const piece of bytes) {
       if (request.destroyed) return;
       if (!request.write(piece)) await drained(request);
+      onSent(piece.length);
     }
     request.end();
   } catch (error) {
@@ -123,11 +95,7 @@ function answerOf(request: ClientRequest): Promise<void> {
       response.on('error', fail);
       const answered = () => {
         if (status >= 200 && status < 300) return resolve();
-        const code = /<Code>([^<]*)<\/Code>/.exec(body)?.[1] ?? '';
-        const message = /<Message>([^<]*)<\/Message>/.exec(body)?.[1] ?? '';
-        reject(
-          new PutError([`S3 answered ${status}`, code, message].filter(Boolean).join(': '), { status, code }),
-        );
+        reject(refusedPut(status, body));
       };
       response.on('end', answered);
       response.on('data', (text: string) => {

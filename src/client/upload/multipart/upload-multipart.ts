@@ -1,17 +1,16 @@
 /**
- * `src/client/multipart` is the multipart upload of the client: it cuts a file into parts, asks the service
+ * `src/client/upload/multipart` is the multipart upload of the client: it cuts a file into parts, asks the service
  * which parts S3 misses, gets their URLs in batches, and sends only those parts.
  *
  * Hashing, PUTs and retries do not belong here: they are in the folder above, because an upload with one PUT
  * uses them too.
  */
 import { ConnectError } from '@connectrpc/connect';
-import { type CreateMultipartUploadResponse, UploadType } from '../../../gen/files/v1/file_service_pb.ts';
-import { type ErrorInfo, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
-import { md5OfRanges } from '../md5.ts';
-import { PutError } from '../put.ts';
+import { type CreateMultipartUploadResponse, UploadType } from '../../../../gen/files/v1/file_service_pb.ts';
+import { type ErrorInfo, ErrorInfoSchema } from '../../../../gen/google/rpc/error_details_pb.ts';
+import { PutError } from '../put-error.ts';
 import { runWorkers } from '../run-workers.ts';
-import { callOptions, readyFile, sending, type Transfer, type Transferred } from '../transfer.ts';
+import { callOptions, readyFile, type Transfer, type Transferred } from '../transfer.ts';
 import { type PartPlan, planParts, publishedPartBytes } from './part-plan.ts';
 import { createPartUrls } from './part-urls.ts';
 
@@ -75,7 +74,7 @@ async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Beg
 }
 
 async function hash({ source, progress, signal }: Transfer, { parts }: PartPlan): Promise<Uint8Array[]> {
-  const md5s = await md5OfRanges(source, parts, { signal, onHashed: progress.hashed });
+  const md5s = await source.md5s(parts, { signal, onHashed: progress.hashed });
   await source.assertUnchanged();
   return md5s;
 }
@@ -100,7 +99,7 @@ async function sendParts(
   plan: PartPlan,
   numbers: readonly number[],
 ): Promise<void> {
-  const { client, concurrency, puts, retry } = transfer;
+  const { client, concurrency, put, retry } = transfer;
   const urls = createPartUrls(
     (partNumbers, signal) => client.createPresignedParts({ s3Key, partNumbers }, callOptions(signal)),
     numbers,
@@ -110,9 +109,7 @@ async function sendParts(
     for (const number of left) {
       const part = plan.parts[number - 1];
       if (part === undefined) throw new Error(`the service requests part ${number} of ${plan.parts.length}`);
-      await retry(signal, async () =>
-        puts.put(await urls.take(number, signal), sending(transfer, part), signal),
-      );
+      await retry(signal, async () => put(await urls.take(number, signal), part, signal));
     }
   });
 }

@@ -1,22 +1,22 @@
 /** The steps that an upload with one PUT and a multipart upload share. */
 import type { CallOptions, Client } from '@connectrpc/connect';
-import { type File, FileState } from '../../gen/files/v1/file_pb.ts';
-import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { type File, FileState } from '../../../gen/files/v1/file_pb.ts';
+import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import type { OpenSource, PutTarget, Range } from './platform.ts';
 import type { ProgressMeter } from './progress.ts';
-import type { PutClient } from './put.ts';
 import type { Retry } from './retry.ts';
-import type { OpenSource } from './source.ts';
 import { UploadError } from './upload-error.ts';
 
 /** One upload of one file: its source, its options and the clients that it uses. */
 export interface Transfer {
   client: Client<typeof FileService>;
-  source: OpenSource;
+  source: OpenSource<unknown>;
   filename: string;
   mimeType: string;
   /** Parts that are sent at the same time. */
   concurrency: number;
-  puts: PutClient;
+  /** Sends a range of the source with one PUT. */
+  put: (target: PutTarget, range: Range, signal: AbortSignal) => Promise<void>;
   retry: Retry;
   progress: ProgressMeter;
   signal: AbortSignal;
@@ -33,18 +33,6 @@ const CALL_TIMEOUT_MS = 30_000;
 
 export function callOptions(signal: AbortSignal): CallOptions {
   return { signal, timeoutMs: CALL_TIMEOUT_MS };
-}
-
-/** Yields the bytes of a range. Reports a piece as sent when the consumer, which sends it, asks for the next piece. */
-export async function* sending(
-  { source, progress }: Transfer,
-  { start, end }: { start: number; end: number },
-): AsyncGenerator<Uint8Array> {
-  const count = progress.sending(start);
-  for await (const piece of source.read(start, end)) {
-    yield piece;
-    count(piece.length);
-  }
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Decides which failures of a call or of a PUT are worth a retry, and after which pause. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { PutError } from './put.ts';
+import { ErrorInfoSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { pause } from './pause.ts';
+import { PutError } from './put-error.ts';
 
 /**
  * Runs `run`, and repeats it until it succeeds. Throws the last error if a retry would not help, or if `run` has
@@ -39,7 +39,7 @@ export function createRetry(forMs: number): Retry {
         const pauseMs = pauseBeforeRetry(error, tries);
         if (pauseMs === undefined) throw error;
         if (tries >= TRIES_MIN && performance.now() - firstFailureMs + pauseMs > forMs) throw error;
-        await sleep(pauseMs, undefined, { signal });
+        await pause(pauseMs, signal);
       }
     }
   };

@@ -1,15 +1,15 @@
 /** Uploads a file with a single PUT, not in parts. */
-import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { md5OfRange } from './md5.ts';
-import { callOptions, readyFile, sending, type Transfer, type Transferred } from './transfer.ts';
+import { base64Encode } from '@bufbuild/protobuf/wire';
+import { UploadType } from '../../../gen/files/v1/file_service_pb.ts';
+import { callOptions, readyFile, type Transfer, type Transferred } from './transfer.ts';
 
 export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
-  const { client, source, filename, mimeType, progress, puts, retry, signal } = transfer;
+  const { client, source, filename, mimeType, progress, put, retry, signal } = transfer;
   const whole = { start: 0, end: source.sizeBytes };
-  const md5 = Buffer.from(await md5OfRange(source, whole, { signal, onHashed: progress.hashed }));
+  const [md5 = new Uint8Array()] = await source.md5s([whole], { signal, onHashed: progress.hashed });
   await source.assertUnchanged();
 
-  const request = { filename, mimeType, md5: md5.toString('base64'), size: BigInt(source.sizeBytes) };
+  const request = { filename, mimeType, md5: base64Encode(md5), size: BigInt(source.sizeBytes) };
   const ask = () => client.createPresignedUpload(request, callOptions(signal));
   const first = await retry(signal, ask);
   if (first.type === UploadType.EXISTING) {
@@ -23,7 +23,7 @@ export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
     const { type, s3Key, presignedUrl, requiredHeaders } = unused ?? (await ask());
     unused = undefined;
     if (type === UploadType.NEW) {
-      await puts.put({ url: presignedUrl, headers: requiredHeaders }, sending(transfer, whole), signal);
+      await put({ url: presignedUrl, headers: requiredHeaders }, whole, signal);
     }
     return s3Key;
   });

@@ -1,8 +1,16 @@
-/** Opens the bytes that are to be uploaded, and detects that they changed after they were hashed. */
+/**
+ * `src/client/node` is what the client does in its own way in Node: it reads files, hashes them on worker
+ * threads, and sends PUTs with `node:http`.
+ *
+ * The order of the steps does not belong here: `src/client/upload` has it. This file opens the bytes that are to
+ * be uploaded, and detects that they changed after they were hashed.
+ */
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { UploadError } from './upload-error.ts';
+import type { OpenSource, Range } from '../upload/platform.ts';
+import { UploadError } from '../upload/upload-error.ts';
+import { md5sInPlace, md5sOnThreads } from './md5.ts';
 
 /**
  * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not accepted,
@@ -11,26 +19,15 @@ import { UploadError } from './upload-error.ts';
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
-export interface OpenSource extends AsyncDisposable {
-  readonly sizeBytes: number;
-  /** The name of the source, if it has one. */
-  readonly filename: string | undefined;
-  readonly mimeType: string | undefined;
-  /** The descriptor of a file, for worker threads that read it. Undefined for a Blob and for bytes. */
-  readonly fd: number | undefined;
-  /** `end` is exclusive. */
-  read(start: number, end: number): AsyncIterable<Uint8Array>;
-  /** @throws UploadError SOURCE_CHANGED */
-  assertUnchanged(): Promise<void>;
-}
-
 /**
  * How many bytes one read requests: so many that the cost of the calls is small, and so few that they fit into
  * the cache of a CPU core.
  */
 const PIECE_BYTES = 256 * 1024;
 
-export async function openSource(source: UploadSource): Promise<OpenSource> {
+type Pieces = AsyncIterable<Uint8Array>;
+
+export async function openSource(source: UploadSource): Promise<OpenSource<Pieces>> {
   if (source instanceof Uint8Array) return ofBytes(source);
   if (source instanceof Blob) return ofBlob(source);
   if (typeof source === 'object' && !(source instanceof URL))
@@ -50,67 +47,74 @@ async function ofFile(
   handle: FileHandle,
   filename: string | undefined,
   close: () => Promise<void>,
-): Promise<OpenSource> {
+): Promise<OpenSource<Pieces>> {
   const before = await handle.stat({ bigint: true });
   if (!before.isFile())
     throw new UploadError('SOURCE_UNUSABLE', `${filename ?? 'the open file'} is not a regular file`);
+  async function* read({ start, end }: Range) {
+    for (let position = start; position < end; ) {
+      const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
+      const { bytesRead } = await handle.read(piece, 0, piece.length, position);
+      if (bytesRead === 0) throw changed();
+      yield piece.subarray(0, bytesRead);
+      position += bytesRead;
+    }
+  }
   return {
     sizeBytes: Number(before.size),
     filename,
     mimeType: undefined,
-    fd: handle.fd,
-    async *read(start, end) {
-      for (let position = start; position < end; ) {
-        const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
-        const { bytesRead } = await handle.read(piece, 0, piece.length, position);
-        if (bytesRead === 0) throw changed();
-        yield piece.subarray(0, bytesRead);
-        position += bytesRead;
-      }
+    body: read,
+    async md5s(ranges, options) {
+      // Several threads cannot share one range, and a thread starts more slowly than a small file is hashed.
+      if (ranges.length === 1) return md5sInPlace(read, ranges, options);
+      return md5sOnThreads(handle.fd, ranges, options);
     },
     async assertUnchanged() {
       const { size, mtimeNs } = await handle.stat({ bigint: true });
       if (size !== before.size || mtimeNs !== before.mtimeNs) throw changed();
     },
-    [Symbol.asyncDispose]: close,
+    close,
   };
 }
 
-function ofBlob(blob: Blob): OpenSource {
+function ofBlob(blob: Blob): OpenSource<Pieces> {
+  async function* read({ start, end }: Range) {
+    try {
+      yield* blob.slice(start, end).stream();
+    } catch (error) {
+      // A Blob of `fs.openAsBlob` throws this error when its file has changed.
+      throw (error as Error).name === 'NotReadableError' ? changed() : error;
+    }
+  }
   return {
     sizeBytes: blob.size,
     filename: 'name' in blob && typeof blob.name === 'string' ? blob.name : undefined,
     mimeType: blob.type || undefined,
-    fd: undefined,
-    async *read(start, end) {
-      try {
-        yield* blob.slice(start, end).stream();
-      } catch (error) {
-        // A Blob of `fs.openAsBlob` throws this error when its file has changed.
-        throw (error as Error).name === 'NotReadableError' ? changed() : error;
-      }
-    },
+    body: read,
+    md5s: (ranges, options) => md5sInPlace(read, ranges, options),
     // `read` throws for a changed Blob, so there is nothing to check here.
     assertUnchanged: async () => {},
-    [Symbol.asyncDispose]: async () => {},
+    close: async () => {},
   };
 }
 
-function ofBytes(bytes: Uint8Array): OpenSource {
+function ofBytes(bytes: Uint8Array): OpenSource<Pieces> {
+  async function* read({ start, end }: Range) {
+    for (let position = start; position < end; position += PIECE_BYTES) {
+      yield bytes.subarray(position, Math.min(position + PIECE_BYTES, end));
+    }
+  }
   return {
     sizeBytes: bytes.byteLength,
     filename: undefined,
     mimeType: undefined,
-    fd: undefined,
-    async *read(start, end) {
-      for (let position = start; position < end; position += PIECE_BYTES) {
-        yield bytes.subarray(position, Math.min(position + PIECE_BYTES, end));
-      }
-    },
+    body: read,
+    md5s: (ranges, options) => md5sInPlace(read, ranges, options),
     // A change of the bytes in memory cannot be detected here. S3 detects it, because the bytes then do not
     // match the announced MD5.
     assertUnchanged: async () => {},
-    [Symbol.asyncDispose]: async () => {},
+    close: async () => {},
   };
 }
 

@@ -1,0 +1,58 @@
+/** The few things that Node and a browser do differently. Everything else in `src/client/upload` is for both. */
+
+/** A range of the bytes of a source. `end` is exclusive. */
+export interface Range {
+  start: number;
+  end: number;
+}
+
+/**
+ * @typeParam Source what a caller can upload
+ * @typeParam Body the form in which the platform sends bytes: a stream of pieces in Node, a Blob in a browser
+ */
+export interface Platform<Source, Body> {
+  openSource(source: Source): Promise<OpenSource<Body>>;
+  createPutClient(): PutClient<Body>;
+}
+
+export interface OpenSource<Body> {
+  readonly sizeBytes: number;
+  /** The name of the source, if it has one. */
+  readonly filename: string | undefined;
+  readonly mimeType: string | undefined;
+  /** Returns one MD5 for each range, in the order of the ranges. */
+  md5s(ranges: readonly Range[], options: HashOptions): Promise<Uint8Array[]>;
+  body(range: Range): Body;
+  /** @throws UploadError SOURCE_CHANGED */
+  assertUnchanged(): Promise<void>;
+  /** Closes what `openSource` opened. A file that the caller opened stays open. */
+  close(): Promise<void>;
+}
+
+export interface HashOptions {
+  signal: AbortSignal;
+  onHashed: (bytes: number) => void;
+}
+
+export interface PutClient<Body> {
+  /**
+   * Sends one PUT with exactly the headers of the target, and those that HTTP itself needs.
+   *
+   * @throws PutError, the error of reading the bytes, or the reason of the signal
+   */
+  put(target: PutTarget, body: Body, options: PutOptions): Promise<void>;
+  /** Closes the connections. */
+  close(): void;
+}
+
+/** The presigned URL and the required headers, as the service returned them. */
+export interface PutTarget {
+  url: string;
+  headers: Record<string, string>;
+}
+
+export interface PutOptions {
+  signal: AbortSignal;
+  /** Called with the size of each piece that was sent. */
+  onSent: (bytes: number) => void;
+}
