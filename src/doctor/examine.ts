@@ -1,16 +1,16 @@
 import { cannotTell, type Finding, type Row } from './row.ts';
 
-/** A row with what its probe found, without the probe. */
+/** A row of the report after its probe has run: it has the finding instead of the function `probe`. */
 export type Examined = Omit<Row<unknown>, 'probe'> & Finding;
 
-/** Runs all probes at once, and returns the rows in their order. */
+/** Runs the probes of all rows at once. The result has the order of `rows`. */
 export function examine<Subject>(rows: readonly Row<Subject>[], subject: Subject): Promise<Examined[]> {
   return Promise.all(
     rows.map(async ({ probe, ...row }) => ({ ...row, ...(await probe(subject).catch(toFinding)) })),
   );
 }
 
-/** An AggregateError of the network has a code and no message. */
+/** If no address of a host accepts a connection, Node throws an AggregateError, which has a code and no message. */
 function toFinding(error: unknown): Finding {
   const { message = '', code } = error as { message?: string; code?: string };
   return cannotTell(message || code || String(error));
@@ -18,7 +18,7 @@ function toFinding(error: unknown): Finding {
 
 export type Verdict = 'holds' | 'broken' | 'unknown';
 
-/** What all rows together say about the guarantees. Advice does not count. */
+/** Sums up all rows in one word. Rows that are only advice (`isAdvice`) do not count. */
 export function verdictOf(rows: readonly Examined[]): Verdict {
   const answers = rows.filter(({ isAdvice }) => isAdvice !== true).map(({ answer }) => answer);
   if (answers.includes('no')) return 'broken';

@@ -8,23 +8,23 @@ export type Answer = 'yes' | 'no' | 'cannot tell';
 
 export interface Finding {
   answer: Answer;
-  /** What the server answered, in a few words. */
+  /** The answer of the server (S3 or Postgres), in a few words for the report. */
   seen: string;
 }
 
-/** @template Subject what the probe examines: the bucket or the database */
+/** @template Subject the interface through which the probe examines the bucket or the database */
 export interface Row<Subject> {
   /** The fact. It holds if the answer is `yes`. */
   title: string;
-  /** The invariant of src/README.md that needs the fact. */
+  /** The invariant that depends on the fact. src/README.md lists the invariants. */
   invariant?: Invariant;
-  /** Whether the service works without the fact. Then the answer does not change the exit code. */
+  /** Set if the service works without the fact. Then the answer does not change the exit code of `npm run doctor`. */
   isAdvice?: true;
-  /** What follows if the fact does not hold. */
+  /** The consequence for users or operators if the fact does not hold. */
   meaning: string;
-  /** What the operator can do if the fact does not hold. */
+  /** The steps with which an operator makes the fact hold. */
   remedy: string;
-  /** @throws any error if the server does not answer: the answer is `cannot tell` then */
+  /** @throws any error if the server does not answer: `examine.ts` turns the error into the answer `cannot tell` */
   probe(subject: Subject): Promise<Finding>;
 }
 

@@ -21,7 +21,7 @@ export interface ProbedDatabase {
 
 export type DatabaseRow = Readonly<Record<string, unknown>>;
 
-/** The one value that a statement returns. */
+/** @returns the value of the SQL expression as text; empty if the value is null */
 export async function scalar(database: ProbedDatabase, expression: string): Promise<string> {
   const [row] = await database.query(`select (${expression})::text as value`);
   return String(row?.value ?? '');

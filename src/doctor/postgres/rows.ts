@@ -16,7 +16,7 @@ import { migrations } from './table/migrations.ts';
 import { rights } from './table/rights.ts';
 import { schema } from './table/schema.ts';
 
-/** In the order of the report. */
+/** All rows about the database, in the order in which the report prints them. */
 export const DATABASE_ROWS: readonly Row<ProbedDatabase>[] = [
   reachable,
   ...[version, encoding, primary, durable, standby, connections],

@@ -8,10 +8,10 @@ export function describe({ status, code }: S3Answer): string {
 
 export const isSuccess = ({ status }: S3Answer): boolean => status >= 200 && status < 300;
 
-/** Whether S3 refused the request because of the request itself. 429 and 5xx are about the server. */
+/** Whether S3 refused the request because of its contents. 429 and 5xx say that the server is overloaded or broken. */
 export const wasRefused = ({ status }: S3Answer): boolean => status >= 400 && status < 500 && status !== 429;
 
-/** The finding about a request that S3 must refuse: yes if S3 refuses it. */
+/** Sends a request that S3 must refuse. The answer is `yes` if S3 refuses the request. */
 export async function mustRefuse(bucket: ProbedBucket, request: ProbeRequest): Promise<Finding> {
   return (await withoutUploads(bucket)) ?? refused(await bucket.send(request));
 }
@@ -21,7 +21,10 @@ export function refused(answer: S3Answer): Finding {
   return isSuccess(answer) ? no(`${describe(answer)}, accepted`) : cannotTell(describe(answer));
 }
 
-/** A refusal tells nothing if S3 also refuses a correct PUT, for example because of a wrong secret. */
+/**
+ * Returns the finding `cannot tell` if S3 refuses even a correct PUT, for example because of a wrong secret. Then the
+ * refusal of another request proves nothing. Returns `undefined` if S3 accepts the correct PUT.
+ */
 export async function withoutUploads(bucket: ProbedBucket): Promise<Finding | undefined> {
   const { put } = await bucket.sample();
   return isSuccess(put) ? undefined : cannotTell(`S3 refuses a correct PUT: ${describe(put)}`);

@@ -1,7 +1,10 @@
 import { describe, isSuccess } from './answers.ts';
 import type { S3Answer } from './send.ts';
 
-/** Whether a HEAD tells that S3 holds the content with this ETag. */
+/**
+ * Whether the answer to a HEAD proves that S3 holds the content with the ETag `expected`. With SSE-KMS, the ETag of an
+ * object says nothing about its content. Then the service compares only sizes, so every ETag is accepted.
+ */
 export function identifies(head: S3Answer, expected: string): { holds: boolean; seen: string } {
   if (!isSuccess(head)) return { holds: false, seen: `HEAD: ${describe(head)}` };
   const { etag = 'no ETag', 'x-amz-server-side-encryption': encryption = '' } = head.headers;

@@ -5,7 +5,7 @@ import { digestOf, SAMPLE_TYPE } from './sample.ts';
 import type { S3Answer } from './send.ts';
 import { textsIn } from './xml.ts';
 
-/** S3 accepts no smaller part, except as the last one. */
+/** S3 accepts smaller parts only as the last part of an upload. */
 const PART_MIN_BYTES = 5 * 1024 ** 2;
 
 export const PARTS: readonly Buffer[] = [

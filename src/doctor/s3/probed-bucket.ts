@@ -1,7 +1,8 @@
 /**
- * `src/doctor/s3` examines the bucket with requests of its own (`send.ts`), which may be wrong on purpose. The subfolders
- * have the rows, and `rows.ts` their order. Objects that several rows examine are uploaded once (`sample.ts`,
- * `multipart-upload.ts`, …). Whatever a request may have stored belongs into `traces.ts`, which removes it at the end.
+ * `src/doctor/s3` examines the bucket with requests of its own (`send.ts`), which may be wrong on purpose. The
+ * subfolders have the rows of the report, and `rows.ts` has their order. Objects that several rows examine are uploaded
+ * once (`sample.ts`, `multipart-upload.ts`, …). `traces.ts` records every object that a request may have stored, and
+ * removes these objects at the end.
  */
 import type { S3Answer, SendProbe } from './send.ts';
 
@@ -10,11 +11,14 @@ export interface ProbedBucket {
   readonly settings: BucketSettings;
   /** @throws InterruptedError if the run was interrupted: nothing was sent */
   send: SendProbe;
-  /** Sends a request with a URL as clients get it, whose endpoint is S3_PUBLIC_ENDPOINT if that is set. */
+  /** Sends a request to the endpoint in the URLs of clients: S3_PUBLIC_ENDPOINT if that is set. */
   sendPublicly: SendProbe;
-  /** Returns a key that no file has. Whatever is stored under the key is removed at the end. */
+  /** Returns a key that no file has. An object that is stored under the key is removed at the end. */
   key(name: string): string;
-  /** An object that was uploaded as users do. It is uploaded once, at the first call, and so are the next two. */
+  /**
+   * Uploads an object as users do. This method and the next three send their requests at their first call only. All
+   * later calls return the answers to these requests.
+   */
   sample(): Promise<Sample>;
   multipartUpload(): Promise<MultipartUpload>;
   abortedUpload(): Promise<AbortedUpload>;
@@ -42,7 +46,7 @@ export interface Sample {
   head: S3Answer;
 }
 
-/** What S3 answered to the steps of a multipart upload. */
+/** The answers of S3 to the steps of a multipart upload. */
 export interface MultipartUpload {
   /** The first answer that was no success. Undefined if the upload was completed. */
   refused?: { step: string; answer: S3Answer };
@@ -52,7 +56,7 @@ export interface MultipartUpload {
   head?: S3Answer;
 }
 
-/** What S3 answered about a multipart upload that was begun and not completed. */
+/** The answers of S3 about a multipart upload that was begun and then aborted. */
 export interface AbortedUpload {
   key: string;
   begun: S3Answer;

@@ -31,7 +31,7 @@ import { otherLength } from './uploads/other-length.ts';
 import { otherMd5 } from './uploads/other-md5.ts';
 import { otherType } from './uploads/other-type.ts';
 
-/** In the order of the report. */
+/** The rows that are examined in every bucket, in the order in which the report prints them. */
 const ROWS: readonly Row<ProbedBucket>[] = [
   accepted,
   ...[wrongSignature, expiredUrl, anonymousGet, unsignedAcl, unsignedCopy, clock],
@@ -40,7 +40,7 @@ const ROWS: readonly Row<ProbedBucket>[] = [
   ...[missing, removed, objectListed, attachment, overrides, versioning],
 ];
 
-/** The rows about the bucket. Two of them are about settings that may be missing. */
+/** The rows about the bucket. Two of them need a setting: S3_PUBLIC_ENDPOINT, and `--origin` of the command. */
 export function bucketRows(given: {
   publicEndpoint: boolean;
   origin: boolean;

@@ -1,10 +1,10 @@
 import type { LocatedBucket } from '../../s3/bucket-location.ts';
 import { type Credentials, presignedQuery, signingKey } from '../../s3/signing/signature.ts';
 
-/** A request of a probe. It may be wrong on purpose. */
+/** A request with which a probe examines S3. The request may be wrong on purpose. */
 export interface ProbeRequest {
   method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'OPTIONS';
-  /** Empty: the request is about the bucket. */
+  /** The key of an object. If it is empty, the request is about the bucket. */
   key: string;
   query?: Record<string, string>;
   /** The headers that the signature covers. They are sent, too. */
@@ -12,7 +12,7 @@ export interface ProbeRequest {
   /** Headers that are sent in addition to the signed ones, or in place of them. */
   sent?: Record<string, string>;
   body?: Uint8Array;
-  /** Default: a right signature. */
+  /** If it is not set, the signature is correct. */
   signature?: 'wrong' | 'none';
   /** How long ago the request was signed. Default: now. */
   ageSeconds?: number;
@@ -44,10 +44,10 @@ interface HttpResponse {
   body: AsyncIterable<Uint8Array>;
 }
 
-/** The lifetime of the signatures. */
+/** The lifetime of the signed URLs (X-Amz-Expires). */
 export const LIFE_SECONDS = 60;
 
-/** The longest time of one request. A part of 5 MiB takes less on any line that users upload over. */
+/** The longest time of one request. The largest body is a part of 5 MiB, which needs a line of at least 9 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
 export function createSendProbe({ config }: Connection, bucket: LocatedBucket): SendProbe {

@@ -1,20 +1,23 @@
 import type { ProbeRequest, S3Answer, SendProbe } from './send.ts';
 import { inXml, textsIn } from './xml.ts';
 
-/** What the run may have left in the bucket, and how much it sent. */
+/** Records what a run of the doctor may have stored in the bucket, and counts its requests and their bytes. */
 export interface Traces {
   readonly requests: number;
   readonly bytes: number;
   /** Remembers what the request may have stored. @returns the answer, unchanged */
   record(request: ProbeRequest, answer: Promise<S3Answer>): Promise<S3Answer>;
-  /** Waits for requests under way, removes what they stored, and returns what could not be removed. */
+  /** Waits for requests under way, removes what this run stored, and returns the keys that could not be removed. */
   remove(): Promise<string[]>;
 }
 
-/** No key of the service begins like this, because it has no `_` after the user. */
+/** The keys of the doctor begin with this text and have no `_`. The key of every file has a `_`. */
 export const KEY_PREFIX = 'file-service-doctor-';
 
-/** Leftovers of a run that was killed. A younger object may belong to a run of another operator. */
+/**
+ * An object or upload of the doctor that is older than one hour was left behind by a run that was killed. A younger
+ * one may belong to a run of another operator that is not finished.
+ */
 const ABANDONED_MS = 3_600_000;
 
 export function createTraces(send: SendProbe): Traces {
@@ -50,7 +53,7 @@ export function createTraces(send: SendProbe): Traces {
     again({ method: 'DELETE', key, query: { uploadId } });
   const removeKey = async (key: string): Promise<void> => {
     await again({ method: 'DELETE', key });
-    // A bucket with versions keeps the bytes as an older version, and the DELETE as a marker.
+    // A bucket with versioning keeps the bytes as an older version, and the DELETE as a delete marker.
     for (const versionId of versions.get(key) ?? [])
       await again({ method: 'DELETE', key, query: { versionId } });
   };
@@ -75,7 +78,7 @@ export function createTraces(send: SendProbe): Traces {
   };
 }
 
-/** What runs of the doctor have left in the bucket, on this host or on others. */
+/** Lists what this and other runs of the doctor have left in the bucket. */
 async function listLeft(send: (request: ProbeRequest) => Promise<S3Answer | undefined>) {
   const list = async (query: Record<string, string>, entry: string, time: string) => {
     const answer = await send({ method: 'GET', key: '', query: { ...query, prefix: KEY_PREFIX } });

@@ -1,4 +1,4 @@
-/** The contents of all elements with this name. Answers of S3 have no attributes, except in their root. */
+/** The contents of all elements with this name. In answers of S3, only the root element has XML attributes. */
 export function inXml(xml: string, name: string): string[] {
   return [...xml.matchAll(new RegExp(`<${name}>([\\s\\S]*?)</${name}>`, 'g'))].map(
     ([, content = '']) => content,

@@ -3,7 +3,10 @@ import { type ProbedDatabase, scalar } from '../probed-database.ts';
 
 const TRIES = 10;
 
-/** A call runs one to three statements one after the other. Inside of a region, a round trip takes about a millisecond. */
+/**
+ * Inside a cloud region, a round trip takes about 1 ms. An RPC runs up to three statements one after the other, so
+ * with 10 ms for each of them it would wait up to 30 ms for the network alone.
+ */
 const ROUND_TRIP_MAX_MS = 10;
 
 export const roundTrip: Row<ProbedDatabase> = {

@@ -1,7 +1,7 @@
 /**
  * `src/doctor/postgres/connection` has the rows about a connection as the service uses it: the network, the pooler,
- * and the settings that the service makes for each connection. What is the same for every client of the database
- * belongs to `../server`.
+ * and the settings that the service makes for each connection. Rows about settings that all clients of the database
+ * share belong to `../server`.
  */
 import { type Row, yesIf } from '../../row.ts';
 import type { ProbedDatabase } from '../probed-database.ts';
@@ -19,7 +19,7 @@ export const session: Row<ProbedDatabase> = {
         .map((name) => `'${name}'`)
         .join(', ')})`,
     );
-    // A version that does not know a setting has no row for it.
+    // If this version of Postgres does not know a setting, pg_settings has no row for the setting.
     const other = rows
       .filter(({ name, setting }) => wanted[String(name)] !== setting)
       .map(({ name, setting }) => `${name} = ${setting}`);

@@ -3,7 +3,7 @@ import type { ProbedBucket } from '../probed-bucket.ts';
 import { KEY_PREFIX } from '../traces.ts';
 import { inXml, textsIn } from '../xml.ts';
 
-/** An expired upload is aborted by the sweeper within a day. */
+/** The sweeper (`src/files/maintenance/sweeper.ts`) aborts a multipart upload within a day after its expiry. */
 const SWEPT_WITHIN_SECONDS = 86_400;
 
 export const age: Row<ProbedBucket> = {

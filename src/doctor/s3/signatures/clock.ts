@@ -1,7 +1,7 @@
 import { cannotTell, type Row, yesIf } from '../../row.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
 
-/** S3 refuses signatures whose time differs by 15 minutes. A minute is early enough for a warning. */
+/** S3 refuses a signature whose time is more than 15 minutes from its own. At 1 minute, there is time for a repair. */
 const SKEW_MAX_SECONDS = 60;
 
 export const clock: Row<ProbedBucket> = {

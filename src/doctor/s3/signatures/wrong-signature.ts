@@ -1,7 +1,7 @@
 /**
- * `src/doctor/s3/signatures` has the rows about who can do what: signatures, their expiry and the clocks behind it, and
- * headers that no signature covers. Rows about the headers that a URL signs belong to `../uploads`, because these
- * headers describe the uploaded bytes.
+ * `src/doctor/s3/signatures` has the rows about access: wrong and expired signatures, the clocks that decide about
+ * expiry, and headers that no signature covers. Rows about the headers that a URL signs belong to `../uploads`, because
+ * these headers describe the uploaded bytes.
  */
 import type { Row } from '../../row.ts';
 import { mustRefuse } from '../answers.ts';
