@@ -5,8 +5,9 @@ import { listPages } from './list-pages.ts';
 import { listUploads } from './list-uploads.ts';
 
 /**
- * Lists the objects and the multipart uploads of a bucket, for `reconcile`. S3 lists keys in the order of
- * their bytes, up to a thousand per page (Amazon S3 API Reference, "ListObjectsV2").
+ * Lists the objects and the multipart uploads of a bucket, for `npm run reconcile`, which compares them with the rows
+ * of the database. S3 lists keys in the order of their bytes, up to 1,000 per page (Amazon S3 API Reference,
+ * "ListObjectsV2").
  */
 export function createBucketInventory(client: S3Client, bucket: string): BucketInventory {
   return {

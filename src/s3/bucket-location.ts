@@ -13,7 +13,7 @@ export interface BucketLocation {
   forcePathStyle: boolean;
 }
 
-/** A bucket whose address is known. Every request and every URL of the service is made from one of these. */
+/** A bucket whose address is known. The service makes every signed request and every URL from a LocatedBucket. */
 export interface LocatedBucket {
   bucket: string;
   /** The URL of the bucket, with a `/` at its end. */
@@ -33,7 +33,7 @@ export async function locateBucket(
   { config }: S3Client,
   { endpoint, ...location }: BucketLocation,
 ): Promise<LocatedBucket> {
-  // The SDK asks this function too. Its type is hidden, because the SDK marks it as internal.
+  // The SDK calls this function for its own commands. Its type is not exported, because the SDK marks it as internal.
   const { serviceConfiguredEndpoint } = config as { serviceConfiguredEndpoint?: ConfiguredEndpoint };
   return locate(config, location, {
     Endpoint: endpoint ?? (await serviceConfiguredEndpoint?.()),
@@ -61,7 +61,7 @@ interface Server {
   UseDualStack: boolean;
 }
 
-/** The rules for partitions, path styles and bucket names are the SDK's own. */
+/** Builds the address with `endpointProvider` of the SDK, which knows the rules for partitions and bucket names. */
 async function locate(
   config: S3Client['config'],
   { bucket, forcePathStyle }: Omit<BucketLocation, 'endpoint'>,

@@ -9,7 +9,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import type { BucketLocation } from './bucket-location.ts';
 
 export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
-  /** If `undefined`, the SDK finds credentials itself (environment, files, web identity, instance). */
+  /** If `undefined`, the SDK finds credentials itself (environment, files, web identity, EC2 instance). */
   credentials: { accessKeyId: string; secretAccessKey: string } | undefined;
   /**
    * Whether variables and profiles of AWS may choose one of Amazon's FIPS or dual-stack endpoints. The embedded

@@ -7,13 +7,13 @@ import { UnusableAnswerError } from './answers/unusable-answer.ts';
 type Markers = Record<string, string | undefined>;
 
 /**
- * Reads a listing page by page, with one page in memory. The paginators of the SDK are not used: the SDK has
- * none for some listings. If the server repeats a marker, they request the same pages for ever.
+ * Reads a listing page by page, with one page in memory. The paginators of the SDK are not used for two reasons. The
+ * SDK has none for some listings. If a server repeats a marker, a paginator requests the same pages for ever.
  *
  * @param read requests the page after the markers, or the first page
  * @param next returns the markers of the next page; `undefined` after the last page
- * @throws UnusableAnswerError if the server says that more follows but gives no marker, or gives a marker that it has given
- *   before: the listing is incomplete then
+ * @throws UnusableAnswerError if the server says that more follows but gives no marker, or repeats a marker: the
+ *   listing is incomplete then
  */
 export async function* listPages<Page>(
   operation: string,

@@ -20,11 +20,11 @@ import type { Send } from './send.ts';
 import { createSignedRequest, type SignedResponse } from './signed-request.ts';
 
 /**
- * Implements `ObjectStore`, and a check that the bucket can be used. HEAD and DELETE are first sent as signed requests
- * without the SDK. If S3 answers with an unexpected status, or the request fails, the SDK sends a request, because the
- * SDK handles retries, clocks and error codes.
+ * Implements `ObjectStore`, and a check that the bucket can be used. HEAD and DELETE are first sent without the SDK
+ * (`signed-request.ts`), which costs less CPU. If S3 answers with an unexpected status, or the request fails, the SDK
+ * sends the request again, because the SDK handles retries, clock differences and error codes.
  *
- * @param explain shared by all stores of a bucket, because a success of one tells the others that the bucket exists
+ * @param explain shared by all stores of a bucket, because a success of one store proves to all that the bucket exists
  */
 export function createObjectStore(
   client: S3Client,
@@ -76,7 +76,7 @@ export function createObjectStore(
           await client.send(new HeadBucketCommand({ Bucket }), options);
           explain.bucketSeen();
         } catch (error) {
-          // The answer to a HEAD has no error code. A list needs the same permission, and its answer has one.
+          // The answer to a HEAD has no error code. A list needs the same permission, and its answer has a code.
           if (!isRefusedStatus(statusIn(error) ?? 0)) throw error;
           await client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 1 }), options);
         }
@@ -131,8 +131,8 @@ function toStoredObject(head: Head): StoredObject {
 }
 
 /**
- * The ETag is an MD5, or is made of the MD5s of the parts. With SSE-KMS and SSE-C, the ETag only looks like
- * an MD5 (Amazon S3 API Reference, "Object").
+ * Whether the ETag says nothing about the content. Usually the ETag is the MD5 of the object, or is made of the MD5s
+ * of its parts. With SSE-KMS and SSE-C, the ETag only looks like an MD5 (Amazon S3 API Reference, "Object").
  */
 function hidesContent({ ServerSideEncryption, SSECustomerAlgorithm }: Head): boolean {
   return ServerSideEncryption?.startsWith('aws:kms') === true || SSECustomerAlgorithm !== undefined;

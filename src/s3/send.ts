@@ -10,8 +10,8 @@ import { UnusableAnswerError } from './answers/unusable-answer.ts';
 /**
  * Runs one operation on S3, until the deadline at the latest.
  *
- * @throws FileError STORAGE_UNAVAILABLE when the operation fails, or when the breaker is open; STORAGE_REFUSED with a
- *   RefusalError as its cause when S3 refuses the operation
+ * @throws FileError STORAGE_UNAVAILABLE when the operation fails, or when the circuit breaker is open; STORAGE_REFUSED
+ *   with a RefusalError as its cause when S3 refuses the operation
  * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
  */
 export type Send = <Result>(
@@ -22,7 +22,7 @@ export type Send = <Result>(
 
 const BREAKER_OPEN = 'the request was not sent, because S3 did not answer the last calls';
 
-/** The operations that change nothing in S3. */
+/** The operations that change nothing in S3. They have another circuit breaker than the operations that write. */
 const READS = /^(Check|Head|List)/;
 
 export function createSend(observe: ObserveStep, breakers: Breakers = noopBreakers): Send {
@@ -40,7 +40,7 @@ export function createSend(observe: ObserveStep, breakers: Breakers = noopBreake
       breaker.onSuccess();
       return result;
     } catch (error) {
-      // A short time-out says nothing about S3: the caller's own deadline may have been too short.
+      // A time-out after less than WAITED_LONG_MS says nothing about S3, because the caller's deadline was short.
       if (answered(error)) breaker.onSuccess();
       else if (!isOurs(error) && (!abortSignal.aborted || leftMs >= WAITED_LONG_MS)) breaker.onFailure();
       throw toFileError(error);
@@ -48,17 +48,17 @@ export function createSend(observe: ObserveStep, breakers: Breakers = noopBreake
   };
 }
 
-/** Whether S3 answered, so that S3 itself works. */
+/** Whether S3 answered. Then S3 is not down, although the operation failed. */
 function answered(error: unknown): boolean {
   return error instanceof RefusalError || error instanceof UnusableAnswerError || isConcurrentChange(error);
 }
 
-/** Whether the service sent no request: it has no credentials, for example. */
+/** Whether the service failed before it sent a request, for example because it has no credentials. */
 function isOurs(error: unknown): boolean {
   return error instanceof FileError || isWithoutCredentials(error);
 }
 
-/** The SDK gives this name to the error of each of its providers of credentials. */
+/** Each credentials provider of the SDK throws errors with this name. */
 function isWithoutCredentials(error: unknown): boolean {
   return error instanceof Error && error.name === 'CredentialsProviderError';
 }

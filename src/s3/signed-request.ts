@@ -25,9 +25,9 @@ export type SignedRequest = (
 ) => Promise<SignedResponse>;
 
 /**
- * The lifetime of the signature. If the clocks of this host and of S3 differ by more than this, S3 refuses the
- * request. The caller (`objects.ts`) then repeats the request with the SDK, which learns the difference from
- * the response.
+ * The lifetime of the signature. If the clock of this host is slow by more than 300 s, S3 refuses the request as
+ * expired. The caller (`objects.ts`) then repeats the request with the SDK, which learns the difference of the clocks
+ * from the response.
  */
 const LIFE_SECONDS = 300;
 

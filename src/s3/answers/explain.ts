@@ -6,14 +6,14 @@ import { codeIn, isRefusedStatus, statusIn, toRefusal } from './refusals.ts';
 type Options = { abortSignal: AbortSignal };
 
 /**
- * For this time, a HEAD that answers 404 is believed after another answer has shown that the bucket exists. So polling
- * a missing object costs one request more in this time, and not one per HEAD.
+ * After an answer has shown that the bucket exists, a 404 to a HEAD counts as a missing object for 10 s, without a
+ * further request. So a client that polls a missing object causes one additional request in 10 s, and not one per HEAD.
  */
 const BUCKET_SEEN_MS = 10_000;
 
 /**
- * For this time, a HEAD that answers 403 has the reason of an earlier one. So a list of 300 files whose reading a
- * policy denies costs one request more, and not 300.
+ * After S3 has explained why it answered 403 to a HEAD, further HEADs with 403 fail for 1 s with this explanation. So
+ * a list of 300 files whose reading a bucket policy denies causes one additional request, and not 300.
  */
 const DENIED_MS = 1_000;
 
@@ -52,7 +52,7 @@ export function createExplain(client: S3Client, Bucket: string) {
     }
   }
 
-  /** Asks with a GET, whose answer has a code. */
+  /** Sends a GET for the same object, because the answer to a GET has an error code in its body. */
   async function ask(s3Key: S3Key, options: Options): Promise<'missing' | 'found'> {
     try {
       const input = { Bucket, Key: s3Key, Range: 'bytes=0-0' };
@@ -75,7 +75,7 @@ export function createExplain(client: S3Client, Bucket: string) {
   }
 
   return {
-    /** An answer has shown that the bucket exists and that S3 accepts the credentials. */
+    /** Remembers that an answer has shown that the bucket exists and that S3 accepts the credentials. */
     bucketSeen,
     classify,
 

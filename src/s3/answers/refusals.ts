@@ -1,7 +1,7 @@
 /**
- * `src/s3/answers` decides what an answer of S3 means that is neither a success nor an outage: `refusals.ts` from status
- * and error code, `explain.ts` where the answer has no code. Requests do not belong here, except those that only find
- * out why another request was refused.
+ * `src/s3/answers` interprets answers with which S3 refuses a request. `refusals.ts` reads the status and the error
+ * code. `explain.ts` finds the reason if the answer has no code. `unusable-answer.ts` is the error for a success with
+ * missing fields. Requests do not belong here, except those that only find out why another request was refused.
  */
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { RefusalError } from '../../files/refusal-error.ts';
@@ -15,16 +15,16 @@ interface AnswerError {
   Region?: unknown;
 }
 
-/** Codes are used as labels of a metric. Other texts are treated as if the answer had no code. */
+/** The form of an error code. Codes become labels of a metric, so a text of any other form is ignored. */
 const CODE = /^[A-Za-z][A-Za-z0-9.]{2,63}$/;
 
-/** The names that the SDK gives to an error whose answer has no code, as each answer to a HEAD. */
+/** The names of SDK errors for answers without an error code. Every answer to a HEAD has none. */
 const NO_CODES = new Set(['Unknown', 'UnknownError', 'NotFound', 'Error']);
 
-/** The statuses that may be about one object. */
+/** The statuses with which S3 may refuse one object. Other refusals concern all requests of the service. */
 const OBJECT_STATUSES = new Set([400, 403, 405, 409, 412, 414]);
 
-/** Codes with such a status that nevertheless concern all requests of the service. */
+/** Codes that come with a status of `OBJECT_STATUSES` and nevertheless concern all requests of the service. */
 const SERVICE_CODES = new Set([
   'AccountProblem',
   'AuthorizationHeaderMalformed',
@@ -40,12 +40,15 @@ const SERVICE_CODES = new Set([
   'TokenRefreshRequired',
 ]);
 
-/** The operations that are about one object and need no other permission than the role has for every object. */
+/**
+ * The operations whose permissions (s3:GetObject, s3:DeleteObject) the service uses for every object. If S3 refuses
+ * one of them, the reason may be this object. If S3 refuses another operation, the role probably lacks the permission.
+ */
 const OBJECT_OPERATIONS = new Set(['HeadObject', 'DeleteObject']);
 
 /**
- * Codes about an upload that a concurrent call has completed, aborted or changed. No operator can do anything about
- * it, and a retry finds the new state. Ceph RGW answers NoSuchKey instead of NoSuchUpload.
+ * Codes about a multipart upload that a concurrent call has completed, aborted or changed. They are no fault of the
+ * configuration, and a retry finds the new state. Ceph RGW answers NoSuchKey instead of NoSuchUpload.
  */
 const UPLOAD_CODES = new Set(['NoSuchUpload', 'NoSuchKey', 'InvalidPart']);
 
@@ -73,9 +76,9 @@ export function isRefusedStatus(status: number): boolean {
 }
 
 /**
- * Returns what S3 refused, if the error of the SDK is a refusal.
+ * Converts an error of the SDK to a RefusalError. Returns `undefined` if S3 has not refused the request.
  *
- * @param about default: decided by status and code
+ * @param about whether S3 refused one object or the whole service. Default: decided by status and code
  */
 export function toRefusal(
   operation: string,

@@ -1,6 +1,6 @@
 /**
- * S3 answered with success, and with content that the service cannot use. S3 is not down, but the answer says nothing
- * about the objects either: a part without an ETag is no missing part, and an object without a size is not empty.
+ * S3 answered with success, but fields are missing that the service needs. Such an answer must not be interpreted: a
+ * part that is listed without an ETag is not missing, and an object without a size is not empty.
  */
 export class UnusableAnswerError extends Error {
   override readonly name = 'UnusableAnswerError';

@@ -1,6 +1,6 @@
 /**
- * Matches a text that needs no escaping. Most texts in a signature match, so this test saves 1 of the 7 µs that
- * signing a download URL takes.
+ * Matches a text that needs no escaping. Most texts in a signature match, and then `escapeUri` returns at once. This
+ * saves 1 of the 7 µs that signing a download URL takes.
  */
 const UNRESERVED = /^[A-Za-z0-9_.~-]*$/;
 

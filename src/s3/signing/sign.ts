@@ -82,8 +82,8 @@ export function createSign(client: S3Client, { url: base, region }: LocatedBucke
 }
 
 /**
- * The forms of a time in a signature. Signatures have whole seconds, so all signatures of one second share
- * them.
+ * Returns the texts of a time that a signature contains. A signature has whole seconds, so the texts are computed once
+ * per second.
  */
 function formatTime(seconds: number) {
   const date = new Date(seconds * 1_000);

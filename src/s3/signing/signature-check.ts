@@ -12,16 +12,16 @@ import { createSign } from './sign.ts';
  */
 export type SignatureCheck = (options: { abortSignal: AbortSignal }) => Promise<boolean>;
 
-/** No file has this key, because the key of a file has a `_`. */
+/** No file has this key, because the key of every file has a `_`. */
 const KEY = parseS3Key('signature-check');
 
-/** S3 does not get to the expiry of a URL with a wrong signature. */
+/** The lifetime of the URL. S3 refuses a wrong signature before the URL expires, so any short lifetime will do. */
 const LIFE_SECONDS = 60;
 
-/** S3's answers about a missing object have less than a kilobyte. */
+/** No more of the answer is read. S3's answers about a missing object have less than 1,000 bytes. */
 const ANSWER_MAX_BYTES = 10_000;
 
-/** Sends a URL with a wrong signature, over the connections of the SDK's client. */
+/** Returns a check that requests a URL with a wrong signature, over the connections of the SDK's client. */
 export function createSignatureCheck(client: S3Client, bucket: LocatedBucket): SignatureCheck {
   const { requestHandler } = client.config;
   const sign = createSign(client, bucket);
@@ -37,7 +37,7 @@ export function createSignatureCheck(client: S3Client, bucket: LocatedBucket): S
     const status: number = response.statusCode;
     const body = await beginningOf(response.body);
     if ([400, 401, 403].includes(status)) return true;
-    // A proxy may answer 404 while S3 is away. Only S3 names the missing key or bucket.
+    // A proxy may answer 404 while S3 is down. A code for the missing key or bucket comes only from S3.
     if (status < 300 || (status === 404 && /<Code>NoSuch(Key|Bucket)<\/Code>/.test(body))) return false;
     throw new UnusableAnswerError(
       `S3 answered ${status} to a wrong signature, which does not tell whether it checks signatures`,

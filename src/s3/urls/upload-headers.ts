@@ -3,14 +3,14 @@ import type {
   CreateMultipartUploadCommandInput,
 } from '@aws-sdk/client-s3';
 
-/** Headers by their lower-case names, as S3_UPLOAD_HEADERS has them. */
+/** The headers that the setting S3_UPLOAD_HEADERS names, by their lower-case names. */
 type Headers = Readonly<Record<string, string>>;
 
-/** The headers of S3_UPLOAD_HEADERS, for each request of an upload that takes them. */
+/** The headers of the setting S3_UPLOAD_HEADERS, for each kind of request of an upload. */
 export interface UploadHeaders {
   /** For a PUT of a whole object. */
   readonly whole: Headers;
-  /** For a PUT of a part. S3 has fixed the other properties of the object when the multipart upload was begun. */
+  /** For a PUT of a part. All other headers belong to the request that begins the multipart upload. */
   readonly part: Headers;
   readonly begin: Partial<CreateMultipartUploadCommandInput>;
   readonly complete: Partial<CompleteMultipartUploadCommandInput>;
@@ -18,7 +18,7 @@ export interface UploadHeaders {
 
 export const NO_UPLOAD_HEADERS: UploadHeaders = { whole: {}, part: {}, begin: {}, complete: {} };
 
-/** The names of the headers in the SDK's commands. */
+/** The fields of the SDK's commands by the names of their headers. */
 const FIELDS = {
   'x-amz-server-side-encryption': 'ServerSideEncryption',
   'x-amz-server-side-encryption-aws-kms-key-id': 'SSEKMSKeyId',
