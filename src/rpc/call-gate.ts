@@ -58,8 +58,8 @@ export function createCallGate(options: CallGateOptions) {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;
   return {
     /**
-     * The call counts on its connection until its stream has closed. The connection counts as identified when
-     * the gateway and the user are accepted, even if the call is then refused for lack of capacity.
+     * The connection counts the call until the stream of the call has closed. The connection counts as identified
+     * when the gateway and the user are accepted, even if the call is then refused for lack of capacity.
      *
      * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
      *   refused call has been recorded with `onEnd`.

@@ -7,7 +7,10 @@ import { type CallOutcome, outcomeOf } from './call-gate.ts';
 import type { Caller } from './caller.ts';
 import { toConnectError } from './errors.ts';
 
-/** The own work of each method of a service. `withCallPolicy` adds the work that is common to all methods. */
+/**
+ * The implementation of each method of a service, without the work that is common to all methods. `withCallPolicy`
+ * adds this work.
+ */
 export type Methods<Service extends DescService> = {
   [Name in keyof Service['method']]: Service['method'][Name] extends DescMethodUnary<infer In, infer Out>
     ? (request: MessageShape<In>, call: Call) => Promise<MessageInitShape<Out>>
@@ -71,8 +74,9 @@ function responseReserveMs(timeoutMs: number): number {
 }
 
 /**
- * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled: it
- * continues to a state that a retry or the sweeper can finish, and releases the call's permit when it ends.
+ * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled. It continues
+ * to a state that a retry or the sweeper (`src/files/maintenance/sweeper.ts`) can finish. When the work ends, the call
+ * releases its permit.
  */
 async function withTimeout<Result>(
   timeoutMs: number,

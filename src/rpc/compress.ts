@@ -3,8 +3,9 @@ import { brotliCompress, constants, gzip } from 'node:zlib';
 import { createFairQueue, QueueTimeoutError } from '../overload/fair-queue.ts';
 
 /**
- * Answers with fewer bytes are sent as they are. Compressing takes 10 µs of CPU per kB, so a page of 100 files, with 25
- * kB, would cost half more. The largest page has 1 MiB, and becomes less than a third.
+ * Answers with fewer bytes are sent without compression. Compressing takes 10 µs of CPU per kB. For a page of 100 files
+ * (25 kB), this would be half of the cost of its call. The largest page has 1 MiB, and gzip makes it smaller than a
+ * third of this.
  */
 export const COMPRESS_MIN_BYTES = 64 * 1024;
 
@@ -12,18 +13,24 @@ const gzipAsync = promisify<Uint8Array, object, Buffer<ArrayBuffer>>(gzip);
 const brotliAsync = promisify<Uint8Array, object, Buffer<ArrayBuffer>>(brotliCompress);
 
 /**
- * The fastest level of each encoding. The usual level of gzip takes half more CPU and makes an answer a fiftieth smaller.
- * The default quality of brotli takes a second for 1 MiB.
+ * The fastest level of each encoding. The default level of gzip takes 50 % more CPU, and its output is only 2 % smaller.
+ * The default quality of brotli takes 1 s for 1 MiB.
  */
 export const COMPRESS = {
   gzip: (bytes: Uint8Array) => gzipAsync(bytes, { level: constants.Z_BEST_SPEED }),
   br: (bytes: Uint8Array) => brotliAsync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
 };
 
-/** How many answers of a port are compressed at the same time. They share the threads of Node with DNS and files. */
+/**
+ * The maximum number of answers that one port compresses at the same time. Compressions use Node's thread pool, which
+ * DNS look-ups and file reads need too.
+ */
 const COMPRESSIONS_MAX = 2;
 
-/** An answer that has waited for this long is sent without compression. The time is part of the response reserve. */
+/**
+ * An answer that has waited for this long is sent without compression. The time is part of the 300 ms that
+ * `call-policy.ts` reserves for the response.
+ */
 const QUEUE_MAX_MS = 50;
 
 /**

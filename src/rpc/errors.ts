@@ -80,7 +80,7 @@ export function toConnectError(error: unknown): ConnectError {
   return connectError;
 }
 
-/** @param metadata each value that the message contains */
+/** @param metadata the values that the message contains, by name, so that programs need not parse the message */
 export function callError(
   reason: CallReason,
   message: string,
@@ -118,7 +118,7 @@ function addDetail<Schema extends DescMessage>(
 /**
  * The error for a request that cannot be read.
  *
- * @param problem why the field cannot be read, if the reason is the value of a single field
+ * @param problem the field whose value cannot be read, if a single field is the reason
  */
 export function invalidRequest(message: string, problem?: { field: string }): ConnectError {
   const error = callError('INVALID_REQUEST', message);

@@ -126,9 +126,9 @@ function isStream({ methodKind }: DescMethod): boolean {
 }
 
 /**
- * The context of a call has only the admitted call, because the implementations read nothing else of a context.
- * All its other members are undefined. Creating `values` for each call would cost as much
- * as all other reads of a call together.
+ * The context of a call has only the admitted call, because the implementations read nothing else of a context. All
+ * other members of HandlerContext are undefined. Creating the member `values` for each call would cost as much as
+ * reading all other properties of the call.
  */
 function contextOf(call: object): HandlerContext {
   return { admittedCall: admittedCallOn(streamOf(call)) } as unknown as HandlerContext;

@@ -57,8 +57,8 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
     gathered.add(chunk);
   };
   const onEnd = () => {
-    // After `onMessage`, the gate (in this folder) emits `data` and `end` again, with the read message, for grpc-js.
-    // These listeners must not receive those events.
+    // In `onMessage`, `gate.ts` emits `data` and `end` on this stream again, with the whole message, for grpc-js. The
+    // listeners of this function must not receive these events.
     stream.off('data', onData).off('end', onEnd);
     const whole = gathered.bytes;
     if (

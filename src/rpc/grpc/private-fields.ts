@@ -1,7 +1,7 @@
 /**
- * This file has all accesses to private fields of grpc-js, and all that relies on how grpc-js works inside. They are needed because grpc-js does not expose its
- * HTTP/2 servers and passes on only two of their options. If a release of grpc-js renames one of these fields,
- * test/resilience/abusive-clients.test.ts fails.
+ * This file has all code that reads private fields of grpc-js or relies on its internal behaviour. The code is needed
+ * because grpc-js does not expose its HTTP/2 servers and passes on only two of their options. If a release of grpc-js
+ * renames one of these fields, test/resilience/abusive-clients.test.ts fails.
  */
 import type { Http2Server, ServerOptions } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
@@ -33,9 +33,9 @@ export function http2Servers(server: Server): Iterable<Http2Server> {
 const COMPRESSED_FLAG = 1;
 
 /**
- * A message that is compressed already, for the method `responseSerialize` of grpc-js, which compresses no answers:
- * grpc-js writes the flag "not compressed" into the buffer of an answer, and then lets the message copy itself behind
- * the prefix. This class sets the flag at that moment. If a release of grpc-js copies messages in another way,
+ * A message that is compressed already. grpc-js cannot send such a message: it writes the flag "not compressed" into
+ * the buffer of an answer, and then calls `copy` of the message to write the message behind the prefix. The `copy` of
+ * this class also sets the flag to "compressed". If a release of grpc-js copies messages in another way,
  * test/rpc/response-compression.test.ts fails.
  */
 export class CompressedMessage {

@@ -8,14 +8,16 @@ import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { callError, invalidRequest } from '../errors.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 
-/** No text of an error of this service is longer. */
+/** No error message of this service is longer. A longer text comes from connect-node and is cut. */
 const TEXT_MAX_CHARACTERS = 200;
 
 /**
- * Every error of this service has an ErrorInfo. So an error without one was made by connect-node, for a request that it
- * could not read. Returns the error to send instead, or the answer if it needs no change.
+ * Replaces an error that connect-node made because it could not read a request. Every error of this service has an
+ * ErrorInfo (`../errors.ts`), so an error without an ErrorInfo comes from connect-node. Returns the error to send
+ * instead, or the answer if it needs no change.
  *
- * An answer that has succeeded is recognised by its status, by its trailers or by the first byte of its body.
+ * Whether an answer is an error follows from its status (Connect), its trailers (gRPC), or the first byte of its body
+ * (gRPC-Web).
  */
 export async function completeError(
   answer: UniversalServerResponse,
@@ -83,7 +85,7 @@ function completed(error: ConnectError | undefined, { input }: DescMethod): Conn
 
 /**
  * The texts of protobuf-es are not sent, because they repeat parts of the request. Only the text about the value of a
- * field is short.
+ * single field is sent, because it is short.
  */
 function unreadable(text: string, { fields, typeName }: DescMessage): ConnectError {
   for (const field of fields) {

@@ -137,7 +137,7 @@ function createHandlers(
 ) {
   const router = createConnectRouter({
     acceptCompression,
-    // So errors are never compressed, and `complete-error.ts` can read them.
+    // Every error is smaller than this, so errors are never compressed, and `complete-error.ts` can read them.
     compressMinBytes: COMPRESS_MIN_BYTES,
     binaryOptions: { readUnknownFields: false },
     readMaxBytes: MESSAGE_MAX_BYTES,

@@ -10,11 +10,11 @@ const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]+$/;
 export type Cors = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /**
- * Lets pages of these origins call the service and read its answers (Fetch Standard, "CORS protocol"). Credentials are
- * allowed, because a gateway may know its users by a cookie.
+ * Lets pages of the allowed origins call the service and read its answers (Fetch Standard, "CORS protocol").
+ * Credentials are allowed, because a gateway may know its users by a cookie.
  *
- * A page may send every header. The headers that a gateway needs (a token, a trace) are not known here, and the gateway
- * removes those that a page must not send.
+ * A page may send every header. The service does not know the headers that a gateway needs (a token, a trace), and the
+ * gateway removes the headers that a page must not send.
  */
 export function createCors(allowedOrigins: readonly string[]): Cors {
   if (allowedOrigins.length === 0) return () => false;

@@ -106,7 +106,7 @@ export function createHttpServer(options: HttpServerOptions) {
   };
 }
 
-/** Why a request is refused before its path matters: the status and the text of the answer. */
+/** @returns status and text of the answer if the headers are a reason to refuse the request; else `undefined` */
 function refusalOf(
   { loopbackOnly }: HttpServerOptions,
   { headers, rawHeaders }: IncomingMessage,

@@ -34,9 +34,9 @@ export function checkArrival(maxBytes: number, messageMaxBytes = maxBytes): (pie
 }
 
 /**
- * Gathers the pieces of a request in one buffer. The pieces themselves must not be kept: each is a slice of the
- * buffer of one read from its connection, of up to 64 KiB. So 1,000 requests without proof, of one byte each, held
- * 71 MB, and further bytes held as much again.
+ * Gathers the pieces of a request in one buffer. The pieces themselves must not be kept. Each piece is a slice of the
+ * buffer of one read from its connection, and keeps this whole buffer, up to 64 KiB, in memory. So 1,000 requests of
+ * one byte each held 71 MB, and a second byte of each request held as much again.
  */
 export class GatheredBytes {
   #buffer: Buffer = Buffer.alloc(0);

@@ -15,10 +15,11 @@ import type { ServerOptions } from 'node:http2';
 export const STREAMS_PER_CONNECTION_MAX = 1_000;
 
 /**
- * If more than STRANGERS_FEW connections over HTTP/2 have had no accepted call, each further one may have only
- * STRANGER_STREAMS_MAX streams at once until a call on it is accepted. Node handles all streams that it has read from
- * all connections before it frees any: 500 connections without proof, of 1,000 requests for `/livez` each, exhausted
- * the heap of the process. Clients assume 100 until they know the limit, and RFC 9113, 5.1.2 recommends no less.
+ * A stranger is an HTTP/2 connection on which no call was accepted yet. If there are more than STRANGERS_FEW strangers,
+ * each further stranger may have only STRANGER_STREAMS_MAX streams at once, until a call on it is accepted. Node
+ * handles all streams that it has read from all connections before it frees any stream: 500 strangers with 1,000
+ * requests for `/livez` each exhausted the heap of the process. Clients assume a limit of 100 until they know the
+ * limit, and RFC 9113, 6.5.2 recommends at least 100.
  */
 export const STRANGERS_FEW = 4;
 export const STRANGER_STREAMS_MAX = 100;
@@ -106,10 +107,10 @@ export const HTTP2_OPTIONS = {
 /**
  * The maximum number of requests on one listening port whose callers have not authenticated as a gateway
  * (health, reflection, pages, refused calls). A request counts until it is answered and the client has read
- * the answer. Above this limit, the oldest is aborted, together with its connection if no call on that connection was
- * ever accepted. Such a request ends within milliseconds, so honest clients never have a thousand open at the
- * same time. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
- * unread answers of /metrics 400 MB.
+ * the answer. Above this limit, the oldest request is aborted, together with its connection if no call on that
+ * connection was ever accepted. A request of an honest client ends within milliseconds, so honest clients never have
+ * 1,000 such requests open at once. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB,
+ * and 9,000 unread answers of /metrics 400 MB.
  */
 export const UNPROVEN_REQUESTS_MAX = 1_000;
 

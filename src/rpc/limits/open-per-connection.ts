@@ -1,5 +1,6 @@
 /**
- * Limits how many requests or streams a connection has open at once. Each counts until its event `close`.
+ * Limits how many requests or streams a connection has open at once. A request or stream counts until its event
+ * `close`.
  *
  * @returns a function that counts one request or stream of a connection. If the connection has `max` open already,
  *   the function counts nothing and returns `false`.

@@ -34,8 +34,8 @@ interface ParsedSocket {
 /**
  * Closes an HTTP/1.1 connection that has more requests than `max` in one read. `refusePipelining` alone comes too
  * late: Node makes the objects of all requests of a read, even after the socket was destroyed, and answers some
- * requests by itself, such as those without a Host. 300 connections without proof, of 64 KiB of requests each,
- * exhausted the heap of the process.
+ * requests by itself, such as those without a Host. 300 connections that sent 64 KiB of requests each exhausted the
+ * heap of the process.
  *
  * Must be called when Node's HTTP/1 server has the socket. If a release of Node renames `onIncoming`, the test of
  * pipelined requests in test/resilience/abusive-clients.test.ts fails.
