@@ -13,8 +13,8 @@ const gzipAsync = promisify<Uint8Array, object, Buffer<ArrayBuffer>>(gzip);
 const brotliAsync = promisify<Uint8Array, object, Buffer<ArrayBuffer>>(brotliCompress);
 
 /**
- * The fastest level of each encoding. The default level of gzip takes 50 % more CPU, and its output is only 2 % smaller.
- * The default quality of brotli takes 1 s for 1 MiB.
+ * The fastest level of each encoding. The default level of gzip takes 50 % more CPU, and its output is only 2 %
+ * smaller. The default quality of brotli takes 1 s for 1 MiB.
  */
 export const COMPRESS = {
   gzip: (bytes: Uint8Array) => gzipAsync(bytes, { level: constants.Z_BEST_SPEED }),

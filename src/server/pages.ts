@@ -26,7 +26,7 @@ export function createPages(
   };
 }
 
-/** Operators read here what S3 refuses and what to do about it. */
+/** Adds the refusals of S3 to the readiness, so that operators read on `/readyz` what S3 refuses and what to do. */
 function readinessPage(readiness: Readiness, refusals: string[]) {
   return refusals.length === 0 ? readiness : { ...readiness, refusals };
 }

@@ -31,14 +31,14 @@ export interface BackendOptions {
   limits: StoreLimits;
   /** Observes each statement and each request to S3. Default: no observation. */
   observe?: Record<'database' | 'storage', ObserveStep>;
-  /** Default: breakers that never open. */
+  /** The circuit breakers of Postgres and S3. Default: breakers that never open. */
   breakers?: Record<'database' | 'storage', Breakers>;
 }
 
 export type Backends = Awaited<ReturnType<typeof openBackends>>;
 
 /**
- * How long closing the connections to Postgres may take. If Postgres does not answer, the process may end
+ * The longest time for closing the connections to Postgres. If Postgres does not answer, the process may end
  * without closing them, because no data is lost by this.
  */
 const DISCONNECT_TIMEOUT_MS = 1_000;

@@ -20,15 +20,15 @@ interface CheckedBackends {
   log: Logger;
   client: ReturnType<typeof createClient>;
   bucket: LocatedBucket;
-  /** Default: an own one. */
+  /** Remembers the answers of S3 (`src/s3/answers/explain.ts`). Default: an `Explain` for the checks alone. */
   explain?: Explain;
   observe: Record<'database' | 'storage', ObserveStep>;
   breakers: Record<'database' | 'storage', Breakers>;
 }
 
 /**
- * Returns the checks for readiness. A check is sent even while the breakers of its server are open. The first answer
- * closes the breaker.
+ * Returns the checks for readiness. A check is sent even while the circuit breakers of its server (Postgres or S3) are
+ * open. The first answer closes the breaker.
  */
 export function createChecks({ client, bucket, explain, observe, breakers, ...backends }: CheckedBackends) {
   const send = createSend(observe.storage, ignoringOpen(breakers.storage));
@@ -43,15 +43,16 @@ export function createChecks({ client, bucket, explain, observe, breakers, ...ba
         () => undefined,
         (cause) => cause,
       );
-      // S3 has no write that changes nothing, so calls find out themselves whether writes work. At most the calls of
-      // one second wait for S3 in vain. A refusal shows as well that S3 answers.
+      // S3 has no write that changes nothing, so this check cannot test writes. If S3 answers, the breaker of writes
+      // closes, and calls find out whether writes work. If writes still hang, the calls of at most one second wait in
+      // vain. A refusal closes the breaker too, because it proves that S3 answers.
       if (error === undefined || refusalIn(error) !== undefined) breakers.storage.writes.onSuccess();
       if (error !== undefined) throw error;
     },
     /**
      * Whether S3 refuses a request with a wrong signature. After the first refusal, no further request is sent.
      *
-     * @throws if S3 does not answer, or with something that does not tell
+     * @throws if S3 does not answer, or if its answer does not show whether it checks signatures
      */
     async signatures(): Promise<boolean> {
       signaturesAreChecked ||= await send(checkWork(), 'CheckSignatures', checkSignatures);

@@ -56,7 +56,7 @@ export function probedDatabase({ pool }: Backends, { database }: Config): Probed
       const client = await pool.connect();
       try {
         const { rows } = await client.query('select pg_backend_pid() as pid');
-        // A pooler announces a number of its own as the id of the process.
+        // A pooler sends its clients a number of its own instead of the id of the Postgres process.
         return (client as unknown as { processID: number }).processID !== rows[0].pid;
       } finally {
         client.release();

@@ -7,18 +7,19 @@ import { writeCheck } from '../../postgres/statements/checks.ts';
 import { atMost } from '../at-most.ts';
 import { causeOf } from './cause-of.ts';
 
-/** The time of one probe. A call may wait about as long for its write, so slow commits count as working. */
+/** The time-out of one probe. A call waits as long for its write (`for-calls.ts`), so slow commits count as working. */
 const PROBE_TIMEOUT_MS = 2_500;
 
 /**
- * Finds out when writes work again. While the breaker of writes is open, no call sends a write, so only the probe can
- * close the breaker. While the breaker is closed, the calls themselves are the probe, and nothing is sent.
+ * Finds out when writes to Postgres work again. While the circuit breaker of writes is open, no call sends a write, so
+ * only this probe can close the breaker. While the breaker is closed, the writes of calls show whether writes work, and
+ * no probe is sent.
  */
 export function createWriteProbe(postgres: DatabaseAddress, observe: ObserveStep, breakers: Breakers) {
   const pool = createPool({
     ...postgres,
     maxConnections: 1,
-    // The probe is rare, and needs no connection in between.
+    // A connection is closed after one probe, because probes are rare.
     usesMax: 1,
     connectTimeoutMs: PROBE_TIMEOUT_MS,
     statementTimeoutMs: PROBE_TIMEOUT_MS,
@@ -36,8 +37,8 @@ export function createWriteProbe(postgres: DatabaseAddress, observe: ObserveStep
       await database.run({ deadline: Date.now() + PROBE_TIMEOUT_MS }, writeCheck, {});
     } catch (error) {
       const cause = causeOf(error);
-      // Postgres has refused the probe, for example because no connection is left for it. Only the calls can find
-      // out whether writes work.
+      // Postgres has refused the probe, for example because no connection is left for it. The breaker closes, because
+      // only the calls can now find out whether writes work.
       if (isAnswer(cause) || isRefusal(cause)) breakers.writes.onSuccess();
     }
     running = undefined;
