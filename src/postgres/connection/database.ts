@@ -78,7 +78,10 @@ export function createDatabase(
  */
 const WRITES_SHARE = 0.8;
 
-/** Creates the queue of reads, which all connections serve, and the queue of writes in front of it. */
+/**
+ * Creates the fair queues. The queue of reads runs as many statements at once as there are connections. A write waits
+ * first in the queue of writes, which runs fewer at once, and then in the queue of reads.
+ */
 function createQueues(connectionsMax: number): Record<'reads' | 'writes', FairQueue> {
   const reads = createFairQueue(connectionsMax);
   const writes = createFairQueue(Math.max(1, Math.floor(connectionsMax * WRITES_SHARE)));

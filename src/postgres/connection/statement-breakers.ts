@@ -12,14 +12,18 @@ export function assertSendable(breakers: Breakers, statement: AnyStatement): voi
   throw new Error(`the statement was not sent, because Postgres did not answer the last ${kind}`);
 }
 
-/** A write that changed nothing proves nothing: Postgres answers it even while each commit hangs. */
+/**
+ * Reports a statement that succeeded. A write that changed no row is not reported, because Postgres answers such a
+ * write even while each commit hangs.
+ */
 export function reportRows(breakers: Breakers, statement: AnyStatement, rows: unknown[]): void {
   if (statement.reads || statement.wrote(rows)) breakerFor(breakers, statement).onSuccess();
 }
 
 /**
- * An error that Postgres sent proves that reads work. It proves nothing about writes, because no commit comes before
- * it. For example, a write fails with a lock time-out if the commit of another write hangs and keeps the lock.
+ * Reports a statement that failed. An error that Postgres sent proves that reads work. The error proves nothing about
+ * writes, because a failed write has no commit. For example, a write fails with a lock time-out if the commit of
+ * another write hangs and keeps the lock.
  *
  * @param waitedLong whether the service waited for at least WAITED_LONG_MS
  */

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** An older release leaves the column at its default, and does not read it. */
+/** Releases since 0001 still work: they do not read the new column, and leave it at its default. */
 export const serves = '0001-files';
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -57,8 +57,8 @@ export const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause: Sql = after(FIRST_PAUSE_SECONDS);
 
 /**
- * Means `state = 'pending'`, because the third state is the only other one. It is for statements that find one row
- * by its key. If the condition were written as `state = 'pending'`, Postgres could use the index `files_pending`.
+ * Means `state = 'pending'`, because a row has no other state. It is for statements that find one row by its key. If
+ * the condition were written as `state = 'pending'`, Postgres could use the index `files_pending`.
  * A generic plan, which serves all users, uses that index if most users have few pending files. For a user with
  * thousands of pending files, the plan then reads all of these files.
  */

@@ -1,4 +1,4 @@
-/** Statements that change the state of one file. Each checks the current state in its `where`. */
+/** Statements that change the state of one file. Each statement checks the current state in its `where`. */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
 import {
