@@ -45,8 +45,8 @@ interface FileErrorOptions {
 }
 
 /**
- * The only error type of `src/files`. The caller gets the message unchanged, so the message names the field, the rule
- * and the reason, and says nothing about the inside of the service.
+ * The error that the operations of `src/files` throw. The caller gets the message unchanged, so the message names the
+ * field, the rule and the reason, and tells no internals of the service.
  */
 export class FileError extends Error {
   override readonly name = 'FileError';
@@ -180,10 +180,10 @@ export function storageUnavailable(problem: keyof typeof STORAGE_PROBLEMS, cause
 }
 
 /**
- * The error when S3 answers and refuses a request. It has no RetryInfo, because S3 refuses the request until an operator
- * has changed something.
+ * The error when S3 answers and refuses a request. It has no RetryInfo, because S3 refuses the request until an
+ * operator has changed a setting, the bucket or a policy.
  *
- * @param cause the sentence for the operator
+ * @param cause its message tells the operator what to do
  */
 export function storageRefused(cause: Error): FileError {
   return new FileError(

@@ -36,7 +36,7 @@ export class RefusalError extends Error implements Refusal {
   }
 }
 
-/** Returns the refusal behind the error of a step. */
+/** Returns the RefusalError that the error is, or that a FileError has as its cause; else `undefined`. */
 export function refusalIn(error: unknown): RefusalError | undefined {
   const cause = error instanceof FileError ? error.cause : error;
   return cause instanceof RefusalError ? cause : undefined;

@@ -53,7 +53,8 @@ export async function reserveFile(
 async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | undefined> {
   if (file.state === 'ready' && file.isFresh) return file;
   const seen = await verifyObject(call, ports, file);
-  // A pending file gets a new URL. A READY file may be there, so it is neither confirmed nor given up.
+  // S3 refuses to tell about the object. A PENDING file gets a new URL all the same. The object of a READY file may
+  // still exist, so the call fails, and the row stays READY.
   if (seen.outcome === 'refused' && file.state === 'ready') throw seen.error;
   return seen.outcome === 'verified' ? seen.file : undefined;
 }

@@ -24,8 +24,8 @@ export type Verification =
    */
   | { outcome: 'mismatch'; encoded: boolean }
   /**
-   * S3 refuses to tell about this object, and tells about others. The row has not changed. `unacceptable` means that
-   * the server does not accept the key, so that it holds no object.
+   * S3 refuses requests about this object, and answers requests about other objects. The row has not changed.
+   * `unacceptable` means that the server does not accept the key, so it holds no object under the key.
    */
   | { outcome: 'refused'; error: unknown; unacceptable: boolean }
   /** The file was deleted while S3 answered. */
@@ -54,7 +54,7 @@ export async function verifyObject(
   }
   const difference = object && (await differenceNow(call, ports, file, object));
   if (object !== undefined && difference === undefined) {
-    // The announced spelling of the type stays.
+    // If S3 only spells the announced type in another way, the row keeps the spelling that the client announced.
     const mimeType = isSameMimeType(object.mimeType, file.mimeType) ? file.mimeType : object.mimeType;
     const ready = await ports.store.markReady(call, s3Key, { ...object, mimeType });
     return ready === undefined ? { outcome: 'deleted' } : { outcome: 'verified', file: ready };
@@ -104,8 +104,9 @@ export function differenceBetween(file: UserFile, object: StoredObject): Differe
 }
 
 /**
- * An ETag of another form than our own URLs write shows other bytes: other parts, or a server whose ETags say nothing.
- * Only if S3 declares that the ETag is opaque, the size decides alone.
+ * Whether the object has the bytes of the file: its size and its ETag are those of the announced content. The size
+ * alone decides if S3 declares that the ETag is opaque (SSE-KMS, SSE-C). An ETag of another form, such as that of a
+ * server whose ETags are no MD5s, counts as other bytes.
  */
 function hasBytesOf(file: UserFile, { fingerprint, isEtagOpaque, size }: StoredObject): boolean {
   const sameSize = file.size === undefined || file.size === size;

@@ -20,8 +20,9 @@ const REASONS = {
 type Outcome = 'adopted' | keyof typeof REASONS;
 
 /**
- * Creates a READY row for each object that has no row. A new row loses nothing, so a large share of such objects
- * does not block the adoption. Only the limit `maxRepairs` blocks it. Adopting again changes nothing.
+ * Creates a READY row for each object that has no row (`npm run reconcile -- --adopt`). A new row loses no bytes, so
+ * objects are adopted even if a large share of all objects has no row. Only more than `maxRepairs` such objects block
+ * the adoption. A second run changes nothing.
  */
 export async function adopt(
   ports: ReconcilePorts,

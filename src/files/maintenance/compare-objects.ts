@@ -153,7 +153,10 @@ async function verifyAgain(
   return differenceBetween(file, object) === undefined ? 'intact' : 'different';
 }
 
-/** One object that S3 refuses to show, as a quarantined one, must not end the comparison. */
+/**
+ * Returns `refused` if S3 refuses only requests about this object, for example because a scanner has quarantined it.
+ * An error would end the whole comparison.
+ */
 export async function headUnlessRefused(
   ports: ReconcilePorts,
   ref: FileRef,

@@ -5,8 +5,9 @@ import { callFor, type ReconcilePorts } from './reconcile-ports.ts';
 import type { ReconcileReport } from './reconcile-report.ts';
 
 /**
- * Takes READY rows out of the lists if S3 does not hold their bytes. No bytes are lost by this, so it is a part of both
- * `--repair` and `--adopt`: after a failover that lost the last rows, the table shows files again that were deleted.
+ * Takes READY rows out of the lists if S3 does not hold their bytes. Both `--repair` and `--adopt` do this, because it
+ * loses no bytes. `--adopt` runs after a failover that lost the last writes. Then the table shows files as READY that
+ * were already deleted.
  */
 export async function correctRows(
   ports: ReconcilePorts,

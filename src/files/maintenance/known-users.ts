@@ -2,16 +2,21 @@ import type { FileRef } from '../file.ts';
 import { parseOwnedKey, type S3Key, userPart, userPartOf } from '../rules/s3-key.ts';
 
 /**
- * Finds the user of a key. A long user id is only hashed in a key, so an object without a row does not name its user.
- * Another row of the user does, or the operator. A signed header with the id would name the user too, but only the
- * uploads of such users would need it: a client that was written for two headers would fail for these users alone.
+ * Finds the user of a key. If a user id is long, a key contains only the hash of the id, so an object without a row
+ * does not name its user. Then another row of the user names the user, or the operator does. A header with the id that
+ * the upload URL signs was rejected. Only uploads of users with long ids would need the header, so a client that sends
+ * a fixed list of headers would fail for these users alone.
  */
 export interface KnownUsers {
   addRow(row: FileRef): void;
   find(s3Key: S3Key): FileRef | undefined;
 }
 
-/** The memory holds the ids that are hashed in keys, and no others. */
+/**
+ * Remembers only the ids that keys contain as hashes, so that the memory does not grow with the number of users.
+ *
+ * @param userIds the ids that the operator names
+ */
 export function createKnownUsers(userIds: readonly string[] = []): KnownUsers {
   const ids = new Map(userIds.map((userId) => [userPart(userId), userId]));
   return {

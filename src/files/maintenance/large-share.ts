@@ -1,6 +1,7 @@
-// Above both bounds, differences are not repaired. If the table was restored to an older state, every object that
-// was uploaded after that state has no row and is the only copy of its file. Accidents with single files affect
-// far fewer than a tenth of all files. In a small bucket a tenth can be a single file, so ten are always allowed.
+// If there are more differences between table and bucket than both bounds, `reconcile` repairs none of them. If the
+// table was restored to an older state, every object that was uploaded after that state has no row and is the only
+// copy of its file. Accidents with single files affect far fewer than a tenth of all files. In a small bucket a tenth
+// can be a single file, so ten differences are always allowed.
 const SHARE_MAX = 0.1;
 const ALWAYS_ALLOWED = 10;
 

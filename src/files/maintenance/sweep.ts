@@ -79,13 +79,15 @@ export function sweepOne(ports: SweepPorts) {
 }
 
 /**
+ * Whether the sweeper may remove the row of a pending file and the object under its key.
+ *
  * If S3 holds bytes with another size, content or type, another writer of the bucket put them there. The service does
  * not remove these bytes, and keeps the row, so that its key is not used again.
  *
- * An object with a Content-Encoding came through a URL of this service and was never the announced file. The service
- * removes this object. Otherwise any user could fill the bucket for ever with objects that no list shows. If the file
- * was READY before (`lost`), the object stays: a tool that sets the header on a whole bucket must not make the sweeper
- * remove every file. The owner can upload the file again, or delete it.
+ * An object with the right bytes and a Content-Encoding came through a URL of this service, and never became the file.
+ * The service removes this object. Otherwise any user could fill the bucket for ever with objects that no list shows.
+ * If the file was READY before (`lost`), the object stays: a tool that sets the header on a whole bucket must not make
+ * the sweeper remove every file. The owner can upload the file again, or delete it.
  *
  * If S3 refuses to tell about the object (403), the object may be a complete upload, so the row stays.
  */

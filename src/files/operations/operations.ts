@@ -12,7 +12,7 @@ import { deleteFile } from './delete-file.ts';
 import { getFile } from './get-file.ts';
 import { listFiles } from './list-files.ts';
 
-/** All that operations and the sweeper may ask of Postgres, S3, the log and the metrics. */
+/** The interfaces through which the operations and the sweeper use Postgres, S3, the log and the metrics. */
 export interface Ports {
   store: FileStore;
   objects: ObjectStore;

@@ -47,7 +47,7 @@ export interface RowInventory {
 }
 
 export interface ListedObject {
-  /** Any writer of the bucket may have chosen it. */
+  /** Any text: other programs that write to the bucket choose their own keys. */
   s3Key: string;
   size: number;
   etag: string;
@@ -56,7 +56,7 @@ export interface ListedObject {
 
 /** A multipart upload that is neither completed nor aborted. */
 export interface ListedUpload {
-  /** Any writer of the bucket may have chosen it. */
+  /** Any text: other programs that write to the bucket choose their own keys. */
   s3Key: string;
   uploadId: string;
   initiated: Date;

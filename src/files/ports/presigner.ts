@@ -18,7 +18,7 @@ export interface PresignedDownload {
   expireTime: Date;
 }
 
-/** Signs URLs. A method asks no server, except for the credentials if there are none that are still valid. */
+/** Signs URLs without a request to S3. A method may wait for new credentials if the current ones have expired. */
 export interface Presigner {
   /**
    * Signs a PUT that S3 accepts for exactly these bytes: their MD5 and type are signed, and their size if it
