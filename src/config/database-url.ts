@@ -6,7 +6,7 @@
  */
 
 export interface DatabaseUrl {
-  /** One for each host. */
+  /** One URL for each host. */
   urls: readonly string[];
   hasPassword: boolean;
   /** Whether the service must not use a server that refuses writes. */

@@ -1,7 +1,7 @@
 /**
- * Reads S3_UPLOAD_HEADERS: headers that every upload must send, because a policy of the bucket demands them. The list
- * of headers is closed. A header that is missing from the list would break a promise of the service (an object lock:
- * deletes remove the bytes) or would need more than uploads (a customer's key: downloads need that key, too).
+ * Reads S3_UPLOAD_HEADERS: headers that every upload must send, because a policy of the bucket demands them. Only the
+ * headers of `RULES` are accepted. Other headers would break a promise of the service (under an object lock, a delete
+ * cannot remove the bytes), or concern more than uploads (with a customer's key, downloads need the key, too).
  */
 
 /** One header that the setting may have. */
@@ -13,7 +13,7 @@ interface HeaderRule {
 
 const KMS = ['aws:kms', 'aws:kms:dsse'];
 
-/** In the order in which README.md names them. The forms are those of Amazon's API, "PutObject". */
+/** The accepted headers, in the order of README.md. The forms are those of the Amazon S3 API Reference, "PutObject". */
 const RULES: Readonly<Record<string, HeaderRule>> = {
   'x-amz-server-side-encryption': {
     form: `AES256, ${KMS.join(' or ')}`,
@@ -41,7 +41,7 @@ const RULES: Readonly<Record<string, HeaderRule>> = {
     holds: (value) => ['private', 'bucket-owner-read', 'bucket-owner-full-control'].includes(value),
   },
   'x-amz-expected-bucket-owner': {
-    // At Amazon it has 12 digits. Other servers have other names of accounts.
+    // Amazon's account ids have 12 digits. Other S3 servers have other forms of account ids.
     form: 'the id of an account',
     holds: (value) => /^[\w.:@+-]{1,128}$/.test(value),
   },

@@ -10,9 +10,9 @@ const NAME = /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/;
 /** A name that ends in `*` stands for all names that begin with the text before it. */
 const DENIED: readonly { because: string; names: readonly string[] }[] = [
   {
-    // This list is the result of a measurement: HTTP/1 and HTTP/2 treat different headers in this way, and Node's
-    // documentation describes only HTTP/1.
-    // test/rpc/user-id-header.test.ts sends two values of every header that Node knows.
+    // The headers of which Node keeps only one value, over HTTP/1 or over HTTP/2. Node's documentation lists them only
+    // for HTTP/1, so this list was measured: test/rpc/user-id-header.test.ts sends two values of every header that Node
+    // knows.
     because: 'two values of it reach the service as one, so one user could pass for another',
     names: [
       ...['access-control-allow-credentials', 'access-control-max-age', 'access-control-request-method'],

@@ -7,8 +7,8 @@ import { context, ProxyTracer, propagation, SpanKind, SpanStatusCode, trace } fr
 const tracer = trace.getTracer('file-service');
 
 /**
- * Whether an SDK is present. An SDK registers itself before this module is loaded. Without an SDK, no call
- * pays for spans that are never exported.
+ * Whether an SDK is present. An SDK registers itself before this module is loaded. Without an SDK, no spans are
+ * created, because creating a span costs CPU even if the span is never exported.
  */
 const isTraced = !(tracer instanceof ProxyTracer);
 

@@ -9,7 +9,7 @@ export const BROWSERS = {
   }),
 };
 
-/** Browsers send an origin in this form exactly, and CORS compares texts. */
+/** Whether the text is an origin exactly as browsers send it. CORS compares origins as texts. */
 function isOrigin(text: string): boolean {
   return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }

@@ -2,7 +2,7 @@ import { isLoopbackHost } from '../loopback.ts';
 import { list, oneOf, text, type Values } from '../setting.ts';
 import { userIdHeaderProblem } from '../user-id-header.ts';
 
-/** An attacker could guess a token with fewer characters. */
+/** The least length of a gateway's token. An attacker could guess a shorter token. */
 const TOKEN_MIN_CHARACTERS = 16;
 
 const DNS_NAME = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/;

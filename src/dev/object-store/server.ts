@@ -34,7 +34,7 @@ export interface ObjectStoreOptions {
   readonly now?: () => Date;
 }
 
-/** Loopback: the store is for the developer of this machine, and must not be reachable from another one. */
+/** Loopback, because the store is for the developer of this machine. Other machines must not reach the store. */
 const HOST = '127.0.0.1';
 
 const PART_MIN_BYTES = 5 * 1024 ** 2;

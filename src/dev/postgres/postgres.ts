@@ -36,7 +36,7 @@ export interface EmbeddedPostgresOptions {
   readonly port?: number;
   /** Called with one line when Postgres ends without a call of `stop`. */
   readonly log?: (line: string) => void;
-  /** Postgres settings that override the ones below. `fsync: 'off'` also makes the first start quicker. */
+  /** Postgres settings that override `SETTINGS`. `fsync: 'off'` also makes the first start quicker. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 

@@ -16,7 +16,7 @@ export const S3_KEY_MAX_BYTES = 240;
 /** A user id that is longer when it is encoded becomes a hash. The rest of the key is for the filename. */
 const USER_MAX_BYTES = 128;
 
-/** Begins the hash of a user id. In an encoded user id, two hexadecimal digits follow each `.`, so none has this text. */
+/** Begins the hash of a user id. No encoded id contains this text, because two hexadecimal digits follow each `.`. */
 const HASH_PREFIX = '.sha256-';
 
 /** An extension is cut to this length: a longer text after the last dot is usually part of a sentence. */
