@@ -12,6 +12,7 @@ export type Reason =
   | 'INVALID_PAGE_TOKEN'
   | 'INVALID_S3_KEY'
   | 'INVALID_PARTS'
+  | 'INVALID_BATCH_SIZE'
   | 'FILE_NOT_FOUND'
   | 'UPLOAD_INCOMPLETE'
   | 'CONTENT_MISMATCH'
@@ -63,6 +64,18 @@ export class FileError extends Error {
     this.metadata = options.metadata ?? {};
     this.retryAfterMs = options.retryAfterMs;
   }
+}
+
+/** Returns the error with other names of its fields, for a request that is an item of a batch. */
+export function withFields(error: FileError, rename: (field: string) => string): FileError {
+  const { reason, message, metadata, retryAfterMs, cause } = error;
+  const violations = error.violations.map((violation) => ({ ...violation, field: rename(violation.field) }));
+  return new FileError(reason, message, {
+    violations,
+    metadata,
+    cause,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
 }
 
 /**

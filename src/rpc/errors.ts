@@ -1,7 +1,9 @@
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { type Status, StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError, RETRY_AFTER_MS, type Reason } from '../files/file-error.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
@@ -38,6 +40,7 @@ export const CODES = {
   INVALID_PAGE_TOKEN: Code.InvalidArgument,
   INVALID_S3_KEY: Code.InvalidArgument,
   INVALID_PARTS: Code.InvalidArgument,
+  INVALID_BATCH_SIZE: Code.InvalidArgument,
   FILE_NOT_FOUND: Code.NotFound,
   UPLOAD_INCOMPLETE: Code.FailedPrecondition,
   CONTENT_MISMATCH: Code.FailedPrecondition,
@@ -78,6 +81,19 @@ export function toConnectError(error: unknown): ConnectError {
     addDetail(connectError, RetryInfoSchema, { retryDelay });
   }
   return connectError;
+}
+
+/** The error as a message, with its details. */
+export function statusOf({ code, rawMessage, details }: ConnectError): Status {
+  return create(StatusSchema, {
+    code,
+    message: rawMessage,
+    details: details.map((detail) =>
+      'desc' in detail
+        ? anyPack(detail.desc, create(detail.desc, detail.value))
+        : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
+    ),
+  });
 }
 
 /** @param metadata the values that the message contains, by name, so that programs need not parse the message */

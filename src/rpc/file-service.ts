@@ -12,7 +12,7 @@ import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import type { FileOperations } from '../files/operations/operations.ts';
 import { type CallPolicy, withCallPolicy } from './call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
-import { fileToProto, timeToProto } from './to-proto.ts';
+import { fileToProto, resultToProto, timeToProto, uploadToProto } from './to-proto.ts';
 
 /**
  * Translates each request message to a call of an operation (`src/files/operations`), and the result of the operation
@@ -24,18 +24,11 @@ export function createFileService(
 ): ServiceImpl<typeof FileService> {
   return withCallPolicy(FileService, policy, FILE_SERVICE_WEIGHTS, {
     async createPresignedUpload(request, call) {
-      const answer = await files.createPresignedUpload(call, request);
-      const { s3Key, md5 } = answer;
-      if (answer.type === 'existing') return { type: UploadType.EXISTING, s3Key, md5 };
-      const { url, requiredHeaders, expireTime } = answer.upload;
-      return {
-        type: UploadType.NEW,
-        s3Key,
-        md5,
-        presignedUrl: url,
-        requiredHeaders,
-        expireTime: timeToProto(expireTime),
-      };
+      return uploadToProto(await files.createPresignedUpload(call, request));
+    },
+
+    async batchCreatePresignedUploads({ requests }, call) {
+      return { results: (await files.batchCreatePresignedUploads(call, requests)).map(resultToProto) };
     },
 
     async listFiles(request, call) {
@@ -45,6 +38,11 @@ export function createFileService(
 
     async getFile({ s3Key }, call) {
       return { file: fileToProto(await files.getFile(call, s3Key)) };
+    },
+
+    async batchGetFiles({ s3Keys }, call) {
+      const { files: found, unverifiedUploads } = await files.batchGetFiles(call, s3Keys);
+      return { files: found.map(fileToProto), unverifiedUploads };
     },
 
     async deleteFile({ s3Key }, call) {

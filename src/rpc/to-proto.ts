@@ -1,8 +1,16 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type File, FileSchema, FileState } from '../../gen/files/v1/file_pb.ts';
+import {
+  type BatchCreatePresignedUploadsResponse_ResultSchema,
+  CreatePresignedUploadResponseSchema,
+  UploadType,
+} from '../../gen/files/v1/file_service_pb.ts';
 import type { UserFile } from '../files/file.ts';
+import type { UploadResult } from '../files/operations/batch-create-presigned-uploads.ts';
+import type { UploadAnswer } from '../files/operations/create-presigned-upload.ts';
 import { md5Of } from '../files/rules/fingerprint.ts';
+import { statusOf, toConnectError } from './errors.ts';
 
 /** The message that callers receive for a file. */
 export function fileToProto(file: UserFile): File {
@@ -19,6 +27,35 @@ export function fileToProto(file: UserFile): File {
     message.etag = file.etag;
   }
   return message;
+}
+
+export function uploadToProto(
+  answer: UploadAnswer,
+): MessageInitShape<typeof CreatePresignedUploadResponseSchema> {
+  const { s3Key, md5 } = answer;
+  if (answer.type === 'existing') return { type: UploadType.EXISTING, s3Key, md5 };
+  const { url, requiredHeaders, expireTime } = answer.upload;
+  return {
+    type: UploadType.NEW,
+    s3Key,
+    md5,
+    presignedUrl: url,
+    requiredHeaders,
+    expireTime: timeToProto(expireTime),
+  };
+}
+
+export function resultToProto(
+  result: UploadResult,
+): MessageInitShape<typeof BatchCreatePresignedUploadsResponse_ResultSchema> {
+  return result.status === 'fulfilled'
+    ? {
+        result: {
+          case: 'response',
+          value: create(CreatePresignedUploadResponseSchema, uploadToProto(result.value)),
+        },
+      }
+    : { result: { case: 'status', value: statusOf(toConnectError(result.reason)) } };
 }
 
 export function timeToProto(time: Date): Timestamp {

@@ -21,7 +21,11 @@ export async function buildGoClient(): Promise<GoClient> {
   const { path: directory } = building.use(await temporaryDirectory());
   await cp(GO_CLIENT, directory, { recursive: true });
   const options = { cwd: directory, env: { ...process.env, ...GO_OFFLINE } };
-  await output(join(PROJECT, 'node_modules/.bin/buf'), ['generate', PROJECT], options);
+  await output(
+    join(PROJECT, 'node_modules/.bin/buf'),
+    ['generate', PROJECT, '--path', join(PROJECT, 'proto/files')],
+    options,
+  );
   await output('go', ['vet', '.'], options);
   await output('go', ['build', '-o', 'files-client', '.'], options);
   const built = building.move();

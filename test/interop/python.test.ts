@@ -31,7 +31,7 @@ describeWith('a client in Python', await missingPython(), () => {
 
   beforeAll(async () => {
     const protos = join(PROJECT, 'proto');
-    const names = (await readdir(protos, { recursive: true })).filter((name) => name.endsWith('.proto'));
+    const names = (await readdir(join(protos, 'files/v1'))).map((name) => join('files/v1', name));
     const to = [`--python_out=${generated.path}`, `--grpc_python_out=${generated.path}`];
     await output(PYTHON, ['-m', 'grpc_tools.protoc', '-I', protos, ...to, ...names]);
   });

@@ -133,6 +133,8 @@ describe('an admitted call', () => {
         return {};
       },
       createPresignedUpload: nothing,
+      batchCreatePresignedUploads: nothing,
+      batchGetFiles: nothing,
       getFile: nothing,
       deleteFile: nothing,
       createPresignedDownload: nothing,

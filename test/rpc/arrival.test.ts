@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { checkArrival, GatheredBytes } from '../../src/rpc/limits/arrival.ts';
-import { PARTS_MESSAGE_MAX_BYTES } from '../../src/rpc/limits/message-limits.ts';
+import { LARGEST_MESSAGE_BYTES } from '../../src/rpc/limits/message-limits.ts';
 
 /** The size of one read of Node from a connection. */
 const READ_BYTES = 64 * 1024;
@@ -23,12 +23,12 @@ function accepted(pieceBytes: number, totalBytes: number): number | 'all' {
 describe('a request', () => {
   it('may arrive in the pieces in which networks and libraries send it', () => {
     for (const pieceBytes of [100, 536, 1_400, 4_096, 16_384])
-      expect(accepted(pieceBytes, PARTS_MESSAGE_MAX_BYTES.json), `${pieceBytes}`).toBe('all');
+      expect(accepted(pieceBytes, LARGEST_MESSAGE_BYTES.json), `${pieceBytes}`).toBe('all');
     expect(accepted(1, 64)).toBe('all');
   });
 
   it('is refused after 65 pieces of one byte', () => {
-    expect(accepted(1, PARTS_MESSAGE_MAX_BYTES.binary)).toBe(65);
+    expect(accepted(1, LARGEST_MESSAGE_BYTES.binary)).toBe(65);
   });
 
   it('is refused when it has more bytes than allowed', () => {

@@ -17,6 +17,9 @@ type Files = ReturnType<TestService['as']>;
 /** Every RPC with a valid request. */
 const EVERY_RPC: Record<string, (client: Files, s3Key: string) => Promise<unknown>> = {
   createPresignedUpload: (client) => client.createPresignedUpload(file('a.txt', 'a')),
+  batchCreatePresignedUploads: (client) =>
+    client.batchCreatePresignedUploads({ requests: [file('b.txt', 'b'), file('', 'b')] }),
+  batchGetFiles: (client, s3Key) => client.batchGetFiles({ s3Keys: [s3Key] }),
   listFiles: (client) => client.listFiles({}),
   getFile: (client, s3Key) => client.getFile({ s3Key }),
   deleteFile: (client, s3Key) => client.deleteFile({ s3Key }),

@@ -9,13 +9,15 @@ import type { File } from "./file_pb.ts";
 import { file_files_v1_file } from "./file_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Status } from "../../google/rpc/status_pb.ts";
+import { file_google_rpc_status } from "../../google/rpc/status_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file files/v1/file_service.proto.
  */
 export const file_files_v1_file_service: GenFile = /*@__PURE__*/
-  fileDesc("ChtmaWxlcy92MS9maWxlX3NlcnZpY2UucHJvdG8SCGZpbGVzLnYxImwKHENyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3QSEAoIZmlsZW5hbWUYASABKAkSEQoJbWltZV90eXBlGAIgASgJEgsKA21kNRgDIAEoCRIRCgRzaXplGAQgASgDSACIAQFCBwoFX3NpemUiuAIKHUNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlc3BvbnNlEiIKBHR5cGUYASABKA4yFC5maWxlcy52MS5VcGxvYWRUeXBlEg4KBnMzX2tleRgCIAEoCRILCgNtZDUYAyABKAkSFQoNcHJlc2lnbmVkX3VybBgEIAEoCRJWChByZXF1aXJlZF9oZWFkZXJzGAUgAygLMjwuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVzcG9uc2UuUmVxdWlyZWRIZWFkZXJzRW50cnkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGjYKFFJlcXVpcmVkSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoQTGlzdEZpbGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIXCg9maWxlbmFtZV9wcmVmaXgYAyABKAkiSwoRTGlzdEZpbGVzUmVzcG9uc2USHQoFZmlsZXMYASADKAsyDi5maWxlcy52MS5GaWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIgCg5HZXRGaWxlUmVxdWVzdBIOCgZzM19rZXkYASABKAkiLwoPR2V0RmlsZVJlc3BvbnNlEhwKBGZpbGUYASABKAsyDi5maWxlcy52MS5GaWxlIiMKEURlbGV0ZUZpbGVSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCSIUChJEZWxldGVGaWxlUmVzcG9uc2UiMAoeQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCSKHAQofQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWRSZXNwb25zZRIVCg1wcmVzaWduZWRfdXJsGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCgRmaWxlGAMgASgLMg4uZmlsZXMudjEuRmlsZSJkChxDcmVhdGVNdWx0aXBhcnRVcGxvYWRSZXF1ZXN0EhAKCGZpbGVuYW1lGAEgASgJEhEKCW1pbWVfdHlwZRgCIAEoCRIMCgRzaXplGAMgASgDEhEKCXBhcnRfbWQ1cxgEIAMoDCK1AQodQ3JlYXRlTXVsdGlwYXJ0VXBsb2FkUmVzcG9uc2USIgoEdHlwZRgBIAEoDjIULmZpbGVzLnYxLlVwbG9hZFR5cGUSDgoGczNfa2V5GAIgASgJEhEKCXBhcnRfc2l6ZRgDIAEoAxIcChRtaXNzaW5nX3BhcnRfbnVtYmVycxgEIAMoBRIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQwobQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXF1ZXN0Eg4KBnMzX2tleRgBIAEoCRIUCgxwYXJ0X251bWJlcnMYAiADKAUidwocQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXNwb25zZRImCgVwYXJ0cxgBIAMoCzIXLmZpbGVzLnYxLlByZXNpZ25lZFBhcnQSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrsBCg1QcmVzaWduZWRQYXJ0EhMKC3BhcnRfbnVtYmVyGAEgASgFEhUKDXByZXNpZ25lZF91cmwYAiABKAkSRgoQcmVxdWlyZWRfaGVhZGVycxgDIAMoCzIsLmZpbGVzLnYxLlByZXNpZ25lZFBhcnQuUmVxdWlyZWRIZWFkZXJzRW50cnkaNgoUUmVxdWlyZWRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIwCh5Db21wbGV0ZU11bHRpcGFydFVwbG9hZFJlcXVlc3QSDgoGczNfa2V5GAEgASgJIj8KH0NvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVzcG9uc2USHAoEZmlsZRgBIAEoCzIOLmZpbGVzLnYxLkZpbGUqWAoKVXBsb2FkVHlwZRIbChdVUExPQURfVFlQRV9VTlNQRUNJRklFRBAAEhMKD1VQTE9BRF9UWVBFX05FVxABEhgKFFVQTE9BRF9UWVBFX0VYSVNUSU5HEAIy9wUKC0ZpbGVTZXJ2aWNlEmgKFUNyZWF0ZVByZXNpZ25lZFVwbG9hZBImLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3QaJy5maWxlcy52MS5DcmVhdGVQcmVzaWduZWRVcGxvYWRSZXNwb25zZRJECglMaXN0RmlsZXMSGi5maWxlcy52MS5MaXN0RmlsZXNSZXF1ZXN0GhsuZmlsZXMudjEuTGlzdEZpbGVzUmVzcG9uc2USPgoHR2V0RmlsZRIYLmZpbGVzLnYxLkdldEZpbGVSZXF1ZXN0GhkuZmlsZXMudjEuR2V0RmlsZVJlc3BvbnNlEkcKCkRlbGV0ZUZpbGUSGy5maWxlcy52MS5EZWxldGVGaWxlUmVxdWVzdBocLmZpbGVzLnYxLkRlbGV0ZUZpbGVSZXNwb25zZRJuChdDcmVhdGVQcmVzaWduZWREb3dubG9hZBIoLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZERvd25sb2FkUmVxdWVzdBopLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZERvd25sb2FkUmVzcG9uc2USaAoVQ3JlYXRlTXVsdGlwYXJ0VXBsb2FkEiYuZmlsZXMudjEuQ3JlYXRlTXVsdGlwYXJ0VXBsb2FkUmVxdWVzdBonLmZpbGVzLnYxLkNyZWF0ZU11bHRpcGFydFVwbG9hZFJlc3BvbnNlEmUKFENyZWF0ZVByZXNpZ25lZFBhcnRzEiUuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXF1ZXN0GiYuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkUGFydHNSZXNwb25zZRJuChdDb21wbGV0ZU11bHRpcGFydFVwbG9hZBIoLmZpbGVzLnYxLkNvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVxdWVzdBopLmZpbGVzLnYxLkNvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVzcG9uc2VCFEIQRmlsZVNlcnZpY2VQcm90b1ABYgZwcm90bzM", [file_files_v1_error_reason, file_files_v1_file, file_google_protobuf_timestamp]);
+  fileDesc("ChtmaWxlcy92MS9maWxlX3NlcnZpY2UucHJvdG8SCGZpbGVzLnYxImwKHENyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3QSEAoIZmlsZW5hbWUYASABKAkSEQoJbWltZV90eXBlGAIgASgJEgsKA21kNRgDIAEoCRIRCgRzaXplGAQgASgDSACIAQFCBwoFX3NpemUiuAIKHUNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlc3BvbnNlEiIKBHR5cGUYASABKA4yFC5maWxlcy52MS5VcGxvYWRUeXBlEg4KBnMzX2tleRgCIAEoCRILCgNtZDUYAyABKAkSFQoNcHJlc2lnbmVkX3VybBgEIAEoCRJWChByZXF1aXJlZF9oZWFkZXJzGAUgAygLMjwuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVzcG9uc2UuUmVxdWlyZWRIZWFkZXJzRW50cnkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGjYKFFJlcXVpcmVkSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiXgoiQmF0Y2hDcmVhdGVQcmVzaWduZWRVcGxvYWRzUmVxdWVzdBI4CghyZXF1ZXN0cxgBIAMoCzImLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlcXVlc3Qi4wEKI0JhdGNoQ3JlYXRlUHJlc2lnbmVkVXBsb2Fkc1Jlc3BvbnNlEkUKB3Jlc3VsdHMYASADKAsyNC5maWxlcy52MS5CYXRjaENyZWF0ZVByZXNpZ25lZFVwbG9hZHNSZXNwb25zZS5SZXN1bHQadQoGUmVzdWx0EjsKCHJlc3BvbnNlGAEgASgLMicuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVzcG9uc2VIABIkCgZzdGF0dXMYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQggKBnJlc3VsdCJSChBMaXN0RmlsZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhcKD2ZpbGVuYW1lX3ByZWZpeBgDIAEoCSJnChFMaXN0RmlsZXNSZXNwb25zZRIdCgVmaWxlcxgBIAMoCzIOLmZpbGVzLnYxLkZpbGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhoKEnVudmVyaWZpZWRfdXBsb2FkcxgDIAEoBSIgCg5HZXRGaWxlUmVxdWVzdBIOCgZzM19rZXkYASABKAkiLwoPR2V0RmlsZVJlc3BvbnNlEhwKBGZpbGUYASABKAsyDi5maWxlcy52MS5GaWxlIicKFEJhdGNoR2V0RmlsZXNSZXF1ZXN0Eg8KB3MzX2tleXMYASADKAkiUgoVQmF0Y2hHZXRGaWxlc1Jlc3BvbnNlEh0KBWZpbGVzGAEgAygLMg4uZmlsZXMudjEuRmlsZRIaChJ1bnZlcmlmaWVkX3VwbG9hZHMYAiABKAUiIwoRRGVsZXRlRmlsZVJlcXVlc3QSDgoGczNfa2V5GAEgASgJIhQKEkRlbGV0ZUZpbGVSZXNwb25zZSIwCh5DcmVhdGVQcmVzaWduZWREb3dubG9hZFJlcXVlc3QSDgoGczNfa2V5GAEgASgJIocBCh9DcmVhdGVQcmVzaWduZWREb3dubG9hZFJlc3BvbnNlEhUKDXByZXNpZ25lZF91cmwYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKBGZpbGUYAyABKAsyDi5maWxlcy52MS5GaWxlImQKHENyZWF0ZU11bHRpcGFydFVwbG9hZFJlcXVlc3QSEAoIZmlsZW5hbWUYASABKAkSEQoJbWltZV90eXBlGAIgASgJEgwKBHNpemUYAyABKAMSEQoJcGFydF9tZDVzGAQgAygMIrUBCh1DcmVhdGVNdWx0aXBhcnRVcGxvYWRSZXNwb25zZRIiCgR0eXBlGAEgASgOMhQuZmlsZXMudjEuVXBsb2FkVHlwZRIOCgZzM19rZXkYAiABKAkSEQoJcGFydF9zaXplGAMgASgDEhwKFG1pc3NpbmdfcGFydF9udW1iZXJzGAQgAygFEi8KC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChtDcmVhdGVQcmVzaWduZWRQYXJ0c1JlcXVlc3QSDgoGczNfa2V5GAEgASgJEhQKDHBhcnRfbnVtYmVycxgCIAMoBSJ3ChxDcmVhdGVQcmVzaWduZWRQYXJ0c1Jlc3BvbnNlEiYKBXBhcnRzGAEgAygLMhcuZmlsZXMudjEuUHJlc2lnbmVkUGFydBIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiuwEKDVByZXNpZ25lZFBhcnQSEwoLcGFydF9udW1iZXIYASABKAUSFQoNcHJlc2lnbmVkX3VybBgCIAEoCRJGChByZXF1aXJlZF9oZWFkZXJzGAMgAygLMiwuZmlsZXMudjEuUHJlc2lnbmVkUGFydC5SZXF1aXJlZEhlYWRlcnNFbnRyeRo2ChRSZXF1aXJlZEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjAKHkNvbXBsZXRlTXVsdGlwYXJ0VXBsb2FkUmVxdWVzdBIOCgZzM19rZXkYASABKAkiPwofQ29tcGxldGVNdWx0aXBhcnRVcGxvYWRSZXNwb25zZRIcCgRmaWxlGAEgASgLMg4uZmlsZXMudjEuRmlsZSpYCgpVcGxvYWRUeXBlEhsKF1VQTE9BRF9UWVBFX1VOU1BFQ0lGSUVEEAASEwoPVVBMT0FEX1RZUEVfTkVXEAESGAoUVVBMT0FEX1RZUEVfRVhJU1RJTkcQAjLFBwoLRmlsZVNlcnZpY2USaAoVQ3JlYXRlUHJlc2lnbmVkVXBsb2FkEiYuZmlsZXMudjEuQ3JlYXRlUHJlc2lnbmVkVXBsb2FkUmVxdWVzdBonLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFVwbG9hZFJlc3BvbnNlEnoKG0JhdGNoQ3JlYXRlUHJlc2lnbmVkVXBsb2FkcxIsLmZpbGVzLnYxLkJhdGNoQ3JlYXRlUHJlc2lnbmVkVXBsb2Fkc1JlcXVlc3QaLS5maWxlcy52MS5CYXRjaENyZWF0ZVByZXNpZ25lZFVwbG9hZHNSZXNwb25zZRJECglMaXN0RmlsZXMSGi5maWxlcy52MS5MaXN0RmlsZXNSZXF1ZXN0GhsuZmlsZXMudjEuTGlzdEZpbGVzUmVzcG9uc2USPgoHR2V0RmlsZRIYLmZpbGVzLnYxLkdldEZpbGVSZXF1ZXN0GhkuZmlsZXMudjEuR2V0RmlsZVJlc3BvbnNlElAKDUJhdGNoR2V0RmlsZXMSHi5maWxlcy52MS5CYXRjaEdldEZpbGVzUmVxdWVzdBofLmZpbGVzLnYxLkJhdGNoR2V0RmlsZXNSZXNwb25zZRJHCgpEZWxldGVGaWxlEhsuZmlsZXMudjEuRGVsZXRlRmlsZVJlcXVlc3QaHC5maWxlcy52MS5EZWxldGVGaWxlUmVzcG9uc2USbgoXQ3JlYXRlUHJlc2lnbmVkRG93bmxvYWQSKC5maWxlcy52MS5DcmVhdGVQcmVzaWduZWREb3dubG9hZFJlcXVlc3QaKS5maWxlcy52MS5DcmVhdGVQcmVzaWduZWREb3dubG9hZFJlc3BvbnNlEmgKFUNyZWF0ZU11bHRpcGFydFVwbG9hZBImLmZpbGVzLnYxLkNyZWF0ZU11bHRpcGFydFVwbG9hZFJlcXVlc3QaJy5maWxlcy52MS5DcmVhdGVNdWx0aXBhcnRVcGxvYWRSZXNwb25zZRJlChRDcmVhdGVQcmVzaWduZWRQYXJ0cxIlLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFBhcnRzUmVxdWVzdBomLmZpbGVzLnYxLkNyZWF0ZVByZXNpZ25lZFBhcnRzUmVzcG9uc2USbgoXQ29tcGxldGVNdWx0aXBhcnRVcGxvYWQSKC5maWxlcy52MS5Db21wbGV0ZU11bHRpcGFydFVwbG9hZFJlcXVlc3QaKS5maWxlcy52MS5Db21wbGV0ZU11bHRpcGFydFVwbG9hZFJlc3BvbnNlQhRCEEZpbGVTZXJ2aWNlUHJvdG9QAWIGcHJvdG8z", [file_files_v1_error_reason, file_files_v1_file, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * Request of CreatePresignedUpload.
@@ -126,6 +128,86 @@ export const CreatePresignedUploadResponseSchema: GenMessage<CreatePresignedUplo
   messageDesc(file_files_v1_file_service, 1);
 
 /**
+ * Request of BatchCreatePresignedUploads.
+ *
+ * @generated from message files.v1.BatchCreatePresignedUploadsRequest
+ */
+export type BatchCreatePresignedUploadsRequest = Message<"files.v1.BatchCreatePresignedUploadsRequest"> & {
+  /**
+   * What to upload: 1 to 1,000 requests. The message has room for 1,000 files with names of 255 bytes, as long
+   * as most file systems allow. If most names are longer, send fewer requests in a call.
+   *
+   * @generated from field: repeated files.v1.CreatePresignedUploadRequest requests = 1;
+   */
+  requests: CreatePresignedUploadRequest[];
+};
+
+/**
+ * Describes the message files.v1.BatchCreatePresignedUploadsRequest.
+ * Use `create(BatchCreatePresignedUploadsRequestSchema)` to create a new message.
+ */
+export const BatchCreatePresignedUploadsRequestSchema: GenMessage<BatchCreatePresignedUploadsRequest> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 2);
+
+/**
+ * Response of BatchCreatePresignedUploads.
+ *
+ * @generated from message files.v1.BatchCreatePresignedUploadsResponse
+ */
+export type BatchCreatePresignedUploadsResponse = Message<"files.v1.BatchCreatePresignedUploadsResponse"> & {
+  /**
+   * One result for each request, in the order of `requests`.
+   *
+   * @generated from field: repeated files.v1.BatchCreatePresignedUploadsResponse.Result results = 1;
+   */
+  results: BatchCreatePresignedUploadsResponse_Result[];
+};
+
+/**
+ * Describes the message files.v1.BatchCreatePresignedUploadsResponse.
+ * Use `create(BatchCreatePresignedUploadsResponseSchema)` to create a new message.
+ */
+export const BatchCreatePresignedUploadsResponseSchema: GenMessage<BatchCreatePresignedUploadsResponse> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 3);
+
+/**
+ * The outcome of one request.
+ *
+ * @generated from message files.v1.BatchCreatePresignedUploadsResponse.Result
+ */
+export type BatchCreatePresignedUploadsResponse_Result = Message<"files.v1.BatchCreatePresignedUploadsResponse.Result"> & {
+  /**
+   * Exactly one of the two is set.
+   *
+   * @generated from oneof files.v1.BatchCreatePresignedUploadsResponse.Result.result
+   */
+  result: {
+    /**
+     * The request succeeded.
+     *
+     * @generated from field: files.v1.CreatePresignedUploadResponse response = 1;
+     */
+    value: CreatePresignedUploadResponse;
+    case: "response";
+  } | {
+    /**
+     * The request failed. `code` is the gRPC code, `details` has an ErrorInfo.
+     *
+     * @generated from field: google.rpc.Status status = 2;
+     */
+    value: Status;
+    case: "status";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.BatchCreatePresignedUploadsResponse.Result.
+ * Use `create(BatchCreatePresignedUploadsResponse_ResultSchema)` to create a new message.
+ */
+export const BatchCreatePresignedUploadsResponse_ResultSchema: GenMessage<BatchCreatePresignedUploadsResponse_Result> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 3, 0);
+
+/**
  * Request of ListFiles.
  *
  * @generated from message files.v1.ListFilesRequest
@@ -161,7 +243,7 @@ export type ListFilesRequest = Message<"files.v1.ListFilesRequest"> & {
  * Use `create(ListFilesRequestSchema)` to create a new message.
  */
 export const ListFilesRequestSchema: GenMessage<ListFilesRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 2);
+  messageDesc(file_files_v1_file_service, 4);
 
 /**
  * Response of ListFiles.
@@ -185,6 +267,15 @@ export type ListFilesResponse = Message<"files.v1.ListFilesResponse"> & {
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * First page: how many pending uploads of the user this call could not verify in its time, or because S3 did
+   * not answer. The bytes of some of them may have arrived, and are then missing in `files`. If it is not 0,
+   * call again. Always 0 on further pages, which verify nothing.
+   *
+   * @generated from field: int32 unverified_uploads = 3;
+   */
+  unverifiedUploads: number;
 };
 
 /**
@@ -192,7 +283,7 @@ export type ListFilesResponse = Message<"files.v1.ListFilesResponse"> & {
  * Use `create(ListFilesResponseSchema)` to create a new message.
  */
 export const ListFilesResponseSchema: GenMessage<ListFilesResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 3);
+  messageDesc(file_files_v1_file_service, 5);
 
 /**
  * Request of GetFile.
@@ -213,7 +304,7 @@ export type GetFileRequest = Message<"files.v1.GetFileRequest"> & {
  * Use `create(GetFileRequestSchema)` to create a new message.
  */
 export const GetFileRequestSchema: GenMessage<GetFileRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 4);
+  messageDesc(file_files_v1_file_service, 6);
 
 /**
  * Response of GetFile.
@@ -234,7 +325,58 @@ export type GetFileResponse = Message<"files.v1.GetFileResponse"> & {
  * Use `create(GetFileResponseSchema)` to create a new message.
  */
 export const GetFileResponseSchema: GenMessage<GetFileResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 5);
+  messageDesc(file_files_v1_file_service, 7);
+
+/**
+ * Request of BatchGetFiles.
+ *
+ * @generated from message files.v1.BatchGetFilesRequest
+ */
+export type BatchGetFilesRequest = Message<"files.v1.BatchGetFilesRequest"> & {
+  /**
+   * The files' keys: 1 to 1,000 keys of 1 to 240 bytes each. If a key has another length, the call fails with
+   * INVALID_S3_KEY and names the first ten of such keys.
+   *
+   * @generated from field: repeated string s3_keys = 1;
+   */
+  s3Keys: string[];
+};
+
+/**
+ * Describes the message files.v1.BatchGetFilesRequest.
+ * Use `create(BatchGetFilesRequestSchema)` to create a new message.
+ */
+export const BatchGetFilesRequestSchema: GenMessage<BatchGetFilesRequest> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 8);
+
+/**
+ * Response of BatchGetFiles.
+ *
+ * @generated from message files.v1.BatchGetFilesResponse
+ */
+export type BatchGetFilesResponse = Message<"files.v1.BatchGetFilesResponse"> & {
+  /**
+   * The files in the order of `s3_keys`. Keys without a file are left out.
+   *
+   * @generated from field: repeated files.v1.File files = 1;
+   */
+  files: File[];
+
+  /**
+   * How many of `files` are PENDING only because this call could not verify them in its time, or because S3 did
+   * not answer. If it is not 0, call again.
+   *
+   * @generated from field: int32 unverified_uploads = 2;
+   */
+  unverifiedUploads: number;
+};
+
+/**
+ * Describes the message files.v1.BatchGetFilesResponse.
+ * Use `create(BatchGetFilesResponseSchema)` to create a new message.
+ */
+export const BatchGetFilesResponseSchema: GenMessage<BatchGetFilesResponse> = /*@__PURE__*/
+  messageDesc(file_files_v1_file_service, 9);
 
 /**
  * Request of DeleteFile.
@@ -255,7 +397,7 @@ export type DeleteFileRequest = Message<"files.v1.DeleteFileRequest"> & {
  * Use `create(DeleteFileRequestSchema)` to create a new message.
  */
 export const DeleteFileRequestSchema: GenMessage<DeleteFileRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 6);
+  messageDesc(file_files_v1_file_service, 10);
 
 /**
  * Response of DeleteFile.
@@ -270,7 +412,7 @@ export type DeleteFileResponse = Message<"files.v1.DeleteFileResponse"> & {
  * Use `create(DeleteFileResponseSchema)` to create a new message.
  */
 export const DeleteFileResponseSchema: GenMessage<DeleteFileResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 7);
+  messageDesc(file_files_v1_file_service, 11);
 
 /**
  * Request of CreatePresignedDownload.
@@ -291,7 +433,7 @@ export type CreatePresignedDownloadRequest = Message<"files.v1.CreatePresignedDo
  * Use `create(CreatePresignedDownloadRequestSchema)` to create a new message.
  */
 export const CreatePresignedDownloadRequestSchema: GenMessage<CreatePresignedDownloadRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 8);
+  messageDesc(file_files_v1_file_service, 12);
 
 /**
  * Response of CreatePresignedDownload.
@@ -327,7 +469,7 @@ export type CreatePresignedDownloadResponse = Message<"files.v1.CreatePresignedD
  * Use `create(CreatePresignedDownloadResponseSchema)` to create a new message.
  */
 export const CreatePresignedDownloadResponseSchema: GenMessage<CreatePresignedDownloadResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 9);
+  messageDesc(file_files_v1_file_service, 13);
 
 /**
  * Request of CreateMultipartUpload.
@@ -370,7 +512,7 @@ export type CreateMultipartUploadRequest = Message<"files.v1.CreateMultipartUplo
  * Use `create(CreateMultipartUploadRequestSchema)` to create a new message.
  */
 export const CreateMultipartUploadRequestSchema: GenMessage<CreateMultipartUploadRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 10);
+  messageDesc(file_files_v1_file_service, 14);
 
 /**
  * Response of CreateMultipartUpload.
@@ -422,7 +564,7 @@ export type CreateMultipartUploadResponse = Message<"files.v1.CreateMultipartUpl
  * Use `create(CreateMultipartUploadResponseSchema)` to create a new message.
  */
 export const CreateMultipartUploadResponseSchema: GenMessage<CreateMultipartUploadResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 11);
+  messageDesc(file_files_v1_file_service, 15);
 
 /**
  * Request of CreatePresignedParts.
@@ -450,7 +592,7 @@ export type CreatePresignedPartsRequest = Message<"files.v1.CreatePresignedParts
  * Use `create(CreatePresignedPartsRequestSchema)` to create a new message.
  */
 export const CreatePresignedPartsRequestSchema: GenMessage<CreatePresignedPartsRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 12);
+  messageDesc(file_files_v1_file_service, 16);
 
 /**
  * Response of CreatePresignedParts.
@@ -479,7 +621,7 @@ export type CreatePresignedPartsResponse = Message<"files.v1.CreatePresignedPart
  * Use `create(CreatePresignedPartsResponseSchema)` to create a new message.
  */
 export const CreatePresignedPartsResponseSchema: GenMessage<CreatePresignedPartsResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 13);
+  messageDesc(file_files_v1_file_service, 17);
 
 /**
  * The URL of one part.
@@ -516,7 +658,7 @@ export type PresignedPart = Message<"files.v1.PresignedPart"> & {
  * Use `create(PresignedPartSchema)` to create a new message.
  */
 export const PresignedPartSchema: GenMessage<PresignedPart> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 14);
+  messageDesc(file_files_v1_file_service, 18);
 
 /**
  * Request of CompleteMultipartUpload.
@@ -537,7 +679,7 @@ export type CompleteMultipartUploadRequest = Message<"files.v1.CompleteMultipart
  * Use `create(CompleteMultipartUploadRequestSchema)` to create a new message.
  */
 export const CompleteMultipartUploadRequestSchema: GenMessage<CompleteMultipartUploadRequest> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 15);
+  messageDesc(file_files_v1_file_service, 19);
 
 /**
  * Response of CompleteMultipartUpload.
@@ -558,7 +700,7 @@ export type CompleteMultipartUploadResponse = Message<"files.v1.CompleteMultipar
  * Use `create(CompleteMultipartUploadResponseSchema)` to create a new message.
  */
 export const CompleteMultipartUploadResponseSchema: GenMessage<CompleteMultipartUploadResponse> = /*@__PURE__*/
-  messageDesc(file_files_v1_file_service, 16);
+  messageDesc(file_files_v1_file_service, 20);
 
 /**
  * Whether an upload is needed.
@@ -618,8 +760,10 @@ export const UploadTypeSchema: GenEnum<UploadType> = /*@__PURE__*/
  * A call without a deadline has 3 seconds. A deadline of more than 30 seconds counts as 30 seconds.
  *
  * A request message may have 16 KiB. CreateMultipartUpload may have 192 KiB in binary and 288 KiB in JSON,
- * which 10,000 parts need. A larger request is answered with RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE). A list has
- * at most about 1 MiB, and every other response stays below 4 MiB, the default limit of gRPC's clients.
+ * which 10,000 parts need. BatchCreatePresignedUploads may have 512 KiB in binary and 768 KiB in JSON, and
+ * BatchGetFiles 256 KiB in both. A larger request is answered with RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE). A
+ * list has at most about 1 MiB, and every other response stays below 4 MiB, the default limit of gRPC's
+ * clients.
  *
  * @generated from service files.v1.FileService
  */
@@ -658,11 +802,44 @@ export const FileService: GenService<{
     output: typeof CreatePresignedUploadResponseSchema;
   },
   /**
+   * Returns URLs to upload many small files, each with a single PUT. The answer has one result for each
+   * request, in their order: the response of CreatePresignedUpload, or the error of this one request. One
+   * batch of 100 costs a fraction of 100 calls.
+   *
+   * Every request is handled as CreatePresignedUpload handles it, and the requests of a batch in their order.
+   * So two requests with the same content get the same file. A failed request changes nothing for the others.
+   *
+   * The PUT of each file must send every header of its `required_headers` with exactly that value, and a body
+   * of known length. No further call is needed after the PUTs.
+   *
+   * The error of a request is a `google.rpc.Status` with the code, the message and the details that
+   * CreatePresignedUpload would answer with: ErrorInfo always, RetryInfo if a retry of this request helps. The
+   * fields of a BadRequest are paths in this message, for example `requests[3].filename`. If the limit of
+   * pending uploads is reached, each further new file gets TOO_MANY_PENDING_UPLOADS. If the response has no
+   * room left below 4 MiB, because the session token of the service's credentials makes long URLs, each
+   * further new file gets OVERLOADED: ask for these files in another call. Files that had to be verified in S3
+   * and could not be, in the time of the call, get STORAGE_UNAVAILABLE.
+   *
+   * The call as a whole fails only if no request could be handled. After such a failure, and after a lost
+   * answer, repeat the batch.
+   *
+   * INVALID_ARGUMENT: INVALID_BATCH_SIZE. UNAVAILABLE: DATABASE_UNAVAILABLE, and STORAGE_UNAVAILABLE if the
+   * service has no credentials to sign with.
+   *
+   * @generated from rpc files.v1.FileService.BatchCreatePresignedUploads
+   */
+  batchCreatePresignedUploads: {
+    methodKind: "unary";
+    input: typeof BatchCreatePresignedUploadsRequestSchema;
+    output: typeof BatchCreatePresignedUploadsResponseSchema;
+  },
+  /**
    * Lists the user's files whose bytes S3 holds, newest first.
    *
    * The list reads its own writes: an upload that S3 has accepted is in the very next first page, if the page
-   * has room for it and it is among the user's 300 newest pending uploads. GetFile verifies any file at once.
-   * If S3 does not answer, the list still succeeds, with what was known before.
+   * has room for it. The call for a first page verifies all pending uploads of the user whose names match. If
+   * the time of the call is too short for that, or S3 does not answer, the list still succeeds, with what was
+   * known before, and `unverified_uploads` says how many uploads were not verified.
    *
    * INVALID_ARGUMENT: INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME. UNAVAILABLE:
    * DATABASE_UNAVAILABLE.
@@ -686,6 +863,24 @@ export const FileService: GenService<{
     methodKind: "unary";
     input: typeof GetFileRequestSchema;
     output: typeof GetFileResponseSchema;
+  },
+  /**
+   * Returns many files by their keys, also files whose upload is pending. Keys without a file are left out,
+   * and another user's file is such a key. A key that the request repeats is answered once.
+   *
+   * Pending uploads are verified as ListFiles verifies them, so a file is READY here as soon as S3 has accepted
+   * its PUT. A READY file is answered as it was when it was last verified: only GetFile, downloads and creates
+   * verify READY files again. A file with other bytes than announced stays PENDING; GetFile answers
+   * CONTENT_MISMATCH for it.
+   *
+   * INVALID_ARGUMENT: INVALID_BATCH_SIZE, INVALID_S3_KEY. UNAVAILABLE: DATABASE_UNAVAILABLE.
+   *
+   * @generated from rpc files.v1.FileService.BatchGetFiles
+   */
+  batchGetFiles: {
+    methodKind: "unary";
+    input: typeof BatchGetFilesRequestSchema;
+    output: typeof BatchGetFilesResponseSchema;
   },
   /**
    * Deletes a file, or cancels a pending upload of either kind. After the answer the file is invisible. Its

@@ -3,6 +3,8 @@ import type { MultipartStore } from '../ports/multipart-store.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Observer } from '../ports/observer.ts';
 import type { Presigner } from '../ports/presigner.ts';
+import { batchCreatePresignedUploads } from './batch-create-presigned-uploads.ts';
+import { batchGetFiles } from './batch-get-files.ts';
 import { completeMultipartUpload } from './complete-multipart-upload.ts';
 import { createMultipartUpload } from './create-multipart-upload.ts';
 import { createPresignedDownload } from './create-presigned-download.ts';
@@ -27,8 +29,10 @@ export type FileOperations = ReturnType<typeof createOperations>;
 export function createOperations(ports: Ports, multipart: Parameters<typeof createMultipartUpload>[1]) {
   return {
     createPresignedUpload: createPresignedUpload(ports),
+    batchCreatePresignedUploads: batchCreatePresignedUploads(ports),
     listFiles: listFiles(ports),
     getFile: getFile(ports),
+    batchGetFiles: batchGetFiles(ports),
     deleteFile: deleteFile(ports),
     createPresignedDownload: createPresignedDownload(ports),
     createMultipartUpload: createMultipartUpload(ports, multipart),

@@ -29,7 +29,7 @@ import {
   PING_TIMEOUT_MS,
   UNPROVEN_REQUESTS_MAX,
 } from '../limits/limits.ts';
-import { PARTS_MESSAGE_MAX_BYTES } from '../limits/message-limits.ts';
+import { LARGEST_MESSAGE_BYTES } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { type Certificates, CurrentCredentials } from '../tls/tls.ts';
 import { addService } from './bridge.ts';
@@ -49,7 +49,7 @@ export interface GrpcServerOptions {
 export function createGrpcServer(options: GrpcServerOptions) {
   const { fileService, gate, budget, health, certificates } = options;
   const server = new StreamEndingServer({
-    'grpc.max_receive_message_length': PARTS_MESSAGE_MAX_BYTES.binary,
+    'grpc.max_receive_message_length': LARGEST_MESSAGE_BYTES.binary,
     'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
     'grpc.keepalive_time_ms': PING_INTERVAL_MS,
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,

@@ -1,24 +1,15 @@
 import type { OutgoingHttpHeaders } from 'node:http';
-import { create, toBinary } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { toBinary } from '@bufbuild/protobuf';
 import type { ConnectError } from '@connectrpc/connect';
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
+import { statusOf } from '../errors.ts';
 
 /** The gRPC status of an error. Its trailers contain the error details as a `google.rpc.Status`. */
 export function grpcStatus(error: ConnectError): StatusObject & { metadata: Metadata } {
   const metadata = new Metadata();
   if (error.details.length > 0) {
-    const status = create(StatusSchema, {
-      code: error.code,
-      message: error.rawMessage,
-      details: error.details.map((detail) =>
-        'desc' in detail
-          ? anyPack(detail.desc, create(detail.desc, detail.value))
-          : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
-      ),
-    });
-    metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, status)));
+    metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, statusOf(error))));
   }
   return { code: error.code as number, details: error.rawMessage, metadata };
 }

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
+import { createRegistry } from '@bufbuild/protobuf';
 import {
   ConnectError,
   createConnectRouter,
@@ -11,6 +12,7 @@ import {
 import type { Compression, UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import { file_google_rpc_error_details } from '../../../gen/google/rpc/error_details_pb.ts';
 import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
@@ -140,6 +142,8 @@ function createHandlers(
     // Every error is smaller than this, so errors are never compressed, and `complete-error.ts` can read them.
     compressMinBytes: COMPRESS_MIN_BYTES,
     binaryOptions: { readUnknownFields: false },
+    // JSON names the type of an error detail, which only a registry can find.
+    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
     readMaxBytes: MESSAGE_MAX_BYTES,
   });
   for (const method of FileService.methods) {

@@ -6,7 +6,7 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 
 /**
- * The limit of all methods but CreateMultipartUpload. The longest fields of their requests add up to 5 kB:
+ * The limit of all methods that are not in LARGE_MESSAGES. The longest fields of their requests add up to 5 kB:
  * 500 part numbers, a key, a page token, JSON escapes.
  */
 export const MESSAGE_MAX_BYTES = 16 * 1024;
@@ -18,11 +18,24 @@ export const MESSAGE_MAX_BYTES = 16 * 1024;
  */
 export const STREAM_REQUEST_MAX_BYTES = 16 * 1024;
 
-/**
- * The limits of CreateMultipartUpload. Its request has a filename and the MD5s of up to 10,000 parts. Each MD5
- * takes 18 bytes in binary and 27 bytes in JSON.
- */
-export const PARTS_MESSAGE_MAX_BYTES = { binary: 192 * 1024, json: 288 * 1024 };
+export type MessageEncoding = 'binary' | 'json';
+
+/** The limits of methods with long lists. */
+const LARGE_MESSAGES: Partial<Record<keyof typeof FileService.method, Record<MessageEncoding, number>>> = {
+  // A filename and the MD5s of up to 10,000 parts. Each MD5 takes 18 bytes in binary and 27 bytes in JSON.
+  createMultipartUpload: { binary: 192 * 1024, json: 288 * 1024 },
+  // 1,000 files with names of 255 bytes, which most file systems allow, and types of 100 bytes, take 410 bytes each in
+  // binary. JSON adds 60 bytes of field names, and escapes a character of three bytes in six.
+  batchCreatePresignedUploads: { binary: 512 * 1024, json: 768 * 1024 },
+  // 1,000 keys of 240 bytes.
+  batchGetFiles: { binary: 256 * 1024, json: 256 * 1024 },
+};
+
+/** The largest message of any method. */
+export const LARGEST_MESSAGE_BYTES: Record<MessageEncoding, number> = {
+  binary: Math.max(...Object.values(LARGE_MESSAGES).map(({ binary }) => binary)),
+  json: Math.max(...Object.values(LARGE_MESSAGES).map(({ json }) => json)),
+};
 
 /**
  * The length of the prefix before each message: one byte that tells whether the message is compressed, and
@@ -30,13 +43,10 @@ export const PARTS_MESSAGE_MAX_BYTES = { binary: 192 * 1024, json: 288 * 1024 };
  */
 export const MESSAGE_PREFIX_BYTES = 5;
 
-export type MessageEncoding = keyof typeof PARTS_MESSAGE_MAX_BYTES;
-
 /** The largest request message of a method, in bytes. */
 export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): number {
-  return method === FileService.method.createMultipartUpload
-    ? PARTS_MESSAGE_MAX_BYTES[encoding]
-    : MESSAGE_MAX_BYTES;
+  if (method.parent !== FileService) return MESSAGE_MAX_BYTES;
+  return LARGE_MESSAGES[method.localName as keyof typeof FileService.method]?.[encoding] ?? MESSAGE_MAX_BYTES;
 }
 
 /**

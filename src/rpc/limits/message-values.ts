@@ -5,8 +5,10 @@ import { MESSAGE_MAX_BYTES, type MessageEncoding } from './message-limits.ts';
 
 /**
  * The number of values that a large message may have. The largest honest message has fewer: the MD5s of 10,000 parts
- * and a few other fields. PARTS_MESSAGE_MAX_BYTES (`message-limits.ts`) has room for 10,922 MD5s, so only values that
- * are no MD5s exceed this limit. A message of 10,001 MD5s passes here, and later gets the error that names its field.
+ * and a few other fields. In binary, only the values of the message itself count, not those of messages inside it,
+ * because no list is inside a list. The limit of CreateMultipartUpload (`message-limits.ts`) has room for 10,922 MD5s,
+ * so only values that are no MD5s exceed this limit. A message of 10,001 MD5s passes here, and later gets the error
+ * that names its field.
  */
 const VALUES_MAX = 11_000;
 
@@ -30,7 +32,7 @@ export function refuseMessage(message: Uint8Array, encoding: MessageEncoding): v
  */
 export function refuseManyValues(message: Uint8Array, encoding: MessageEncoding): void {
   if (message.length <= MESSAGE_MAX_BYTES) return;
-  const hasMany = encoding === 'json' ? hasManyCommas(message) : hasManyFields(message);
+  const hasMany = encoding === 'json' ? hasManyJsonValues(message) : hasManyFields(message);
   if (hasMany) {
     throw invalidRequest(`the request message has more than ${VALUES_MAX} values`);
   }
@@ -50,13 +52,22 @@ function hasManyFields(message: Uint8Array): boolean {
   return false;
 }
 
-/** In JSON a comma precedes each value but the first of an array or object. */
-function hasManyCommas(message: Uint8Array): boolean {
-  let commas = 0;
-  for (let at = message.indexOf(COMMA); at !== -1; at = message.indexOf(COMMA, at + 1)) {
-    if (++commas > VALUES_MAX) return true;
+/**
+ * A comma precedes each value of an array or object but the first, and a bracket or brace the first. Both may also be in
+ * a filename, so texts are skipped.
+ */
+function hasManyJsonValues(message: Uint8Array): boolean {
+  let values = 0;
+  let isText = false;
+  for (let at = 0; at < message.length; at++) {
+    const character = message[at];
+    if (isText && character === BACKSLASH) at++;
+    else if (character === QUOTE) isText = !isText;
+    else if (!isText && (character === COMMA || character === BRACKET || character === BRACE)) {
+      if (++values > VALUES_MAX) return true;
+    }
   }
   return false;
 }
 
-const COMMA = ','.charCodeAt(0);
+const [COMMA, BRACKET, BRACE, QUOTE, BACKSLASH] = Buffer.from(',[{"\\');
