@@ -5,7 +5,7 @@
 export const ALPHABETS: Record<string, string> = {
   digits: '0123456789',
   base64: 'QUJD',
-  // Their canonical order is the reverse, so NFC sorts all of them, in a time quadratic in their number.
+  // The canonical order of these two marks is the reverse, so NFC sorts all marks, in a time quadratic in their number.
   'combining marks in bad order': '\u0315\u0300',
   'Hebrew points in bad order': '\u05b0\u0591',
   // A single UTF-16 unit that NFC expands to two characters of six bytes together.

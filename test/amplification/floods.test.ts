@@ -14,7 +14,7 @@ const GROWTH_MAX_MB = 100;
 const SAMPLE_INTERVAL_MS = 20;
 /** The size of one read of Node from a connection. */
 const READ_BYTES = 64 * 1024;
-/** Streams that a client may have on a connection before it knows another limit. */
+/** The service accepts this many streams on a new connection until the client has received a lower limit. */
 const STREAMS = 1_000;
 
 let keeper: ServiceKeeper;
@@ -25,7 +25,7 @@ afterAll(() => keeper?.[Symbol.asyncDispose]());
 
 type Ports = ProbedService['ports'];
 
-/** Strangers that send what one read of each connection holds, all at once. */
+/** Clients that are no gateways. All of their connections send at once as much as Node reads from one at a time. */
 const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
   '300 connections with 64 KiB of HTTP/1.1 requests': ({ HTTP }) =>
     flood(300, () => plain(HTTP), [repeated('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n')]),
@@ -100,7 +100,10 @@ function begun(headers: Record<string, string>, streams = STREAMS): Buffer {
   );
 }
 
-/** A byte for each stream, several times, each with as many bytes that HTTP/2 ignores as one read can have. */
+/**
+ * Packets with one byte of one stream each, several for each stream. The rest of a packet are frames that HTTP/2
+ * ignores, so that Node needs one read for each byte.
+ */
 function bytesPerRead(streams: number, rounds: number): Buffer[] {
   const UNKNOWN_TYPE = 0xfe;
   const ignored = Array.from({ length: READ_BYTES / 8_192 }, () =>

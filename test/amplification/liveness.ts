@@ -40,7 +40,7 @@ export async function watchLiveness(checks: readonly Check[]): Promise<Liveness>
   const ended = once(child, 'exit').then(([code]) =>
     Promise.reject(new Error(`the checking process ended with ${code}`)),
   );
-  // The end of a process that nothing waits for is no error.
+  // If the process ends while no call awaits `ended`, the rejection must not count as an unhandled rejection.
   ended.catch(() => {});
   const message = async () => {
     const [received] = await Promise.race([once(child, 'message'), ended]);
@@ -87,5 +87,5 @@ export function orchestratorAndOthers({ process, ports }: ProbedService, s3Key: 
 
 /** An orchestrator's probe times out after a second. A quarter of this leaves room for a busy machine. */
 const LIVEZ_MAX_MS = 250;
-/** The time that a caller may wait for a single call of many. */
+/** A call of another user may be delayed by this time. A caller would notice a longer delay. */
 const OTHERS_MAX_MS = 500;

@@ -5,7 +5,7 @@ import type { RawRequest } from './request.ts';
 import { openSender } from './sender.ts';
 import { gateway } from './service.ts';
 
-/** A call of a gateway to this port, with a valid proof. */
+/** A call of a gateway to this port, with a valid gateway token. */
 export function ordinaryRequest(port: Port, userId: string): RawRequest {
   const path = '/files.v1.FileService/ListFiles';
   const headers = gateway(userId);
@@ -28,7 +28,7 @@ export function ordinaryRequest(port: Port, userId: string): RawRequest {
       };
 }
 
-/** The default deadline of a call. */
+/** Longer than the default deadline of a call (3 s), so that the service answers before this time. */
 const CALL_MAX_MS = 5_000;
 
 /** Makes an ordinary call on a new connection. @returns its code, or `no answer` */

@@ -15,7 +15,7 @@ export interface RawRequest {
   readonly isEndless: boolean;
 }
 
-/** @param proof the headers of a gateway; empty for a caller without proof */
+/** @param proof the headers that name the user, with or without the gateway token (`service.ts`) */
 export function requestOf(one: Case, proof: Readonly<Record<string, string>>): RawRequest {
   const { method, protocol, encoding, message, sizeBytes } = one;
   const bytes = compressed(one, () => message.encode(sizeBytes));

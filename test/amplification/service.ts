@@ -14,7 +14,7 @@ export function gateway(userId: string): Record<string, string> {
   return { 'x-gateway-token': GATEWAY_TOKEN, 'x-user-id': userId };
 }
 
-/** The headers of a caller without proof, who claims a random user. */
+/** The headers of a caller that is no gateway: it names a user, but has no gateway token. */
 export const STRANGER: Readonly<Record<string, string>> = { 'x-user-id': 'mallory' };
 
 /** The service, started as by `npm start` with the same heap limit, and the probe loaded into it. */

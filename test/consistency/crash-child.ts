@@ -35,7 +35,10 @@ interface Call {
   state: 'running' | 'parked' | 'answered';
 }
 
-/** While all calls wait, nothing may happen. A step that runs all the same has this long to do so. */
+/**
+ * When all calls wait in the gap, the process waits this long before it kills itself. No step may run in this time.
+ * Because of the pause, the test sees a step that runs all the same.
+ */
 const STANDSTILL_MS = 5;
 
 process.once('message', (plan: Plan) => void run(plan));

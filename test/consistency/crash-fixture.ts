@@ -54,7 +54,7 @@ export class Fixture {
     this.user = user;
   }
 
-  /** The keys that must exist, and no others. */
+  /** The keys of the files that must exist. No other file of the user may exist. */
   uploaded(): string[] {
     return [...this.#acknowledged].filter(([, how]) => how === 'uploaded').map(([key]) => key);
   }
@@ -141,14 +141,14 @@ export class Fixture {
     if (this.#acknowledged.get(s3Key) !== 'deleted') this.#acknowledged.set(s3Key, 'uploaded');
   }
 
-  /** Uploads and completes everything, by a process that is killed before it answers. */
+  /** Uploads the missing parts and completes the upload in S3, as a process does that is killed before it answers. */
   async makeInBucket(s3Key: string, content: CutContent): Promise<void> {
     const answer = await this.ask({ method: 'begin', content });
     if (answer.heard !== 'UPLOAD' || answer.s3Key !== s3Key) return;
     if (await this.putParts(s3Key, answer.missing)) await this.completeInBucket(s3Key);
   }
 
-  /** Completes the upload in S3, by a call that is killed before it can commit that. */
+  /** Completes the upload in S3, as a process does that is killed before it commits the file as READY. */
   async completeInBucket(s3Key: string): Promise<void> {
     const { multipart } = this.#world.ports;
     const [call, key] = [ampleCall(this.user), parseS3Key(s3Key)];
@@ -169,7 +169,7 @@ export class Fixture {
     upload.lost = true;
   }
 
-  /** Begins an upload in S3, as a call leaves it that is killed right after that. */
+  /** Begins an upload in S3 that no row names, as a process leaves it that is killed right after the begin. */
   async beginInBucket(s3Key: string): Promise<void> {
     await this.#world.ports.multipart.begin(ampleCall(this.user), parseS3Key(s3Key), 'video/mp4');
   }

@@ -3,7 +3,7 @@ import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
 import type { World } from './crash-servers.ts';
 
-/** Shared by all clients: the service that lives now, if any, and counts of the answers. */
+/** Shared by all clients: the service process that runs now, if any, and counts of the answers. */
 export class Load {
   readonly world: World;
   readonly wrong: string[] = [];

@@ -40,14 +40,14 @@ export interface Operation {
 
 export const sweep: Ask = { method: 'sweep' };
 
-/** A request for the key. */
+/** Returns a function that makes the request for a key. */
 export const asks =
   (method: 'get' | 'download' | 'delete' | 'complete') =>
   (s3Key: string): Ask => ({ method, s3Key });
 
 export const due = `due_at = now()`;
 
-/** The state with other values in its row. */
+/** The state that `given` creates, with other values in its row. */
 export function changed(given: Given, ...assignments: string[]): Given {
   return async (fixture) => {
     const key = await given(fixture);
@@ -56,7 +56,7 @@ export function changed(given: Given, ...assignments: string[]): Given {
   };
 }
 
-/** The state after a delete by an instance that was killed right after its commit. */
+/** The state that `given` creates, after a delete by an instance that was killed right after its commit. */
 export function deleted(given: Given): Given {
   return async (fixture) => {
     const key = await given(fixture);

@@ -58,7 +58,7 @@ const removed: Given = async (fixture) => {
   return key;
 };
 
-/** The state after its URLs have expired and its time to upload has ended. */
+/** The state that `given` creates, after the URLs and the lifetime of its upload have expired. */
 const outlived =
   (given: Given): Given =>
   async (fixture) => {

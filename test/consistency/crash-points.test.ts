@@ -229,7 +229,7 @@ async function runAndDie(
   return last;
 }
 
-/** A commit is the acknowledgement, even if no process lived to return it. */
+/** A delete or a complete counts as acknowledged after its step, even if the process was killed before it answered. */
 function acknowledge({ ask, fixture }: Case, steps: string[]): void {
   if (ask.method === 'delete' && steps.includes('mark_deleted')) fixture.deleted(ask.s3Key);
   if (ask.method === 'complete' && steps.includes('complete')) fixture.made(ask.s3Key);

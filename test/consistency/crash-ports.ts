@@ -60,7 +60,7 @@ export interface PartUrl {
   requiredHeaders: Record<string, string>;
 }
 
-/** The ports and operations, and the requests of clients. */
+/** An instance of the service without its protocols: its ports, and `perform`, which runs the request of a client. */
 export interface Ports {
   pool: pg.Pool;
   store: FileStore;

@@ -25,7 +25,7 @@ import type { Rules } from './model.ts';
 import { PART_BYTES } from './model-steps.ts';
 import { openOperations } from './operations.ts';
 
-/** Longer than any call takes. */
+/** The deadline of a call, which is longer than any call takes here. */
 const CALL_TIMEOUT_MS = 5_000;
 
 export interface SlowUpload {

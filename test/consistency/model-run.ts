@@ -24,7 +24,10 @@ import {
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 1_440 * MINUTE_MS;
-/** Postgres's clock moves during a run, which takes a second or two. */
+/**
+ * The clock of a run never stops closer than this to a moment at which an answer changes. Postgres's clock moves on
+ * during a run, which takes 1 or 2 s, and must not pass such a moment.
+ */
 const EDGE_MS = 15_000;
 
 /** Counts of all runs together, for the one line of output. */
@@ -563,7 +566,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     return taker(step as never);
   };
 
-  /** Long afterwards everything has been cleaned up without an operator. */
+  /** Lets a long time pass, and checks that everything has been cleaned up without an operator. */
   async function end(): Promise<void> {
     for (const { upload } of underWay.splice(0)) upload.abort();
     walks.clear();

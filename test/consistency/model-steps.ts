@@ -29,7 +29,7 @@ export interface Asked {
   tellsSize: boolean;
 }
 
-/** Indexes count from the newest entry, so that new entries are picked most often. */
+/** `url` and `key` are indexes that count from the newest entry, so that new entries are picked most often. */
 export type Step =
   | (Asked & { do: 'create' })
   /** A create and, if it answers NEW, the PUT. */
@@ -91,7 +91,7 @@ const badly = fc.constantFrom<'other bytes' | 'other digest' | 'other type'>(
   'other digest',
   'other type',
 );
-/** Of a part. */
+/** Whether a part is sent with the right bytes. */
 const how = fc.constantFrom<'right' | 'other bytes'>('right', 'right', 'right', 'other bytes');
 const prefix = fc.constantFrom('', '', 'b', 'c.txt', 'x');
 /**

@@ -25,7 +25,7 @@ interface Options {
   /** The bucket, which the operations reach by path. */
   bucket: { bucket: string; endpoint: string; region: string; credentials: Credentials };
   limits: StoreLimits;
-  /** Parts of so many bytes; few bytes keep the tests fast. */
+  /** The size of a part in bytes. Small parts keep the tests fast. */
   unitBytes: number;
   observer: Parameters<typeof sweepOne>[0]['observer'];
   /** Wraps the ports to S3, for tests that stop at a step. */

@@ -123,7 +123,7 @@ export async function openRacesWorld(instances: number, limits: Partial<StoreLim
   return {
     pool,
     errors,
-    /** The instances in rotation. */
+    /** Returns an instance. An index beyond the last instance counts from the first one again. */
     instance(index: number): Instance {
       const instance = opened[index % opened.length];
       if (instance === undefined) throw new Error('no instances');
@@ -179,10 +179,10 @@ export async function answered<Answer>(call: Promise<Answer>): Promise<Answer | 
   }
 }
 
-/** Repetitions, because each one meets in another order. */
+/** The number of repetitions of a race. In each repetition, the calls run in another order. */
 export const rounds = (short: number) => (LONG ? short * 5 : short);
 
-/** Waits up to so many milliseconds, so that each repetition meets in another order. */
+/** Waits a random time of at most `maxMs`, so that the calls of a race run in another order each time. */
 export const jitter = (maxMs: number) => sleep(Math.random() * maxMs);
 
 export const times = <Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> =>

@@ -42,7 +42,7 @@ async function putParts(instance: Instance, user: string, key: string, parts: st
 
 const ALL = [1, 2, 3];
 
-/** Checks the end: a READY file has its bytes, the bucket holds nothing else, and no part is left. */
+/** Checks the final state: a READY file has its bytes, the bucket has no other object, and no part is left. */
 async function nothingElseIsLeft(user: string, whole: string | undefined, key?: string): Promise<void> {
   await world.settle();
   const keys = await world.keys(user);

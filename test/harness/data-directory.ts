@@ -6,8 +6,8 @@ import { inject } from 'vitest';
 import { type TemporaryDirectory, temporaryDirectory } from './temporary-directory.ts';
 
 /**
- * A DATA_DIR that has a Postgres cluster already, for tests that are not about the first start. initdb costs
- * two seconds of a processor; a copy of its result costs a tenth of that.
+ * A DATA_DIR that has a Postgres cluster already, for tests that are not about the first start. initdb takes 2 s of
+ * CPU time; a copy of its result takes a tenth of that.
  */
 export async function dataDirectory(): Promise<TemporaryDirectory> {
   const directory = await temporaryDirectory();

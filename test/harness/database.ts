@@ -20,8 +20,8 @@ export async function createDatabase(): Promise<TestDatabase> {
 }
 
 /**
- * A pool for the statements of a test. `pool.end()` does not wait until Postgres has closed the connections, so
- * a database that is dropped then may still end one of them. That is no error.
+ * A pool for the statements of a test. `pool.end()` does not wait until Postgres has closed the connections. If the
+ * database is dropped before that, Postgres breaks a connection, and the pool emits an error, which is ignored here.
  */
 export function openPool(url: string, max = 1): pg.Pool {
   return new pg.Pool({ connectionString: url, max }).on('error', () => undefined);

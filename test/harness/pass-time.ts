@@ -1,8 +1,8 @@
 import type pg from 'pg';
 
 /**
- * Makes all rows older, or the rows of one user, as if this time had passed. Rows know no clock but Postgres's,
- * which a test cannot move. Times that come from S3 stay.
+ * Makes all rows older, or the rows of one user, as if this time had passed. The service compares the times in rows
+ * with Postgres's clock only, which a test cannot move. `last_modified` is a time of S3, so it does not change.
  */
 export async function passTime(pool: pg.Pool, seconds: number, userId?: string): Promise<void> {
   await pool.query(

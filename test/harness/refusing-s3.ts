@@ -25,7 +25,10 @@ export interface RefusingS3 extends AsyncDisposable {
   refuse: (request: RefusedRequest) => RefusingAnswer | undefined;
 }
 
-/** A proxy in front of a store that refuses requests as S3 does: the answer to a HEAD has no body, so it has no code. */
+/**
+ * A proxy in front of an object store. It refuses requests as S3 does: the answer to a HEAD has no body, so it has no
+ * error code.
+ */
 export async function startRefusingS3(target: string): Promise<RefusingS3> {
   const server = createServer((incoming, outgoing) => {
     const url = new URL(incoming.url ?? '', target);

@@ -128,7 +128,7 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
   return follow(child, environment.DATA_DIR);
 }
 
-/** The first log line of the readiness check of Postgres and S3, which is one of these. */
+/** The readiness check of Postgres and S3 logs one of these messages when it has run for the first time. */
 const READINESS_MESSAGES = ['ready', 'Postgres or S3 does not answer', 'S3 refuses requests'];
 
 /** Starts the service and waits until it serves and has checked Postgres and S3 once. */

@@ -4,7 +4,7 @@ import { startPostgres } from '../../src/dev/postgres/postgres.ts';
 import { openPool } from './database.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** Enough on a busy machine. */
+/** The longest wait for Postgres to apply a setting, also on a busy machine. */
 const WAIT = { timeout: 10_000 };
 
 /** A Postgres server of its own. Its commits can wait for a synchronous standby that never connects. */
