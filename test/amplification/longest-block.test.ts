@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => keeper?.[Symbol.asyncDispose]());
 
 /**
- * The bytes of an answer that is an error. The C library of gRPC, on which the clients in Python, Ruby and C++ are built,
+ * The most bytes of an answer that is an error. The C library of gRPC, which the clients in Python, Ruby and C++ use,
  * refuses headers of more than 8 KiB.
  */
 const ERROR_MAX_BYTES = 8 * 1024;

@@ -2,7 +2,7 @@ import { ListObjectsV2Command, type ListObjectsV2CommandInput, PutObjectCommand 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { md5Hex, presign, type Subject, send } from './object-store-client.ts';
 
-// In UTF-8 order. `\uff5e` comes after the duck in UTF-16 and before the duck in UTF-8.
+// The keys in UTF-8 order. `\uff5e` comes after the duck in UTF-16 and before the duck in UTF-8.
 const keys = ['A', 'a', 'a b', 'a&<b>', 'dir/1', 'dir/2', 'dir/sub/3', 'dir0', 'z', 'ü', '\uff5e', '🦆'].map(
   (key) => `list/${key}`,
 );

@@ -21,7 +21,7 @@ if (real === undefined) {
   objectStoreContract('a real S3 server', async () => target, { hasCors });
 }
 
-/** Creates a bucket with the rules of the contract, or without rules if the server knows no rules. */
+/** Creates a bucket with the CORS rules of the contract, or without CORS rules if the server does not support them. */
 async function newBucket(server: RealServer): Promise<{ target: ObjectStoreTarget; hasCors: boolean }> {
   const target = { ...server, bucket: `contract-${randomUUID()}`, forcePathStyle: true };
   const client = s3Client(target);

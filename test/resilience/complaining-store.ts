@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { passOn } from '../harness/pass-on.ts';
 
-/** A proxy of an object store that can answer with errors as S3 does at worst: with all that it received. */
+/** A proxy of an object store. It can answer with error texts that repeat the whole request, as S3's do at worst. */
 export interface ComplainingStore extends AsyncDisposable {
   readonly endpoint: string;
   /** @param status the HTTP status of all answers; 0 passes the requests on to the object store */

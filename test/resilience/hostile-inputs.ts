@@ -13,7 +13,7 @@ export type HostileInput =
 export const GATEWAY_TOKEN = 'the-gateways-very-own-token';
 
 const port = fc.constantFrom<'gRPC' | 'HTTP'>('gRPC', 'HTTP');
-/** Noise that is derived from a number. An array of fast-check would cost fifty times as much. */
+/** Random bytes that are derived from a number. A byte array of fast-check would take fifty times as long. */
 const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
   fc.nat().map((seed) => {
     const outputLength = seed % (maxLength + 1);

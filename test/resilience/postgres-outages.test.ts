@@ -127,7 +127,8 @@ always('Postgres hangs: it accepts connections and sends nothing', async (contex
     {
       begin: () => proxy.set({ kind: 'hanging' }),
       end: () => proxy.set({ kind: 'none' }),
-      // Four workers may find out twice: first with four writes, and then with four reads.
+      // The four workers of the load may wait for two time-outs: first with four writes, until the circuit breaker of
+      // writes opens, and then with four reads.
       shortMs: 7_500,
       longMs: 10_000,
     },

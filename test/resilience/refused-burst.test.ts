@@ -25,7 +25,7 @@ const BURST_MAX_MS = 250;
 /** The median of the tries counts, because code is compiled during the first tries. */
 const TRIES = 5;
 
-/** A little below STREAMS_PER_CONNECTION_MAX. */
+/** A little below STREAMS_PER_CONNECTION_MAX, so that the service handles all of the streams. */
 const STREAMS = 990;
 
 const service = forAllTests(() =>

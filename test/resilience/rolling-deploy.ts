@@ -71,7 +71,7 @@ async function startInstance(environment: Record<string, string>): Promise<Insta
     ...environment,
     GRPC_PORT: String(grpcPort),
     HTTP_PORT: String(httpPort),
-    // Other tests set no delay. The empty value restores the default.
+    // `launchService` sets the delay to 0. The empty value restores the default of the service.
     STOP_DELAY_SECONDS: '',
   };
   const start = async () => {

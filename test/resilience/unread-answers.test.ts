@@ -14,8 +14,8 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const service = forAllTests(() => startServiceWithServers());
 
 /**
- * Each answer is a page of 1,000 files with the longest names, 1 MiB. All answers are five times a session's
- * memory.
+ * Each answer is a page of 1,000 files with the longest names, 1 MiB. All answers together are five times as large as
+ * the memory limit of an HTTP/2 session (32 MB).
  */
 const LISTS = 150;
 const FILES = 1_000;

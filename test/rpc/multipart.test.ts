@@ -17,8 +17,8 @@ const service = forAllTests(() => startTestService({ MULTIPART_PART_BYTES: Strin
 
 const threeParts = () => cutFile('film.mp4', [PART, PART, 1_000]);
 /**
- * The number of its last part, for PUTs that S3 must refuse: a server may refuse a long body before it has read it, and
- * then the answer can get lost.
+ * The number of the last part of `threeParts()`. Tests send this part in PUTs that S3 must refuse, because it is short.
+ * A server may refuse a long body before it has read the whole body, and then the answer can get lost.
  */
 const SHORT_PART = 3;
 /** A time-out for calls that may have to wait for S3. */

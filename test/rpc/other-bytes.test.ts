@@ -103,7 +103,7 @@ describe('under the key of a multipart upload', () => {
     await write(s3Key, 'other bytes');
     expect(await failureOf(files.getFile({ s3Key }))).toMatchObject(MISMATCH);
     expect((await files.listFiles({})).files).toEqual([]);
-    // Complete looks at the object before it says that parts are missing.
+    // CompleteMultipartUpload verifies the object before it answers that parts are missing.
     expect(await failureOf(complete(user, s3Key))).toMatchObject(MISMATCH);
     await putParts(files, s3Key, file, (await files.createMultipartUpload(file)).missingPartNumbers);
     expect((await complete(user, s3Key)).file?.size).toBe(file.size);

@@ -45,7 +45,7 @@ const untagged = ({ method, path }: RefusedRequest): RefusingAnswer | undefined 
     ? { status: 403, code: 'AccessDenied' }
     : undefined;
 
-/** A server whose keys are names of files refuses long keys. */
+/** A server that stores an object in a file whose name is the key refuses long keys. */
 const tooLong = ({ path }: RefusedRequest): RefusingAnswer | undefined =>
   /too-long/.test(path) ? { status: 400, code: 'KeyTooLongError' } : undefined;
 

@@ -8,7 +8,7 @@ import { startTestService } from '../harness/service.ts';
 
 const PART = 5 * 1024 ** 2;
 
-/** versitygw compares the name with the owner of the bucket. The other servers of the tests ignore it. */
+/** The expected owner of the bucket. versitygw compares it with the real owner. The other test servers ignore it. */
 const OWNER = process.env.TEST_S3_SERVER === 'versitygw' ? process.env.TEST_S3_ACCESS_KEY_ID : '123456789012';
 
 const without = (headers: Record<string, string>, name: string) =>
@@ -34,7 +34,7 @@ describe('S3_UPLOAD_HEADERS', () => {
     expect(demanded.sort()).toEqual(['x-amz-acl', 'x-amz-expected-bucket-owner', 'x-amz-storage-class']);
     for (const name of demanded) {
       expect((await putTo(url, without(headers, name), 'abc')).status).toBe(403);
-      // Swift reads the value before it checks the signature.
+      // Swift checks the value of the header before the signature, so it answers 400 instead of 403.
       expect([400, 403]).toContain((await putTo(url, { ...headers, [name]: 'other' }, 'abc')).status);
     }
     expect(await putTo(url, headers, 'abc')).toMatchObject({ status: 200 });

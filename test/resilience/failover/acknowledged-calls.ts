@@ -23,8 +23,8 @@ export interface RecordedFile extends Draft {
   readonly client: FileClient;
   readonly s3Key: string;
   /**
-   * The last that the service acknowledged, by an answer of these calls. `uploaded`: S3 took the bytes, and the
-   * service has not been asked since. `doubtful`: a delete got no answer.
+   * The state of the file by the last answer about it. `uploaded`: S3 accepted the bytes, and no call about the file
+   * was answered since. `doubtful`: a delete got no answer.
    */
   state: 'created' | 'uploaded' | 'ready' | 'doubtful' | 'deleted';
   /** How many calls for this file are under way. */

@@ -1,4 +1,7 @@
-/** Two instances of the service on two Debian Postgres, and the ways by which the service finds the primary. */
+/**
+ * Two instances of the service on two Postgres servers of Debian, a primary and its standby. `WAYS` are the ways in
+ * which the service finds the primary.
+ */
 import pg from 'pg';
 import { openTestBucket, type TestBucket } from '../../harness/bucket.ts';
 import { s3Environment } from '../../harness/s3-environment.ts';
