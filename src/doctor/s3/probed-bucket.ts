@@ -1,8 +1,8 @@
 /**
  * `src/doctor/s3` examines the bucket with requests of its own (`send.ts`), which may be wrong on purpose. The
  * subfolders have the rows of the report, and `rows.ts` has their order. Objects that several rows examine are uploaded
- * once (`sample.ts`, `multipart-upload.ts`, …). `traces.ts` records every object that a request may have stored, and
- * removes these objects at the end.
+ * once (`sample.ts`, `multipart-upload.ts`, …). The record of every object that a request may have stored belongs into
+ * `traces.ts`, which removes these objects at the end.
  */
 import type { S3Answer, SendProbe } from './send.ts';
 
