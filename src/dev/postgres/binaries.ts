@@ -6,9 +6,10 @@
  * environment variables PG*; if root runs the service, a user `postgres` must exist and be able to enter the
  * directory of the repository.
  */
-import { chmod, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** Absolute paths of the programs for this platform. */
@@ -35,8 +36,27 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
     default: () => Promise<PostgresBinaries>;
   };
   const { initdb, postgres } = await choosePlatform();
+  await assertLibrariesLinked(dirname(dirname(dirname(postgres))));
   await Promise.all([makeExecutable(initdb), makeExecutable(postgres)]);
   return { initdb, postgres };
+}
+
+/**
+ * The programs load their libraries through symbolic links. An npm package cannot contain links, so the install script
+ * of the package makes the links that `pg-symlinks.json` lists. npm skips the script with `--ignore-scripts`, and npm 12
+ * skips it if `allowScripts` in package.json does not name the package. The programs then end with an error of the
+ * loader, which does not say what to do.
+ *
+ * @param directory the package of this platform
+ */
+export async function assertLibrariesLinked(directory: string): Promise<void> {
+  const list = await readFile(join(directory, 'native', 'pg-symlinks.json'), 'utf8');
+  const links = JSON.parse(list) as { target: string }[];
+  if (links.every(({ target }) => existsSync(join(directory, target)))) return;
+  const name = `${basename(dirname(directory))}/${basename(directory)}`;
+  throw new Error(
+    `npm did not run the install script of ${name}, so Postgres cannot find its libraries. Run: npm rebuild ${name}`,
+  );
 }
 
 /**
