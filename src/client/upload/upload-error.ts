@@ -2,7 +2,8 @@
  * The reasons for which an upload fails in the client or in S3. An error of the service has no such reason: it is
  * thrown unchanged, as ConnectError. Node's error for a file that cannot be opened or read is thrown unchanged too.
  *
- * - `SOURCE_UNUSABLE`: the source is not a regular file, or it has no name.
+ * - `SOURCE_UNUSABLE`: the source is a directory, FIFO, socket or device, a symbolic link to a file that does not
+ *   exist, or it has no name. The message says which.
  * - `SOURCE_CHANGED`: the file changed after it was hashed. The service has no READY file of it.
  *   Retry when the file no longer changes.
  * - `STORAGE_REFUSED`: S3 refused a PUT, and would refuse it again. The message quotes the answer of S3.

@@ -1,0 +1,113 @@
+/** Opens a file that is to be uploaded, and detects that it changed after it was hashed. */
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { OpenSource, Range } from '../upload/platform.ts';
+import { UploadError } from '../upload/upload-error.ts';
+import { md5sInPlace, md5sOnThreads } from './md5.ts';
+import { changedSource, ofBytes, type Pieces } from './memory-source.ts';
+import { readToEnd } from './read-to-end.ts';
+
+/** A file of this size or less is read once: its bytes stay in memory until they are sent. */
+const READ_ONCE_MAX_BYTES = 1024 ** 2;
+
+/**
+ * How many bytes one read requests: so many that the cost of the calls is small, and so few that they fit into
+ * the cache of a CPU core.
+ */
+const PIECE_BYTES = 256 * 1024;
+
+/**
+ * The path can name another thing than a moment ago. Without O_NONBLOCK, opening a FIFO would wait for its
+ * writer, and nothing but the end of the process would end that wait. Windows has no such flags.
+ */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
+export async function openFile(path: string): Promise<OpenSource<Pieces>> {
+  // This check comes before the file is opened, because opening some devices already has an effect.
+  assertRegular(await statOf(path), path);
+  const handle = await open(path, OPEN_FLAGS);
+  try {
+    return await ofFile(handle, path, basename(path), () => handle.close());
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** The file stays open when the source is closed, because the caller opened it. */
+export function openHandle(handle: FileHandle): Promise<OpenSource<Pieces>> {
+  return ofFile(handle, 'the open file', undefined, async () => {});
+}
+
+async function ofFile(
+  handle: FileHandle,
+  label: string,
+  filename: string | undefined,
+  close: () => Promise<void>,
+): Promise<OpenSource<Pieces>> {
+  const before = await handle.stat({ bigint: true });
+  assertRegular(before, label);
+  const assertUnchanged = async () => {
+    const { size, mtimeNs } = await handle.stat({ bigint: true });
+    if (size !== before.size || mtimeNs !== before.mtimeNs) throw changedSource();
+  };
+  const sizeBytes = Number(before.size);
+  if (sizeBytes <= READ_ONCE_MAX_BYTES) {
+    const bytes = await readToEnd(handle, sizeBytes, label);
+    await assertUnchanged();
+    await close();
+    return { ...ofBytes(bytes), filename };
+  }
+  async function* read({ start, end }: Range) {
+    for (let position = start; position < end; ) {
+      const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
+      const { bytesRead } = await handle.read(piece, 0, piece.length, position);
+      if (bytesRead === 0) throw changedSource();
+      yield piece.subarray(0, bytesRead);
+      position += bytesRead;
+    }
+  }
+  return {
+    sizeBytes,
+    filename,
+    mimeType: undefined,
+    body: read,
+    async md5s(ranges, options) {
+      // Several threads cannot share one range, and a thread starts more slowly than a small file is hashed.
+      if (ranges.length === 1) return md5sInPlace(read, ranges, options);
+      return md5sOnThreads(handle.fd, ranges, options);
+    },
+    assertUnchanged,
+    close,
+  };
+}
+
+async function statOf(path: string): Promise<BigIntStats> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    const isLink = await lstat(path).then(
+      (link) => link.isSymbolicLink(),
+      () => false,
+    );
+    if (!isLink || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw unusable(`${path} is a symbolic link to a file that does not exist`, error);
+  }
+}
+
+function assertRegular(stats: BigIntStats, label: string): void {
+  if (!stats.isFile()) throw unusable(`${label} is ${kindOf(stats)}, not a regular file`);
+}
+
+function kindOf(stats: BigIntStats): string {
+  if (stats.isDirectory()) return 'a directory';
+  if (stats.isFIFO()) return 'a FIFO';
+  if (stats.isSocket()) return 'a socket';
+  return stats.isCharacterDevice() || stats.isBlockDevice() ? 'a device' : 'something else';
+}
+
+function unusable(message: string, cause?: unknown): UploadError {
+  return new UploadError('SOURCE_UNUSABLE', message, { cause });
+}
