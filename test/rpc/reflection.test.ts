@@ -87,6 +87,8 @@ describe.each([
         'files/v1/error_reason.proto',
         'google/protobuf/timestamp.proto',
         'files/v1/file.proto',
+        'google/protobuf/any.proto',
+        'google/rpc/status.proto',
         'files/v1/file_service.proto',
       ]);
     }
