@@ -8,17 +8,18 @@ import type { Deadline } from './deadline.ts';
 export interface Work {
   readonly deadline: Deadline;
   /**
-   * The user in whose name the step runs. Fair queues share connections and sockets among users. The user is
-   * unset for work that concerns all users, like the sweeper's lease. All work without a user waits in one
-   * queue of its own.
+   * The user in whose name the step runs. Fair queues (`src/overload/fair-queue.ts`) share connections and sockets
+   * among users. The user is unset for work that concerns all users: for example, when the sweeper
+   * (`maintenance/sweeper.ts`) looks for the rows that it has to work on. All work without a user waits in one queue
+   * of its own.
    */
   readonly userId?: string | undefined;
 }
 
 /**
  * Work for one user. A query for one user takes the user id from a `Call` and from nowhere else, and sees only
- * the rows of `call.userId`. In an RPC, `userId` is the user that the gateway names in the metadata. In the
- * sweeper and in `reconcile`, `userId` is the user of the row or of the key.
+ * the rows of `call.userId`. In an RPC, `userId` is the user that the gateway names in the metadata. In the sweeper and
+ * in `npm run reconcile` (`maintenance/reconcile.ts`), `userId` is the user of the row or of the key.
  */
 export interface Call extends Work {
   readonly userId: string;

@@ -46,7 +46,7 @@ export interface ReadyFile extends FileFacts {
 
 /**
  * A file that its user can see. A deleted file is not a `UserFile`: its row is a tombstone, and only the sweeper
- * works on tombstones.
+ * (`maintenance/sweeper.ts`) works on tombstones.
  */
 export type UserFile = PendingFile | ReadyFile;
 

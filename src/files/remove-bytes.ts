@@ -12,7 +12,7 @@ export interface RemovePorts {
 /**
  * Removes everything that S3 holds for a file: the object, and the parts of unfinished uploads. A part that
  * S3 is receiving at this moment may survive the abort of its upload (Amazon S3 API Reference,
- * "AbortMultipartUpload"), so the sweeper calls this function again.
+ * "AbortMultipartUpload"), so the sweeper (`maintenance/sweeper.ts`) calls this function again.
  *
  * @returns whether S3 had no unfinished upload of the file before this call
  */

@@ -1,6 +1,7 @@
 /**
- * Records calls, calls to S3, content mismatches, lost files, failed steps, and errors that no call has
- * caught: in the log, in the metrics, or in both.
+ * Records events in the log, in the metrics, or in both: calls, requests to S3, content mismatches (S3 holds other
+ * bytes than the client announced), lost files (S3 no longer holds an object that it held), failed steps, and errors
+ * that no call has caught.
  */
 import type { Logger } from 'pino';
 import type { Difference } from '../files/file.ts';

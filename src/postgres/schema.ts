@@ -44,8 +44,8 @@ interface FilesTable {
   /** The file was READY, and then its object was missing in S3. */
   lost: Generated<boolean>;
   /**
-   * The time at which the sweeper next handles the row. Null for READY files, except for about a minute after a
-   * multipart upload was completed.
+   * The time at which the sweeper (`src/files/maintenance/sweeper.ts`) next handles the row. Null for READY files,
+   * except for about a minute after a multipart upload was completed.
    */
   due_at: Date | null;
   /**
@@ -55,7 +55,7 @@ interface FilesTable {
    * have to lock.
    *
    * Single PUTs hold the numbers from 1 to their cap, multipart uploads the numbers from -1 to minus their cap.
-   * When an upload is cancelled, its tombstone keeps the slot until the URL has expired.
+   * When an upload is cancelled, its row becomes DELETED and keeps the slot until the URL has expired.
    */
   pending_slot: number | null;
   /** Bytes of each part but the last. Null unless the row is a pending multipart upload. */

@@ -49,10 +49,10 @@ export interface IncomingCall {
 export type CallGate = ReturnType<typeof createCallGate>;
 
 /**
- * Decides from a request's headers alone whether the call is served: the gateway must prove its identity, the
- * headers must name a user, and admission must have capacity. Both servers (`grpc/`, `http/`) ask the gate
- * before they read, inflate or decode a byte of the body, so that a caller that is not a gateway costs only
- * the work of reading its headers.
+ * Decides from a request's headers alone whether the call is served: the gateway (the trusted caller that names the
+ * user) must prove its identity, the headers must name a user, and admission must have capacity. Both servers
+ * (`grpc/`, `http/`) ask the gate before they read, inflate or decode a byte of the body, so that a caller that is
+ * not a gateway costs only the work of reading its headers.
  */
 export function createCallGate(options: CallGateOptions) {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;

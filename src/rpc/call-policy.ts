@@ -76,7 +76,7 @@ function responseReserveMs(timeoutMs: number): number {
 /**
  * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled. It continues
  * to a state that a retry or the sweeper (`src/files/maintenance/sweeper.ts`) can finish. When the work ends, the call
- * releases its permit.
+ * returns its share of the service's capacity (`permit`).
  */
 async function withTimeout<Result>(
   timeoutMs: number,

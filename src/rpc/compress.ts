@@ -44,7 +44,10 @@ export type Compress = (
   userId: string | undefined,
 ) => Promise<{ bytes: Buffer; compression: 'gzip' | undefined }>;
 
-/** Compresses large answers of the gRPC port. A fair queue shares the compressions among users. */
+/**
+ * Compresses large answers of the gRPC port. The users take turns, because the compressions wait in a fair queue
+ * (`src/overload/fair-queue.ts`).
+ */
 export function createCompress(): Compress {
   const queue = createFairQueue(COMPRESSIONS_MAX);
   return async (bytes, accepted, userId) => {

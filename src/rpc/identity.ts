@@ -7,7 +7,7 @@ import { peerOf } from './tls/peer.ts';
 export interface IdentityOptions {
   /** The metadata key whose value is the user id. */
   userIdHeader: string;
-  /** How a gateway proves that it may speak for users. */
+  /** How a gateway, the trusted caller that names the user of each call, proves that it may speak for users. */
   proof: GatewayProof;
 }
 

@@ -38,10 +38,10 @@ const REQUEST_TIMEOUT_MS = 2_500;
 export const SOCKETS_MAX = 64;
 
 /**
- * The number of tries of one SDK command: the first try and one retry. More retries would not fit into the
- * caller's deadline. If all tries fail, the caller may repeat its call, and the sweeper later verifies a
- * pending file and removes the object of a deleted file. Before its SDK command, a HEAD or DELETE has one
- * more try without the SDK (`objects.ts`).
+ * The number of tries of one SDK command: the first try and one retry. More retries would not fit into the caller's
+ * deadline. If all tries fail, the caller may repeat its call, and the sweeper (`src/files/maintenance/sweeper.ts`)
+ * later verifies a pending file and removes the object of a deleted file. Before its SDK command, a HEAD or DELETE
+ * has one more try without the SDK (`objects.ts`).
  */
 const ATTEMPTS_MAX = 2;
 

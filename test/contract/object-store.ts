@@ -12,7 +12,7 @@ import { multipartContract } from './object-store-multipart.ts';
 import { putContract } from './object-store-put.ts';
 import { readContract } from './object-store-read.ts';
 
-/** @param hasCors whether a bucket of this server can have CORS rules. Only uploads from pages in browsers need them. */
+/** @param hasCors whether a bucket of this server can have CORS rules. Only uploads from browser pages need them. */
 export function objectStoreContract(
   name: string,
   start: () => Promise<ObjectStoreTarget>,

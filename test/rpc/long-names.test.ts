@@ -1,6 +1,6 @@
 /**
- * The longest names by users with the longest ids. Some S3 servers store an object in a file whose name is the key. Such
- * a server refuses a key that is too long for a file name: the PUT, and then each HEAD and DELETE.
+ * The longest names by users with the longest ids. Some S3 servers store an object in a file whose name is the key.
+ * They refuse a key that is too long for a file name: the PUT, and then each HEAD and DELETE.
  */
 import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';

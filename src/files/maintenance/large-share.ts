@@ -1,4 +1,4 @@
-// If there are more differences between table and bucket than both bounds, `reconcile` repairs none of them. If the
+// If there are more differences between table and bucket than both bounds, `reconcile.ts` repairs none of them. If the
 // table was restored to an older state, every object that was uploaded after that state has no row and is the only
 // copy of its file. Accidents with single files affect far fewer than a tenth of all files. In a small bucket a tenth
 // can be a single file, so ten differences are always allowed.

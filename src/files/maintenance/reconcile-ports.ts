@@ -51,7 +51,8 @@ export interface OwnedUpload extends FileRef {
 
 /**
  * Whether no row is responsible for the multipart uploads under the file's key. The row of a pending upload and a
- * tombstone are responsible for all uploads under their key, whatever the ids of the uploads are.
+ * tombstone (the row of a deleted file) are responsible for all uploads under their key, whatever the ids of the
+ * uploads are.
  */
 export async function isStray(ports: ReconcilePorts, ref: FileRef): Promise<boolean> {
   return !(await ports.rows.ownsUploads(callFor(ref), ref.s3Key));

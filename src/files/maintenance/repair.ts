@@ -19,7 +19,10 @@ export interface Repairable {
   strays: OwnedUpload[];
 }
 
-/** Removes orphans and aborts strays. Skips a kind if the report shows that its repair is not safe. */
+/**
+ * Removes orphans (objects without a row) and aborts strays (multipart uploads without a row). Skips one of the two
+ * repairs if the report shows that it is not safe.
+ */
 export async function repair(
   ports: ReconcilePorts,
   report: ReconcileReport,

@@ -23,9 +23,10 @@ export function refOf(due: DueFile): FileRef {
 export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned';
 
 /**
- * Moves one due row one step further. Every step can be repeated, and can be interrupted anywhere: when the
- * sweeper took the row, its lease moved the due time of the row ahead, so the row comes due again. The
- * object of a READY file is never touched.
+ * Moves one due row one step further: verifies a pending upload, or removes the bytes and then the row of a file that
+ * was deleted or never arrived. Every step can be repeated, and can be interrupted anywhere: when the sweeper
+ * (`sweeper.ts`) took the row, its lease moved the due time of the row ahead, so the row comes due again. The object of
+ * a READY file is never touched.
  *
  * @throws FileError *_UNAVAILABLE; the row stays and comes due again
  */
@@ -43,8 +44,8 @@ export function sweepOne(ports: SweepPorts) {
     }
     const seen = await verifyObject(call, ports, due.file, due.purgeable);
     if (seen.outcome === 'verified') return 'verified';
-    // S3 holds bytes, and a concurrent call has deleted the file. The tombstone of the file comes due by
-    // itself. If the row were purged here, the bytes would stay in S3.
+    // S3 holds bytes, and a concurrent call has deleted the file. The row is now a tombstone and comes due by itself.
+    // If the row were purged here, the bytes would stay in S3.
     if (seen.outcome === 'deleted') return 'rescheduled';
     const isEmpty = seen.outcome === 'missing';
     if (mayExpire(seen, due.file) && due.purgeable && (await expire(call, due.file, isEmpty)))

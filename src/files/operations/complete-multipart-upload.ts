@@ -30,7 +30,8 @@ export function completeMultipartUpload(ports: Ports) {
     if (file.state === 'ready') return file.isFresh ? file : verifyCompleted(call, ports, file);
     if (!isMultipart(file.fingerprint)) throw notMultipart(s3Key);
 
-    // Renews the lifetime, so that no sweeper expires the upload while S3 assembles the object.
+    // Renews the lifetime, so that no sweeper (`../maintenance/sweeper.ts`) aborts the upload while S3 assembles the
+    // object.
     const upload = await ports.store.renewUpload(call, s3Key);
     if (upload === undefined) return verifyCompleted(call, ports, file);
     const { uploadId, parts: announced } = upload;

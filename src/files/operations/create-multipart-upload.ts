@@ -33,9 +33,9 @@ interface Rules extends PartRule {
 }
 
 /**
- * Begins a multipart upload, or resumes it. The answer lists the parts that S3 does not hold. The row of the file
- * is committed before the upload begins in S3, as with a single PUT. So every upload in S3 has a row, with which
- * a later call or the sweeper finds the upload, and completes or removes it.
+ * Begins a multipart upload, or resumes it. The answer lists the parts that S3 does not hold. The row of the file is
+ * committed before the upload begins in S3, as with a single PUT. So every upload in S3 has a row, with which a later
+ * call or the sweeper (`../maintenance/sweeper.ts`) finds the upload, and completes or removes it.
  *
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */

@@ -53,7 +53,8 @@ export function createPresignedUpload(ports: Ports) {
 
     const agreed = { ...intent, s3Key };
     // If a concurrent call deletes the file now, the result is the same as if the delete came after this create. The
-    // tombstone stays until the URL can no longer write, and the sweeper removes all that the URL writes.
+    // row of the deleted file stays until the URL can no longer write, and the sweeper
+    // (`../maintenance/sweeper.ts`) removes all that the URL writes.
     if (!reserved.created) await ports.store.updateIntent(call, agreed);
     const upload = await ports.presigner.presignUpload({ ...agreed, md5 });
     return { type: 'new', s3Key, md5, upload };

@@ -15,9 +15,9 @@ interface Ports extends RemovePorts {
 const REMOVE_SHARE = 0.5;
 
 /**
- * Deletes a file. The delete has succeeded when the row is committed as a tombstone. The bytes are removed at once
- * if S3 answers in time. In any case, the sweeper removes them again, until all URLs that could write them have
- * expired.
+ * Deletes a file. The delete has succeeded when the row is committed with the state DELETED. The bytes are removed at
+ * once if S3 answers in time. In any case, the sweeper (`../maintenance/sweeper.ts`) removes them again, until all URLs
+ * that could write them have expired.
  *
  * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, DATABASE_UNAVAILABLE
  */

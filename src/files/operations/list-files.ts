@@ -40,7 +40,10 @@ const PAGE_MAX_BYTES = 1024 ** 2;
  */
 const FILE_FIXED_BYTES = 300;
 
-/** How many pending uploads a first page verifies, newest first. The sweeper verifies the rest. */
+/**
+ * How many pending uploads a first page verifies, newest first. The sweeper (`../maintenance/sweeper.ts`) verifies the
+ * rest.
+ */
 const PENDING_VERIFICATIONS_MAX = 300;
 
 /**

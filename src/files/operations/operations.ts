@@ -14,7 +14,10 @@ import { deleteFile } from './delete-file.ts';
 import { getFile } from './get-file.ts';
 import { listFiles } from './list-files.ts';
 
-/** The interfaces through which the operations and the sweeper use Postgres, S3, the log and the metrics. */
+/**
+ * The interfaces through which the operations and the sweeper (`../maintenance/sweeper.ts`) use Postgres, S3, the log
+ * and the metrics.
+ */
 export interface Ports {
   store: FileStore;
   objects: ObjectStore;

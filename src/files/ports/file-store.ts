@@ -15,8 +15,9 @@ import type { Transitions } from './transitions.ts';
  * The store of the rows. Each method is one atomic transition: one SQL statement that contains its guard, the
  * condition on the row's state. The times in rows are compared with the store's clock only.
  *
- * - Every method with a `Call` sees and changes files of `call.userId` only. The methods of the sweeper have a `Work`
- *   instead, which need not name a user (`../call.ts`). They see the rows of all users.
+ * - Every method with a `Call` sees and changes files of `call.userId` only. The methods of the sweeper
+ *   (`../maintenance/sweeper.ts`) have a `Work` instead, which need not name a user (`../call.ts`). They see the rows
+ *   of all users.
  * - A method that finds its row in another state changes nothing and returns `undefined` (or `false`): a
  *   concurrent call was first, so the caller reads the row again.
  * - Every method is safe to repeat.
@@ -26,8 +27,8 @@ import type { Transitions } from './transitions.ts';
  * - @throws DeadlineExceededError if no time was left to send the statement. The database is then unchanged.
  *
  * A row is *purgeable* when its last URL expired longer ago than the longest upload takes. From then on, no URL of
- * the service can write to the row's key. For a tombstone, the delete counts as one more URL that expired at the time
- * of the delete. So the key is not given to other content while a delayed step of another instance can still change
- * the object under this key.
+ * the service can write to the row's key. A deleted file keeps its row until then. Such a row is called a *tombstone*.
+ * For a tombstone, the delete counts as one more URL that expired at the time of the delete. So the key is not given to
+ * other content while a delayed step of another instance can still change the object under this key.
  */
 export interface FileStore extends Reservations, FileReads, Transitions, PendingUploads, SweepQueue {}

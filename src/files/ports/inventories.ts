@@ -15,7 +15,7 @@ export interface ListedRow extends FileRef {
   time: Date;
 }
 
-/** A file that `reconcile` makes from an object that has no row. */
+/** A file that `npm run reconcile` (`../maintenance/reconcile.ts`) makes from an object that has no row. */
 export interface AdoptedFile {
   s3Key: S3Key;
   filename: string;
@@ -30,11 +30,11 @@ export interface AdoptedFile {
 export interface RowInventory {
   /** Every row of every user as of one moment, in the byte order of the keys. Reads one page at a time. */
   scan(): AsyncIterable<ListedRow>;
-  /** Whether a row has this key; a tombstone counts. */
+  /** Whether a row has this key. A tombstone, which is the row of a deleted file, counts too. */
   has(call: Call, s3Key: S3Key): Promise<boolean>;
   /**
-   * Whether a row is responsible for the multipart uploads under this key. If it is, the sweeper removes the uploads
-   * that are not completed.
+   * Whether a row is responsible for the multipart uploads under this key. If it is, the sweeper
+   * (`../maintenance/sweeper.ts`) removes the uploads that are not completed.
    */
   ownsUploads(call: Call, s3Key: S3Key): Promise<boolean>;
   /** The key of the user's READY file with this content. */

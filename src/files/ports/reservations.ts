@@ -43,7 +43,7 @@ export interface Reservations {
    * need not ask S3.
    *
    * A refusal changes nothing:
-   * - `key taken`: other content or a tombstone has the key; the caller retries with another key.
+   * - `key taken`: other content, or the row of a deleted file, has the key; the caller retries with another key.
    * - `contention`: a concurrent call interfered; the caller retries.
    * - `too many pending`: the user's other uploads of this kind (single PUT or multipart) reach their limit.
    *   Pending uploads count, and so do uploads that were cancelled while pending, until their URLs have

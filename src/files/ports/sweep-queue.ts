@@ -3,7 +3,7 @@ import type { PendingFile, ReadyFile } from '../file.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 import type { Tombstone } from './transitions.ts';
 
-/** A row whose next sweep is due, as the sweeper leases it. */
+/** A row whose next sweep is due, as the sweeper (`../maintenance/sweeper.ts`) leases it. */
 export type DueFile =
   | { state: 'pending'; file: PendingFile; purgeable: boolean }
   /**
@@ -22,8 +22,8 @@ export interface OldestDue {
 }
 
 /**
- * Part of `FileStore`: the due rows, which are the queue of the sweeper. `file-store.ts` defines the word
- * *purgeable*.
+ * Part of `FileStore`: the due rows, which are the queue of the sweeper. A row is *purgeable* when no URL can write to
+ * its key any more (`file-store.ts`).
  */
 export interface SweepQueue {
   /**

@@ -14,10 +14,10 @@ export type SeenObject = Pick<StoredObject, 'size' | 'etag' | 'mimeType' | 'last
 /** Part of `FileStore`: moves one file to another state. */
 export interface Transitions {
   /**
-   * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A
-   * READY file becomes fresh again: its last verification is now. It keeps its `lastModified`, by which pages are
-   * ordered. A multipart upload comes due for the sweeper once more, a minute after it became READY. `undefined`:
-   * the file was deleted in the meantime.
+   * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A READY
+   * file becomes fresh again: its last verification is now. It keeps its `lastModified`, by which pages are ordered.
+   * A multipart upload comes due for the sweeper (`../maintenance/sweeper.ts`) once more, a minute after it became
+   * READY. `undefined`: the file was deleted in the meantime.
    */
   markReady(call: Call, s3Key: S3Key, seen: SeenObject): Promise<ReadyFile | undefined>;
 
@@ -29,10 +29,10 @@ export interface Transitions {
   markLost(call: Call, s3Key: S3Key, verifiedAt: Date): Promise<void>;
 
   /**
-   * Deletes the file for its user, even if the later steps in S3 fail. Its tombstone keeps the key until the
-   * tombstone is purgeable (`file-store.ts` defines this word). A deleted pending upload still counts towards the
-   * limit of pending uploads until its URL has expired. A deleted multipart upload counts until the URLs of its
-   * parts have expired, and not for the week in which it could have been resumed. `undefined`: no such file
+   * Deletes the file for its user, even if the later steps in S3 fail. The row stays as a *tombstone* and keeps the key
+   * until it is *purgeable*: no URL can write to the key any more (`file-store.ts`). A deleted pending upload still
+   * counts towards the limit of pending uploads until its URL has expired. A deleted multipart upload counts until the
+   * URLs of its parts have expired, and not for the week in which it could have been resumed. `undefined`: no such file
    * exists, and no failover of the database brings it back.
    */
   markDeleted(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;

@@ -74,7 +74,8 @@ export function createDatabase(
 
 /**
  * The part of the connections that writes may hold. The rest stays for reads, because all writes can hang at the same
- * time. Each of them then holds its connection until its deadline, until the breaker of writes opens.
+ * time. Each hanging write holds its connection until its deadline. Only when the circuit breaker of writes has opened,
+ * no further writes are sent.
  */
 const WRITES_SHARE = 0.8;
 

@@ -41,7 +41,7 @@ export interface RunOptions {
   statementTimeoutMs?: number;
   /** Default: `none`. */
   pooler?: Pooler | undefined;
-  /** Default: breakers that never open. */
+  /** The circuit breakers of Postgres. Default: breakers that never open. */
   breakers?: Breakers;
 }
 

@@ -43,8 +43,9 @@ export const PINNED = {
   // same time.
   default_transaction_isolation: 'read committed',
   // `0` turns these time-outs off. lock_timeout: without `lockTimeoutMs`, a statement waits for a lock until
-  // statement_timeout. idle_in_transaction_session_timeout and transaction_timeout (since version 17): `reconcile`
-  // keeps a transaction open while it asks S3. idle_session_timeout: the pool closes its idle connections itself.
+  // statement_timeout. idle_in_transaction_session_timeout and transaction_timeout (since version 17): `npm run
+  // reconcile` keeps a transaction open while it asks S3. idle_session_timeout: the pool closes its idle connections
+  // itself.
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',

@@ -5,7 +5,7 @@ import { isAnswer, isNoResponse } from './error-classes.ts';
 
 type AnyStatement = Prepared<never, unknown>;
 
-/** @throws Error when the breaker for this kind of statement is open */
+/** @throws Error when the circuit breaker for this kind of statement (read or write) is open */
 export function assertSendable(breakers: Breakers, statement: AnyStatement): void {
   if (!breakerFor(breakers, statement).open) return;
   const kind = statement.reads ? 'reads' : 'writes';

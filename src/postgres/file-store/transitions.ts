@@ -18,8 +18,9 @@ export function createTransitions(database: Database, limits: StoreLimits): Tran
 
     async markDeleted(call, s3Key) {
       const [row] = await database.run(call, statements.markDeleted, { ...rowKey(call, s3Key), ...limits });
-      // The row may be the tombstone of an earlier delete whose commit still waits for the synchronous standby. The
-      // caller takes `undefined` as proof that the file is deleted, so `confirmTombstone` waits for the standby too.
+      // The row may be a tombstone, the row of a deleted file, from an earlier delete whose commit still waits for the
+      // synchronous standby. The caller takes `undefined` as proof that the file is deleted, so `confirmTombstone`
+      // waits for the standby too.
       if (row === undefined) await database.run(call, statements.confirmTombstone, rowKey(call, s3Key));
       return row && toTombstone(row);
     },

@@ -96,7 +96,7 @@ interface ConflictParams extends RowKey {
 }
 
 interface Conflict {
-  /** A tombstone or a file with other content has the key. */
+  /** The row of a deleted file, or of a file with other content, has the key. */
   key_taken: boolean;
   /**
    * A concurrent call has just created the file, or given it a slot. The next try finds the file and needs no
@@ -112,8 +112,8 @@ interface Conflict {
  * `enable_sort = off` (session-settings.ts), Postgres before version 18 gives a sort a cost of 10^10, and
  * test/postgres/statement-costs.test.ts fails, so that no statement depends on `jit = off`.
  *
- * Also releases the pending slots of uploads and tombstones whose URLs have expired, because only uploads with a
- * valid URL count against the cap.
+ * Also releases the slots (`pending_slot` in ../schema.ts) of pending uploads and deleted files whose URLs have
+ * expired, because only uploads with a valid URL count against the cap.
  */
 export const explainConflict = prepare<ConflictParams, Conflict>(
   'explain_conflict',

@@ -1,4 +1,8 @@
-/** Statements of the sweeper. Its queue is the column `due_at` of the rows themselves. */
+/**
+ * Statements of the sweeper (`src/files/maintenance/sweeper.ts`), which verifies uploads and removes deleted files. Its
+ * queue is the column `due_at` of the rows themselves. A sweeper leases a row by moving its `due_at` ahead. A row is
+ * *purgeable* when no URL can write to its key any more (`src/files/ports/file-store.ts`).
+ */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
 import {

@@ -21,8 +21,8 @@ const withoutParts = sql`part_size = null, part_md5s = null, upload_id = null`;
  * A READY file keeps its `last_modified`, because pages are ordered by it. A repeated PUT must not move the
  * file in the list.
  *
- * A multipart file comes due once more. The sweeper then aborts uploads that a concurrent call may have
- * started under the key in the meantime.
+ * A multipart file comes due once more. The sweeper (`src/files/maintenance/sweeper.ts`) then aborts uploads that a
+ * concurrent call may have started under the key in the meantime.
  */
 export const markReady = prepare<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date },
@@ -80,8 +80,9 @@ const becomeTombstone = sql`state = 'deleted', due_at = ${firstPause}, sweep_att
 const tombstoneColumns = sql`user_id, s3_key, ${isMultipart} as is_multipart`;
 
 /**
- * `pending_slot` stays set until the URL has expired. Otherwise a loop of creates and deletes would never
- * reach the cap on the slots of a user, and would leave an unlimited number of tombstones.
+ * Makes the row a tombstone: the row of a deleted file, which keeps the key. `pending_slot` stays set until the URL has
+ * expired. Otherwise a loop of creates and deletes would never reach the cap on the slots of a user, and would leave an
+ * unlimited number of tombstones.
  *
  * `least`: a pending multipart upload is kept for a week, but its slot need not be kept that long after a
  * delete. Each part URL expires no later than a URL that is signed now, and no part URL can write after the
@@ -117,8 +118,8 @@ export const confirmTombstone = prepare<RowKey>(
 );
 
 /**
- * Releases the slot, because the URL of a purgeable upload has expired. The tombstone stays as long as a
- * tombstone that `markDeleted` made.
+ * Releases the slot, because the URL of a purgeable upload has expired (*purgeable*: `src/files/ports/file-store.ts`).
+ * The tombstone stays as long as a tombstone that `markDeleted` made.
  */
 export const expireUpload = prepare<RowKey & WriteWindow, TombstoneRow>(
   'expire_upload',

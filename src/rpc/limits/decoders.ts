@@ -21,8 +21,9 @@ export type RunDecoder = <Result>(
 ) => Promise<Result>;
 
 /**
- * Limits the decompressions of one listening port. A fair queue shares the decoders among users. Without the queue,
- * two hundred brotli messages of one user, each with the largest window, delayed another user beyond its deadline.
+ * Limits the decompressions of one listening port. The users take turns, because the decompressions wait in a fair
+ * queue (`src/overload/fair-queue.ts`). Without the queue, two hundred brotli messages of one user, each with the
+ * largest window, delayed another user beyond its deadline.
  */
 export function limitDecoders(): RunDecoder {
   const queue = createFairQueue(DECODERS_MAX);

@@ -1,8 +1,9 @@
 /**
  * `src/rpc/limits/` limits how much of the service a peer may take, on the gRPC port and on the HTTP port:
  * the bounds (this file) and their enforcement for connections, HTTP/2 streams, requests of callers that have
- * not authenticated as a gateway, unread responses and request messages. Each bound allows the most that an
- * honest gateway needs. The service closes a stream above a bound, or its connection.
+ * not authenticated as a gateway (the trusted caller that names the user of each call), unread responses and request
+ * messages. Each bound allows the most that an honest gateway needs. The service closes a stream above a bound, or its
+ * connection.
  *
  * Limits of users and of the whole load do not belong here, but in `src/overload/`.
  */

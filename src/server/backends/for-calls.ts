@@ -23,7 +23,7 @@ const STATEMENT_TIMEOUT_MS = 2_500;
  */
 const LOCK_TIMEOUT_MS = 1_000;
 
-/** Returns the options with which user calls use Postgres and S3: short time-outs, breakers, traces and metrics. */
+/** Returns the options for Postgres and S3 in calls of users: short time-outs, circuit breakers, traces and metrics. */
 export function backendsForCalls(config: Config, metrics: Metrics, refusals: Refusals): BackendOptions {
   const { lifetimes, limits, multipart } = config;
   return {
