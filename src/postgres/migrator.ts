@@ -60,7 +60,7 @@ async function findExecuted(db: Kysely<unknown>): Promise<Executed[] | undefined
   const { rows: tables } = await sql<{ exists: boolean }>`
     select to_regclass('kysely_migration') is not null as exists`.execute(db);
   if (tables[0]?.exists !== true) return undefined;
-  // Tables that Kysely created have no column `serves`.
+  // If Kysely created the table `kysely_migration`, the table has no column `serves`.
   const { rows } = await sql<Executed>`
     select name, to_jsonb(kysely_migration) ->> 'serves' as serves from kysely_migration
     order by name collate "C"`.execute(db);

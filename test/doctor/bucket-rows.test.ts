@@ -18,7 +18,7 @@ const settings = {
 
 type Respond = (request: ProbeRequest) => Partial<S3Answer> | undefined;
 
-/** What a server answers that keeps every guarantee. */
+/** The answers of a server that keeps every guarantee. */
 const correct: Respond = (request) => {
   const { method, key, query = {}, signed = {}, sent = {}, signature, ageSeconds = 0 } = request;
   const name = key.replace(/^file-service-doctor-[0-9a-f]+-/, '');
@@ -67,7 +67,7 @@ const correct: Respond = (request) => {
 
 const KEY = { aborted: '' };
 
-/** The rows that do not say yes if the server answers some requests in another way. */
+/** Returns the rows that do not say yes if the server answers some requests as `change` says. */
 async function answersOf(change: Respond = () => undefined) {
   const send = async (request: ProbeRequest): Promise<S3Answer> => ({
     status: 200,

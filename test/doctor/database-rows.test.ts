@@ -4,7 +4,7 @@ import type { DatabaseRow, ProbedDatabase } from '../../src/doctor/postgres/prob
 import { DATABASE_ROWS } from '../../src/doctor/postgres/rows.ts';
 import { createDatabase, openPool } from '../harness/database.ts';
 
-/** What a healthy database answers, by a part of the statement. */
+/** The answers of a healthy database, by a part of the statement's text. */
 const HEALTHY: Record<string, DatabaseRow[]> = {
   server_version: [{ value: '18.4' }],
   server_encoding: [{ value: 'UTF8' }],

@@ -15,7 +15,7 @@ interface Bucket {
 export interface DoctorRun {
   code: number;
   report: DoctorReport;
-  /** The lines that a person gets. */
+  /** The lines that the command prints without `--json`. */
   lines: string[];
 }
 

@@ -146,7 +146,7 @@ test.for(planted.filter(({ rootOnly }) => isRoot || rootOnly !== true))(
   async ({ plant, message }) => {
     await using holder = await temporaryDirectory();
     const data = join(realpathSync(holder.path), 'data');
-    // Only the two empty directories, so that the planted file is the only reason to refuse.
+    // The data directory has only two empty directories, so that the planted file is the only reason to refuse it.
     for (const name of ['postgres', 's3']) mkdirSync(join(data, name), { recursive: true, mode: 0o700 });
     plant(data);
     await using service = launchService({ environment: { DATA_DIR: data } });

@@ -133,7 +133,7 @@ it.each(CASES)(
       storage: false,
       refusals: expect.arrayContaining([expect.stringContaining(sentence('HeadBucket'))]),
     });
-    // Neither of these says that S3 is down.
+    // No line of the log may say that S3 is down.
     const text = JSON.stringify(service.log());
     expect(text).not.toContain('does not answer');
     expect(text).not.toContain('S3 did not answer');

@@ -92,7 +92,7 @@ test.concurrent('a stop ends a call that hangs before an orchestrator kills the 
   await sleep(200);
   const startMs = performance.now();
   await service.stop();
-  // 6 s of grace; Kubernetes kills after 30 s, Docker after 10 s.
+  // The service gives running calls 6 s. Docker kills a container after 10 s, and Kubernetes after 30 s.
   expect(performance.now() - startMs).toBeLessThan(9_500);
 });
 
@@ -109,7 +109,7 @@ test('a stop during the start is orderly, and the service does not print the wel
   expect(service.printed.stdout).not.toContain('curl');
 });
 
-// script(1) of util-linux. On other systems script has other options.
+// The test uses script(1) of util-linux. On other systems, script has other options.
 test.runIf(process.platform === 'linux')(
   'Ctrl-C in the terminal of npm start stops the service in order',
   async () => {

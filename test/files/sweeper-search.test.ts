@@ -10,7 +10,10 @@ afterEach(() => void vi.useRealTimers());
 
 const due = { state: 'deleted', ref: { userId: 'u', s3Key: 'u_a' }, purgeable: false } as DueFile;
 
-/** A sweeper whose store records from when each search and each lease began. `undefined` means everything. */
+/**
+ * Creates a sweeper whose store records the `dueFrom` of each search and of each lease. If `dueFrom` is `undefined`,
+ * the sweeper asked for all due rows.
+ */
 function sweeperOn(options: { batches?: number[]; fails?: (search: number) => boolean } = {}) {
   const { batches = [], fails = () => false } = options;
   const searches: (number | undefined)[] = [];

@@ -20,7 +20,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 
 const MAX_CONNECTIONS = 3;
 
-/** Counts as a write because of its `with`, so the service only repeats it if it certainly did not happen. */
+/** This statement counts as a write because of its `with`. A write is repeated only if Postgres did not run it. */
 const sleep = prepare<{ seconds: number }>(
   'sleep',
   ({ seconds }) => sql`with slept as (select pg_sleep(${seconds})) select * from slept`,
@@ -399,7 +399,8 @@ describe('while no connection is free', () => {
       database.run(ampleCall(userId), work, { seconds: 0.02 }).then(() => order.push(userId));
     const crowd = Array.from({ length: 100 }, () => run('greedy'));
     await Promise.all([...crowd, run('modest')]);
-    // Before it: the statements that were running already, and one more of the greedy user for each connection.
+    // Before the modest user's statement, only these may end: the statements that were running already, and one more of
+    // the greedy user for each connection.
     expect(order.indexOf('modest')).toBeLessThanOrEqual(2 * MAX_CONNECTIONS);
     expect(database.waiting).toBe(0);
   });

@@ -150,7 +150,7 @@ export function multipartContract(name: string, open: (limits: StoreLimits) => P
       await opened.shiftTime(59);
       expect(await store.leaseDue(10, 60)).toEqual([]);
       await opened.shiftTime(2);
-      // A verification before that does not replace the sweep.
+      // A further verification does not replace the sweep: the row is still due.
       const ready = await store.markReady(file, seen(asked));
       expect(await store.leaseDue(10, 60)).toEqual([{ state: 'ready', file: { ...ready, isFresh: false } }]);
       await store.reschedule(file);

@@ -338,8 +338,9 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const deleting = async () => {
           for (let i = 0; i < 30; i++) {
             for (const s3Key of await liveRows()) await store.markDeleted({ userId: 'ada', s3Key });
-            // Otherwise the cancelled uploads would reach the cap on pending uploads. The rows are locked in one order, and
-            // locked ones are skipped: the store releases several slots at once, and could wait for this statement.
+            // Otherwise the cancelled uploads would reach the cap on pending uploads. The rows are locked in one
+            // order, and locked rows are skipped, because the store releases several slots in one statement and
+            // could wait for this statement.
             await opened.pool.query(
               `update files set url_expire_at = now() where s3_key in
                  (select s3_key from files where state = 'deleted' order by s3_key for update skip locked)`,
@@ -812,7 +813,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         const found = await store.markReady(before, seen());
         await store.markLost(before);
         expect(await store.find(before)).toEqual(found);
-        // Also when the later verification has become stale: it is still later than the caller's.
+        // The later verification becomes stale by waiting, but it is still later than the verification of `before`.
         await opened.pool.query('select pg_sleep(0.01)');
         await store.markLost(before);
         expect(await store.find(before)).toEqual(found);
@@ -948,7 +949,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         }
         await opened.shiftTime(FIRST_PAUSE + 1);
         const users = async (limit: number) => names(await store.leaseDue(limit, 600)).map(([user]) => user);
-        // Other tests of this file have left the round at any user.
+        // Other tests of this file have leased rows too, so any user may come first.
         const twice = [...(await users(4)), ...(await users(4))];
         expect(new Set(twice)).toEqual(new Set('abcd'));
         expect(await users(9)).toHaveLength(4);
@@ -1113,7 +1114,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           const before = await everything('ada');
           for (const file of files) {
             expect((await call({ ...file, userId: 'bob' })) || undefined).toBeUndefined();
-            // Also not if the other user has a row of its own under the same key.
+            // Bob's own row under the same key must not let the call find or change Ada's file.
             await store.reserve(intent(file.filename, { s3Key: file.s3Key, userId: 'bob' }));
             await call({ ...file, userId: 'bob' });
           }
@@ -1173,7 +1174,7 @@ interface Row {
   lost: boolean;
   sweep_attempts: number;
   pending_slot: number | null;
-  /** In seconds from now, as `url_end`. */
+  /** Seconds from now. `url_end` has the same unit. */
   due: number | null;
   url_end: number;
 }

@@ -150,8 +150,9 @@ it('the cost of a lease does not grow with the number of due rows', { timeout: 1
     ({ ms, buffers }) => `${ms.toFixed(1)} ms (${buffers} pages)`,
   );
   process.stdout.write(`a lease, by the number of due rows, from 0 on: ${report.join(', ')}\n`);
-  // For each row: the path to the row in three indexes, twice, and the row's new version in all indexes.
+  // A lease reads these pages for each row: the path to the row in three indexes, twice, and the pages of all indexes
+  // that get the row's new version.
   for (const { buffers } of costs) expect(buffers).toBeLessThan(BATCH * 60);
-  // For each of a thousand examined users: the path down one index.
+  // In addition, a lease reads the path down one index for each of a thousand examined users.
   expect(crowded.buffers).toBeLessThan(BATCH * 60 + 1_000 * 5);
 });

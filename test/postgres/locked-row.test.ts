@@ -48,7 +48,7 @@ describe('while another session has locked a row of a user', () => {
     expect(performance.now() - startMs, 'all lists came while the deletes held connections').toBeLessThan(
       1_000,
     );
-    // The slowest two may have waited for a core of a busy machine.
+    // The two slowest lists may have waited for a core of a busy machine.
     expect(tookMs.sort((a, b) => a - b)[17]).toBeLessThan(200);
     // Each delete held a connection for a second, or waited for one for two thirds of its 3 s.
     for (const failure of await Promise.all(deletes)) {

@@ -93,7 +93,7 @@ describe('the rights that README.md names', () => {
   beforeEach(async () => {
     role = `role_of_${new URL(database.url).pathname.slice(1)}`;
     await pool.query(`create role ${role} login password '${PASSWORD}'`);
-    // The default from version 15 on.
+    // From version 15 on, Postgres gives other roles no right to create tables in `public`.
     await pool.query('revoke create on schema public from public');
     const changed = new URL(database.url);
     changed.username = role;

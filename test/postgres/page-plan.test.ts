@@ -6,7 +6,7 @@ const ROWS = 100_000;
 /**
  * Each user has a hundred files that lie together, and one user has a tenth of all files. A generic plan
  * expects a hundred files for that user as well. Reading all of them by the primary key and sorting them then
- * looks as cheap as reading the index of pages. Postgres read all 10,000 files so: 31 ms.
+ * looks as cheap as reading the index of pages. In this way, Postgres read all 10,000 files of that user in 31 ms.
  */
 it('a page is read from its index and not sorted, although the files of each user lie together', async () => {
   await using database = await openPlannedDatabase();
@@ -31,7 +31,8 @@ it('a page is read from its index and not sorted, although the files of each use
   expect((await database.openStore().list(ampleCall('big'), query, 300)).ready).toHaveLength(101);
   let after = before;
   const read = (name: string) => (after[name] ?? 0) - (before[name] ?? 0);
-  // Postgres counts with a delay of up to a second. Only version 15 and later can be asked to count at once.
+  // Postgres counts the scans of an index with a delay of up to a second. Only version 15 and later can be asked to
+  // count at once.
   const counted = async () => {
     after = await scans();
     expect(read('files_ready')).toBeGreaterThan(0);

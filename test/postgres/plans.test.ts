@@ -36,7 +36,7 @@ interface Expectation {
   buffersMax: number;
 }
 
-// Pages per probe of an index: a depth of three or four, and at worst one page per row.
+// The number of pages for finding one row by an index: three or four levels of the index, and the page of the row.
 const PROBE = 5;
 const ROW_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 2 * PROBE };
 /** Writing a row adds its new version to every index that contains the row. */
@@ -51,7 +51,8 @@ const EXPECTED: Record<Name, Expectation> = {
   find: ROW_BY_KEY,
   hasSeveralTypes: ROW_BY_KEY,
   listFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
-  // 101 rows, a probe, and the further leaves on which their entries lie. Random inserts leave leaves half full.
+  // The plan reads the pages of 101 rows, one path down the index, and the further index pages that hold the entries of
+  // these rows. After inserts in random order, index pages are half full.
   listNextPage: { indexes: ['files_ready'], buffersMax: 101 + 2 * PROBE },
   searchFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
   searchNextPage: { indexes: ['files_ready'], buffersMax: 101 + 2 * PROBE },
@@ -61,7 +62,7 @@ const EXPECTED: Record<Name, Expectation> = {
   confirmTombstone: WRITE_BY_KEY,
   expireUpload: WRITE_BY_KEY,
   clearSweep: WRITE_BY_KEY,
-  // Finds the users, finds the oldest row of each, locks the rows and writes them.
+  // The statement finds the users, finds the oldest row of each user, locks these rows and writes them.
   leaseDue: { indexes: ['files_due', 'files_due_by_user', 'files_pkey'], buffersMax: 101 * 14 * PROBE },
   reschedule: WRITE_BY_KEY,
   purge: WRITE_BY_KEY,

@@ -114,7 +114,7 @@ it.each([
 it('fails with Postgres’s error at parse, bind or execution, and the connection stays usable', async () => {
   const unparsed = { name: 'unparsed', text: 'select from from', values: [] };
   const half = { name: 'half', text: 'select 10 / $1::int as share', values: ['0'] };
-  // Refused at bind, when the connection has already parsed and kept the statement.
+  // Postgres refuses this statement at bind, when the session has already parsed and kept the statement.
   const unbound = { name: 'echo', text: 'select $1::text as text', values: ['\0'] };
   for (let i = 0; i < 2; i++) {
     await expect(submit(unparsed)).rejects.toMatchObject({ code: '42601' });

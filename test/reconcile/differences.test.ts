@@ -27,7 +27,7 @@ afterEach(() => removeAll(service));
 
 const uploaded = (count: number) => uploadFiles(service, user, range(count));
 
-/** Reports after all objects have become older than the minimum age, by the times of `change`. */
+/** Runs the command when all objects are older than the minimum age (LEAST_AGE in fixture.ts, about a second). */
 async function report(...args: string[]) {
   return reportWith(asListed, ...args);
 }

@@ -48,7 +48,7 @@ export const range = (count: number): number[] => Array.from({ length: count }, 
 /** Settings with which `--min-age-hours` may be nearly zero. */
 export const NO_AGE_GUARD = { PRESIGN_TTL_SECONDS: '1', LONGEST_UPLOAD_SECONDS: '0' };
 
-/** About a second. */
+/** The minimum age of an object is about a second. */
 export const LEAST_AGE = ['--min-age-hours', '0.0003'];
 
 /** Runs the command like `src/main.ts`, with its output captured. */
@@ -60,9 +60,7 @@ export async function run(service: TestService, args: string[], environment: Rec
   return { code, text: terminal.stdout, progress };
 }
 
-/**
- * Reports as JSON what the command finds in a bucket whose listings are changed.
- */
+/** Runs the command with `--json` on a bucket whose listings `change` alters, and returns the report. */
 export async function reportOf(
   service: TestService,
   change: ChangeAnswer,

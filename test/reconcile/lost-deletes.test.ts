@@ -1,4 +1,4 @@
-/** The deletes among the last rows that a failover lost: their files are READY again, without objects. */
+/** A failover can lose the last deletes. The deleted files are READY again, and have no objects in S3. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';

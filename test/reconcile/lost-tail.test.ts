@@ -34,12 +34,12 @@ const report = async (...args: string[]) => {
   return reportOf(service, asListed, args);
 };
 
-/** What an asynchronous failover does to the last uploads that the old primary acknowledged. */
+/** Removes rows, as an asynchronous failover loses the last uploads that the old primary acknowledged. */
 async function loseRows(keys: string[]) {
   await service.pool.query('delete from files where s3_key = any($1)', [keys]);
 }
 
-/** The new primary has served for an hour since. */
+/** Makes all rows an hour newer, as rows that the new primary has written since the failover. */
 async function laterRows() {
   await service.pool.query(`
     update files set last_modified = last_modified + interval '1 hour', create_time = create_time + interval '1 hour'`);
@@ -218,7 +218,8 @@ describe('--adopt', () => {
     const input = { Bucket: service.bucket.bucket, Key, Body: 'x', ContentEncoding: 'gzip' };
     await s3.send(new PutObjectCommand(input));
     s3.destroy();
-    // The users of these keys are NUL and two users at once. Postgres accepts no NUL.
+    // The user id in the first key is the character NUL, which Postgres refuses. The user id in the second key has a
+    // comma, which no user id may have.
     for (const key of ['.00_x', 'a.2Cb_x']) await service.bucket.write(key, key);
     const found = await report('--adopt');
     expect(found).toMatchObject({ code: 1, foreign: { count: 2 }, repaired: { adopted: 0 } });

@@ -16,7 +16,7 @@ import { pathStyle } from '../harness/path-style.ts';
 /** Far more operations than there are sockets to S3 (64), so that most of them wait in the queue. */
 const OPERATIONS = 300;
 
-/** An S3 whose answers take as long as those of a busy server. */
+/** The time that the test's S3 server takes for each answer, as a busy server does. */
 const ANSWER_MS = 30;
 
 const ANSWERS = {
@@ -79,7 +79,8 @@ it.each([
     await Promise.race(greedy);
     const before = answered.length;
     await run('modest', (call, key) => stores.objects.head(call, key));
-    // Before it: the requests that were already running, and one more of the greedy user for each socket.
+    // Before the modest user's request, only these may end: the requests that were already running, and one more of the
+    // greedy user for each socket.
     expect(answered.indexOf('modest') - before).toBeLessThanOrEqual(2 * SOCKETS_MAX);
     await Promise.all(greedy);
   },

@@ -9,7 +9,8 @@ it.each([
   ['HeadObject', ['HeadObject', 'ListParts', 'DeleteObject'], []],
 ])('after three %s that hang, S3 is no longer sent %j, but still %j', async (hanging, stopped, others) => {
   const send = createSend((_, run) => run(), createBreakers());
-  // Longer, because a busy machine may start a request late, and a wait that is shorter counts for nothing.
+  // The deadline leaves 250 ms more, because a busy machine may start a request late. The breaker ignores a failure
+  // after a wait of less than WAITED_LONG_MS.
   const work = () => ({ deadline: Date.now() + WAITED_LONG_MS + 250 });
   const hang = ({ abortSignal }: { abortSignal: AbortSignal }) =>
     sleep(10_000, undefined, { signal: abortSignal });

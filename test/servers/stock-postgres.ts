@@ -93,7 +93,7 @@ export async function startStockServer(
     await removeSharedMemory(memory);
   };
   const freeze = () => signalAll(child.pid ?? 0, 'SIGSTOP');
-  // A frozen server would not end by any other signal.
+  // The disposal uses `kill`, because a frozen server ends by no other signal than SIGKILL.
   const server = { port, freeze, kill, [Symbol.asyncDispose]: kill };
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await isReady(directory))) {

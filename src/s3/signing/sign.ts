@@ -41,7 +41,7 @@ export type Sign = (
  * Signs only the headers that the caller passes. `getSignedUrl` of the SDK would run the whole command stack,
  * which also signs the CRC32 of an empty body, and S3 would then refuse every body that is not empty.
  *
- * The SDK's presigner takes four times as long as `signature.ts`. A signing key is valid for one day and one
+ * The SDK's presigner takes five times as long as `signature.ts`. A signing key is valid for one day and one
  * set of credentials. For each key, the SDK signs the first request as well. If both signatures are equal,
  * `signature.ts` signs all further requests with that key. Otherwise the SDK signs all of them.
  */

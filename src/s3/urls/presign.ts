@@ -16,7 +16,7 @@ export interface PresignOptions {
   uploadHeaders?: UploadHeaders;
 }
 
-/** The number of part URLs that are signed in one batch. A batch takes 1 ms. Then the event loop runs other calls. */
+/** The number of part URLs that are signed in one batch. A batch takes 0.1 ms. Then the event loop runs other calls. */
 const PARTS_PER_BATCH = 16;
 
 /** Creates the URLs with which clients upload to S3 and download from S3 directly, until the URLs expire. */

@@ -161,8 +161,9 @@ it('no other statement runs on a connection whose statement was given up, so no 
     const call = database.run({ deadline: Date.now() + 300 }, slowPid, { seconds: 20 });
     await expect(call).rejects.toMatchObject(unavailable);
   }
-  // A cancel ends whatever its connection runs when it arrives. If the connection went back to the pool, which has no
-  // other, the next statement would have its pid.
+  // A cancel request names the pid of a Postgres session, and ends the statement that this session runs when the
+  // request arrives. The pool has one connection. If a given-up statement left its connection in the pool, the next
+  // statement would have the same pid.
   expect(pids.size).toBe(5);
 });
 
@@ -184,7 +185,7 @@ it('a server that does not answer holds each connection for a second more, and g
   expect(performance.now() - startMs, 'the callers do not wait for the cancels').toBeLessThan(1_500);
   await vi.waitFor(() => expect(pool.totalCount).toBe(0), { timeout: 5_000 });
   expect(performance.now() - startMs).toBeGreaterThan(1_500);
-  // Each connection of the pool, and its cancel.
+  // The proxy counts the connections of the pool, and one connection for the cancel of each of them.
   expect(connectionsMax).toBeLessThanOrEqual(2 * POOL_SIZE);
 });
 

@@ -21,7 +21,7 @@ afterAll(async () => {
   expect(warnings).toEqual([]);
 });
 
-/** What `pg` makes of the URLs. */
+/** Parses the text, and returns the values with which `pg` would connect to each URL. */
 const read = (text: string, tls = {}) =>
   parseDatabaseUrl(text, tls).urls.map((connectionString) => {
     const { user, password, host, port, database, ssl } = new pg.Client({ connectionString });

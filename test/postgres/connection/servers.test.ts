@@ -70,7 +70,7 @@ describe('of several servers', () => {
     await writes(db);
     expect([first.connections, second.connections]).toEqual([0, 1]);
 
-    // Writes may hold three of the four connections.
+    // Writes may hold three of the four connections (WRITES_SHARE in src/postgres/connection/database.ts).
     const urls = [through(first), through(second)];
     const failedOver = open({ urls, mustBeWritable: true, maxConnections: 4 });
     await Promise.all([1, 2, 3].map(() => writes(failedOver)));
@@ -122,7 +122,7 @@ describe('the file of the password', () => {
     await using directory = await temporaryDirectory();
     const role = `role_of_${new URL(database.url).pathname.slice(1)}`;
     const path = join(directory.path, 'password');
-    // As a mounted secret is replaced: at once.
+    // Replaces the file in one step, as Kubernetes replaces a mounted secret.
     const setFile = async (password: string) => {
       await writeFile(`${path}.new`, `${password}\n`);
       await rename(`${path}.new`, path);

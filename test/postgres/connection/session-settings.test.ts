@@ -46,7 +46,7 @@ async function setEverywhere(pool: pg.Pool, name: string, value: string): Promis
   );
 }
 
-/** The service's pool. */
+/** Opens a pool as the service does. */
 const open = (url: string) =>
   createPool({
     urls: [url],
