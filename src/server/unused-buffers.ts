@@ -7,7 +7,7 @@
 
 const COLLECT_AFTER_BYTES = 16 * 1024 * 1024;
 
-/** In this time, a port receives a few megabytes at most. */
+/** Between two checks, a port receives a few megabytes at most, so new buffers barely exceed COLLECT_AFTER_BYTES. */
 const CHECK_INTERVAL_MS = 20;
 
 /**

@@ -101,7 +101,7 @@ export async function createCluster(
     '--auth=scram-sha-256',
     `--pwfile=${passwordFile}`,
     '--set=scram_iterations=1',
-    // Text sorts by its bytes on every machine, and the order survives every upgrade of the C library.
+    // With these locales, text sorts by its bytes on every machine, and no upgrade of the C library changes the order.
     '--encoding=UTF8',
     '--locale=C',
     '--locale-provider=builtin',

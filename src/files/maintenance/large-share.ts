@@ -5,7 +5,7 @@
 const SHARE_MAX = 0.1;
 const ALWAYS_ALLOWED = 10;
 
-/** Whether so many differences have another cause than accidents with single files. */
+/** Returns whether there are more differences than accidents with single files can explain. */
 export function isLargeShare(differences: number, all: number): boolean {
   return differences > Math.max(ALWAYS_ALLOWED, all * SHARE_MAX);
 }

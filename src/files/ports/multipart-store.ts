@@ -16,7 +16,7 @@ export interface MultipartStore {
   /** The uploaded parts in the order of their numbers; `undefined` if S3 knows no such upload. */
   parts(call: Call, s3Key: S3Key, uploadId: string): Promise<StoredPart[] | undefined>;
 
-  /** Makes the object of the parts. After an error, the caller must check whether the object exists. */
+  /** Makes the object from the parts. After an error, the caller must check whether the object exists. */
   complete(call: Call, s3Key: S3Key, uploadId: string, parts: readonly StoredPart[]): Promise<void>;
 
   /** Aborts the upload. Aborting a missing upload succeeds. */

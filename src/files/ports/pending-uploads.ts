@@ -21,8 +21,8 @@ export interface PendingUploads {
 
   /**
    * Does the same as `findUpload`, and starts the lifetime of the upload again. Also returns `undefined` if
-   * the lifetime was over and another upload has taken the pending slot of this one. Only a new `reserve` can
-   * then keep the upload, if a slot is free.
+   * the lifetime was over and another upload has taken the place of this one in the limit of the user's pending
+   * uploads. Only a new `reserve` (`reservations.ts`) can then keep the upload, if the limit has room.
    */
   renewUpload(call: Call, s3Key: S3Key): Promise<PendingUpload | undefined>;
 

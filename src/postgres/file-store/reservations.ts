@@ -26,8 +26,8 @@ export function createReservations(database: Database, limits: StoreLimits): Res
       const [row] = await database.run(call, statements.reserve, params);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
-      // Another file has the pending slot. The `update` that renews a pending file then throws, because SQL has
-      // `on conflict` only for an `insert`.
+      // Another file has the pending slot (`pending_slot` in ../schema.ts). The `update` that renews a pending file
+      // then throws, because SQL has `on conflict` only for an `insert`.
       if (isUniqueViolation(error)) return undefined;
       throw error;
     }

@@ -24,14 +24,14 @@ interface ReserveParams extends RowKey, Freshness {
   partMd5s: Buffer | null;
   /** The lifetime of the URL, or of the multipart upload, that the caller hands out after this statement. */
   lifeSeconds: number;
-  /** The pending slot for the file if it has none. */
+  /** The slot for the file if it has none: the number that counts against the cap (`pending_slot` in ../schema.ts). */
   slot: number;
 }
 
 /**
- * Returns the user's live file with this fingerprint, or creates a pending one. A pending file is renewed:
- * its URL may be used for `lifeSeconds` again. Returns no row if another file has the key, if the slot is
- * taken, or if a concurrent call creates the same file. `explainConflict` finds the reason.
+ * Returns the user's live file with this fingerprint (the ETag that S3 gives the content), or creates a pending one.
+ * A pending file is renewed: its URL may be used for `lifeSeconds` again. Returns no row if another file has the key,
+ * if the slot is taken, or if a concurrent call creates the same file. `explainConflict` finds the reason.
  *
  * The `coalesce` of `part_size` and of `part_md5s` restores the values of a multipart file that became READY and
  * was then lost, because `markReady` (transitions.ts) removed them. The `coalesce` of `pending_slot` gives a slot
@@ -109,8 +109,9 @@ interface Conflict {
 /**
  * Explains why `reserve` returned no row, and finds a free slot for the next try: a random one, so that
  * concurrent calls find different slots. The slot is taken from an array and not by `order by random()`. With
- * `enable_sort = off` (session-settings.ts), Postgres before version 18 gives a sort a cost of 10^10, and
- * test/postgres/statement-costs.test.ts fails, so that no statement depends on `jit = off`.
+ * `enable_sort = off` (../connection/session-settings.ts), Postgres before version 18 gives a sort a cost of 10^10. At
+ * such a cost Postgres compiles the statement at each run, unless `jit` is off. No statement should depend on that, so
+ * test/postgres/statement-costs.test.ts limits the costs.
  *
  * Also releases the slots (`pending_slot` in ../schema.ts) of pending uploads and deleted files whose URLs have
  * expired, because only uploads with a valid URL count against the cap.
@@ -137,7 +138,7 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
         where not exists (
           select from files
           where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())) as free_slot`,
-  // The row does not tell whether a slot was released.
+  // The returned row does not tell whether the statement released a slot, and so wrote something.
   () => false,
 );
 
