@@ -128,17 +128,17 @@ async function postmasterFile(directory: string): Promise<string[]> {
   return file.split('\n').map((line) => line.trim());
 }
 
-/** The eighth line is `ready` when the server answers, also a standby. */
+/** The eighth line of `postmaster.pid` is `ready` when the server answers. A standby writes `ready` too. */
 async function isReady(directory: string): Promise<boolean> {
   return (await postmasterFile(directory))[7] === 'ready';
 }
 
-/** The seventh line has the key and the id of a small block of System V shared memory. */
+/** The seventh line of `postmaster.pid` has the key and the id of a small block of System V shared memory. */
 async function sharedMemoryId(directory: string): Promise<string | undefined> {
   return (await postmasterFile(directory))[6]?.split(/\s+/)[1];
 }
 
-/** A killed server leaves the block behind, and the kernel keeps it until it is removed. */
+/** A killed server leaves its block of shared memory behind, and the kernel keeps the block until it is removed. */
 async function removeSharedMemory(id: string | undefined): Promise<void> {
   if (id !== undefined) await promisify(execFile)('ipcrm', ['-m', id]).catch(() => undefined);
 }

@@ -54,7 +54,7 @@ const LEASE_SECONDS = 60;
  */
 const FULL_SEARCH_INTERVAL_MS = 60_000;
 
-/** The time-out of each of these: one search, one lease, and the step of one row. */
+/** The time-out of one search, of one lease, and of the step of one row. */
 const STEP_TIMEOUT_MS = 5_000;
 
 /**

@@ -84,7 +84,7 @@ export const reserve = prepare<ReserveParams, FileRow & { created: boolean }>(
     select ${columns}, is_fresh, false as created from renewed
     union all
     select ${columns}, is_fresh, false as created from live where state = 'ready'`,
-  // A READY file is only read.
+  // The statement wrote something only if the file is pending, because it only reads a READY file.
   ([row]) => row?.state === 'pending',
 );
 

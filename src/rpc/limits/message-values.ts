@@ -53,8 +53,8 @@ function hasManyFields(message: Uint8Array): boolean {
 }
 
 /**
- * A comma precedes each value of an array or object but the first, and a bracket or brace the first. Both may also be in
- * a filename, so texts are skipped.
+ * Counts the values of a JSON message without parsing it. A bracket or brace precedes the first value of each array or
+ * object, and a comma precedes each further value. A filename may contain these characters, so texts are skipped.
  */
 function hasManyJsonValues(message: Uint8Array): boolean {
   let values = 0;
