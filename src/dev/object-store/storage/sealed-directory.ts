@@ -1,4 +1,4 @@
-/** A directory of sealed files, with an index of their records in memory, by file name. */
+/** A directory of sealed files (`sealed-file.ts`), with an index of their records in memory, by file name. */
 import { randomUUID } from 'node:crypto';
 import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
