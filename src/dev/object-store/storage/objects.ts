@@ -1,7 +1,7 @@
 /**
- * `src/dev/object-store/storage` keeps each object and each part as one sealed file on the disk: the bytes, and a record
- * that describes them (`sealed-file.ts`). An index of the records is in memory. Every change is durable before its
- * promise resolves. A crash leaves no partly written object.
+ * `src/dev/object-store/storage` keeps each object and each part as one sealed file on the disk: the bytes, and a
+ * record that describes them (`sealed-file.ts`). An index of the records is in memory. Every change is durable before
+ * its promise resolves. A crash leaves no partly written object.
  *
  * HTTP, XML and signatures do not belong here. The storage knows only the keys, ETags and errors of S3.
  */
