@@ -42,10 +42,10 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
 }
 
 /**
- * The programs load their libraries through symbolic links. An npm package cannot contain links, so the install script
- * of the package makes the links that `pg-symlinks.json` lists. npm skips the script with `--ignore-scripts`, and npm 12
- * skips it if `allowScripts` in package.json does not name the package. The programs then end with an error of the
- * loader, which does not say what to do.
+ * The programs load their libraries through symbolic links. An npm package cannot contain links, so the install
+ * script of the package makes the links that `pg-symlinks.json` lists. npm skips the script with `--ignore-scripts`,
+ * and npm 12 skips it if `allowScripts` in package.json does not name the package. The programs then end with an
+ * error of the loader, which does not say what to do.
  *
  * @param directory the package of this platform
  */
