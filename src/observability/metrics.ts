@@ -72,7 +72,7 @@ export function createMetrics() {
     }),
     signaturesUnchecked: new Gauge({
       name: 'files_s3_signatures_unchecked',
-      help: '1 if S3 accepted a wrong signature at the start, else 0.',
+      help: '1 if S3 accepted a wrong signature in the check after the start, else 0.',
       registers,
     }),
     serving: new Gauge({ name: 'files_serving', help: '1 when the service is ready, else 0.', registers }),

@@ -52,10 +52,11 @@ describe('the traces of a run', () => {
   });
 
   it('that S3 did not remove are returned', async () => {
-    const contents = `<Contents><Key>mine</Key><LastModified>${ago(0)}</LastModified></Contents>`;
+    const mine = `${KEY_PREFIX}mine`;
+    const contents = `<Contents><Key>${mine}</Key><LastModified>${ago(0)}</LastModified></Contents>`;
     const { traces, put } = bucket(({ query }) => answer(query && 'list-type' in query ? contents : ''));
-    await put('mine', Promise.resolve(answer()));
-    expect(await traces.remove()).toEqual(['mine']);
+    await put(mine, Promise.resolve(answer()));
+    expect(await traces.remove()).toEqual([mine]);
   });
 });
 
@@ -75,4 +76,18 @@ it('what a killed run has left is removed after an hour, and younger objects and
   });
   expect(await traces.remove()).toEqual([]);
   expect(deleted().sort()).toEqual([`DELETE ${old}?`, `DELETE ${old}?uploadId=1`]);
+});
+
+it('files and uploads of a user whose id begins as the keys of the doctor stay', async () => {
+  const [file, upload] = [`${KEY_PREFIX}ada_a.txt`, `${KEY_PREFIX}0123456789ab_film.mp4`];
+  const old = ago(2 * HOUR_MS);
+  const { traces, deleted } = bucket(({ query = {} }) =>
+    answer(
+      'list-type' in query
+        ? `<Contents><Key>${file}</Key><LastModified>${old}</LastModified></Contents>`
+        : `<Upload><Key>${upload}</Key><UploadId>1</UploadId><Initiated>${old}</Initiated></Upload>`,
+    ),
+  );
+  await traces.remove();
+  expect(deleted()).toEqual([]);
 });

@@ -68,7 +68,7 @@ test('120 concurrent calls of one user for 500 part URLs do not delay other user
 
   report(
     context,
-    'the median of the others stays below 60 ms; the user gets URLs, and calls above the limit are refused',
+    'the median of the others stays below 100 ms; the user gets URLs, and calls above the limit are refused',
     `others: p50 ${calm.okMs.p50.toFixed(1)} ms alone, ${beside.okMs.p50.toFixed(1)} ms (p99 ${beside.okMs.p99.toFixed(0)} ms) beside the user; the user: ${codes.OK} OK, ${codes.refused} refused`,
   );
   expect(beside.codes).toEqual({ OK: beside.calls });

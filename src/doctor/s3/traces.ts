@@ -11,8 +11,14 @@ export interface Traces {
   remove(): Promise<string[]>;
 }
 
-/** The keys of the doctor begin with this text and have no `_`. The key of every file has a `_`. */
+/** The keys of the doctor begin with this text and have no `_`. */
 export const KEY_PREFIX = 'file-service-doctor-';
+
+/**
+ * Whether the doctor made the key. A user id may begin with KEY_PREFIX, too, but every key of a file has a `_`
+ * between the user id and the filename.
+ */
+export const isKeyOfDoctor = (key: string): boolean => key.startsWith(KEY_PREFIX) && !key.includes('_');
 
 /**
  * An object or upload of the doctor that is older than one hour was left behind by a run that was killed. A younger
@@ -82,11 +88,12 @@ export function createTraces(send: SendProbe): Traces {
 async function listLeft(send: (request: ProbeRequest) => Promise<S3Answer | undefined>) {
   const list = async (query: Record<string, string>, entry: string, time: string) => {
     const answer = await send({ method: 'GET', key: '', query: { ...query, prefix: KEY_PREFIX } });
-    return inXml(answer?.body ?? '', entry).map((element) => ({
+    const found = inXml(answer?.body ?? '', entry).map((element) => ({
       key: textsIn(element, 'Key')[0] ?? '',
       uploadId: textsIn(element, 'UploadId')[0] ?? '',
       isAbandoned: Date.now() - Date.parse(textsIn(element, time)[0] ?? '') > ABANDONED_MS,
     }));
+    return found.filter(({ key }) => isKeyOfDoctor(key));
   };
   const [objects, uploads] = await Promise.all([
     list({ 'list-type': '2' }, 'Contents', 'LastModified'),

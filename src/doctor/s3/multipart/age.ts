@@ -1,6 +1,6 @@
 import { cannotTell, type Row, yesIf } from '../../row.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
-import { KEY_PREFIX } from '../traces.ts';
+import { isKeyOfDoctor } from '../traces.ts';
 import { inXml, textsIn } from '../xml.ts';
 
 /** The sweeper (`src/files/maintenance/sweeper.ts`) aborts a multipart upload within a day after its expiry. */
@@ -16,7 +16,7 @@ export const age: Row<ProbedBucket> = {
     const { steps } = await bucket.abortedUpload();
     if (steps === undefined) return cannotTell('uploads are not listed');
     const uploads = inXml(steps.open.body, 'Upload');
-    const others = uploads.filter((upload) => !textsIn(upload, 'Key')[0]?.startsWith(KEY_PREFIX));
+    const others = uploads.filter((upload) => !isKeyOfDoctor(textsIn(upload, 'Key')[0] ?? ''));
     const begun = others.map((upload) => Date.parse(textsIn(upload, 'Initiated')[0] ?? ''));
     const oldestSeconds = Math.max(0, ...begun.map((ms) => (Date.now() - ms) / 1_000));
     const seen =
