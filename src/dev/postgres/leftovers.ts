@@ -72,17 +72,17 @@ function pidFile(dataDirectory: string): string {
   return join(dataDirectory, 'postmaster.pid');
 }
 
-async function processesIn(dataDirectory: string): Promise<number[]> {
-  return process.platform === 'linux' ? processesByProc(dataDirectory) : processesByPs(dataDirectory);
-}
-
 /**
  * Finds processes by their current directory, because all processes of a Postgres server have the data
  * directory as their current directory. If another program gets the pid of a dead postmaster, it is not found,
  * because its current directory is another one. The check also finds backends whose postmaster is dead, and works
  * after the directory was moved. A zombie has no current directory, so a zombie does not count as running.
  */
-async function processesByProc(dataDirectory: string): Promise<number[]> {
+function processesIn(dataDirectory: string): Promise<number[]> {
+  return process.platform === 'linux' ? processesByProc(dataDirectory) : processesByLsof(dataDirectory);
+}
+
+export async function processesByProc(dataDirectory: string): Promise<number[]> {
   const directory = await stat(dataDirectory);
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const checked = await Promise.all(
@@ -100,17 +100,26 @@ async function processesByProc(dataDirectory: string): Promise<number[]> {
 }
 
 /**
- * Finds processes on systems without /proc. It finds only the postmaster whose pid is in postmaster.pid, and only
- * if the command line of this process contains the data directory.
+ * For macOS, which has no /proc. lsof is a part of macOS. It is asked for the device and inode of the directories,
+ * because it escapes letters that are not ASCII in their paths.
  */
-async function processesByPs(dataDirectory: string): Promise<number[]> {
-  const pid = readPostmasterFile(dataDirectory)?.pid;
-  if (pid === undefined) return [];
+export async function processesByLsof(dataDirectory: string): Promise<number[]> {
+  const { dev, ino } = await stat(dataDirectory);
+  // For each process: a line with its pid, one with the kind of the file, its device and its inode.
+  const processes = (await lsof()).matchAll(/^p(\d+)\nfcwd\nD(0x[0-9a-f]+)\ni(\d+)$/gm);
+  return [...processes]
+    .filter(([, , device, inode]) => Number(device) === dev && Number(inode) === ino)
+    .map(([, pid]) => Number(pid));
+}
+
+async function lsof(): Promise<string> {
+  const args = ['-nPw', '-a', '-c', 'postgres', '-d', 'cwd', '-FpfDi'];
   try {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'command=', '-p', String(pid)]);
-    return stdout.includes('postgres') && stdout.includes(dataDirectory) ? [pid] : [];
-  } catch {
-    return []; // ps exits with 1 when there is no such process
+    return (await promisify(execFile)('lsof', args, { env: { PATH: '/usr/sbin:/usr/bin' } })).stdout;
+  } catch (error) {
+    const { code, stdout } = error as { code: unknown; stdout: string };
+    if (code === 1) return stdout; // lsof found no process, or none for a part of the conditions
+    throw error;
   }
 }
 
