@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -11,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { dataDirectoryIn } from '../../src/dev/postgres/cluster.ts';
@@ -102,6 +104,14 @@ describe('a cluster', () => {
     const path = join(directory, name);
     rmSync(path, { force: true });
     execFileSync('mkfifo', [path]);
+    await expect(start()).rejects.toThrow(`${path} is not a regular file`);
+  });
+
+  test('is refused when its password file is a socket', async () => {
+    const path = join(directory, 'cluster', 'password');
+    rmSync(path);
+    await using server = createServer().listen(path);
+    await once(server, 'listening');
     await expect(start()).rejects.toThrow(`${path} is not a regular file`);
   });
 

@@ -4,6 +4,7 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  lstatSync,
   openSync,
   readFileSync,
   renameSync,
@@ -14,8 +15,8 @@ import { printable } from '../../text/printable.ts';
 import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
 
 /**
- * Opens a regular file of `owner` for reading, and returns its descriptor. Throws if the path is a symbolic link or
- * a FIFO. The open of a FIFO does not wait for a writer, because a writer might never come.
+ * Opens a regular file of `owner` for reading, and returns its descriptor. Throws if the path is a symbolic link,
+ * a socket or a FIFO. The open of a FIFO does not wait for a writer, because a writer might never come.
  */
 export function openPrivateFile(path: string, owner = serviceUid()): number {
   const descriptor = openNoFollow(path);
@@ -71,9 +72,9 @@ function openNoFollow(path: string): number {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ELOOP') throw symbolicLinkError(path);
-    if (code === 'ENXIO') throw notRegularError(path); // a socket
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw symbolicLinkError(path);
+    // Each system has its own error code for the open of a socket.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) throw notRegularError(path);
     throw error;
   }
 }
