@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { LONG } from '../harness/long-form.ts';
 import { PER_BYTE_CLIENTS } from './byte-by-byte.ts';
@@ -6,6 +5,7 @@ import { type Case, casesOf, nameOfCase, nameOfRoute, type Route, routes, sample
 import { callOn } from './ordinary-call.ts';
 import { report } from './outcome.ts';
 import { httpVersionOf } from './protocols.ts';
+import { quietHeld } from './quiet-held.ts';
 import { requestOf } from './request.ts';
 import { openSender, settled } from './sender.ts';
 import { gateway, keepService, type ProbedService, type ServiceKeeper } from './service.ts';
@@ -139,20 +139,6 @@ async function emptyRequests({ probe, ports }: ProbedService, route: Route): Pro
   }
   emptyBytesOf.set(kind, emptyBytes);
   return emptyBytes;
-}
-
-/** 64 connections that are still closing hold 3 MB. The tolerance is the heap of two such connections. */
-const QUIET_BYTES = 100e3;
-
-/** Waits until the connections of the previous case are released and the heap does not shrink any more. */
-async function quietHeld(probe: ProbedService['probe']): Promise<number> {
-  let beforeBytes = Number.POSITIVE_INFINITY;
-  for (;;) {
-    await sleep(10);
-    const heldBytes = await probe.heldBytes();
-    if (heldBytes > beforeBytes - QUIET_BYTES) return heldBytes;
-    beforeBytes = heldBytes;
-  }
 }
 
 /** The lowest of several measurements. Only a measurement above the limit is repeated. */

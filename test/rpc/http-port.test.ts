@@ -65,11 +65,24 @@ describe.each([
   });
 });
 
-it('Watch on the HTTP port answers UNIMPLEMENTED, so that clients stop asking', async () => {
-  const transport = createGrpcTransport({ baseUrl: service.httpUrl });
-  const watch = createClient(Health, transport).watch({})[Symbol.asyncIterator]();
-  await expect(watch.next()).rejects.toMatchObject({ code: Code.Unimplemented });
-});
+it.each([
+  ['gRPC', () => createGrpcTransport({ baseUrl: service.httpUrl })],
+  ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: service.httpUrl, httpVersion: '1.1' })],
+  ['Connect binary', () => createConnectTransport({ baseUrl: service.httpUrl, httpVersion: '1.1' })],
+  [
+    'Connect JSON',
+    () => createConnectTransport({ baseUrl: service.httpUrl, httpVersion: '2', useBinaryFormat: false }),
+  ],
+])(
+  'Watch on the HTTP port answers UNIMPLEMENTED over %s, so that clients stop asking',
+  async (_, transport) => {
+    const watch = createClient(Health, transport()).watch({})[Symbol.asyncIterator]();
+    await expect(watch.next()).rejects.toMatchObject({
+      code: Code.Unimplemented,
+      rawMessage: 'Watch is offered on the gRPC port only; use Check',
+    });
+  },
+);
 
 const RPC = '/files.v1.FileService/ListFiles';
 

@@ -50,8 +50,7 @@ it('a gRPC message counts once in the budget, even after it was passed to grpc-j
     onMessage,
     onError,
   };
-  const giveBack = readGrpcMessage(stream as never, options);
-  stream.on('close', giveBack);
+  readGrpcMessage(stream as never, options);
   const sent = envelope(Buffer.alloc(5_000));
   stream.end(sent);
   const message = await promise;

@@ -152,7 +152,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     } else refuse(stream, compressedStream());
     return;
   }
-  const giveBack = readGrpcMessage(stream, {
+  readGrpcMessage(stream, {
     maxBytes: messageMaxBytes(method, 'binary'),
     encoding,
     userId: stream[ADMITTED]?.userId,
@@ -170,7 +170,6 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     },
     onError: (error) => refuse(stream, toConnectError(error)),
   });
-  stream.on('close', giveBack);
 }
 
 /**

@@ -1,15 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
-import type { Socket } from 'node:net';
 import { createRegistry } from '@bufbuild/protobuf';
 import {
   ConnectError,
+  type ContextValues,
   createConnectRouter,
   createContextValues,
   type ServiceImpl,
 } from '@connectrpc/connect';
-import type { Compression, UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { type Compression, createAsyncIterable, type UniversalHandler } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { file_google_rpc_error_details } from '../../../gen/google/rpc/error_details_pb.ts';
@@ -17,29 +16,23 @@ import { ServerReflection as ServerReflectionV1 } from '../../../gen/grpc/reflec
 import { ServerReflection as ServerReflectionV1Alpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health as HealthService } from '../../../gen/health/v1/health_pb.ts';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
-import { ADMITTED_CALL } from '../admitted-call.ts';
-import type { CallGate } from '../call-gate.ts';
+import { ADMITTED_CALL, type AdmittedCall } from '../admitted-call.ts';
+import { authorityOf } from '../caller.ts';
 import { COMPRESS_MIN_BYTES } from '../compress.ts';
-import { methodUnknown, openStreamsTooMany, toConnectError } from '../errors.ts';
+import { methodUnknown, toConnectError } from '../errors.ts';
 import type { Health } from '../health.ts';
-import type { ConnectionLimit } from '../limits/connection-limit.ts';
-import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { MESSAGE_MAX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
-import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { createReflection } from '../reflection.ts';
-import { takeTimeout } from '../timeout-headers.ts';
+import { type AdmitOptions, createAdmit } from './admit.ts';
 import { completeError } from './complete-error.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
 import { encodeText, nameAsPlain } from './grpc-web-text.ts';
 import { protocolOf } from './protocol.ts';
 import { refuseCall } from './refusal.ts';
-import { isCompressed, streamBody, wholeBody } from './request-body.ts';
+import { isCompressed, readBody, streamBody } from './request-body.ts';
 
-export interface ConnectHandlerOptions {
+export interface ConnectHandlerOptions extends AdmitOptions {
   fileService: ServiceImpl<typeof FileService>;
-  gate: CallGate;
-  health: Health;
-  connections: ConnectionLimit;
   budget: SharedCapacity;
 }
 
@@ -49,17 +42,17 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
  * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
  *
  * The adapter of connect-node decodes gRPC messages as they arrive. This handler reads a whole request before
- * it inflates any of it.
+ * connect-node gets it.
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
-  const { fileService, gate, health, connections, budget } = options;
+  const { fileService, health, budget } = options;
   const compressedCalls = new AsyncLocalStorage<CompressedCall>();
   const handlers = createHandlers(
     fileService,
     health,
     requestCompressions(() => compressedCalls.getStore()),
   );
-  const mayOpenStream = limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX);
+  const admit = createAdmit(options);
 
   /**
    * Answers a call, and calls `onAdmitted` when the gate has admitted it. Returns `false` and does nothing if the
@@ -78,50 +71,61 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
       response.writeHead(405, { allow: 'POST' }).end();
       return true;
     }
-    const values = createContextValues();
-    const timeoutMs = takeTimeout(request.headers);
+    checkUrl(request);
+    const onError = (error: unknown) => refuseCall(request.headers, response, toConnectError(error));
+    let call: AdmittedCall | undefined;
     try {
-      // Refusals happen here, before connect-node. One refusal by connect-node takes up to 0.9 ms, and a
-      // single packet may open 1,000 streams.
-      const socket = socketOf(request);
-      if (method.parent === FileService) {
-        const caller = { headers: request.headers, connection: socket };
-        const connection = socket && connections.of(socket);
-        const call = gate.admit({ method: method.name, caller, timeoutMs, connection, stream: response });
-        values.set(ADMITTED_CALL, call);
-        onAdmitted();
-      } else if (method.methodKind !== 'unary' && socket !== undefined && !mayOpenStream(socket, response)) {
-        throw openStreamsTooMany();
-      }
+      call = admit(method, request, response);
     } catch (error) {
-      refuseCall(request.headers, response, toConnectError(error));
+      onError(error);
       return true;
     }
-    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    const userId = values.get(ADMITTED_CALL)?.userId;
-    const { encoding = 'binary' } = protocol ?? {};
+    if (call !== undefined) onAdmitted();
+    const values = createContextValues().set(ADMITTED_CALL, call);
+    const serve = (body?: AsyncIterable<Uint8Array>) =>
+      void serveCall(handler, { request, response, values, body });
     if (method.methodKind !== 'unary') {
-      universal.body = streamBody(universal.body as AsyncIterable<Uint8Array>, STREAM_REQUEST_MAX_BYTES);
-    } else if (protocol !== undefined) {
-      universal.body = wholeBody(request, method, protocol, { budget, userId });
+      serve(streamBody(request, STREAM_REQUEST_MAX_BYTES));
+    } else if (protocol === undefined) {
+      serve();
+    } else {
+      const { encoding } = protocol;
+      const userId = call?.userId;
+      const serveWhole = (body: Buffer) => serve(createAsyncIterable([body]));
+      const onBody = isCompressed(request)
+        ? (body: Buffer) => compressedCalls.run({ userId, encoding }, serveWhole, body)
+        : serveWhole;
+      readBody(request, response, method, protocol, { budget, userId, onBody, onError });
     }
-    const serve = () => serveCall(handler, universal, request, response);
-    if (isCompressed(request)) void compressedCalls.run({ userId, encoding }, serve);
-    else void serve();
     return true;
   };
+}
+
+/** @throws TypeError if path and authority do not form a URL: connect-node would throw after the body has arrived */
+function checkUrl({ url = '', headers }: IncomingMessage): void {
+  const authority = authorityOf(headers);
+  if (authority === undefined) throw new TypeError('the request has no authority');
+  new URL(url, `http://${authority}`);
+}
+
+interface ReadCall {
+  request: IncomingMessage;
+  response: ServerResponse;
+  values: ContextValues;
+  /** `undefined` if connect-node refuses the request without its body. */
+  body: AsyncIterable<Uint8Array> | undefined;
 }
 
 /** Hands a call to connect-node, and writes its answer. */
 async function serveCall(
   handler: UniversalHandler,
-  universal: UniversalServerRequest,
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response, values, body }: ReadCall,
 ): Promise<void> {
   const isText = protocolOf(request.headers['content-type'])?.name === 'grpc-web-text';
-  if (isText) nameAsPlain(universal);
   try {
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    if (body !== undefined) universal.body = body;
+    if (isText) nameAsPlain(universal);
     const answer = await completeError(await handler(universal), handler.method);
     if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);
     else await universalResponseToNodeResponse(isText ? encodeText(answer) : answer, response);
@@ -161,9 +165,4 @@ function createHandlers(
   router.service(ServerReflectionV1, reflection.v1, uncompressed);
   router.service(ServerReflectionV1Alpha, reflection.v1alpha, uncompressed);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-}
-
-/** The socket of a request. Over HTTP/2 all calls of a connection share a socket. */
-function socketOf(request: IncomingMessage | Http2ServerRequest): Socket | undefined {
-  return 'stream' in request ? (request.stream.session?.socket as Socket | undefined) : request.socket;
 }

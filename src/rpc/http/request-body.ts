@@ -1,10 +1,11 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
-import { messagesTooMany, messageTooLarge, notOneMessage } from '../errors.ts';
-import { checkArrival, GatheredBytes } from '../limits/arrival.ts';
+import { messageTooLarge, notOneMessage } from '../errors.ts';
+import { checkArrival } from '../limits/arrival.ts';
 import { MESSAGE_PREFIX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
 import { refuseMessage } from '../limits/message-values.ts';
+import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';
 import { decodeText } from './grpc-web-text.ts';
 import type { UnaryProtocol } from './protocol.ts';
 
@@ -32,43 +33,57 @@ function bodyMaxBytes({ name }: UnaryProtocol, maxBytes: number): number {
   return name === 'grpc-web-text' ? Math.ceil(prefixed / 3) * 4 : prefixed;
 }
 
-/**
- * Yields the body of a unary request as one chunk, once the request has ended. The body counts in the budget
- * until the handler asks for the next chunk, which the handler does after it has decoded the body.
- *
- * @throws ConnectError RESOURCE_EXHAUSTED, INVALID_ARGUMENT, UNIMPLEMENTED
- */
-export async function* wholeBody(
+export interface BodyOptions {
+  budget: SharedCapacity;
+  /** `undefined` if the caller has not authenticated as a gateway. */
+  userId: string | undefined;
+  /** @param body with the prefix that the protocol has */
+  onBody: (body: Buffer) => void;
+  /** @param error ConnectError RESOURCE_EXHAUSTED, INVALID_ARGUMENT or UNIMPLEMENTED */
+  onError: (error: unknown) => void;
+}
+
+/** Reads the body of a unary request. The body counts in the budget until the response has closed. */
+export function readBody(
   request: IncomingMessage,
+  response: ServerResponse,
   method: DescMethod,
   protocol: UnaryProtocol,
-  { budget, userId }: { budget: SharedCapacity; userId: string | undefined },
-): AsyncGenerator<Uint8Array> {
-  const maxBytes = messageMaxBytes(method, protocol.encoding);
-  const maxBodyBytes = bodyMaxBytes(protocol, maxBytes);
-  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw messageTooLarge(maxBytes);
-  const arrives = checkArrival(maxBodyBytes, maxBytes);
-  const gathered = new GatheredBytes();
-  let taken = 0;
-  try {
-    // Without `destroyOnReturn: false`, an error in this loop would close the socket of HTTP/1.1 before the answer.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      arrives(chunk);
-      if (!budget.take(userId, chunk.length)) throw messagesTooMany();
-      taken += chunk.length;
-      gathered.add(chunk);
-    }
-    const whole = protocol.name === 'grpc-web-text' ? decodeText(gathered.bytes) : gathered.bytes;
-    const message = messageIn(whole, protocol);
-    // `compression.ts` checks the message of a compressed body after it has inflated the message.
-    if (!isCompressed(request)) {
-      if (message.length > maxBytes) throw messageTooLarge(maxBytes);
-      refuseMessage(message, protocol.encoding);
-    }
-    yield whole;
-  } finally {
-    budget.giveBack(userId, taken);
+  { budget, userId, onBody, onError }: BodyOptions,
+): void {
+  const messageBytes = messageMaxBytes(method, protocol.encoding);
+  const maxBytes = bodyMaxBytes(protocol, messageBytes);
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
+    onError(messageTooLarge(messageBytes));
+    return;
   }
+  const share = new BudgetShare(budget, userId);
+  response.once('close', () => share.giveBack());
+  const onWhole = (bytes: Buffer) => {
+    const body = protocol.name === 'grpc-web-text' ? decodeText(bytes) : bytes;
+    try {
+      refuseBody(body, request, protocol, messageBytes);
+    } catch (error) {
+      onError(error);
+      return;
+    }
+    onBody(body);
+  };
+  readWholeRequest(request, { maxBytes, messageMaxBytes: messageBytes, share, onWhole, onError });
+}
+
+/** @throws ConnectError */
+function refuseBody(
+  body: Buffer,
+  request: IncomingMessage,
+  protocol: UnaryProtocol,
+  messageBytes: number,
+): void {
+  const message = messageIn(body, protocol);
+  // `compression.ts` checks the message of a compressed body after it has inflated the message.
+  if (isCompressed(request)) return;
+  if (message.length > messageBytes) throw messageTooLarge(messageBytes);
+  refuseMessage(message, protocol.encoding);
 }
 
 /**

@@ -1,0 +1,77 @@
+import type { Readable } from 'node:stream';
+import type { SharedCapacity } from '../../overload/shared-capacity.ts';
+import { messagesTooMany } from '../errors.ts';
+import { checkArrival, GatheredBytes } from './arrival.ts';
+
+export interface WholeRequestOptions {
+  /** The limit of the request. */
+  maxBytes: number;
+  /** The limit of its message, which the error names. */
+  messageMaxBytes: number;
+  share: BudgetShare;
+  onWhole: (bytes: Buffer) => void;
+  /** @param error ConnectError RESOURCE_EXHAUSTED */
+  onError: (error: unknown) => void;
+}
+
+/** The bytes that one request takes from the budget of all request messages (`message-limits.ts`). */
+export class BudgetShare {
+  readonly #budget: SharedCapacity;
+  readonly #userId: string | undefined;
+  #taken = 0;
+  #isClosed = false;
+
+  /** @param userId `undefined` if the caller has not authenticated as a gateway */
+  constructor(budget: SharedCapacity, userId: string | undefined) {
+    this.#budget = budget;
+    this.#userId = userId;
+  }
+
+  /** @throws ConnectError RESOURCE_EXHAUSTED */
+  take(bytes: number): void {
+    // Node may still emit bytes that it had read before the request closed.
+    if (this.#isClosed) return;
+    if (!this.#budget.take(this.#userId, bytes)) throw messagesTooMany();
+    this.#taken += bytes;
+  }
+
+  /** Must be called once, when the request has closed. */
+  giveBack(): void {
+    this.#budget.giveBack(this.#userId, this.#taken);
+    this.#isClosed = true;
+  }
+}
+
+/**
+ * Reads a request to its end, before any library gets the request. Both grpc-js and connect-node make many objects
+ * for a request, and would keep them while its bytes arrive. With connect-node an unfinished request of one byte held
+ * 43 kB of heap, and now 8 kB.
+ *
+ * The function uses callbacks, because every call passes here and promises took 4 of the 83 µs of a call.
+ */
+export function readWholeRequest(request: Readable, options: WholeRequestOptions): void {
+  const { maxBytes, messageMaxBytes, share, onWhole, onError } = options;
+  const arrives = checkArrival(maxBytes, messageMaxBytes);
+  const gathered = new GatheredBytes();
+  const onData = (piece: Buffer) => {
+    try {
+      arrives(piece);
+      share.take(piece.length);
+    } catch (error) {
+      // The rest of the request is read and dropped, because a stream that is not read never closes.
+      stopListening();
+      request.resume();
+      onError(error);
+      return;
+    }
+    gathered.add(piece);
+  };
+  const onEnd = () => {
+    // In `onWhole`, `../grpc/gate.ts` emits `data` and `end` on the same stream again, with the whole message, for
+    // grpc-js. The listeners of this function must not receive these events.
+    stopListening();
+    onWhole(gathered.bytes);
+  };
+  const stopListening = () => request.off('data', onData).off('end', onEnd);
+  request.on('data', onData).on('end', onEnd);
+}
