@@ -13,10 +13,11 @@ import { createGrpcServer } from '../rpc/grpc/server.ts';
 import type { Health } from '../rpc/health.ts';
 import { createHttpServer, type Page } from '../rpc/http/server.ts';
 import { createIdentify } from '../rpc/identity.ts';
+import { createDecodeTurns } from '../rpc/limits/decode-turns.ts';
 import { MESSAGES_MAX_BYTES } from '../rpc/limits/message-limits.ts';
+import { freeUnusedBuffers } from '../rpc/limits/unused-buffers.ts';
 import type { Certificates } from '../rpc/tls/tls.ts';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS } from './call-timeouts.ts';
-import { freeUnusedBuffers } from './unused-buffers.ts';
 
 interface Served {
   operations: FileOperations;
@@ -41,7 +42,8 @@ export function createProtocolServers(config: Config, log: Logger, metrics: Metr
     maxTimeoutMs: MAX_TIMEOUT_MS,
   });
   const fileService = createFileService(operations, { trace: traceCall, onEnd });
-  const shared = { fileService, gate, budget: createSharedCapacity(MESSAGES_MAX_BYTES), certificates };
+  const budget = createSharedCapacity(MESSAGES_MAX_BYTES);
+  const shared = { fileService, gate, budget, takeDecodeTurn: createDecodeTurns(), certificates };
   const grpc = createGrpcServer({ ...shared, health });
   const http = createHttpServer({
     ...shared,

@@ -9,6 +9,7 @@ import { createSharedCapacity } from '../../src/overload/shared-capacity.ts';
 import { createGrpcServer } from '../../src/rpc/grpc/server.ts';
 import { createHealth } from '../../src/rpc/health.ts';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
+import { createDecodeTurns } from '../../src/rpc/limits/decode-turns.ts';
 import { IDLE_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from '../../src/rpc/limits/limits.ts';
 import { MESSAGES_MAX_BYTES } from '../../src/rpc/limits/message-limits.ts';
 import { FRAME, openRawHttp2 } from '../resilience/http2-frames.ts';
@@ -19,6 +20,7 @@ afterEach(() => void vi.useRealTimers());
 
 async function listenGrpc(): Promise<number> {
   const server = createGrpcServer({
+    takeDecodeTurn: createDecodeTurns(),
     fileService: {} as ServiceImpl<typeof FileService>,
     gate: { admit: () => expect.unreachable('there are no calls') },
     budget: createSharedCapacity(MESSAGES_MAX_BYTES),

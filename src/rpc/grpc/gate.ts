@@ -13,6 +13,7 @@ import type { AdmittedCall } from '../admitted-call.ts';
 import type { CallGate } from '../call-gate.ts';
 import { callError, methodUnknown, openStreamsTooMany, toConnectError } from '../errors.ts';
 import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts';
+import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
 import { limitRequestBytes } from '../limits/http2-limits.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
@@ -30,6 +31,7 @@ export interface GrpcGateOptions {
   connections: ConnectionLimit;
   budget: SharedCapacity;
   runDecoder: RunDecoder;
+  takeDecodeTurn: TakeDecodeTurn;
   /**
    * The maximum number of open requests whose callers have not authenticated as a gateway, on all connections
    * together.
@@ -152,10 +154,12 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     } else refuse(stream, compressedStream());
     return;
   }
+  const onError = (error: unknown) => refuse(stream, toConnectError(error));
+  const userId = stream[ADMITTED]?.userId;
   readGrpcMessage(stream, {
     maxBytes: messageMaxBytes(method, 'binary'),
     encoding,
-    userId: stream[ADMITTED]?.userId,
+    userId,
     budget: guard.budget,
     runDecoder: guard.runDecoder,
     onMessage(message) {
@@ -163,12 +167,15 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
       // unproven requests (`../limits/unproven-requests.ts`). StreamEndingServer limits such streams
       // (`open-streams.ts`).
       if (method.methodKind === 'server_streaming') countNoMore();
-      if (stream.destroyed || stream.closed) return;
-      guard.pass(stream, headers);
-      stream.emit('data', message);
-      stream.emit('end');
+      const decode = () => {
+        if (stream.destroyed || stream.closed) return;
+        guard.pass(stream, headers);
+        stream.emit('data', message);
+        stream.emit('end');
+      };
+      guard.takeDecodeTurn({ userId, bytes: message.length }, decode, onError);
     },
-    onError: (error) => refuse(stream, toConnectError(error)),
+    onError,
   });
 }
 

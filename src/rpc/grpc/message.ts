@@ -1,8 +1,8 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { encodingUnknown, notOneMessage } from '../errors.ts';
+import { inflate } from '../inflate.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
-import { inflate } from '../limits/inflate.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';

@@ -19,6 +19,7 @@ import type { CallGate } from '../call-gate.ts';
 import { createCompress } from '../compress.ts';
 import type { Health } from '../health.ts';
 import { limitConnections } from '../limits/connection-limit.ts';
+import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import { limitDecoders } from '../limits/decoders.ts';
 import { limitHttp2, limitStrangers } from '../limits/http2-limits.ts';
 import {
@@ -41,13 +42,14 @@ export interface GrpcServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
   budget: SharedCapacity;
+  takeDecodeTurn: TakeDecodeTurn;
   health: Health;
   certificates?: Certificates | undefined;
 }
 
 /** The gRPC server, with reflection and health checks, which grpcurl, buf curl and orchestrators expect. */
 export function createGrpcServer(options: GrpcServerOptions) {
-  const { fileService, gate, budget, health, certificates } = options;
+  const { fileService, gate, budget, takeDecodeTurn, health, certificates } = options;
   const server = new StreamEndingServer({
     'grpc.max_receive_message_length': LARGEST_MESSAGE_BYTES.binary,
     'grpc.max_connection_idle_ms': IDLE_TIMEOUT_MS,
@@ -84,6 +86,7 @@ export function createGrpcServer(options: GrpcServerOptions) {
               connections,
               budget,
               runDecoder: limitDecoders(),
+              takeDecodeTurn,
               unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
             });
             limitStrangers(http2, connections);

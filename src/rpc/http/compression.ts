@@ -1,7 +1,7 @@
 import type { Compression } from '@connectrpc/connect/protocol';
 import { COMPRESS } from '../compress.ts';
+import { inflate } from '../inflate.ts';
 import { limitDecoders } from '../limits/decoders.ts';
-import { inflate } from '../limits/inflate.ts';
 import type { MessageEncoding } from '../limits/message-limits.ts';
 import { refuseMessage } from '../limits/message-values.ts';
 

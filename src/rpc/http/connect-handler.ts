@@ -21,6 +21,7 @@ import { authorityOf } from '../caller.ts';
 import { COMPRESS_MIN_BYTES } from '../compress.ts';
 import { methodUnknown, toConnectError } from '../errors.ts';
 import type { Health } from '../health.ts';
+import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import { MESSAGE_MAX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { type AdmitOptions, createAdmit } from './admit.ts';
@@ -34,6 +35,7 @@ import { isCompressed, readBody, streamBody } from './request-body.ts';
 export interface ConnectHandlerOptions extends AdmitOptions {
   fileService: ServiceImpl<typeof FileService>;
   budget: SharedCapacity;
+  takeDecodeTurn: TakeDecodeTurn;
 }
 
 export type ConnectHandler = ReturnType<typeof createConnectHandler>;
@@ -45,7 +47,7 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
  * connect-node gets it.
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
-  const { fileService, health, budget } = options;
+  const { fileService, health, budget, takeDecodeTurn } = options;
   const compressedCalls = new AsyncLocalStorage<CompressedCall>();
   const handlers = createHandlers(
     fileService,
@@ -94,7 +96,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
       const serveWhole = (body: Buffer) => serve(createAsyncIterable([body]));
       const onBody = isCompressed(request)
         ? (body: Buffer) => compressedCalls.run({ userId, encoding }, serveWhole, body)
-        : serveWhole;
+        : (body: Buffer) => takeDecodeTurn({ userId, bytes: body.length }, () => serveWhole(body), onError);
       readBody(request, response, method, protocol, { budget, userId, onBody, onError });
     }
     return true;

@@ -17,9 +17,11 @@ import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { CallGate } from '../call-gate.ts';
 import { authorityOf } from '../caller.ts';
 import type { Health } from '../health.ts';
+import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
+import { dropBody } from '../limits/unused-buffers.ts';
 import type { Certificates } from '../tls/tls.ts';
 import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
 import { createCors } from './cors.ts';
@@ -43,6 +45,7 @@ export interface HttpServerOptions {
   gate: CallGate;
   health: Health;
   budget: SharedCapacity;
+  takeDecodeTurn: TakeDecodeTurn;
   pages: Record<string, Page>;
   /**
    * True for GATEWAY_AUTH=none, see `identity.ts`: the server then refuses requests with a host name other
@@ -74,6 +77,7 @@ export function createHttpServer(options: HttpServerOptions) {
       if (refusal !== undefined) refuse(response, ...refusal);
       else if (page !== undefined) void servePage(page, request, response);
       else if (!isPreflight(request, response)) answer(serveCall, request, response, countNoMore);
+      if (page !== undefined || response.writableEnded) dropBody(request);
     },
     options.certificates,
   );

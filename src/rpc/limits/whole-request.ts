@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany } from '../errors.ts';
 import { checkArrival, GatheredBytes } from './arrival.ts';
+import { noteReceived } from './unused-buffers.ts';
 
 export interface WholeRequestOptions {
   /** The limit of the request. */
@@ -54,13 +55,14 @@ export function readWholeRequest(request: Readable, options: WholeRequestOptions
   const arrives = checkArrival(maxBytes, messageMaxBytes);
   const gathered = new GatheredBytes();
   const onData = (piece: Buffer) => {
+    noteReceived(piece);
     try {
       arrives(piece);
       share.take(piece.length);
     } catch (error) {
       // The rest of the request is read and dropped, because a stream that is not read never closes.
       stopListening();
-      request.resume();
+      request.on('data', noteReceived);
       onError(error);
       return;
     }

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate as inflateZlib } from 'node:zlib';
-import { invalidRequest, messageTooLarge } from '../errors.ts';
+import { invalidRequest, messageTooLarge } from './errors.ts';
 
 const INFLATE = {
   gzip: promisify(gunzip),
@@ -10,7 +10,7 @@ const INFLATE = {
 
 /**
  * Decompresses a message, whose output has at most `maxBytes`. The caller limits how many messages are decompressed at
- * the same time (`decoders.ts`).
+ * the same time (`limits/decoders.ts`).
  *
  * @throws ConnectError MESSAGE_TOO_LARGE, INVALID_REQUEST
  */
