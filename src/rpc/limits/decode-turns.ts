@@ -8,10 +8,10 @@ const LARGE_BYTES = 4 * 1024;
 
 /**
  * The maximum number of large messages that are decoded in one iteration of the event loop. Decoding the largest
- * message and checking its fields takes 5 ms. Node handles all requests that have arrived before it does anything
+ * message and checking its fields takes 5 to 15 ms. Node handles all requests that have arrived before it does anything
  * else: 100 such messages of one user delayed `/livez` by 760 ms.
  */
-const PER_ITERATION_MAX = 4;
+const PER_ITERATION_MAX = 2;
 
 /**
  * Calls `decode` at once, or in a later iteration of the event loop. Users take turns. All callers that have not
