@@ -7,17 +7,23 @@
  */
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import type { UploadItem as ItemOf, UploadManyOptions, UploadManySummary } from './many/options.ts';
+import type { ManyPlatform } from './many/run.ts';
+import { uploadManyOn } from './many/upload-many.ts';
 import { createPutClient } from './node/put.ts';
-import { openSource, type UploadSource } from './node/source.ts';
-import type { Platform } from './upload/platform.ts';
+import { openSource, sizeOf, type UploadSource } from './node/source.ts';
 import { type UploadOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
 
 export { FileService } from '../../gen/files/v1/file_service_pb.ts';
+export type { ItemRetry, ManyProgress, UploadOutcome } from './many/options.ts';
 export type { Progress } from './upload/progress.ts';
+export type { RetryReport } from './upload/retry.ts';
 export { UploadError, type UploadErrorReason } from './upload/upload-error.ts';
-export type { UploadOptions, UploadResult, UploadSource };
+export type { UploadManyOptions, UploadManySummary, UploadOptions, UploadResult, UploadSource };
 
-const node: Platform<UploadSource, AsyncIterable<Uint8Array>> = { openSource, createPutClient };
+const node: ManyPlatform<UploadSource, AsyncIterable<Uint8Array>> = { openSource, sizeOf, createPutClient };
+
+export type UploadItem = ItemOf<UploadSource>;
 
 /**
  * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the
@@ -36,4 +42,22 @@ export function uploadFile(
   options: UploadOptions = {},
 ): Promise<UploadResult> {
   return uploadFileOn(node, client, source, options);
+}
+
+/**
+ * Uploads many files, each as `uploadFile` does, and resolves when the outcome of each file is known. It asks the
+ * service for many files in one call, and sends the PUTs over shared connections. An error of one file does not end
+ * the others: it is the outcome of this file.
+ *
+ * When the promise settles, every socket, timer, thread and file that this call opened is closed.
+ *
+ * @param items may be endless: the items are taken as the uploads proceed
+ * @throws the reason of the signal, an error of the iterator, or an error that a callback has thrown
+ */
+export function uploadMany<Item extends UploadItem>(
+  client: Client<typeof FileService>,
+  items: Iterable<Item> | AsyncIterable<Item>,
+  options: UploadManyOptions<Item> = {},
+): Promise<UploadManySummary> {
+  return uploadManyOn(node, client, items, options);
 }

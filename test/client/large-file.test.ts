@@ -12,7 +12,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
 import { peakResidentMb } from '../harness/resident-memory.ts';
-import { startRgw } from '../servers/s3/rgw.ts';
+import { startS3Server } from '../servers/s3/start-s3-server.ts';
 import { openFixture, PART_BYTES } from './fixture.ts';
 
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
@@ -31,7 +31,7 @@ const RSS_MAX_MB = 300;
 await using servers = new AsyncDisposableStack();
 // The long form uses a real S3 server, and starts one unless TEST_S3_ENDPOINT names one.
 const isGiven = process.env.TEST_S3_ENDPOINT !== undefined;
-const rgw = LONG && !isGiven ? await startRgw() : undefined;
+const rgw = LONG && !isGiven ? await startS3Server('rgw') : undefined;
 if (rgw !== undefined) {
   servers.use(rgw);
   Object.assign(process.env, rgw.environment);

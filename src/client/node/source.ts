@@ -5,7 +5,7 @@
  * The order of the steps does not belong here: `src/client/upload` has it. This file opens what the caller wants
  * to upload.
  */
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { OpenSource } from '../upload/platform.ts';
 import { openFile, openHandle } from './file-source.ts';
@@ -23,4 +23,12 @@ export async function openSource(source: UploadSource): Promise<OpenSource<Piece
   if (source instanceof Blob) return ofBlob(source);
   if (source instanceof URL) return openFile(fileURLToPath(source));
   return typeof source === 'string' ? openFile(source) : openHandle(source);
+}
+
+/** Returns the size as it is now. @throws Node's error for a path without a file */
+export async function sizeOf(source: UploadSource): Promise<number> {
+  if (source instanceof Uint8Array) return source.byteLength;
+  if (source instanceof Blob) return source.size;
+  const isPath = typeof source === 'string' || source instanceof URL;
+  return (isPath ? await stat(source) : await source.stat()).size;
 }

@@ -22,11 +22,20 @@ const LONGEST_PAUSE_MS = 10_000;
  */
 const REFUSED_TRIES = 2;
 
+/** A failed step that is tried again. */
+export interface RetryReport {
+  error: unknown;
+  /** The number of the attempt that failed. The first attempt has the number 1. */
+  attempt: number;
+  /** The time until the next attempt. */
+  delayMs: number;
+}
+
 /**
  * @param forMs no retry begins later than this time after the first failure. Exception: a step is tried at least
  *   TRIES_MIN times, however long its tries take.
  */
-export function createRetry(forMs: number): Retry {
+export function createRetry(forMs: number, onRetry?: (retry: RetryReport) => void): Retry {
   return async (signal, run) => {
     let firstFailureMs: number | undefined;
     for (let tries = 1; ; tries++) {
@@ -39,6 +48,7 @@ export function createRetry(forMs: number): Retry {
         const pauseMs = pauseBeforeRetry(error, tries);
         if (pauseMs === undefined) throw error;
         if (tries >= TRIES_MIN && performance.now() - firstFailureMs + pauseMs > forMs) throw error;
+        onRetry?.({ error, attempt: tries, delayMs: pauseMs });
         await pause(pauseMs, signal);
       }
     }
@@ -63,14 +73,19 @@ function afterPut({ status, code }: PutError, tries: number): number | undefined
 
 function afterCall(error: unknown): number | undefined {
   if (!(error instanceof ConnectError) || !RETRIED.has(error.code)) return undefined;
-  const [retryInfo] = error.findDetails(RetryInfoSchema);
-  if (retryInfo?.retryDelay !== undefined) {
-    return Number(retryInfo.retryDelay.seconds) * 1_000 + retryInfo.retryDelay.nanos / 1_000_000;
-  }
+  const askedMs = retryInfoMs(error);
+  if (askedMs !== undefined) return askedMs;
   // ErrorInfo comes from the service. Without RetryInfo it says that no retry helps. An error without both can
   // come from a proxy in front of the service, so its code alone decides.
   const isOfTheService = error.findDetails(ErrorInfoSchema).length > 0;
   return isOfTheService ? undefined : 0;
+}
+
+/** Returns the pause that the service asks for, in ms; undefined when it asks for none. */
+export function retryInfoMs(error: unknown): number | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  const retryDelay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return retryDelay && Number(retryDelay.seconds) * 1_000 + retryDelay.nanos / 1_000_000;
 }
 
 /**

@@ -1,7 +1,8 @@
 /** The steps that an upload with one PUT and a multipart upload share. */
-import type { CallOptions, Client } from '@connectrpc/connect';
+import type { Client } from '@connectrpc/connect';
 import { type File, FileState } from '../../../gen/files/v1/file_pb.ts';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import type { FileCalls } from './file-calls.ts';
 import type { OpenSource, PutTarget, Range } from './platform.ts';
 import type { ProgressMeter } from './progress.ts';
 import type { Retry } from './retry.ts';
@@ -10,6 +11,7 @@ import { UploadError } from './upload-error.ts';
 /** One upload of one file: its source, its options and the clients that it uses. */
 export interface Transfer {
   client: Client<typeof FileService>;
+  calls: FileCalls;
   source: OpenSource<unknown>;
   filename: string;
   mimeType: string;
@@ -18,9 +20,16 @@ export interface Transfer {
   /** Sends a range of the source with one PUT. */
   put: (target: PutTarget, range: Range, signal: AbortSignal) => Promise<void>;
   retry: Retry;
+  inTurn: InTurn;
   progress: ProgressMeter;
   signal: AbortSignal;
 }
+
+/**
+ * Runs `run` when no other upload of the same run has the same content under way. The second upload then finds the
+ * file of the first.
+ */
+export type InTurn = <Result>(content: string, run: () => Promise<Result>) => Promise<Result>;
 
 export interface Transferred {
   file: File;
@@ -28,19 +37,12 @@ export interface Transferred {
   existing: boolean;
 }
 
-/** The time-out of each call: the longest that the service allows. */
-const CALL_TIMEOUT_MS = 30_000;
-
-export function callOptions(signal: AbortSignal): CallOptions {
-  return { signal, timeoutMs: CALL_TIMEOUT_MS };
-}
-
 /**
  * Asks the service for the file after the upload. A file is READY when S3 has confirmed its bytes.
  * @throws UploadError STORAGE_REFUSED when the file is not READY
  */
-export async function readyFile({ client, retry, signal }: Transfer, s3Key: string): Promise<File> {
-  const { file } = await retry(signal, () => client.getFile({ s3Key }, callOptions(signal)));
+export async function readyFile({ calls, retry, signal }: Transfer, s3Key: string): Promise<File> {
+  const file = await retry(signal, () => calls.get(s3Key, signal));
   if (file?.state === FileState.READY) return file;
   throw new UploadError('STORAGE_REFUSED', `S3 accepted the bytes of ${s3Key}, but the file is not READY`);
 }

@@ -7,12 +7,13 @@
 import type { Client } from '@connectrpc/connect';
 import type { File } from '../../../gen/files/v1/file_pb.ts';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import { type FileCalls, singleCalls } from './file-calls.ts';
 import { uploadMultipart } from './multipart/upload-multipart.ts';
 import type { OpenSource, Platform, PutClient } from './platform.ts';
 import { createProgressMeter, type Progress } from './progress.ts';
 import { PutError } from './put-error.ts';
-import { createRetry } from './retry.ts';
-import type { Transfer, Transferred } from './transfer.ts';
+import { createRetry, type RetryReport } from './retry.ts';
+import type { InTurn, Transfer, Transferred } from './transfer.ts';
 import { UploadError } from './upload-error.ts';
 import { uploadWhole } from './upload-whole.ts';
 
@@ -40,6 +41,8 @@ export interface UploadOptions {
   retryForMs?: number;
   /** Called at each change of phase, and otherwise at most ten times a second. No figure ever falls. */
   onProgress?: (progress: Progress) => void;
+  /** Called before each retry of a call or of a PUT. */
+  onRetry?: (retry: RetryReport) => void;
   /**
    * Aborts the upload with the reason of the signal. The parts that were sent stay in S3, and another call for
    * the same content sends only the other parts.
@@ -60,7 +63,7 @@ export interface UploadResult {
   bytesResumed: number;
 }
 
-const MULTIPART_FROM_BYTES = 128 * 1024 ** 2;
+export const MULTIPART_FROM_BYTES = 128 * 1024 ** 2;
 const CONCURRENCY = 4;
 const RETRY_FOR_MS = 120_000;
 
@@ -72,35 +75,57 @@ export async function uploadFileOn<Source, Body>(
   options: UploadOptions,
 ): Promise<UploadResult> {
   options.signal?.throwIfAborted();
-  const opened = await platform.openSource(source);
   const puts = platform.createPutClient();
   try {
-    return await uploadOpened(client, opened, puts, options);
+    const session = { client, calls: singleCalls(client), puts, inTurn: runAtOnce };
+    return await uploadInSession(platform, session, source, options);
   } finally {
     puts.close();
+  }
+}
+
+const runAtOnce: InTurn = (_, run) => run();
+
+/** What the uploads of one run share. */
+export interface Session<Body> {
+  client: Client<typeof FileService>;
+  calls: FileCalls;
+  puts: PutClient<Body>;
+  inTurn: InTurn;
+}
+
+/** Uploads one source, with the connections and calls of the session. */
+export async function uploadInSession<Source, Body>(
+  platform: Platform<Source, Body>,
+  session: Session<Body>,
+  source: Source,
+  options: UploadOptions,
+): Promise<UploadResult> {
+  const opened = await platform.openSource(source);
+  try {
+    return await uploadOpened(session, opened, options);
+  } finally {
     await opened.close();
   }
 }
 
-/** Uploads an open source through these connections. Closes neither of them. */
 async function uploadOpened<Body>(
-  client: Client<typeof FileService>,
+  { puts, ...session }: Session<Body>,
   source: OpenSource<Body>,
-  puts: PutClient<Body>,
   options: UploadOptions,
 ): Promise<UploadResult> {
   const { multipartFromBytes = MULTIPART_FROM_BYTES, concurrency = CONCURRENCY } = options;
   const { retryForMs = RETRY_FOR_MS, signal = new AbortController().signal } = options;
   const progress = createProgressMeter(source.sizeBytes, options.onProgress);
   const transfer: Transfer = {
-    client,
+    ...session,
     source,
     filename: options.filename ?? source.filename ?? unnamed(),
     mimeType: options.mimeType ?? source.mimeType ?? 'application/octet-stream',
     concurrency,
     put: (target, range, signal) =>
       puts.put(target, source.body(range), { signal, onSent: progress.sending(range.start) }),
-    retry: createRetry(retryForMs),
+    retry: createRetry(retryForMs, options.onRetry),
     progress,
     signal,
   };

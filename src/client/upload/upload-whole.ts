@@ -1,16 +1,23 @@
 /** Uploads a file with a single PUT, not in parts. */
 import { base64Encode } from '@bufbuild/protobuf/wire';
 import { UploadType } from '../../../gen/files/v1/file_service_pb.ts';
-import { callOptions, readyFile, type Transfer, type Transferred } from './transfer.ts';
+import type { CreateRequest } from './file-calls.ts';
+import { readyFile, type Transfer, type Transferred } from './transfer.ts';
 
 export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
-  const { client, source, filename, mimeType, progress, put, retry, signal } = transfer;
-  const whole = { start: 0, end: source.sizeBytes };
-  const [md5 = new Uint8Array()] = await source.md5s([whole], { signal, onHashed: progress.hashed });
+  const { source, filename, mimeType, progress, signal } = transfer;
+  const range = { start: 0, end: source.sizeBytes };
+  const [bytes = new Uint8Array()] = await source.md5s([range], { signal, onHashed: progress.hashed });
   await source.assertUnchanged();
+  const md5 = base64Encode(bytes);
+  const request = { filename, mimeType, md5, size: BigInt(source.sizeBytes) };
+  return transfer.inTurn(md5, () => createAndSend(transfer, request));
+}
 
-  const request = { filename, mimeType, md5: base64Encode(md5), size: BigInt(source.sizeBytes) };
-  const ask = () => client.createPresignedUpload(request, callOptions(signal));
+async function createAndSend(transfer: Transfer, request: CreateRequest): Promise<Transferred> {
+  const { calls, source, progress, put, retry, signal } = transfer;
+  const whole = { start: 0, end: source.sizeBytes };
+  const ask = () => calls.create(request, signal);
   const first = await retry(signal, ask);
   if (first.type === UploadType.EXISTING) {
     return { file: await readyFile(transfer, first.s3Key), existing: true };

@@ -8,9 +8,10 @@
 import { ConnectError } from '@connectrpc/connect';
 import { type CreateMultipartUploadResponse, UploadType } from '../../../../gen/files/v1/file_service_pb.ts';
 import { type ErrorInfo, ErrorInfoSchema } from '../../../../gen/google/rpc/error_details_pb.ts';
+import { callOptions } from '../file-calls.ts';
 import { PutError } from '../put-error.ts';
 import { runWorkers } from '../run-workers.ts';
-import { callOptions, readyFile, type Transfer, type Transferred } from '../transfer.ts';
+import { readyFile, type Transfer, type Transferred } from '../transfer.ts';
 import { type PartPlan, planParts, publishedPartBytes } from './part-plan.ts';
 import { createPartUrls } from './part-urls.ts';
 

@@ -1,0 +1,114 @@
+/** The calls of many uploads, each made for many files at once. */
+import { type Client, Code, ConnectError } from '@connectrpc/connect';
+import { type File, FileState } from '../../../gen/files/v1/file_pb.ts';
+import type { CreatePresignedUploadResponse, FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import { type CreateRequest, callOptions, type FileCalls, singleCalls } from '../upload/file-calls.ts';
+import { retryInfoMs } from '../upload/retry.ts';
+import { runWorkers } from '../upload/run-workers.ts';
+import { createBatcher } from './batcher.ts';
+import { errorOfStatus } from './status.ts';
+
+/** A message with so many names of 255 characters is half of what the service accepts. */
+const BATCH_MAX = 200;
+
+/** How many calls run at once with a service that has no batches. */
+const SINGLE_CALLS_AT_ONCE = 8;
+
+/**
+ * A call for so many files costs little more than a call for one. Fewer files wait for others, but not so long that the
+ * connections to S3 run out of work.
+ */
+const BATCHING = { max: BATCH_MAX, enough: 64, lingerMs: 10 };
+
+/** @param signal ends all calls */
+export function batchCalls(client: Client<typeof FileService>, signal: AbortSignal): FileCalls {
+  const single = singleCalls(client);
+  const hasBatches = createBatchDetector();
+  const create = createBatcher<CreateRequest, CreatePresignedUploadResponse>({
+    ...BATCHING,
+    signal,
+    pauseAfter: (error) => retryInfoMs(error) ?? 0,
+    send: (requests) =>
+      hasBatches(
+        () => createAll(client, requests, signal),
+        () => each(requests, signal, (request) => single.create(request, signal)),
+      ),
+  });
+  const get = createBatcher<string, Lookup>({
+    ...BATCHING,
+    signal,
+    pauseAfter: (error) => retryInfoMs(error) ?? 0,
+    send: (s3Keys) =>
+      hasBatches(
+        () => getAll(client, s3Keys, signal),
+        () =>
+          each(s3Keys, signal, async (s3Key) => ({ file: await single.get(s3Key, signal), isFinal: true })),
+      ),
+  });
+  return {
+    create,
+    async get(s3Key) {
+      const { file, isFinal } = await get(s3Key);
+      // GetFile says why a file is not READY: a batch leaves such a file pending.
+      return isFinal ? file : single.get(s3Key, signal);
+    },
+  };
+}
+
+async function createAll(client: Client<typeof FileService>, requests: CreateRequest[], signal: AbortSignal) {
+  const { results } = await client.batchCreatePresignedUploads({ requests }, callOptions(signal));
+  return results.map(({ result }) => {
+    if (result.case === 'response') return result.value;
+    return errorOfStatus(result.value);
+  });
+}
+
+interface Lookup {
+  file: File | undefined;
+  /** False if GetFile has to say more. */
+  isFinal: boolean;
+}
+
+async function getAll(client: Client<typeof FileService>, s3Keys: string[], signal: AbortSignal) {
+  const { files, unverifiedUploads } = await client.batchGetFiles({ s3Keys }, callOptions(signal));
+  const byKey = new Map(files.map((file) => [file.s3Key, file]));
+  return s3Keys.map((s3Key): Lookup | Error => {
+    const file = byKey.get(s3Key);
+    if (file?.state === FileState.READY) return { file, isFinal: true };
+    if (file === undefined || unverifiedUploads === 0) return { file, isFinal: false };
+    return new ConnectError('the service could not verify the upload in time', Code.Unavailable);
+  });
+}
+
+/** A service of an older version answers UNIMPLEMENTED to batches. Then each request becomes a call. */
+function createBatchDetector() {
+  let isUnimplemented = false;
+  return async <Result>(batch: () => Promise<Result>, one: () => Promise<Result>): Promise<Result> => {
+    if (isUnimplemented) return one();
+    try {
+      return await batch();
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented) throw error;
+      isUnimplemented = true;
+      return one();
+    }
+  };
+}
+
+/** Makes a call for each request, some at once. */
+async function each<Request, Response>(
+  requests: Request[],
+  signal: AbortSignal,
+  call: (request: Request) => Promise<Response>,
+): Promise<(Response | Error)[]> {
+  const responses: (Response | Error)[] = [];
+  const left = requests.entries();
+  await runWorkers(SINGLE_CALLS_AT_ONCE, signal, async () => {
+    for (const [i, request] of left) {
+      responses[i] = await call(request).catch((error: unknown) =>
+        error instanceof Error ? error : new Error(String(error)),
+      );
+    }
+  });
+  return responses;
+}

@@ -1,0 +1,77 @@
+interface Waiting<Request, Response> {
+  request: Request;
+  resolve: (response: Response) => void;
+  reject: (error: unknown) => void;
+}
+
+export interface BatcherOptions<Request, Response> {
+  /** The most requests of one call. */
+  max: number;
+  /** So many requests do not wait for others. */
+  enough: number;
+  /** How long fewer requests wait for others, in milliseconds. */
+  lingerMs: number;
+  /** Ends all that waits, with its reason. */
+  signal: AbortSignal;
+  /** Returns a response or an Error for each request, in their order. */
+  send: (requests: Request[]) => Promise<(Response | Error)[]>;
+  /** How long no call may be made after this error of a call, in milliseconds. */
+  pauseAfter: (error: unknown) => number;
+}
+
+/** The first batch waits only so long, because nothing is being sent meanwhile. */
+const FIRST_LINGER_MS = 1;
+
+/**
+ * Collects requests into calls. One call is under way at a time, so batches grow with the time of a call: a slow
+ * network gets large batches.
+ *
+ * The returned function throws the error of its request or of the call, or the reason of the signal.
+ */
+export function createBatcher<Request, Response>(options: BatcherOptions<Request, Response>) {
+  const { max, enough, signal, send, pauseAfter } = options;
+  let lingerMs = Math.min(FIRST_LINGER_MS, options.lingerMs);
+  let waiting: Waiting<Request, Response>[] = [];
+  let isSending = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let notBeforeMs = 0;
+
+  const schedule = (): void => {
+    if (isSending || waiting.length === 0) return;
+    const pauseMs = Math.max(0, notBeforeMs - performance.now());
+    if (waiting.length >= enough && pauseMs === 0) return void sendNext();
+    timer ??= setTimeout(() => void sendNext(), Math.max(pauseMs, lingerMs));
+  };
+  const sendNext = async (): Promise<void> => {
+    clearTimeout(timer);
+    timer = undefined;
+    isSending = true;
+    const batch = waiting.slice(0, max);
+    waiting = waiting.slice(max);
+    try {
+      const responses = await send(batch.map(({ request }) => request));
+      for (const [i, { resolve, reject }] of batch.entries()) {
+        const response = responses[i] ?? new Error('the service answered too few of the requests');
+        if (response instanceof Error) reject(response);
+        else resolve(response);
+      }
+    } catch (error) {
+      notBeforeMs = performance.now() + pauseAfter(error);
+      for (const { reject } of batch) reject(error);
+    }
+    lingerMs = options.lingerMs;
+    isSending = false;
+    schedule();
+  };
+  signal.addEventListener('abort', () => {
+    clearTimeout(timer);
+    for (const { reject } of waiting) reject(signal.reason);
+    waiting = [];
+  });
+  return (request: Request): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      waiting.push({ request, resolve, reject });
+      schedule();
+    });
+}

@@ -1,0 +1,54 @@
+import type { Progress } from '../upload/progress.ts';
+import type { ManyProgress } from './options.ts';
+
+/** A terminal needs no more than ten reports a second. */
+const REPORT_INTERVAL_MS = 100;
+
+export type ManyProgressMeter = ReturnType<typeof createManyProgressMeter>;
+
+/** Adds up the progress of all files. */
+export function createManyProgressMeter(onProgress: ((progress: ManyProgress) => void) | undefined) {
+  const now: ManyProgress = {
+    filesTotal: 0,
+    filesDone: 0,
+    filesFailed: 0,
+    bytesTotal: 0,
+    bytesHashed: 0,
+    bytesSent: 0,
+  };
+  let reportedMs = Number.NEGATIVE_INFINITY;
+  const report = (): void => {
+    reportedMs = performance.now();
+    onProgress?.({ ...now });
+  };
+  const changed = (): void => {
+    if (performance.now() - reportedMs >= REPORT_INTERVAL_MS) report();
+  };
+  return {
+    now: now as Readonly<ManyProgress>,
+    report,
+    found(sizeBytes: number): void {
+      now.filesTotal += 1;
+      now.bytesTotal += sizeBytes;
+      changed();
+    },
+    ended(isDone: boolean): void {
+      if (isDone) now.filesDone += 1;
+      else now.filesFailed += 1;
+      changed();
+    },
+    /** Returns the function that takes the progress of one file, whose size was `sizeBytes` when it was found. */
+    ofFile(sizeBytes: number) {
+      let before = { bytesTotal: sizeBytes, bytesHashed: 0, bytesSent: 0 };
+      return (progress: Progress): void => {
+        // A file that became smaller does not make the total fall.
+        const bytesTotal = Math.max(before.bytesTotal, progress.bytesTotal);
+        now.bytesTotal += bytesTotal - before.bytesTotal;
+        now.bytesHashed += progress.bytesHashed - before.bytesHashed;
+        now.bytesSent += progress.bytesSent - before.bytesSent;
+        before = { ...progress, bytesTotal };
+        changed();
+      };
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import type { UploadResult } from '../upload/upload-file.ts';
+
+/** One file of `uploadMany`. A caller may add fields of its own, which come back with the outcome. */
+export interface UploadItem<Source> {
+  source: Source;
+  /** Default: the last name of the path, or the name of a File. Required for every other source. */
+  filename?: string;
+  /** `type/subtype`. Default: the type of a Blob, else `application/octet-stream`. */
+  mimeType?: string;
+}
+
+export type UploadOutcome<Item> = { item: Item; result: UploadResult } | { item: Item; error: unknown };
+
+export interface UploadManyOptions<Item> {
+  /** How many PUTs are sent at once, over as many connections. Default 32. */
+  concurrency?: number;
+  /** How long a failing step of one file is retried, in milliseconds from its first failure. Default two minutes. */
+  retryForMs?: number;
+  /** A file of this size or more is sent as a multipart upload. Default 128 MiB, as for `uploadFile`. */
+  multipartFromBytes?: number;
+  /**
+   * Ends the run with the reason of the signal. Files that are not done yet get no outcome. Another run sends only
+   * what is missing.
+   */
+  signal?: AbortSignal;
+  /** Called once for each item, as soon as its outcome is known. */
+  onOutcome?: (outcome: UploadOutcome<Item>) => void;
+  /** Called at most ten times a second, and at the end. No figure ever falls. */
+  onProgress?: (progress: ManyProgress) => void;
+  /** Called before each retry of a call or of a PUT, for each item that waits for it. */
+  onRetry?: (retry: ItemRetry<Item>) => void;
+}
+
+export interface ManyProgress {
+  /** The items seen so far. The walk over the items is ahead of the uploads, and is soon complete. */
+  filesTotal: number;
+  /** Files that are READY. */
+  filesDone: number;
+  filesFailed: number;
+  /** The bytes of the items seen so far. */
+  bytesTotal: number;
+  bytesHashed: number;
+  bytesSent: number;
+}
+
+export interface ItemRetry<Item> {
+  item: Item;
+  error: unknown;
+  /** The number of the attempt that failed. The first attempt has the number 1. */
+  attempt: number;
+  delayMs: number;
+}
+
+export interface UploadManySummary {
+  uploaded: number;
+  /** Files that the service had stored before. */
+  existing: number;
+  failed: number;
+  bytesTotal: number;
+  bytesSent: number;
+  seconds: number;
+}

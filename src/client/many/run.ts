@@ -1,0 +1,111 @@
+import type { Client } from '@connectrpc/connect';
+import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import type { Platform, PutClient } from '../upload/platform.ts';
+import {
+  type Session,
+  type UploadOptions,
+  type UploadResult,
+  uploadInSession,
+} from '../upload/upload-file.ts';
+import { batchCalls } from './batch-calls.ts';
+import { createGate, type Gate } from './gate.ts';
+import { createManyProgressMeter } from './many-progress.ts';
+import type { UploadItem, UploadManyOptions } from './options.ts';
+import { createPendingRoom } from './pending-room.ts';
+import type { Surveyed } from './survey.ts';
+import { createTurns } from './turns.ts';
+
+/** A platform that knows the size of a source before the source is opened. */
+export interface ManyPlatform<Source, Body> extends Platform<Source, Body> {
+  /** @throws if the size cannot be known */
+  sizeOf(source: Source): Promise<number>;
+}
+
+const PUTS_AT_ONCE = 32;
+
+/** Of one file, as for `uploadFile`. */
+const PARTS_AT_ONCE = 4;
+
+/** What the files of one `uploadMany` share. */
+export function startRun<Source, Body, Item extends UploadItem<Source>>(
+  platform: ManyPlatform<Source, Body>,
+  client: Client<typeof FileService>,
+  options: UploadManyOptions<Item>,
+) {
+  const { concurrency = PUTS_AT_ONCE } = options;
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const progress = createManyProgressMeter(options.onProgress);
+  const room = createPendingRoom(batchCalls(client, signal), signal);
+  const puts = platform.createPutClient();
+  const session: Session<Body> = {
+    client,
+    calls: room.calls,
+    puts: limited(puts, createGate(concurrency)),
+    inTurn: createTurns(),
+  };
+  let existing = 0;
+
+  const uploadOne = ({ item, sizeBytes }: Surveyed<Item>): Promise<UploadResult> => {
+    const { filename, mimeType } = item;
+    const { retryForMs, multipartFromBytes, onRetry } = options;
+    const uploadOptions: UploadOptions = {
+      concurrency: Math.min(concurrency, PARTS_AT_ONCE),
+      signal,
+      onProgress: progress.ofFile(sizeBytes),
+      ...(filename !== undefined && { filename }),
+      ...(mimeType !== undefined && { mimeType }),
+      ...(retryForMs !== undefined && { retryForMs }),
+      ...(multipartFromBytes !== undefined && { multipartFromBytes }),
+      ...(onRetry !== undefined && { onRetry: (retry) => onRetry({ item, ...retry }) }),
+    };
+    return room.during(() => uploadInSession(platform, session, item.source, uploadOptions));
+  };
+  return {
+    signal,
+    stop: (error: unknown): void => stop.abort(error),
+    async sizeOf({ source }: Item): Promise<number> {
+      // The upload throws the error of a source that cannot be read.
+      const sizeBytes = await platform.sizeOf(source).catch(() => 0);
+      progress.found(sizeBytes);
+      return sizeBytes;
+    },
+    /** Never rejects: an error of the file is its outcome, and an error of a callback stops the run. */
+    async upload(surveyed: Surveyed<Item>): Promise<void> {
+      const { item } = surveyed;
+      try {
+        const outcome = await uploadOne(surveyed).then(
+          (result) => ({ item, result }),
+          (error: unknown) => ({ item, error }),
+        );
+        if (signal.aborted) return;
+        if ('result' in outcome && outcome.result.existing) existing += 1;
+        progress.ended('result' in outcome);
+        options.onOutcome?.(outcome);
+      } catch (error) {
+        stop.abort(error);
+      }
+    },
+    close: (): void => puts.close(),
+    summary() {
+      progress.report();
+      const { filesDone, filesFailed, bytesTotal, bytesSent } = progress.now;
+      return { uploaded: filesDone - existing, existing, failed: filesFailed, bytesTotal, bytesSent };
+    },
+  };
+}
+
+/** Sends so many PUTs at once as the gate has room for. */
+function limited<Body>(puts: PutClient<Body>, gate: Gate): PutClient<Body> {
+  return {
+    async put(target, body, options) {
+      const leave = await gate.enter(1, options.signal);
+      try {
+        await puts.put(target, body, options);
+      } finally {
+        leave();
+      }
+    },
+    close: () => puts.close(),
+  };
+}
