@@ -7,23 +7,39 @@
  */
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
-import type { UploadItem as ItemOf, UploadManyOptions, UploadManySummary } from './many/options.ts';
+import type {
+  UploadManyOptions as ManyOptions,
+  UploadItem as SourceItem,
+  UploadManySummary,
+} from './many/options.ts';
 import type { ManyPlatform } from './many/run.ts';
 import { uploadManyOn } from './many/upload-many.ts';
+import type { Md5Cache } from './node/md5-cache.ts';
+import type { Pieces } from './node/memory-source.ts';
 import { createPutClient } from './node/put.ts';
 import { openSource, sizeOf, type UploadSource } from './node/source.ts';
-import { type UploadOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
+import { type UploadOptions as FileOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
 
 export { FileService } from '../../gen/files/v1/file_service_pb.ts';
 export type { ItemRetry, ManyProgress, UploadOutcome } from './many/options.ts';
+export { type FileMd5Cache, openMd5Cache } from './node/md5-cache.ts';
 export type { Progress } from './upload/progress.ts';
 export type { RetryReport } from './upload/retry.ts';
 export { UploadError, type UploadErrorReason } from './upload/upload-error.ts';
-export type { UploadManyOptions, UploadManySummary, UploadOptions, UploadResult, UploadSource };
+export type { Md5Cache, UploadManySummary, UploadResult, UploadSource };
 
-const node: ManyPlatform<UploadSource, AsyncIterable<Uint8Array>> = { openSource, sizeOf, createPutClient };
+/** The options that only Node has. */
+interface NodeOptions {
+  /**
+   * The MD5s of an earlier run: files that have not changed since then are not read. Used for sources that are paths.
+   * `openMd5Cache` opens a cache in a file, which its `save` replaces.
+   */
+  md5Cache?: Md5Cache;
+}
 
-export type UploadItem = ItemOf<UploadSource>;
+export interface UploadOptions extends FileOptions, NodeOptions {}
+export interface UploadManyOptions<Item> extends ManyOptions<Item>, NodeOptions {}
+export type UploadItem = SourceItem<UploadSource>;
 
 /**
  * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the
@@ -41,7 +57,7 @@ export function uploadFile(
   source: UploadSource,
   options: UploadOptions = {},
 ): Promise<UploadResult> {
-  return uploadFileOn(node, client, source, options);
+  return uploadFileOn(nodeWith(options), client, source, options);
 }
 
 /**
@@ -59,5 +75,9 @@ export function uploadMany<Item extends UploadItem>(
   items: Iterable<Item> | AsyncIterable<Item>,
   options: UploadManyOptions<Item> = {},
 ): Promise<UploadManySummary> {
-  return uploadManyOn(node, client, items, options);
+  return uploadManyOn(nodeWith(options), client, items, options);
+}
+
+function nodeWith({ md5Cache }: NodeOptions): ManyPlatform<UploadSource, Pieces> {
+  return { openSource: (source) => openSource(source, md5Cache), sizeOf, createPutClient };
 }

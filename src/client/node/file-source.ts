@@ -1,10 +1,12 @@
 /** Opens a file that is to be uploaded, and detects that it changed after it was hashed. */
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
+import { isKnown, withMd5Cache } from './cached-source.ts';
 import { md5sInPlace, md5sOnThreads } from './md5.ts';
+import type { FileVersion, Md5Cache } from './md5-cache.ts';
 import { changedSource, ofBytes, type Pieces } from './memory-source.ts';
 import { readToEnd } from './read-to-end.ts';
 
@@ -23,13 +25,28 @@ const PIECE_BYTES = 256 * 1024;
  */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
+interface OpenFile {
+  handle: FileHandle;
+  stats: BigIntStats;
+  /** Names the file in errors. */
+  label: string;
+  filename: string | undefined;
+  close: () => Promise<void>;
+}
+
 /** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
-export async function openFile(path: string): Promise<OpenSource<Pieces>> {
+export async function openFile(path: string, cache: Md5Cache | undefined): Promise<OpenSource<Pieces>> {
   // This check comes before the file is opened, because opening some devices already has an effect.
   assertRegular(await statOf(path), path);
   const handle = await open(path, OPEN_FLAGS);
   try {
-    return await ofFile(handle, path, basename(path), () => handle.close());
+    const stats = await handle.stat({ bigint: true });
+    assertRegular(stats, path);
+    const file = { handle, stats, label: path, filename: basename(path), close: () => handle.close() };
+    if (cache === undefined) return await ofFile(file);
+    const version = versionOf(resolve(path), stats);
+    const source = isKnown(cache, version) ? streamed(file) : await ofFile(file);
+    return withMd5Cache(source, cache, version);
   } catch (error) {
     await handle.close();
     throw error;
@@ -37,29 +54,28 @@ export async function openFile(path: string): Promise<OpenSource<Pieces>> {
 }
 
 /** The file stays open when the source is closed, because the caller opened it. */
-export function openHandle(handle: FileHandle): Promise<OpenSource<Pieces>> {
-  return ofFile(handle, 'the open file', undefined, async () => {});
+export async function openHandle(handle: FileHandle): Promise<OpenSource<Pieces>> {
+  const stats = await handle.stat({ bigint: true });
+  assertRegular(stats, 'the open file');
+  return ofFile({ handle, stats, label: 'the open file', filename: undefined, close: async () => {} });
 }
 
-async function ofFile(
-  handle: FileHandle,
-  label: string,
-  filename: string | undefined,
-  close: () => Promise<void>,
-): Promise<OpenSource<Pieces>> {
-  const before = await handle.stat({ bigint: true });
-  assertRegular(before, label);
-  const assertUnchanged = async () => {
-    const { size, mtimeNs } = await handle.stat({ bigint: true });
-    if (size !== before.size || mtimeNs !== before.mtimeNs) throw changedSource();
-  };
-  const sizeBytes = Number(before.size);
-  if (sizeBytes <= READ_ONCE_MAX_BYTES) {
-    const bytes = await readToEnd(handle, sizeBytes, label);
-    await assertUnchanged();
-    await close();
-    return { ...ofBytes(bytes), filename };
-  }
+function versionOf(path: string, { size, mtimeNs, ctimeNs, ino, dev }: BigIntStats): FileVersion {
+  return { path, sizeBytes: size, mtimeNs, ctimeNs, inode: ino, device: dev };
+}
+
+async function ofFile(file: OpenFile): Promise<OpenSource<Pieces>> {
+  return file.stats.size <= READ_ONCE_MAX_BYTES ? readOnce(file) : streamed(file);
+}
+
+async function readOnce({ handle, stats, label, filename, close }: OpenFile): Promise<OpenSource<Pieces>> {
+  const bytes = await readToEnd(handle, Number(stats.size), label);
+  await assertUnchanged(handle, stats);
+  await close();
+  return { ...ofBytes(bytes), filename };
+}
+
+function streamed({ handle, stats, filename, close }: OpenFile): OpenSource<Pieces> {
   async function* read({ start, end }: Range) {
     for (let position = start; position < end; ) {
       const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
@@ -70,7 +86,7 @@ async function ofFile(
     }
   }
   return {
-    sizeBytes,
+    sizeBytes: Number(stats.size),
     filename,
     mimeType: undefined,
     body: read,
@@ -79,9 +95,14 @@ async function ofFile(
       if (ranges.length === 1) return md5sInPlace(read, ranges, options);
       return md5sOnThreads(handle.fd, ranges, options);
     },
-    assertUnchanged,
+    assertUnchanged: () => assertUnchanged(handle, stats),
     close,
   };
+}
+
+async function assertUnchanged(handle: FileHandle, before: BigIntStats): Promise<void> {
+  const { size, mtimeNs } = await handle.stat({ bigint: true });
+  if (size !== before.size || mtimeNs !== before.mtimeNs) throw changedSource();
 }
 
 async function statOf(path: string): Promise<BigIntStats> {

@@ -9,6 +9,7 @@ import { type FileHandle, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { OpenSource } from '../upload/platform.ts';
 import { openFile, openHandle } from './file-source.ts';
+import type { Md5Cache } from './md5-cache.ts';
 import { ofBlob, ofBytes, type Pieces } from './memory-source.ts';
 
 /**
@@ -18,11 +19,12 @@ import { ofBlob, ofBytes, type Pieces } from './memory-source.ts';
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
-export async function openSource(source: UploadSource): Promise<OpenSource<Pieces>> {
+/** @param cache the MD5s of files that are named by their path */
+export async function openSource(source: UploadSource, cache?: Md5Cache): Promise<OpenSource<Pieces>> {
   if (source instanceof Uint8Array) return ofBytes(source);
   if (source instanceof Blob) return ofBlob(source);
-  if (source instanceof URL) return openFile(fileURLToPath(source));
-  return typeof source === 'string' ? openFile(source) : openHandle(source);
+  if (source instanceof URL) return openFile(fileURLToPath(source), cache);
+  return typeof source === 'string' ? openFile(source, cache) : openHandle(source);
 }
 
 /** Returns the size as it is now. @throws Node's error for a path without a file */

@@ -25,6 +25,10 @@ export interface OpenSource<Body> {
   body(range: Range): Body;
   /** @throws UploadError SOURCE_CHANGED */
   assertUnchanged(): Promise<void>;
+  /**
+   * Forgets MD5s that were not computed in this run. Returns whether there were any; `md5s` then computes them.
+   */
+  forgetMd5s?(): boolean;
   /** Closes what `openSource` opened. A file that the caller opened stays open. */
   close(): Promise<void>;
 }

@@ -133,9 +133,11 @@ async function uploadOpened<Body>(
   const upload = source.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadMultipart : uploadWhole;
   const { file, existing } = await upload(transfer).catch(async (error: unknown): Promise<Transferred> => {
     signal.throwIfAborted();
-    if (!(error instanceof PutError)) throw error;
-    await source.assertUnchanged();
-    throw explained(error);
+    // The MD5s of an earlier run can be wrong, although size and times of the file are as they were.
+    if (!isBadDigest(error) || source.forgetMd5s?.() !== true) throw await explained(error, source);
+    return upload(transfer).catch(async (again: unknown) => {
+      throw await explained(again, source);
+    });
   });
   progress.enter('done');
   const { bytesSent, bytesResumed } = progress.now;
@@ -149,9 +151,16 @@ function unnamed(): never {
   );
 }
 
-function explained(error: PutError): UploadError {
+function isBadDigest(error: unknown): boolean {
+  return error instanceof PutError && error.code === 'BadDigest';
+}
+
+/** Returns the error in the words of the caller. @throws UploadError SOURCE_CHANGED */
+async function explained(error: unknown, source: OpenSource<unknown>): Promise<unknown> {
+  if (!(error instanceof PutError)) return error;
+  await source.assertUnchanged();
   const cause = { cause: error };
-  if (error.code === 'BadDigest') {
+  if (isBadDigest(error)) {
     return new UploadError(
       'SOURCE_CHANGED',
       `S3 received other bytes than were hashed: ${error.message}`,

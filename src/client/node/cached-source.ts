@@ -1,0 +1,51 @@
+import type { OpenSource } from '../upload/platform.ts';
+import type { FileVersion, Md5Cache } from './md5-cache.ts';
+
+/**
+ * A file that was written to less than this time before it was hashed can be written to again without a change of its
+ * times, because the times of some file systems have a resolution of 2 s. The MD5s of such a file are not kept.
+ */
+const SETTLED_AFTER_MS = 2_000;
+
+/** Returns whether the MD5 of the whole file is known. Then the file need not be read. */
+export function isKnown(cache: Md5Cache, file: FileVersion): boolean {
+  return file.sizeBytes > 0n && cache.get(file, Number(file.sizeBytes)) !== undefined;
+}
+
+/** Takes the MD5s of the file from the cache, or computes and keeps them. */
+export function withMd5Cache<Body>(
+  source: OpenSource<Body>,
+  cache: Md5Cache,
+  file: FileVersion,
+): OpenSource<Body> {
+  // Files of /proc and /sys change without a change of their size and times. Their real size differs from `stat`.
+  if (file.sizeBytes === 0n || BigInt(source.sizeBytes) !== file.sizeBytes) return source;
+  const openedMs = Date.now();
+  let isFromCache = false;
+  return {
+    ...source,
+    async md5s(ranges, options) {
+      const [first = { start: 0, end: 0 }] = ranges;
+      const rangeBytes = first.end - first.start;
+      const known = cache.get(file, rangeBytes);
+      if (known?.length === ranges.length) {
+        isFromCache = true;
+        options.onHashed(source.sizeBytes);
+        return known;
+      }
+      const md5s = await source.md5s(ranges, options);
+      if (openedMs - changedMs(file) > SETTLED_AFTER_MS) cache.set(file, rangeBytes, md5s);
+      return md5s;
+    },
+    forgetMd5s() {
+      const wasFromCache = isFromCache;
+      isFromCache = false;
+      cache.delete(file);
+      return wasFromCache;
+    },
+  };
+}
+
+function changedMs({ mtimeNs, ctimeNs }: FileVersion): number {
+  return Number((mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1_000_000n);
+}
