@@ -26,11 +26,15 @@ describe('generated code', () => {
     );
   });
 
-  it('needs only `proto` as an import path: the copy of google.rpc.Status is the file of Google', async () => {
-    const file = 'google/rpc/status.proto';
-    const copy = await readFile(join(FOLDER, '../..', file), 'utf8');
-    expect(copy).toBe(await readFile(join(FOLDER, '../../../node_modules/google-proto-files', file), 'utf8'));
-  });
+  it.each(['google/rpc/status.proto', 'google/rpc/error_details.proto'])(
+    'needs only `proto` as an import path: the copy of %s is the file of Google',
+    async (file) => {
+      const copy = await readFile(join(FOLDER, '../..', file), 'utf8');
+      expect(copy).toBe(
+        await readFile(join(FOLDER, '../../../node_modules/google-proto-files', file), 'utf8'),
+      );
+    },
+  );
 
   it.each(FILES)(
     'of $name in Java has a file per class, and an outer class with the name of the file',
