@@ -21,6 +21,7 @@ const ROOT = resolve(import.meta.dirname, '..');
 const LINES_MAX = {
   'README.md': 200,
   'proto/README.md': 150,
+  'proto/CLIENTS.md': 150,
   'src/README.md': 250,
   'src/client/README.md': 100,
   'src/doctor/README.md': 200,

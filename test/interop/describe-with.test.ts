@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { missingGo } from './clients/languages/go.ts';
+import { missingPython } from './clients/languages/python.ts';
 import { verdict } from './describe-with.ts';
-import { missingGo, missingPrograms, missingPython } from './toolchain.ts';
+import { missingPrograms } from './toolchain.ts';
 
 test('a suite runs when its toolchain is installed', () => {
   expect(verdict(undefined, undefined)).toBe('run');

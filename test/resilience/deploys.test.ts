@@ -4,9 +4,9 @@ import { expect, type TestContext, test, vi } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
+import { BUILD_TIMEOUT_MS, buildClient } from '../interop/clients/build-client.ts';
+import { go } from '../interop/clients/languages/go.ts';
 import { describeWith } from '../interop/describe-with.ts';
-import { buildGoClient, GO_BUILD_TIMEOUT_MS } from '../interop/go-client.ts';
-import { missingGo } from '../interop/toolchain.ts';
 import { connectCaller, grpcJsCaller } from './callers.ts';
 import { report } from './outcome.ts';
 import { balance, deploy, type Instance } from './rolling-deploy.ts';
@@ -66,12 +66,12 @@ test.runIf(LONG).for(['1.1', '2'] as const)(
 
 // The Go client takes longer to build than all other tests of this file take together.
 if (LONG) {
-  describeWith('a client in Go', await missingGo(), () => {
-    const client = forAllTests(buildGoClient, GO_BUILD_TIMEOUT_MS);
+  describeWith('a client in Go', await go.missing(), () => {
+    const client = forAllTests(() => buildClient(go), BUILD_TIMEOUT_MS);
 
     const goLoad = (instances: readonly Instance[]): SteadyLoad => {
       const addresses = instances.map(({ grpc }) => grpc).join(',');
-      const load = spawn(client.program, ['load', addresses, newUser()], {
+      const load = spawn(client.command[0], ['load', addresses, newUser()], {
         stdio: ['pipe', 'pipe', 'inherit'],
       });
       return {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { dyingWithParent } from '../harness/service-process.ts';
-import { pythonEnvironment } from '../interop/toolchain.ts';
+import { cacheDirectory } from '../interop/toolchain.ts';
 import { answers } from './server-program.ts';
 
 /** moto is an S3 server for tests that checks no signature, no MD5 and no expiry. */
@@ -17,7 +17,7 @@ export interface Moto extends AsyncDisposable {
 }
 
 export const MOTO_REQUIREMENTS = join(import.meta.dirname, 'moto-requirements.txt');
-export const MOTO_ENVIRONMENT = pythonEnvironment(MOTO_REQUIREMENTS);
+export const MOTO_ENVIRONMENT = cacheDirectory('python', MOTO_REQUIREMENTS);
 
 const READY_SECONDS = 30;
 

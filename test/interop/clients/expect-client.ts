@@ -1,29 +1,46 @@
 import { expect } from 'vitest';
+import { md5 } from '../../harness/random.ts';
+import type { CodeNames } from './language.ts';
 
-/** The names of the gRPC codes in a language. */
-export interface CodeNames {
-  invalidArgument: string;
-  notFound: string;
-  unauthenticated: string;
-  unavailable: string;
-}
-
-/** Checks the output of the verb `journey` of `go/main.go` and `python/client.py`. */
-export function expectJourney(printed: string, user: string, content: string, codes: CodeNames): void {
+/** Checks what the verb `journey` of a client prints. */
+export function expectJourney(
+  printed: string,
+  user: string,
+  { small, large }: { small: Buffer; large: Buffer },
+  codes: CodeNames,
+): void {
   const s3Key = `${user}_report.txt`;
   const failure = { domain: 'files.v1', metadata: {}, fields: [], retryDelaySeconds: 0 };
   expect(JSON.parse(printed)).toEqual({
     pendingState: 'FILE_STATE_PENDING',
-    otherBytes: expect.stringMatching(/^PUT: 400 Bad Request: .*BadDigest/s),
+    otherBytes: expect.stringMatching(/^PUT: 400: .*BadDigest/s),
     s3Key,
     type: 'UPLOAD_TYPE_NEW',
     listedFilenames: ['report.txt'],
-    listedSize: content.length,
+    listedSize: small.length,
     againS3Key: s3Key,
     againType: 'UPLOAD_TYPE_EXISTING',
     state: 'FILE_STATE_READY',
-    downloaded: content,
+    downloadedMd5: md5(small, 'hex'),
     disposition: expect.stringMatching(/^attachment; filename="report\.txt"/),
+    large: {
+      type: 'UPLOAD_TYPE_NEW',
+      missingPartNumbers: [1, 2],
+      againType: 'UPLOAD_TYPE_EXISTING',
+      state: 'FILE_STATE_READY',
+      size: large.length,
+      downloadedMd5: md5(large, 'hex'),
+    },
+    batch: {
+      type: 'UPLOAD_TYPE_NEW',
+      failure: {
+        ...failure,
+        code: codes.invalidArgument,
+        reason: 'INVALID_MD5',
+        fields: ['requests[1].md5'],
+      },
+      gotFilenames: ['first.txt'],
+    },
     leftAfterDelete: 0,
     invalidMd5: { ...failure, code: codes.invalidArgument, reason: 'INVALID_MD5', fields: ['md5'] },
     notFound: { ...failure, code: codes.notFound, reason: 'FILE_NOT_FOUND', metadata: { s3_key: s3Key } },
@@ -33,6 +50,7 @@ export function expectJourney(printed: string, user: string, content: string, co
       reason: 'USER_ID_MISSING',
       metadata: { header: 'x-user-id' },
     },
+    tooLate: codes.deadlineExceeded,
   });
 }
 

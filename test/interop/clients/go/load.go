@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/rand"
@@ -78,7 +79,10 @@ func (seen *loadSeen) life(files filesv1.FileServiceClient, user string) {
 			_, err := files.GetFile(ctx, &filesv1.GetFileRequest{S3Key: key})
 			return err
 		}},
-		{"PUT", func(ctx context.Context) error { return put(ctx, answer, content) }},
+		{"PUT", func(ctx context.Context) error {
+			body := io.NewSectionReader(bytes.NewReader(content), 0, int64(len(content)))
+			return put(ctx, answer.PresignedUrl, answer.RequiredHeaders, body)
+		}},
 		{"ListFiles", func(ctx context.Context) error {
 			_, err := files.ListFiles(ctx, &filesv1.ListFilesRequest{})
 			return err

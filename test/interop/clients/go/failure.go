@@ -17,7 +17,10 @@ type failure struct {
 
 // failureOf reads the status and its typed details from an error.
 func failureOf(err error) failure {
-	s := status.Convert(err)
+	return failureFrom(status.Convert(err))
+}
+
+func failureFrom(s *status.Status) failure {
 	f := failure{Code: s.Code().String(), Metadata: map[string]string{}, Fields: []string{}}
 	for _, detail := range s.Details() {
 		switch d := detail.(type) {

@@ -1,0 +1,4 @@
+import { describeClient } from './describe-client.ts';
+import { go } from './languages/go.ts';
+
+await describeClient(go);

@@ -1,0 +1,4 @@
+import { describeClient } from './describe-client.ts';
+import { rust } from './languages/rust.ts';
+
+await describeClient(rust);
