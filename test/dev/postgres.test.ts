@@ -15,6 +15,7 @@ import {
   type EmbeddedPostgresOptions,
   startPostgres,
 } from '../../src/dev/postgres/postgres.ts';
+import { canDieWithParent } from '../harness/service-process.ts';
 
 const PROGRAM = join(import.meta.dirname, 'start-postgres.ts');
 const isRoot = process.geteuid?.() === 0;
@@ -105,8 +106,8 @@ async function occupy(port: number): Promise<Server> {
 
 afterEach(async () => {
   for (const child of children.splice(0)) await kill(child);
-  // On Linux the kernel ends Postgres with its parent. On other systems the test must do that itself.
-  if (process.platform !== 'linux') for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGINT');
+  // With setpriv the kernel ends Postgres with its parent. Elsewhere the test must do that itself.
+  if (!canDieWithParent) for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGINT');
   for (const postgres of running.splice(0)) await postgres.stop();
   for (const pid of pids.splice(0)) await untilGone(pid);
 });
@@ -215,7 +216,7 @@ describe('a directory with a database', () => {
     expect(await query(again.url, 'select word from kept')).toContainEqual(['killed run']);
   });
 
-  test.runIf(process.platform === 'linux')('has no Postgres after kill -9 of the service', async () => {
+  test.runIf(canDieWithParent)('has no Postgres after kill -9 of the service', async () => {
     const service = startElsewhere();
     const { pid } = await addressOf(service);
     await kill(service);

@@ -85,7 +85,7 @@ export interface ServiceProcess extends LaunchedService {
  * together with the test run, and Postgres together with the service.
  */
 const DIE_WITH_PARENT: readonly string[] = ['setpriv', '--pdeathsig', 'KILL', '--'];
-const canDieWithParent = spawnSync('setpriv', [...DIE_WITH_PARENT.slice(1), 'true']).status === 0;
+export const canDieWithParent = spawnSync('setpriv', [...DIE_WITH_PARENT.slice(1), 'true']).status === 0;
 
 /** Returns the command that runs the program and ends it together with this process. */
 export function dyingWithParent(command: readonly string[]): [program: string, ...args: string[]] {
