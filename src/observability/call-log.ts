@@ -40,7 +40,7 @@ export function observeStorage(metrics: Metrics, refusals: Refusals): ObserveSte
 
 /**
  * The log gets at most one line about mismatches, and one about lost files, in this time; the metrics count all of
- * them. A client can cause mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 300
+ * them. A client can cause mismatches by adding a Content-Encoding to its PUTs, and a single list may then find 1,000
  * mismatches. A bucket that was emptied loses every file.
  */
 const FILE_LINE_INTERVAL_MS = 1_000;

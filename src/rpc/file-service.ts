@@ -32,8 +32,8 @@ export function createFileService(
     },
 
     async listFiles(request, call) {
-      const { files: page, nextPageToken } = await files.listFiles(call, request);
-      return { files: page.map(fileToProto), nextPageToken };
+      const { files: page, nextPageToken, unverifiedUploads } = await files.listFiles(call, request);
+      return { files: page.map(fileToProto), nextPageToken, unverifiedUploads };
     },
 
     async getFile({ s3Key }, call) {

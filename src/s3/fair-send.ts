@@ -5,7 +5,7 @@ import type { Send } from './send.ts';
 
 /**
  * While all sockets to S3 are taken, operations wait in a fair queue (`src/overload/fair-queue.ts`), in which the
- * users take turns. A call that lists files verifies up to 300 pending files, 32 at once. Without the fair queue,
+ * users take turns. A call that lists files verifies up to 2,000 pending files, 32 at once. Without the fair queue,
  * fifty such calls of one user would put 1,600 requests in front of the requests of all other users.
  *
  * All operations of an S3 client must share one queue, because they share the sockets of the client. An

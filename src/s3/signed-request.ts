@@ -2,7 +2,7 @@
  * Sends a HEAD or DELETE as one signed request, without the command stack of the SDK. Here a HEAD costs 176 µs
  * of CPU and a DELETE 77 µs. With the SDK's commands they cost 519 and 404 µs (Node 24, a missing key, 16
  * requests at once, medians of 5,000). A whole call of DeleteFile costs 287 µs (test/README.md), so the SDK's
- * command alone would exceed the budget of the call. The first page of a list sends up to 300 HEADs, and the sweeper
+ * command alone would exceed the budget of the call. The first page of a list sends up to 2,000 HEADs, and the sweeper
  * (`src/files/maintenance/sweeper.ts`) sends one HEAD for each due PENDING row.
  */
 import type { S3Client } from '@aws-sdk/client-s3';

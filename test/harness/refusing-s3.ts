@@ -21,8 +21,8 @@ export interface RefusingS3 extends AsyncDisposable {
   readonly endpoint: string;
   /** All requests since the start, or since the test emptied the list. */
   requests: RefusedRequest[];
-  /** Decides about each request. `undefined` passes the request on to the store. */
-  refuse: (request: RefusedRequest) => RefusingAnswer | undefined;
+  /** Decides about each request. `undefined` passes the request on to the store, a promise only when it resolves. */
+  refuse: (request: RefusedRequest) => RefusingAnswer | undefined | Promise<undefined>;
 }
 
 /**
@@ -30,12 +30,12 @@ export interface RefusingS3 extends AsyncDisposable {
  * error code.
  */
 export async function startRefusingS3(target: string): Promise<RefusingS3> {
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer(async (incoming, outgoing) => {
     const url = new URL(incoming.url ?? '', target);
     const { method = '' } = incoming;
     const request = { method, path: decodeURIComponent(url.pathname), query: url.searchParams };
     proxy.requests.push(request);
-    const answer = proxy.refuse(request);
+    const answer = await proxy.refuse(request);
     if (answer === undefined) return passOn(target, incoming, outgoing);
     incoming.resume();
     const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${answer.code}</Code><Message>no</Message></Error>`;

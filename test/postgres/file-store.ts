@@ -160,6 +160,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         reserve: port.reserve(passed, asked),
         updateIntent: port.updateIntent(passed, { ...asked, size: 9 }),
         find: port.find(passed, file.s3Key),
+        findMany: port.findMany(passed, [file.s3Key]),
         hasSeveralTypes: port.hasSeveralTypes(passed, file.s3Key),
         list: port.list(passed, { filenamePrefix: '', after: undefined, limit: 9 }, 9),
         markReady: port.markReady(passed, asked.s3Key, seen()),

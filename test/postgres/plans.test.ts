@@ -49,6 +49,7 @@ const EXPECTED: Record<Name, Expectation> = {
   updateIntent: WRITE_BY_KEY,
   updateIntentBefore0002: WRITE_BY_KEY,
   find: ROW_BY_KEY,
+  findMany: { indexes: ['files_pkey'], buffersMax: 100 * 2 * PROBE },
   hasSeveralTypes: ROW_BY_KEY,
   listFirstPage: { indexes: ['files_ready', 'files_pending'], buffersMax: 101 + 2 * PROBE },
   // The plan reads the pages of 101 rows, one path down the index, and the further index pages that hold the entries of
@@ -74,10 +75,14 @@ const EXPECTED: Record<Name, Expectation> = {
   writeCheck: { indexes: [], buffersMax: 0 },
 };
 
+/** The numbers of the files of a batch. */
+const BATCH = Array.from({ length: 100 }, (_, i) => i * 7 + 1);
+
 /** The statements run for the user who has the most files. */
 const PARAMS = {
   userId: 'big',
   s3Key: 'big_00000777.pdf',
+  s3Keys: BATCH.map((i) => `big_${String(i).padStart(8, '0')}.pdf`),
   fingerprint: Buffer.alloc(16),
   filename: 'a.pdf',
   mimeType: 'application/pdf',
@@ -251,6 +256,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "expireUpload": "text text float8",
             "explainConflict": "text text bytea integer integer",
             "find": "text text float8",
+            "findMany": "text text[] float8",
             "findUpload": "text text",
             "hasSeveralTypes": "text text",
             "leaseDue": "bigint float8 time text float8",

@@ -1,6 +1,8 @@
 import pg from 'pg';
-import { expect, it } from 'vitest';
-import { parserOf } from '../../src/postgres/connection/types.ts';
+import { describe, expect, it } from 'vitest';
+import { parserOf, toWire } from '../../src/postgres/connection/types.ts';
+import { createDatabase, openPool } from '../harness/database.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
 
 const { TIMESTAMPTZ, INT4 } = pg.types.builtins;
 const parse = parserOf(TIMESTAMPTZ);
@@ -26,4 +28,31 @@ it.each([
 
 it('uses pg’s parser for other types', () => {
   expect(parserOf(INT4)).toBe(pg.types.getTypeParser(INT4, 'text'));
+});
+
+describe('an array arrives in Postgres unchanged:', () => {
+  const server = forAllTests(createDatabase);
+  const texts = [
+    'plain',
+    '',
+    'NULL',
+    'null',
+    ' ',
+    '{a,b}',
+    'it\'s "quoted" \\ % _ $1',
+    'naïve 文件 😀',
+    '\n\t',
+    null,
+  ];
+  it.each<[string, Parameters<typeof toWire>[0]]>([
+    ['text', []],
+    ['text', texts],
+    ['int8', [1, -2, null, 9_007_199_254_740_991].map((number) => number && String(number))],
+    ['bytea', [Buffer.from([0, 255, 92, 34]), Buffer.alloc(0), null]],
+  ])('%s[] %j', async (type, array) => {
+    const pool = openPool(server.url);
+    const { rows } = await pool.query(`select $1::text::${type}[] as array`, [toWire(array)]);
+    await pool.end();
+    expect(rows[0].array).toEqual(array);
+  });
 });

@@ -269,9 +269,10 @@ export type ListFilesResponse = Message<"files.v1.ListFilesResponse"> & {
   nextPageToken: string;
 
   /**
-   * First page: how many pending uploads of the user this call could not verify in its time, or because S3 did
-   * not answer. The bytes of some of them may have arrived, and are then missing in `files`. If it is not 0,
-   * call again. Always 0 on further pages, which verify nothing.
+   * How many pending uploads this call could not verify, because its time was too short, S3 did not answer, or
+   * there are more than 2,000 (then at least so many). The bytes of some of them may have arrived, and are then
+   * missing in `files`. If it is not 0, call again, with a longer deadline. Always 0 on further pages, which
+   * verify nothing.
    *
    * @generated from field: int32 unverified_uploads = 3;
    */
@@ -363,8 +364,8 @@ export type BatchGetFilesResponse = Message<"files.v1.BatchGetFilesResponse"> & 
   files: File[];
 
   /**
-   * How many of `files` are PENDING only because this call could not verify them in its time, or because S3 did
-   * not answer. If it is not 0, call again.
+   * How many of `files` are PENDING only because this call could not verify them: its time was too short, or S3
+   * did not answer. If it is not 0, call again, with a longer deadline.
    *
    * @generated from field: int32 unverified_uploads = 2;
    */
@@ -837,9 +838,9 @@ export const FileService: GenService<{
    * Lists the user's files whose bytes S3 holds, newest first.
    *
    * The list reads its own writes: an upload that S3 has accepted is in the very next first page, if the page
-   * has room for it. The call for a first page verifies all pending uploads of the user whose names match. If
-   * the time of the call is too short for that, or S3 does not answer, the list still succeeds, with what was
-   * known before, and `unverified_uploads` says how many uploads were not verified.
+   * has room for it. The call for a first page verifies all pending uploads of the user whose names match, up to
+   * 2,000. If the time of the call is too short for that, or S3 does not answer, the list still succeeds, with
+   * what was known before, and `unverified_uploads` says how many uploads were not verified.
    *
    * INVALID_ARGUMENT: INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME. UNAVAILABLE:
    * DATABASE_UNAVAILABLE.

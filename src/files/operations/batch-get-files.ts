@@ -1,31 +1,44 @@
 import type { Call } from '../call.ts';
-import type { UserFile } from '../file.ts';
-import { FileError } from '../file-error.ts';
+import type { PendingFile, UserFile } from '../file.ts';
+import type { FileStore } from '../ports/file-store.ts';
 import { parseBatch, parseS3Keys } from '../rules/batch.ts';
-import { type GetFilePorts, getFile } from './get-file.ts';
+import type { VerifyPorts } from '../verify-object.ts';
+import { type VerifiedUploads, verifyUploads } from '../verify-uploads.ts';
 
-export interface FoundFiles {
+interface Ports extends VerifyPorts {
+  store: Pick<FileStore, 'findMany'> & VerifyPorts['store'];
+}
+
+interface FoundFiles {
   files: UserFile[];
   /** How many of the files are PENDING only because this call could not verify them. */
   unverifiedUploads: number;
 }
 
 /**
- * Returns the files that exist, in the order of the keys.
+ * Returns the files that exist, in the order of the keys. Pending uploads are verified as a list does it. READY files
+ * are returned as they were when they were last verified.
  *
  * @throws FileError INVALID_BATCH_SIZE, INVALID_S3_KEY, DATABASE_UNAVAILABLE
  */
-export function batchGetFiles(ports: GetFilePorts) {
-  const getOne = getFile(ports);
+export function batchGetFiles(ports: Ports) {
   return async (call: Call, keys: readonly string[]): Promise<FoundFiles> => {
-    const files: UserFile[] = [];
-    for (const s3Key of new Set(parseS3Keys(parseBatch('s3_keys', keys)))) {
-      try {
-        files.push(await getOne(call, s3Key));
-      } catch (error) {
-        if (!(error instanceof FileError && error.reason === 'FILE_NOT_FOUND')) throw error;
-      }
-    }
-    return { files, unverifiedUploads: 0 };
+    const s3Keys = new Set(parseS3Keys(parseBatch('s3_keys', keys)));
+    const found = await ports.store.findMany(call, [...s3Keys]);
+    const pending = found.filter((file) => file.state === 'pending');
+    const verified = await verifyUploads(call, ports, pending);
+    const byKey = new Map(found.map((file) => [file.s3Key, file]));
+    const files = [...s3Keys].flatMap((s3Key) => {
+      const file = byKey.get(s3Key);
+      return file?.state === 'pending' ? asVerified(file, verified) : (file ?? []);
+    });
+    return { files, unverifiedUploads: verified.unverified };
   };
+}
+
+/** A lost file was READY, and S3 has lost its object. Waiting does not bring it back, so the file counts as not found. */
+function asVerified(file: PendingFile, { outcomes }: VerifiedUploads): UserFile | [] {
+  const seen = outcomes.get(file.s3Key);
+  if (seen?.outcome === 'verified') return seen.file;
+  return seen?.outcome === 'deleted' || file.lost ? [] : file;
 }

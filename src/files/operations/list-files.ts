@@ -1,13 +1,13 @@
 import type { Call } from '../call.ts';
-import { partOf } from '../deadline.ts';
-import type { PendingFile, ReadyFile } from '../file.ts';
+import type { ReadyFile } from '../file.ts';
 import { FileError } from '../file-error.ts';
 import { parseFields } from '../parse-fields.ts';
 import type { Listed } from '../ports/file-reads.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import { parseFilenamePrefix } from '../rules/filename.ts';
 import { type PageScope, pageToken, parsePageToken } from '../rules/page-token.ts';
-import { type VerifyPorts, verifyObject } from '../verify-object.ts';
+import type { VerifyPorts } from '../verify-object.ts';
+import { verifyUploads } from '../verify-uploads.ts';
 
 interface Request {
   pageSize: number;
@@ -18,6 +18,8 @@ interface Request {
 interface Page {
   files: ReadyFile[];
   nextPageToken: string;
+  /** How many pending uploads may have arrived without this call noticing. If there are too many, at least so many. */
+  unverifiedUploads: number;
 }
 
 interface Ports extends VerifyPorts {
@@ -41,20 +43,11 @@ const PAGE_MAX_BYTES = 1024 ** 2;
 const FILE_FIXED_BYTES = 300;
 
 /**
- * How many pending uploads a first page verifies, newest first. The sweeper (`../maintenance/sweeper.ts`) verifies the
- * rest.
+ * How many pending uploads a first page verifies, newest first: all of them, with the default limits of pending uploads
+ * (MAX_PENDING_UPLOADS, MAX_PENDING_MULTIPART_UPLOADS) and nearly as many whose URLs have expired. It bounds the
+ * requests to S3 that one call can cause. The sweeper verifies the rest.
  */
-const PENDING_VERIFICATIONS_MAX = 300;
-
-/**
- * The number of verifications of one call that run at the same time, each with one request to S3. With 32,
- * the 300 verifications of 20 ms each take 0.2 s. More requests would only wait, because a single user gets
- * at most 32 of the S3 client's 64 sockets.
- */
-const PENDING_VERIFICATIONS_CONCURRENCY = 32;
-
-/** The share of the call's remaining time for the verifications. The rest is for reading the page once more. */
-const VERIFICATIONS_SHARE = 0.8;
+const PENDING_VERIFICATIONS_MAX = 2_000;
 
 /**
  * Returns a page of READY files. A call for the first page also verifies the user's pending uploads, so that a
@@ -73,12 +66,16 @@ export function listFiles(ports: Ports) {
     // One file more than the page needs shows whether a next page exists.
     const query = { filenamePrefix: scope.filenamePrefix, after, limit: pageSize + 1 };
 
-    let listed = await ports.store.list(call, query, PENDING_VERIFICATIONS_MAX);
+    // One upload more than the call verifies shows whether there are more.
+    let listed = await ports.store.list(call, query, PENDING_VERIFICATIONS_MAX + 1);
     const { pending } = listed;
-    if (pending.length > 0 && (await verifyPending(call, ports, pending))) {
-      listed = await ports.store.list(call, query, 0);
-    }
-    return toPage(listed, pageSize, scope);
+    if (pending.length === 0) return { ...toPage(listed, pageSize, scope), unverifiedUploads: 0 };
+
+    const verified = await verifyUploads(call, ports, pending.slice(0, PENDING_VERIFICATIONS_MAX));
+    const left = Math.max(0, pending.length - PENDING_VERIFICATIONS_MAX);
+    const hasArrived = [...verified.outcomes.values()].some(({ outcome }) => outcome === 'verified');
+    if (hasArrived) listed = await ports.store.list(call, query, 0);
+    return { ...toPage(listed, pageSize, scope), unverifiedUploads: verified.unverified + left };
   };
 }
 
@@ -95,33 +92,11 @@ function parsePageSize(pageSize: number): number {
   return pageSize === 0 ? PAGE_SIZE_DEFAULT : Math.min(pageSize, PAGE_SIZE_MAX);
 }
 
-/**
- * Verifies each upload. If S3 or the store fails, this does not throw, so the list shows the files that are
- * already READY.
- *
- * @returns whether a file became READY
- */
-async function verifyPending(call: Call, ports: VerifyPorts, pending: PendingFile[]): Promise<boolean> {
-  const verification = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
-  let arrived = false;
-  const queue = pending.values();
-  const verifyNext = async () => {
-    for (const file of queue) {
-      const seen = await verifyObject(verification, ports, file);
-      arrived ||= seen.outcome === 'verified';
-    }
-  };
-  const workers = Array.from(
-    { length: Math.min(PENDING_VERIFICATIONS_CONCURRENCY, pending.length) },
-    verifyNext,
-  );
-  // A worker ends at its first error, so a failing S3 gets at most 32 requests, and the log gets one line.
-  const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === 'rejected');
-  if (failed !== undefined) ports.observer.stepFailed('verify pending uploads', failed.reason);
-  return arrived;
-}
-
-function toPage({ ready, examinedTo }: Listed, pageSize: number, scope: PageScope): Page {
+function toPage(
+  { ready, examinedTo }: Listed,
+  pageSize: number,
+  scope: PageScope,
+): Omit<Page, 'unverifiedUploads'> {
   const files = ready.slice(0, Math.min(pageSize, filesThatFit(ready)));
   // If the page has all files that the store returned, the next page starts after the last file that the
   // store examined. If the store examined all files, `examinedTo` is undefined and no page follows. If the

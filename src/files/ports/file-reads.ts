@@ -25,6 +25,9 @@ export interface FileReads {
   /** Returns the file; `undefined` if it is deleted or belongs to another user. */
   find(call: Call, s3Key: S3Key): Promise<UserFile | undefined>;
 
+  /** Returns the files with these keys that `find` would return, in any order. */
+  findMany(call: Call, s3Keys: readonly S3Key[]): Promise<UserFile[]>;
+
   /**
    * Returns the READY files that follow `after` in the list, without the file at `after` itself. The list is
    * ordered newest first by (lastModified, s3Key). Without `after`, the page starts with the newest file.

@@ -2,7 +2,9 @@
 import pg from 'pg';
 
 /** A parameter of a statement. */
-export type Value = string | number | Date | Buffer | null;
+export type Value = Scalar | readonly Scalar[];
+
+type Scalar = string | number | Date | Buffer | null;
 
 /** An encoded parameter: text, or raw bytes. */
 export type WireValue = string | Buffer | null;
@@ -10,7 +12,20 @@ export type WireValue = string | Buffer | null;
 /** @throws RangeError for an invalid Date */
 export function toWire(value: Value): WireValue {
   if (typeof value === 'number') return String(value);
+  if (isArray(value)) return `{${value.map(toElement).join(',')}}`;
   return value instanceof Date ? writeTimestamp(value) : value;
+}
+
+/** An element of an array in Postgres's text format. In quotes, only quotes and backslashes have a meaning. */
+function toElement(value: Scalar): string {
+  if (value === null) return 'NULL';
+  const text = Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : (toWire(value) as string);
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** `Array.isArray` does not recognise a readonly array. */
+function isArray(value: Value): value is readonly Scalar[] {
+  return Array.isArray(value);
 }
 
 /**

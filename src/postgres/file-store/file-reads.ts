@@ -23,6 +23,11 @@ export function createFileReads(database: Database, limits: StoreLimits): FileRe
       return row && toFile(row);
     },
 
+    async findMany(call, s3Keys) {
+      const params = { userId: call.userId, s3Keys, verificationTtlSeconds };
+      return (await database.run(call, statements.findMany, params)).map(toFile);
+    },
+
     async hasSeveralTypes(call, s3Key) {
       const [row] = await database.run(call, statements.hasSeveralTypes, rowKey(call, s3Key));
       return row?.several_types ?? false;

@@ -65,6 +65,12 @@ export const firstPause: Sql = after(FIRST_PAUSE_SECONDS);
 export const isPending: Sql = sql`(state <> 'deleted' and state <> 'ready')`;
 
 /**
+ * Means `state <> 'deleted'`, written so that it matches no index, for the same reason as `isPending`. It is for
+ * statements that find many rows by their keys.
+ */
+export const isLive: Sql = sql`coalesce(state, '') <> 'deleted'`;
+
+/**
  * Means `due_at is not null`, written so that it matches no index, for the same reason as `isPending`. The part
  * `state <> 'ready'` changes no result, because a CHECK constraint demands `due_at` for each row that is not READY.
  */

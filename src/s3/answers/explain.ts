@@ -13,7 +13,7 @@ const BUCKET_SEEN_MS = 10_000;
 
 /**
  * After S3 has explained why it answered 403 to a HEAD, further HEADs with 403 fail for 1 s with this explanation. So
- * a list of 300 files whose reading a bucket policy denies causes one additional request, and not 300.
+ * a list of 1,000 files whose reading a bucket policy denies causes one additional request, and not 1,000.
  */
 const DENIED_MS = 1_000;
 
