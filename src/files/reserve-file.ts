@@ -40,14 +40,26 @@ export async function reserveFile(
       if (reserved.refused === 'key taken') suffix = randomSuffix();
       continue;
     }
-    const { file, created } = reserved;
-    const found = created ? undefined : await findVerified(call, ports, file);
-    if (found !== undefined) return { status: 'exists', file: found };
-    // If the file was READY before `findVerified` and S3 has lost the bytes, the store now has the file as
-    // PENDING. The next round of this loop reserves it.
-    if (file.state === 'pending') return { status: 'pending', file, created };
+    const settled = await settle(call, ports, reserved);
+    if (settled !== undefined) return settled;
   }
   throw contention();
+}
+
+/**
+ * Verifies the file of a reservation if it may exist.
+ *
+ * @returns `undefined` if the file was READY and S3 has lost the bytes. The store now has the file as PENDING, and the
+ *   next `reserve` finds it.
+ */
+export async function settle(
+  call: Call,
+  ports: VerifyPorts,
+  { file, created }: { file: UserFile; created: boolean },
+): Promise<Reserved | undefined> {
+  const found = created ? undefined : await findVerified(call, ports, file);
+  if (found !== undefined) return { status: 'exists', file: found };
+  return file.state === 'pending' ? { status: 'pending', file, created } : undefined;
 }
 
 async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Promise<ReadyFile | undefined> {
@@ -63,7 +75,7 @@ async function findVerified(call: Call, ports: VerifyPorts, file: UserFile): Pro
  * The error has no RetryInfo, because a retry helps only after the user has uploaded something or URLs have
  * expired.
  */
-function tooManyPending({ limit, kind }: PendingCap): FileError {
+export function tooManyPending({ limit, kind }: PendingCap): FileError {
   return new FileError(
     'TOO_MANY_PENDING_UPLOADS',
     `the user has too many pending uploads: ${PENDING[kind](limit)}`,

@@ -12,7 +12,7 @@ import { type Verification, type VerifyPorts, verifyObject } from './verify-obje
 export const VERIFICATIONS_CONCURRENCY = 32;
 
 /** The share of the call's remaining time for the verifications. The rest is for the answer. */
-const VERIFICATIONS_SHARE = 0.8;
+export const VERIFICATIONS_SHARE = 0.8;
 
 export interface VerifiedUploads {
   /** The outcome of each upload that S3 has told about. */

@@ -9,6 +9,7 @@
  */
 import type { FileStore } from '../files/ports/file-store.ts';
 import type { Database } from './connection/database.ts';
+import { createBatchReservations } from './file-store/batch-reservations.ts';
 import { createFileReads } from './file-store/file-reads.ts';
 import { createPendingUploads } from './file-store/pending-uploads.ts';
 import { createReservations } from './file-store/reservations.ts';
@@ -23,6 +24,7 @@ import type { StoreLimits } from './store-limits.ts';
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   return {
     ...createReservations(database, limits),
+    ...createBatchReservations(database, limits),
     ...createFileReads(database, limits),
     ...createTransitions(database, limits),
     ...createPendingUploads(database, limits),

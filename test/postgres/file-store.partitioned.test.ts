@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { fileStoreContract } from './file-store.ts';
+import { batchContract } from './file-store-batch.ts';
 import { multipartContract } from './file-store-multipart.ts';
 import { openStore } from './open-store.ts';
 
@@ -21,6 +22,6 @@ async function partition(pool: pg.Pool): Promise<void> {
   }
 }
 
-for (const contract of [fileStoreContract, multipartContract]) {
+for (const contract of [fileStoreContract, multipartContract, batchContract]) {
   contract('the store on a table partitioned by user', (limits) => openStore(limits, { arrange: partition }));
 }

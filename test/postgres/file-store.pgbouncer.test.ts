@@ -6,6 +6,7 @@ import { STORE_LIMITS } from '../harness/store-limits.ts';
 import { type PoolMode, startPgbouncer } from '../servers/pgbouncer.ts';
 import { findServer } from '../servers/server-program.ts';
 import { fileStoreContract } from './file-store.ts';
+import { batchContract } from './file-store-batch.ts';
 import { multipartContract } from './file-store-multipart.ts';
 import { openStore } from './open-store.ts';
 import { createRoleWith } from './other-role.ts';
@@ -42,7 +43,7 @@ if (program === undefined) {
   });
 } else {
   for (const mode of ['session', 'transaction'] as const) {
-    for (const contract of [fileStoreContract, multipartContract]) {
+    for (const contract of [fileStoreContract, multipartContract, batchContract]) {
       contract(`the store through pgbouncer in ${mode} mode`, (limits) =>
         openStore(limits, { through: through(mode) }),
       );

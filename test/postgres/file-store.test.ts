@@ -1,7 +1,8 @@
 import { fileStoreContract } from './file-store.ts';
+import { batchContract } from './file-store-batch.ts';
 import { multipartContract } from './file-store-multipart.ts';
 import { openStore } from './open-store.ts';
 
-for (const contract of [fileStoreContract, multipartContract]) {
+for (const contract of [fileStoreContract, multipartContract, batchContract]) {
   contract('the store on a plain table', (limits) => openStore(limits));
 }

@@ -158,6 +158,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       const passed = { userId: 'ada', deadline: Date.now() };
       const calls: Record<keyof FileStore, Promise<unknown>> = {
         reserve: port.reserve(passed, asked),
+        reserveMany: port.reserveMany(passed, [asked]),
         updateIntent: port.updateIntent(passed, { ...asked, size: 9 }),
         find: port.find(passed, file.s3Key),
         findMany: port.findMany(passed, [file.s3Key]),

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { listFiles } from '../../src/files/operations/list-files.ts';
 import type { Database } from '../../src/postgres/connection/database.ts';
+import * as batches from '../../src/postgres/statements/batch-reservations.ts';
 import * as checks from '../../src/postgres/statements/checks.ts';
 import * as uploads from '../../src/postgres/statements/multipart.ts';
 import type { Prepared } from '../../src/postgres/statements/prepared.ts';
@@ -14,7 +16,15 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { openPlannedDatabase } from './planned-database.ts';
 
-const statements = { ...reservations, ...reads, ...transitions, ...sweeps, ...uploads, ...checks };
+const statements = {
+  ...reservations,
+  ...batches,
+  ...reads,
+  ...transitions,
+  ...sweeps,
+  ...uploads,
+  ...checks,
+};
 
 /** READY files of one user, who has no pending files. */
 const BIG = LONG ? 1_000_000 : 20_000;
@@ -48,6 +58,11 @@ const EXPECTED: Record<Name, Expectation> = {
   explainConflict: { indexes: ['files_pkey', 'files_content', 'files_pending_slot'], buffersMax: 6 * PROBE },
   updateIntent: WRITE_BY_KEY,
   updateIntentBefore0002: WRITE_BY_KEY,
+  findContents: { indexes: ['files_content'], buffersMax: 100 * 2 * PROBE },
+  findKeys: { indexes: ['files_pkey'], buffersMax: 100 * 2 * PROBE },
+  renewMany: { indexes: ['files_pkey'], buffersMax: 100 * 12 * PROBE },
+  createMany: { indexes: ['files_pending_slot'], buffersMax: 100 * 12 * PROBE },
+  releaseSlots: { indexes: ['files_pending_slot'], buffersMax: 12 * PROBE },
   find: ROW_BY_KEY,
   findMany: { indexes: ['files_pkey'], buffersMax: 100 * 2 * PROBE },
   hasSeveralTypes: ROW_BY_KEY,
@@ -84,6 +99,10 @@ const PARAMS = {
   s3Key: 'big_00000777.pdf',
   s3Keys: BATCH.map((i) => `big_${String(i).padStart(8, '0')}.pdf`),
   fingerprint: Buffer.alloc(16),
+  fingerprints: BATCH.map((i) => createHash('md5').update(`${i}`).digest()),
+  filenames: BATCH.map((i) => `new ${i}.pdf`),
+  mimeTypes: BATCH.map(() => 'application/pdf'),
+  sizes: BATCH.map(() => 5),
   filename: 'a.pdf',
   mimeType: 'application/pdf',
   size: 5,
@@ -253,9 +272,12 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
           {
             "clearSweep": "text text",
             "confirmTombstone": "text text",
+            "createMany": "text integer integer float8 text[] bytea[] text[] text[] bigint[]",
             "expireUpload": "text text float8",
             "explainConflict": "text text bytea integer integer",
             "find": "text text float8",
+            "findContents": "text bytea[] float8",
+            "findKeys": "text text[]",
             "findMany": "text text[] float8",
             "findUpload": "text text",
             "hasSeveralTypes": "text text",
@@ -267,6 +289,8 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "markReady": "text text bigint text text time",
             "oldestDue": "time",
             "purge": "text text float8",
+            "releaseSlots": "text",
+            "renewMany": "text text[] float8",
             "renewUpload": "text text float8",
             "reschedule": "text text float8",
             "reserve": "text text bytea text text bigint bigint bytea float8 smallint float8",

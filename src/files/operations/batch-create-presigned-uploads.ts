@@ -1,30 +1,83 @@
+import { type AgreePorts, agreeOnFiles } from '../agree-on-files.ts';
 import type { Call } from '../call.ts';
 import { FileError, withFields } from '../file-error.ts';
+import type { Presigner } from '../ports/presigner.ts';
+import type { Reserved } from '../reserve-file.ts';
 import { parseBatch } from '../rules/batch.ts';
-import { createPresignedUpload, type UploadAnswer } from './create-presigned-upload.ts';
+import { limitAnswers } from '../rules/batch-answers.ts';
+import { parseUpload, type UploadAnswer, type UploadRequest } from './create-presigned-upload.ts';
 
-type Ports = Parameters<typeof createPresignedUpload>[0];
-type Request = Parameters<ReturnType<typeof createPresignedUpload>>[1];
+interface Ports extends AgreePorts {
+  presigner: Pick<Presigner, 'presignUploads'>;
+}
 
-/** The answer of one request of the batch, or its error. */
+/** The answer to one request of the batch, or its error. */
 export type UploadResult = PromiseSettledResult<UploadAnswer>;
 
+type Upload = ReturnType<typeof parseUpload>;
+
+/** An upload, and the file that the store has for it. */
+type Agreed = PromiseSettledResult<{ upload: Upload; reserved: Reserved }>;
+
 /**
- * Handles each request as CreatePresignedUpload does, in their order.
+ * Answers each request as CreatePresignedUpload would, one after the other. All new files together cost three
+ * statements. Files that may exist are verified at the same time.
  *
  * @throws FileError INVALID_BATCH_SIZE, *_UNAVAILABLE
  */
 export function batchCreatePresignedUploads(ports: Ports) {
-  const createOne = createPresignedUpload(ports);
-  return async (call: Call, requests: readonly Request[]): Promise<UploadResult[]> => {
-    const results: UploadResult[] = [];
-    for (const [index, request] of parseBatch('requests', requests).entries()) {
-      const [result] = await Promise.allSettled([createOne(call, request)]);
-      if (result.status === 'rejected' && result.reason instanceof FileError) {
-        result.reason = withFields(result.reason, (field) => `requests[${index}].${field}`);
-      }
-      results.push(result);
-    }
-    return results;
+  return async (call: Call, requests: readonly UploadRequest[]): Promise<UploadResult[]> => {
+    const parsed = parseBatch('requests', requests).map(parseItem);
+    const uploads = parsed.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+    const files = await agreeOnFiles(call, ports, uploads);
+    const agreed = parsed.map((one): Agreed => {
+      if (one.status === 'rejected') return one;
+      const file = files.get(one.value);
+      if (file === undefined) throw new Error('a request of the batch has no outcome');
+      return file.status === 'rejected'
+        ? file
+        : { ...file, value: { upload: one.value, reserved: file.value } };
+    });
+    const failure = agreed.find(isOwnFailure);
+    if (failure !== undefined) ports.observer.stepFailed('create an upload of a batch', failure.reason);
+    return limitAnswers(await sign(ports.presigner, agreed));
   };
+}
+
+function parseItem(request: UploadRequest, index: number): PromiseSettledResult<Upload> {
+  try {
+    return { status: 'fulfilled', value: parseUpload(request) };
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    return { status: 'rejected', reason: withFields(error, (field) => `requests[${index}].${field}`) };
+  }
+}
+
+/** Whether an error shows a failure of the service, and not of the request. The caller of a batch does not log it. */
+function isOwnFailure(agreed: Agreed): agreed is PromiseRejectedResult {
+  if (agreed.status === 'fulfilled') return false;
+  return !(agreed.reason instanceof FileError) || agreed.reason.cause !== undefined;
+}
+
+async function sign(
+  presigner: Pick<Presigner, 'presignUploads'>,
+  agreed: readonly Agreed[],
+): Promise<UploadResult[]> {
+  const pending = agreed.flatMap((one) =>
+    one.status === 'fulfilled' && one.value.reserved.status === 'pending' ? one.value : [],
+  );
+  const signed = await presigner.presignUploads(
+    pending.map(({ upload, reserved }) => ({ ...upload, s3Key: reserved.file.s3Key })),
+  );
+  const urls = new Map(pending.map(({ upload }, index) => [upload, signed[index]]));
+  return agreed.map((one): UploadResult => {
+    if (one.status === 'rejected') return one;
+    const { upload, reserved } = one.value;
+    const { md5 } = upload;
+    const { s3Key } = reserved.file;
+    const url = urls.get(upload);
+    const value: UploadAnswer =
+      url === undefined ? { type: 'existing', s3Key, md5 } : { type: 'new', s3Key, md5, upload: url };
+    return { status: 'fulfilled', value };
+  });
 }

@@ -16,7 +16,7 @@ import { parseMimeType } from '../rules/mime-type.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 import { parseUploadSize } from '../rules/upload-size.ts';
 
-interface Request {
+export interface UploadRequest {
   filename: string;
   mimeType: string;
   md5: string;
@@ -28,7 +28,7 @@ export type UploadAnswer =
   | { type: 'new'; s3Key: S3Key; md5: Md5; upload: PresignedUpload }
   | { type: 'existing'; s3Key: S3Key; md5: Md5 };
 
-interface Ports extends ReservePorts {
+export interface CreatePorts extends ReservePorts {
   store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'];
   presigner: Pick<Presigner, 'presignUpload'>;
 }
@@ -38,15 +38,9 @@ interface Ports extends ReservePorts {
  *
  * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
  */
-export function createPresignedUpload(ports: Ports) {
-  return async (call: Call, request: Request): Promise<UploadAnswer> => {
-    const { md5, ...fields } = parseFields({
-      filename: () => parseFilename(request.filename),
-      mimeType: () => parseMimeType(request.mimeType),
-      md5: () => parseMd5(request.md5),
-      size: () => parseUploadSize(request.size),
-    });
-    const intent = { ...fields, fingerprint: fingerprintOf(md5) };
+export function createPresignedUpload(ports: CreatePorts) {
+  return async (call: Call, request: UploadRequest): Promise<UploadAnswer> => {
+    const { md5, ...intent } = parseUpload(request);
     const reserved = await reserveFile(call, ports, intent);
     const { s3Key } = reserved.file;
     if (reserved.status === 'exists') return { type: 'existing', s3Key, md5 };
@@ -59,4 +53,15 @@ export function createPresignedUpload(ports: Ports) {
     const upload = await ports.presigner.presignUpload({ ...agreed, md5 });
     return { type: 'new', s3Key, md5, upload };
   };
+}
+
+/** @throws FileError INVALID_*, FILE_TOO_LARGE */
+export function parseUpload(request: UploadRequest) {
+  const fields = parseFields({
+    filename: () => parseFilename(request.filename),
+    mimeType: () => parseMimeType(request.mimeType),
+    md5: () => parseMd5(request.md5),
+    size: () => parseUploadSize(request.size),
+  });
+  return { ...fields, fingerprint: fingerprintOf(fields.md5) };
 }

@@ -7,7 +7,7 @@
  */
 import type { FileReads } from './file-reads.ts';
 import type { PendingUploads } from './pending-uploads.ts';
-import type { Reservations } from './reservations.ts';
+import type { BatchReservations, Reservations } from './reservations.ts';
 import type { SweepQueue } from './sweep-queue.ts';
 import type { Transitions } from './transitions.ts';
 
@@ -31,4 +31,10 @@ import type { Transitions } from './transitions.ts';
  * For a tombstone, the delete counts as one more URL that expired at the time of the delete. So the key is not given to
  * other content while a delayed step of another instance can still change the object under this key.
  */
-export interface FileStore extends Reservations, FileReads, Transitions, PendingUploads, SweepQueue {}
+export interface FileStore
+  extends Reservations,
+    BatchReservations,
+    FileReads,
+    Transitions,
+    PendingUploads,
+    SweepQueue {}

@@ -1,6 +1,14 @@
 import type { Md5 } from '../rules/md5.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 
+/** An upload with a single PUT. */
+export interface WholeUpload {
+  s3Key: S3Key;
+  mimeType: string;
+  md5: Md5;
+  size: number | undefined;
+}
+
 export interface PresignedUpload {
   url: string;
   requiredHeaders: Record<string, string>;
@@ -24,12 +32,10 @@ export interface Presigner {
    * Signs a PUT that S3 accepts for exactly these bytes: their MD5 and type are signed, and their size if it
    * is known.
    */
-  presignUpload(upload: {
-    s3Key: S3Key;
-    mimeType: string;
-    md5: Md5;
-    size: number | undefined;
-  }): Promise<PresignedUpload>;
+  presignUpload(upload: WholeUpload): Promise<PresignedUpload>;
+
+  /** Like `presignUpload`, for many uploads, in their order. Other calls run in between. */
+  presignUploads(uploads: readonly WholeUpload[]): Promise<PresignedUpload[]>;
 
   /** Signs PUTs of parts. S3 accepts each PUT for exactly the bytes of its part. */
   presignParts(upload: {

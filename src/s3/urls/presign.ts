@@ -4,7 +4,7 @@
  * signature does not belong here, but in `../signing`.
  */
 import { setImmediate as nextRound } from 'node:timers/promises';
-import type { Presigner } from '../../files/ports/presigner.ts';
+import type { PresignedUpload, Presigner, WholeUpload } from '../../files/ports/presigner.ts';
 import type { Sign } from '../signing/sign.ts';
 import { downloadOverrides } from './download-overrides.ts';
 import { NO_UPLOAD_HEADERS, type UploadHeaders } from './upload-headers.ts';
@@ -16,8 +16,8 @@ export interface PresignOptions {
   uploadHeaders?: UploadHeaders;
 }
 
-/** The number of part URLs that are signed in one batch. A batch takes 0.1 ms. Then the event loop runs other calls. */
-const PARTS_PER_BATCH = 16;
+/** The number of URLs that a call signs at once. They take 0.1 ms. Then the event loop runs other calls. */
+const URLS_PER_ROUND = 16;
 
 /** Creates the URLs with which clients upload to S3 and download from S3 directly, until the URLs expire. */
 export function createPresigner(
@@ -33,23 +33,33 @@ export function createPresigner(
     lastPause = lastPause.then(() => nextRound());
     return lastPause;
   };
+  const presignUpload = async ({ s3Key, mimeType, md5, size }: WholeUpload): Promise<PresignedUpload> => {
+    const requiredHeaders: Record<string, string> = {
+      'Content-Type': mimeType,
+      'Content-MD5': md5,
+      ...(size !== undefined && { 'Content-Length': String(size) }),
+      ...uploadHeaders.whole,
+    };
+    const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders);
+    return { ...signed, requiredHeaders };
+  };
   return {
-    async presignUpload({ s3Key, mimeType, md5, size }) {
-      const requiredHeaders: Record<string, string> = {
-        'Content-Type': mimeType,
-        'Content-MD5': md5,
-        ...(size !== undefined && { 'Content-Length': String(size) }),
-        ...uploadHeaders.whole,
-      };
-      const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders);
-      return { ...signed, requiredHeaders };
+    presignUpload,
+
+    async presignUploads(uploads) {
+      const signed: PresignedUpload[] = [];
+      for (const upload of uploads) {
+        if (signed.length > 0 && signed.length % URLS_PER_ROUND === 0) await pause();
+        signed.push(await presignUpload(upload));
+      }
+      return signed;
     },
 
     async presignParts({ s3Key, uploadId, parts }) {
       const urls = [];
       let expireTime = new Date(8.64e15);
       for (const { number, md5, size } of parts) {
-        if (urls.length > 0 && urls.length % PARTS_PER_BATCH === 0) await pause();
+        if (urls.length > 0 && urls.length % URLS_PER_ROUND === 0) await pause();
         const requiredHeaders = { 'Content-MD5': md5, 'Content-Length': String(size), ...uploadHeaders.part };
         const query = { partNumber: String(number), uploadId };
         const signed = await sign('PUT', s3Key, uploadSeconds, requiredHeaders, query);

@@ -1,0 +1,81 @@
+import type { Call } from './call.ts';
+import { partOf } from './deadline.ts';
+import { inWorkers } from './in-workers.ts';
+import type { FileStore } from './ports/file-store.ts';
+import type { Reservation, UploadIntent } from './ports/reservations.ts';
+import { type Reserved, type ReservePorts, reserveFile, settle, tooManyPending } from './reserve-file.ts';
+import { reserveFiles } from './reserve-files.ts';
+import { VERIFICATIONS_CONCURRENCY, VERIFICATIONS_SHARE } from './verify-uploads.ts';
+
+export interface AgreePorts extends ReservePorts {
+  store: Pick<FileStore, 'reserveMany' | 'updateIntent'> & ReservePorts['store'];
+}
+
+type Intent = Omit<UploadIntent, 's3Key'>;
+
+/** The file of each intent, or the error that the intent would get by itself. */
+type Agreed<One extends Intent> = Map<One, PromiseSettledResult<Reserved>>;
+
+/**
+ * Finds or creates the files of a batch, and gives pending files the newest name and type. Intents with the same
+ * content get the same file, as if they had come one after the other.
+ *
+ * @throws FileError DATABASE_UNAVAILABLE
+ */
+export async function agreeOnFiles<One extends Intent>(
+  call: Call,
+  ports: AgreePorts,
+  intents: readonly One[],
+): Promise<Agreed<One>> {
+  const contents = [...Map.groupBy(intents, ({ fingerprint }) => fingerprint).values()];
+  const reservations = await reserveFiles(
+    call,
+    ports.store,
+    contents.flatMap(([first]) => first ?? []),
+  );
+  const agreed: Agreed<One> = new Map();
+  // A file that may exist is verified in S3. A file that this call has created causes no request.
+  const inTime = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
+  await inWorkers(VERIFICATIONS_CONCURRENCY, contents, async (sameContent) => {
+    const [first] = sameContent;
+    if (first === undefined) return;
+    const [file] = await Promise.allSettled([fileOf(inTime, ports, first, reservations.get(first))]);
+    for (const intent of sameContent) agreed.set(intent, file);
+    if (file.status === 'rejected' || file.value.status === 'exists') return;
+    const reserved = file.value;
+    let announced: Intent = reserved.created ? first : reserved.file;
+    for (const intent of sameContent) {
+      const [updated] = await Promise.allSettled([announce(call, ports, reserved, announced, intent)]);
+      if (updated.status === 'rejected') agreed.set(intent, updated);
+      else announced = intent;
+    }
+  });
+  return agreed;
+}
+
+async function fileOf(
+  call: Call,
+  ports: ReservePorts,
+  intent: Intent,
+  reservation: Reservation | undefined,
+): Promise<Reserved> {
+  if (reservation?.refused === 'too many pending') throw tooManyPending(reservation);
+  const settled =
+    reservation !== undefined && reservation.refused === undefined
+      ? await settle(call, ports, reservation)
+      : undefined;
+  return settled ?? reserveFile(call, ports, intent);
+}
+
+/** Gives a pending file the name, type and size of an intent, if they differ from what was announced before. */
+async function announce(
+  call: Call,
+  { store }: AgreePorts,
+  { file }: Extract<Reserved, { status: 'pending' }>,
+  before: Intent,
+  intent: Intent,
+): Promise<void> {
+  const isSame =
+    before.filename === intent.filename && before.mimeType === intent.mimeType && before.size === intent.size;
+  if (!isSame || file.lost) await store.updateIntent(call, { ...intent, s3Key: file.s3Key });
+}

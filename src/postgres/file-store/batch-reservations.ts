@@ -1,0 +1,99 @@
+import type { Call } from '../../files/call.ts';
+import type { UserFile } from '../../files/file.ts';
+import type { BatchReservations, Reservation, UploadIntent } from '../../files/ports/reservations.ts';
+import type { Fingerprint } from '../../files/rules/fingerprint.ts';
+import type { S3Key } from '../../files/rules/s3-key.ts';
+import type { Database } from '../connection/database.ts';
+import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
+import * as statements from '../statements/batch-reservations.ts';
+import type { StoreLimits } from '../store-limits.ts';
+
+type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
+
+/** Reserves many uploads with one to five statements, however many they are. */
+export function createBatchReservations(database: Database, limits: StoreLimits): BatchReservations {
+  const { verificationTtlSeconds, urlSeconds: lifeSeconds, pendingMax } = limits;
+
+  async function findContents(call: Call, intents: readonly UploadIntent[]) {
+    const { userId } = call;
+    const params = { userId, fingerprints: intents.map(toBytes), verificationTtlSeconds };
+    return byContent(await database.run(call, statements.findContents, params));
+  }
+
+  /** Renews the PENDING files among these, and returns those that it could renew. */
+  async function renewPending(call: Call, files: FilesByContent): Promise<FilesByContent> {
+    const pending = [...files.values()].filter(({ state }) => state === 'pending');
+    if (pending.length === 0) return new Map();
+    const params = { userId: call.userId, s3Keys: pending.map(({ s3Key }) => s3Key), lifeSeconds };
+    return byContent(await database.run(call, statements.renewMany, params));
+  }
+
+  async function findTakenKeys(call: Call, intents: readonly UploadIntent[]): Promise<Set<S3Key>> {
+    if (intents.length === 0) return new Set();
+    const params = { userId: call.userId, s3Keys: intents.map(({ s3Key }) => s3Key) };
+    const rows = await database.run(call, statements.findKeys, params);
+    return new Set(rows.map(({ s3_key }) => s3_key as S3Key));
+  }
+
+  /** @returns the reservation of each intent; `undefined` if there was no free slot for it */
+  async function create(call: Call, intents: readonly UploadIntent[]): Promise<(Reservation | undefined)[]> {
+    if (intents.length === 0) return [];
+    const rows = await database.run(call, statements.createMany, {
+      userId: call.userId,
+      lowestSlot: 1,
+      highestSlot: pendingMax,
+      lifeSeconds,
+      s3Keys: intents.map(({ s3Key }) => s3Key),
+      fingerprints: intents.map(toBytes),
+      filenames: intents.map(({ filename }) => filename),
+      mimeTypes: intents.map(({ mimeType }) => mimeType),
+      sizes: intents.map(({ size }) => size ?? null),
+    });
+    const freeSlots = rows[0]?.free_slots ?? 0;
+    const created = byContent(rows.filter((row): row is FileRow & typeof row => row.s3_key !== null));
+    return intents.map(({ fingerprint }, index) => {
+      const file = created.get(fingerprint);
+      if (file !== undefined) return { file, created: true };
+      return index < freeSlots ? { refused: 'contention' } : undefined;
+    });
+  }
+
+  /** Like `create`, and releases the slots of expired uploads if the free slots do not suffice. */
+  async function createInFreeSlots(call: Call, intents: readonly UploadIntent[]) {
+    const reservations = await create(call, intents);
+    const without = reservations.indexOf(undefined);
+    if (without === -1) return reservations;
+    const released = await database.run(call, statements.releaseSlots, { userId: call.userId });
+    if (released.length === 0) return reservations;
+    return [...reservations.slice(0, without), ...(await create(call, intents.slice(without)))];
+  }
+
+  return {
+    async reserveMany(call, intents) {
+      const found = await findContents(call, intents);
+      const renewed = await renewPending(call, found);
+      const missing = intents.filter(({ fingerprint }) => !found.has(fingerprint));
+      const taken = await findTakenKeys(call, missing);
+      const fresh = missing.filter(({ s3Key }) => !taken.has(s3Key));
+      const created = await createInFreeSlots(call, fresh);
+      const createdFor = new Map(fresh.map((intent, index) => [intent, created[index]]));
+
+      return intents.map((intent): Reservation => {
+        const { fingerprint, s3Key } = intent;
+        const file = renewed.get(fingerprint) ?? found.get(fingerprint);
+        if (file?.state === 'pending' && !renewed.has(fingerprint)) return { refused: 'contention' };
+        if (file !== undefined) return { file, created: false };
+        if (taken.has(s3Key)) return { refused: 'key taken' };
+        return createdFor.get(intent) ?? { refused: 'too many pending', kind: 'single', limit: pendingMax };
+      });
+    },
+  };
+}
+
+function toBytes({ fingerprint }: UploadIntent): Buffer {
+  return fromFingerprint(fingerprint);
+}
+
+function byContent(rows: readonly FileRow[]): FilesByContent {
+  return new Map(rows.map(toFile).map((file) => [file.fingerprint, file]));
+}

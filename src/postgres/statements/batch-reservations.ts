@@ -1,0 +1,119 @@
+/**
+ * The statements with which a batch of uploads with a single PUT is reserved: `findContents` and `findKeys` tell what
+ * exists, `renewMany` and `createMany` do for many rows what `reserve` (reservations.ts) does for one.
+ */
+import { sql } from 'kysely';
+import type { FileRow } from '../file-row.ts';
+import { after, columns, type Freshness, firstPause, holdsSlot, isFresh, isLive } from './expressions.ts';
+import { prepare } from './prepared.ts';
+
+/**
+ * The user's live files with these contents.
+ *
+ * Each content is searched by itself. With `fingerprint = any (…)`, a generic plan reads all files of the user if most
+ * users have fewer than ten.
+ */
+export const findContents = prepare<{ userId: string; fingerprints: readonly Buffer[] } & Freshness, FileRow>(
+  'find_contents',
+  ({ userId, fingerprints, verificationTtlSeconds }) => sql`
+    select found.*
+    from unnest(${fingerprints}::bytea[]) as wanted (fingerprint)
+    cross join lateral (
+      select ${columns}, ${isFresh(verificationTtlSeconds)}
+      from files
+      where user_id = ${userId} and fingerprint = wanted.fingerprint and state <> 'deleted'
+      limit 1) as found`,
+);
+
+/** Which of these keys the user's files and tombstones have. */
+export const findKeys = prepare<{ userId: string; s3Keys: readonly string[] }, { s3_key: string }>(
+  'find_keys',
+  ({ userId, s3Keys }) => sql`
+    select s3_key from files where user_id = ${userId} and s3_key = any(${s3Keys}::text[])`,
+);
+
+/**
+ * Renews pending uploads as `reserve` does. A live file that holds a slot is PENDING. An upload without a slot is not
+ * renewed, because it needs a free slot.
+ *
+ * Postgres locks the rows in the order of the index. So two statements that renew the same rows do not wait for each
+ * other.
+ */
+export const renewMany = prepare<{ userId: string; s3Keys: readonly string[]; lifeSeconds: number }, FileRow>(
+  'renew_many',
+  ({ userId, s3Keys, lifeSeconds }) => sql`
+    update files set
+      url_expire_at = greatest(url_expire_at, ${after(lifeSeconds)}),
+      due_at = ${firstPause},
+      sweep_attempts = 0
+    where user_id = ${userId} and s3_key = any(${s3Keys}::text[]) and ${isLive} and ${holdsSlot}
+    returning ${columns}, false as is_fresh`,
+);
+
+interface NewUploads {
+  userId: string;
+  lowestSlot: number;
+  highestSlot: number;
+  lifeSeconds: number;
+  // One array for each column, all in the order of the uploads.
+  s3Keys: readonly string[];
+  fingerprints: readonly Buffer[];
+  filenames: readonly string[];
+  mimeTypes: readonly string[];
+  sizes: readonly (number | null)[];
+}
+
+/** A row that was created, or nulls if none was. `free_slots` is in each row. */
+type NewRow = (FileRow | { [Column in keyof FileRow]: null }) & { free_slots: number };
+
+/**
+ * Creates pending uploads. Leaves out an upload if its key, its content or its slot is taken, and each upload for which
+ * no slot is free: `free_slots` says how many of the first uploads had one.
+ *
+ * The uploads get the lowest free slots, in their order. So of two batches of a user at the same time, one waits at its
+ * first upload until the other has committed, and has no row for which the other could wait. With random slots as in
+ * `reserve`, each batch could wait for a row of the other, which is a deadlock.
+ */
+export const createMany = prepare<NewUploads, NewRow>(
+  'create_many',
+  ({
+    userId,
+    lowestSlot,
+    highestSlot,
+    lifeSeconds,
+    s3Keys,
+    fingerprints,
+    filenames,
+    mimeTypes,
+    sizes,
+  }) => sql`
+    with free as (
+      select array(
+        select slot
+        from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
+        where not exists (select from files where user_id = ${userId} and files.pending_slot = slot.slot)
+        limit cardinality(${s3Keys}::text[])) as slots
+    ),
+    created as (
+      insert into files (user_id, s3_key, state, fingerprint, filename, mime_type, size, url_expire_at, due_at,
+        pending_slot)
+      select ${userId}, upload.s3_key, 'pending', upload.fingerprint, upload.filename, upload.mime_type, upload.size,
+        ${after(lifeSeconds)}, ${firstPause}, slots[position::int]
+      from free, unnest(${s3Keys}::text[], ${fingerprints}::bytea[], ${filenames}::text[], ${mimeTypes}::text[],
+        ${sizes}::bigint[]) with ordinality as upload(s3_key, fingerprint, filename, mime_type, size, position)
+      where position <= cardinality(slots)
+      on conflict do nothing
+      returning ${columns}, false as is_fresh
+    )
+    select created.*, cardinality(slots) as free_slots from free left join created on true`,
+  (rows) => rows[0]?.s3_key != null,
+);
+
+/** Releases the slots of uploads and tombstones whose URLs have expired, as `explainConflict` does. */
+export const releaseSlots = prepare<{ userId: string }, { s3_key: string }>(
+  'release_slots',
+  ({ userId }) => sql`
+    update files set pending_slot = null
+    where user_id = ${userId} and pending_slot is not null and url_expire_at <= now()
+    returning s3_key`,
+);
