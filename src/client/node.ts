@@ -5,6 +5,7 @@
  * Code that runs in the service does not belong here. These files import only each other, the generated
  * code, and the peer dependencies, because the package is packed without the rest of the repository.
  */
+import type { Agent } from 'node:http';
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import type {
@@ -35,6 +36,11 @@ interface NodeOptions {
    * `openMd5Cache` opens a cache in a file, which its `save` replaces.
    */
   md5Cache?: Md5Cache;
+  /**
+   * Sends the PUTs to S3, through a proxy for example. Must be an `https.Agent` if S3 has https. Stays open. Default: an
+   * agent for this call, which uses the proxy of NODE_USE_ENV_PROXY.
+   */
+  agent?: Agent;
 }
 
 export interface UploadOptions extends FileOptions, NodeOptions {}
@@ -78,6 +84,10 @@ export function uploadMany<Item extends UploadItem>(
   return uploadManyOn(nodeWith(options), client, items, options);
 }
 
-function nodeWith({ md5Cache }: NodeOptions): ManyPlatform<UploadSource, Pieces> {
-  return { openSource: (source) => openSource(source, md5Cache), sizeOf, createPutClient };
+function nodeWith({ md5Cache, agent }: NodeOptions): ManyPlatform<UploadSource, Pieces> {
+  return {
+    openSource: (source) => openSource(source, md5Cache),
+    sizeOf,
+    createPutClient: () => createPutClient(agent),
+  };
 }

@@ -1,55 +1,17 @@
-import { execFile } from 'node:child_process';
-import { copyFile, cp, readFile, symlink, writeFile } from 'node:fs/promises';
-import { delimiter, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { startTestService } from '../harness/service.ts';
 import { PROJECT } from '../harness/service-process.ts';
-import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
+import { INSTALL_TIMEOUT_MS, installClient, runProgram } from './installed-package.ts';
 
 const service = forAllTests(() => startTestService());
 
-/** The project of a caller: empty, with the tarball installed. */
-let project: TemporaryDirectory;
-
-/**
- * With npm's cache, which `npm ci` has filled, the installation takes seconds. Without it, the network
- * decides.
- */
-const INSTALL_TIMEOUT_MS = 120_000;
-
-// npm runs on the first Node of the PATH, which must be the Node of this test.
-const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
-const run = (program: string, args: string[], cwd: string) =>
-  promisify(execFile)(program, args, { cwd, env: { ...process.env, PATH, NO_COLOR: '1' } });
-
-beforeAll(async () => {
-  project = await temporaryDirectory();
-  // Packed from a copy, so that the build output of packing does not stay in this checkout.
-  const copy = join(project.path, 'checkout');
-  for (const name of ['gen', 'src/client', 'package.json', 'tsconfig.json']) {
-    const filter = (source: string) => !source.includes('/.dist');
-    await cp(join(PROJECT, name), join(copy, name), { recursive: true, filter });
-  }
-  await symlink(join(PROJECT, 'node_modules'), join(copy, 'node_modules'));
-  const { stdout } = await run(
-    'npm',
-    ['pack', '--silent', '--pack-destination', project.path],
-    join(copy, 'src/client'),
-  );
-  const { devDependencies, dependencies } = JSON.parse(await readFile(join(PROJECT, 'package.json'), 'utf8'));
-  await writeFile(join(project.path, 'package.json'), JSON.stringify({ type: 'module' }));
-  const packages = [
-    `./${stdout.trim()}`,
-    `@connectrpc/connect-node@${dependencies['@connectrpc/connect-node']}`,
-    `@types/node@${devDependencies['@types/node']}`,
-  ];
-  await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...packages], project.path);
-}, INSTALL_TIMEOUT_MS);
-afterAll(async () => {
-  await project[Symbol.asyncDispose]();
-});
+const project = forAllTests(
+  () => installClient('@connectrpc/connect-node', '@types/node'),
+  INSTALL_TIMEOUT_MS,
+);
 
 describe('the package of the client, installed by a caller', () => {
   it('brings nothing of the service with it', async () => {
@@ -74,12 +36,29 @@ describe('the package of the client, installed by a caller', () => {
       example.replace('http://127.0.0.1:50051', service.grpcUrl),
     );
     await writeFile(join(project.path, 'film.mp4'), 'a short film');
-    const first = await run(process.execPath, ['example.js'], project.path);
+    const first = await runProgram(process.execPath, ['example.js'], project.path);
     expect(first.stdout).toMatch(
       /^hashing 0 of 12\nsending 0 of 12\n(?:.*\n)*done 12 of 12\nuploaded: 651eb6e11d156e0d7a42c59d_film.mp4\n$/,
     );
-    const second = await run(process.execPath, ['example.js'], project.path);
+    const second = await runProgram(process.execPath, ['example.js'], project.path);
     expect(second.stdout).toMatch(/was there already: 651eb6e11d156e0d7a42c59d_film.mp4\n$/);
+  });
+
+  it('hashes on threads, whose file it contains', async () => {
+    await writeFile(
+      join(project.path, 'hash.js'),
+      `
+      import { open } from 'node:fs/promises';
+      import { md5sOnThreads } from './node_modules/file-service-client/.dist/src/client/node/md5.js';
+      const handle = await open('package.json');
+      const { dev, ino } = await handle.stat({ bigint: true });
+      const read = () => { throw new Error('the main thread reads the file'); };
+      const options = { signal: new AbortController().signal, onHashed: () => {} };
+      await md5sOnThreads({ fd: handle.fd, dev, ino }, read, [{ start: 0, end: 1 }], options);
+      await handle.close();
+    `,
+    );
+    await runProgram(process.execPath, ['hash.js'], project.path);
   });
 
   it('has types that compile in the strictest mode', async () => {
@@ -106,7 +85,7 @@ await uploadFile(files, 3);
       '--target',
       'es2024',
     ];
-    await run(
+    await runProgram(
       join(PROJECT, 'node_modules/.bin/tsc'),
       [...flags, '--types', 'node', 'typed.ts'],
       project.path,

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import http, { Agent, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { createPutClient } from '../../src/client/node/put.ts';
 import { endlessServer } from '../harness/endless-server.ts';
@@ -16,4 +19,48 @@ it.each([
   const target = { url: server.url, headers: { 'content-length': '5' } };
   const put = client.put(target, bytes(), { signal: AbortSignal.timeout(4_000), onSent: () => {} });
   expect(await put.catch(({ message }) => message)).toBe(error);
+});
+
+/** A proxy that answers PUTs itself. `asked` has the targets of the requests: a proxy gets whole URLs. */
+async function startProxy() {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    request.resume().on('end', () => response.end());
+  });
+  onTestFinished(() => void server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+const put = (client: ReturnType<typeof createPutClient>) =>
+  client.put({ url: 'http://s3.test/key', headers: { 'content-length': '5' } }, bytes(), {
+    signal: AbortSignal.timeout(4_000),
+    onSent: () => {},
+  });
+
+it('the PUTs use the proxy that Node uses for the whole process', async () => {
+  const proxy = await startProxy();
+  // NODE_USE_ENV_PROXY makes Node start with such an agent.
+  const { globalAgent } = http;
+  http.globalAgent = new Agent({ proxyEnv: { HTTP_PROXY: proxy.url } });
+  onTestFinished(() => {
+    http.globalAgent = globalAgent;
+  });
+  const client = createPutClient();
+  onTestFinished(() => client.close());
+  await put(client);
+  expect(proxy.asked).toEqual(['http://s3.test/key']);
+});
+
+it('the PUTs use the agent of the caller, which stays open', async () => {
+  const proxy = await startProxy();
+  const agent = new Agent({ keepAlive: true, proxyEnv: { HTTP_PROXY: proxy.url } });
+  onTestFinished(() => agent.destroy());
+  const client = createPutClient(agent);
+  await put(client);
+  client.close();
+  expect(proxy.asked).toEqual(['http://s3.test/key']);
+  expect(Object.values(agent.freeSockets)).toHaveLength(1);
 });

@@ -3,7 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { PutError } from '../../src/client/upload/put-error.ts';
-import { createRetry } from '../../src/client/upload/retry.ts';
+import { createRetry, type RetryReport } from '../../src/client/upload/retry.ts';
 
 /** An error of the service, with RetryInfo if `retryAfterMs` is given. */
 function refusal(code: Code, retryAfterMs?: number): ConnectError {
@@ -61,4 +61,18 @@ it('stops waiting when it is aborted', async () => {
   abort.abort(new Error('enough'));
   await expect(retried).rejects.toThrow(/enough|aborted/);
   expect(performance.now() - startMs).toBeLessThan(800);
+});
+
+it('reports each retry, with the number of the attempt that failed', async () => {
+  const reports: RetryReport[] = [];
+  const errors = [refusal(Code.Unavailable, 30), new PutError('no')];
+  const left = errors.values();
+  await createRetry(60_000, (report) => reports.push(report))(signal, async () => {
+    for (const error of left) throw error;
+  });
+  expect(reports.map(({ error, attempt }) => [error, attempt])).toEqual([
+    [errors[0], 1],
+    [errors[1], 2],
+  ]);
+  expect(reports[0]?.delayMs).toBeGreaterThanOrEqual(30);
 });

@@ -1,7 +1,8 @@
 /**
- * Installs the libraries of the clients in other languages, and the S3 server moto, into caches outside the project.
- * Run it once, and after each change of their versions.
+ * Installs the libraries of the clients in other languages, the JavaScript runtimes of test/client, and the S3 server
+ * moto, into caches outside the project. Run it once, and after each change of their versions.
  */
+import { installRuntimes, missingRuntimes } from '../client/runtimes/installed.ts';
 import { findMoto, MOTO_ENVIRONMENT, MOTO_REQUIREMENTS } from '../servers/moto.ts';
 import { go } from './clients/languages/go.ts';
 import { java } from './clients/languages/java.ts';
@@ -13,6 +14,9 @@ await Promise.all([
   ...[go, java, python, rust].map(async (language) => {
     if ((await language.missing()) !== undefined) await language.install();
   }),
+  (async () => {
+    if (missingRuntimes() !== undefined) await installRuntimes();
+  })(),
   (async () => {
     if ((await findMoto()) === undefined) await installPython(MOTO_ENVIRONMENT, MOTO_REQUIREMENTS);
   })(),

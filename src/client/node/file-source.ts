@@ -93,7 +93,7 @@ function streamed({ handle, stats, filename, close }: OpenFile): OpenSource<Piec
     async md5s(ranges, options) {
       // Several threads cannot share one range, and a thread starts more slowly than a small file is hashed.
       if (ranges.length === 1) return md5sInPlace(read, ranges, options);
-      return md5sOnThreads(handle.fd, ranges, options);
+      return md5sOnThreads({ fd: handle.fd, dev: stats.dev, ino: stats.ino }, read, ranges, options);
     },
     assertUnchanged: () => assertUnchanged(handle, stats),
     close,

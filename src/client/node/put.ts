@@ -13,19 +13,20 @@ const IDLE_TIMEOUT_MS = 60_000;
 /** S3's error documents are shorter. The rest of a longer body is not read, because it may have no end. */
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 
-/** The client has its own connections, so that closing the client closes all of them. */
-export function createPutClient(): PutClient<AsyncIterable<Uint8Array>> {
-  const agents = {
-    'http:': new http.Agent({ keepAlive: true }),
-    'https:': new https.Agent({ keepAlive: true }),
-  };
+/**
+ * @param given the agent of the caller, who closes it. Without it the client has its own connections, so that closing
+ *   the client closes all of them.
+ */
+export function createPutClient(given?: http.Agent): PutClient<AsyncIterable<Uint8Array>> {
+  const own = { keepAlive: true, ...proxyOfProcess() };
+  const agents = { 'http:': new http.Agent(own), 'https:': new https.Agent(own) };
   return {
     /** Adds only Host and Connection to the headers. Reads the bytes no faster than they are sent. */
     async put({ url, headers }, bytes, { signal, onSent }) {
       const request =
         new URL(url).protocol === 'https:'
-          ? https.request(url, { method: 'PUT', headers, signal, agent: agents['https:'] })
-          : http.request(url, { method: 'PUT', headers, signal, agent: agents['http:'] });
+          ? https.request(url, { method: 'PUT', headers, signal, agent: given ?? agents['https:'] })
+          : http.request(url, { method: 'PUT', headers, signal, agent: given ?? agents['http:'] });
       const answered = answerOf(request);
       // If reading the bytes fails, `send` destroys the request, and then `answered` fails too. The caller gets
       // the error of reading, because `sent` fails first.
@@ -44,6 +45,15 @@ export function createPutClient(): PutClient<AsyncIterable<Uint8Array>> {
       agents['https:'].destroy();
     },
   };
+}
+
+/**
+ * The proxy that Node uses for the whole process: the variables of NODE_USE_ENV_PROXY, or the argument of
+ * `http.setGlobalProxyFromEnv`. Node 20 has no such proxy, and sends directly.
+ */
+function proxyOfProcess(): Pick<http.AgentOptions, 'proxyEnv'> {
+  const { options } = http.globalAgent as http.Agent & { options?: http.AgentOptions };
+  return options?.proxyEnv === undefined ? {} : { proxyEnv: options.proxyEnv };
 }
 
 async function send(

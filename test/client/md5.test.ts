@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { md5sOnThreads } from '../../src/client/node/md5.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+
+const BYTES = Buffer.from('the first range, the second range');
+const RANGES = [
+  { start: 0, end: 17 },
+  { start: 17, end: BYTES.length },
+];
+const MD5S = RANGES.map(({ start, end }) =>
+  createHash('md5').update(BYTES.subarray(start, end)).digest('hex'),
+);
+
+/** Hashes a file on threads. Returns the MD5s, and the number of ranges that this thread had to read. */
+async function hash(identity: { ino?: bigint } = {}) {
+  await using directory = await temporaryDirectory();
+  const path = join(directory.path, 'file');
+  await writeFile(path, BYTES);
+  await using handle = await open(path);
+  const { dev, ino } = await handle.stat({ bigint: true });
+  let readHere = 0;
+  async function* read({ start, end }: { start: number; end: number }) {
+    readHere++;
+    yield BYTES.subarray(start, end);
+  }
+  const file = { fd: handle.fd, dev, ino, ...identity };
+  const options = { signal: new AbortController().signal, onHashed: () => {} };
+  const md5s = await md5sOnThreads(file, read, RANGES, options);
+  return { md5s: md5s.map((md5) => Buffer.from(md5).toString('hex')), readHere };
+}
+
+it('threads hash the ranges of a file', async () => {
+  expect(await hash()).toEqual({ md5s: MD5S, readHere: 0 });
+});
+
+it('this thread hashes the ranges when the descriptor is another file in a thread', async () => {
+  expect(await hash({ ino: 1n })).toEqual({ md5s: MD5S, readHere: 2 });
+});
