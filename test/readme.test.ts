@@ -24,6 +24,7 @@ const LINES_MAX = {
   'proto/CLIENTS.md': 150,
   'src/README.md': 250,
   'src/client/README.md': 100,
+  'src/client/browser/README.md': 100,
   'src/doctor/README.md': 200,
   'src/observability/README.md': 60,
   'test/README.md': 200,

@@ -1,7 +1,7 @@
 /**
  * The gateway of a deployment as a browser sees it: one origin that serves the page, knows the signed-in
- * user, and forwards the calls. Only the gateway sets the user; it forwards no header of the page except
- * Content-Type.
+ * user, and forwards the calls. Only the gateway sets the user; of the page's headers it forwards only
+ * Content-Type and Connect-Timeout-Ms.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,6 +14,8 @@ import { assetAt } from './assets.ts';
 
 export interface GatewayOptions {
   certificate: Pair;
+  /** The folder of the page. */
+  assets: string;
   /** The service's HTTP port: `http://127.0.0.1:<port>`. */
   serviceUrl: string;
   /** The token that proves to the service that the gateway calls. */
@@ -36,14 +38,14 @@ export interface Gateway extends AsyncDisposable {
 const SERVICE_PATH = /^\/files\.v1\.FileService\/(\w+)$/;
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { certificate, s3Endpoint } = options;
+  const { certificate } = options;
   const users = new Map<string, string>();
   const steps = new Map<string, () => Promise<void>>();
 
   const answer = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const [path = '/'] = (message.url ?? '/').split('?', 1);
     const method = SERVICE_PATH.exec(path)?.[1];
-    if (method === undefined) return serveAsset(path, response, s3Endpoint);
+    if (method === undefined) return serveAsset(path, response, options);
     const user = users.get(sessionOf(message));
     if (user === undefined) {
       return refuse(response, 401, 'unauthenticated', 'sign in first');
@@ -96,11 +98,14 @@ async function passOn(
   user: string,
   { serviceUrl, token }: GatewayOptions,
 ): Promise<void> {
+  const { 'connect-timeout-ms': deadline } = message.headers;
   const call = request(new URL(message.url ?? '/', serviceUrl), {
     method: message.method,
     // An allowlist, because a list of headers to remove would be incomplete.
     headers: {
       'content-type': message.headers['content-type'],
+      // The client allows calls more time than the service does by default.
+      ...(deadline !== undefined && { 'connect-timeout-ms': deadline }),
       'x-user-id': user,
       'x-gateway-token': token,
     },
@@ -112,8 +117,12 @@ async function passOn(
   await pipeline(answer, response);
 }
 
-async function serveAsset(path: string, response: ServerResponse, s3Endpoint: string): Promise<void> {
-  const asset = await assetAt(path);
+async function serveAsset(
+  path: string,
+  response: ServerResponse,
+  { assets, s3Endpoint }: GatewayOptions,
+): Promise<void> {
+  const asset = await assetAt(assets, path);
   if (asset === undefined) {
     response.writeHead(404).end();
     return;
@@ -123,5 +132,5 @@ async function serveAsset(path: string, response: ServerResponse, s3Endpoint: st
     // The strictest policy with which the page works: MD5 is WebAssembly, and the PUTs go to S3.
     'content-security-policy': `default-src 'none'; img-src data:; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${s3Endpoint}`,
   });
-  response.end(asset.text);
+  response.end(asset.bytes);
 }

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { readFile, utimes, writeFile } from 'node:fs/promises';
 import type { Request } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newUser } from '../harness/random.ts';
 import { describeWith } from '../interop/describe-with.ts';
+import { BUNDLES } from './bundle.ts';
 import { missingChromium } from './chromium.ts';
 import { APP, ELSEWHERE, type Fixture, openFixture, PART_UNIT_BYTES } from './fixture.ts';
 
@@ -35,20 +37,20 @@ describeWith('a page in Chromium', await missingChromium(), () => {
 
   test('hashes and uploads a file with progress, and lists it', async () => {
     const { file, upload, listed } = fixture;
-    // Chromium reads a file through a pipe of 2 MiB, so a chunk can have 2 MiB on a busy machine.
-    const bytes = Buffer.alloc(4 * 1024 ** 2, 'the März report\n');
+    // Large enough to be hashed in a worker, which reports its progress after 4 MiB.
+    const bytes = Buffer.alloc(PART_UNIT_BYTES, 'the März report\n');
     const path = await file('März "1" <b>.pdf', bytes);
     await fixture.page.evaluate(WATCH_PROGRESS);
-    await using _slow = await slowConnection(4 * 1024 ** 2);
+    await using _slow = await fixture.slowConnection(4 * 1024 ** 2);
 
     expect(await upload(path)).toBe('uploaded');
 
-    for (const doing of ['hashing', 'uploading']) {
-      const seen = (await fixture.page.evaluate(`progressOf.${doing}`)) as number[];
-      expect(seen, doing).toEqual(seen.toSorted((a, b) => a - b));
-      expect(seen.at(-1), doing).toBe(1);
-      expect(seen.filter((share) => share > 0 && share < 1).length, doing).toBeGreaterThan(0);
+    const { hashing = [], sending = [], done } = await fixture.page.evaluate(PROGRESS);
+    for (const seen of [hashing, sending]) {
+      expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+      expect(seen.filter((share) => share > 0 && share < 1).length).toBeGreaterThan(0);
     }
+    expect(done).toEqual([1]);
     expect(await listed()).toEqual([`März "1" <b>.pdf (${bytes.length} bytes)`]);
   });
 
@@ -84,8 +86,9 @@ describeWith('a page in Chromium', await missingChromium(), () => {
         // The time stays the same, as after a copy that keeps it. The browser does not notice the change.
         await utimes(path, noon, noon);
       });
-      expect(await upload(path)).toMatch(/^S3 refused the upload: BadDigest the bytes that arrived/);
-      expect(puts).toHaveLength(1);
+      expect(await upload(path)).toMatch(/^SOURCE_CHANGED: S3 received other bytes than were hashed/);
+      // A damaged PUT gets one more attempt.
+      expect(puts).toHaveLength(2);
       expect(await listed()).toEqual([]);
       expect(await keys()).toEqual([]);
     });
@@ -93,7 +96,7 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     test('is not sent when the browser notices the change, and the page shows the reason', async () => {
       const { gateway, upload, listed } = fixture;
       gateway.before('CreatePresignedUpload', () => writeFile(path, 'other bytes, of equal size'));
-      expect(await upload(path)).toMatch(/^the file changed or went away/);
+      expect(await upload(path)).toMatch(/^SOURCE_CHANGED: the file changed or went away/);
       expect(await listed()).toEqual([]);
       expect(await keys()).toEqual([]);
     });
@@ -108,34 +111,73 @@ describeWith('a page in Chromium', await missingChromium(), () => {
       const { page, file, upload, listed } = fixture;
       const path = await file('film.mp4', bytes);
       await page.evaluate(WATCH_PROGRESS);
-      await using _slow = await slowConnection(2 * PART_UNIT_BYTES);
+      await using _slow = await fixture.slowConnection(2 * PART_UNIT_BYTES);
       expect(await upload(path)).toBe('uploaded');
       expect(partsPut().toSorted()).toEqual(['1', '2', '3']);
       expect(atOnce).toBeGreaterThan(1);
-      expect(await page.evaluate('progressOf.uploading.at(-1)')).toBe(1);
+      expect((await page.evaluate(PROGRESS)).done).toEqual([1]);
       expect(await listed()).toEqual([`film.mp4 (${bytes.length} bytes)`]);
-      expect(await page.evaluate(READ_NEWEST_FILE)).toMatchObject({ text: bytes.toString() });
+      const { sha256: stored } = await fixture.stored(user);
+      expect(stored).toBe(createHash('sha256').update(bytes).digest('hex'));
       expect(await upload(path)).toBe('already there');
       expect(puts).toHaveLength(3);
     });
 
-    test('resumes when the user chooses the file again', async () => {
-      const { gateway, file, upload, listed } = fixture;
+    test('is cancelled by the user, and continues when the user chooses the file again', async () => {
+      const { page, file, upload, listed } = fixture;
       const path = await file('film.mp4', bytes);
-      gateway.before('CreatePresignedParts', () => Promise.reject(new Error('the connection broke')));
-      expect(await upload(path)).toBe('the service cannot be reached (unavailable)');
-      expect(partsPut()).toHaveLength(2);
+      {
+        // Slow enough that the third part, with few bytes, is in S3 before the others.
+        await using _slow = await fixture.slowConnection(PART_UNIT_BYTES);
+        const last = page.waitForEvent('requestfinished', (request) =>
+          request.url().includes('partNumber=3'),
+        );
+        const outcome = upload(path);
+        await last;
+        await page.getByRole('button', { name: 'Cancel' }).last().click();
+        expect(await outcome).toBe('cancelled');
+      }
       expect(await listed()).toEqual([]);
+      puts = [];
       expect(await upload(path)).toBe('uploaded');
-      expect(partsPut().toSorted()).toEqual(['1', '2', '3']);
+      expect(partsPut().toSorted()).toEqual(['1', '2']);
       expect(await listed()).toEqual([`film.mp4 (${bytes.length} bytes)`]);
     });
+
+    test('survives a call that fails', async () => {
+      const { gateway, file, upload } = fixture;
+      gateway.before('CreatePresignedParts', () => Promise.reject(new Error('the connection broke')));
+      expect(await upload(await file('film.mp4', bytes))).toBe('uploaded');
+    });
+  });
+
+  describe.each([
+    ['with its worker', BUNDLES.esbuildWithWorker, 200],
+    ['without its worker', BUNDLES.esbuild, 404],
+  ])('a bundle of the client %s', (_, path, status) => {
+    test('hashes and uploads', async () => {
+      const { page, open, file, upload } = fixture;
+      await open(user, { path });
+      const worker = page.waitForResponse((response) => response.url().endsWith('md5-worker.js'));
+      expect(await upload(await file('film.mp4', Buffer.alloc(2 * PART_UNIT_BYTES, user)))).toBe('uploaded');
+      expect((await worker).status()).toBe(status);
+    });
+  });
+
+  test('hashes without a worker when the policy of the page forbids workers', async () => {
+    const { page, file, upload } = fixture;
+    const policy = `<meta http-equiv="content-security-policy" content="worker-src 'none'">`;
+    await page.evaluate(`document.head.insertAdjacentHTML('beforeend', \`${policy}\`)`);
+    const workers: string[] = [];
+    page.on('request', (request) => void (request.url().includes('worker') && workers.push(request.url())));
+    expect(await upload(await file('film.mp4', Buffer.alloc(2 * PART_UNIT_BYTES, user)))).toBe('uploaded');
+    expect(workers).toEqual([]);
   });
 
   test('cannot upload from an origin that the CORS rules do not name', async () => {
     const { open, file, upload, listed } = fixture;
     const path = await file('foreign.txt', 'from elsewhere');
-    await open(user, ELSEWHERE);
+    await open(user, { host: ELSEWHERE });
     expect(await upload(path)).toContain(`the bucket's CORS rules do not allow https://${ELSEWHERE}`);
     expect(await listed()).toEqual([]);
     expect(await keys()).toEqual([]);
@@ -159,17 +201,21 @@ describeWith('a page in Chromium', await missingChromium(), () => {
   test('reads the bytes of a file only from an origin that the CORS rules name', async () => {
     const { page, open, file, upload } = fixture;
     await upload(await file('read.txt', 'read by the page'));
-    expect(await page.evaluate(READ_NEWEST_FILE)).toMatchObject({ text: 'read by the page' });
-    await open(user, ELSEWHERE);
+    expect(await page.evaluate(READ_NEWEST_FILE)).toMatchObject({ text: 'read' });
+    await open(user, { host: ELSEWHERE });
     expect(await page.evaluate(READ_NEWEST_FILE)).toBe('TypeError: Failed to fetch');
   });
 
-  test('needs no header of an answer, because the CORS rules expose none', async () => {
+  test('reads the headers that Uppy and pdf.js need, because the CORS rules expose them', async () => {
     const { page, file, upload } = fixture;
-    expect(await upload(await file('headers.txt', 'no ETag'))).toBe('uploaded');
-    const { text, etag } = (await page.evaluate(READ_NEWEST_FILE)) as Record<string, unknown>;
-    expect(text).toBe('no ETag');
-    expect(etag).toBe(null);
+    expect(await upload(await file('headers.pdf', 'a document'))).toBe('uploaded');
+    expect(await page.evaluate(READ_NEWEST_FILE)).toEqual({
+      text: 'a do',
+      etag: `"${createHash('md5').update('a document').digest('hex')}"`,
+      contentRange: 'bytes 0-3/10',
+      contentLength: '4',
+      acceptRanges: 'bytes',
+    });
   });
 
   test('deletes a file', async () => {
@@ -194,32 +240,32 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     await page.context().clearCookies();
     expect(await page.evaluate(listAsUser)).toMatchObject({ code: 'unauthenticated' });
   });
-
-  /**
-   * Limits the upload, in bytes a second, so that its progress is visible: a browser reports it every 50 ms.
-   */
-  async function slowConnection(uploadThroughput: number): Promise<AsyncDisposable> {
-    const session = await fixture.page.context().newCDPSession(fixture.page);
-    const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput };
-    await session.send('Network.emulateNetworkConditions', conditions);
-    return { [Symbol.asyncDispose]: () => session.detach() };
-  }
 });
 
-/** Records every value of the progress bars, for hashing and for uploading. */
+/** Records every value of the progress bars, in each phase. */
 const WATCH_PROGRESS = `
-  globalThis.progressOf = { hashing: [], uploading: [] };
+  globalThis.progress = {};
   new MutationObserver((changes) => {
-    for (const { target } of changes) progressOf[target.dataset.doing].push(target.value);
+    for (const { target } of changes) (progress[target.dataset.phase] ??= []).push(target.position);
   }).observe(document, { subtree: true, attributeFilter: ['value'] });
 `;
+const PROGRESS = 'progress' as unknown as () => Record<string, number[]>;
 
-/** Reads the newest file with the modules of the page. */
-const READ_NEWEST_FILE = `import('/file-service.ts').then(async ({ call }) => {
+/** Reads the first bytes of the newest file, as a reader does that shows a document before it has all of it. */
+const READ_NEWEST_FILE = `(async () => {
+  const call = async (method, request) => {
+    const body = JSON.stringify(request);
+    const headers = { 'content-type': 'application/json' };
+    return (await fetch('/files.v1.FileService/' + method, { method: 'POST', headers, body })).json();
+  };
   const { files: [{ s3Key }] } = await call('ListFiles', {});
   const { presignedUrl } = await call('CreatePresignedDownload', { s3Key });
-  return fetch(presignedUrl).then(
-    async (answer) => ({ text: await answer.text(), etag: answer.headers.get('etag') }),
-    String,
-  );
-})`;
+  const answer = await fetch(presignedUrl, { headers: { range: 'bytes=0-3' } });
+  return {
+    text: await answer.text(),
+    etag: answer.headers.get('etag'),
+    contentRange: answer.headers.get('content-range'),
+    contentLength: answer.headers.get('content-length'),
+    acceptRanges: answer.headers.get('accept-ranges'),
+  };
+})().catch(String)`;

@@ -25,6 +25,7 @@ describe('the package of the client, installed by a caller', () => {
       'node_modules/@connectrpc/connect',
       'node_modules/@connectrpc/connect-node',
       'node_modules/file-service-client',
+      'node_modules/hash-wasm',
     ]);
   });
 
@@ -75,25 +76,41 @@ export const size: bigint = result.file.size;
 await uploadFile(files, 3);
 `,
     );
-    const flags = [
-      '--noEmit',
-      '--strict',
-      '--skipLibCheck',
-      'false',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2024',
-    ];
-    await runProgram(
-      join(PROJECT, 'node_modules/.bin/tsc'),
-      [...flags, '--types', 'node', 'typed.ts'],
-      project.path,
+    await compile('typed.ts', ['--module', 'nodenext', '--types', 'node']);
+  });
+
+  it.each([
+    ['the condition `browser`', 'file-service-client', ['--customConditions', 'browser']],
+    ['its own entry', 'file-service-client/browser', []],
+  ])('has types for browsers, without those of Node, under %s', async (_, entry, flags) => {
+    await writeFile(
+      join(project.path, 'browser.ts'),
+      `import { createClient, type Transport } from '@connectrpc/connect';
+import { FileService, md5Of, uploadFile } from '${entry}';
+
+const files = createClient(FileService, {} as Transport);
+await uploadFile(files, new Blob(['a']), { filename: await md5Of(new Blob()) });
+// @ts-expect-error: a browser has no paths
+await uploadFile(files, 'a');
+`,
     );
+    await compile('browser.ts', ['--module', 'preserve', '--lib', 'es2024,dom', '--types', '', ...flags]);
+  });
+
+  it('computes MD5s with the library that the browser tests use', async () => {
+    const read = async (path: string) => JSON.parse(await readFile(join(PROJECT, path), 'utf8'));
+    const { dependencies } = await read('src/client/package.json');
+    const { devDependencies } = await read('package.json');
+    expect(dependencies['hash-wasm']).toBe(devDependencies['hash-wasm']);
   });
 
   it('contains its README', async () => {
     const packed = await readFile(join(project.path, 'node_modules/file-service-client/README.md'), 'utf8');
     expect(packed).toBe(await readFile(join(PROJECT, 'src/client/README.md'), 'utf8'));
   });
+
+  async function compile(file: string, flags: readonly string[]): Promise<void> {
+    const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2024'];
+    await runProgram(join(PROJECT, 'node_modules/.bin/tsc'), [...strict, ...flags, file], project.path);
+  }
 });

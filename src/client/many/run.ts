@@ -34,7 +34,7 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
 ) {
   const { concurrency = PUTS_AT_ONCE } = options;
   const stop = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const signal: AbortSignal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   const progress = createManyProgressMeter(options.onProgress);
   const room = createPendingRoom(batchCalls(client, signal), signal);
   const puts = platform.createPutClient();

@@ -29,7 +29,9 @@ export const defaultCorsRule: CorsRule = {
     ['http', 'https'].flatMap((scheme) => [`${scheme}://${host}`, `${scheme}://${host}:*`]),
   ),
   AllowedMethods: ['PUT', 'GET'],
-  AllowedHeaders: ['content-type', 'content-md5'],
+  AllowedHeaders: ['content-type', 'content-md5', 'range'],
+  // Uppy reads the ETag. pdf.js reads the others before it requests a document in ranges.
+  ExposeHeaders: ['ETag', 'Accept-Ranges', 'Content-Range', 'Content-Length', 'Content-Encoding'],
   MaxAgeSeconds: 3600,
 };
 

@@ -1,11 +1,11 @@
-import { call, type UserFile } from './file-service.ts';
-import { upload } from './upload.ts';
+import { type File as StoredFile, UploadError, type UploadOptions } from 'file-service-client';
+import { files, upload } from './upload.ts';
 
 const choose = find<HTMLInputElement>('#choose');
 const uploads = find('#uploads');
-const files = find('#files');
-/** Tests configure the service with smaller parts, and tell the page with this parameter. */
-const partUnitBytes = Number(new URLSearchParams(location.search).get('partUnitBytes') ?? 64 * 1024 ** 2);
+const list = find('#files');
+/** Tests choose the options of the uploads. */
+const options: UploadOptions = JSON.parse(new URLSearchParams(location.search).get('options') ?? '{}');
 
 choose.addEventListener('change', () => {
   for (const file of choose.files ?? []) void showUpload(file);
@@ -17,41 +17,40 @@ void showFiles();
 async function showUpload(file: File): Promise<void> {
   const bar = document.createElement('progress');
   const state = document.createElement('output');
-  uploads.append(item(file.name, bar, state));
+  const cancel = button('Cancel', async () => {});
+  uploads.append(item(file.name, bar, cancel, state));
   try {
-    state.textContent = await upload(file, partUnitBytes, (doing, done) => {
-      bar.dataset.doing = doing;
-      bar.value = done;
-    });
+    state.textContent = await upload(file, bar, cancel, options);
   } catch (error) {
-    state.textContent = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof UploadError ? `${error.reason}: ` : '';
+    state.textContent = reason + (error instanceof Error ? error.message : String(error));
   }
   await showFiles();
 }
 
 async function showFiles(): Promise<void> {
-  files.ariaBusy = 'true';
-  const { files: yours = [] } = await call('ListFiles', {});
-  files.replaceChildren(
+  list.ariaBusy = 'true';
+  const { files: yours } = await files.listFiles({});
+  list.replaceChildren(
     ...yours.map((file) =>
       item(
-        `${file.filename} (${file.size ?? 0} bytes)`,
+        `${file.filename} (${file.size} bytes)`,
         button('Download', () => download(file)),
         button('Delete', () => remove(file)),
       ),
     ),
   );
-  files.ariaBusy = 'false';
+  list.ariaBusy = 'false';
 }
 
-async function download({ s3Key }: UserFile): Promise<void> {
-  const { presignedUrl } = await call('CreatePresignedDownload', { s3Key });
+async function download({ s3Key }: StoredFile): Promise<void> {
+  const { presignedUrl } = await files.createPresignedDownload({ s3Key });
   // The answer is an attachment, so the browser stays on the page.
   location.assign(presignedUrl);
 }
 
-async function remove({ s3Key }: UserFile): Promise<void> {
-  await call('DeleteFile', { s3Key });
+async function remove({ s3Key }: StoredFile): Promise<void> {
+  await files.deleteFile({ s3Key });
   await showFiles();
 }
 
@@ -63,7 +62,7 @@ function item(text: string, ...elements: HTMLElement[]): HTMLElement {
   return line;
 }
 
-function button(text: string, act: () => Promise<void>): HTMLElement {
+function button(text: string, act: () => Promise<void>): HTMLButtonElement {
   const element = document.createElement('button');
   element.textContent = text;
   element.addEventListener('click', () => void act());

@@ -137,12 +137,6 @@ const VERSITYGW: readonly KnownLimit[] = [
     error: /access-control-expose-headers/,
     reason: 'exposes ETag to every allowed page',
   },
-  {
-    file: 'browser/upload.test.ts',
-    test: 'a page in Chromium > needs no header of an answer, because the CORS rules expose none',
-    error: /expected '"[0-9a-f]{32}"' to be null/,
-    reason: 'exposes ETag to every allowed page',
-  },
 ];
 
 export const KNOWN_LIMITS: Readonly<Record<ServerName, readonly KnownLimit[]>> = {

@@ -1,0 +1,49 @@
+/**
+ * `src/client/browser` is what the client does in its own way in a browser: it reads Blobs, hashes them in Web
+ * Workers, and sends PUTs with XMLHttpRequest.
+ *
+ * The order of the steps does not belong here: `src/client/upload` has it. This file opens the Blob that is to be
+ * uploaded, and detects that its file changed after it was chosen.
+ */
+import type { OpenSource } from '../upload/platform.ts';
+import { UploadError } from '../upload/upload-error.ts';
+import { md5sOfBlobs } from './md5.ts';
+
+/** A File that the user chose, another Blob, or bytes. The bytes are copied, so they may change afterwards. */
+export type UploadSource = Blob | Uint8Array;
+
+export async function openSource(source: UploadSource): Promise<OpenSource<Blob>> {
+  const blob = source instanceof Blob ? source : new Blob([source as Uint8Array<ArrayBuffer>]);
+  return {
+    sizeBytes: blob.size,
+    filename: blob instanceof File ? blob.name : undefined,
+    mimeType: blob.type || undefined,
+    body: ({ start, end }) => blob.slice(start, end),
+    async md5s(ranges, options) {
+      try {
+        const blobs = ranges.map(({ start, end }) => blob.slice(start, end));
+        return await md5sOfBlobs(blobs, options);
+      } catch (error) {
+        await assertReadable(blob);
+        throw error;
+      }
+    },
+    assertUnchanged: () => assertReadable(blob),
+    close: async () => {},
+  };
+}
+
+/**
+ * A browser refuses to read a File whose size or time of change is not that of the moment when it was chosen.
+ *
+ * @throws UploadError SOURCE_CHANGED
+ */
+export async function assertReadable(blob: Blob): Promise<void> {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+  } catch (error) {
+    throw new UploadError('SOURCE_CHANGED', 'the file changed or went away: choose it again', {
+      cause: error,
+    });
+  }
+}
