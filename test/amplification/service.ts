@@ -57,7 +57,7 @@ export async function keepService(): Promise<ServiceKeeper> {
 }
 
 async function start(servers: ExternalServers): Promise<ProbedService> {
-  // The path is short, because the path of a Unix socket has at most 107 bytes.
+  // The path is short, because the path of a Unix socket has at most 103 bytes on macOS.
   const socket = join(tmpdir(), `probe-${randomBytes(6).toString('hex')}`);
   const probe = pathToFileURL(join(import.meta.dirname, 'probe.ts')).href;
   const process = await startService({
