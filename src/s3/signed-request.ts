@@ -8,6 +8,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import type { LocatedBucket } from './bucket-location.ts';
+import { requestAddress } from './request-address.ts';
 import { createSign } from './signing/sign.ts';
 
 /** A response of S3. Its body is discarded. */
@@ -39,19 +40,12 @@ const LIFE_SECONDS = 300;
 export function createSignedRequest(client: S3Client, bucket: LocatedBucket): SignedRequest {
   const { requestHandler } = client.config;
   const sign = createSign(client, bucket);
-  const { protocol, hostname, port, host, origin } = bucket.url;
+  const { host, origin } = bucket.url;
+  const address = requestAddress(bucket.url);
   return async (method, s3Key, options) => {
     const { url } = await sign(method, s3Key, LIFE_SECONDS);
     const { response } = await requestHandler.handle(
-      {
-        method,
-        protocol,
-        hostname,
-        ...(port && { port: Number(port) }),
-        path: url.slice(origin.length),
-        query: {},
-        headers: { host },
-      },
+      { ...address, method, path: url.slice(origin.length), headers: { host } },
       options,
     );
     // The body is read and discarded, because a connection with an unread body stays busy.

@@ -1,4 +1,5 @@
 import type { LocatedBucket } from '../../s3/bucket-location.ts';
+import { requestAddress } from '../../s3/request-address.ts';
 import { type Credentials, presignedQuery, signingKey } from '../../s3/signing/signature.ts';
 
 /** A request with which a probe examines S3. The request may be wrong on purpose. */
@@ -51,7 +52,8 @@ export const LIFE_SECONDS = 60;
 const REQUEST_TIMEOUT_MS = 5_000;
 
 export function createSendProbe({ config }: Connection, bucket: LocatedBucket): SendProbe {
-  const { protocol, hostname, port, host, pathname } = bucket.url;
+  const { host, pathname } = bucket.url;
+  const address = requestAddress(bucket.url);
   return async (request) => {
     const { method, key, signed = {}, sent = {}, body, signature } = request;
     const path = pathname + key;
@@ -60,7 +62,6 @@ export function createSendProbe({ config }: Connection, bucket: LocatedBucket): 
       signature === 'none'
         ? plain
         : await signedQuery(await config.credentials(), bucket.region, request, path, host);
-    const address = { protocol, hostname, ...(port && { port: Number(port) }), query: {} };
     const { response } = await config.requestHandler.handle(
       {
         ...address,

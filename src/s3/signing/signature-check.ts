@@ -2,6 +2,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { parseS3Key } from '../../files/rules/s3-key.ts';
 import { UnusableAnswerError } from '../answers/unusable-answer.ts';
 import type { LocatedBucket } from '../bucket-location.ts';
+import { requestAddress } from '../request-address.ts';
 import { createSign } from './sign.ts';
 
 /**
@@ -25,13 +26,13 @@ const ANSWER_MAX_BYTES = 10_000;
 export function createSignatureCheck(client: S3Client, bucket: LocatedBucket): SignatureCheck {
   const { requestHandler } = client.config;
   const sign = createSign(client, bucket);
-  const { protocol, hostname, port, host, origin } = bucket.url;
+  const { host, origin } = bucket.url;
+  const address = requestAddress(bucket.url);
   return async (options) => {
     const { url } = await sign('GET', KEY, LIFE_SECONDS);
     const path = withWrongSignature(url).slice(origin.length);
-    const address = { protocol, hostname, ...(port && { port: Number(port) }), path, query: {} };
     const { response } = await requestHandler.handle(
-      { ...address, method: 'GET', headers: { host } },
+      { ...address, method: 'GET', path, headers: { host } },
       options,
     );
     const status: number = response.statusCode;
