@@ -27,7 +27,7 @@ export async function startProgram(
   path: string,
   port: number,
   configure: (directory: string) => Program,
-): Promise<AsyncDisposable> {
+): Promise<AsyncDisposableStack> {
   await using starting = new AsyncDisposableStack();
   const { path: directory } = starting.use(await temporaryDirectory());
   const { files, args, signalOnOurDeath } = configure(directory);
