@@ -142,7 +142,10 @@ describe('a source with a cache', () => {
     expect(entries.size).toBe(0);
   });
 
-  it.each(['/proc/version', '/sys/kernel/mm/transparent_hugepage/enabled'])(
+  // Only Linux has such files.
+  it
+    .runIf(process.platform === 'linux')
+    .each(['/proc/version', '/sys/kernel/mm/transparent_hugepage/enabled'])(
     'keeps no MD5 of %s, whose content changes without its times',
     async (path) => {
       const { cache, entries } = trustingCache();

@@ -1,4 +1,3 @@
-import { fstatSync, readdirSync, statSync } from 'node:fs';
 import { open, readFile, truncate, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -7,6 +6,7 @@ import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { type Progress, UploadError, uploadFile } from '../../src/client/node.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { openFiles } from '../harness/open-files.ts';
 import { newUser } from '../harness/random.ts';
 import { createFileClient } from '../harness/service-process.ts';
 import { downloaded, openFixture, PART_BYTES, sha256 } from './fixture.ts';
@@ -271,18 +271,6 @@ describe('an aborted upload', () => {
     const files = fixture.user();
     const path = await fixture.file('aborted', BYTES);
     await uploadFile(files, await fixture.file('warm', 1_000));
-    /** Counts only this file, because the service runs in this process too and has its own descriptors. */
-    const descriptors = () => {
-      const { dev, ino } = statSync(path);
-      return readdirSync('/dev/fd').filter((fd) => {
-        try {
-          const stats = fstatSync(Number(fd));
-          return stats.ino === ino && stats.dev === dev;
-        } catch {
-          return false; // the descriptor of the list itself
-        }
-      });
-    };
     // The connections of earlier uploads close on a busy machine after more than a second.
     await expect.poll(() => fixture.proxy.connections, { timeout: 10_000 }).toBe(0);
     fixture.proxy.delayMs = 20;
@@ -300,7 +288,7 @@ describe('an aborted upload', () => {
       }
     }
     expect(process.getActiveResourcesInfo()).not.toContain('MessagePort');
-    expect(descriptors()).toEqual([]);
+    expect(openFiles([path])).toEqual([]);
     expect((await uploadFile(files, path, AS_MULTIPART)).file.state).toBe(FileState.READY);
   });
 

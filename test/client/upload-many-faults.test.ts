@@ -1,4 +1,3 @@
-import { readdir, readlink } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { type Client, Code, ConnectError } from '@connectrpc/connect';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -6,6 +5,7 @@ import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ItemRetry, type UploadItem, uploadMany } from '../../src/client/node.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { openFiles } from '../harness/open-files.ts';
 import { openFixture } from './fixture.ts';
 import { failuresOf, itemsOf, watchMany } from './many-fixture.ts';
 import type { PutFault } from './s3-proxy.ts';
@@ -19,13 +19,6 @@ beforeEach(() => {
   fixture.proxy.taken.length = 0;
   fixture.proxy.refused.length = 0;
 });
-
-/** The file names of all descriptors of this process that are inside the directory. */
-async function openFilesIn(directory: string): Promise<string[]> {
-  const names = await readdir('/proc/self/fd');
-  const targets = await Promise.all(names.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
-  return targets.filter((target) => target.startsWith(directory));
-}
 
 const smallItems = (name: string, count: number) =>
   itemsOf(
@@ -167,7 +160,7 @@ describe('uploadMany ends', () => {
       const ended = await uploadMany(files, items, { signal: abort.signal }).catch((error: unknown) => error);
       if (ended === reason) aborted++;
       else expect(ended).toMatchObject({ failed: 0 });
-      expect(await openFilesIn(fixture.directory)).toEqual([]);
+      expect(openFiles(items.map(({ source }) => String(source)))).toEqual([]);
       await expect.poll(() => fixture.proxy.connections, { timeout: 2_000 }).toBe(0);
     }
     expect(aborted).toBeGreaterThan(0);
