@@ -1,4 +1,5 @@
 import type { DescMethod } from '@bufbuild/protobuf';
+import { messageMaxBytes } from '../../src/rpc/limits/message-limits.ts';
 import { binaryMessages } from './binary-messages.ts';
 import type { Encoding } from './encodings.ts';
 import { jsonMessages } from './json-messages.ts';
@@ -12,14 +13,14 @@ const MIB = 1024 * KIB;
 /** The distance of a message from its limit, for the envelope and for rounding. */
 const BELOW_LIMIT_BYTES = 64;
 
+/** The limit of most methods for a message after decompression. */
+const SMALL_LIMIT_BYTES = 16 * KIB;
+
 /**
- * The limits of messages after decompression. The larger limit is for part MD5s only, but every method is
- * tried at both.
+ * Methods with the small limit are also tried with messages of this size, which they must refuse. Methods with lists
+ * have larger limits.
  */
-export const LIMITS_BYTES = {
-  binary: [16 * KIB, 192 * KIB],
-  JSON: [16 * KIB, 288 * KIB],
-} as const;
+const LARGE_BYTES = 192 * KIB;
 
 /** Beyond every limit, so the message must be refused before it is decoded. */
 const BEYOND_LIMITS_BYTES = MIB;
@@ -59,7 +60,7 @@ export function nameOfRoute({ method, protocol }: Route): string {
  */
 export function casesOf({ method, protocol }: Route): Case[] {
   const messages = protocol.format === 'JSON' ? jsonMessages(method.input) : binaryMessages(method.input);
-  const sizes = [...limitsOf(protocol), BEYOND_LIMITS_BYTES];
+  const sizes = [...limitsOf({ method, protocol }), BEYOND_LIMITS_BYTES];
   const cases = sizes.flatMap((sizeBytes) =>
     protocol.encodings.flatMap((encoding) =>
       messages.map((message) => ({ method, protocol, encoding, message, sizeBytes })),
@@ -100,7 +101,7 @@ const FURTHER_CASES = 8;
  */
 export function fewCasesOf(route: Route): Case[] {
   const all = casesOf(route);
-  const [smallestBytes, largerBytes] = limitsOf(route.protocol);
+  const [smallestBytes, largerBytes] = limitsOf(route);
   const isChosen = ({ encoding, sizeBytes, message }: Case) =>
     encoding === 'identity' &&
     (sizeBytes === smallestBytes || (sizeBytes === largerBytes && message.kind.includes('in bad order')));
@@ -118,8 +119,9 @@ export function fewCasesOf(route: Route): Case[] {
   ];
 }
 
-function limitsOf({ format }: Protocol): number[] {
-  return LIMITS_BYTES[format].map((limit) => limit - BELOW_LIMIT_BYTES);
+function limitsOf({ method, protocol }: Route): number[] {
+  const own = messageMaxBytes(method, protocol.format === 'JSON' ? 'json' : 'binary');
+  return [SMALL_LIMIT_BYTES, Math.max(own, LARGE_BYTES)].map((limit) => limit - BELOW_LIMIT_BYTES);
 }
 
 /** A sample of evenly spread items. The seed decides which items. */

@@ -150,7 +150,7 @@ export function batchContract(name: string, open: (limits: StoreLimits) => Promi
 
     it('creates each content once when batches in different orders run at the same time', async () => {
       for (let round = 0; round < 20; round++) {
-        const names = Array.from({ length: 18 }, (_, i) => `${round} ${i}`);
+        const names = Array.from({ length: LIMITS.pendingMax }, (_, i) => `${round} ${i}`);
         const rotated = (by: number) => [...names.slice(by), ...names.slice(0, by)];
         const startMs = performance.now();
         const batches = await Promise.all(
@@ -158,12 +158,14 @@ export function batchContract(name: string, open: (limits: StoreLimits) => Promi
             reserveMany(
               'ada',
               // The names of one batch are the contents of another, so that each kind of conflict occurs.
-              rotated(by).map((name, i) => intent(name, { content: by === 9 ? names[17 - i] : name })),
+              rotated(by).map((name, i) => intent(name, { content: by === 9 ? names.at(-1 - i) : name })),
             ),
           ),
         );
         // A deadlock ends after a second.
         expect(performance.now() - startMs).toBeLessThan(900);
+        // The user never has more contents than slots.
+        expect(batches.flat().filter(({ refused }) => refused === 'too many pending')).toEqual([]);
         const created = batches.flat().filter((one) => one.refused === undefined && one.created);
         expect(created.length).toBeGreaterThan(0);
         const { rows } = await opened.pool.query(

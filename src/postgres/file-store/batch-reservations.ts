@@ -10,7 +10,7 @@ import type { StoreLimits } from '../store-limits.ts';
 
 type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
 
-/** Reserves many uploads with one to five statements, however many they are. */
+/** Reserves many uploads with one to seven statements, however many they are. */
 export function createBatchReservations(database: Database, limits: StoreLimits): BatchReservations {
   const { verificationTtlSeconds, urlSeconds: lifeSeconds, pendingMax } = limits;
 
@@ -58,14 +58,23 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     });
   }
 
-  /** Like `create`, and releases the slots of expired uploads if the free slots do not suffice. */
-  async function createInFreeSlots(call: Call, intents: readonly UploadIntent[]) {
+  /** Like `create`. If the free slots do not suffice, releases the slots of expired uploads and tries again. */
+  async function createInFreeSlots(call: Call, intents: readonly UploadIntent[]): Promise<Reservation[]> {
     const reservations = await create(call, intents);
-    const without = reservations.indexOf(undefined);
-    if (without === -1) return reservations;
+    const firstWithout = reservations.indexOf(undefined);
+    if (firstWithout === -1) return reservations.flatMap((reservation) => reservation ?? []);
+    const without = intents.slice(firstWithout);
     const released = await database.run(call, statements.releaseSlots, { userId: call.userId });
-    if (released.length === 0) return reservations;
-    return [...reservations.slice(0, without), ...(await create(call, intents.slice(without)))];
+    const again = released.length === 0 ? [] : await create(call, without);
+    // A concurrent call may have created some of the files, and taken the slots for them.
+    const found = await findContents(call, without);
+    const rest = without.map(({ fingerprint }, index): Reservation => {
+      if (again[index] !== undefined) return again[index];
+      return found.has(fingerprint)
+        ? { refused: 'contention' }
+        : { refused: 'too many pending', kind: 'single', limit: pendingMax };
+    });
+    return [...reservations.slice(0, firstWithout).flatMap((reservation) => reservation ?? []), ...rest];
   }
 
   return {
@@ -84,7 +93,7 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
         if (file?.state === 'pending' && !renewed.has(fingerprint)) return { refused: 'contention' };
         if (file !== undefined) return { file, created: false };
         if (taken.has(s3Key)) return { refused: 'key taken' };
-        return createdFor.get(intent) ?? { refused: 'too many pending', kind: 'single', limit: pendingMax };
+        return createdFor.get(intent) ?? { refused: 'contention' };
       });
     },
   };
