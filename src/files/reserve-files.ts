@@ -25,16 +25,11 @@ export async function reserveFiles<Intent extends Omit<UploadIntent, 's3Key'>>(
   intents: readonly Intent[],
 ): Promise<Map<Intent, Reservation>> {
   const reservations = new Map<Intent, Reservation>();
-  const ownerOf = new Map<string, Intent>();
   let open = intents;
   for (let tries = 1; tries <= TRIES_MAX && open.length >= TRY_MIN_FILES; tries++) {
     const plans = open.map((intent) => {
-      const plain = s3Key(call.userId, intent.filename);
-      // An earlier file of the batch may have the same name.
-      const owner = ownerOf.get(plain) ?? intent;
-      ownerOf.set(plain, owner);
-      const isTaken = owner !== intent || isKeyTaken(reservations.get(intent));
-      return { ...intent, s3Key: isTaken ? s3Key(call.userId, intent.filename, randomSuffix()) : plain };
+      const suffix = isKeyTaken(reservations.get(intent)) ? randomSuffix() : '';
+      return { ...intent, s3Key: s3Key(call.userId, intent.filename, suffix) };
     });
     const answers = await store.reserveMany(call, plans);
     open.forEach((intent, index) => {

@@ -88,7 +88,7 @@ it('a list with more pending uploads than it verifies says how many are left at 
   await service.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
      select $1, $1 || '_' || n, 'pending', n || '.txt', 'text/plain', decode(md5($1 || n), 'hex'), now(), now() + interval '1 h'
-     from generate_series(1, 2_010) n`,
+     from generate_series(1, 2010) n`,
     [user],
   );
   const { unverifiedUploads } = await service.as(user).listFiles({}, PATIENT);

@@ -59,11 +59,12 @@ export interface Reservations {
 export interface BatchReservations {
   /**
    * Reserves each of the files as `reserve` does, with few statements. Each row changes in one atomic transition, but
-   * the rows of a batch may be visible before the call returns. If the pending slots suffice for only some of the new
-   * files, the first of them get the slots. A PENDING file that needs a slot again, because it is lost or its URL
-   * expired long ago, is refused with `contention`: `reserve` can give it one.
+   * the rows of a batch may be visible before the call returns. If several new files have one key, the first gets the
+   * key. If the pending slots suffice for only some of the new files, the first of them get the slots. A PENDING file
+   * that needs a slot again, because it is lost or its URL expired long ago, is refused with `contention`: `reserve`
+   * can give it one.
    *
-   * @param intents of different contents, under different keys, without `parts`
+   * @param intents of different contents, without `parts`
    * @returns the reservations in the order of the intents
    */
   reserveMany(call: Call, intents: readonly UploadIntent[]): Promise<Reservation[]>;

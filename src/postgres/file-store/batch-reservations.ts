@@ -24,7 +24,8 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
   async function renewPending(call: Call, files: FilesByContent): Promise<FilesByContent> {
     const pending = [...files.values()].filter(({ state }) => state === 'pending');
     if (pending.length === 0) return new Map();
-    const params = { userId: call.userId, s3Keys: pending.map(({ s3Key }) => s3Key), lifeSeconds };
+    const s3Keys = pending.map(({ s3Key }) => s3Key).sort();
+    const params = { userId: call.userId, s3Keys, lifeSeconds };
     return byContent(await database.run(call, statements.renewMany, params));
   }
 
@@ -83,17 +84,18 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
       const renewed = await renewPending(call, found);
       const missing = intents.filter(({ fingerprint }) => !found.has(fingerprint));
       const taken = await findTakenKeys(call, missing);
-      const fresh = missing.filter(({ s3Key }) => !taken.has(s3Key));
+      // Of several new files with one key, the first gets the key.
+      const byKey = Map.groupBy(missing, ({ s3Key }) => s3Key);
+      const fresh = [...byKey].flatMap(([s3Key, [first]]) => (first && !taken.has(s3Key) ? first : []));
       const created = await createInFreeSlots(call, fresh);
       const createdFor = new Map(fresh.map((intent, index) => [intent, created[index]]));
 
       return intents.map((intent): Reservation => {
-        const { fingerprint, s3Key } = intent;
+        const { fingerprint } = intent;
         const file = renewed.get(fingerprint) ?? found.get(fingerprint);
         if (file?.state === 'pending' && !renewed.has(fingerprint)) return { refused: 'contention' };
         if (file !== undefined) return { file, created: false };
-        if (taken.has(s3Key)) return { refused: 'key taken' };
-        return createdFor.get(intent) ?? { refused: 'contention' };
+        return createdFor.get(intent) ?? { refused: 'key taken' };
       });
     },
   };

@@ -4,7 +4,18 @@
  */
 import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
-import { after, columns, type Freshness, firstPause, holdsSlot, isFresh, isLive } from './expressions.ts';
+import {
+  after,
+  columns,
+  columnsOf,
+  type Freshness,
+  firstPause,
+  holdsSlot,
+  isFresh,
+  isPending,
+  isWanted,
+  rowsWanted,
+} from './expressions.ts';
 import { prepare } from './prepared.ts';
 
 /**
@@ -29,15 +40,14 @@ export const findContents = prepare<{ userId: string; fingerprints: readonly Buf
 export const findKeys = prepare<{ userId: string; s3Keys: readonly string[] }, { s3_key: string }>(
   'find_keys',
   ({ userId, s3Keys }) => sql`
-    select s3_key from files where user_id = ${userId} and s3_key = any(${s3Keys}::text[])`,
+    select files.s3_key from ${rowsWanted(userId, s3Keys)} join files on ${isWanted}`,
 );
 
 /**
- * Renews pending uploads as `reserve` does. A live file that holds a slot is PENDING. An upload without a slot is not
- * renewed, because it needs a free slot.
+ * Renews pending uploads as `reserve` does. An upload without a slot is not renewed, because it needs a free slot.
  *
- * Postgres locks the rows in the order of the index. So two statements that renew the same rows do not wait for each
- * other.
+ * Postgres locks the rows in the order of the keys, which the caller sorts. So two statements that renew the same rows
+ * do not wait for each other.
  */
 export const renewMany = prepare<{ userId: string; s3Keys: readonly string[]; lifeSeconds: number }, FileRow>(
   'renew_many',
@@ -46,8 +56,9 @@ export const renewMany = prepare<{ userId: string; s3Keys: readonly string[]; li
       url_expire_at = greatest(url_expire_at, ${after(lifeSeconds)}),
       due_at = ${firstPause},
       sweep_attempts = 0
-    where user_id = ${userId} and s3_key = any(${s3Keys}::text[]) and ${isLive} and ${holdsSlot}
-    returning ${columns}, false as is_fresh`,
+    from ${rowsWanted(userId, s3Keys)}
+    where ${isWanted} and ${isPending} and ${holdsSlot}
+    returning ${columnsOf('files')}, false as is_fresh`,
 );
 
 interface NewUploads {

@@ -1,7 +1,15 @@
 /** Statements that read files for callers: one file, or a page of a list. */
 import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
-import { columns, type Freshness, isFresh, isLive, type RowKey } from './expressions.ts';
+import {
+  columns,
+  columnsOf,
+  type Freshness,
+  isFresh,
+  isWanted,
+  type RowKey,
+  rowsWanted,
+} from './expressions.ts';
 import { prepare, type Sql } from './prepared.ts';
 
 export const find = prepare<RowKey & Freshness, FileRow>(
@@ -15,9 +23,9 @@ export const find = prepare<RowKey & Freshness, FileRow>(
 export const findMany = prepare<{ userId: string; s3Keys: readonly string[] } & Freshness, FileRow>(
   'find_many',
   ({ userId, s3Keys, verificationTtlSeconds }) => sql`
-    select ${columns}, ${isFresh(verificationTtlSeconds)}
-    from files
-    where user_id = ${userId} and s3_key = any(${s3Keys}::text[]) and ${isLive}`,
+    select ${columnsOf('files')}, ${isFresh(verificationTtlSeconds)}
+    from ${rowsWanted(userId, s3Keys)} join files on ${isWanted}
+    where state <> 'deleted'`,
 );
 
 /**
