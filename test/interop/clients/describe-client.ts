@@ -45,9 +45,9 @@ export async function describeClient(language: Language, transports?: readonly T
         const user = newUser();
         const small = Buffer.from(`the report of ${user}\n`);
         const large = Buffer.alloc(LARGE_BYTES, randomBytes(64));
-        const paths = [join(directory.path, 'small'), join(directory.path, 'large')] as const;
-        await writeFile(paths[0], small);
-        await writeFile(paths[1], large);
+        const paths = ['small', 'large', 'empty'].map((name) => join(directory.path, name));
+        const contents = [small, large, ''];
+        await Promise.all(paths.map((path, index) => writeFile(path, contents[index] ?? '')));
         const printed = await client.run('journey', ...words, address(service), user, ...paths);
         expectJourney(printed, user, { small, large }, codes);
       },

@@ -31,6 +31,7 @@ export function expectJourney(
       size: large.length,
       downloadedMd5: md5(large, 'hex'),
     },
+    emptyState: 'FILE_STATE_READY',
     batch: {
       type: 'UPLOAD_TYPE_NEW',
       failure: {

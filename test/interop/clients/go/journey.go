@@ -27,6 +27,7 @@ type journeySeen struct {
 	DownloadedMd5   string    `json:"downloadedMd5"`
 	Disposition     string    `json:"disposition"`
 	Large           largeSeen `json:"large"`
+	EmptyState      string    `json:"emptyState"`
 	Batch           batchSeen `json:"batch"`
 	LeftAfterDelete int       `json:"leftAfterDelete"`
 	InvalidMd5      failure   `json:"invalidMd5"`
@@ -35,7 +36,7 @@ type journeySeen struct {
 	TooLate         string    `json:"tooLate"`
 }
 
-func journey(withoutUser context.Context, files filesv1.FileServiceClient, user, small, large string) (*journeySeen, error) {
+func journey(withoutUser context.Context, files filesv1.FileServiceClient, user, small, large, empty string) (*journeySeen, error) {
 	ctx := asUser(withoutUser, user)
 	seen := &journeySeen{}
 	if err := sendOtherBytes(ctx, files, small, seen); err != nil {
@@ -72,6 +73,9 @@ func journey(withoutUser context.Context, files filesv1.FileServiceClient, user,
 		return nil, err
 	}
 	if err := sendParts(ctx, files, large, seen); err != nil {
+		return nil, err
+	}
+	if err := sendNothing(ctx, files, empty, seen); err != nil {
 		return nil, err
 	}
 	if err := createTwo(ctx, files, seen); err != nil {
@@ -135,6 +139,20 @@ func sendOtherBytes(ctx context.Context, files filesv1.FileServiceClient, small 
 	}
 	seen.OtherBytes = refusal.Error()
 	_, err = files.DeleteFile(ctx, &filesv1.DeleteFileRequest{S3Key: pending.S3Key})
+	return err
+}
+
+func sendNothing(ctx context.Context, files filesv1.FileServiceClient, empty string, seen *journeySeen) error {
+	uploaded, err := upload(ctx, files, empty, "empty.txt", "text/plain")
+	if err != nil {
+		return err
+	}
+	got, err := files.GetFile(ctx, &filesv1.GetFileRequest{S3Key: uploaded.S3Key})
+	if err != nil {
+		return err
+	}
+	seen.EmptyState = got.File.State.String()
+	_, err = files.DeleteFile(ctx, &filesv1.DeleteFileRequest{S3Key: uploaded.S3Key})
 	return err
 }
 

@@ -1,9 +1,9 @@
 // Command files-client is a client of the file service as a Go engineer would write it. The tests of the service run
 // it, and it prints one line of JSON:
 //
-//	files-client journey ADDRESS USER SMALL LARGE   uploads both files, lists, downloads and deletes them
-//	files-client list ADDRESS USER                  makes one call that fails, prints its failure
-//	files-client load ADDRESSES USER                makes calls until its standard input ends, prints their outcomes
+//	files-client journey ADDRESS USER SMALL LARGE EMPTY   uploads the files, lists, downloads and deletes them
+//	files-client list ADDRESS USER                        makes one call that fails, prints its failure
+//	files-client load ADDRESSES USER                      makes calls until its standard input ends, prints their outcomes
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 
 func main() {
 	if len(os.Args) < 4 {
-		log.Fatal("usage: files-client journey|list|load ADDRESS[,ADDRESS...] USER [SMALL LARGE]")
+		log.Fatal("usage: files-client journey|list|load ADDRESS[,ADDRESS...] USER [SMALL LARGE EMPTY]")
 	}
 	verb, address, user, paths := os.Args[1], os.Args[2], os.Args[3], os.Args[4:]
 
@@ -42,8 +42,8 @@ func main() {
 
 	var seen any
 	switch {
-	case verb == "journey" && len(paths) == 2:
-		seen, err = journey(ctx, files, user, paths[0], paths[1])
+	case verb == "journey" && len(paths) == 3:
+		seen, err = journey(ctx, files, user, paths[0], paths[1], paths[2])
 	case verb == "load":
 		seen = load(files, user)
 	case verb == "list":

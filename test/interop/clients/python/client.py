@@ -1,7 +1,7 @@
 """A client of the file service as a Python engineer would write it. The tests of the service run it.
 
-client.py journey ADDRESS USER SMALL LARGE   uploads both files, lists, downloads and deletes them
-client.py list ADDRESS USER                  makes one call that fails, prints its failure
+client.py journey ADDRESS USER SMALL LARGE EMPTY   uploads the files, lists, downloads and deletes them
+client.py list ADDRESS USER                        makes one call that fails, prints its failure
 
 The outcome is one line of JSON.
 """
@@ -29,6 +29,6 @@ def main(verb, address, user, *paths):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (4, 6):
+    if len(sys.argv) not in (4, 7):
         raise SystemExit(__doc__)
     main(*sys.argv[1:])

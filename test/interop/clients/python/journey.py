@@ -8,7 +8,7 @@ from files.v1 import file_pb2, file_service_pb2 as pb
 from upload import put, upload, upload_parts
 
 
-def journey(files, metadata, small, large):
+def journey(files, metadata, small, large, empty):
     seen = {**send_other_bytes(files, metadata, small)}
 
     uploaded = upload(files, metadata, small, "report.txt", "text/plain")
@@ -25,6 +25,7 @@ def journey(files, metadata, small, large):
     seen["state"] = file_pb2.FileState.Name(got.file.state)
     seen["downloadedMd5"], seen["disposition"] = download(files, metadata, uploaded.s3_key)
     seen["large"] = send_parts(files, metadata, large)
+    seen["emptyState"] = send_nothing(files, metadata, empty)
     seen["batch"] = create_two(files, metadata)
 
     files.DeleteFile(pb.DeleteFileRequest(s3_key=uploaded.s3_key), metadata=metadata)
@@ -74,6 +75,13 @@ def send_parts(files, metadata, large):
         "size": file.size,
         "downloadedMd5": md5,
     }
+
+
+def send_nothing(files, metadata, empty):
+    s3_key = upload(files, metadata, empty, "empty.txt", "text/plain").s3_key
+    state = files.GetFile(pb.GetFileRequest(s3_key=s3_key), metadata=metadata).file.state
+    files.DeleteFile(pb.DeleteFileRequest(s3_key=s3_key), metadata=metadata)
+    return file_pb2.FileState.Name(state)
 
 
 def create_two(files, metadata):

@@ -31,6 +31,7 @@ pub struct Journey {
     downloaded_md5: String,
     disposition: String,
     large: Large,
+    empty_state: String,
     batch: Batch,
     left_after_delete: usize,
     invalid_md5: Failure,
@@ -63,6 +64,7 @@ pub async fn journey(
     mut files: Files,
     small: &Path,
     large: &Path,
+    empty: &Path,
 ) -> Result<Journey, Error> {
     let (pending_state, other_bytes) = send_other_bytes(&mut files, small).await?;
 
@@ -73,6 +75,7 @@ pub async fn journey(
     let state = get(&mut files, &s3_key).await?.state().as_str_name().into();
     let (downloaded_md5, disposition) = download(&mut files, &s3_key).await?;
     let large = send_parts(&mut files, large).await?;
+    let empty_state = send_nothing(&mut files, empty).await?;
     let batch = create_two(&mut files).await?;
     delete(&mut files, &s3_key).await?;
     let left_after_delete = list(&mut files).await?.len();
@@ -93,6 +96,7 @@ pub async fn journey(
         downloaded_md5,
         disposition,
         large,
+        empty_state,
         batch,
         left_after_delete,
         invalid_md5: failure_of(files.create_presigned_upload(no_md5).await),
@@ -130,6 +134,13 @@ async fn send_parts(files: &mut Files, large: &Path) -> Result<Large, Error> {
         size: file.size,
         downloaded_md5,
     })
+}
+
+async fn send_nothing(files: &mut Files, empty: &Path) -> Result<String, Error> {
+    let s3_key = upload(files, empty, "empty.txt", "text/plain").await?.s3_key;
+    let state = get(files, &s3_key).await?.state();
+    delete(files, &s3_key).await?;
+    Ok(state.as_str_name().into())
 }
 
 /// Makes one call for two files, of which one is refused.

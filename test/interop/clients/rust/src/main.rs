@@ -1,8 +1,8 @@
 //! A client of the file service as a Rust engineer would write it. The tests of the service run it.
 //!
 //! ```text
-//! files-client journey ADDRESS USER SMALL LARGE   uploads both files, lists, downloads and deletes them
-//! files-client list ADDRESS USER                  makes one call that fails, prints its failure
+//! files-client journey ADDRESS USER SMALL LARGE EMPTY   uploads the files, lists, downloads and deletes them
+//! files-client list ADDRESS USER                        makes one call that fails, prints its failure
 //! ```
 //!
 //! The outcome is one line of JSON.
@@ -45,11 +45,13 @@ async fn main() -> Result<(), Error> {
     let args: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
     let seen = match words[..] {
-        ["journey", address, user, small, large] => {
+        ["journey", address, user, small, large, empty] => {
             let channel = connect(address).await?;
             let without_user = FileServiceClient::new(channel.clone());
             let files = FileServiceClient::with_interceptor(channel, AsUser(user.parse()?));
-            let seen = journey::journey(without_user, files, Path::new(small), Path::new(large)).await?;
+            let seen =
+                journey::journey(without_user, files, Path::new(small), Path::new(large), Path::new(empty))
+                    .await?;
             serde_json::to_string(&seen)?
         }
         ["list", address, user] => {
@@ -57,7 +59,11 @@ async fn main() -> Result<(), Error> {
                 FileServiceClient::with_interceptor(connect(address).await?, AsUser(user.parse()?));
             serde_json::to_string(&failure::failure_of(files.list_files(ListFilesRequest::default()).await))?
         }
-        _ => return Err("usage: files-client journey ADDRESS USER SMALL LARGE, or list ADDRESS USER".into()),
+        _ => {
+            return Err(
+                "usage: files-client journey ADDRESS USER SMALL LARGE EMPTY, or list ADDRESS USER".into()
+            );
+        }
     };
     println!("{seen}");
     Ok(())

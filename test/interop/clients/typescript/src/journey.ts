@@ -8,8 +8,7 @@ import { put, upload, uploadParts } from './upload.ts';
 export async function journey(
   connection: Connection,
   withoutUser: Connection,
-  small: string,
-  large: string,
+  [small = '', large = '', empty = '']: string[],
 ): Promise<object> {
   const { files, failureOf } = connection;
   const otherBytes = await sendOtherBytes(files, small);
@@ -20,6 +19,7 @@ export async function journey(
   const { file } = await files.getFile({ s3Key });
   const downloaded = await download(files, s3Key);
   const largeSeen = await sendParts(files, large);
+  const emptyState = await sendNothing(files, empty);
   const batch = await createTwo(connection);
   await files.deleteFile({ s3Key });
   const noMd5 = { filename: 'report.txt', mimeType: 'text/plain', md5: 'no md5' };
@@ -35,6 +35,7 @@ export async function journey(
     downloadedMd5: downloaded.md5,
     disposition: downloaded.disposition,
     large: largeSeen,
+    emptyState,
     batch,
     leftAfterDelete: (await files.listFiles({})).files.length,
     invalidMd5: await failureOf(files.createPresignedUpload(noMd5)),
@@ -76,6 +77,13 @@ async function sendParts(files: Files, large: string): Promise<object> {
     size: Number(file?.size),
     downloadedMd5: md5,
   };
+}
+
+async function sendNothing(files: Files, empty: string): Promise<string> {
+  const { s3Key } = await upload(files, empty, 'empty.txt', 'text/plain');
+  const { file } = await files.getFile({ s3Key });
+  await files.deleteFile({ s3Key });
+  return stateName(file?.state);
 }
 
 /** Makes one call for two files, of which one is refused. */

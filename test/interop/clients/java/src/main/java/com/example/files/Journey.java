@@ -34,6 +34,7 @@ final class Journey {
   String downloadedMd5;
   String disposition;
   Large large;
+  String emptyState;
   Batch batch;
   int leftAfterDelete;
   Failure invalidMd5;
@@ -57,12 +58,14 @@ final class Journey {
     this.files = files;
   }
 
-  static Journey run(FileServiceBlockingStub withoutUser, FileServiceBlockingStub files, Path small, Path large)
+  static Journey run(
+      FileServiceBlockingStub withoutUser, FileServiceBlockingStub files, Path small, Path large, Path empty)
       throws IOException, InterruptedException {
     var seen = new Journey(files);
     seen.sendOtherBytes(small);
     seen.sendWhole(small);
     seen.large = seen.sendParts(large);
+    seen.emptyState = seen.sendNothing(empty);
     seen.batch = seen.createTwo();
     seen.delete(seen.s3Key);
     seen.leftAfterDelete = seen.list().size();
@@ -119,6 +122,13 @@ final class Journey {
         file.getSize(),
         download(uploaded.getS3Key()).md5());
     delete(uploaded.getS3Key());
+    return seen;
+  }
+
+  private String sendNothing(Path empty) throws IOException, InterruptedException {
+    var key = Upload.whole(files, empty, "empty.txt", "text/plain").getS3Key();
+    var seen = get(key).getState().name();
+    delete(key);
     return seen;
   }
 
