@@ -33,7 +33,7 @@ const REPEATED_SIGNAL_MS = 1_000;
  */
 const STOP_TIMEOUT_MS = 8_500;
 
-const terminal = createTerminal(process.stdout, process.stderr);
+const terminal = createTerminal(process.stdout, process.stderr, process.env.TERM);
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env);

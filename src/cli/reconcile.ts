@@ -50,6 +50,7 @@ export async function runReconcile(
   try {
     const onProgress = progressOn(terminal);
     const report = await reconcile(reconcilePorts(backends, config), { ...options, onProgress });
+    terminal.progress('');
     terminal.print(...(options.json ? jsonLines(report) : describe(report, options)));
     return report.incomplete.length > 0 ? EXIT_INCOMPLETE : agrees(report) ? 0 : 1;
   } finally {

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { columnsOf, fitColumns } from '../text/columns.ts';
 import { printable } from '../text/printable.ts';
 
 export type Terminal = ReturnType<typeof createTerminal>;
@@ -9,38 +10,68 @@ export type Output = Pick<Writable, 'write'> & { isTTY?: boolean; columns?: numb
 /**
  * The only object through which a command writes to stdout and stderr. It escapes all text, so no filename, key or
  * server answer can move the cursor, reverse the text or begin a line of its own. Progress goes to stderr, so stdout
- * can go into a file while a person watches the progress.
+ * can go into a file while a person watches the progress. No text has a color, so NO_COLOR has nothing to turn off.
+ *
+ * @param termName the value of TERM
  */
-export function createTerminal(stdout: Output, stderr: Output) {
+export function createTerminal(stdout: Output, stderr: Output, termName = '') {
+  const isWatched = stderr.isTTY === true && termName !== DUMB;
+  /** The progress line on the screen. Empty if there is none. */
+  let shown = '';
+  const columns = () => (stderr.columns || COLUMNS_DEFAULT) - 1;
+
   const clearLine = () => {
-    if (stderr.isTTY) stderr.write('\r\x1b[K');
+    if (shown === '') return;
+    // A terminal that has become narrower since the line was drawn has broken the line into several rows.
+    const rowsAbove = Math.ceil(columnsOf(shown) / (columns() + 1)) - 1;
+    stderr.write(`${rowsAbove > 0 ? `\x1b[${rowsAbove}A` : ''}\r\x1b[${rowsAbove > 0 ? 'J' : 'K'}`);
+    shown = '';
+  };
+  const draw = (line: string) => {
+    clearLine();
+    // The terminal breaks a line that is wider than the screen into two lines, and `clearLine` would then erase
+    // a line of the result. So the line is cut.
+    shown = fitColumns(printable(line), columns());
+    stderr.write(shown);
+  };
+  const writeTo = (output: Output, lines: readonly string[]) => {
+    const line = shown;
+    clearLine();
+    output.write(joined(lines));
+    if (line !== '') draw(line);
   };
   return {
+    /** Whether a person can see the progress. */
+    isWatched,
+    /**
+     * The columns that a progress line should take now. The number changes when the user resizes the window. Two
+     * columns stay free for the `^C` that a terminal writes: with it, a full line would become two rows.
+     */
+    get columns(): number {
+      return columns() - INTERRUPT_COLUMNS;
+    },
     /**
      * Prints lines of the command's result. A line end inside a line is escaped too, so a text of several lines
      * must be split by the caller.
      */
-    print(...lines: string[]): void {
-      clearLine();
-      stdout.write(joined(lines));
-    },
+    print: (...lines: string[]): void => writeTo(stdout, lines),
     /** Prints lines that are not the result, such as errors, to stderr. */
-    complain(...lines: string[]): void {
-      clearLine();
-      stderr.write(joined(lines));
-    },
-    /** Overwrites the last progress line. Does nothing if stderr is not a terminal. */
+    complain: (...lines: string[]): void => writeTo(stderr, lines),
+    /**
+     * Replaces the progress line, which stays below all printed lines. An empty text removes it. Does nothing if
+     * stderr is not a terminal that can erase a line.
+     */
     progress(line: string): void {
-      if (!stderr.isTTY) return;
-      clearLine();
-      // The terminal breaks a line that is wider than the screen into two lines, and `clearLine` clears only the
-      // second. So the line is cut.
-      stderr.write(printable(line).slice(0, (stderr.columns ?? COLUMNS_DEFAULT) - 1));
+      if (isWatched) draw(line);
     },
   };
 }
 
 const COLUMNS_DEFAULT = 80;
+
+/** The TERM of a terminal that cannot move its cursor, such as a shell inside an editor. */
+const DUMB = 'dumb';
+const INTERRUPT_COLUMNS = 2;
 
 function joined(lines: readonly string[]): string {
   return lines.map((line) => `${printable(line)}\n`).join('');

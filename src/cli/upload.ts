@@ -78,6 +78,7 @@ export async function runUpload(
     return failures === 0 ? 0 : 1;
   } finally {
     clearInterval(rendering);
+    terminal.progress('');
   }
 }
 

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createTerminal } from '../../src/cli/terminal.ts';
+import { columnsOf } from '../../src/text/columns.ts';
 import { printable } from '../../src/text/printable.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 
@@ -67,14 +69,50 @@ describe('a printed line', () => {
   });
 });
 
-it('the progress line moves the cursor only by its own sequences and fits the screen', () => {
-  const terminal = captureTerminal(true);
-  terminal.progress(hostileText('done'));
-  const [before, line = ''] = terminal.stderr.split('\r\x1b[K');
-  expect(before).toBe('');
-  expect(line).not.toMatch(UNPRINTABLE);
-  expect(line).toHaveLength(79);
-  const unwatched = captureTerminal();
-  unwatched.progress('a');
-  expect(unwatched.stderr).toBe('');
+describe('the progress line', () => {
+  const CLEAR = '\r\x1b[K';
+
+  it('moves the cursor only by its own sequences and fits the screen', () => {
+    const terminal = captureTerminal(true);
+    terminal.progress(hostileText('done'));
+    expect(terminal.stderr).not.toMatch(UNPRINTABLE);
+    expect(columnsOf(terminal.stderr)).toBe(79);
+    terminal.progress('日本語'.repeat(30));
+    const [, second = ''] = terminal.stderr.split(CLEAR);
+    expect(columnsOf(second)).toBe(79);
+    const unwatched = captureTerminal();
+    unwatched.progress('a');
+    expect(unwatched.stderr).toBe('');
+  });
+
+  it('stays below the lines that are printed, and an empty one removes it', () => {
+    const terminal = captureTerminal(true);
+    terminal.progress('10 %');
+    terminal.complain('a: failed');
+    terminal.print('b: stored');
+    terminal.progress('');
+    expect(terminal.stderr).toBe(`10 %${CLEAR}a: failed\n10 %${CLEAR}10 %${CLEAR}`);
+    expect(terminal.stdout).toBe('b: stored\n');
+  });
+
+  it('leaves room for the ^C that the terminal writes', () => {
+    expect(captureTerminal(true).columns).toBe(77);
+  });
+
+  it('is removed as a whole when the window became narrower and broke it into rows', () => {
+    const screen = {
+      isTTY: true,
+      columns: 100,
+      written: '',
+      write(text: string) {
+        this.written += text;
+        return true;
+      },
+    };
+    const terminal = createTerminal(screen, screen);
+    terminal.progress('x'.repeat(90));
+    screen.columns = 40;
+    terminal.progress('y');
+    expect(screen.written).toBe(`${'x'.repeat(90)}\x1b[2A\r\x1b[Jy`);
+  });
 });

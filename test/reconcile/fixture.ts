@@ -56,7 +56,7 @@ export async function run(service: TestService, args: string[], environment: Rec
   const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
   const code = await runReconcile(args, config, createLogger('silent'), terminal);
-  const [, ...progress] = terminal.stderr.split('\r\x1b[K');
+  const progress = terminal.stderr.split('\r\x1b[K').filter(Boolean);
   return { code, text: terminal.stdout, progress };
 }
 
