@@ -7,16 +7,26 @@
  */
 import { isIPv6 } from 'node:net';
 import { createTerminal } from './cli/terminal.ts';
+import { asksForHelp, printHelp, refuseArguments } from './cli/usage.ts';
 import { readConfig, SETTINGS } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
 import { createLogger, redact } from './observability/logger.ts';
 
-const VERBS: Record<string, { summary: string; run: () => Promise<void> }> = {
+/** A verb takes no arguments, if it does not say otherwise. */
+const VERBS: Record<string, { summary: string; run: () => Promise<void>; takesArguments?: true }> = {
   serve: { summary: 'run the service', run: serve },
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
-  upload: { summary: 'upload files to a running service', run: upload },
-  reconcile: { summary: 'compare bucket and table; with --repair, repair the differences', run: reconcile },
-  doctor: { summary: 'probe bucket and database, and print what they guarantee', run: doctor },
+  upload: { summary: 'upload files to a running service', run: upload, takesArguments: true },
+  reconcile: {
+    summary: 'compare bucket and table; with --repair, repair the differences',
+    run: reconcile,
+    takesArguments: true,
+  },
+  doctor: {
+    summary: 'probe bucket and database, and print what they guarantee',
+    run: doctor,
+    takesArguments: true,
+  },
   compile: { summary: 'fill the compile cache of Node for the first start', run: compile },
   config: { summary: 'print every variable, its default and its meaning', run: printVariables },
 };
@@ -32,6 +42,10 @@ const REPEATED_SIGNAL_MS = 1_000;
  * duration together are less than the ten seconds after which Docker kills the process.
  */
 const STOP_TIMEOUT_MS = 8_500;
+
+/** As a shell reports SIGINT and SIGPIPE: 128 and the number of the signal. */
+const EXIT_INTERRUPTED = 130;
+const EXIT_BROKEN_PIPE = 141;
 
 const terminal = createTerminal(process.stdout, process.stderr, process.env.TERM);
 
@@ -84,14 +98,20 @@ async function migrate(): Promise<void> {
 async function reconcile(): Promise<void> {
   const config = readConfig(process.env);
   const { runReconcile } = await import('./cli/reconcile.ts');
-  process.exitCode = await runReconcile(process.argv.slice(3), config, createLogger('warn'), terminal);
+  process.exitCode = await runReconcile(
+    verbArguments,
+    config,
+    createLogger('warn'),
+    terminal,
+    userDirectory(),
+  );
 }
 
 async function doctor(): Promise<void> {
   const config = readConfig(process.env);
   const { runDoctor } = await import('./cli/doctor.ts');
   const signal = interruption();
-  process.exitCode = await runDoctor(process.argv.slice(3), config, createLogger('error'), terminal, signal);
+  process.exitCode = await runDoctor(verbArguments, config, createLogger('error'), terminal, signal);
 }
 
 async function upload(): Promise<void> {
@@ -103,13 +123,29 @@ async function upload(): Promise<void> {
     userIdHeader,
     gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
   };
-  process.exitCode = await runUpload(process.argv.slice(3), address, terminal, interruption());
+  process.exitCode = await runUpload(verbArguments, address, terminal, interruption());
 }
 
-/** A signal that aborts when the command is interrupted. The command then ends in order by itself. */
+/**
+ * The directory in which the user typed the command. npm runs a command in the folder of the package, and names the
+ * user's directory in INIT_CWD. The variable counts only if npm runs this very command: in another script of npm, the
+ * script itself may have changed the directory.
+ */
+function userDirectory(): string {
+  const { INIT_CWD, npm_lifecycle_event } = process.env;
+  return INIT_CWD !== undefined && npm_lifecycle_event === verb ? INIT_CWD : process.cwd();
+}
+
+/**
+ * A signal that aborts when the command is interrupted. The command then ends in order by itself. A later signal ends
+ * the process at once.
+ */
 function interruption(): AbortSignal {
   const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
+  onSignals(
+    () => interrupted.abort(),
+    () => process.exit(EXIT_INTERRUPTED),
+  );
   return interrupted.signal;
 }
 
@@ -139,20 +175,38 @@ function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
   process.on('uncaughtException', onStrayError);
 }
 
-/**
- * The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process
- * at once, unless it follows the first signal within REPEATED_SIGNAL_MS.
- */
+/** The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process at once. */
 function onStopSignal(stop: (signal: string) => Promise<void>): void {
+  onSignals(
+    (signal) => void stop(signal).then(() => process.exit(0), fail),
+    () => process.exit(1),
+  );
+}
+
+/** The first signal calls `stop`. A later signal calls `end`, unless it follows the first within REPEATED_SIGNAL_MS. */
+function onSignals(stop: (signal: string) => void, end: () => void): void {
   let firstMs: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (firstMs === undefined) {
         firstMs = performance.now();
-        stop(signal).then(() => process.exit(0), fail);
+        stop(signal);
       } else if (performance.now() - firstMs > REPEATED_SIGNAL_MS) {
-        process.exit(1);
+        end();
       }
+    });
+  }
+}
+
+/**
+ * Ends the process without a word when the reader of its output has gone, as `head` does after ten lines. Each program
+ * ends so by SIGPIPE, which Node ignores.
+ */
+function endWithReader(): void {
+  for (const output of [process.stdout, process.stderr]) {
+    output.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit(EXIT_BROKEN_PIPE);
     });
   }
 }
@@ -179,11 +233,16 @@ function indented(text: string): string[] {
 // rejection counts as an uncaught error.
 process.on('uncaughtException', fail);
 
-const verb = process.argv[2] ?? 'serve';
+const [verb = 'serve', ...verbArguments] = process.argv.slice(2);
 const chosen = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
-if (chosen === undefined) {
+if (chosen === undefined || (verbArguments.length > 0 && !chosen.takesArguments)) {
+  // `npm run migrate -- --help` must print the help and must not migrate.
+  const isHelp = asksForHelp(chosen ? verbArguments : [verb]);
   const list = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
-  terminal.complain('usage: node src/main.ts VERB', '', ...list);
-  process.exit(2);
+  const usage = ['usage: node src/main.ts VERB', '', ...list];
+  const problem = chosen ? `the verb ${verb} takes no arguments` : `there is no verb ${verb}`;
+  process.exit(isHelp ? printHelp(terminal, usage) : refuseArguments(terminal, problem, usage));
 }
+// The service outlives the reader of its output.
+if (verb !== 'serve') endWithReader();
 chosen.run().catch(fail);

@@ -9,12 +9,14 @@ import { backendsForDoctor, probedBucket, probedDatabase } from '../server/backe
 import { updateSchema } from '../server/schema.ts';
 import { type DoctorReport, describeReport } from './doctor-report.ts';
 import type { Terminal } from './terminal.ts';
+import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
 
 const USAGE = `usage: npm run doctor -- [--origin ORIGIN] [--json]
 
 Probes the configured bucket and database, and prints what they guarantee. Removes whatever it uploads.
   --origin ORIGIN  also examine whether pages of this origin (https://app.example.com) may upload
   --json           print the report as JSON
+  --help           print this text
 Exit code: 0 if every guarantee holds; 1 if one does not; 2 for wrong arguments; 3 if one cannot be told; 130 after an interruption.`.split(
   '\n',
 );
@@ -30,11 +32,9 @@ export async function runDoctor(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<number> {
+  if (asksForHelp(args)) return printHelp(terminal, USAGE);
   const options = parseOptions(args);
-  if (typeof options === 'string') {
-    terminal.print(options, '', ...USAGE);
-    return 2;
-  }
+  if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
   const backends = await openBackends(config, log, backendsForDoctor(config));
   try {
     // Before its first start, the embedded Postgres has no schema, and no operator is to run `npm run migrate` for it.

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
@@ -9,6 +10,7 @@ import { agrees, type Finding, type ReconcileReport } from '../files/maintenance
 import { openBackends } from '../server/backends/backends.ts';
 import { backendsForReconcile, reconcilePorts } from '../server/backends/for-reconcile.ts';
 import type { Terminal } from './terminal.ts';
+import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
 
 /**
  * The operator's command `npm run reconcile` compares table and bucket after a restore or an accident. The
@@ -23,6 +25,7 @@ Compares bucket and table in both directions and reports. Changes nothing withou
   --max-repairs N    skip a kind with more than N findings (default 1000)
   --user-ids FILE    a user id per line: for keys that have only the hash of a long id, if no row of the user is left
   --json             print the report as JSON
+  --help             print this text
 Exit code: 0 if they agree or every difference was repaired; 1 if differences remain; 2 for wrong arguments; 3 if S3 could not be listed to the end, so that the report is partial.`.split(
   '\n',
 );
@@ -34,18 +37,20 @@ const MAX_REPAIRS_DEFAULT = 1_000;
 /** The least time between two updates of the progress line: five updates a second are enough for a reader. */
 const PROGRESS_INTERVAL_MS = 200;
 
-/** @returns the exit code */
+/**
+ * @param directory the directory to which relative paths refer
+ * @returns the exit code
+ */
 export async function runReconcile(
   args: string[],
   config: Config,
   log: Logger,
   terminal: Terminal,
+  directory: string,
 ): Promise<number> {
-  const options = await parseOptions(args, config);
-  if (typeof options === 'string') {
-    terminal.print(options, '', ...USAGE);
-    return 2;
-  }
+  if (asksForHelp(args)) return printHelp(terminal, USAGE);
+  const options = await parseOptions(args, config, directory);
+  if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
   const backends = await openBackends(config, log, backendsForReconcile(config));
   try {
     const onProgress = progressOn(terminal);
@@ -58,7 +63,7 @@ export async function runReconcile(
   }
 }
 
-async function parseOptions(args: string[], { lifetimes }: Config) {
+async function parseOptions(args: string[], { lifetimes }: Config, directory: string) {
   let values: {
     repair?: boolean;
     adopt?: boolean;
@@ -81,7 +86,7 @@ async function parseOptions(args: string[], { lifetimes }: Config) {
       },
     }));
     const file = values['user-ids'];
-    userIds = file === undefined ? [] : (await readFile(file, 'utf8')).split(/\r?\n/).filter(Boolean);
+    userIds = file === undefined ? [] : await linesOf(resolve(directory, file));
   } catch (error) {
     return (error as Error).message;
   }
@@ -102,6 +107,10 @@ async function parseOptions(args: string[], { lifetimes }: Config) {
     maxRepairs,
     userIds,
   };
+}
+
+async function linesOf(path: string): Promise<string[]> {
+  return (await readFile(path, 'utf8')).split(/\r?\n/).filter(Boolean);
 }
 
 function progressOn(terminal: Terminal) {

@@ -116,6 +116,30 @@ test('an unknown verb prints the usage and ends with code 2', async () => {
   for (const verb of ['serve', 'migrate', 'config']) expect(stderr).toMatch(new RegExp(`^ +${verb} `, 'm'));
 });
 
+test.each(['--help', '-h'])('%s prints the verbs to stdout', async (option) => {
+  const { code, stdout, stderr } = await main(option);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^ +upload +upload files/m);
+});
+
+test.each(['reconcile', 'doctor'])('%s --help prints its usage to stdout', async (verb) => {
+  const { code, stdout, stderr } = await main(verb, {}, ['--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toContain(`usage: npm run ${verb} -- `);
+});
+
+test('a verb without arguments does not run when it is given some', async () => {
+  const asked = await main('config', {}, ['--help']);
+  expect({ ...asked, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(asked.stdout).toMatch(/^usage: /);
+  const refused = await main('config', {}, ['GRPC_PORT']);
+  expect(refused).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('takes no arguments'),
+  });
+});
+
 test('the verb config prints every variable, with its default and its meaning', async () => {
   const { code, stdout } = await main('config', { GRPC_PORT: 'even when one is wrong' });
   expect(code).toBe(0);

@@ -55,9 +55,9 @@ export const LEAST_AGE = ['--min-age-hours', '0.0003'];
 export async function run(service: TestService, args: string[], environment: Record<string, string> = {}) {
   const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
-  const code = await runReconcile(args, config, createLogger('silent'), terminal);
+  const code = await runReconcile(args, config, createLogger('silent'), terminal, '/');
   const progress = terminal.stderr.split('\r\x1b[K').filter(Boolean);
-  return { code, text: terminal.stdout, progress };
+  return { code, text: code === 2 ? terminal.stderr : terminal.stdout, progress };
 }
 
 /** Runs the command with `--json` on a bucket whose listings `change` alters, and returns the report. */

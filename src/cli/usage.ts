@@ -1,0 +1,20 @@
+import type { Terminal } from './terminal.ts';
+
+/** The exit code of a command whose arguments are wrong. */
+const EXIT_WRONG_ARGUMENTS = 2;
+
+export function asksForHelp(args: readonly string[]): boolean {
+  return args.includes('--help') || args.includes('-h');
+}
+
+/** Prints the help that the user asked for. @returns the exit code */
+export function printHelp(terminal: Terminal, usage: readonly string[]): number {
+  terminal.print(...usage);
+  return 0;
+}
+
+/** Tells which argument is wrong. @returns the exit code */
+export function refuseArguments(terminal: Terminal, problem: string, usage: readonly string[]): number {
+  terminal.complain(problem, '', ...usage);
+  return EXIT_WRONG_ARGUMENTS;
+}
