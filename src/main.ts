@@ -6,6 +6,8 @@
  * root of `src`.
  */
 import { isIPv6 } from 'node:net';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 import { createTerminal } from './cli/terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './cli/usage.ts';
 import { readConfig, SETTINGS } from './config/config.ts';
@@ -16,7 +18,7 @@ import { createLogger, redact } from './observability/logger.ts';
 const VERBS: Record<string, { summary: string; run: () => Promise<void>; takesArguments?: true }> = {
   serve: { summary: 'run the service', run: serve },
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
-  upload: { summary: 'upload files to a running service', run: upload, takesArguments: true },
+  upload: { summary: 'upload files and directories to a running service', run: upload, takesArguments: true },
   reconcile: {
     summary: 'compare bucket and table; with --repair, repair the differences',
     run: reconcile,
@@ -118,12 +120,17 @@ async function upload(): Promise<void> {
   const { listen, tls, userIdHeader, gateway } = readConfig(process.env);
   const { host, httpPort } = listen;
   const { runUpload } = await import('./cli/upload.ts');
-  const address = {
+  const context = {
     url: `http${tls ? 's' : ''}://${isIPv6(host) ? `[${host}]` : host}:${httpPort}`,
     userIdHeader,
     gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
+    stdin: process.stdin,
+    directory: userDirectory(),
+    md5CachePath: join(cacheDirectory(), 'file-service', 'md5s'),
   };
-  process.exitCode = await runUpload(verbArguments, address, terminal, interruption());
+  process.exitCode = await runUpload(verbArguments, context, terminal, interruption());
+  // A terminal or a pipe that still waits for input would keep the process alive.
+  process.stdin.destroy();
 }
 
 /**
@@ -134,6 +141,12 @@ async function upload(): Promise<void> {
 function userDirectory(): string {
   const { INIT_CWD, npm_lifecycle_event } = process.env;
   return INIT_CWD !== undefined && npm_lifecycle_event === verb ? INIT_CWD : process.cwd();
+}
+
+/** Where programs of this user keep what they can compute again, as the XDG Base Directory Specification says. */
+function cacheDirectory(): string {
+  const { XDG_CACHE_HOME = '' } = process.env;
+  return isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), '.cache');
 }
 
 /**

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { USAGE } from '../src/cli/upload/arguments.ts';
 import { SETTINGS } from '../src/config/config.ts';
 import { CODES } from '../src/rpc/errors.ts';
 import { forAllTests } from './harness/for-all-tests.ts';
@@ -23,6 +24,7 @@ const LINES_MAX = {
   'proto/README.md': 150,
   'proto/CLIENTS.md': 150,
   'src/README.md': 250,
+  'src/cli/README.md': 100,
   'src/client/README.md': 100,
   'src/client/browser/README.md': 100,
   'src/doctor/README.md': 200,
@@ -68,6 +70,11 @@ describe('the tables', () => {
     expect(section('README.md', 'configuration')).toBe(
       ['| variable | default | meaning |', '|---|---|---|', ...rows, ''].join('\n'),
     );
+  });
+
+  it('src/cli/README.md has the text of npm run upload -- --help', () => {
+    const [usage] = blocks(textOf('src/cli/README.md'), 'usage');
+    expect(usage?.code).toBe(`${USAGE.join('\n')}\n`);
   });
 
   it('src/observability/README.md names every metric, and no other', async () => {

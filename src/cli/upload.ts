@@ -4,41 +4,35 @@
  * its arguments, calls the code that does the work, and returns an exit code. It does not touch `process`,
  * which belongs to `src/main.ts`.
  */
-import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
-import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
-import { lookup } from 'mrmime';
-import { FileService, type UploadResult, uploadFile } from '../client/node.ts';
-import { createProgressLine, type ProgressLine, sizeText } from './progress-line.ts';
+import type { Readable } from 'node:stream';
+import { type Md5Cache, openMd5Cache } from '../client/node.ts';
 import type { Terminal } from './terminal.ts';
+import { parseUploadArguments, type UploadArguments, USAGE, USAGE_SHORT } from './upload/arguments.ts';
+import { connect, type ServiceAddress } from './upload/connect.ts';
+import { planUpload } from './upload/dry-run.ts';
+import { failureOf, failureText } from './upload/failure.ts';
+import { countFiles, type Totals } from './upload/find/count-files.ts';
+import { itemsOf } from './upload/find/items.ts';
+import { spool } from './upload/find/spool.ts';
+import { distinctPaths } from './upload/find/walk.ts';
+import { jsonReport } from './upload/output/json-report.ts';
+import { quietReport, type Report, textReport } from './upload/output/report.ts';
+import { retryLines } from './upload/output/retry-lines.ts';
+import { showProgress } from './upload/output/show-progress.ts';
+import type { RunEnd } from './upload/tally.ts';
+import { newRunState, type RunState, uploadFiles } from './upload/upload-files.ts';
+import { printHelp, refuseArguments } from './usage.ts';
 
-/** The user id in the examples of README.md. */
-const USER_DEFAULT = '651eb6e11d156e0d7a42c59d';
-
-const USAGE = `usage: npm run upload -- PATH… [--user ID] [--url URL]
-
-Uploads files to a running service. Stored files are not sent again, and interrupted uploads continue.
-  --user ID  the user who owns the files, as the gateway would name the user (default ${USER_DEFAULT})
-  --url URL  the address of the service for Connect (default: the address of \`npm start\`, from HOST and HTTP_PORT)
-Sends the first of GATEWAY_TOKENS, if any is set.
-Exit code: 0 if all files are stored; 1 if an upload failed; 2 for wrong arguments.`.split('\n');
-
-/** The command uploads this many files concurrently. The parts of one file are sent concurrently, too. */
-const FILES_AT_ONCE = 2;
-
-/** The progress line is drawn ten times a second, which is often enough for a person who watches it. */
-const RENDER_INTERVAL_MS = 100;
-
-/** The service's answers stay below the 4 MiB of gRPC. By default, an answer without an end would fill the memory. */
-const ANSWER_MAX_BYTES = 4 * 1024 ** 2;
-
-/** The address and the metadata with which the service is called. */
-export interface ServiceAddress {
-  url: string;
-  userIdHeader: string;
-  gatewayToken: string | undefined;
+/** The outside of the command: the service, and what the process has. */
+export interface UploadContext extends ServiceAddress {
+  stdin: Readable;
+  /** The directory to which relative paths refer. */
+  directory: string;
+  /** The file in which the MD5s of files are kept. */
+  md5CachePath: string;
 }
+
+const EXIT_INTERRUPTED = 130;
 
 /**
  * Runs the command `npm run upload`. The code is also an example of a client of the service.
@@ -47,123 +41,97 @@ export interface ServiceAddress {
  */
 export async function runUpload(
   args: string[],
-  address: ServiceAddress,
+  context: UploadContext,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<number> {
-  const call = parseCall(args, address);
-  if (typeof call === 'string') {
-    terminal.print(call, '', ...USAGE);
-    return 2;
-  }
-  const client = connect(call.url, call.user, address);
+  const parsed = parseUploadArguments(args, context.url);
+  if (parsed.kind === 'help') return printHelp(terminal, USAGE);
+  if (parsed.kind === 'wrong') return refuseArguments(terminal, parsed.problem, USAGE_SHORT);
+  const { upload } = parsed;
+  const report = reportFor(upload, terminal);
+  const code = upload.isDryRun
+    ? await dryRun(upload, context, report, signal)
+    : await realRun(upload, context, report, terminal, signal);
+  return signal.aborted ? EXIT_INTERRUPTED : code;
+}
+
+function reportFor({ isJson, isQuiet }: UploadArguments, terminal: Terminal): Report {
+  if (isJson) return jsonReport(terminal);
+  return isQuiet ? quietReport(terminal) : textReport(terminal);
+}
+
+async function dryRun(
+  upload: UploadArguments,
+  { directory }: UploadContext,
+  report: Report,
+  signal: AbortSignal,
+): Promise<number> {
+  const paths = distinctPaths(upload.paths, directory);
+  const spoolStdin = () => Promise.reject(new Error('a dry run does not read standard input'));
+  const items = itemsOf({ paths, directory, name: undefined, spoolStdin });
+  return (await planUpload(items, report, signal)) ? 0 : 1;
+}
+
+async function realRun(
+  upload: UploadArguments,
+  context: UploadContext,
+  report: Report,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<number> {
+  const startMs = performance.now();
+  const client = connect({ ...context, url: upload.url }, upload.user);
   try {
-    // `uploadFile` retries for minutes. This call fails at once if the address or the user is wrong.
+    // Each file is retried for minutes. This call fails at once if the address or the user is wrong.
     await client.listFiles({ pageSize: 1 }, { signal });
   } catch (error) {
-    terminal.print(`${call.url}: ${inWords(error)}`);
+    if (!signal.aborted) terminal.complain(`${upload.url}: ${failureText(failureOf(error))}`);
     return 1;
   }
-  const line = createProgressLine(call.paths.length);
-  const rendering = setInterval(() => terminal.progress(line.render(performance.now())), RENDER_INTERVAL_MS);
-  try {
-    const queue = call.paths.values();
-    let failures = 0;
-    const work = async () => {
-      for (const path of queue) {
-        if (!(await uploadOne(client, path, line, terminal, signal))) failures++;
-      }
-    };
-    await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
-    return failures === 0 ? 0 : 1;
-  } finally {
-    clearInterval(rendering);
-    terminal.progress('');
-  }
+  const state = newRunState();
+  const md5Cache = upload.isCached ? await openMd5Cache(context.md5CachePath) : undefined;
+  const end = await transfer(client, upload, state, { context, report, terminal, md5Cache, signal });
+  await md5Cache?.save().catch((error: unknown) => complainOfCache(terminal, context.md5CachePath, error));
+  report.finished(state.tally, { seconds: (performance.now() - startMs) / 1_000, end });
+  return end === 'complete' && state.tally.failed === 0 ? 0 : 1;
 }
 
-function parseCall(args: string[], { url }: ServiceAddress) {
-  try {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        user: { type: 'string', default: USER_DEFAULT },
-        url: { type: 'string', default: url },
-      },
-    });
-    if (positionals.length === 0) return 'name at least one file';
-    if (!URL.canParse(values.url)) return `--url ${values.url} is not a URL`;
-    return { ...values, paths: positionals };
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-function connect(
-  baseUrl: string,
-  user: string,
-  { userIdHeader, gatewayToken }: ServiceAddress,
-): Client<typeof FileService> {
-  return createClient(
-    FileService,
-    createConnectTransport({
-      baseUrl,
-      httpVersion: '1.1',
-      readMaxBytes: ANSWER_MAX_BYTES,
-      interceptors: [
-        (next) => (request) => {
-          request.header.set(userIdHeader, user);
-          if (gatewayToken !== undefined) request.header.set('x-gateway-token', gatewayToken);
-          return next(request);
-        },
-      ],
-    }),
+function complainOfCache(terminal: Terminal, path: string, error: unknown): void {
+  const { message } = failureOf(error);
+  terminal.complain(
+    `${path}: the MD5s cannot be kept: ${message}. To do: set XDG_CACHE_HOME, or use --no-cache.`,
   );
 }
 
-/** @returns whether the service has stored the file */
-async function uploadOne(
-  client: Client<typeof FileService>,
-  path: string,
-  line: ProgressLine,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const startMs = performance.now();
-  const mimeType = lookup(path);
-  try {
-    const result = await uploadFile(client, path, {
-      signal,
-      onProgress: (progress) => line.update(path, progress),
-      ...(mimeType !== undefined && { mimeType }),
-    });
-    terminal.print(`${basename(path)}: ${described(result, (performance.now() - startMs) / 1_000)}`);
-    return true;
-  } catch (error) {
-    terminal.print(
-      `${basename(path)}: ${signal.aborted ? 'interrupted; run the same command again to continue' : inWords(error)}`,
-    );
-    return false;
+interface TransferOptions {
+  context: UploadContext;
+  report: Report;
+  terminal: Terminal;
+  md5Cache: Md5Cache | undefined;
+  signal: AbortSignal;
+}
+
+/** Uploads the files of the arguments. Meanwhile it shows the progress, and it keeps standard input open. */
+async function transfer(
+  client: ReturnType<typeof connect>,
+  { paths, name, concurrency, isQuiet }: UploadArguments,
+  state: RunState,
+  { context, report, terminal, md5Cache, signal }: TransferOptions,
+): Promise<RunEnd> {
+  const { directory, stdin } = context;
+  const sources = distinctPaths(paths, directory);
+  const totals: Totals = { files: 0, bytes: 0, isComplete: false };
+  await using stack = new AsyncDisposableStack();
+  if (terminal.isWatched && !isQuiet) {
+    stack.use(showProgress(terminal, totals, state));
+    void countFiles(sources, directory, totals, signal);
   }
-}
-
-function described({ file, existing, bytesResumed }: UploadResult, seconds: number): string {
-  const { s3Key, size } = file;
-  const whole = sizeText(Number(size));
-  if (existing) return `already stored, nothing of ${whole} was sent, as ${s3Key}`;
-  const speed = `${sizeText(Number(size) / seconds)}/s with hashing`;
-  const resumed = bytesResumed > 0 ? `, ${sizeText(bytesResumed)} sent before` : '';
-  return `uploaded ${whole} in ${seconds.toFixed(1)} s${resumed || ` (${speed})`}, as ${s3Key}`;
-}
-
-function inWords(error: unknown): string {
-  if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error);
-  const text = `${error.rawMessage} (${Code[error.code]})`;
-  // An error from the service has details with its reason. So the code Unavailable without details means that
-  // the service did not answer.
-  const isAnswered = error.details.length > 0;
-  return isAnswered || error.code !== Code.Unavailable
-    ? text
-    : `no answer: ${text}. Start the service with npm start, or check --url.`;
+  const onBytes = (bytes: number) => {
+    totals.bytes += bytes;
+  };
+  const spoolStdin = async () => stack.use(await spool(stdin, signal, onBytes));
+  const items = itemsOf({ paths: sources, directory, name, spoolStdin });
+  const onRetry = isQuiet ? () => {} : retryLines(terminal);
+  return await uploadFiles(client, items, state, { report, concurrency, md5Cache, signal, onRetry });
 }

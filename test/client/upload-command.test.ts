@@ -1,99 +1,342 @@
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createProgressLine } from '../../src/cli/progress-line.ts';
+import { FileState } from '../../gen/files/v1/file_pb.ts';
+import { textReport } from '../../src/cli/upload/output/report.ts';
+import { newRunState, uploadFiles } from '../../src/cli/upload/upload-files.ts';
 import { runUpload } from '../../src/cli/upload.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { endlessServer } from '../harness/endless-server.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
-import { startTestService } from '../harness/service.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { downloaded, openFixture } from './fixture.ts';
 
-const service = forAllTests(() => startTestService());
+const fixture = forAllTests(() => openFixture());
 
-async function command(args: string[], options: { url?: string; signal?: AbortSignal } = {}) {
-  const address = { url: options.url ?? service.httpUrl, userIdHeader: 'x-user-id', gatewayToken: undefined };
-  const terminal = captureTerminal();
-  const signal = options.signal ?? new AbortController().signal;
-  const code = await runUpload(args, address, terminal, signal);
-  return { code, printed: terminal.stdout };
+interface Outside {
+  url?: string;
+  signal?: AbortSignal;
+  stdin?: Readable;
+  /** The current directory. */
+  directory?: string;
+  isTTY?: boolean;
+  md5CachePath?: string;
 }
 
+/** Runs the command in this process. */
+async function command(args: string[], outside: Outside = {}) {
+  const { url = fixture.service.httpUrl, signal = new AbortController().signal } = outside;
+  const { stdin = Readable.from([]), directory = fixture.directory, isTTY = false } = outside;
+  const { md5CachePath = join(fixture.directory, 'cache/md5s') } = outside;
+  const context = { url, userIdHeader: 'x-user-id', gatewayToken: undefined, stdin, directory, md5CachePath };
+  const terminal = captureTerminal(isTTY);
+  const code = await runUpload(args, context, terminal, signal);
+  return { code, stdout: terminal.stdout, stderr: terminal.stderr };
+}
+
+/** A directory of this test in the current directory of the command, with these files. */
+async function folder(name: string, ...files: string[]): Promise<string> {
+  for (const file of files) {
+    const path = join(fixture.directory, name, file);
+    await mkdir(join(path, '..'), { recursive: true });
+    await writeFile(path, `${name}/${file}`);
+  }
+  return name;
+}
+
+async function namesOf(user: string): Promise<string[]> {
+  const { files } = await fixture.service.as(user).listFiles({});
+  expect(files.every(({ state }) => state === FileState.READY)).toBe(true);
+  return files.map(({ filename }) => filename).toSorted();
+}
+
+const CLEAR_LINE = '\r\x1b\\[K';
+
+const sorted = (text: string) => text.trimEnd().split('\n').toSorted();
+
 describe('npm run upload', () => {
-  it('uploads several files, prints one line for each, and does not send an existing file again', async () => {
-    await using directory = await temporaryDirectory();
+  it('uploads several files, prints a line for each and a summary, and does not send them again', async () => {
     const user = newUser();
-    const paths = ['a.pdf', 'b.txt', 'c'].map((name) => join(directory.path, name));
-    for (const path of paths) await writeFile(path, path);
+    const paths = ['a.pdf', 'b.txt', 'c'].map((name) => `several/${name}`);
+    await folder('several', 'a.pdf', 'b.txt', 'c');
     const first = await command([...paths, '--user', user]);
-    expect(first.code).toBe(0);
-    expect(first.printed).toMatch(
-      /^a\.pdf: uploaded \d+ B in [\d.]+ s \(.*\/s with hashing\), as user-.*_a\.pdf$/m,
-    );
-    expect(first.printed.split('\n')).toHaveLength(4);
-    const { files } = await service.as(user).listFiles({});
-    expect(files.map(({ mimeType }) => mimeType).toSorted()).toEqual([
-      'application/octet-stream',
-      'application/pdf',
-      'text/plain',
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    expect(sorted(first.stdout)).toEqual([
+      expect.stringMatching(/^3 files: 3 uploaded\. Sent 35 B in [\d.]+ s \(.*\/s\)\.$/),
+      `several/a.pdf: uploaded 13 B, as ${user}_a.pdf`,
+      `several/b.txt: uploaded 13 B, as ${user}_b.txt`,
+      `several/c: uploaded 9 B, as ${user}_c`,
     ]);
+    const { files } = await fixture.service.as(user).listFiles({});
+    const types = ['application/octet-stream', 'application/pdf', 'text/plain'];
+    expect(files.map(({ mimeType }) => mimeType).toSorted()).toEqual(types);
 
-    const second = await command([...paths, join(directory.path, 'none'), '--user', user]);
+    const second = await command([...paths, 'several/none', '--user', user]);
     expect(second.code).toBe(1);
-    expect(second.printed.match(/already stored, nothing of/g)).toHaveLength(3);
-    expect(second.printed).toMatch(/^none: ENOENT: no such file/m);
+    expect(second.stdout.match(/already stored, \d+ B not sent, as user/g)).toHaveLength(3);
+    expect(second.stdout).toContain('4 files: 0 uploaded, 3 already stored, 1 failed. Sent 0 B');
+    expect(second.stderr).toBe('several/none: there is no such file (ENOENT). To do: check the path.\n');
   });
 
-  it('prints the usage for wrong arguments, and the error of the service', async () => {
-    expect(await command([])).toMatchObject({
-      code: 2,
-      printed: expect.stringContaining('usage: npm run upload'),
-    });
-    expect(await command(['--what', 'x'])).toMatchObject({ code: 2 });
-    expect(await command(['x', '--url', 'nothing'])).toMatchObject({ code: 2 });
-    const away = await command(['x'], { url: 'http://127.0.0.1:1' });
-    expect(away).toEqual({
+  it('uploads a directory with all files below it, named after their paths in it', async () => {
+    const user = newUser();
+    await folder('tree', 'a.jpg', '2024/b.jpg', '2024/.hidden/c');
+    await symlink('nothing', join(fixture.directory, 'tree/2024/broken'));
+    const { code, stdout, stderr } = await command(['tree/', '--user', user]);
+    expect(code).toBe(1);
+    expect(stderr).toBe('tree/2024/broken: the link leads to no file. To do: repair or remove the link.\n');
+    expect(stdout).toContain(`tree/2024/b.jpg: uploaded 15 B, as ${user}_2024_b.jpg\n`);
+    expect(await namesOf(user)).toEqual(['2024／.hidden／c', '2024／b.jpg', 'a.jpg']);
+  });
+
+  it('keeps the content of a file of /proc, and leaves a device out', async () => {
+    const user = newUser();
+    const { code, stderr } = await command(['/proc/cpuinfo', '/dev/null', '--user', user]);
+    expect({ code, stderr }).toMatchObject({
       code: 1,
-      printed: expect.stringMatching(/^http:\/\/127\.0\.0\.1:1: no answer: .*npm start/),
+      stderr: expect.stringContaining('/dev/null: it is a device'),
     });
-    const invalidUser = await command(['x', '--user', 'a,b']);
-    expect(invalidUser).toMatchObject({ code: 1, printed: expect.stringContaining('Unauthenticated') });
+    const { files } = await fixture.service.as(user).listFiles({});
+    expect(files).toHaveLength(1);
+    const bytes = await downloaded(fixture.service.as(user), files[0]?.s3Key ?? '');
+    expect(bytes.toString()).toContain('processor');
   });
 
+  it('says that equal content keeps the name of the first file', async () => {
+    const user = newUser();
+    await folder('equal', 'a');
+    await writeFile(join(fixture.directory, 'equal/copy'), 'equal/a');
+    await command(['equal/a', '--user', user]);
+    const { stdout } = await command(['equal/copy', '--user', user]);
+    expect(stdout).toContain(`equal/copy: already stored under the name "a", 7 B not sent, as ${user}_a\n`);
+  });
+
+  it('uploads standard input under the given name', async () => {
+    const user = newUser();
+    const stdin = Readable.from([Buffer.from('from '), Buffer.from('a pipe')]);
+    const { code, stdout } = await command(['-', '--name', 'piped.txt', '--user', user], { stdin });
+    expect(code).toBe(0);
+    expect(stdout).toContain(`-: uploaded 11 B, as ${user}_piped.txt\n`);
+    const bytes = await downloaded(fixture.service.as(user), `${user}_piped.txt`);
+    expect(bytes.toString()).toBe('from a pipe');
+  });
+
+  it('stores nothing of standard input that broke off', async () => {
+    const user = newUser();
+    const stdin = Readable.from(
+      (async function* () {
+        yield Buffer.from('half');
+        throw new Error('the pipe broke');
+      })(),
+    );
+    const { code, stderr } = await command(['-', '--name', 'half', '--user', user], { stdin });
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^-: the pipe broke\./),
+    });
+    expect(await namesOf(user)).toEqual([]);
+  });
+
+  it('prints an object for each file with --json, and the summary last', async () => {
+    const user = newUser();
+    await folder('objects', 'a.txt', '2024/b');
+    const { code, stdout, stderr } = await command(['objects', 'objects/none', '--json', '--user', user]);
+    expect(code).toBe(1);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.pop()).toEqual({
+      summary: {
+        uploaded: 2,
+        existing: 0,
+        failed: 1,
+        bytesSent: 27,
+        bytesTotal: 27,
+        seconds: expect.any(Number),
+        end: 'complete',
+      },
+    });
+    expect(lines.toSorted((a, b) => a.path.localeCompare(b.path))).toEqual([
+      {
+        path: 'objects/2024/b',
+        status: 'uploaded',
+        filename: '2024／b',
+        s3Key: `${user}_2024_b`,
+        sizeBytes: 14,
+        mimeType: 'application/octet-stream',
+        bytesSent: 14,
+        bytesResumed: 0,
+      },
+      {
+        path: 'objects/a.txt',
+        status: 'uploaded',
+        filename: 'a.txt',
+        s3Key: `${user}_a.txt`,
+        sizeBytes: 13,
+        mimeType: 'text/plain',
+        bytesSent: 13,
+        bytesResumed: 0,
+      },
+      {
+        path: 'objects/none',
+        status: 'failed',
+        error: 'there is no such file (ENOENT)',
+        toDo: 'check the path',
+      },
+    ]);
+    expect(stderr).toMatch(/^objects\/none: /);
+  });
+
+  it('prints errors only with --quiet', async () => {
+    await folder('quiet', 'a');
+    const { code, stdout, stderr } = await command(['quiet', 'none', '--quiet', '--user', newUser()], {
+      isTTY: true,
+    });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe('none: there is no such file (ENOENT). To do: check the path.\n');
+  });
+
+  it('lists with --dry-run what it would upload, and calls nothing', async () => {
+    await folder('planned', 'a.txt', '2024/b', 'c\\d');
+    const outside = { url: 'http://127.0.0.1:1' };
+    const plan = await command(['planned', '--dry-run'], outside);
+    expect(plan.code).toBe(1);
+    expect(sorted(plan.stdout)).toEqual([
+      '2 files, 27 B, would be uploaded; 1 cannot be. Nothing was sent.',
+      'planned/2024/b: 14 B, application/octet-stream, as "2024／b"',
+      'planned/a.txt: 13 B, text/plain, as "a.txt"',
+    ]);
+    expect(plan.stderr).toMatch(
+      /^planned\/c\\d: filename must be a name, not a path.* To do: rename the file\.$/m,
+    );
+    const objects = await command(['planned/a.txt', '--dry-run', '--json'], outside);
+    expect(objects.code).toBe(0);
+    expect(
+      objects.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { path: 'planned/a.txt', status: 'planned', filename: 'a.txt', sizeBytes: 13, mimeType: 'text/plain' },
+      { summary: { planned: 1, failed: 0, bytesTotal: 13 } },
+    ]);
+  });
+
+  it('keeps the MD5s of files in a private file, but not with --no-cache', async () => {
+    const path = `${await folder('cached', 'a')}/a`;
+    // The MD5 of a file that was just written to is not kept.
+    await sleep(2_100);
+    const md5CachePath = join(fixture.directory, 'kept/md5s');
+    await command([path, '--no-cache', '--user', newUser()], { md5CachePath });
+    await expect(stat(md5CachePath)).rejects.toThrow('ENOENT');
+    const user = newUser();
+    expect((await command([path, '--user', user], { md5CachePath })).code).toBe(0);
+    expect(await readFile(md5CachePath, 'utf8')).toContain(join(fixture.directory, path));
+    expect((await stat(md5CachePath)).mode & 0o777).toBe(0o600);
+    expect((await command([path, '--user', user], { md5CachePath })).stdout).toContain('already stored');
+  });
+
+  it('uploads although the MD5s cannot be kept, and says so', async () => {
+    const path = `${await folder('uncached', 'a')}/a`;
+    await sleep(2_100);
+    const md5CachePath = join(fixture.directory, path, 'md5s');
+    const { code, stderr } = await command([path, '--user', newUser()], { md5CachePath });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /md5s: the MD5s cannot be kept: .* To do: set XDG_CACHE_HOME, or use --no-cache\.\n$/,
+    );
+  });
+
+  it('prints the help to stdout, and what is wrong with the arguments to stderr', async () => {
+    const help = await command(['--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toMatch(/^usage: npm run upload -- PATH… \[options\]\n/);
+    const wrong = await command(['--what', 'x']);
+    expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    expect(wrong.stderr).toMatch(/^Unknown option '--what'.*\n\nusage: npm run upload/);
+  });
+
+  it('fails at once, with what to do, if the service does not answer or refuses the user', async () => {
+    const away = await command(['x'], { url: 'http://127.0.0.1:1' });
+    expect(away).toMatchObject({ code: 1, stdout: '' });
+    expect(away.stderr).toMatch(
+      /^http:\/\/127\.0\.0\.1:1: no answer: .* To do: start the service with npm start/,
+    );
+    const invalidUser = await command(['x', '--user', 'a,b']);
+    expect(invalidUser.stderr).toMatch(/\(Unauthenticated\)\. To do: check --user/);
+    expect(invalidUser.code).toBe(1);
+  });
+
+  it('finds nothing in an empty directory, which is no error', async () => {
+    await mkdir(join(fixture.directory, 'empty'));
+    expect(await command(['empty'])).toEqual({ code: 0, stdout: 'No file was found.\n', stderr: '' });
+  });
+
+  it('shows the progress on a terminal, below the lines of the files, and removes it at the end', async () => {
+    await folder('shown', 'a', 'b');
+    fixture.proxy.delayMs = 400;
+    try {
+      const { stderr } = await command(['shown', '--user', newUser()], { isTTY: true });
+      expect(stderr).toMatch(new RegExp(`${CLEAR_LINE} {2}\\d %.* 0/2 files`));
+      expect(stderr.endsWith('\r\x1b[K')).toBe(true);
+    } finally {
+      fixture.proxy.delayMs = 0;
+    }
+  });
+
+  it('ends with code 130 when it is interrupted, and continues with the next call', async () => {
+    const user = newUser();
+    await folder('interrupted', 'a', 'b');
+    fixture.proxy.delayMs = 30_000;
+    const interrupted = new AbortController();
+    const running = command(['interrupted', '--user', user], { signal: interrupted.signal });
+    await expect.poll(() => fixture.proxy.underWay).toBeGreaterThan(0);
+    interrupted.abort();
+    expect(await running).toEqual({
+      code: 130,
+      stdout: '',
+      stderr: 'Interrupted. Run the same command again to continue.\n',
+    });
+    fixture.proxy.delayMs = 0;
+    expect((await command(['interrupted', '--user', user])).code).toBe(0);
+    expect(await namesOf(user)).toEqual(['a', 'b']);
+  });
+});
+
+describe('the output of npm run upload', () => {
   it('escapes terminal sequences and line ends in names and errors', async () => {
     await using directory = await temporaryDirectory();
-    const forged = 'b.txt: uploaded 6 B in 0.1 s, as user_b.txt';
+    const forged = 'b.txt: uploaded 6 B, as user_b.txt';
     const names = [hostileText(forged), `b\u200b\u{e0041}.txt`];
     for (const name of names) await writeFile(join(directory.path, name), name);
-    const { printed, code } = await command([
-      ...names.map((name) => join(directory.path, name)),
-      '--user',
-      newUser(),
-    ]);
+    const paths = names.map((name) => join(directory.path, name));
+    const { stdout, stderr, code } = await command([...paths, '--user', newUser()]);
     expect(code).toBe(1);
-    expect(printed).not.toMatch(UNPRINTABLE);
-    const lines = printed.trimEnd().split('\n').toSorted();
-    expect(lines).toEqual([
-      expect.stringMatching(/^a\\u001b\[2J.*: filename must not contain control characters/),
-      expect.stringMatching(/^b\\u200b\\udb40\\udc41\.txt: uploaded/),
-    ]);
+    expect(stdout + stderr).not.toMatch(UNPRINTABLE);
+    expect(stderr).toMatch(/^\/.*\/a\\u001b\[2J.*: filename must not contain control characters/);
+    expect(sorted(stderr)).toHaveLength(1);
+    expect(stdout).toMatch(/^\/.*\/b\\u200b\\udb40\\udc41\.txt: uploaded/);
+    expect(sorted(stdout)).toHaveLength(2);
 
     const option = await command([`--${hostileText(forged)}`]);
     expect(option.code).toBe(2);
-    expect(option.printed).not.toMatch(UNPRINTABLE);
-    expect(option.printed.split('\n')).not.toContain(forged);
+    expect(option.stderr).not.toMatch(UNPRINTABLE);
+    expect(option.stderr.split('\n')).not.toContain(forged);
     const missing = await command([join(directory.path, hostileText(forged).slice(1))]);
-    expect(missing.printed).toMatch(/ENOENT/);
-    expect(missing.printed).not.toMatch(UNPRINTABLE);
-    expect(missing.printed.trimEnd().split('\n')).toHaveLength(1);
+    expect(missing.stderr).toMatch(/ENOENT/);
+    expect(missing.stderr).not.toMatch(UNPRINTABLE);
+    expect(sorted(missing.stderr)).toHaveLength(1);
   });
 
-  it('prints the error of a server as one escaped line', async () => {
-    const words = hostileText('a.pdf: uploaded 1 B in 0.1 s, as user_a.pdf');
+  it('has the error of a server as one escaped line', async () => {
+    const words = hostileText('a.pdf: uploaded 1 B, as user_a.pdf');
     const server = createServer((_, response) => {
       response.writeHead(400, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ code: 'invalid_argument', message: words }));
@@ -101,64 +344,63 @@ describe('npm run upload', () => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
     try {
-      const { printed, code } = await command(['x'], { url: `http://127.0.0.1:${port}` });
+      const { stderr, code } = await command(['x'], { url: `http://127.0.0.1:${port}` });
       expect(code).toBe(1);
-      expect(printed).toContain('\\u001b[2J');
-      expect(printed).not.toMatch(UNPRINTABLE);
-      expect(printed.trimEnd().split('\n')).toHaveLength(1);
+      expect(stderr).toContain('\\u001b[2J');
+      expect(stderr).not.toMatch(UNPRINTABLE);
+      expect(sorted(stderr)).toHaveLength(1);
     } finally {
       server.close();
     }
   });
 
-  it.each([200, 500])('stops reading an answer with status %d that has no end', async (status) => {
-    await using server = await endlessServer(
-      status,
-      status === 200 ? 'application/proto' : 'application/json',
-    );
-    const { code, printed } = await command(['x'], { url: server.url, signal: AbortSignal.timeout(4_000) });
+  it.each([200, 500])('ends for an answer with status %d that has no end', async (status) => {
+    const type = status === 200 ? 'application/proto' : 'application/json';
+    await using server = await endlessServer(status, type);
+    const { code, stderr } = await command(['x'], { url: server.url, signal: AbortSignal.timeout(4_000) });
     expect(code).toBe(1);
-    expect(printed).toContain('ResourceExhausted');
-  });
-
-  it('ends with code 1 when it is interrupted', async () => {
-    await using directory = await temporaryDirectory();
-    const path = join(directory.path, 'a');
-    await writeFile(path, 'a');
-    const interrupted = new AbortController();
-    const running = command([path], { signal: interrupted.signal });
-    interrupted.abort();
-    expect((await running).code).toBe(1);
+    expect(stderr).toContain('ResourceExhausted');
   });
 });
 
-it('the progress line shows the share, the speed and the remaining time', () => {
-  const MiB = 1024 ** 2;
-  const line = createProgressLine(2);
-  const nothing = { bytesTotal: 100 * MiB, bytesHashed: 0, bytesSent: 0, bytesResumed: 0 };
-  line.update('a', { ...nothing, phase: 'hashing' });
-  line.render(0);
-  line.update('a', { ...nothing, phase: 'hashing', bytesHashed: 50 * MiB });
-  expect(line.render(1_000)).toBe(
-    '0/2 files  hashing ██████░░░░░░  50 %  50.0 MiB of 100.0 MiB  50.0 MiB/s  1 s left',
-  );
-  line.update('b', {
-    ...nothing,
-    bytesTotal: 300 * MiB,
-    bytesHashed: 300 * MiB,
-    phase: 'sending',
-    bytesResumed: 200 * MiB,
+describe('the run of npm run upload', () => {
+  /** Uploads these paths without a walk. */
+  async function run(user: string, paths: readonly string[]) {
+    const items = (async function* () {
+      for (const path of paths)
+        yield { path, source: join(fixture.directory, path), filename: basename(path) };
+    })();
+    const terminal = captureTerminal();
+    const state = newRunState();
+    const report = textReport(terminal);
+    const options = {
+      report,
+      concurrency: 4,
+      md5Cache: undefined,
+      signal: new AbortController().signal,
+      onRetry: () => {},
+    };
+    const end = await uploadFiles(fixture.service.as(user), items, state, options);
+    return { end, tally: state.tally, stderr: terminal.stderr };
+  }
+
+  it('names a file that vanished after it was found, and uploads the others', async () => {
+    const user = newUser();
+    await folder('vanished', 'a', 'c');
+    const { end, tally, stderr } = await run(user, ['vanished/a', 'vanished/b', 'vanished/c']);
+    expect({ end, ...tally }).toMatchObject({ end: 'complete', uploaded: 2, failed: 1 });
+    expect(stderr).toMatch(/^vanished\/b: .* To do: .*\n$/);
+    expect(await namesOf(user)).toEqual(['a', 'c']);
   });
-  expect(line.render(1_100)).toBe('0/2 files  sending ██████░░░░░░  50 %  200.0 MiB of 400.0 MiB');
-  line.update('a', { ...nothing, phase: 'done' });
-  line.update('b', {
-    ...nothing,
-    bytesTotal: 300 * MiB,
-    phase: 'sending',
-    bytesResumed: 200 * MiB,
-    bytesSent: 50 * MiB,
+
+  it('stops at an error that each other file would meet', async () => {
+    const names = Array.from({ length: 100 }, (_, i) => `${i}`);
+    await folder('refused', ...names);
+    const { end, tally, stderr } = await run(
+      'a,b',
+      names.map((name) => `refused/${name}`),
+    );
+    expect({ end, ...tally }).toMatchObject({ end: 'stopped', uploaded: 0, failed: 1 });
+    expect(sorted(stderr)).toHaveLength(1);
   });
-  expect(line.render(2_100)).toBe(
-    '1/2 files  sending ██████████░░  87 %  350.0 MiB of 400.0 MiB  150.0 MiB/s  1 s left',
-  );
 });

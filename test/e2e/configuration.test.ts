@@ -119,10 +119,10 @@ test('an unknown verb prints the usage and ends with code 2', async () => {
 test.each(['--help', '-h'])('%s prints the verbs to stdout', async (option) => {
   const { code, stdout, stderr } = await main(option);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(stdout).toMatch(/^ +upload +upload files/m);
+  expect(stdout).toMatch(/^ +upload +upload files and directories/m);
 });
 
-test.each(['reconcile', 'doctor'])('%s --help prints its usage to stdout', async (verb) => {
+test.each(['upload', 'reconcile', 'doctor'])('%s --help prints its usage to stdout', async (verb) => {
   const { code, stdout, stderr } = await main(verb, {}, ['--help']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toContain(`usage: npm run ${verb} -- `);

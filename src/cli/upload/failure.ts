@@ -1,0 +1,85 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { UploadError, type UploadErrorReason } from '../../client/node.ts';
+import { FileError } from '../../files/file-error.ts';
+
+/** Why an entry was not uploaded, in words, and what the user can do. Neither text ends with a full stop. */
+export interface Failure {
+  message: string;
+  toDo: string;
+}
+
+const RUN_AGAIN = 'run the same command again; it sends only what is missing';
+
+const UPLOAD_ERRORS: Record<UploadErrorReason, string> = {
+  SOURCE_UNUSABLE: 'upload a regular file',
+  SOURCE_CHANGED: 'run the same command again when no program writes to the file',
+  STORAGE_REFUSED: 'tell the operator of the service; the answer of S3 stands here',
+  STORAGE_UNREACHABLE: RUN_AGAIN,
+};
+
+/** The errors of the file system that a user meets, without the name of the system call. */
+const SYSTEM_ERRORS: Record<string, Failure> = {
+  ENOENT: { message: 'there is no such file', toDo: 'check the path' },
+  ENOTDIR: { message: 'a part of the path is not a directory', toDo: 'check the path' },
+  EACCES: { message: 'it may not be read', toDo: 'ask its owner for the permission to read it' },
+  EPERM: { message: 'it may not be read', toDo: 'ask its owner for the permission to read it' },
+  ELOOP: { message: 'its symbolic links lead in a circle', toDo: 'repair or remove the link' },
+  ENAMETOOLONG: { message: 'its path is too long', toDo: 'upload a directory that is nearer to the file' },
+  EMFILE: { message: 'too many files are open', toDo: 'use a smaller --concurrency, or raise ulimit -n' },
+  ENXIO: { message: 'it is a socket or a device', toDo: UPLOAD_ERRORS.SOURCE_UNUSABLE },
+  ENOSPC: {
+    message: 'the disk for temporary files is full',
+    toDo: 'set TMPDIR to a directory of a larger disk',
+  },
+  EIO: { message: 'the disk cannot read it', toDo: 'check the disk' },
+  ESTALE: { message: 'the file server does not know it any more', toDo: 'check the path' },
+};
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof ConnectError) return failureOfCall(error);
+  if (error instanceof UploadError) return { message: error.message, toDo: UPLOAD_ERRORS[error.reason] };
+  if (error instanceof FileError) return { message: error.message, toDo: 'rename the file' };
+  const { code = '' } = error as NodeJS.ErrnoException;
+  const known = SYSTEM_ERRORS[code];
+  if (known !== undefined) return { message: `${known.message} (${code})`, toDo: known.toDo };
+  return { message: error instanceof Error ? error.message : String(error), toDo: RUN_AGAIN };
+}
+
+/** `MESSAGE; to do: …` */
+export function failureText({ message, toDo }: Failure): string {
+  return `${message}. To do: ${toDo}.`;
+}
+
+/** Whether the error would be the same for each further file, so that the command should stop. */
+export function failsForEachFile(error: unknown): boolean {
+  if (error instanceof UploadError) return error.reason === 'STORAGE_UNREACHABLE';
+  if (!(error instanceof ConnectError)) return false;
+  return isSilence(error) || error.code === Code.Unauthenticated || error.code === Code.PermissionDenied;
+}
+
+function failureOfCall(error: ConnectError): Failure {
+  const message = `${error.rawMessage} (${Code[error.code]})`;
+  if (isSilence(error)) {
+    return { message: `no answer: ${message}`, toDo: 'start the service with npm start, or check --url' };
+  }
+  switch (error.code) {
+    case Code.Unauthenticated:
+    case Code.PermissionDenied:
+      return { message, toDo: 'check --user, and GATEWAY_TOKENS if the service wants a token' };
+    case Code.InvalidArgument:
+      return { message, toDo: 'change what the message names' };
+    case Code.Unimplemented:
+    case Code.NotFound:
+      return { message, toDo: 'check --url: another or an older service answers there' };
+    default:
+      return { message, toDo: RUN_AGAIN };
+  }
+}
+
+/**
+ * An error of the service has details with its reason. So the code Unavailable without details means that the
+ * service did not answer.
+ */
+function isSilence(error: ConnectError): boolean {
+  return error.code === Code.Unavailable && error.details.length === 0;
+}

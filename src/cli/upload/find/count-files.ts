@@ -1,0 +1,38 @@
+import { stat } from 'node:fs/promises';
+import { STDIN } from '../arguments.ts';
+import { walk } from './walk.ts';
+
+/** The files and bytes that the arguments name. The figures grow until `isComplete`. */
+export interface Totals {
+  files: number;
+  bytes: number;
+  isComplete: boolean;
+}
+
+/**
+ * Counts the files of the arguments, for the progress bar. The upload begins at once, without waiting for the count,
+ * and walks by itself. A second walk costs about 20 µs of CPU for a file and keeps no list of files in memory.
+ */
+export async function countFiles(
+  paths: readonly string[],
+  directory: string,
+  totals: Totals,
+  signal: AbortSignal,
+): Promise<void> {
+  totals.files += paths.filter((path) => path === STDIN).length;
+  for await (const found of walk(
+    paths.filter((path) => path !== STDIN),
+    directory,
+  )) {
+    if (signal.aborted) return;
+    totals.files += 1;
+    // A file that cannot be examined fails in the upload, which says so.
+    if ('absolute' in found) totals.bytes += await sizeAt(found.absolute);
+  }
+  totals.isComplete = true;
+}
+
+async function sizeAt(path: string): Promise<number> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats?.size ?? 0;
+}

@@ -1,0 +1,52 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+const PRIVATE = 0o600;
+
+/**
+ * Copies a stream into a temporary file and returns the open file. An upload reads its bytes twice, to hash and to
+ * send them, and a stream can be read only once.
+ *
+ * Only this user can read the file. Its name is removed before the first byte is written, so the content goes
+ * with the process, however the process ends. TMPDIR chooses the disk.
+ *
+ * @param onBytes called with the number of bytes of each piece
+ */
+export async function spool(
+  stream: Readable,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<FileHandle> {
+  const file = await openUnnamed();
+  const stop = () => stream.destroy(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    for await (const piece of stream) {
+      await file.writeFile(piece);
+      onBytes(piece.length);
+    }
+    signal.throwIfAborted();
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** A file without a name: other processes cannot open it, and it takes no space after it is closed. */
+async function openUnnamed(): Promise<FileHandle> {
+  // The mode of the directory is 0700.
+  const folder = await mkdtemp(join(tmpdir(), 'file-service-'));
+  try {
+    const { O_RDWR, O_CREAT, O_EXCL } = constants;
+    return await open(join(folder, 'stdin'), O_RDWR | O_CREAT | O_EXCL, PRIVATE);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}

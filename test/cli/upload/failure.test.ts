@@ -1,0 +1,72 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { describe, expect, it } from 'vitest';
+import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { failsForEachFile, failureOf, failureText } from '../../../src/cli/upload/failure.ts';
+import { UploadError } from '../../../src/client/node.ts';
+import { parseFilename } from '../../../src/files/rules/filename.ts';
+
+/** An error of the service has details. Without them, the service did not answer. */
+function refusal(code: Code): ConnectError {
+  const error = new ConnectError('the words', code);
+  error.details.push({ desc: ErrorInfoSchema, value: { reason: 'X', domain: 'files.v1' } });
+  return error;
+}
+
+const silence = new ConnectError('connect ECONNREFUSED', Code.Unavailable);
+const system = (code: string) => Object.assign(new Error(`${code}: the words, open '/x'`), { code });
+
+describe('a failure', () => {
+  it.each([
+    [system('EACCES'), 'it may not be read (EACCES). To do: ask its owner for the permission to read it.'],
+    [
+      system('ENOSPC'),
+      'the disk for temporary files is full (ENOSPC). To do: set TMPDIR to a directory of a larger disk.',
+    ],
+    [
+      system('EX'),
+      "EX: the words, open '/x'. To do: run the same command again; it sends only what is missing.",
+    ],
+    [
+      new UploadError('SOURCE_CHANGED', 'the file changed while it was being uploaded'),
+      'the file changed while it was being uploaded. To do: run the same command again when no program writes to the file.',
+    ],
+    [
+      silence,
+      'no answer: connect ECONNREFUSED (Unavailable). To do: start the service with npm start, or check --url.',
+    ],
+    [
+      refusal(Code.Unavailable),
+      'the words (Unavailable). To do: run the same command again; it sends only what is missing.',
+    ],
+    [
+      refusal(Code.Unauthenticated),
+      'the words (Unauthenticated). To do: check --user, and GATEWAY_TOKENS if the service wants a token.',
+    ],
+    ['a text', 'a text. To do: run the same command again; it sends only what is missing.'],
+  ])('has words and something to do: %s', (error, text) => {
+    expect(failureText(failureOf(error))).toBe(text);
+  });
+
+  it('of a name has the words of the rule', () => {
+    let failure: unknown;
+    try {
+      parseFilename('a\\b');
+    } catch (error) {
+      failure = failureOf(error);
+    }
+    expect(failure).toEqual({ message: expect.stringContaining('not a path'), toDo: 'rename the file' });
+  });
+
+  it.each([
+    [silence, true],
+    [refusal(Code.Unauthenticated), true],
+    [refusal(Code.PermissionDenied), true],
+    [new UploadError('STORAGE_UNREACHABLE', ''), true],
+    [refusal(Code.Unavailable), false],
+    [refusal(Code.InvalidArgument), false],
+    [new UploadError('STORAGE_REFUSED', ''), false],
+    [system('EACCES'), false],
+  ])('%s meets each other file: %s', (error, expected) => {
+    expect(failsForEachFile(error)).toBe(expected);
+  });
+});
