@@ -125,7 +125,9 @@ async function transfer(
   await using stack = new AsyncDisposableStack();
   if (terminal.isWatched && !isQuiet) {
     stack.use(showProgress(terminal, totals, state));
-    void countFiles(sources, directory, totals, signal);
+    const counting = new AbortController();
+    stack.defer(() => counting.abort());
+    void countFiles(sources, directory, totals, counting.signal);
   }
   const onBytes = (bytes: number) => {
     totals.bytes += bytes;

@@ -291,6 +291,18 @@ describe('npm run upload', () => {
     }
   });
 
+  it('shows a retry on stderr, and goes on', async () => {
+    await folder('retried', 'a');
+    fixture.proxy.fault = (n) => (n === 1 ? { status: 503, code: 'SlowDown' } : 'none');
+    const { code, stdout, stderr } = await command(['retried/a', '--user', newUser()]);
+    fixture.proxy.fault = () => 'none';
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('retried/a: uploaded 9 B'),
+    });
+    expect(stderr).toMatch(/^retried\/a: S3 answered 503: SlowDown.*; attempt 2 in [\d.]+ s\n$/);
+  });
+
   it('ends with code 130 when it is interrupted, and continues with the next call', async () => {
     const user = newUser();
     await folder('interrupted', 'a', 'b');
