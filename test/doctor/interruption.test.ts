@@ -15,6 +15,10 @@ vi.setConfig({ testTimeout: 60_000 });
 /** Slow enough that requests are under way when the signal arrives. */
 const DELAY_MS = 50;
 
+/** Longer than the tests: S3 does not answer. */
+const SILENCE_MS = 300_000;
+
+let delayMs = DELAY_MS;
 let requests = 0;
 let onRequest: (count: number) => void = () => undefined;
 
@@ -24,7 +28,7 @@ const bucket = await openTestBucket();
 stack.defer(() => bucket.stop());
 const proxy = createServer(async (incoming, response) => {
   onRequest(++requests);
-  await sleep(DELAY_MS);
+  await sleep(delayMs, undefined, { ref: false });
   passOn(bucket.endpoint, incoming, response);
 }).listen(0, '127.0.0.1');
 await once(proxy, 'listening');
@@ -55,4 +59,24 @@ it.each<[number, NodeJS.Signals]>([
   expect(doctor.printed.stdout).toContain('Nothing was left behind.');
   expect(await bucket.keys()).toEqual([]);
   expect(await bucket.uploads()).toEqual([]);
+});
+
+it('ends at once at the second signal, while S3 does not answer', async () => {
+  requests = 0;
+  const command = [process.execPath, join(PROJECT, 'src/main.ts'), 'doctor'] as const;
+  await using doctor = launchService({ command, environment });
+  const silent = new Promise<void>((resolve) => {
+    onRequest = () => {
+      delayMs = SILENCE_MS;
+      resolve();
+    };
+  });
+  await silent;
+  doctor.kill('SIGINT');
+  // npm passes a signal of the terminal on, so a second signal within a second is the same one.
+  await sleep(1_200);
+  doctor.kill('SIGINT');
+  const endedMs = performance.now();
+  expect(await doctor.untilGone()).toEqual({ code: 130, signal: null });
+  expect(performance.now() - endedMs).toBeLessThan(2_000);
 });
