@@ -68,7 +68,20 @@ export async function openWorld(rules: Rules) {
       stepFailed: (step: string, error: unknown) => void errors.push(new Error(step, { cause: error })),
     },
   });
-  const { client, store, create, list, get, download, remove, begin, presignParts, complete } = operations;
+  const {
+    client,
+    store,
+    create,
+    createMany,
+    list,
+    get,
+    getMany,
+    download,
+    remove,
+    begin,
+    presignParts,
+    complete,
+  } = operations;
   /**
    * The model's clock does not move during a call. The deadline of a call that does not end must pass all the
    * same.
@@ -89,6 +102,9 @@ export async function openWorld(rules: Rules) {
 
   return {
     create: (user: string, ask: Parameters<typeof create>[1]) => as(user, (call) => create(call, ask)),
+    createMany: (user: string, asks: Parameters<typeof createMany>[1]) =>
+      as(user, (call) => createMany(call, asks)),
+    getMany: (user: string, keys: string[]) => as(user, (call) => getMany(call, keys)),
     begin: (user: string, ask: Parameters<typeof begin>[1]) => as(user, (call) => begin(call, ask)),
     presignParts: (user: string, s3Key: string, partNumbers: number[]) =>
       as(user, (call) => presignParts(call, { s3Key, partNumbers })),

@@ -175,8 +175,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     isOwn(file.user, file.key);
   }
 
-  async function create(step: Asked): Promise<string> {
-    const user = users[step.user] ?? id;
+  function creation(step: Asked) {
     const content = CONTENTS[step.content] ?? STRANGE;
     const ask = {
       filename: NAMES[step.name] ?? '',
@@ -184,14 +183,63 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       content,
       plainKey: `${usersInKeys(id)[step.user]}_${NAMES_IN_KEYS[step.name]}`,
     };
-    const rule = model.create(user, ask, world.now());
-    const took = await outcome(
-      world.create(user, {
-        ...ask,
-        md5: md5(content),
-        ...(step.tellsSize && { size: BigInt(content.length) }),
-      }),
+    const size = { ...(step.tellsSize && { size: BigInt(content.length) }) };
+    const request = { ...ask, md5: md5(content), ...size };
+    return { step, user: users[step.user] ?? id, content, ask, request };
+  }
+
+  async function create(step: Asked): Promise<string> {
+    const made = creation(step);
+    const rule = model.create(made.user, made.ask, world.now());
+    return expectCreated(made, rule, await outcome(world.create(made.user, made.request)));
+  }
+
+  /**
+   * The answers of a batch are those of creates, one after the other, with one difference: an upload that turns out to
+   * be READY may hold a slot until the new uploads have taken theirs. So the requests that answer EXISTING come first
+   * here, and a request may be refused if all uploads together reach the limit.
+   */
+  async function createMany(step: Step & { do: 'create many' }): Promise<string> {
+    const made = step.requests.map((request) => creation({ ...request, user: step.user }));
+    const user = users[step.user] ?? id;
+    const results = await world.createMany(
+      user,
+      made.map(({ request }) => request),
     );
+    const answers = await Promise.all(
+      results.map((result) =>
+        outcome(
+          result.status === 'fulfilled' ? Promise.resolve(result.value) : Promise.reject(result.reason),
+        ),
+      ),
+    );
+    const all = made.map((one, index) => ({
+      one,
+      took: answers[index] ?? { refused: notFound('no result') },
+    }));
+    const isExisting = ({ took }: (typeof all)[number]) =>
+      'answer' in took && took.answer.type === 'existing';
+    const before = model.countPending(user, world.now());
+    let answered = 0;
+    let refused = false;
+    const labels: string[] = [];
+    for (const { one, took } of [...all.filter(isExisting), ...all.filter((each) => !isExisting(each))]) {
+      const rule = model.create(user, one.ask, world.now());
+      refused ||= 'refused' in took;
+      if ('answer' in took) answered++;
+      labels.push(
+        await expectCreated(one, 'refused' in took ? { type: 'too many', arrived: undefined } : rule, took),
+      );
+    }
+    check(!refused || before + answered >= rules.pendingMax, 'a batch is refused only at the limit', results);
+    return `a batch: ${labels.join('; ')}`;
+  }
+
+  async function expectCreated(
+    { step, user, content, ask }: ReturnType<typeof creation>,
+    rule: CreateRule,
+    took: { answer: UploadAnswer } | { refused: Refusal },
+  ): Promise<string> {
     const label = `${user} creates ${ask.filename} (${content})`;
     if ('refused' in took) return expectTooMany(label, took, rule);
     const { answer } = took;
@@ -413,6 +461,30 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     else equal(label, took, { refused: notFound(key) });
   }
 
+  /** Asks for the keys of all users. The answer has the user's own files in the order of the keys. */
+  async function getMany(step: Step & { do: 'get many' }): Promise<string | undefined> {
+    const user = users[step.user] ?? id;
+    const keys = [...owners.keys()];
+    if (keys.length === 0) return undefined;
+    const found = keys.flatMap((key) => {
+      const file = model.fileOf(user, key);
+      if (file?.state === 'pending') model.verify(file, world.now());
+      return file === undefined || (file.state === 'pending' && file.lost) ? [] : file;
+    });
+    const { files, unverifiedUploads } = await world.getMany(user, keys);
+    const label = `${user} gets ${keys.length} keys`;
+    equal(
+      `${label}: the keys`,
+      files.map(({ s3Key }) => s3Key),
+      found.map(({ key }) => key),
+    );
+    equal(`${label}: unverified`, unverifiedUploads, 0);
+    found.forEach((file, index) => {
+      expectShown(label, files[index] ?? {}, file);
+    });
+    return `${label}: ${found.length} found`;
+  }
+
   async function download(step: Step & { do: 'download' }): Promise<string | undefined> {
     const of = keyAndUser(step);
     if (of === undefined) return undefined;
@@ -540,6 +612,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
 
   const takers: { [Do in Step['do']]: (step: Step & { do: Do }) => Promise<string | undefined> } = {
     create,
+    'create many': createMany,
     upload,
     put,
     begin,
@@ -552,6 +625,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     list,
     page,
     get,
+    'get many': getMany,
     download,
     delete: remove,
     sweep,

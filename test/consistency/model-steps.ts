@@ -32,6 +32,7 @@ export interface Asked {
 /** `url` and `key` are indexes that count from the newest entry, so that new entries are picked most often. */
 export type Step =
   | (Asked & { do: 'create' })
+  | { do: 'create many'; user: number; requests: Omit<Asked, 'user'>[] }
   /** A create and, if it answers NEW, the PUT. */
   | (Asked & { do: 'upload' })
   | { do: 'put'; url: number; how: 'right' | 'other bytes' | 'other digest' | 'other type' }
@@ -48,6 +49,8 @@ export type Step =
   | { do: 'list'; user: number; pageSize: number; prefix: string }
   | { do: 'page'; user: number; pageSize: number }
   | { do: 'get'; key: number; as: 'owner' | 'other' }
+  /** Reads all keys that the service ever gave, also those of other users. */
+  | { do: 'get many'; user: number }
   | { do: 'download'; key: number; as: 'owner' | 'other' }
   | { do: 'delete'; key: number; as: 'owner' | 'other' }
   | { do: 'sweep' }
@@ -67,13 +70,13 @@ const newest = fc.constantFrom(0, 0, 0, 0, 1, 1, 2, 3, 5);
 const as = fc.constantFrom<'owner' | 'other'>('owner', 'owner', 'owner', 'owner', 'other');
 const index = (values: readonly unknown[]) => fc.nat({ max: values.length - 1 });
 
-const asked = {
-  user,
+const request = {
   name: index(NAMES),
   type: index(MIME_TYPES),
   content: fc.constantFrom(0, 0, 0, 1, 1, 2, 3),
   tellsSize: fc.boolean(),
 };
+const asked = { user, ...request };
 
 type Fields<Do extends Step['do']> = Omit<Extract<Step, { do: Do }>, 'do'>;
 
@@ -109,6 +112,10 @@ const edge = {
 
 const step = fc.oneof(
   weighted(7, 'create', asked),
+  weighted(4, 'create many', {
+    user,
+    requests: fc.array(fc.record(request), { minLength: 2, maxLength: 5 }),
+  }),
   weighted(7, 'upload', asked),
   weighted(5, 'put', { url, how: fc.constant('right') }),
   weighted(1, 'put', { url, how: badly }),
@@ -122,6 +129,7 @@ const step = fc.oneof(
   weighted(3, 'list', { user, pageSize: fc.constantFrom(0, 1, 2), prefix }),
   weighted(3, 'page', { user, pageSize: fc.constantFrom(1, 1, 2) }),
   weighted(3, 'get', { key, as }),
+  weighted(2, 'get many', { user }),
   weighted(2, 'download', { key, as }),
   weighted(3, 'delete', { key, as }),
   weighted(5, 'sweep', {}),

@@ -121,6 +121,17 @@ export function createModel(rules: Rules) {
     return purgeable(tombstone.urlsEndMs, nowMs) ? 'either' : 'no';
   }
 
+  /** The uploads of one kind that count towards the user's limit. */
+  function counted(user: string, cut: boolean, nowMs: number): ModelFile[] {
+    const pending = [...live].filter((each) => each.state === 'pending' && !each.lost);
+    const cancelled = [...tombstones.values()].flatMap((tombstone) =>
+      tombstone.cancelled ? { ...tombstone.cancelled, urlsEndMs: tombstone.urlsEndMs } : [],
+    );
+    return [...pending, ...cancelled]
+      .filter((each) => each.user === user && isCut(each.content) === cut)
+      .filter((each) => each.urlsEndMs > nowMs);
+  }
+
   return {
     live,
     bucket,
@@ -130,19 +141,16 @@ export function createModel(rules: Rules) {
     holdsRightBytes,
     holdsFile,
 
+    /** How many pending uploads with a single PUT the user has. */
+    countPending: (user: string, nowMs: number) => counted(user, false, nowMs).length,
+
     create(user: string, { content, plainKey }: Ask, nowMs: number): CreateRule {
       const file = contentOf(user, content);
       if (file !== undefined) file.askedMs = nowMs;
       if (file?.state === 'ready' && (isFresh(file, nowMs) || verify(file, nowMs) === 'verified')) {
         return { type: 'existing', file };
       }
-      const pending = [...live].filter((each) => each !== file && each.state === 'pending' && !each.lost);
-      const cancelled = [...tombstones.values()].flatMap((tombstone) =>
-        tombstone.cancelled ? { ...tombstone.cancelled, urlsEndMs: tombstone.urlsEndMs } : [],
-      );
-      const others = [...pending, ...cancelled]
-        .filter((each) => each.user === user && isCut(each.content) === isCut(content))
-        .filter((each) => each.urlsEndMs > nowMs);
+      const others = counted(user, isCut(content), nowMs).filter((each) => each !== file);
       if (others.length >= (isCut(content) ? rules.pendingMultipartMax : rules.pendingMax)) {
         return { type: 'too many', arrived: file && holdsFile(file) ? file : undefined };
       }

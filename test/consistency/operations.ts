@@ -1,4 +1,6 @@
 import { sweepOne } from '../../src/files/maintenance/sweep.ts';
+import { batchCreatePresignedUploads } from '../../src/files/operations/batch-create-presigned-uploads.ts';
+import { batchGetFiles } from '../../src/files/operations/batch-get-files.ts';
 import { completeMultipartUpload } from '../../src/files/operations/complete-multipart-upload.ts';
 import { createMultipartUpload } from '../../src/files/operations/create-multipart-upload.ts';
 import { createPresignedDownload } from '../../src/files/operations/create-presigned-download.ts';
@@ -60,6 +62,8 @@ export function openOperations({ database, bucket, limits, unitBytes, observer, 
     client,
     ...ports,
     create: createPresignedUpload(ports),
+    createMany: batchCreatePresignedUploads(ports),
+    getMany: batchGetFiles(ports),
     list: listFiles(ports),
     get: getFile(ports),
     download: createPresignedDownload(ports),

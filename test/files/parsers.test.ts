@@ -2,6 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FileError } from '../../src/files/file-error.ts';
+import { parseUpload } from '../../src/files/operations/create-presigned-upload.ts';
+import { BATCH_MAX, parseBatch, parseS3Keys } from '../../src/files/rules/batch.ts';
 import { parseFilename, parseFilenamePrefix } from '../../src/files/rules/filename.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
 import { parseMimeType } from '../../src/files/rules/mime-type.ts';
@@ -47,6 +49,27 @@ const PARSERS: Record<string, { field: string; inputs: (length: number) => Input
   parsePageToken: {
     field: 'page_token',
     inputs: eachText((text) => parsePageToken(text, { userId: 'user', filenamePrefix: '' })),
+  },
+  parseBatch: {
+    field: 's3_keys',
+    inputs: (length) => [
+      ['no items', () => parseBatch('s3_keys', [])],
+      ['empty items', () => parseBatch('s3_keys', new Array(length / 2).fill(''))],
+    ],
+  },
+  parseS3Keys: {
+    field: 's3_keys[0]',
+    inputs: (length) => [
+      ['empty keys', () => parseS3Keys(new Array(BATCH_MAX).fill(''))],
+      ['one long key', () => parseS3Keys(['k'.repeat(length)])],
+    ],
+  },
+  parseUpload: {
+    field: 'filename',
+    inputs: (length) =>
+      worstTexts(length / 4).map(([name, text]): Input => {
+        return [name, () => parseUpload({ filename: text, mimeType: text, md5: text, size: -1n })];
+      }),
   },
   parseUploadSize: { field: 'size', inputs: eachSize(parseUploadSize) },
   'parsePartPlan: the size': {

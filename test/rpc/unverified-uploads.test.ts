@@ -68,20 +68,6 @@ it('a list and a batch say how many uploads S3 did not tell about', async () => 
   });
 });
 
-it('a list says how many uploads its time was too short for', async () => {
-  const { proxy, service } = proxied;
-  const files = service.as(newUser());
-  await uploadMany(files, 100);
-  let heads = 0;
-  const hanging = Promise.withResolvers<undefined>();
-  proxy.refuse = ({ method }) => (method === 'HEAD' && ++heads > 10 ? hanging.promise : undefined);
-  const { files: listed, unverifiedUploads } = await files.listFiles({}, { timeoutMs: 1_500 });
-  hanging.resolve(undefined);
-  expect(unverifiedUploads).toBeGreaterThan(0);
-  // A verification whose time is up may still have made its file READY.
-  expect(listed.length + unverifiedUploads).toBeGreaterThanOrEqual(100);
-});
-
 it('a list with more pending uploads than it verifies says how many are left at least', async () => {
   const { service } = proxied;
   const user = newUser();
@@ -95,4 +81,19 @@ it('a list with more pending uploads than it verifies says how many are left at 
   expect(unverifiedUploads).toBe(1);
   const one = await service.as(user).listFiles({ filenamePrefix: '2010' }, PATIENT);
   expect(one.unverifiedUploads).toBe(0);
+});
+
+// The last test, because the circuit breaker may open when S3 does not answer.
+it('a list says how many uploads its time was too short for', async () => {
+  const { proxy, service } = proxied;
+  const files = service.as(newUser());
+  await uploadMany(files, 100);
+  let heads = 0;
+  const hanging = Promise.withResolvers<undefined>();
+  proxy.refuse = ({ method }) => (method === 'HEAD' && ++heads > 10 ? hanging.promise : undefined);
+  const { files: listed, unverifiedUploads } = await files.listFiles({}, { timeoutMs: 1_500 });
+  hanging.resolve(undefined);
+  expect(unverifiedUploads).toBeGreaterThan(0);
+  // A verification whose time is up may still have made its file READY.
+  expect(listed.length + unverifiedUploads).toBeGreaterThanOrEqual(100);
 });

@@ -807,8 +807,8 @@ export const FileService: GenService<{
    * request, in their order: the response of CreatePresignedUpload, or the error of this one request. One
    * batch of 100 costs a fraction of 100 calls.
    *
-   * Every request is handled as CreatePresignedUpload handles it, and the requests of a batch in their order.
-   * So two requests with the same content get the same file. A failed request changes nothing for the others.
+   * Every request is handled as CreatePresignedUpload handles it. Requests with the same content get the same
+   * file, as if they came one after the other. A failed request changes nothing for the others.
    *
    * The PUT of each file must send every header of its `required_headers` with exactly that value, and a body
    * of known length. No further call is needed after the PUTs.
@@ -816,10 +816,11 @@ export const FileService: GenService<{
    * The error of a request is a `google.rpc.Status` with the code, the message and the details that
    * CreatePresignedUpload would answer with: ErrorInfo always, RetryInfo if a retry of this request helps. The
    * fields of a BadRequest are paths in this message, for example `requests[3].filename`. If the limit of
-   * pending uploads is reached, each further new file gets TOO_MANY_PENDING_UPLOADS. If the response has no
+   * pending uploads is reached, each further new file gets TOO_MANY_PENDING_UPLOADS, also if other requests of
+   * the batch turn out to be READY. If the response has no
    * room left below 4 MiB, because the session token of the service's credentials makes long URLs, each
    * further new file gets OVERLOADED: ask for these files in another call. Files that had to be verified in S3
-   * and could not be, in the time of the call, get STORAGE_UNAVAILABLE.
+   * and could not be, in the time of the call, get STORAGE_UNAVAILABLE or DEADLINE_EXCEEDED.
    *
    * The call as a whole fails only if no request could be handled. After such a failure, and after a lost
    * answer, repeat the batch.
