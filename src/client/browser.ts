@@ -3,7 +3,9 @@ import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { createPutClient } from './browser/put.ts';
 import { openSource, type UploadSource } from './browser/source.ts';
-import type { Platform } from './upload/platform.ts';
+import type { UploadItem as SourceItem, UploadManyOptions, UploadManySummary } from './many/options.ts';
+import type { ManyPlatform } from './many/run.ts';
+import { uploadManyOn } from './many/upload-many.ts';
 import { type UploadOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
 
 export type { File } from '../../gen/files/v1/file_pb.ts';
@@ -13,12 +15,18 @@ export {
   UploadType,
 } from '../../gen/files/v1/file_service_pb.ts';
 export { md5Of } from './browser/md5-of.ts';
+export type { ItemRetry, ManyProgress, UploadOutcome } from './many/options.ts';
 export type { Progress } from './upload/progress.ts';
 export type { RetryReport } from './upload/retry.ts';
 export { UploadError, type UploadErrorReason } from './upload/upload-error.ts';
-export type { UploadOptions, UploadResult, UploadSource };
+export type { UploadManyOptions, UploadManySummary, UploadOptions, UploadResult, UploadSource };
+export type UploadItem = SourceItem<UploadSource>;
 
-const browser: Platform<UploadSource, Blob> = { openSource, createPutClient };
+const browser: ManyPlatform<UploadSource, Blob> = {
+  openSource,
+  createPutClient,
+  sizeOf: async (source) => (source instanceof Blob ? source.size : source.byteLength),
+};
 
 /**
  * Uploads a Blob, a File or bytes, and resolves when the file is READY. It hashes the file in Web Workers, creates the
@@ -35,4 +43,18 @@ export function uploadFile(
   options: UploadOptions = {},
 ): Promise<UploadResult> {
   return uploadFileOn(browser, client, source, options);
+}
+
+/**
+ * Uploads many files, each as `uploadFile` does, and resolves when the outcome of each file is known. It asks the
+ * service for many files in one call. An error of one file does not end the others: it is the outcome of this file.
+ *
+ * @throws the reason of the signal, an error of the iterator, or an error that a callback has thrown
+ */
+export function uploadMany<Item extends UploadItem>(
+  client: Client<typeof FileService>,
+  items: Iterable<Item> | AsyncIterable<Item>,
+  options: UploadManyOptions<Item> = {},
+): Promise<UploadManySummary> {
+  return uploadManyOn(browser, client, items, options);
 }

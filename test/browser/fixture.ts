@@ -47,8 +47,8 @@ export interface Fixture extends AsyncDisposable {
   open(user: string, address?: Address): Promise<void>;
   /** Writes a file to the disk and returns its path. */
   file(name: string, bytes: string | Buffer): Promise<string>;
-  /** Chooses the file in the page, and resolves with the outcome that the page shows. */
-  upload(path: string): Promise<string>;
+  /** Chooses one or several files in the page, and resolves with the outcome that the page shows. */
+  upload(path: string | string[]): Promise<string>;
   /**
    * Limits the upload, in bytes a second, so that its progress is visible: a browser reports it every 50 ms.
    */

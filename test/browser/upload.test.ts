@@ -71,6 +71,17 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect((await listed()).toSorted()).toEqual(['nothing.txt (0 bytes)', 'unknown.qqq (1 bytes)']);
   });
 
+  test('uploads several files at once, and each content once', async () => {
+    const { file, upload, listed } = fixture;
+    const names = Array.from({ length: 40 }, (_, i) => `${i}.txt`);
+    const paths = await Promise.all(names.map((name) => file(name, `${user} ${name}`)));
+    const film = await file('film.mp4', Buffer.alloc(PART_UNIT_BYTES + 1, user));
+    expect(await upload([...paths, film])).toBe('41 uploaded, 0 already there, 0 failed');
+    expect(await upload([...paths, film])).toBe('0 uploaded, 41 already there, 0 failed');
+    expect(puts).toHaveLength(42);
+    expect(await listed()).toHaveLength(41);
+  });
+
   describe('a file that changes between the hashing and the PUT', () => {
     const noon = new Date('2026-01-01T12:00:00Z');
     let path: string;

@@ -1,4 +1,4 @@
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
@@ -12,9 +12,11 @@ describeWith('the package of the client', missingRuntimes(), () => {
   const fixture = forAllTests(() => openFixture());
   const project = forAllTests(() => installClient('@connectrpc/connect-node'), INSTALL_TIMEOUT_MS);
   beforeAll(async () => {
-    const example = await readFile(join(import.meta.dirname, 'example.js'), 'utf8');
-    const adapted = example.replace('http://127.0.0.1:50051', fixture.service.grpcUrl);
-    await writeFile(join(project.path, 'example.js'), adapted);
+    for (const name of ['example.js', 'example-many.js']) {
+      const example = await readFile(join(import.meta.dirname, name), 'utf8');
+      const adapted = example.replace('http://127.0.0.1:50051', fixture.service.grpcUrl);
+      await writeFile(join(project.path, name), adapted);
+    }
     await copyFile(join(import.meta.dirname, 'runtimes/upload.js'), join(project.path, 'upload.js'));
   });
 
@@ -31,6 +33,22 @@ describeWith('the package of the client', missingRuntimes(), () => {
       await writeFile(join(project.path, 'film.mp4'), `a film for ${name}`);
       const { stdout } = await runOn(command, 'example.js');
       expect(stdout).toMatch(/^hashing 0 of \d+\n(?:.*\n)+uploaded: 651eb6e11d156e0d7a42c59d_film.*\.mp4\n$/);
+    },
+  );
+
+  it.for(Object.entries(RUNTIMES))(
+    'runs the example of many files on %s',
+    async ([name, command], { expect }) => {
+      const photos = join(project.path, 'photos');
+      await rm(photos, { recursive: true, force: true });
+      await mkdir(photos);
+      for (let i = 0; i < 3; i++) await writeFile(join(photos, `${i}.jpg`), `${name} ${i}`);
+      expect((await runOn(command, 'example-many.js')).stdout).toContain(
+        '3 uploaded, 0 were there already, 0 failed',
+      );
+      expect((await runOn(command, 'example-many.js')).stdout).toContain(
+        '0 uploaded, 3 were there already, 0 failed',
+      );
     },
   );
 

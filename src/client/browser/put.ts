@@ -5,7 +5,10 @@ import type { PutClient, PutOptions, PutTarget } from '../upload/platform.ts';
 import { PutError, refusedPut } from '../upload/put-error.ts';
 import { assertReadable } from './source.ts';
 
-/** A connection on which no byte moved for this long is dead, although neither side closed it. */
+/**
+ * A connection on which no byte moved for this long is dead, although neither side closed it. The time begins with the
+ * first byte, because a PUT waits for a free connection before: a browser opens few to one host.
+ */
 const IDLE_TIMEOUT_MS = 60_000;
 
 /** The headers that a browser sets itself. A page may not set them. */
@@ -38,7 +41,7 @@ function send(
     signal.throwIfAborted();
     const request = new XMLHttpRequest();
     const end = () => request.abort();
-    let idle = setTimeout(end, IDLE_TIMEOUT_MS);
+    let idle: ReturnType<typeof setTimeout> | undefined;
     let sentBytes = 0;
     const sent = (bytes: number) => {
       clearTimeout(idle);

@@ -1,14 +1,18 @@
-import { type File as StoredFile, UploadError, type UploadOptions } from 'file-service-client';
+import { type File as StoredFile, UploadError, type UploadOptions, uploadMany } from 'file-service-client';
 import { files, upload } from './upload.ts';
 
 const choose = find<HTMLInputElement>('#choose');
 const uploads = find('#uploads');
 const list = find('#files');
 /** Tests choose the options of the uploads. */
-const options: UploadOptions = JSON.parse(new URLSearchParams(location.search).get('options') ?? '{}');
+const options: Pick<UploadOptions, 'multipartFromBytes' | 'retryForMs'> = JSON.parse(
+  new URLSearchParams(location.search).get('options') ?? '{}',
+);
 
 choose.addEventListener('change', () => {
-  for (const file of choose.files ?? []) void showUpload(file);
+  const chosen = [...(choose.files ?? [])];
+  if (chosen.length > 1) void showUploads(chosen);
+  else for (const file of chosen) void showUpload(file);
   // Without this, the browser sends no event when the user chooses the same file again.
   choose.value = '';
 });
@@ -25,6 +29,15 @@ async function showUpload(file: File): Promise<void> {
     const reason = error instanceof UploadError ? `${error.reason}: ` : '';
     state.textContent = reason + (error instanceof Error ? error.message : String(error));
   }
+  await showFiles();
+}
+
+async function showUploads(chosen: File[]): Promise<void> {
+  const state = document.createElement('output');
+  uploads.append(item(`${chosen.length} files`, state));
+  const items = chosen.map((source) => ({ source }));
+  const { uploaded, existing, failed } = await uploadMany(files, items, options);
+  state.textContent = `${uploaded} uploaded, ${existing} already there, ${failed} failed`;
   await showFiles();
 }
 
