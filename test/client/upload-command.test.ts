@@ -95,6 +95,12 @@ describe('npm run upload', () => {
     expect(await namesOf(user)).toEqual(['2024／.hidden／c', '2024／b.jpg', 'a.jpg']);
   });
 
+  it('takes an argument that names the same file again once', async () => {
+    await folder('twice', 'a');
+    const { stdout } = await command(['twice/a', './twice/../twice/a', '--user', newUser()]);
+    expect(stdout).toContain('1 file: 1 uploaded.');
+  });
+
   it('keeps the content of a file of /proc, and leaves a device out', async () => {
     const user = newUser();
     const { code, stderr } = await command(['/proc/cpuinfo', '/dev/null', '--user', user]);

@@ -228,9 +228,10 @@ describe('npm run reconcile', () => {
     expect(text.split('\n')).not.toContain('table and bucket agree');
   });
 
-  it('shows its progress', async () => {
+  it('shows its progress, and removes it at the end', async () => {
     await uploaded(2);
-    const { progress } = await run([]);
+    const { progress, isProgressLeft } = await run([]);
+    expect(isProgressLeft).toBe(false);
     expect(progress[0]).toMatch(/^\d+ rows, \d+ objects, \d+ objects\/s$/);
   });
 });

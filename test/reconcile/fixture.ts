@@ -51,13 +51,17 @@ export const NO_AGE_GUARD = { PRESIGN_TTL_SECONDS: '1', LONGEST_UPLOAD_SECONDS: 
 /** The minimum age of an object is about a second. */
 export const LEAST_AGE = ['--min-age-hours', '0.0003'];
 
+/** What a terminal gets to remove the progress line. */
+const CLEAR_LINE = '\r\x1b[K';
+
 /** Runs the command like `src/main.ts`, with its output captured. */
 export async function run(service: TestService, args: string[], environment: Record<string, string> = {}) {
   const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
   const code = await runReconcile(args, config, createLogger('silent'), terminal, '/');
-  const progress = terminal.stderr.split('\r\x1b[K').filter(Boolean);
-  return { code, text: code === 2 ? terminal.stderr : terminal.stdout, progress };
+  const progress = terminal.stderr.split(CLEAR_LINE).filter(Boolean);
+  const isProgressLeft = progress.length > 0 && !terminal.stderr.endsWith(CLEAR_LINE);
+  return { code, text: code === 2 ? terminal.stderr : terminal.stdout, progress, isProgressLeft };
 }
 
 /** Runs the command with `--json` on a bucket whose listings `change` alters, and returns the report. */
