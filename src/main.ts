@@ -5,9 +5,11 @@
  * command belongs in `src/cli`, the construction of the service in `src/server`. No other file belongs in the
  * root of `src`.
  */
+import { fstatSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { createTerminal } from './cli/terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './cli/usage.ts';
 import { readConfig, SETTINGS } from './config/config.ts';
@@ -124,13 +126,18 @@ async function upload(): Promise<void> {
     url: `http${tls ? 's' : ''}://${isIPv6(host) ? `[${host}]` : host}:${httpPort}`,
     userIdHeader,
     gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
-    stdin: process.stdin,
+    openStdin,
     directory: userDirectory(),
     md5CachePath: join(cacheDirectory(), 'file-service', 'md5s'),
   };
   process.exitCode = await runUpload(verbArguments, context, terminal, interruption());
-  // A terminal or a pipe that still waits for input would keep the process alive.
-  process.stdin.destroy();
+}
+
+/** Node reads a directory as if it were empty, and says nothing. An empty file would be stored. */
+function openStdin(): Readable {
+  const { stdin } = process;
+  if (fstatSync(stdin.fd).isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' });
+  return stdin;
 }
 
 /**

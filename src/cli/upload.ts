@@ -25,7 +25,8 @@ import { printHelp, refuseArguments } from './usage.ts';
 
 /** The outside of the command: the service, and what the process has. */
 export interface UploadContext extends ServiceAddress {
-  stdin: Readable;
+  /** Only an argument `-` opens it. @throws if it cannot be read */
+  openStdin: () => Readable;
   /** The directory to which relative paths refer. */
   directory: string;
   /** The file in which the MD5s of files are kept. */
@@ -119,7 +120,7 @@ async function transfer(
   state: RunState,
   { context, report, terminal, md5Cache, signal }: TransferOptions,
 ): Promise<RunEnd> {
-  const { directory, stdin } = context;
+  const { directory, openStdin } = context;
   const sources = distinctPaths(paths, directory);
   const totals: Totals = { files: 0, bytes: 0, isComplete: false };
   await using stack = new AsyncDisposableStack();
@@ -132,7 +133,7 @@ async function transfer(
   const onBytes = (bytes: number) => {
     totals.bytes += bytes;
   };
-  const spoolStdin = async () => stack.use(await spool(stdin, signal, onBytes));
+  const spoolStdin = async () => stack.use(await spool(openStdin(), signal, onBytes));
   const items = itemsOf({ paths: sources, directory, name, spoolStdin });
   const onRetry = isQuiet ? () => {} : retryLines(terminal);
   return await uploadFiles(client, items, state, { report, concurrency, md5Cache, signal, onRetry });

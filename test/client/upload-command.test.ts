@@ -34,7 +34,14 @@ async function command(args: string[], outside: Outside = {}) {
   const { url = fixture.service.httpUrl, signal = new AbortController().signal } = outside;
   const { stdin = Readable.from([]), directory = fixture.directory, isTTY = false } = outside;
   const { md5CachePath = join(fixture.directory, 'cache/md5s') } = outside;
-  const context = { url, userIdHeader: 'x-user-id', gatewayToken: undefined, stdin, directory, md5CachePath };
+  const context = {
+    url,
+    userIdHeader: 'x-user-id',
+    gatewayToken: undefined,
+    openStdin: () => stdin,
+    directory,
+    md5CachePath,
+  };
   const terminal = captureTerminal(isTTY);
   const code = await runUpload(args, context, terminal, signal);
   return { code, stdout: terminal.stdout, stderr: terminal.stderr };

@@ -89,6 +89,25 @@ describe('the process of npm run upload', () => {
     expect(await readdir(TMPDIR)).toEqual([]);
   });
 
+  it('uploads files also where standard input cannot be read', async () => {
+    await file('closed');
+    const upload = [...COMMAND, 'closed', ...service()];
+    const { code } = await start(['bash', '-c', '"$@" < /', 'bash', ...upload]).exit;
+    expect(code).toBe(0);
+    const asked = await start([
+      'bash',
+      '-c',
+      '"$@" < /',
+      'bash',
+      ...COMMAND,
+      '-',
+      '--name',
+      'a',
+      ...service(),
+    ]).exit;
+    expect(asked).toMatchObject({ code: 1, stderr: expect.stringMatching(/^-: .*EISDIR.* To do: /) });
+  });
+
   it('ends at SIGINT with code 130, and the next run continues', async () => {
     const user = newUser();
     const args = [...COMMAND, await file('halted'), ...service(user)];

@@ -20,6 +20,7 @@ const UPLOAD_ERRORS: Record<UploadErrorReason, string> = {
 /** The errors of the file system that a user meets, without the name of the system call. */
 const SYSTEM_ERRORS: Record<string, Failure> = {
   ENOENT: { message: 'there is no such file', toDo: 'check the path' },
+  EISDIR: { message: 'it is a directory', toDo: 'pass its path as an argument' },
   ENOTDIR: { message: 'a part of the path is not a directory', toDo: 'check the path' },
   EACCES: { message: 'it may not be read', toDo: 'ask its owner for the permission to read it' },
   EPERM: { message: 'it may not be read', toDo: 'ask its owner for the permission to read it' },
