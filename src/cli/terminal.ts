@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { columnsOf, fitColumns } from '../text/columns.ts';
+import { fitColumns, terminalColumns } from '../text/columns.ts';
 import { printable } from '../text/printable.ts';
 
 export type Terminal = ReturnType<typeof createTerminal>;
@@ -23,7 +23,7 @@ export function createTerminal(stdout: Output, stderr: Output, termName = '') {
   const clearLine = () => {
     if (shown === '') return;
     // A terminal that has become narrower since the line was drawn has broken the line into several rows.
-    const rowsAbove = Math.ceil(columnsOf(shown) / (columns() + 1)) - 1;
+    const rowsAbove = Math.ceil(terminalColumns(shown) / (columns() + 1)) - 1;
     stderr.write(`${rowsAbove > 0 ? `\x1b[${rowsAbove}A` : ''}\r\x1b[${rowsAbove > 0 ? 'J' : 'K'}`);
     shown = '';
   };

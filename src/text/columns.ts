@@ -17,7 +17,7 @@ const graphemes = new Intl.Segmenter();
  * Returns how many columns of a terminal the text takes. The text must have passed `printable`. Terminals differ in
  * sequences of several emoji: this function returns the largest width, so a text that fits by it fits on each.
  */
-export function columnsOf(text: string): number {
+export function terminalColumns(text: string): number {
   let columns = 0;
   for (const character of text) {
     if (character === EMOJI_SELECTOR) columns += 1;
@@ -28,10 +28,10 @@ export function columnsOf(text: string): number {
 
 /** Shortens a text that takes more than `columns`. It cuts between characters as people see them, and adds `…`. */
 export function fitColumns(text: string, columns: number): string {
-  if (columnsOf(text) <= columns) return text;
+  if (terminalColumns(text) <= columns) return text;
   let [fitting, used] = ['', 0];
   for (const { segment } of graphemes.segment(text)) {
-    used += columnsOf(segment);
+    used += terminalColumns(segment);
     if (used > columns - 1) break;
     fitting += segment;
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { columnsOf, fitColumns } from '../../src/text/columns.ts';
+import { fitColumns, terminalColumns } from '../../src/text/columns.ts';
 
 it.each([
   ['plain.txt', 9],
@@ -14,7 +14,7 @@ it.each([
   ['…█░', 3],
   ['שלום', 4],
 ])('%s takes %i columns', (text, columns) => {
-  expect(columnsOf(text)).toBe(columns);
+  expect(terminalColumns(text)).toBe(columns);
 });
 
 it('a shortened text fits, and ends between characters as people see them', () => {
@@ -22,8 +22,8 @@ it('a shortened text fits, and ends between characters as people see them', () =
   fc.assert(
     fc.property(text, fc.integer({ min: 0, max: 12 }), (whole, columns) => {
       const short = fitColumns(whole, columns);
-      expect(columnsOf(short)).toBeLessThanOrEqual(columns);
-      if (columnsOf(whole) <= columns) {
+      expect(terminalColumns(short)).toBeLessThanOrEqual(columns);
+      if (terminalColumns(whole) <= columns) {
         expect(short).toBe(whole);
         return;
       }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createTerminal } from '../../src/cli/terminal.ts';
-import { columnsOf } from '../../src/text/columns.ts';
+import { terminalColumns } from '../../src/text/columns.ts';
 import { printable } from '../../src/text/printable.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 
@@ -76,10 +76,10 @@ describe('the progress line', () => {
     const terminal = captureTerminal(true);
     terminal.progress(hostileText('done'));
     expect(terminal.stderr).not.toMatch(UNPRINTABLE);
-    expect(columnsOf(terminal.stderr)).toBe(79);
+    expect(terminalColumns(terminal.stderr)).toBe(79);
     terminal.progress('日本語'.repeat(30));
     const [, second = ''] = terminal.stderr.split(CLEAR);
-    expect(columnsOf(second)).toBe(79);
+    expect(terminalColumns(second)).toBe(79);
     const unwatched = captureTerminal();
     unwatched.progress('a');
     expect(unwatched.stderr).toBe('');

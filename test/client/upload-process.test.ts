@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, readlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { columnsOf } from '../../src/text/columns.ts';
+import { terminalColumns } from '../../src/text/columns.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { dyingWithParent, PROJECT } from '../harness/service-process.ts';
@@ -155,7 +155,7 @@ describe('the process of npm run upload', () => {
     expect(drawn.length).toBeGreaterThan(2);
     // Printed lines stand before the progress line that is drawn below them.
     const lines = drawn.map((text) => text.split('\n').at(-1) ?? '');
-    for (const line of lines) expect(columnsOf(line)).toBeLessThanOrEqual(columns - 3);
+    for (const line of lines) expect(terminalColumns(line)).toBeLessThanOrEqual(columns - 3);
     expect(lines.some((line) => line.includes('写真'))).toBe(columns > 40);
     expect(drawn.at(-1)).toMatch(/^1 file: 1 uploaded.*\r\n$/);
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BarState, createBar } from '../../../src/cli/upload/output/bar.ts';
-import { columnsOf } from '../../../src/text/columns.ts';
+import { terminalColumns } from '../../../src/text/columns.ts';
 
 const MiB = 1024 ** 2;
 
@@ -45,7 +45,7 @@ describe('the progress line', () => {
     const onlyPath = '写真/家族の写真🎉🎉とても長い名前のビデオファイル.mp4';
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 250 }), (columns) => {
-        expect(columnsOf(lineAfter(before, state({ onlyPath }), columns))).toBeLessThanOrEqual(columns);
+        expect(terminalColumns(lineAfter(before, state({ onlyPath }), columns))).toBeLessThanOrEqual(columns);
       }),
     );
     expect(lineAfter(before, state({ onlyPath }), 200)).toMatch(/ {2}写真\/家族の写真.*\.mp4$/);

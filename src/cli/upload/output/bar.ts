@@ -1,4 +1,4 @@
-import { columnsOf, fitColumns } from '../../../text/columns.ts';
+import { fitColumns, terminalColumns } from '../../../text/columns.ts';
 import { printable } from '../../../text/printable.ts';
 import type { Totals } from '../find/count-files.ts';
 import { countText, durationText, shareText, sizeText } from './quantities.ts';
@@ -108,7 +108,7 @@ function layOut(columns: number, { share, files, bytes, speed, left, name }: Pie
   const percent = share === undefined ? '' : `${String(Math.floor(share * 100)).padStart(3)} %`;
   let room = columns + GAP.length;
   const take = (piece: string): string => {
-    const needed = columnsOf(piece) + GAP.length;
+    const needed = terminalColumns(piece) + GAP.length;
     if (needed > room) return '';
     room -= needed;
     return piece;
@@ -124,7 +124,7 @@ function layOut(columns: number, { share, files, bytes, speed, left, name }: Pie
 }
 
 function shortName(name: string, columns: number): string {
-  return columns < Math.min(columnsOf(name), NAME_COLUMNS_MIN) ? '' : fitColumns(name, columns);
+  return columns < Math.min(terminalColumns(name), NAME_COLUMNS_MIN) ? '' : fitColumns(name, columns);
 }
 
 function barOf(share: number, columns: number): string {
