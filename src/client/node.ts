@@ -32,13 +32,13 @@ export type { Md5Cache, UploadManySummary, UploadResult, UploadSource };
 /** The options that only Node has. */
 interface NodeOptions {
   /**
-   * The MD5s of an earlier run: files that have not changed since then are not read. Used for sources that are paths.
-   * `openMd5Cache` opens a cache in a file, which its `save` replaces.
+   * The MD5s from an earlier call. A file that has not changed since then is not hashed again. Used for sources that
+   * are paths. `openMd5Cache` opens a cache in a file, which its `save` replaces.
    */
   md5Cache?: Md5Cache;
   /**
-   * Sends the PUTs to S3, through a proxy for example. Must be an `https.Agent` if S3 has https. Stays open. Default: an
-   * agent for this call, which uses the proxy of NODE_USE_ENV_PROXY.
+   * Sends the PUTs to S3, through a proxy for example. Must be an `https.Agent` if S3 has https. Stays open. Default:
+   * an agent for this call, which uses the proxy of NODE_USE_ENV_PROXY.
    */
   agent?: Agent;
 }

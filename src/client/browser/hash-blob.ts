@@ -1,4 +1,4 @@
-/** WebCrypto has no MD5, so the WebAssembly of hash-wasm computes it. */
+/** Computes the MD5 of a Blob with the npm package hash-wasm (WebAssembly), because WebCrypto has no MD5. */
 import { createMD5 } from 'hash-wasm';
 
 /**

@@ -4,7 +4,10 @@ import { hashBlob } from './hash-blob.ts';
 /** The worker answers a Blob with any number of `hashedBytes` messages, and then with `md5` or `failure`. */
 export type HashReport = { hashedBytes: number } | { md5: Uint8Array } | { failure: string };
 
-/** One message for each piece (64 KiB in Chromium) would keep the page busy. */
+/**
+ * The number of hashed bytes after which the worker reports its progress. A message for each piece that the browser
+ * reads (64 KiB in Chromium) would keep the page busy.
+ */
 const REPORT_BYTES = 4 * 1024 ** 2;
 
 addEventListener('message', ({ data: blob }: MessageEvent<Blob>) => {

@@ -4,15 +4,19 @@ import { runWorkers } from '../upload/run-workers.ts';
 import { hashBlob } from './hash-blob.ts';
 import type { HashReport } from './md5-worker.ts';
 
-/** A bound, so that one file does not start a worker on each core of a large machine. */
+/** The most Web Workers of one file. Without a limit, one file would keep all cores of a large machine busy. */
 const WORKERS_MAX = 4;
 
-/** Fewer bytes are hashed in a few milliseconds. A worker would need more time to start. */
+/**
+ * A file of this size or less is hashed in this thread. That takes a few milliseconds, and starting a worker takes
+ * longer.
+ */
 const IN_PLACE_MAX_BYTES = 1024 ** 2;
 
 /**
- * A browser draws, and answers the user, between tasks. With this bound the longest task was 67 to 104 ms while 200 MiB
- * were hashed in the thread of the page; without a bound it was 187 to 580 ms.
+ * The time after which hashing in this thread pauses, because a browser draws and reacts to the user only between
+ * tasks. When 200 MiB were hashed in the thread of the page, the longest task took 67 to 104 ms with this limit, and
+ * 187 to 580 ms without a limit.
  */
 const TASK_MAX_MS = 30;
 
@@ -37,8 +41,8 @@ export async function md5sOfBlobs(blobs: readonly Blob[], options: HashOptions):
 }
 
 /**
- * Hashes in the worker. If there is no worker, or its file cannot be loaded, hashes in this thread: a bundle can lack the
- * file, and a policy of the page (CSP) can forbid workers.
+ * Hashes in the worker. If there is no worker, or its file cannot be loaded, hashes in this thread: a bundle can lack
+ * the file, and a policy of the page (CSP) can forbid workers.
  */
 function createHasher(worker: Worker | undefined, { signal, onHashed }: HashOptions) {
   let isLoaded = worker !== undefined;

@@ -6,8 +6,8 @@ import { PutError, refusedPut } from '../upload/put-error.ts';
 import { assertReadable } from './source.ts';
 
 /**
- * A connection on which no byte moved for this long is dead, although neither side closed it. The time begins with the
- * first byte, because a PUT waits for a free connection before: a browser opens few to one host.
+ * An upload that made no progress for this long counts as broken, although its connection is still open. The time begins
+ * with the first byte. A PUT may have to wait before, because a browser opens few connections to one host.
  */
 const IDLE_TIMEOUT_MS = 60_000;
 
@@ -22,11 +22,11 @@ export function createPutClient(): PutClient<Blob> {
       if (status !== 0) throw refusedPut(status, responseText);
       await assertReadable(body);
       throw new PutError(
-        // A browser does not tell a page which of these it was.
+        // A browser does not tell a page whether the connection broke or CORS forbade the request.
         `no answer of S3: the connection broke, or the bucket's CORS rules do not allow ${location.origin}`,
       );
     },
-    // The connections belong to the browser.
+    // The browser opens and closes the connections itself.
     close() {},
   };
 }

@@ -9,7 +9,7 @@ import type { OpenSource } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { md5sOfBlobs } from './md5.ts';
 
-/** A File that the user chose, another Blob, or bytes. The bytes are copied, so they may change afterwards. */
+/** A File that the user chose, another Blob, or bytes. Bytes are copied, so the caller may change them afterwards. */
 export type UploadSource = Blob | Uint8Array;
 
 export async function openSource(source: UploadSource): Promise<OpenSource<Blob>> {
@@ -34,7 +34,8 @@ export async function openSource(source: UploadSource): Promise<OpenSource<Blob>
 }
 
 /**
- * A browser refuses to read a File whose size or time of change is not that of the moment when it was chosen.
+ * Throws if the browser refuses to read the Blob. A browser refuses this if the size or the modification time of a File
+ * has changed since the user chose the File.
  *
  * @throws UploadError SOURCE_CHANGED
  */

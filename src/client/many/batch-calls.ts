@@ -1,4 +1,7 @@
-/** The calls of many uploads, each made for many files at once. */
+/**
+ * The calls of `uploadMany` to the service. Each call of BatchCreatePresignedUploads or BatchGetFiles stands for the
+ * calls of CreatePresignedUpload or GetFile of many files.
+ */
 import { type Client, Code, ConnectError } from '@connectrpc/connect';
 import { type File, FileState } from '../../../gen/files/v1/file_pb.ts';
 import type { CreatePresignedUploadResponse, FileService } from '../../../gen/files/v1/file_service_pb.ts';
@@ -8,15 +11,18 @@ import { runWorkers } from '../upload/run-workers.ts';
 import { createBatcher } from './batcher.ts';
 import { errorOfStatus } from './status.ts';
 
-/** A message with so many names of 255 characters is half of what the service accepts. */
+/**
+ * The most files in one call. With names of 255 characters, the message stays below half of the 512 KiB that the
+ * service accepts.
+ */
 const BATCH_MAX = 200;
 
-/** How many calls run at once with a service that has no batches. */
+/** The number of calls that run at once if the service is too old for the two batch methods. */
 const SINGLE_CALLS_AT_ONCE = 8;
 
 /**
- * A call for so many files costs little more than a call for one. Fewer files wait for others, but not so long that the
- * connections to S3 run out of work.
+ * `enough` files are sent in a call at once. Fewer files wait `lingerMs` for more files, because a call for 64 files
+ * costs little more than a call for one. The wait is short, so that the connections to S3 do not run out of work.
  */
 const BATCHING = { max: BATCH_MAX, enough: 64, lingerMs: 10 };
 
@@ -49,7 +55,7 @@ export function batchCalls(client: Client<typeof FileService>, signal: AbortSign
     create,
     async get(s3Key) {
       const { file, isFinal } = await get(s3Key);
-      // GetFile says why a file is not READY: a batch leaves such a file pending.
+      // BatchGetFiles returns a file that failed its verification as PENDING. GetFile throws the reason.
       return isFinal ? file : single.get(s3Key, signal);
     },
   };
@@ -65,7 +71,7 @@ async function createAll(client: Client<typeof FileService>, requests: CreateReq
 
 interface Lookup {
   file: File | undefined;
-  /** False if GetFile has to say more. */
+  /** False if the batch does not tell why the file is not READY, so that GetFile must be called. */
   isFinal: boolean;
 }
 
@@ -80,7 +86,10 @@ async function getAll(client: Client<typeof FileService>, s3Keys: string[], sign
   });
 }
 
-/** A service of an older version answers UNIMPLEMENTED to batches. Then each request becomes a call. */
+/**
+ * Detects a service of an older version, which answers UNIMPLEMENTED to a batch method. Then, and from then on, `one`
+ * runs instead of `batch`.
+ */
 function createBatchDetector() {
   let isUnimplemented = false;
   return async <Result>(batch: () => Promise<Result>, one: () => Promise<Result>): Promise<Result> => {
@@ -95,7 +104,9 @@ function createBatchDetector() {
   };
 }
 
-/** Makes a call for each request, some at once. */
+/**
+ * Makes one call for each request, SINGLE_CALLS_AT_ONCE at a time. The error of a call takes the place of its response.
+ */
 async function each<Request, Response>(
   requests: Request[],
   signal: AbortSignal,

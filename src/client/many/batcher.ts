@@ -7,11 +7,11 @@ interface Waiting<Request, Response> {
 export interface BatcherOptions<Request, Response> {
   /** The most requests of one call. */
   max: number;
-  /** So many requests do not wait for others. */
+  /** With this number of waiting requests, a call begins without a wait for more. */
   enough: number;
-  /** How long fewer requests wait for others, in milliseconds. */
+  /** How long fewer requests than `enough` wait for more requests, in milliseconds. */
   lingerMs: number;
-  /** Ends all that waits, with its reason. */
+  /** When it is aborted, all waiting requests are rejected with its reason. */
   signal: AbortSignal;
   /** Returns a response or an Error for each request, in their order. */
   send: (requests: Request[]) => Promise<(Response | Error)[]>;
@@ -19,14 +19,15 @@ export interface BatcherOptions<Request, Response> {
   pauseAfter: (error: unknown) => number;
 }
 
-/** The first batch waits only so long, because nothing is being sent meanwhile. */
+/** The wait of the first batch. It is short, because no bytes are sent to S3 before the first answer. */
 const FIRST_LINGER_MS = 1;
 
 /**
- * Collects requests into calls. One call is under way at a time, so batches grow with the time of a call: a slow
- * network gets large batches.
+ * Collects requests into calls. Only one call is under way at a time. The requests that come meanwhile wait for the
+ * next call, so the batches are larger where a call takes longer.
  *
- * The returned function throws the error of its request or of the call, or the reason of the signal.
+ * The returned function sends one request with one of these calls. It throws the error of this request, the error of
+ * the whole call, or the reason of the signal.
  */
 export function createBatcher<Request, Response>(options: BatcherOptions<Request, Response>) {
   const { max, enough, signal, send, pauseAfter } = options;

@@ -1,4 +1,4 @@
-/** Lets work run while the sum of its weights is at most `capacity`. First come, first served. */
+/** Lets work run while the sum of the weights of the running work is at most `capacity`. First come, first served. */
 export interface Gate {
   /**
    * Resolves when there is room. The returned function frees the room, and must be called once.
@@ -32,7 +32,7 @@ export function createGate(capacity: number): Gate {
         const abort = () => {
           queue.delete(waiting);
           reject(signal.reason);
-          // The next one may need less room than this one.
+          // The caller that waits behind this one may need less room.
           admitNext();
         };
         const waiting = {

@@ -1,6 +1,6 @@
 import type { UploadResult } from '../upload/upload-file.ts';
 
-/** One file of `uploadMany`. A caller may add fields of its own, which come back with the outcome. */
+/** One file for `uploadMany`. A caller may add fields of its own: the outcome of the file contains the same object. */
 export interface UploadItem<Source> {
   source: Source;
   /** Default: the last name of the path, or the name of a File. Required for every other source. */
@@ -19,25 +19,25 @@ export interface UploadManyOptions<Item> {
   /** A file of this size or more is sent as a multipart upload. Default 128 MiB, as for `uploadFile`. */
   multipartFromBytes?: number;
   /**
-   * Ends the run with the reason of the signal. Files that are not done yet get no outcome. Another run sends only
-   * what is missing.
+   * Ends `uploadMany`, which then throws the reason of the signal. Files that are not done yet get no outcome. Another
+   * call of `uploadMany` sends only the missing bytes.
    */
   signal?: AbortSignal;
   /** Called once for each item, as soon as its outcome is known. */
   onOutcome?: (outcome: UploadOutcome<Item>) => void;
   /** Called at most ten times a second, and at the end. No figure ever falls. */
   onProgress?: (progress: ManyProgress) => void;
-  /** Called before each retry of a call or of a PUT, for each item that waits for it. */
+  /** Called before each retry. If one call for many files is retried, `onRetry` is called for each of these files. */
   onRetry?: (retry: ItemRetry<Item>) => void;
 }
 
 export interface ManyProgress {
-  /** The items seen so far. The walk over the items is ahead of the uploads, and is soon complete. */
+  /** The items that were taken from the iterator so far. They are taken ahead of the uploads, at most 10,000. */
   filesTotal: number;
   /** Files that are READY. */
   filesDone: number;
   filesFailed: number;
-  /** The bytes of the items seen so far. */
+  /** The bytes of these items. */
   bytesTotal: number;
   bytesHashed: number;
   bytesSent: number;

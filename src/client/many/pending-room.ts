@@ -3,11 +3,11 @@ import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import type { FileCalls } from '../upload/file-calls.ts';
 
 /**
- * The service allows a user only so many pending uploads. A create above the limit waits until another upload of this
- * run ends, which makes room, and is then repeated.
+ * The service limits the number of pending uploads (created, but not yet READY) of a user. If it refuses a create for
+ * that reason, the create waits until another upload of the same `uploadMany` ends, and is then repeated.
  */
 export function createPendingRoom(calls: FileCalls, signal: AbortSignal) {
-  /** Uploads that are under way, without those that wait here. */
+  /** The number of uploads that are under way and do not wait in `create`. */
   let active = 0;
   let waiting: (() => void)[] = [];
   const wakeAll = (): void => {
@@ -24,7 +24,7 @@ export function createPendingRoom(calls: FileCalls, signal: AbortSignal) {
         try {
           return await calls.create(request, signal);
         } catch (error) {
-          // Without another upload of this run, nothing that this run does makes room.
+          // If no other upload is active, nothing that this `uploadMany` does can make room.
           if (!isTooManyPending(error) || active <= 1 || signal.aborted) throw error;
           active -= 1;
           await new Promise<void>((resolve) => waiting.push(resolve));

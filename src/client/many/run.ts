@@ -23,10 +23,10 @@ export interface ManyPlatform<Source, Body> extends Platform<Source, Body> {
 
 const PUTS_AT_ONCE = 32;
 
-/** Of one file, as for `uploadFile`. */
+/** The parts of one file that are sent at once: as many as by default in `uploadFile`. */
 const PARTS_AT_ONCE = 4;
 
-/** What the files of one `uploadMany` share. */
+/** Creates what the files of one call of `uploadMany` share: connections, batched calls, figures, and a signal. */
 export function startRun<Source, Body, Item extends UploadItem<Source>>(
   platform: ManyPlatform<Source, Body>,
   client: Client<typeof FileService>,
@@ -65,12 +65,12 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
     signal,
     stop: (error: unknown): void => stop.abort(error),
     async sizeOf({ source }: Item): Promise<number> {
-      // The upload throws the error of a source that cannot be read.
+      // A source that cannot be read counts as 0 bytes here. Its upload throws the error later.
       const sizeBytes = await platform.sizeOf(source).catch(() => 0);
       progress.found(sizeBytes);
       return sizeBytes;
     },
-    /** Never rejects: an error of the file is its outcome, and an error of a callback stops the run. */
+    /** Never rejects: an error of the file becomes its outcome, and an error of a callback stops all uploads. */
     async upload(surveyed: Surveyed<Item>): Promise<void> {
       const { item } = surveyed;
       try {
@@ -95,7 +95,7 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
   };
 }
 
-/** Sends so many PUTs at once as the gate has room for. */
+/** Limits the number of PUTs that are sent at once to the capacity of the gate. */
 function limited<Body>(puts: PutClient<Body>, gate: Gate): PutClient<Body> {
   return {
     async put(target, body, options) {

@@ -1,7 +1,7 @@
 import { ConnectError } from '@connectrpc/connect';
 import type { Status } from '../../../gen/google/rpc/status_pb.ts';
 
-/** Returns the error of one request of a batch, as the call of this one request would have thrown it. */
+/** Converts the error of one request of a batch to the ConnectError that a call for this request alone would throw. */
 export function errorOfStatus(status: Status | undefined): ConnectError {
   const error = new ConnectError(
     status?.message ?? 'the service answered neither a response nor an error',

@@ -1,4 +1,4 @@
-/** How far the walk over the items may be ahead of the uploads. It bounds the memory that the items take. */
+/** The most items that are read ahead of the uploads. It limits the memory that the items take. */
 const AHEAD_MAX = 10_000;
 
 export interface Surveyed<Item> {
@@ -6,7 +6,7 @@ export interface Surveyed<Item> {
   sizeBytes: number;
 }
 
-/** Walks over the items ahead of the uploads and asks for the size of each, so that the totals are soon known. */
+/** Reads the items ahead of the uploads and finds their sizes, so that a progress bar soon has the totals. */
 export function survey<Item>(
   items: Iterable<Item> | AsyncIterable<Item>,
   sizeOf: (item: Item) => Promise<number>,

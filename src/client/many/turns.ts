@@ -1,6 +1,9 @@
 import type { InTurn } from '../upload/transfer.ts';
 
-/** Uploads of the same content run one after the other, so that the bytes are sent once. */
+/**
+ * Runs uploads of the same content one after the other. The first upload sends the bytes, and the others find its file
+ * in the service.
+ */
 export function createTurns(): InTurn {
   const last = new Map<string, Promise<unknown>>();
   return async (content, run) => {

@@ -1,6 +1,6 @@
 /**
  * `src/client/many` uploads many files at once: it asks the service for many files in one call, shares the connections
- * to S3, and bounds what is under way.
+ * to S3, and limits how many files are under way.
  *
  * The steps of one upload do not belong here: each file goes through `src/client/upload`.
  */
@@ -12,22 +12,23 @@ import type { UploadItem, UploadManyOptions, UploadManySummary } from './options
 import { type ManyPlatform, startRun } from './run.ts';
 import { survey } from './survey.ts';
 
-/** The memory for files that are under way. */
+/** The most memory that the files under way may take together. `windowBytes` says how much each file takes. */
 const WINDOW_BYTES = 32 * 1024 ** 2;
 
 /**
- * A small file counts as this much, so that at most 256 files are under way: enough to fill the connections while
- * others wait for the service, and far below the service's limit of 1,000 pending uploads.
+ * A smaller file counts as this number of bytes, so at most 256 files are under way. 256 files are enough to keep the
+ * connections to S3 busy while other files wait for the service. They are far fewer than the 1,000 pending uploads that
+ * the service allows a user by default.
  */
 const FILE_BYTES_MIN = WINDOW_BYTES / 256;
 
-/** A larger file is streamed through buffers, and counts as this much. */
+/** A larger file counts as this number of bytes, because it is streamed through buffers and never whole in memory. */
 const FILE_BYTES_MAX = WINDOW_BYTES / 8;
 
-/** Two multipart uploads run at once: one file is hashed while the other is sent. */
+/** Half of WINDOW_BYTES, so that two multipart uploads run at once: one file is hashed while the other is sent. */
 const MULTIPART_BYTES = WINDOW_BYTES / 2;
 
-/** `uploadMany` of any platform. See the function of that name in the entry of the platform. */
+/** Implements `uploadMany` for every platform. The function `uploadMany` in `node.ts` documents it for callers. */
 export async function uploadManyOn<Source, Body, Item extends UploadItem<Source>>(
   platform: ManyPlatform<Source, Body>,
   client: Client<typeof FileService>,
@@ -38,7 +39,7 @@ export async function uploadManyOn<Source, Body, Item extends UploadItem<Source>
   const startMs = performance.now();
   const run = startRun(platform, client, options);
   const found = survey(items, run.sizeOf).getReader();
-  // The read that is under way then ends. An iterator that hangs is not waited for.
+  // The cancellation ends a `read` that waits for an iterator that hangs.
   run.signal.addEventListener('abort', () => void found.cancel().catch(() => {}));
   const window = createGate(WINDOW_BYTES);
   const uploads = new Set<Promise<void>>();

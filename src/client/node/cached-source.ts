@@ -7,7 +7,7 @@ import type { FileVersion, Md5Cache } from './md5-cache.ts';
  */
 const SETTLED_AFTER_MS = 2_000;
 
-/** Returns whether the MD5 of the whole file is known. Then the file need not be read. */
+/** Returns whether the cache has the MD5 of the whole file. Then the file need not be read before its PUT. */
 export function isKnown(cache: Md5Cache, file: FileVersion): boolean {
   return file.sizeBytes > 0n && cache.get(file, Number(file.sizeBytes)) !== undefined;
 }
@@ -18,7 +18,8 @@ export function withMd5Cache<Body>(
   cache: Md5Cache,
   file: FileVersion,
 ): OpenSource<Body> {
-  // Files of /proc and /sys change without a change of their size and times. Their real size differs from `stat`.
+  // The MD5s of files in /proc and /sys are not cached, because such files change without a change of their size and
+  // times. The real size of such a file differs from the size that `stat` returns.
   if (file.sizeBytes === 0n || BigInt(source.sizeBytes) !== file.sizeBytes) return source;
   const openedMs = Date.now();
   let isFromCache = false;

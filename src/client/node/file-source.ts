@@ -10,7 +10,7 @@ import type { FileVersion, Md5Cache } from './md5-cache.ts';
 import { changedSource, ofBytes, type Pieces } from './memory-source.ts';
 import { readToEnd } from './read-to-end.ts';
 
-/** A file of this size or less is read once: its bytes stay in memory until they are sent. */
+/** A file of this size or less is read only once, not twice: its bytes stay in memory until they are sent. */
 const READ_ONCE_MAX_BYTES = 1024 ** 2;
 
 /**
@@ -20,8 +20,9 @@ const READ_ONCE_MAX_BYTES = 1024 ** 2;
 const PIECE_BYTES = 256 * 1024;
 
 /**
- * The path can name another thing than a moment ago. Without O_NONBLOCK, opening a FIFO would wait for its
- * writer, and nothing but the end of the process would end that wait. Windows has no such flags.
+ * Between `stat` and `open`, a FIFO or a terminal can take the place of the file. Without O_NONBLOCK, opening a FIFO
+ * would wait for its writer, and nothing but the end of the process would end that wait. With O_NOCTTY, a terminal does
+ * not become the controlling terminal of this process. Windows has no such flags.
  */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** A file as `stat` sees it. A file that was written to since then differs in at least one field. */
+/** The identity of a file and the state of its content, from `stat`. A write to the file changes at least one field. */
 export interface FileVersion {
   path: string;
   sizeBytes: bigint;
@@ -35,10 +35,13 @@ interface Entry {
   md5s: string;
 }
 
-/** The first line of the file. Another format is ignored. */
+/** The first line of the cache file. A cache file with another first line counts as empty. */
 const HEADER = 'file-service-client md5s 1';
 
-/** About 250,000 files. The files that were not used for the longest time are forgotten first. */
+/**
+ * The maximum size of the cache file. It holds the entries of about 250,000 files with one MD5 each. The entries that
+ * were not used for the longest time are left out first.
+ */
 const TEXT_MAX_BYTES = 32 * 1024 ** 2;
 
 const MD5_BYTES = 16;
@@ -110,7 +113,7 @@ function textOf(entries: ReadonlyMap<string, Entry>): string {
 /** A reader sees either the old file or the new one, also after a crash. */
 async function replaceFile(path: string, text: string): Promise<void> {
   const next = `${path}.${randomBytes(6).toString('hex')}`;
-  // The paths of a user's files are private.
+  // The cache contains the paths of the user's files, so other users may not read it.
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   try {
     await writeFile(next, text, { mode: 0o600, flush: true });

@@ -35,7 +35,7 @@ parentPort?.on('message', ({ start, end }: Range) => {
   let unreported = 0;
   for (let position = start; position < end; ) {
     const bytes = readSync(fd, piece, 0, Math.min(piece.length, end - position), position);
-    // The file has become shorter. The main thread detects the change with `assertUnchanged` (source.ts).
+    // The file has become shorter. The main thread detects the change with `assertUnchanged` (file-source.ts).
     if (bytes === 0) break;
     hash.update(piece.subarray(0, bytes));
     position += bytes;

@@ -14,7 +14,7 @@ const THREADS_MAX = 8;
 
 type Read = (range: Range) => AsyncIterable<Uint8Array>;
 
-/** Hashes one range after the other in this thread. The event loop runs other work after each piece. */
+/** Hashes one range after the other in this thread. The event loop runs other work after each piece of a range. */
 export async function md5sInPlace(
   read: Read,
   ranges: readonly Range[],
@@ -101,7 +101,8 @@ function loadWorker(file: OpenFile): Worker | undefined {
     // This file is .ts in the repository and .js in the published package. `md5-worker` has the same extension.
     const url = new URL(`./md5-worker${extname(import.meta.url)}`, import.meta.url);
     const worker = new Worker(url, { workerData: file });
-    // `on` in `startThread` reports errors. After its end an error must not end the process.
+    // While `on` in `startThread` listens, it reports errors. Afterwards this listener keeps an error of the worker
+    // from ending the process.
     return worker.on('error', () => {});
   } catch {
     // A CommonJS bundle has no `import.meta.url`.

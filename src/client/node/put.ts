@@ -5,8 +5,8 @@ import type { PutClient, PutOptions } from '../upload/platform.ts';
 import { PutError, refusedPut } from '../upload/put-error.ts';
 
 /**
- * A connection on which no byte moved in either direction for this long is dead, although neither side closed
- * it.
+ * A connection on which no byte moved in either direction for this long counts as broken, although neither side closed
+ * the connection.
  */
 const IDLE_TIMEOUT_MS = 60_000;
 

@@ -2,10 +2,13 @@ import type { FileHandle } from 'node:fs/promises';
 import { UploadError } from '../upload/upload-error.ts';
 import { changedSource } from './memory-source.ts';
 
-/** The first buffer for a file without a size. It doubles until the end of the file fits. */
+/** The size of the first buffer for a file whose size is 0 in `stat`. The buffer doubles until the whole file fits. */
 const UNSIZED_FIRST_BYTES = 64 * 1024;
 
-/** A file without a size can be endless. The files of /proc that people keep are far smaller. */
+/**
+ * The most bytes that are read from a file whose size is 0 in `stat`, because such a file can be endless. The files of
+ * /proc that people keep are far smaller.
+ */
 const UNSIZED_MAX_BYTES = 64 * 1024 ** 2;
 
 /**
@@ -15,7 +18,7 @@ const UNSIZED_MAX_BYTES = 64 * 1024 ** 2;
  * @throws UploadError SOURCE_CHANGED for a file that is longer than its size, SOURCE_UNUSABLE for an endless file
  */
 export async function readToEnd(handle: FileHandle, sizeBytes: number, label: string): Promise<Buffer> {
-  // The additional byte shows that the file is longer.
+  // A file that is longer than its size fills the additional byte.
   let bytes = Buffer.allocUnsafe(sizeBytes === 0 ? UNSIZED_FIRST_BYTES : sizeBytes + 1);
   for (let length = 0; ; ) {
     const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length);

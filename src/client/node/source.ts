@@ -19,7 +19,7 @@ import { ofBlob, ofBytes, type Pieces } from './memory-source.ts';
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
-/** @param cache the MD5s of files that are named by their path */
+/** @param cache keeps the MD5s of sources that are paths or URLs; the other sources are always hashed */
 export async function openSource(source: UploadSource, cache?: Md5Cache): Promise<OpenSource<Pieces>> {
   if (source instanceof Uint8Array) return ofBytes(source);
   if (source instanceof Blob) return ofBlob(source);

@@ -7,18 +7,18 @@ import type {
   FileService,
 } from '../../../gen/files/v1/file_service_pb.ts';
 
-/** What a file needs to be created. */
+/** The fields of a request of CreatePresignedUpload. */
 export type CreateRequest = MessageInitShape<typeof CreatePresignedUploadRequestSchema>;
 
-/** The calls of an upload with one PUT. `uploadMany` makes each of them for many files at once. */
+/** The calls to the service for an upload with one PUT. `uploadMany` collects the calls of many files into one. */
 export interface FileCalls {
   /** @throws the ConnectError of the service */
   create(request: CreateRequest, signal: AbortSignal): Promise<CreatePresignedUploadResponse>;
-  /** Verifies the file if it is pending. @throws the ConnectError of the service */
+  /** Gets the file. If the file is PENDING, the service verifies it first. @throws the ConnectError of the service */
   get(s3Key: string, signal: AbortSignal): Promise<File | undefined>;
 }
 
-/** Each call is a call to the service. */
+/** Calls the service for each file by itself. */
 export function singleCalls(client: Client<typeof FileService>): FileCalls {
   return {
     create: (request, signal) => client.createPresignedUpload(request, callOptions(signal)),

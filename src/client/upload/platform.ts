@@ -26,7 +26,8 @@ export interface OpenSource<Body> {
   /** @throws UploadError SOURCE_CHANGED */
   assertUnchanged(): Promise<void>;
   /**
-   * Forgets MD5s that were not computed in this run. Returns whether there were any; `md5s` then computes them.
+   * Forgets the MD5s that `md5s` returned from a cache of an earlier run. Returns whether there were any. The next call
+   * of `md5s` then computes them.
    */
   forgetMd5s?(): boolean;
   /** Closes what `openSource` opened. A file that the caller opened stays open. */
@@ -40,7 +41,7 @@ export interface HashOptions {
 
 export interface PutClient<Body> {
   /**
-   * Sends one PUT with exactly the headers of the target, and those that HTTP itself needs.
+   * Sends one PUT with the headers of the target. Adds only the headers that HTTP itself needs.
    *
    * @throws PutError, the error of reading the bytes, or the reason of the signal
    */

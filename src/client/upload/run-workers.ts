@@ -1,7 +1,6 @@
 /**
- * Runs `worker` `count` times at once. The first failure aborts the signal of the other workers. This
- * function throws that failure after all workers have ended, so no worker runs any more when the promise
- * settles.
+ * Runs `worker` `count` times at once. The first failure aborts the signal of the other workers. After all workers have
+ * ended, this function throws the reason of `signal`, or else the first failure.
  */
 export async function runWorkers(
   count: number,

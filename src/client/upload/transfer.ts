@@ -26,8 +26,10 @@ export interface Transfer {
 }
 
 /**
- * Runs `run` when no other upload of the same run has the same content under way. The second upload then finds the
- * file of the first.
+ * Runs `run` after all earlier uploads of the same content in the same call of `uploadMany`. The later upload then
+ * finds the file of the first, and sends nothing.
+ *
+ * @param content the MD5 of the content
  */
 export type InTurn = <Result>(content: string, run: () => Promise<Result>) => Promise<Result>;
 

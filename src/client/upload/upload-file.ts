@@ -67,7 +67,7 @@ export const MULTIPART_FROM_BYTES = 128 * 1024 ** 2;
 const CONCURRENCY = 4;
 const RETRY_FOR_MS = 120_000;
 
-/** `uploadFile` of any platform. See the function of that name in the entry of the platform. */
+/** Implements `uploadFile` for every platform. The function `uploadFile` in `node.ts` documents it for callers. */
 export async function uploadFileOn<Source, Body>(
   platform: Platform<Source, Body>,
   client: Client<typeof FileService>,
@@ -86,7 +86,7 @@ export async function uploadFileOn<Source, Body>(
 
 const runAtOnce: InTurn = (_, run) => run();
 
-/** What the uploads of one run share. */
+/** What the uploads of one call of `uploadMany` share. A call of `uploadFile` has a session of its own. */
 export interface Session<Body> {
   client: Client<typeof FileService>;
   calls: FileCalls;
@@ -133,7 +133,8 @@ async function uploadOpened<Body>(
   const upload = source.sizeBytes >= Math.max(multipartFromBytes, 1) ? uploadMultipart : uploadWhole;
   const { file, existing } = await upload(transfer).catch(async (error: unknown): Promise<Transferred> => {
     signal.throwIfAborted();
-    // The MD5s of an earlier run can be wrong, although size and times of the file are as they were.
+    // S3 received other bytes than the MD5 says. If the MD5 came from a cache, it can be wrong: the file can have
+    // changed without a change of its size and times. So the file is hashed and uploaded once more.
     if (!isBadDigest(error) || source.forgetMd5s?.() !== true) throw await explained(error, source);
     return upload(transfer).catch(async (again: unknown) => {
       throw await explained(again, source);
@@ -155,7 +156,7 @@ function isBadDigest(error: unknown): boolean {
   return error instanceof PutError && error.code === 'BadDigest';
 }
 
-/** Returns the error in the words of the caller. @throws UploadError SOURCE_CHANGED */
+/** Returns the error that the caller gets: a PutError becomes an UploadError. @throws UploadError SOURCE_CHANGED */
 async function explained(error: unknown, source: OpenSource<unknown>): Promise<unknown> {
   if (!(error instanceof PutError)) return error;
   await source.assertUnchanged();
