@@ -5,14 +5,16 @@ export interface DoctorReport {
   bucket: { url: string; region: string; rows: readonly Examined[] };
   database: { rows: readonly Examined[] };
   sent: { requests: number; bytes: number; seconds: number };
-  /** The keys that could not be removed. */
+  /** The keys of the doctor's own objects that could not be removed. */
   left: readonly string[];
 }
 
-/** The report fits into a document of this repository. */
+/** The columns of the report. Lines of this width fit into the Markdown documents of this repository. */
 const WIDTH = 112;
 
-/** The widths of the columns "answer" and "invariant". */
+/**
+ * The widths of the first two columns: the answer (`yes`), and the number of an invariant of `src/README.md` (`I2`).
+ */
 const ANSWER_WIDTH = 13;
 const INVARIANT_WIDTH = 4;
 const INDENT = ' '.repeat(ANSWER_WIDTH + INVARIANT_WIDTH);
@@ -25,7 +27,7 @@ const VERDICTS = {
   unknown: 'Whether every guarantee holds cannot be told.',
 };
 
-/** The lines for a person. */
+/** Returns the report as text for a person. With `--json`, the command prints the report itself. */
 export function describeReport({ verdict, bucket, database, sent, left }: DoctorReport): string[] {
   const mebibytes = (sent.bytes / 1024 ** 2).toFixed(1);
   return [

@@ -1,8 +1,7 @@
 /**
- * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`),
- * and what these commands need to talk to a terminal: escaped output and the progress line. A command parses
- * its arguments, calls the code that does the work, and returns an exit code. It does not touch `process`,
- * which belongs to `src/main.ts`.
+ * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`,
+ * `doctor`), and what these commands need to talk to a terminal: escaped output and the progress line. A command parses
+ * its arguments, calls the code that does the work, and returns an exit code. Only `src/main.ts` uses `process`.
  */
 import type { Readable } from 'node:stream';
 import { type Md5Cache, openMd5Cache } from '../client/node.ts';
@@ -23,7 +22,7 @@ import type { RunEnd } from './upload/tally.ts';
 import { newRunState, type RunState, uploadFiles } from './upload/upload-files.ts';
 import { printHelp, refuseArguments } from './usage.ts';
 
-/** The outside of the command: the service, and what the process has. */
+/** What `src/main.ts` gives to the command: the address of the service, standard input and paths. */
 export interface UploadContext extends ServiceAddress {
   /** Only an argument `-` opens it. @throws if it cannot be read */
   openStdin: () => Readable;
@@ -84,7 +83,8 @@ async function realRun(
   const startMs = performance.now();
   const client = connect({ ...context, url: upload.url }, upload.user);
   try {
-    // Each file is retried for minutes. This call fails at once if the address or the user is wrong.
+    // This call fails at once if the address or the user is wrong. The calls for a file would be retried for two
+    // minutes.
     await client.listFiles({ pageSize: 1 }, { signal });
   } catch (error) {
     if (!signal.aborted) terminal.complain(`${upload.url}: ${failureText(failureOf(error))}`);
@@ -113,7 +113,10 @@ interface TransferOptions {
   signal: AbortSignal;
 }
 
-/** Uploads the files of the arguments. Meanwhile it shows the progress, and it keeps standard input open. */
+/**
+ * Uploads the files of the arguments and shows the progress. The copy of standard input stays open until all uploads
+ * have ended.
+ */
 async function transfer(
   client: ReturnType<typeof connect>,
   { paths, name, concurrency, isQuiet }: UploadArguments,

@@ -13,7 +13,7 @@ export function printHelp(terminal: Terminal, usage: readonly string[]): number 
   return 0;
 }
 
-/** Tells which argument is wrong. @returns the exit code */
+/** Prints which argument is wrong, and the usage. @returns the exit code */
 export function refuseArguments(terminal: Terminal, problem: string, usage: readonly string[]): number {
   terminal.complain(problem, '', ...usage);
   return EXIT_WRONG_ARGUMENTS;

@@ -6,7 +6,7 @@ const USER_DEFAULT = '651eb6e11d156e0d7a42c59d';
 /** The path that stands for standard input. */
 export const STDIN = '-';
 
-/** More would not be faster, and each needs a connection to S3. */
+/** The most files and parts at once. Each needs a connection to S3, and more connections would not be faster. */
 const CONCURRENCY_MAX = 256;
 /** The default of the client package. */
 export const CONCURRENCY_DEFAULT = 32;

@@ -2,7 +2,10 @@ import { type Client, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { FileService } from '../../client/node.ts';
 
-/** The service's answers stay below the 4 MiB of gRPC. By default, an answer without an end would fill the memory. */
+/**
+ * The largest answer that the client reads. The service sends no larger answer, because gRPC clients accept 4 MiB by
+ * default. Without this limit, an endless answer from a wrong address would fill the memory.
+ */
 const ANSWER_MAX_BYTES = 4 * 1024 ** 2;
 
 /** The address and the metadata with which the service is called. */

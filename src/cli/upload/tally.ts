@@ -12,7 +12,10 @@ export interface Tally {
   bytesSent: number;
 }
 
-/** Why a run ended: all entries were tried, the user interrupted it, or an error would meet each other file. */
+/**
+ * Why a run ended: all entries were tried, the user interrupted the run, or an error occurred that would occur for each
+ * other file, too.
+ */
 export type RunEnd = 'complete' | 'interrupted' | 'stopped';
 
 export function emptyTally(): Tally {

@@ -1,7 +1,7 @@
 /**
  * `src/cli/upload` is the command `npm run upload`: its arguments, its connection to the service, and the run itself.
- * `find` has the files that it takes, and `output` all that it prints. The steps of an upload do not belong here, they
- * are in the client package.
+ * `find` finds the files to upload, and `output` prints. The steps of an upload do not belong here, because they are in
+ * the client package (`src/client`).
  */
 import type { Client } from '@connectrpc/connect';
 import { type FileService, type Md5Cache, type UploadOutcome, uploadMany } from '../../client/node.ts';
@@ -35,7 +35,7 @@ export interface UploadFilesOptions {
 
 /**
  * Uploads the files, and reports each of them as soon as it is done. An entry that fails does not stop the others,
- * unless its error would meet all of them.
+ * unless the same error would occur for all of them.
  */
 export async function uploadFiles(
   client: Client<typeof FileService>,

@@ -10,8 +10,9 @@ export interface Totals {
 }
 
 /**
- * Counts the files of the arguments, for the progress bar. The upload begins at once, without waiting for the count,
- * and walks by itself. A second walk costs about 20 µs of CPU for a file and keeps no list of files in memory.
+ * Counts the files and bytes of the arguments for the progress bar. The upload does not wait for the count: it walks
+ * over the same directories by itself. The second walk costs about 20 µs of CPU for a file. A single walk would have to
+ * keep a list of all files in memory.
  */
 export async function countFiles(
   paths: readonly string[],
@@ -26,7 +27,7 @@ export async function countFiles(
   )) {
     if (signal.aborted) return;
     totals.files += 1;
-    // A file that cannot be examined fails in the upload, which says so.
+    // A file whose size cannot be read counts as 0 bytes here. The upload reports the error.
     if ('absolute' in found) totals.bytes += await sizeAt(found.absolute);
   }
   totals.isComplete = true;

@@ -6,7 +6,7 @@ import { STDIN } from '../arguments.ts';
 import { type Failure, failureOf } from '../failure.ts';
 import { walk } from './walk.ts';
 
-/** One file of the command, as it goes to the client package. */
+/** A file to upload, in the form that `uploadMany` of the client package takes. */
 export interface FileItem extends UploadItem {
   /** The path as the user would write it. */
   path: string;
@@ -29,7 +29,7 @@ export interface ItemSources {
   spoolStdin: () => Promise<FileHandle>;
 }
 
-/** Yields the files of the command one by one, while the client uploads the first of them. */
+/** Yields the files one by one, so that the client can upload the first of them before all are found. */
 export async function* itemsOf({
   paths,
   directory,

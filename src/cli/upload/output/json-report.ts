@@ -2,7 +2,7 @@ import type { Terminal } from '../../terminal.ts';
 import { failureText } from '../failure.ts';
 import { MIME_TYPE_DEFAULT, type Report } from './report.ts';
 
-/** The report of `--json`: one object a line on stdout. Errors are printed to stderr, too, for a person. */
+/** The report of `--json`: one JSON object per line on stdout. Errors go to stderr, too, for a person. */
 export function jsonReport(terminal: Terminal): Report {
   const print = (value: object) => terminal.print(JSON.stringify(value));
   return {

@@ -7,7 +7,7 @@ export function sizeText(bytes: number): string {
   return `${inUnit(bytes, power)} ${UNITS[power]}`;
 }
 
-/** `0.5 of 3.9 GiB`: both in the unit of the whole, which is short. */
+/** Returns `0.5 of 3.9 GiB`: both numbers in the unit of the larger one, because that makes the text short. */
 export function shareText(part: number, whole: number): string {
   return `${inUnit(part, powerOf(whole))} of ${sizeText(whole)}`;
 }

@@ -1,8 +1,8 @@
 /**
- * `src/cli/upload/output` has all that the command tells: the lines of the files, the summary, the retries and the
+ * `src/cli/upload/output` has all texts that the command prints: a line for each file, the summary, the retries and the
  * progress line. Decisions about files do not belong here.
  *
- * This file tells a person what becomes of each file. `json-report.ts` does the same for a program.
+ * This file reports the result of each file to a person. `json-report.ts` reports the result to a program.
  */
 import type { UploadResult } from '../../../client/node.ts';
 import type { Terminal } from '../../terminal.ts';
@@ -46,10 +46,10 @@ export function quietReport(terminal: Terminal): Report {
   return { failed, stored: nothing, planned: nothing, finished: nothing, finishedPlan: nothing };
 }
 
-/** The type of a file whose extension is not known. The client package sends the same. */
+/** The MIME type of a file whose extension is not known. It is also the default of the client package. */
 export const MIME_TYPE_DEFAULT = 'application/octet-stream';
 
-/** Tells why files were not tried. */
+/** The lines that say why the run ended before all files were tried. */
 const UNTRIED = {
   interrupted: ['Interrupted. Run the same command again to continue.'],
   stopped: [
@@ -57,12 +57,12 @@ const UNTRIED = {
   ],
 };
 
-/** From this number of files on, the files per second tell more than the bytes per second. */
+/** From this number of files on, the summary also shows the files per second. */
 const MANY_FILES = 100;
 
 function storedText({ filename }: FileItem, { file, existing, bytesResumed }: UploadResult): string {
   const size = sizeText(Number(file.size));
-  // The name of content that was stored before may be another one.
+  // If the service had the content already, the file keeps the name that it got then.
   const name = file.filename === filename.normalize('NFC') ? '' : ` under the name "${file.filename}"`;
   if (existing) return `already stored${name}, ${size} not sent, as ${file.s3Key}`;
   const resumed = bytesResumed > 0 ? `, ${sizeText(bytesResumed)} of it by an earlier run` : '';

@@ -2,7 +2,7 @@ import type { Terminal } from '../../terminal.ts';
 import { failureOf } from '../failure.ts';
 import { countText } from './quantities.ts';
 
-/** While the service or S3 is away, all files under way are retried. One line a second tells enough. */
+/** The least time between two lines. If the service or S3 is down, all files under way are retried at once. */
 const LINE_INTERVAL_MS = 1_000;
 
 export interface RetryOf {
@@ -12,7 +12,7 @@ export interface RetryOf {
   delayMs: number;
 }
 
-/** Tells on stderr that a step of a file failed and is retried. Retries in between are counted in the next line. */
+/** Prints a line to stderr when a step of a file is retried. Retries that get no line are counted in the next line. */
 export function retryLines(terminal: Terminal, now = () => performance.now()) {
   let [printedMs, hidden] = [Number.NEGATIVE_INFINITY, 0];
   return ({ path, error, attempt, delayMs }: RetryOf): void => {
