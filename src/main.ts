@@ -16,7 +16,7 @@ import { readConfig, SETTINGS } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
 import { createLogger, redact } from './observability/logger.ts';
 
-/** A verb takes no arguments, if it does not say otherwise. */
+/** The commands by the first argument of the process. A command with `takesArguments` may have further arguments. */
 const VERBS: Record<string, { summary: string; run: () => Promise<void>; takesArguments?: true }> = {
   serve: { summary: 'run the service', run: serve },
   migrate: { summary: 'bring the schema of DATABASE_URL up to date', run: migrate },
@@ -47,7 +47,7 @@ const REPEATED_SIGNAL_MS = 1_000;
  */
 const STOP_TIMEOUT_MS = 8_500;
 
-/** As a shell reports SIGINT and SIGPIPE: 128 and the number of the signal. */
+/** The exit codes that a shell reports for SIGINT and SIGPIPE: 128 plus the number of the signal. */
 const EXIT_INTERRUPTED = 130;
 const EXIT_BROKEN_PIPE = 141;
 
@@ -150,15 +150,15 @@ function userDirectory(): string {
   return INIT_CWD !== undefined && npm_lifecycle_event === verb ? INIT_CWD : process.cwd();
 }
 
-/** Where programs of this user keep what they can compute again, as the XDG Base Directory Specification says. */
+/** The directory for data that programs of this user can compute again (XDG Base Directory Specification). */
 function cacheDirectory(): string {
   const { XDG_CACHE_HOME = '' } = process.env;
   return isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), '.cache');
 }
 
 /**
- * A signal that aborts when the command is interrupted. The command then ends in order by itself. A later signal ends
- * the process at once.
+ * Returns an AbortSignal that aborts at the first SIGINT or SIGTERM. The command then cleans up and ends by itself. A
+ * later SIGINT or SIGTERM ends the process at once.
  */
 function interruption(): AbortSignal {
   const interrupted = new AbortController();
@@ -195,7 +195,9 @@ function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
   process.on('uncaughtException', onStrayError);
 }
 
-/** The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process at once. */
+/**
+ * The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process at once.
+ */
 function onStopSignal(stop: (signal: string) => Promise<void>): void {
   onSignals(
     (signal) => void stop(signal).then(() => process.exit(0), fail),
@@ -219,8 +221,8 @@ function onSignals(stop: (signal: string) => void, end: () => void): void {
 }
 
 /**
- * Ends the process without a word when the reader of its output has gone, as `head` does after ten lines. Each program
- * ends so by SIGPIPE, which Node ignores.
+ * Ends the process without an error message when the reader of its output has ended, as `head` does after ten lines.
+ * Other programs end in this way by the signal SIGPIPE, but Node ignores SIGPIPE.
  */
 function endWithReader(): void {
   for (const output of [process.stdout, process.stderr]) {
@@ -263,6 +265,6 @@ if (chosen === undefined || (verbArguments.length > 0 && !chosen.takesArguments)
   const problem = chosen ? `the verb ${verb} takes no arguments` : `there is no verb ${verb}`;
   process.exit(isHelp ? printHelp(terminal, usage) : refuseArguments(terminal, problem, usage));
 }
-// The service outlives the reader of its output.
+// `serve` goes on if the reader of its output has ended, because its callers need no output.
 if (verb !== 'serve') endWithReader();
 chosen.run().catch(fail);

@@ -1,4 +1,4 @@
-/** The part of a request that names the server, in the form of the SDK's request handler. */
+/** The part of a request that names the server, in the form that the request handler of the AWS SDK takes. */
 export interface RequestAddress {
   protocol: string;
   hostname: string;

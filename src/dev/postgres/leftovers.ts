@@ -100,8 +100,8 @@ export async function processesByProc(dataDirectory: string): Promise<number[]> 
 }
 
 /**
- * For macOS, which has no /proc. lsof is a part of macOS. It is asked for the device and inode of the directories,
- * because it escapes letters that are not ASCII in their paths.
+ * For macOS, which has no /proc. lsof is a part of macOS. This function compares the device and inode of the
+ * directories instead of their paths, because lsof escapes letters in paths that are not ASCII.
  */
 export async function processesByLsof(dataDirectory: string): Promise<number[]> {
   const { dev, ino } = await stat(dataDirectory);

@@ -20,8 +20,8 @@ export interface AdmitOptions {
 }
 
 /**
- * Decides from the headers of a call whether it is served. One refusal by connect-node takes up to 0.9 ms, and a
- * single packet may open 1,000 streams.
+ * Decides from the headers of a call whether the call is served, before connect-node gets the call. A refusal by
+ * connect-node takes up to 0.9 ms, and a client can open 1,000 streams with a single packet.
  *
  * @returns a function that returns the admitted call, or `undefined` for methods that callers may use without
  *   authenticating as a gateway (health, reflection). The function throws a ConnectError for a refused call.

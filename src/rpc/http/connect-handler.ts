@@ -43,8 +43,8 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
 /**
  * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
  *
- * The adapter of connect-node decodes gRPC messages as they arrive. This handler reads a whole request before
- * connect-node gets it.
+ * connect-node has such a handler, too, but makes many objects for a call as soon as its headers have arrived. This
+ * handler reads the whole request of a unary call before connect-node gets the call (`limits/whole-request.ts`).
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, health, budget, takeDecodeTurn } = options;
@@ -114,7 +114,7 @@ interface ReadCall {
   request: IncomingMessage;
   response: ServerResponse;
   values: ContextValues;
-  /** `undefined` if connect-node refuses the request without its body. */
+  /** `undefined` for a unary call with an unknown content type: connect-node refuses such a call without its body. */
   body: AsyncIterable<Uint8Array> | undefined;
 }
 
@@ -132,7 +132,7 @@ async function serveCall(
     if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);
     else await universalResponseToNodeResponse(isText ? encodeText(answer) : answer, response);
   } catch {
-    // The response cannot be written, because the client has disconnected.
+    // The client has disconnected, so the response cannot be written.
     response.destroy();
   }
 }
@@ -148,7 +148,7 @@ function createHandlers(
     // Every error is smaller than this, so errors are never compressed, and `complete-error.ts` can read them.
     compressMinBytes: COMPRESS_MIN_BYTES,
     binaryOptions: { readUnknownFields: false },
-    // JSON names the type of an error detail, which only a registry can find.
+    // In JSON, an error detail names its message type. The registry is needed to find the message type by its name.
     jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
     readMaxBytes: MESSAGE_MAX_BYTES,
   });

@@ -15,7 +15,7 @@ export function isCompressed({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * The message of a body. gRPC and gRPC-Web send a prefix before it.
+ * Returns the message in a body. gRPC and gRPC-Web send a prefix of MESSAGE_PREFIX_BYTES before the message.
  *
  * @throws ConnectError UNIMPLEMENTED if the body is not exactly one message
  */
@@ -26,7 +26,7 @@ function messageIn(body: Buffer, { name }: UnaryProtocol): Buffer {
   return message;
 }
 
-/** The largest body whose message has `maxBytes`. */
+/** Returns the size of the largest body whose message has at most `maxBytes`. */
 function bodyMaxBytes({ name }: UnaryProtocol, maxBytes: number): number {
   const prefixed = maxBytes + MESSAGE_PREFIX_BYTES;
   // Base64 encodes three bytes as four characters.
@@ -37,13 +37,13 @@ export interface BodyOptions {
   budget: SharedCapacity;
   /** `undefined` if the caller has not authenticated as a gateway. */
   userId: string | undefined;
-  /** @param body with the prefix that the protocol has */
+  /** @param body the whole body. In gRPC and gRPC-Web, it begins with the prefix of the message. */
   onBody: (body: Buffer) => void;
   /** @param error ConnectError RESOURCE_EXHAUSTED, INVALID_ARGUMENT or UNIMPLEMENTED */
   onError: (error: unknown) => void;
 }
 
-/** Reads the body of a unary request. The body counts in the budget until the response has closed. */
+/** Reads the body of a unary request. Its bytes are taken from `budget` until the response has closed. */
 export function readBody(
   request: IncomingMessage,
   response: ServerResponse,

@@ -3,7 +3,10 @@ import { createFairQueue, QueueTimeoutError } from '../../overload/fair-queue.ts
 import { messagesTooMany } from '../errors.ts';
 import { REQUEST_TIMEOUT_MS } from './limits.ts';
 
-/** Smaller messages are decoded at once. Decoding a message of this size and checking its fields takes 0.3 ms. */
+/**
+ * A message of this size or more is large: it waits for a turn. A smaller message is decoded at once, because decoding
+ * it and checking its fields takes less than 0.3 ms.
+ */
 const LARGE_BYTES = 4 * 1024;
 
 /**
@@ -31,7 +34,7 @@ export function createDecodeTurns(): TakeDecodeTurn {
     if (bytes < LARGE_BYTES) return decode();
     const turn = async () => {
       decode();
-      // Decoding goes on in the microtasks of this iteration.
+      // `decode` returns before all is decoded: the rest runs in the microtasks of this iteration.
       await nextIteration();
     };
     queue.run(userId, Date.now() + REQUEST_TIMEOUT_MS, turn).catch((error: unknown) => {

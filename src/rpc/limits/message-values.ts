@@ -13,8 +13,8 @@ import { MESSAGE_MAX_BYTES, type MessageEncoding } from './message-limits.ts';
 const VALUES_MAX = 11_000;
 
 /**
- * Refuses a message that must not be decoded: see `refuseManyValues`. Refuses also JSON that is not UTF-8, because
- * connect-node would replace the wrong bytes, and so change a filename.
+ * Refuses a message that must not be decoded: a message with too many values (`refuseManyValues`), and JSON that is not
+ * UTF-8. connect-node would replace bytes that are not UTF-8, and so change a filename.
  *
  * @throws ConnectError INVALID_REQUEST
  */
