@@ -8,13 +8,13 @@ import type { TemporaryDirectory } from '../harness/temporary-directory.ts';
 
 const PAGE = join(import.meta.dirname, 'page');
 
-/** The folders of `assets`, each with the page in another bundle. */
+/** The folders of `assets`. Each has the page, bundled in another way. */
 export const BUNDLES = {
   /** Vite finds the worker of the client by itself. */
   vite: '/',
-  /** esbuild does not, and the client must hash without it. */
+  /** esbuild does not find the worker, so the client must hash without the worker. */
   esbuild: '/esbuild/',
-  /** With the worker as a second entry point. */
+  /** esbuild with the worker as a second entry point. */
   esbuildWithWorker: '/esbuild-with-worker/',
 } as const;
 
@@ -37,7 +37,7 @@ async function bundle({ path: project }: TemporaryDirectory): Promise<string> {
   const page = join(project, 'page');
   const assets = join(project, 'assets');
   await cp(PAGE, page, { recursive: true });
-  // In the repository it names the source of the client. Here the installed package is meant.
+  // In the repository, this path leads to the source of the client. The bundle must use the installed package.
   await writeFile(join(page, 'tsconfig.json'), '{}');
   await buildWithVite({
     configFile: false,

@@ -1,4 +1,4 @@
-/** Starts the Chromium of this machine. playwright-core drives the browser, and brings none. */
+/** Starts the Chromium of this machine. playwright-core controls the browser, but contains no browser. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Browser, chromium } from 'playwright-core';
 import { processesOf, stillRunning } from '../harness/processes.ts';
@@ -28,10 +28,10 @@ export interface LaunchedBrowser extends AsyncDisposable {
 }
 
 /**
- * Starts Chromium without a window and without a network: these hosts resolve to this port of loopback, and
- * no other host resolves.
+ * Starts Chromium without a window and without a network: `hosts` resolve to a port of loopback, and no other host
+ * resolves.
  *
- * The disposal throws when a process of Chromium stays.
+ * The disposal throws when a process of Chromium does not end.
  */
 export async function launchChromium(hosts: readonly string[], port: number): Promise<LaunchedBrowser> {
   const rules = [...hosts.map((host) => `MAP ${host}:443 127.0.0.1:${port}`), 'MAP * ~NOTFOUND'];

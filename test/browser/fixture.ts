@@ -21,13 +21,13 @@ import { type Gateway, startGateway } from './gateway.ts';
 export const APP = 'app.example.com';
 export const ELSEWHERE = 'elsewhere.example.com';
 
-/** S3's minimum for a part, so that several parts need few bytes. */
+/** The part size: 5 MiB is S3's minimum, so a file of several parts needs few bytes. */
 export const PART_UNIT_BYTES = 5 * 1024 ** 2;
 
 /** In most tests a file of two parts or more is sent in parts. A failing upload fails before a test times out. */
 const OPTIONS: UploadOptions = { multipartFromBytes: PART_UNIT_BYTES + 1, retryForMs: 2_000 };
 
-/** Enough for a whole upload and the list after it on a busy machine. */
+/** The time limit of an upload and the list after it: enough for a busy machine. */
 const SHOWN_TIMEOUT_MS = 15_000;
 
 export interface Address {
@@ -53,7 +53,7 @@ export interface Fixture extends AsyncDisposable {
    * Limits the upload, in bytes a second, so that its progress is visible: a browser reports it every 50 ms.
    */
   slowConnection(uploadThroughput: number): Promise<AsyncDisposable>;
-  /** The newest file of a user, as a download gets it. */
+  /** Downloads the newest file of a user and returns its bytes. */
   stored(user: string): Promise<{ filename: string; sha256: string }>;
   /** Reloads the page and returns the listed files. */
   listed(): Promise<string[]>;

@@ -129,7 +129,7 @@ async function serveAsset(
   }
   response.writeHead(200, {
     'content-type': asset.type,
-    // The strictest policy with which the page works: MD5 is WebAssembly, and the PUTs go to S3.
+    // The strictest policy with which the page works: the client computes MD5 with WebAssembly and sends PUTs to S3.
     'content-security-policy': `default-src 'none'; img-src data:; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${s3Endpoint}`,
   });
   response.end(asset.bytes);

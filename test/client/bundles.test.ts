@@ -8,7 +8,7 @@ import { newUser } from '../harness/random.ts';
 import { downloaded, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 import { INSTALL_TIMEOUT_MS, installClient, runProgram } from './installed-package.ts';
 
-/** Each makes one file of the program and of all its packages. The worker of the client is not in that file. */
+/** Each bundler puts the program and all its packages into one file. The client's worker is not in that file. */
 const BUNDLERS: Record<string, (entry: string, folder: string) => Promise<string>> = {
   'esbuild as ESM': async (entry, folder) => {
     const outfile = join(folder, 'bundle.mjs');

@@ -9,7 +9,7 @@ import { type Protocol, startTestService, type TestService } from '../harness/se
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { type S3Proxy, startS3Proxy } from './s3-proxy.ts';
 
-/** S3's minimum for a part, so that several parts need few bytes. */
+/** The part size: 5 MiB is S3's minimum, so a file of several parts needs few bytes. */
 export const PART_BYTES = 5 * 1024 ** 2;
 
 /** A service, a proxy in front of its S3, and a directory for files. */

@@ -7,8 +7,8 @@ import { PROJECT } from '../harness/service-process.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
 
 /**
- * With npm's cache, which `npm ci` has filled, the installation takes seconds. Without it, the network
- * decides.
+ * The time limit of an installation. With npm's cache, which `npm ci` has filled, an installation takes seconds.
+ * Without the cache, the time depends on the network.
  */
 export const INSTALL_TIMEOUT_MS = 120_000;
 

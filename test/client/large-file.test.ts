@@ -25,7 +25,7 @@ const [SIZE, PART] = LONG ? [6 * 1024 ** 3, PART_UNIT_BYTES] : [16 * PART_BYTES 
 const PARTS = Math.ceil(SIZE / PART);
 const CONCURRENCY = 4;
 
-/** Enough for Node and the packages, with a reserve. A client that keeps its parts in memory needs more. */
+/** The most memory of the client: enough for Node and the packages. A client that kept whole parts would need more. */
 const RSS_MAX_MB = 300;
 
 await using servers = new AsyncDisposableStack();

@@ -10,7 +10,7 @@ import { downloaded, openFixture, PART_BYTES } from './fixture.ts';
 
 const fixture = forAllTests(() => openFixture());
 
-/** A cache that trusts every file, however new, and records what it is asked. */
+/** A cache in memory that ignores the times of a file, and counts its hits and deletes. */
 function trustingCache() {
   const entries = new Map<string, Uint8Array[]>();
   const keyOf = ({ path, sizeBytes }: FileVersion, rangeBytes: number) =>
@@ -31,7 +31,7 @@ function trustingCache() {
   return { cache, seen, entries };
 }
 
-/** A file that was last changed a minute ago, as far as its times tell. */
+/** Writes a file and sets its modification time to a minute ago. Its ctime is the present time. */
 async function settledFile(name: string, bytes: number): Promise<string> {
   const path = await fixture.file(name, bytes);
   const minuteAgo = Date.now() / 1_000 - 60;
@@ -131,7 +131,7 @@ describe('a source with a cache', () => {
     const { cache, seen } = trustingCache();
     const path = await settledFile('unchanged', 1_000);
     cache.set({ ...A_VERSION, path, sizeBytes: 1_000n }, 1_000, [AN_MD5]);
-    // A wrong MD5 comes back, so nothing was read.
+    // `md5s` returns the wrong MD5 of the cache, so it did not read the file.
     expect((await md5sOf(path, cache)).md5s).toEqual([AN_MD5]);
     expect(seen.hits).toBeGreaterThan(0);
   });
@@ -167,7 +167,7 @@ describe('an upload with a cache', () => {
     const rangeBytes = name === 'a multipart upload' ? PART_BYTES : bytes;
     const wrong = Array.from({ length: bytes / rangeBytes }, () => AN_MD5);
     cache.set({ ...A_VERSION, path, sizeBytes: BigInt(bytes) }, rangeBytes, wrong);
-    // The service has another part size than clients assume first, and tells it in an error.
+    // The service has another part size than the one with which clients begin. Its error names the part size.
     const { file, existing } = await uploadFile(files, path, { ...options, md5Cache: cache });
     expect(existing).toBe(false);
     expect(seen.hits).toBeGreaterThan(0);
@@ -180,7 +180,7 @@ describe('an upload with a cache', () => {
     const items = await Promise.all([settledFile('second-1', 20_000), settledFile('second-2', 1_500_000)]);
     const sources = items.map((source) => ({ source }));
     const files = fixture.user();
-    // The change of the times is itself a change of the files, which the cache waits for.
+    // Setting the times changes the ctime. The cache keeps no MD5 of a file that changed less than 2 s ago.
     await new Promise((resolve) => setTimeout(resolve, 2_100));
     const first = await openMd5Cache(cachePath);
     expect(await uploadMany(files, sources, { md5Cache: first })).toMatchObject({ uploaded: 2 });
@@ -189,7 +189,7 @@ describe('an upload with a cache', () => {
     const before = fixture.proxy.taken.length;
     expect(await uploadMany(files, sources, { md5Cache })).toMatchObject({ existing: 2, failed: 0 });
     expect(fixture.proxy.taken).toHaveLength(before);
-    // Another user does not have the files, so they are read and sent.
+    // Another user does not have the files yet, so the client reads and sends them.
     expect(await uploadMany(fixture.user(), sources, { md5Cache })).toMatchObject({ uploaded: 2, failed: 0 });
     // A file that is replaced by another of the same size and time is another file.
     const [path = ''] = items;

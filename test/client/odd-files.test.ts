@@ -88,7 +88,7 @@ it('a file that becomes a FIFO while it is opened does not hang', async () => {
     for (let i = 0; !isDone; i++) {
       await link(i % 2 === 0 ? file : fifo, `${path}.next`);
       await rename(`${path}.next`, path);
-      // rename does nothing if both names are of one file.
+      // `rename` does nothing if the old and the new name belong to the same file (hard links).
       await unlink(`${path}.next`).catch(() => {});
     }
   })();

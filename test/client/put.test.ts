@@ -21,7 +21,7 @@ it.each([
   expect(await put.catch(({ message }) => message)).toBe(error);
 });
 
-/** A proxy that answers PUTs itself. `asked` has the targets of the requests: a proxy gets whole URLs. */
+/** An HTTP proxy that answers PUTs itself. `asked` has the request targets, which are whole URLs for a proxy. */
 async function startProxy() {
   const asked: string[] = [];
   const server = createServer((request, response) => {
@@ -42,7 +42,7 @@ const put = (client: ReturnType<typeof createPutClient>) =>
 
 it('the PUTs use the proxy that Node uses for the whole process', async () => {
   const proxy = await startProxy();
-  // NODE_USE_ENV_PROXY makes Node start with such an agent.
+  // With NODE_USE_ENV_PROXY=1, Node sets such a global agent at its start.
   const { globalAgent } = http;
   http.globalAgent = new Agent({ proxyEnv: { HTTP_PROXY: proxy.url } });
   onTestFinished(() => {

@@ -11,7 +11,7 @@ import { downloaded, openFixture, PART_BYTES, sha256 } from './fixture.ts';
 const CHILD = join(import.meta.dirname, 'upload-child.ts');
 const AS_MULTIPART = { multipartFromBytes: PART_BYTES };
 
-// Shorter than the uploads take, so that URLs expire during an upload.
+// The lifetime of a URL is shorter than an upload, so that URLs expire during an upload.
 const fixture = forAllTests(() => openFixture({ PRESIGN_TTL_SECONDS: '3' }));
 
 it('a killed upload resumes with only the missing parts, although its URLs expire', async () => {

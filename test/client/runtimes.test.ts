@@ -22,7 +22,7 @@ describeWith('the package of the client', missingRuntimes(), () => {
 
   const runOn = ([program, ...args]: readonly string[], ...rest: string[]) =>
     runProgram(program ?? '', [...args, ...rest], project.path, {
-      // Deno and Bun keep caches. Those of a test belong to the directory of the test.
+      // Deno and Bun write caches. The caches go into the directory of the test.
       DENO_DIR: join(project.path, 'deno'),
       BUN_INSTALL_CACHE_DIR: join(project.path, 'bun'),
     });

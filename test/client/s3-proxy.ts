@@ -82,8 +82,8 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       if (!incoming.complete) passed.destroy();
     });
     incoming.pipe(passed);
-    // S3 can answer before it has read the whole body. The rest must be read, or the end of the client stays
-    // unseen.
+    // S3 can answer before it has read the whole body. The proxy must read the rest. Otherwise it would not notice when
+    // the client closes the connection.
     passed.on('close', () => incoming.resume());
   };
   const server = createServer((incoming, answer) => void handle(incoming, answer));

@@ -244,7 +244,7 @@ describe('npm run upload', () => {
 
   it('keeps the MD5s of files in a private file, but not with --no-cache', async () => {
     const path = `${await folder('cached', 'a')}/a`;
-    // The MD5 of a file that was just written to is not kept.
+    // The cache keeps no MD5 of a file that changed less than 2 s before it was hashed.
     await sleep(2_100);
     const md5CachePath = join(fixture.directory, 'kept/md5s');
     await command([path, '--no-cache', '--user', newUser()], { md5CachePath });

@@ -95,7 +95,7 @@ describe('uploadMany and the limit of pending uploads', () => {
 });
 
 describe('uploadMany and calls', () => {
-  /** A client whose call of batches fails `times` times. */
+  /** Returns a client whose first `times` calls of BatchCreatePresignedUploads fail. */
   function failing(files: Client<typeof FileService>, times: number, error: () => ConnectError) {
     const callsMs: number[] = [];
     const client: Client<typeof FileService> = {

@@ -1,4 +1,4 @@
-/** The command in a process of its own: signals, pipes, npm and a terminal. */
+/** Runs `npm run upload` as a process of its own, with signals, pipes, npm and a terminal. */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readlink, writeFile } from 'node:fs/promises';
@@ -153,7 +153,7 @@ describe('the process of npm run upload', () => {
     expect(code).toBe(0);
     const drawn = stdout.split('\r\x1b[K');
     expect(drawn.length).toBeGreaterThan(2);
-    // Printed lines stand before the progress line that is drawn below them.
+    // The terminal shows the printed lines above the progress line.
     const lines = drawn.map((text) => text.split('\n').at(-1) ?? '');
     for (const line of lines) expect(terminalColumns(line)).toBeLessThanOrEqual(columns - 3);
     expect(lines.some((line) => line.includes('写真'))).toBe(columns > 40);

@@ -14,7 +14,7 @@ const state = (changes: Partial<BarState> = {}): BarState => ({
   ...changes,
 });
 
-/** The line one second after a first line with `before`. */
+/** Draws `before`, and returns the line that the bar draws for the next state one second later. */
 function lineAfter(before: BarState, now: BarState, columns: number): string {
   const bar = createBar();
   bar.render(before, columns, 0);

@@ -10,7 +10,7 @@ it('a path below a directory becomes a name that the service accepts, with _ in 
   expect(s3Key('ada', filenameOfPath('2024/a.jpg'))).toBe('ada_2024_a.jpg');
 });
 
-/** The inverse, which shows that no two paths have one name. */
+/** The inverse of `filenameOfPath`. It exists, so no two paths get the same name. */
 function pathOf(filename: string): string {
   return filename.replace(/‛([‛／])|／/g, (_, quoted?: string) => quoted ?? '/');
 }

@@ -23,7 +23,7 @@ async function tree(name: string, ...files: string[]): Promise<string> {
   return path;
 }
 
-/** The paths with their names or failures. */
+/** Walks over the paths, and returns each found path with its filename or the message of its failure. */
 async function walked(...paths: string[]): Promise<Record<string, string>> {
   const all: Record<string, string> = {};
   for await (const found of walk(paths, root.path)) {
@@ -125,11 +125,11 @@ describe('the walk', () => {
   it('names a path that is too long', async () => {
     const path = await tree('long', 'z/a');
     const names = Array.from({ length: 20 }, () => 'n'.repeat(250));
-    // A shell makes the path step by step, because a whole path of this length is refused.
+    // A shell makes the directories one in the other, because the system refuses a whole path of this length.
     const script = 'for name; do mkdir "$name" && cd -P "$name" || exit; done';
     execFileSync('sh', ['-c', script, 'sh', ...names], { cwd: path });
     const found = await walked('long');
-    // node:fs cannot remove such a path.
+    // node:fs cannot remove a path of this length.
     execFileSync('rm', ['-r', path]);
     expect(found['long/z/a']).toBe('z／a');
     expect(Object.values(found)).toContain('its path is too long (ENAMETOOLONG)');

@@ -14,7 +14,7 @@ const DIRECTORY = join(
   `runtimes-${createHash('sha256').update(readFileSync(VERSIONS)).digest('hex').slice(0, 12)}`,
 );
 const PACKAGES = join(DIRECTORY, 'node_modules');
-/** Written last, so an installation that was interrupted is not used. */
+/** This file is written at the end of the installation, so an interrupted installation is not used. */
 const COMPLETE = join(PACKAGES, '.package-lock.json');
 
 /** The command that runs a JavaScript file. */
