@@ -82,10 +82,11 @@ func put(ctx context.Context, url string, requiredHeaders map[string]string, bod
 	if err != nil {
 		return err
 	}
-	// Go sends a file in chunks, which S3 refuses, unless it knows the length. A length of 0 is none for Go.
+	// Go sends a file in chunks, which S3 refuses, unless it knows the length. With a body, a length of 0 means
+	// an unknown length.
 	request.ContentLength = body.Size()
 	if body.Size() == 0 {
-		request.Body = http.NoBody
+		request.Body = nil
 	}
 	for name, value := range requiredHeaders {
 		request.Header.Set(name, value)
