@@ -13,12 +13,13 @@ export interface AgreePorts extends ReservePorts {
 
 type Intent = Omit<UploadIntent, 's3Key'>;
 
-/** The file of each intent, or the error that the intent would get by itself. */
+/** The file of each intent, or the error that CreatePresignedUpload would return for this intent alone. */
 type Agreed<One extends Intent> = Map<One, PromiseSettledResult<Reserved>>;
 
 /**
- * Finds or creates the files of a batch, and gives pending files the newest name and type. Intents with the same
- * content get the same file, as if they had come one after the other.
+ * Finds or creates the file of each intent (an upload that the user asks for). A file that is PENDING gets the name and
+ * MIME type of the last intent with its content. Intents with the same content get the same file, as if each had come
+ * in a call of its own.
  *
  * @throws FileError DATABASE_UNAVAILABLE
  */

@@ -4,19 +4,21 @@ import type { Reservation, UploadIntent } from './ports/reservations.ts';
 import { randomSuffix, s3Key } from './rules/s3-key.ts';
 
 /**
- * How often the whole batch is tried. The first try finds keys that are taken, the second gives other keys. A third
- * helps if another batch of the user ran at the same time. After that, the caller reserves each file by itself.
+ * The most tries of the whole batch. The first try finds out which keys are taken, and the second uses other keys. A
+ * third try helps if another batch of the same user ran at the same time. After that, the caller reserves each file by
+ * itself.
  */
 const TRIES_MAX = 3;
 
-/** Another try of the whole batch for fewer files than this costs more than to reserve each file by itself. */
+/** With fewer files than this, a try of the whole batch costs more than reserving each file by itself. */
 const TRY_MIN_FILES = 2;
 
 /**
- * Reserves many files with few statements.
+ * Reserves many files with few Postgres statements: finds or creates a row for each file before the file is uploaded.
  *
- * @param intents of different contents
- * @returns a reservation for each intent. If it is refused as `key taken` or `contention`, `reserveFile` is needed.
+ * @param intents the uploads that the user asks for. No two of them may have the same content.
+ * @returns a reservation for each intent. If a reservation is refused as `key taken` or `contention`, the caller must
+ *   reserve the file with `reserveFile`.
  * @throws FileError DATABASE_UNAVAILABLE
  */
 export async function reserveFiles<Intent extends Omit<UploadIntent, 's3Key'>>(

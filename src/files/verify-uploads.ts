@@ -11,19 +11,19 @@ import { type Verification, type VerifyPorts, verifyObject } from './verify-obje
  */
 export const VERIFICATIONS_CONCURRENCY = 32;
 
-/** The share of the call's remaining time for the verifications. The rest is for the answer. */
+/** The share of the call's remaining time that the verifications may take. The rest is for the answer. */
 export const VERIFICATIONS_SHARE = 0.8;
 
 export interface VerifiedUploads {
-  /** The outcome of each upload that S3 has told about. */
+  /** The outcome of each verification that did not throw. */
   outcomes: ReadonlyMap<S3Key, Verification>;
-  /** How many uploads were not verified, because the time was over or S3 did not tell. */
+  /** The number of uploads whose state is unknown: the time was over, S3 failed, or S3 refused to tell. */
   unverified: number;
 }
 
 /**
- * Verifies pending uploads. If S3 or the store fails, this does not throw, because the call can answer with what was
- * known before.
+ * Verifies pending uploads: asks S3 whether each object has arrived. If S3 or the store fails, this function does not
+ * throw, because the call can return the files as PENDING.
  */
 export async function verifyUploads(
   call: Call,
@@ -41,7 +41,10 @@ export async function verifyUploads(
   return { outcomes, unverified: pending.length - told };
 }
 
-/** S3 may refuse to tell about an object, for example until a scanner has tagged it. The bytes may be there. */
+/**
+ * Whether the outcome says if the bytes have arrived. S3 may refuse to tell about an object, for example until a virus
+ * scanner has tagged it.
+ */
 function tells(verification: Verification): boolean {
   return verification.outcome !== 'refused' || verification.unacceptable;
 }

@@ -16,12 +16,13 @@ export type UploadResult = PromiseSettledResult<UploadAnswer>;
 
 type Upload = ReturnType<typeof parseUpload>;
 
-/** An upload, and the file that the store has for it. */
+/** A valid request, and its file in the store; or the error of the request. */
 type Agreed = PromiseSettledResult<{ upload: Upload; reserved: Reserved }>;
 
 /**
- * Answers each request as CreatePresignedUpload would, one after the other. All new files together cost three
- * statements. Files that may exist are verified at the same time.
+ * Gives each request the answer that it would get if CreatePresignedUpload were called for one request after the other.
+ * A batch of new files costs three Postgres statements, however many the files are. Files that may exist already are
+ * verified in S3, several at once.
  *
  * @throws FileError INVALID_BATCH_SIZE, *_UNAVAILABLE
  */
@@ -53,7 +54,10 @@ function parseItem(request: UploadRequest, index: number): PromiseSettledResult<
   }
 }
 
-/** Whether an error shows a failure of the service, and not of the request. The caller of a batch does not log it. */
+/**
+ * Whether an error shows a failure of the service, and not a mistake in the request. `rpc/call-policy.ts` logs only the
+ * errors of whole calls, so this operation logs an error of an item by itself.
+ */
 function isOwnFailure(agreed: Agreed): agreed is PromiseRejectedResult {
   if (agreed.status === 'fulfilled') return false;
   return !(agreed.reason instanceof FileError) || agreed.reason.cause !== undefined;

@@ -16,8 +16,8 @@ interface FoundFiles {
 }
 
 /**
- * Returns the files that exist, in the order of the keys. Pending uploads are verified as a list does it. READY files
- * are returned as they were when they were last verified.
+ * Returns the files that exist, in the order of the keys. PENDING files are verified in S3 first, as ListFiles does.
+ * READY files are returned as they were when they were last verified.
  *
  * @throws FileError INVALID_BATCH_SIZE, INVALID_S3_KEY, DATABASE_UNAVAILABLE
  */
@@ -36,7 +36,10 @@ export function batchGetFiles(ports: Ports) {
   };
 }
 
-/** A lost file was READY, and S3 has lost its object. Waiting does not bring it back, so the file counts as not found. */
+/**
+ * Returns the file after its verification, or `[]` if it counts as not found: it was deleted meanwhile, or it is lost.
+ * A lost file was READY before, and S3 no longer has its object. Waiting does not bring the object back.
+ */
 function asVerified(file: PendingFile, { outcomes }: VerifiedUploads): UserFile | [] {
   const seen = outcomes.get(file.s3Key);
   if (seen?.outcome === 'verified') return seen.file;

@@ -18,7 +18,10 @@ interface Request {
 interface Page {
   files: ReadyFile[];
   nextPageToken: string;
-  /** How many pending uploads may have arrived without this call noticing. If there are too many, at least so many. */
+  /**
+   * The number of pending uploads that this call did not verify. Their bytes may have arrived, and then their files are
+   * missing from the page. If there are more than PENDING_VERIFICATIONS_MAX pending uploads, the true number is larger.
+   */
   unverifiedUploads: number;
 }
 
@@ -43,9 +46,10 @@ const PAGE_MAX_BYTES = 1024 ** 2;
 const FILE_FIXED_BYTES = 300;
 
 /**
- * How many pending uploads a first page verifies, newest first: all of them, with the default limits of pending uploads
- * (MAX_PENDING_UPLOADS, MAX_PENDING_MULTIPART_UPLOADS) and nearly as many whose URLs have expired. It bounds the
- * requests to S3 that one call can cause. The sweeper verifies the rest.
+ * The most pending uploads that a call for the first page verifies, newest first. It limits the requests to S3 that one
+ * call can cause. It is larger than the default limits of a user's pending uploads together (1,000 of
+ * MAX_PENDING_UPLOADS and 100 of MAX_PENDING_MULTIPART_UPLOADS), because uploads whose URLs have expired do not count
+ * there. The sweeper (the background job that verifies or expires pending uploads) verifies the rest.
  */
 const PENDING_VERIFICATIONS_MAX = 2_000;
 

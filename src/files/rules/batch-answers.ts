@@ -1,16 +1,22 @@
 import { FileError, RETRY_AFTER_MS } from '../file-error.ts';
 import type { PresignedUpload } from '../ports/presigner.ts';
 
-/** gRPC's clients accept no message above 4 MiB by default. The rest is for the frames around the message. */
+/**
+ * The largest response of a batch. By default, gRPC's clients accept no message above 4 MiB. The 4,096 bytes below this
+ * limit are a reserve for the response's own framing.
+ */
 const ANSWER_MAX_BYTES = 4 * 1024 ** 2 - 4_096;
 
-/** The bytes of a result without the texts of its answer, in JSON: names of fields, an MD5, a time. */
+/** The most bytes of a result in JSON without its key, URL and headers: field names, an MD5, a time. */
 const RESULT_FIXED_BYTES = 400;
 
-/** The bytes of an error in JSON. The longest names four fields, whose rules are in the message and in each violation. */
+/**
+ * The most bytes of an error in JSON. The longest error is about four wrong fields. It states the rule of each field
+ * twice: in its message and in the violation of the field.
+ */
 const ERROR_MAX_BYTES = 2_500;
 
-/** The bytes of the error that says that there is no room. */
+/** The most bytes of the error of `noRoom` in JSON. */
 const NO_ROOM_BYTES = 600;
 
 type Result = PromiseSettledResult<
@@ -18,8 +24,8 @@ type Result = PromiseSettledResult<
 >;
 
 /**
- * Replaces the answers for which the response has no room. This happens if the session token of the service's
- * credentials has several kB, because each URL contains the token.
+ * Replaces the answers for which the response has no room with the error of `noRoom`. This happens only if the session
+ * token of the service's S3 credentials has several kB, because each URL contains the token.
  */
 export function limitAnswers<One extends Result>(results: readonly One[]): (One | PromiseRejectedResult)[] {
   let bytes = results.length * NO_ROOM_BYTES;
@@ -31,7 +37,10 @@ export function limitAnswers<One extends Result>(results: readonly One[]): (One 
   });
 }
 
-/** An upper bound of the encoded size. In headers, JSON must escape only quotes and backslashes. */
+/**
+ * An upper bound of the size in JSON, the larger of the two encodings. A header counts twice its length, because JSON
+ * may have to escape each of its characters (quotes and backslashes) with a second character.
+ */
 function bytesMax(result: Result): number {
   if (result.status === 'rejected') return ERROR_MAX_BYTES;
   const { value } = result;

@@ -2,12 +2,16 @@ import { FileError, withFields } from '../file-error.ts';
 import { parseS3Key, type S3Key } from './s3-key.ts';
 
 /**
- * The most items of one batch. The limits of a batch's message (`src/rpc/limits/message-limits.ts`) follow from it. A
- * response with 1,000 files has at most 2.2 MB in JSON, below the 4 MiB that gRPC's clients accept by default.
+ * The most items of one batch. The sizes that `src/rpc/limits/message-limits.ts` allows for the messages of a batch
+ * follow from this number. A response with 1,000 files has at most 2.2 MB in JSON, below the 4 MiB that gRPC's clients
+ * accept by default.
  */
 export const BATCH_MAX = 1_000;
 
-/** How many wrong keys an error names. The details of an error are headers, and clients accept few of them. */
+/**
+ * The most wrong keys that an error names. The details of an error are sent as an HTTP header, and clients accept only
+ * short headers.
+ */
 const NAMED_KEYS_MAX = 10;
 
 /** @throws FileError INVALID_BATCH_SIZE if the field has no items, or too many */

@@ -10,7 +10,11 @@ import type { StoreLimits } from '../store-limits.ts';
 
 type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
 
-/** Reserves many uploads with one to seven statements, however many they are. */
+/**
+ * Implements the port `BatchReservations`: finds or creates the rows of many uploads with one to seven statements,
+ * however many the uploads are. Each pending upload of a user holds a slot (column `pending_slot`), a number from 1 to
+ * `pendingMax`. The slots make the limit of a user's pending uploads exact.
+ */
 export function createBatchReservations(database: Database, limits: StoreLimits): BatchReservations {
   const { verificationTtlSeconds, urlSeconds: lifeSeconds, pendingMax } = limits;
 
@@ -20,7 +24,10 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     return byContent(await database.run(call, statements.findContents, params));
   }
 
-  /** Renews the PENDING files among these, and returns those that it could renew. */
+  /**
+   * Starts the lifetime of the URLs again for the PENDING files among `files`. Returns the files for which that was
+   * possible.
+   */
   async function renewPending(call: Call, files: FilesByContent): Promise<FilesByContent> {
     const pending = [...files.values()].filter(({ state }) => state === 'pending');
     if (pending.length === 0) return new Map();
@@ -36,7 +43,7 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     return new Set(rows.map(({ s3_key }) => s3_key as S3Key));
   }
 
-  /** @returns the reservation of each intent; `undefined` if there was no free slot for it */
+  /** @returns the reservation of each intent; `undefined` for an intent that got no slot because too few were free */
   async function create(call: Call, intents: readonly UploadIntent[]): Promise<(Reservation | undefined)[]> {
     if (intents.length === 0) return [];
     const rows = await database.run(call, statements.createMany, {
@@ -67,7 +74,7 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     const without = intents.slice(firstWithout);
     const released = await database.run(call, statements.releaseSlots, { userId: call.userId });
     const again = released.length === 0 ? [] : await create(call, without);
-    // A concurrent call may have created some of the files, and taken the slots for them.
+    // A concurrent call may have created some of the files. Such a file is no reason to tell the user of the limit.
     const found = await findContents(call, without);
     const rest = without.map(({ fingerprint }, index): Reservation => {
       if (again[index] !== undefined) return again[index];

@@ -1,6 +1,9 @@
 /**
- * The statements with which a batch of uploads with a single PUT is reserved: `findContents` and `findKeys` tell what
- * exists, `renewMany` and `createMany` do for many rows what `reserve` (reservations.ts) does for one.
+ * The statements that reserve a batch of uploads with a single PUT. `findContents` and `findKeys` find out what exists
+ * already. `renewMany` and `createMany` do for many rows what `reserve` (reservations.ts) does for one row.
+ *
+ * A slot (column `pending_slot`) is a number that a pending upload holds. A unique index on the user and the slot
+ * limits the number of a user's pending uploads.
  */
 import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
@@ -19,10 +22,10 @@ import {
 import { prepare } from './prepared.ts';
 
 /**
- * The user's live files with these contents.
+ * Finds the user's files with these contents that are not deleted.
  *
- * Each content is searched by itself. With `fingerprint = any (…)`, a generic plan reads all files of the user if most
- * users have fewer than ten.
+ * The lateral join looks up each content in the index. With `fingerprint = any (…)`, the generic plan of Postgres reads
+ * all files of the user if most users have fewer than ten files.
  */
 export const findContents = prepare<{ userId: string; fingerprints: readonly Buffer[] } & Freshness, FileRow>(
   'find_contents',
@@ -36,7 +39,7 @@ export const findContents = prepare<{ userId: string; fingerprints: readonly Buf
       limit 1) as found`,
 );
 
-/** Which of these keys the user's files and tombstones have. */
+/** Finds out which of these keys are taken by files of the user, or by tombstones (rows of deleted files). */
 export const findKeys = prepare<{ userId: string; s3Keys: readonly string[] }, { s3_key: string }>(
   'find_keys',
   ({ userId, s3Keys }) => sql`
@@ -44,10 +47,11 @@ export const findKeys = prepare<{ userId: string; s3Keys: readonly string[] }, {
 );
 
 /**
- * Renews pending uploads as `reserve` does. An upload without a slot is not renewed, because it needs a free slot.
+ * Starts the lifetime of the URLs of pending uploads again, as `reserve` does. An upload without a slot is left out,
+ * because this statement cannot find a free slot for it.
  *
- * Postgres locks the rows in the order of the keys, which the caller sorts. So two statements that renew the same rows
- * do not wait for each other.
+ * Postgres locks the rows in the order of `s3Keys`, which the caller sorts. So two statements with the same rows cannot
+ * wait for each other in a circle (deadlock).
  */
 export const renewMany = prepare<{ userId: string; s3Keys: readonly string[]; lifeSeconds: number }, FileRow>(
   'renew_many',
@@ -74,16 +78,18 @@ interface NewUploads {
   sizes: readonly (number | null)[];
 }
 
-/** A row that was created, or nulls if none was. `free_slots` is in each row. */
+/** A created row. If no row was created, the only row has nulls and `free_slots`. */
 type NewRow = (FileRow | { [Column in keyof FileRow]: null }) & { free_slots: number };
 
 /**
- * Creates pending uploads. Leaves out an upload if its key, its content or its slot is taken, and each upload for which
- * no slot is free: `free_slots` says how many of the first uploads had one.
+ * Creates pending uploads. An upload is left out if its key, its content or its slot is taken already, or if no slot is
+ * free for it. `free_slots` is the number of slots that were free: only as many of the first uploads
+ * were tried.
  *
- * The uploads get the lowest free slots, in their order. So of two batches of a user at the same time, one waits at its
- * first upload until the other has committed, and has no row for which the other could wait. With random slots as in
- * `reserve`, each batch could wait for a row of the other, which is a deadlock.
+ * The uploads get the lowest free slots, in their order. If two batches of a user run at the same time, both begin with
+ * the same slot. So the second batch waits at its first upload until the first batch has committed, and the first batch
+ * finds no row of the second for which it would have to wait. With random slots as in `reserve`, each batch could wait
+ * for a row of the other, which is a deadlock.
  */
 export const createMany = prepare<NewUploads, NewRow>(
   'create_many',
@@ -120,7 +126,10 @@ export const createMany = prepare<NewUploads, NewRow>(
   (rows) => rows[0]?.s3_key != null,
 );
 
-/** Releases the slots of uploads and tombstones whose URLs have expired, as `explainConflict` does. */
+/**
+ * Releases the slots of pending uploads and tombstones whose URLs have expired. `explainConflict` (reservations.ts)
+ * does this for a single create.
+ */
 export const releaseSlots = prepare<{ userId: string }, { s3_key: string }>(
   'release_slots',
   ({ userId }) => sql`
