@@ -55,8 +55,8 @@ function parseItem(request: UploadRequest, index: number): PromiseSettledResult<
 }
 
 /**
- * Whether an error shows a failure of the service, and not a mistake in the request. `rpc/call-policy.ts` logs only the
- * errors of whole calls, so this operation logs an error of an item by itself.
+ * Whether an error shows a failure of the service, and not a mistake in the request. `src/rpc/call-policy.ts` logs only
+ * the errors of whole calls, so this operation itself logs the first such error of a batch.
  */
 function isOwnFailure(agreed: Agreed): agreed is PromiseRejectedResult {
   if (agreed.status === 'fulfilled') return false;

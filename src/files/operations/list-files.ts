@@ -20,7 +20,8 @@ interface Page {
   nextPageToken: string;
   /**
    * The number of pending uploads that this call did not verify. Their bytes may have arrived, and then their files are
-   * missing from the page. If there are more than PENDING_VERIFICATIONS_MAX pending uploads, the true number is larger.
+   * missing from the page. If there are more than PENDING_VERIFICATIONS_MAX pending uploads, the true number may be
+   * larger.
    */
   unverifiedUploads: number;
 }

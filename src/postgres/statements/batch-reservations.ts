@@ -83,8 +83,8 @@ type NewRow = (FileRow | { [Column in keyof FileRow]: null }) & { free_slots: nu
 
 /**
  * Creates pending uploads. An upload is left out if its key, its content or its slot is taken already, or if no slot is
- * free for it. `free_slots` is the number of slots that were free: only as many of the first uploads
- * were tried.
+ * free for it. `free_slots` is the number of free slots that were found, at most one for each upload: only that many of
+ * the first uploads got a slot.
  *
  * The uploads get the lowest free slots, in their order. If two batches of a user run at the same time, both begin with
  * the same slot. So the second batch waits at its first upload until the first batch has committed, and the first batch

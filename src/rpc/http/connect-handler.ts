@@ -44,7 +44,7 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
  * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
  *
  * connect-node has such a handler, too, but makes many objects for a call as soon as its headers have arrived. This
- * handler reads the whole request of a unary call before connect-node gets the call (`limits/whole-request.ts`).
+ * handler reads the whole request of a unary call before connect-node gets the call (`../limits/whole-request.ts`).
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, health, budget, takeDecodeTurn } = options;

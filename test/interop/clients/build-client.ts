@@ -9,7 +9,7 @@ import type { Language } from './language.ts';
 /** The slowest build, the first one of a client in Go, takes 15 s on two idle cores, and more in a test run. */
 export const BUILD_TIMEOUT_MS = 140_000;
 
-/** With downloads and the first build of all libraries. */
+/** The time limit of each command of an installation: enough for downloads and for the first build of all libraries. */
 export const INSTALL_TIMEOUT_MS = 600_000;
 
 export interface Client extends AsyncDisposable {
@@ -19,7 +19,7 @@ export interface Client extends AsyncDisposable {
   run(...words: string[]): Promise<string>;
 }
 
-/** @param timeoutMs of one command */
+/** @param timeoutMs the time limit of each command */
 export async function buildClient(language: Language, timeoutMs = BUILD_TIMEOUT_MS): Promise<Client> {
   await using building = new AsyncDisposableStack();
   const { path: directory } = building.use(await temporaryDirectory());

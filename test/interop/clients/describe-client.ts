@@ -15,7 +15,7 @@ import type { CodeNames, Language } from './language.ts';
 /** One way in which a client program talks to the service. */
 export interface Transport {
   name: string;
-  /** Arguments before the address. */
+  /** The arguments of the client program before the address of the service. */
   words: readonly string[];
   address: (service: ServiceProcess) => string;
   codes: CodeNames;
@@ -54,7 +54,7 @@ export async function describeClient(language: Language, transports?: readonly T
       JOURNEY_TIMEOUT_MS,
     );
 
-    // The last test, because the service loses its database for good.
+    // This test must be the last one, because it takes the database from the service and does not give it back.
     test('gets RetryInfo when the database is down', async () => {
       await service.servers.loseDatabase();
       for (const { words, address, codes } of transports ?? [grpc]) {

@@ -17,7 +17,7 @@ export interface Language {
   missing(): Promise<Missing>;
   /** Brings what the client needs into caches outside the project. */
   install(): Promise<void>;
-  /** For all commands. During a test no command may use the network. */
+  /** The environment variables of all commands. They forbid the use of the network during a test. */
   readonly environment: Readonly<Record<string, string>>;
   /** Writes settings that a tool reads only from a file, into a copy of the client. */
   configure?(directory: string): Promise<void>;

@@ -83,7 +83,7 @@ func dial(addresses []string) (*grpc.ClientConn, error) {
 	)
 }
 
-// asUser does what the gateway does in production.
+// asUser names the user of the calls in a header. In production, the gateway sets this header.
 func asUser(ctx context.Context, user string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "x-user-id", user)
 }

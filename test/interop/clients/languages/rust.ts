@@ -13,7 +13,7 @@ const TARGET = cacheDirectory('rust', join(CLIENT, 'Cargo.toml'), join(CLIENT, '
 
 export const rust: Language = {
   name: 'rust',
-  // tonic names its own timeout so; a server's answer that comes before it is DeadlineExceeded.
+  // If the deadline passes before an answer, tonic itself reports Cancelled. The server answers DeadlineExceeded.
   codes: { ...PASCAL_CASE, deadlineExceeded: 'Cancelled' },
   environment: { CARGO_TARGET_DIR: TARGET, CARGO_NET_OFFLINE: 'true' },
   async missing() {
@@ -31,7 +31,7 @@ export const rust: Language = {
   async build(directory) {
     const program = join(directory, 'files-client');
     await copyFile(join(TARGET, 'debug/files-client'), program);
-    // Each copy of the client is a package of its own to cargo, which would keep every one.
+    // cargo takes each copy of the client for another package. Without `clean`, it would keep the output of every copy.
     await output('cargo', ['clean', '--quiet', '--package', 'files-client'], {
       cwd: directory,
       env: environmentOf(rust),

@@ -8,7 +8,7 @@ def failure_of(call):
     try:
         call()
     except grpc.RpcError as error:
-        # A client reports a deadline that it sees first without details.
+        # If the deadline passes before the server answers, grpc itself makes the error, which then has no details.
         return failure_from(rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0]))
     raise AssertionError("the call succeeded")
 

@@ -27,7 +27,7 @@ use files_v1::file_service_client::FileServiceClient;
 
 pub type Error = Box<dyn std::error::Error>;
 
-/// Does what the gateway does in production.
+/// Names the user of the calls in a header. In production, the gateway sets this header.
 #[derive(Clone)]
 pub struct AsUser(AsciiMetadataValue);
 
@@ -69,7 +69,7 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Every call has 20 seconds, which tonic tells the server.
+/// Every call has a deadline of 20 seconds, which tonic sends to the server.
 async fn connect(address: &str) -> Result<Channel, Error> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
     Ok(endpoint.timeout(Duration::from_secs(20)).connect().await?)

@@ -74,7 +74,7 @@ export function grpcJs(address: string, user: string | undefined): Connection {
     async failureOf(call) {
       const { code, metadata } = (await errorOf(call)) as ServiceError;
       const [bytes] = metadata.get('grpc-status-details-bin');
-      // grpc-js reports a deadline that it sees first without details.
+      // If the deadline passes before the server answers, grpc-js itself makes the error, which then has no details.
       return failureFrom(bytes === undefined ? { code, details: [] } : Status.decode(bytes as Buffer));
     },
     [Symbol.dispose]: () => client.close(),

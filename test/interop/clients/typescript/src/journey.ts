@@ -110,6 +110,6 @@ async function download(files: Files, s3Key: string): Promise<{ md5: string; dis
   return { md5: hash.digest('hex'), disposition: response.headers.get('content-disposition') };
 }
 
-/** As the contract names the values; generated code leaves the prefix out. */
+/** The names of the values in the proto. The generated code leaves their prefix out. */
 const typeName = (type: number) => `UPLOAD_TYPE_${UploadType[type]}`;
 const stateName = (state: number | undefined) => `FILE_STATE_${FileState[state ?? 0]}`;

@@ -38,7 +38,7 @@ public final class Main {
     }
   }
 
-  /** Does what the gateway does in production. */
+  /** Names the user of the calls in a header. In production, the gateway sets this header. */
   private static ClientInterceptor asUser(String user) {
     var metadata = new Metadata();
     metadata.put(Metadata.Key.of("x-user-id", Metadata.ASCII_STRING_MARSHALLER), user);

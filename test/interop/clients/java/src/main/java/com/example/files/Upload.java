@@ -88,7 +88,7 @@ final class Upload {
       throws IOException, InterruptedException {
     var request = HttpRequest.newBuilder(URI.create(url)).PUT(body);
     requiredHeaders.forEach((name, value) -> {
-      // java.net.http sends it by itself, and throws if it is set.
+      // java.net.http sends Content-Length by itself, and throws if a caller sets this header.
       if (!name.equalsIgnoreCase("Content-Length")) request.setHeader(name, value);
     });
     var response = HTTP.send(request.build(), BodyHandlers.ofString());
