@@ -133,7 +133,10 @@ async function upload(): Promise<void> {
   process.exitCode = await runUpload(verbArguments, context, terminal, interruption());
 }
 
-/** Node reads a directory as if it were empty, and says nothing. An empty file would be stored. */
+/**
+ * Returns standard input. Throws for a directory, because Node reads a directory as if it were empty, so the command
+ * would store an empty file.
+ */
 function openStdin(): Readable {
   const { stdin } = process;
   if (fstatSync(stdin.fd).isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' });

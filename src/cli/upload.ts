@@ -24,7 +24,7 @@ import { printHelp, refuseArguments } from './usage.ts';
 
 /** What `src/main.ts` gives to the command: the address of the service, standard input and paths. */
 export interface UploadContext extends ServiceAddress {
-  /** Only an argument `-` opens it. @throws if it cannot be read */
+  /** Opens standard input. Called only if an argument is `-`. @throws Error EISDIR if standard input is a directory */
   openStdin: () => Readable;
   /** The directory to which relative paths refer. */
   directory: string;

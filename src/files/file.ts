@@ -38,7 +38,7 @@ export interface ReadyFile extends FileFacts {
   size: number;
   etag: string;
   lastModified: Date;
-  /** The time of the last successful verification of the object in S3, by the clock of the store. */
+  /** The time of the last successful verification of the object in S3, by the clock of Postgres. */
   verifiedAt: Date;
   /** Whether the last verification is younger than VERIFICATION_TTL_SECONDS. */
   isFresh: boolean;

@@ -4,7 +4,7 @@ import { coalescedPage } from '../rpc/http/coalesced-page.ts';
 import type { Page } from '../rpc/http/server.ts';
 import type { Readiness } from './readiness.ts';
 
-/** The pages for orchestrators and scrapers, by their paths. */
+/** The pages for orchestrators (`/livez`, `/readyz`) and metric scrapers (`/metrics`), by their paths. */
 export function createPages(
   metrics: Metrics,
   readiness: { readonly current: Readiness },

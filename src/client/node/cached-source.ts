@@ -12,7 +12,7 @@ export function isKnown(cache: Md5Cache, file: FileVersion): boolean {
   return file.sizeBytes > 0n && cache.get(file, Number(file.sizeBytes)) !== undefined;
 }
 
-/** Takes the MD5s of the file from the cache, or computes and keeps them. */
+/** Wraps `source` so that `md5s` takes the MD5s from the cache, or else computes them and puts them into the cache. */
 export function withMd5Cache<Body>(
   source: OpenSource<Body>,
   cache: Md5Cache,

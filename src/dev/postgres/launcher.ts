@@ -30,10 +30,10 @@ export interface Launcher {
  * Returns the first launcher that works here. Every launcher is tried with the real binary and the real
  * directory, because its success depends on modes, capabilities, and the installed version of util-linux.
  *
- * Postgres refuses to run as root, so root runs Postgres as another user. That user may have no access to the
- * clone (a `mktemp -d` directory and /root have mode 700), and the service must not change the modes of
- * directories that are not its own. A user without access therefore gets the one capability of root that
- * gives access (`dac_override`).
+ * Postgres refuses to run as root, so root runs Postgres as another user. That user may have no access to the directory
+ * of this checkout (a `mktemp -d` directory and /root have mode 700), and the service must not change the modes of
+ * directories that are not its own. A user without access therefore gets the one capability of root that gives access
+ * (`dac_override`).
  *
  * `existingOwner` is the owner of an existing cluster. Postgres refuses to run as any other user.
  */

@@ -63,7 +63,7 @@ const LOG_LINES_IN_ERROR = 20;
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
-  // No Unix socket: its path must be shorter than 108 bytes, and a clone in a deep folder has a longer path.
+  // No Unix socket: its path must be shorter than 108 bytes, and the data directory can have a longer path.
   unix_socket_directories: '',
   // Shared memory is in files of the data directory. In a container, /dev/shm has only 64 MB. After a SIGKILL,
   // the files of Postgres would stay in /dev/shm for ever.

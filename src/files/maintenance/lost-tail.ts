@@ -38,7 +38,10 @@ const CLUSTER_OBJECTS = 5;
  */
 const CLUSTER_OBJECTS_MIN = 2;
 
-/** S3 reports times in whole seconds. */
+/**
+ * S3 reports times in whole seconds, and Postgres in microseconds. `find` rounds the time of the newest row down to a
+ * second before it compares this time with objects.
+ */
 const SECOND_MS = 1_000;
 
 interface Slice {

@@ -13,7 +13,8 @@ import type { Transitions } from './transitions.ts';
 
 /**
  * The store of the rows. Each method is one atomic transition: one SQL statement that contains its guard, the
- * condition on the row's state. The times in rows are compared with the store's clock only.
+ * condition on the row's state. The times in rows are compared only with the clock
+ * of Postgres, because the clocks of instances may differ.
  *
  * - Every method with a `Call` sees and changes files of `call.userId` only. The methods of the sweeper
  *   (`../maintenance/sweeper.ts`) have a `Work` instead, which need not name a user (`../call.ts`). They see the rows

@@ -40,8 +40,9 @@ export interface RowInventory {
   /** The key of the user's READY file with this content. */
   keyOfContent(call: Call, fingerprint: Fingerprint): Promise<S3Key | undefined>;
   /**
-   * Creates a READY row. The lifetime of its URLs begins now, because the lost row may have had URLs that are still
-   * valid. Returns `false`, and changes nothing, if a row has the key or another file of the user has the content.
+   * Creates a READY row. The lifetime of its URLs begins now, because URLs for the file's earlier row, which the table
+   * has lost, may still be valid. Returns `false`, and changes nothing, if a row has the key or another file of the
+   * user has the content.
    */
   adopt(call: Call, file: AdoptedFile): Promise<boolean>;
 }

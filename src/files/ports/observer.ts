@@ -11,7 +11,7 @@ export interface Observer {
   contentMismatch(call: Call, s3Key: S3Key, seen: StoredObject, difference: Difference): void;
   /** S3 holds other bytes than announced for these parts of an upload, because another writer uses the bucket. */
   partsMismatch(call: Call, s3Key: S3Key, partNumbers: readonly number[]): void;
-  /** S3 no longer holds the object of a READY file. The row of the file is `lost` from now on. */
+  /** S3 no longer holds the object of a READY file. The row of the file is marked as `lost`. */
   fileLost(call: Call, s3Key: S3Key): void;
   /** A step failed because of S3 or of the database, but the call could go on without the step. */
   stepFailed(step: string, error: unknown): void;

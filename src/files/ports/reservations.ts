@@ -51,7 +51,10 @@ export interface Reservations {
    */
   reserve(call: Call, intent: UploadIntent): Promise<Reservation>;
 
-  /** Gives a file that is still PENDING the intent's name, type and size. The file is no longer `lost`. */
+  /**
+   * Gives a file that is still PENDING the intent's name, type and size. The file is no longer `lost` (was READY, and
+   * S3 then no longer had its object).
+   */
   updateIntent(call: Call, intent: UploadIntent): Promise<void>;
 }
 

@@ -22,9 +22,9 @@ export interface Transitions {
   markReady(call: Call, s3Key: S3Key, seen: SeenObject): Promise<ReadyFile | undefined>;
 
   /**
-   * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost`, under the same key,
-   * until it is uploaded again or the sweeper removes it. Nothing changes if a verification that is newer than
-   * `verifiedAt` found the object.
+   * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost` (`PendingFile` in `../file.ts`),
+   * under the same key, until it is uploaded again or the sweeper removes it. Nothing changes if a verification that is
+   * newer than `verifiedAt` found the object.
    */
   markLost(call: Call, s3Key: S3Key, verifiedAt: Date): Promise<void>;
 

@@ -34,7 +34,7 @@ interface AdoptParams extends RowKey {
   size: number;
   etag: string;
   lastModified: Date;
-  /** How long a URL that was given out for the lost row may still be used. */
+  /** How long a URL may still be used that was given out for the file's earlier row, which the table has lost. */
   urlSeconds: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Statements that create a pending file or find the existing one: `reserve`, and `explainConflict` and
- * `updateIntent`, which follow it.
+ * The statements of a create. `reserve` finds the file with a content, or creates a pending file. If `reserve` returns
+ * no row, `explainConflict` finds out why. `updateIntent` gives a pending file another name, type and size.
  */
 import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';

@@ -57,7 +57,10 @@ export interface HttpServerOptions {
   certificates?: Certificates | undefined;
 }
 
-/** The server for Connect (JSON and binary), gRPC-Web, reflection and the pages. */
+/**
+ * Creates the server for Connect (JSON and binary), gRPC-Web, gRPC, reflection, and the pages `/livez`, `/readyz` and
+ * `/metrics`.
+ */
 export function createHttpServer(options: HttpServerOptions) {
   const underWay = createRequestsUnderWay();
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);

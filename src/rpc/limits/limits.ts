@@ -106,12 +106,12 @@ export const HTTP2_OPTIONS = {
 } satisfies ServerOptions;
 
 /**
- * The maximum number of requests on one listening port whose callers have not authenticated as a gateway
- * (health, reflection, pages, refused calls). A request counts until it is answered and the client has read
- * the answer. Above this limit, the oldest request is aborted, together with its connection if no call on that
- * connection was ever accepted. A request of an honest client ends within milliseconds, so honest clients never have
- * 1,000 such requests open at once. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB,
- * and 9,000 unread answers of /metrics 400 MB.
+ * The maximum number of requests on one listening port whose callers have not authenticated as a gateway (health,
+ * reflection, pages such as `/livez`, refused calls). A request counts until it is answered and the client has read the
+ * answer. Above this limit, the oldest request is aborted, together with its connection if no call on that connection
+ * was ever accepted. A request of an honest client ends within milliseconds, so honest clients never have 1,000 such
+ * requests open at once. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
+ * unread answers of /metrics 400 MB.
  */
 export const UNPROVEN_REQUESTS_MAX = 1_000;
 

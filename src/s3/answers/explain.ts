@@ -62,7 +62,7 @@ export function createExplain(client: S3Client, Bucket: string) {
       (Body as { destroy?: () => void } | undefined)?.destroy?.();
       return 'found';
     } catch (error) {
-      // An empty object has no first byte.
+      // S3 answers 416 for an empty object, which has no first byte.
       if (statusIn(error) === 416) return 'found';
       if (statusIn(error) === 404 && codeIn(error) === 'NoSuchKey') {
         bucketSeen();

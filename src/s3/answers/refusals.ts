@@ -18,7 +18,7 @@ interface AnswerError {
 /** The form of an error code. Codes become labels of a metric, so a text of any other form is ignored. */
 const CODE = /^[A-Za-z][A-Za-z0-9.]{2,63}$/;
 
-/** The names of SDK errors for answers without an error code. Every answer to a HEAD has none. */
+/** The names that the SDK gives to errors for answers without an error code. An answer to a HEAD never has a code. */
 const NO_CODES = new Set(['Unknown', 'UnknownError', 'NotFound', 'Error']);
 
 /** The statuses with which S3 may refuse one object. Other refusals concern all requests of the service. */
