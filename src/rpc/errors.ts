@@ -83,7 +83,7 @@ export function toConnectError(error: unknown): ConnectError {
   return connectError;
 }
 
-/** The error as a message, with its details. */
+/** Converts an error to a `google.rpc.Status`, the form of an error inside a response message. */
 export function statusOf({ code, rawMessage, details }: ConnectError): Status {
   return create(StatusSchema, {
     code,

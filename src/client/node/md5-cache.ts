@@ -6,7 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** The identity of a file and the state of its content, from `stat`. A write to the file changes at least one field. */
+/**
+ * The identity of a file and the state of its content, from `stat`. A write to the file changes at least one field,
+ * unless it comes within 2 s of the last change (`SETTLED_AFTER_MS` in cached-source.ts).
+ */
 export interface FileVersion {
   path: string;
   sizeBytes: bigint;

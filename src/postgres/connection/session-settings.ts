@@ -25,7 +25,7 @@ export type Pooler = 'none' | 'session' | 'transaction';
  */
 export const KEPT_BY_POOLERS = {
   DateStyle: 'ISO, YMD',
-  // The parser of times in `types.ts` of this folder is fastest for UTC.
+  // The parser of timestamps in `types.ts` of this folder is fastest for UTC.
   TimeZone: 'UTC',
   standard_conforming_strings: 'on',
 };

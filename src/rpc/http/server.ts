@@ -1,5 +1,5 @@
 /**
- * `src/rpc/http/` is the HTTP server for Connect, gRPC-Web, reflection and the pages (`/livez`, `/readyz`,
+ * `src/rpc/http/` is the HTTP server for Connect, gRPC-Web, gRPC, reflection and the pages (`/livez`, `/readyz`,
  * `/metrics`), over HTTP/1.1 and HTTP/2 on one port (`http1-and-http2.ts`). Calls are handed to connect-node
  * after the call gate has admitted them (`connect-handler.ts`).
  *
