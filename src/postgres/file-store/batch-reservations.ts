@@ -24,10 +24,7 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     return byContent(await database.run(call, statements.findContents, params));
   }
 
-  /**
-   * Starts the lifetime of the URLs again for the PENDING files among `files`. Returns the files for which that was
-   * possible.
-   */
+  /** Starts the lifetime of the URLs of PENDING files again. Returns the files for which that was possible. */
   async function renewPending(call: Call, files: FilesByContent): Promise<FilesByContent> {
     const pending = [...files.values()].filter(({ state }) => state === 'pending');
     if (pending.length === 0) return new Map();
