@@ -29,7 +29,7 @@ export type { RetryReport } from './upload/retry.ts';
 export { UploadError, type UploadErrorReason } from './upload/upload-error.ts';
 export type { Md5Cache, UploadManySummary, UploadResult, UploadSource };
 
-/** The options that only Node has. */
+/** The options that exist only in the entry for Node, and not in `browser.ts`. */
 interface NodeOptions {
   /**
    * The MD5s from an earlier call. A file that has not changed since then is not hashed again. Used for sources that

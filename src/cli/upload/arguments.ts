@@ -8,7 +8,7 @@ export const STDIN = '-';
 
 /** The most files and parts at once. Each needs a connection to S3, and more connections would not be faster. */
 const CONCURRENCY_MAX = 256;
-/** The default of the client package. */
+/** The number of files and parts that are sent at once by default, in the client package too. */
 export const CONCURRENCY_DEFAULT = 32;
 
 export const USAGE = `usage: npm run upload -- PATH… [options]
