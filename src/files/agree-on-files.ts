@@ -45,13 +45,25 @@ export async function agreeOnFiles<One extends Intent>(
     if (file.status === 'rejected' || file.value.status === 'exists') return;
     const reserved = file.value;
     let announced: Intent = reserved.created ? first : reserved.file;
-    for (const intent of sameContent) {
+    for (const intent of changesThatLast(announced, sameContent)) {
       const [updated] = await Promise.allSettled([announce(call, ports, reserved, announced, intent)]);
       if (updated.status === 'rejected') agreed.set(intent, updated);
       else announced = intent;
     }
   });
   return agreed;
+}
+
+/**
+ * Of the intents with one content, those that must be announced so that the row is as if all had been: the last one,
+ * and one of another type, because the row remembers that there were several types. To announce all of them would take
+ * up to 1,000 statements on one row.
+ */
+function changesThatLast<One extends Intent>({ mimeType }: Intent, sameContent: readonly One[]): One[] {
+  const last = sameContent.at(-1);
+  if (last === undefined) return [];
+  const other = sameContent.find((intent) => intent.mimeType !== mimeType);
+  return other === undefined || other === last ? [last] : [other, last];
 }
 
 async function fileOf(
