@@ -9,6 +9,7 @@
  */
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { mapInSlices } from '../files/operations/in-slices.ts';
 import type { FileOperations } from '../files/operations/operations.ts';
 import { type CallPolicy, withCallPolicy } from './call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
@@ -28,7 +29,8 @@ export function createFileService(
     },
 
     async batchCreatePresignedUploads({ requests }, call) {
-      return { results: (await files.batchCreatePresignedUploads(call, requests)).map(resultToProto) };
+      const results = await files.batchCreatePresignedUploads(call, requests);
+      return { results: await mapInSlices(results, resultToProto) };
     },
 
     async listFiles(request, call) {

@@ -6,6 +6,7 @@ import type { Reserved } from '../reserve-file.ts';
 import { parseBatch } from '../rules/batch.ts';
 import { limitAnswers } from '../rules/batch-answers.ts';
 import { parseUpload, type UploadAnswer, type UploadRequest } from './create-presigned-upload.ts';
+import { mapInSlices } from './in-slices.ts';
 
 interface Ports extends AgreePorts {
   presigner: Pick<Presigner, 'presignUploads'>;
@@ -28,7 +29,7 @@ type Agreed = PromiseSettledResult<{ upload: Upload; reserved: Reserved }>;
  */
 export function batchCreatePresignedUploads(ports: Ports) {
   return async (call: Call, requests: readonly UploadRequest[]): Promise<UploadResult[]> => {
-    const parsed = parseBatch('requests', requests).map(parseItem);
+    const parsed = await mapInSlices(parseBatch('requests', requests), parseItem);
     const uploads = parsed.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
     const files = await agreeOnFiles(call, ports, uploads);
     const agreed = parsed.map((one): Agreed => {
