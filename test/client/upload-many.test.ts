@@ -122,7 +122,7 @@ describe('uploadMany', () => {
     expect(summary).toMatchObject({ uploaded: count, failed: 0 });
     expect(new Set(outcomes.map(({ item }) => item.filename)).size).toBe(count);
     expect(pendingMax).toBeGreaterThan(0);
-    expect(pendingMax).toBeLessThanOrEqual(256);
+    expect(pendingMax).toBeLessThanOrEqual(512);
     let listed = 0;
     for (let pageToken = ''; ; ) {
       const page = await files.listFiles({ pageSize: 1_000, pageToken });

@@ -17,6 +17,12 @@ import { errorOfStatus } from './status.ts';
  */
 const BATCH_MAX = 200;
 
+/**
+ * The number of BatchGetFiles calls that run at once. They take longest, because the service asks S3 about each pending
+ * file. With a near S3, the uploads would wait for a single call at a time.
+ */
+const CONFIRMATIONS_AT_ONCE = 2;
+
 /** The number of calls that run at once if the service is too old for the two batch methods. */
 const SINGLE_CALLS_AT_ONCE = 8;
 
@@ -32,6 +38,7 @@ export function batchCalls(client: Client<typeof FileService>, signal: AbortSign
   const hasBatches = createBatchDetector();
   const create = createBatcher<CreateRequest, CreatePresignedUploadResponse>({
     ...BATCHING,
+    calls: 1,
     signal,
     pauseAfter: (error) => retryInfoMs(error) ?? 0,
     send: (requests) =>
@@ -42,6 +49,7 @@ export function batchCalls(client: Client<typeof FileService>, signal: AbortSign
   });
   const get = createBatcher<string, Lookup>({
     ...BATCHING,
+    calls: CONFIRMATIONS_AT_ONCE,
     signal,
     pauseAfter: (error) => retryInfoMs(error) ?? 0,
     send: (s3Keys) =>

@@ -11,6 +11,8 @@ export interface BatcherOptions<Request, Response> {
   enough: number;
   /** How long fewer requests than `enough` wait for more requests, in milliseconds. */
   lingerMs: number;
+  /** The number of calls that may be under way at once. */
+  calls: number;
   /** When it is aborted, all waiting requests are rejected with its reason. */
   signal: AbortSignal;
   /** Returns a response or an Error for each request, in their order. */
@@ -23,30 +25,36 @@ export interface BatcherOptions<Request, Response> {
 const FIRST_LINGER_MS = 1;
 
 /**
- * Collects requests into calls. Only one call is under way at a time. The requests that come meanwhile wait for the
+ * Collects requests into calls. Only few calls are under way at a time. The requests that come meanwhile wait for the
  * next call, so the batches are larger where a call takes longer.
  *
  * The returned function sends one request with one of these calls. It throws the error of this request, the error of
  * the whole call, or the reason of the signal.
  */
 export function createBatcher<Request, Response>(options: BatcherOptions<Request, Response>) {
-  const { max, enough, signal, send, pauseAfter } = options;
+  const { max, enough, calls, signal, send, pauseAfter } = options;
   let lingerMs = Math.min(FIRST_LINGER_MS, options.lingerMs);
   let waiting: Waiting<Request, Response>[] = [];
-  let isSending = false;
+  let underWay = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let notBeforeMs = 0;
 
   const schedule = (): void => {
-    if (isSending || waiting.length === 0) return;
+    if (underWay === calls || waiting.length === 0) return;
     const pauseMs = Math.max(0, notBeforeMs - performance.now());
     if (waiting.length >= enough && pauseMs === 0) return void sendNext();
-    timer ??= setTimeout(() => void sendNext(), Math.max(pauseMs, lingerMs));
+    timer ??= setTimeout(timedOut, Math.max(pauseMs, lingerMs));
+  };
+  const timedOut = (): void => {
+    timer = undefined;
+    // A call that failed since the timer was set can have asked for a pause.
+    if (performance.now() < notBeforeMs) schedule();
+    else void sendNext();
   };
   const sendNext = async (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    isSending = true;
+    underWay += 1;
     const batch = waiting.slice(0, max);
     waiting = waiting.slice(max);
     try {
@@ -61,7 +69,7 @@ export function createBatcher<Request, Response>(options: BatcherOptions<Request
       for (const { reject } of batch) reject(error);
     }
     lingerMs = options.lingerMs;
-    isSending = false;
+    underWay -= 1;
     schedule();
   };
   signal.addEventListener('abort', () => {

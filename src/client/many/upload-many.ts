@@ -16,11 +16,11 @@ import { survey } from './survey.ts';
 const WINDOW_BYTES = 32 * 1024 ** 2;
 
 /**
- * A smaller file counts as this number of bytes, so at most 256 files are under way. 256 files are enough to keep the
- * connections to S3 busy while other files wait for the service. They are far fewer than the 1,000 pending uploads that
+ * A smaller file counts as this number of bytes, so at most 512 files are under way. 512 files are enough to keep the
+ * connections to S3 busy while other files wait for the service. They are fewer than the 1,000 pending uploads that
  * the service allows a user by default.
  */
-const FILE_BYTES_MIN = WINDOW_BYTES / 256;
+const FILE_BYTES_MIN = WINDOW_BYTES / 512;
 
 /** A larger file counts as this number of bytes, because it is streamed through buffers and never whole in memory. */
 const FILE_BYTES_MAX = WINDOW_BYTES / 8;
