@@ -7,6 +7,7 @@ import type { Database } from '../connection/database.ts';
 import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
 import * as statements from '../statements/batch-reservations.ts';
 import type { StoreLimits } from '../store-limits.ts';
+import { createNewUploads } from './new-uploads.ts';
 
 type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
 
@@ -17,10 +18,12 @@ type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
  */
 export function createBatchReservations(database: Database, limits: StoreLimits): BatchReservations {
   const { verificationTtlSeconds, urlSeconds: lifeSeconds, pendingMax } = limits;
+  const create = createNewUploads(database, limits);
 
-  async function findContents(call: Call, intents: readonly UploadIntent[]) {
-    const { userId } = call;
-    const params = { userId, fingerprints: intents.map(toBytes), verificationTtlSeconds };
+  async function findContents(call: Call, intents: readonly UploadIntent[]): Promise<FilesByContent> {
+    if (intents.length === 0) return new Map();
+    const fingerprints = intents.map(({ fingerprint }) => fromFingerprint(fingerprint));
+    const params = { userId: call.userId, fingerprints, verificationTtlSeconds };
     return byContent(await database.run(call, statements.findContents, params));
   }
 
@@ -40,48 +43,6 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     return new Set(rows.map(({ s3_key }) => s3_key as S3Key));
   }
 
-  /** @returns the reservation of each intent; `undefined` for an intent that got no slot because too few were free */
-  async function create(call: Call, intents: readonly UploadIntent[]): Promise<(Reservation | undefined)[]> {
-    if (intents.length === 0) return [];
-    const rows = await database.run(call, statements.createMany, {
-      userId: call.userId,
-      lowestSlot: 1,
-      highestSlot: pendingMax,
-      lifeSeconds,
-      s3Keys: intents.map(({ s3Key }) => s3Key),
-      fingerprints: intents.map(toBytes),
-      filenames: intents.map(({ filename }) => filename),
-      mimeTypes: intents.map(({ mimeType }) => mimeType),
-      sizes: intents.map(({ size }) => size ?? null),
-    });
-    const freeSlots = rows[0]?.free_slots ?? 0;
-    const created = byContent(rows.filter((row): row is FileRow & typeof row => row.s3_key !== null));
-    return intents.map(({ fingerprint }, index) => {
-      const file = created.get(fingerprint);
-      if (file !== undefined) return { file, created: true };
-      return index < freeSlots ? { refused: 'contention' } : undefined;
-    });
-  }
-
-  /** Like `create`. If the free slots do not suffice, releases the slots of expired uploads and tries again. */
-  async function createInFreeSlots(call: Call, intents: readonly UploadIntent[]): Promise<Reservation[]> {
-    const reservations = await create(call, intents);
-    const firstWithout = reservations.indexOf(undefined);
-    if (firstWithout === -1) return reservations.flatMap((reservation) => reservation ?? []);
-    const without = intents.slice(firstWithout);
-    const released = await database.run(call, statements.releaseSlots, { userId: call.userId });
-    const again = released.length === 0 ? [] : await create(call, without);
-    // A concurrent call may have created some of the files. Such a file is no reason to tell the user of the limit.
-    const found = await findContents(call, without);
-    const rest = without.map(({ fingerprint }, index): Reservation => {
-      if (again[index] !== undefined) return again[index];
-      return found.has(fingerprint)
-        ? { refused: 'contention' }
-        : { refused: 'too many pending', kind: 'single', limit: pendingMax };
-    });
-    return [...reservations.slice(0, firstWithout).flatMap((reservation) => reservation ?? []), ...rest];
-  }
-
   return {
     async reserveMany(call, intents) {
       const found = await findContents(call, intents);
@@ -91,22 +52,23 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
       // Of several new files with one key, the first gets the key.
       const byKey = Map.groupBy(missing, ({ s3Key }) => s3Key);
       const fresh = [...byKey].flatMap(([s3Key, [first]]) => (first && !taken.has(s3Key) ? first : []));
-      const created = await createInFreeSlots(call, fresh);
-      const createdFor = new Map(fresh.map((intent, index) => [intent, created[index]]));
+      const made = await create(call, fresh);
+      const created = new Map(fresh.map((intent, index) => [intent, made[index]]));
+      // A concurrent call may have created some of the files, and taken the slots for them.
+      const withoutSlot = fresh.filter((intent) => created.get(intent) === undefined);
+      const foundLater = await findContents(call, withoutSlot);
 
       return intents.map((intent): Reservation => {
         const { fingerprint } = intent;
         const file = renewed.get(fingerprint) ?? found.get(fingerprint);
         if (file?.state === 'pending' && !renewed.has(fingerprint)) return { refused: 'contention' };
         if (file !== undefined) return { file, created: false };
-        return createdFor.get(intent) ?? { refused: 'key taken' };
+        if (!created.has(intent)) return { refused: 'key taken' };
+        if (foundLater.has(fingerprint)) return { refused: 'contention' };
+        return created.get(intent) ?? { refused: 'too many pending', kind: 'single', limit: pendingMax };
       });
     },
   };
-}
-
-function toBytes({ fingerprint }: UploadIntent): Buffer {
-  return fromFingerprint(fingerprint);
 }
 
 function byContent(rows: readonly FileRow[]): FilesByContent {

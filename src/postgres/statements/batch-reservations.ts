@@ -10,13 +10,13 @@ import type { FileRow } from '../file-row.ts';
 import {
   after,
   columns,
-  columnsOf,
   type Freshness,
   firstPause,
   holdsSlot,
   isFresh,
   isPending,
   isWanted,
+  qualifiedColumns,
   rowsWanted,
 } from './expressions.ts';
 import { prepare } from './prepared.ts';
@@ -62,7 +62,7 @@ export const renewMany = prepare<{ userId: string; s3Keys: readonly string[]; li
       sweep_attempts = 0
     from ${rowsWanted(userId, s3Keys)}
     where ${isWanted} and ${isPending} and ${holdsSlot}
-    returning ${columnsOf('files')}, false as is_fresh`,
+    returning ${qualifiedColumns('files')}, false as is_fresh`,
 );
 
 interface NewUploads {

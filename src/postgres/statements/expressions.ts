@@ -42,7 +42,7 @@ export const COLUMNS = [
 export const columns: Sql = sql.raw(COLUMNS.join(', '));
 
 /** For statements that join the table with another that has columns of the same names. */
-export const columnsOf = (table: string): Sql =>
+export const qualifiedColumns = (table: string): Sql =>
   sql.raw(COLUMNS.map((column) => `${table}.${column}`).join(', '));
 
 export const isFresh = (verificationTtlSeconds: Sql): Sql =>

@@ -3,10 +3,10 @@ import { sql } from 'kysely';
 import type { FileRow } from '../file-row.ts';
 import {
   columns,
-  columnsOf,
   type Freshness,
   isFresh,
   isWanted,
+  qualifiedColumns,
   type RowKey,
   rowsWanted,
 } from './expressions.ts';
@@ -23,7 +23,7 @@ export const find = prepare<RowKey & Freshness, FileRow>(
 export const findMany = prepare<{ userId: string; s3Keys: readonly string[] } & Freshness, FileRow>(
   'find_many',
   ({ userId, s3Keys, verificationTtlSeconds }) => sql`
-    select ${columnsOf('files')}, ${isFresh(verificationTtlSeconds)}
+    select ${qualifiedColumns('files')}, ${isFresh(verificationTtlSeconds)}
     from ${rowsWanted(userId, s3Keys)} join files on ${isWanted}
     where state <> 'deleted'`,
 );

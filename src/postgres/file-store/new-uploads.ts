@@ -1,0 +1,50 @@
+import type { Call } from '../../files/call.ts';
+import type { Reservation, UploadIntent } from '../../files/ports/reservations.ts';
+import type { Database } from '../connection/database.ts';
+import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
+import * as statements from '../statements/batch-reservations.ts';
+import type { StoreLimits } from '../store-limits.ts';
+
+/** Returns a function that creates many pending uploads, in the slots that are free. */
+export function createNewUploads(
+  database: Database,
+  { urlSeconds: lifeSeconds, pendingMax }: StoreLimits,
+): (call: Call, intents: readonly UploadIntent[]) => Promise<(Reservation | undefined)[]> {
+  async function create(call: Call, intents: readonly UploadIntent[]) {
+    if (intents.length === 0) return [];
+    const rows = await database.run(call, statements.createMany, {
+      userId: call.userId,
+      lowestSlot: 1,
+      highestSlot: pendingMax,
+      lifeSeconds,
+      s3Keys: intents.map(({ s3Key }) => s3Key),
+      fingerprints: intents.map(({ fingerprint }) => fromFingerprint(fingerprint)),
+      filenames: intents.map(({ filename }) => filename),
+      mimeTypes: intents.map(({ mimeType }) => mimeType),
+      sizes: intents.map(({ size }) => size ?? null),
+    });
+    const freeSlots = rows[0]?.free_slots ?? 0;
+    const files = rows.filter((row): row is FileRow & typeof row => row.s3_key !== null).map(toFile);
+    const byContent = new Map(files.map((file) => [file.fingerprint, file]));
+    return intents.map(({ fingerprint }, index): Reservation | undefined => {
+      const file = byContent.get(fingerprint);
+      if (file !== undefined) return { file, created: true };
+      return index < freeSlots ? { refused: 'contention' } : undefined;
+    });
+  }
+
+  /**
+   * If the free slots do not suffice, releases the slots of expired uploads and tries again.
+   *
+   * @returns the reservations in the order of the intents; `undefined` for each intent without a free slot
+   */
+  return async (call, intents) => {
+    const reservations = await create(call, intents);
+    const firstWithout = reservations.indexOf(undefined);
+    if (firstWithout === -1) return reservations;
+    const released = await database.run(call, statements.releaseSlots, { userId: call.userId });
+    if (released.length === 0) return reservations;
+    const again = await create(call, intents.slice(firstWithout));
+    return [...reservations.slice(0, firstWithout), ...again];
+  };
+}
