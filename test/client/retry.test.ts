@@ -3,7 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { PutError } from '../../src/client/upload/put-error.ts';
-import { createRetry, type RetryReport } from '../../src/client/upload/retry.ts';
+import { createRetry, type RetryReport, retryInfoMs } from '../../src/client/upload/retry.ts';
 
 /** An error of the service, with RetryInfo if `retryAfterMs` is given. */
 function refusal(code: Code, retryAfterMs?: number): ConnectError {
@@ -52,6 +52,19 @@ it('tries a refused URL once more', async () => {
 
 it('waits for the delay of RetryInfo', async () => {
   expect((await retriesOf(refusal(Code.Unavailable, 300))).ms).toBeGreaterThanOrEqual(299);
+});
+
+it.each([
+  [-31_536_000n, 0],
+  [31_536_000n, 60_000],
+  [2n ** 63n - 1n, 60_000],
+])('waits between 0 and 60 s, also if RetryInfo says %i s', (seconds, ms) => {
+  const error = new ConnectError('no', Code.Unavailable);
+  error.details.push({
+    desc: RetryInfoSchema,
+    value: create(RetryInfoSchema, { retryDelay: { seconds, nanos: 0 } }),
+  });
+  expect(retryInfoMs(error)).toBe(ms);
 });
 
 it('stops waiting when it is aborted', async () => {

@@ -81,11 +81,19 @@ function afterCall(error: unknown): number | undefined {
   return isOfTheService ? undefined : 0;
 }
 
+/**
+ * The service asks for seconds. Any other time comes from a fault: a negative one would make an upload retry without an
+ * end, and a timer cannot wait longer than 24 days.
+ */
+const LONGEST_ASKED_PAUSE_MS = 60_000;
+
 /** Returns the pause that the service asks for, in ms; undefined when it asks for none. */
 export function retryInfoMs(error: unknown): number | undefined {
   if (!(error instanceof ConnectError)) return undefined;
   const retryDelay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
-  return retryDelay && Number(retryDelay.seconds) * 1_000 + retryDelay.nanos / 1_000_000;
+  if (retryDelay === undefined) return undefined;
+  const askedMs = Number(retryDelay.seconds) * 1_000 + retryDelay.nanos / 1_000_000;
+  return Math.min(Math.max(askedMs, 0), LONGEST_ASKED_PAUSE_MS);
 }
 
 /**

@@ -43,8 +43,14 @@ export interface Transferred {
  * Asks the service for the file after the upload. A file is READY when S3 has confirmed its bytes.
  * @throws UploadError STORAGE_REFUSED when the file is not READY
  */
-export async function readyFile({ calls, retry, signal }: Transfer, s3Key: string): Promise<File> {
+export async function readyFile({ calls, source, retry, signal }: Transfer, s3Key: string): Promise<File> {
   const file = await retry(signal, () => calls.get(s3Key, signal));
-  if (file?.state === FileState.READY) return file;
-  throw new UploadError('STORAGE_REFUSED', `S3 accepted the bytes of ${s3Key}, but the file is not READY`);
+  if (file?.state !== FileState.READY) {
+    throw new UploadError('STORAGE_REFUSED', `S3 accepted the bytes of ${s3Key}, but the file is not READY`);
+  }
+  // The caller may remove its copy of the file now, so a wrong answer must not pass for success.
+  if (file.s3Key !== s3Key || file.size !== BigInt(source.sizeBytes)) {
+    throw new Error(`the service returned another file for ${s3Key}: ${file.s3Key} of ${file.size} bytes`);
+  }
+  return file;
 }

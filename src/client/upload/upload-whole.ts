@@ -17,7 +17,11 @@ export async function uploadWhole(transfer: Transfer): Promise<Transferred> {
 async function createAndSend(transfer: Transfer, request: CreateRequest): Promise<Transferred> {
   const { calls, source, progress, put, retry, signal } = transfer;
   const whole = { start: 0, end: source.sizeBytes };
-  const ask = () => calls.create(request, signal);
+  const ask = async () => {
+    const answer = await calls.create(request, signal);
+    if (answer.md5 === request.md5) return answer;
+    throw new Error(`the service answered for another content than that of ${request.filename}`);
+  };
   const first = await retry(signal, ask);
   if (first.type === UploadType.EXISTING) {
     return { file: await readyFile(transfer, first.s3Key), existing: true };

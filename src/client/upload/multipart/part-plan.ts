@@ -22,8 +22,12 @@ export function publishedPartBytes(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / (PARTS_MAX * PART_UNIT_BYTES))) * PART_UNIT_BYTES;
 }
 
+/** @throws Error if a wrong part size of the service gives more parts than an upload can have */
 export function planParts(sizeBytes: number, partBytes: number): PartPlan {
   const count = Math.ceil(sizeBytes / partBytes);
+  if (!(count >= 1 && count <= PARTS_MAX)) {
+    throw new Error(`a file of ${sizeBytes} bytes cannot be sent in parts of ${partBytes}`);
+  }
   const parts = Array.from({ length: count }, (_, i) => ({
     number: i + 1,
     start: i * partBytes,

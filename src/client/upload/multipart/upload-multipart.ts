@@ -69,6 +69,7 @@ async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Beg
   // A service with another part size accepts the request if its part size gives the same number of parts, because
   // the request contains no part size. The part size in the answer shows the difference.
   if (!('s3Key' in answer) || answer.partSize !== BigInt(plan.partBytes)) {
+    if (servicePartBytes !== undefined) throw new Error('the service returned two part sizes for one file');
     return begin(transfer, Number(answer.partSize));
   }
   return { plan, md5s, answer };
