@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const TEST_README = join(import.meta.dirname, '../README.md');
 
 /** The tables of test/README.md that runs write. */
-export const MEASURED_TABLES = ['bench', 'scale', 'resilience', 'amplification'] as const;
+export const MEASURED_TABLES = ['bench', 'scale', 'upload', 'resilience', 'amplification'] as const;
 export type MeasuredTable = (typeof MEASURED_TABLES)[number];
 
 /** The origin of a table's figures: the day, the machine, and the version of Node. */
