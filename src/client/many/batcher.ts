@@ -58,12 +58,7 @@ export function createBatcher<Request, Response>(options: BatcherOptions<Request
     const batch = waiting.slice(0, max);
     waiting = waiting.slice(max);
     try {
-      const responses = await send(batch.map(({ request }) => request));
-      for (const [i, { resolve, reject }] of batch.entries()) {
-        const response = responses[i] ?? new Error('the service answered too few of the requests');
-        if (response instanceof Error) reject(response);
-        else resolve(response);
-      }
+      settle(batch, await send(batch.map(({ request }) => request)));
     } catch (error) {
       notBeforeMs = performance.now() + pauseAfter(error);
       for (const { reject } of batch) reject(error);
@@ -83,4 +78,15 @@ export function createBatcher<Request, Response>(options: BatcherOptions<Request
       waiting.push({ request, resolve, reject });
       schedule();
     });
+}
+
+function settle<Request, Response>(
+  batch: readonly Waiting<Request, Response>[],
+  responses: readonly (Response | Error)[],
+): void {
+  for (const [i, { resolve, reject }] of batch.entries()) {
+    const response = responses[i] ?? new Error('the service answered too few of the requests');
+    if (response instanceof Error) reject(response);
+    else resolve(response);
+  }
 }
