@@ -1,6 +1,19 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { FileVersion, Md5Cache } from '../../src/client/node/md5-cache.ts';
 import { openSource } from '../../src/client/node/source.ts';
@@ -97,6 +110,7 @@ describe('the cache of MD5s in a file', () => {
     ['of another version', (text: string) => text.replace('md5s 1', 'md5s 2')],
     ['binary', () => randomBytes(1_000).toString('latin1')],
     ['empty', () => ''],
+    ['without a text', (text: string) => text.replace(/"[^"]*"\]/, '7]')],
   ])('counts as empty when its file is %s, and can be saved again', async (kind, damage) => {
     const path = join(fixture.directory, `damaged-${kind}`);
     const cache = await openMd5Cache(path);
@@ -108,6 +122,25 @@ describe('the cache of MD5s in a file', () => {
     damaged.set(A_VERSION, 3, [AN_MD5]);
     await damaged.save();
     expect((await openMd5Cache(path)).get(A_VERSION, 3)).toHaveLength(1);
+  });
+
+  it.each([
+    ['writable by its group', (path: string) => chmod(path, 0o620)],
+    ['writable by every user', (path: string) => chmod(path, 0o602)],
+    ['of 65 MiB', (path: string) => truncate(path, 65 * 1024 ** 2)],
+    ['a FIFO', (path: string) => rm(path).then(() => promisify(execFile)('mkfifo', [path]))],
+    // Only root can give a file to another user.
+    ...(process.geteuid?.() === 0
+      ? [['of another user', (path: string) => chown(path, 12_345, 0)] as const]
+      : []),
+  ] as const)('counts as empty when its file is %s', async (kind, change) => {
+    const path = join(fixture.directory, `not-own ${kind}`);
+    const cache = await openMd5Cache(path);
+    cache.set(A_VERSION, 3, [AN_MD5]);
+    await cache.save();
+    expect((await openMd5Cache(path)).get(A_VERSION, 3)).toHaveLength(1);
+    await change(path);
+    expect((await openMd5Cache(path)).get(A_VERSION, 3)).toBeUndefined();
   });
 
   it('stays within 32 MiB, and forgets the files that were not used for the longest time', async () => {

@@ -3,8 +3,9 @@
  * decides whether it has the content, and S3 still checks the bytes that are sent.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { readOwnFile } from './read-own-file.ts';
 
 /**
  * The identity of a file and the state of its content, from `stat`. A write to the file changes at least one field,
@@ -49,9 +50,9 @@ const TEXT_MAX_BYTES = 32 * 1024 ** 2;
 
 const MD5_BYTES = 16;
 
-/** Opens a cache in a file. A file that is missing, damaged or of another version counts as empty. */
+/** Opens a cache in a file. A file that is missing, damaged, of another version or of another user counts as empty. */
 export async function openMd5Cache(path: string): Promise<FileMd5Cache> {
-  const entries = parseEntries(await readFile(path, 'utf8').catch(() => ''));
+  const entries = parseEntries((await readOwnFile(path, 2 * TEXT_MAX_BYTES)) ?? '');
   let isChanged = false;
   return {
     get(file, rangeBytes) {
@@ -93,6 +94,7 @@ function parseEntries(text: string): Map<string, Entry> {
     return new Map(
       lines.filter(Boolean).map((line) => {
         const [path, version, rangeBytes, md5s] = JSON.parse(line) as [string, string, number, string];
+        if (typeof md5s !== 'string') throw new TypeError('the MD5s are no text');
         return [path, { version, rangeBytes, md5s }];
       }),
     );
