@@ -106,7 +106,7 @@ async function startStore(directory: string, region: string) {
   return { ...store, credentials };
 }
 
-/** The largest `settings.json` that is read. The file that the service writes has a tenth of this size. */
+/** The largest `settings.json` in bytes that is read. The file that the service writes has about 100 bytes. */
 const SETTINGS_MAX_BYTES = 4096;
 
 /**

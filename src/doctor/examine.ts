@@ -10,7 +10,10 @@ export function examine<Subject>(rows: readonly Row<Subject>[], subject: Subject
   );
 }
 
-/** If no address of a host accepts a connection, Node throws an AggregateError, which has a code and no message. */
+/**
+ * Turns the error of a probe into the answer `cannot tell`, with the text of the error. If no address of a host accepts
+ * a connection, Node throws an AggregateError, which has no message. Then the text is its code.
+ */
 function toFinding(error: unknown): Finding {
   const { message = '', code } = error as { message?: string; code?: string };
   return cannotTell(message || code || String(error));

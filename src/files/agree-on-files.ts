@@ -35,7 +35,8 @@ export async function agreeOnFiles<One extends Intent>(
     contents.flatMap(([first]) => first ?? []),
   );
   const agreed: Agreed<One> = new Map();
-  // A file that may exist is verified in S3. A file that this call has created causes no request.
+  // A file that may exist is verified in S3, and a file that this call has created is not. All verifications must end
+  // within a share of the remaining time, so that the rest remains for the steps after them and the answer.
   const inTime = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
   await inWorkers(VERIFICATIONS_CONCURRENCY, contents, async (sameContent) => {
     const [first] = sameContent;
@@ -55,9 +56,12 @@ export async function agreeOnFiles<One extends Intent>(
 }
 
 /**
- * Of the intents with one content, those that must be announced so that the row is as if all had been: the last one,
- * and one of another type, because the row remembers that there were several types. To announce all of them would take
- * up to 1,000 statements on one row.
+ * Returns the intents that must be announced (written to the row), out of all intents with one content. The row is then
+ * the same as if all had been announced. The last intent gives the row its name and type. One intent of another type is
+ * needed because the row remembers whether there were several types. Announcing all intents of a batch could take 1,000
+ * statements on one row.
+ *
+ * @param announced the intent that the row has now
  */
 function changesThatLast<One extends Intent>({ mimeType }: Intent, sameContent: readonly One[]): One[] {
   const last = sameContent.at(-1);
@@ -80,7 +84,10 @@ async function fileOf(
   return settled ?? reserveFile(call, ports, intent);
 }
 
-/** Gives a pending file the name, type and size of an intent, if they differ from what was announced before. */
+/**
+ * Gives a pending file the name, type and size of an intent, if they differ from what was announced before. A file that
+ * is `lost` (it was READY, and S3 then no longer had its object) is updated in any case, so that it is no longer lost.
+ */
 async function announce(
   call: Call,
   { store }: AgreePorts,

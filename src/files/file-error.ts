@@ -35,7 +35,7 @@ export interface Violation {
 interface FileErrorOptions {
   /** The proto name of the request field that is wrong. */
   field?: string;
-  /** All wrong fields, if there are several (`parse-fields.ts`). */
+  /** All wrong fields, if there are several. If this is set, `field` is ignored. */
   violations?: readonly Violation[];
   /** The values that the message contains, so that a program need not parse the message. */
   metadata?: Record<string, string>;
@@ -193,8 +193,8 @@ export function storageUnavailable(problem: keyof typeof STORAGE_PROBLEMS, cause
 }
 
 /**
- * The error when S3 answers and refuses a request. It has no RetryInfo, because S3 refuses the request until an
- * operator has changed a setting, the bucket or a policy.
+ * The error when S3 answers and refuses a request. It has no time for a retry (`retryAfterMs`), because S3 refuses the
+ * request until an operator has changed a setting, the bucket or a policy.
  *
  * @param cause its message tells the operator what to do
  */

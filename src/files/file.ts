@@ -40,13 +40,13 @@ export interface ReadyFile extends FileFacts {
   lastModified: Date;
   /** The time of the last successful verification of the object in S3, by the clock of Postgres. */
   verifiedAt: Date;
-  /** Whether the last verification is younger than VERIFICATION_TTL_SECONDS. */
+  /** Whether the last verification is younger than the setting VERIFICATION_TTL_SECONDS. */
   isFresh: boolean;
 }
 
 /**
- * A file that its user can see. A deleted file is not a `UserFile`: its row is a tombstone, and only the sweeper
- * (`maintenance/sweeper.ts`) works on tombstones.
+ * A file that its user can see. A deleted file is not a `UserFile`. Its row is a tombstone, which keeps the key until
+ * no URL can write to that key any more. Then the sweeper (a background task, `maintenance/sweeper.ts`) removes it.
  */
 export type UserFile = PendingFile | ReadyFile;
 
@@ -65,5 +65,5 @@ export interface StoredObject {
   lastModified: Date;
 }
 
-/** In which way an object is not the announced file. */
+/** The property in which an object differs from the announced file. */
 export type Difference = 'bytes' | 'Content-Encoding' | 'Content-Type';

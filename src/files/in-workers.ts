@@ -1,6 +1,6 @@
 /**
  * Works on items with several workers at the same time. Each worker takes the next item until none is left, and ends
- * at its first error.
+ * at its first error. If every worker has ended at an error, no worker takes the remaining items.
  *
  * @returns the first failure, after all workers have ended; `undefined` if all items succeeded
  */

@@ -37,7 +37,7 @@ export function lockDataDirectory(given: string) {
   return {
     /** The real path of the directory. */
     directory,
-    /** May be called repeatedly. */
+    /** Only the first call releases the lock. Further calls do nothing. */
     release(): void {
       if (!held.delete(database)) return;
       rmSync(join(directory, PID_FILE), { force: true });

@@ -50,9 +50,11 @@ export function openDataDirectory(given: string): string {
 }
 
 /**
- * Returns the real path of the directory that holds DATA_DIR, and creates that directory if it is missing. It
- * must be trusted, because its owner, and every user who may rename entries in a directory above it, can replace
- * DATA_DIR by another directory at any time.
+ * Returns the real path of the directory that holds DATA_DIR, and creates that directory if it is missing.
+ *
+ * Throws if an untrusted user (see `trustedUids`) owns that directory. Also throws if that directory or one above it
+ * can be written by every user, except if it has the sticky bit and a trusted owner. In these cases another user
+ * could replace DATA_DIR by another directory at any time.
  *
  * A directory that its group can write is accepted. On systems with the umask 002, the group of a user can write
  * every directory of that user, but the user is the only member of the group.
@@ -82,7 +84,10 @@ function trustedParent(directory: string): string {
   }
 }
 
-/** Returns the target if the path is a link, else the path. */
+/**
+ * Returns the target if the path is a link, else the path. Throws if an untrusted user has made the link, or if it
+ * leads to nothing.
+ */
 function withoutLink(path: string): string {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats?.isSymbolicLink() !== true) return path;

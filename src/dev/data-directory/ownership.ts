@@ -12,7 +12,7 @@ export function serviceUid(): number | undefined {
 }
 
 /**
- * Checks nothing if `owner` is undefined.
+ * Checks nothing if `owner` is undefined, which it is on Windows (see `serviceUid`).
  *
  * @throws if the file or directory does not belong to `owner`, or if another user can write to it
  */

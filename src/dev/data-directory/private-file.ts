@@ -58,8 +58,8 @@ export function readPrivateFile(path: string, maxBytes: number, owner = serviceU
 }
 
 /**
- * Writes the text to a temporary file and renames it to `path`. So a crash leaves the old text or the new text under
- * `path`, never a part of a text.
+ * Writes the text to a temporary file and renames it to `path`. If the process dies in between, `path` has the old
+ * text or the new text, and not a part of one.
  */
 export function writePrivateFile(path: string, text: string): void {
   const temporaryPath = `${path}.new`;
@@ -73,7 +73,7 @@ function openNoFollow(path: string): number {
     return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw symbolicLinkError(path);
-    // Each system has its own error code for the open of a socket.
+    // The error code for the open of a socket differs between systems, so the kind of the file is looked up.
     if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) throw notRegularError(path);
     throw error;
   }

@@ -8,7 +8,10 @@
 const POLYNOMIAL_HIGH = 0x9a6c9329;
 const POLYNOMIAL_LOW = 0xac4bc9b5;
 
-/** The remainders of all bytes: the high halves, then the low halves. */
+/**
+ * A table with the CRC of each single byte, so that the digest needs one look-up for each byte. The first 256 numbers
+ * are the high halves, and the other 256 are the low halves.
+ */
 const remainders = Uint32Array.from({ length: 512 }, (_, index) => {
   let [high, low] = [0, index & 0xff];
   for (let bit = 0; bit < 8; bit++) {

@@ -49,7 +49,7 @@ export function queryValue(request: S3Request, name: string): string | undefined
   return request.query.find(([each]) => each === name)?.[1];
 }
 
-/** Encodes every character but the unreserved characters of RFC 3986, as SigV4 requires. */
+/** Encodes every character except the unreserved characters of RFC 3986, as SigV4 requires. */
 export function encodeUri(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,

@@ -73,9 +73,9 @@ export async function startObjectStore(options: ObjectStoreOptions) {
     const handled = handle(message, response).finally(() => underWay.delete(handled));
     underWay.add(handled);
   };
-  // Node's default request timeout is five minutes, but an upload of 5 GiB can take hours. Node's default
-  // keep-alive is 5 s. A PUT that arrives when this time ends meets a closed connection, and Go's client does
-  // not retry a PUT.
+  // Node's default request timeout is five minutes, but an upload of 5 GiB can take hours, so there is no timeout.
+  // Node's default keep-alive is 5 s. If a PUT arrives just when this time ends, the connection is closed, and Go's
+  // client does not retry a PUT. So this server keeps idle connections for longer.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: IDLE_TIMEOUT_MS }, listener);
   // A client with `Expect: 100-continue` waits for a 100 before it sends the body. Without this listener, Node
   // would send the 100 at once. `bodyOf` (`body.ts`) sends the 100 after its checks.

@@ -74,9 +74,9 @@ function optionsForRoot(owner: Owner): (readonly string[] | undefined)[] {
 }
 
 /**
- * Without options, the launcher starts the program directly, without setpriv. setpriv replaces itself with the
- * program, so the pid of the child is the pid of the program. The kernel sends the signal when the *thread* that
- * spawned the child ends. A Postgres that a worker thread starts therefore ends with that worker thread.
+ * If `setprivOptions` is undefined, the launcher starts the program directly, without setpriv. setpriv replaces itself
+ * with the program, so the pid of the child is the pid of the program. The kernel sends `signalOnOurDeath` when the
+ * *thread* that spawned the child ends. A Postgres that a worker thread starts therefore ends with that worker thread.
  */
 function launcherWith(setprivOptions: readonly string[] | undefined, owner: Owner | undefined): Launcher {
   return {
@@ -119,8 +119,9 @@ function canUse(launcher: Launcher, postgres: string, directory: string): Promis
 const UNPRIVILEGED_UID = 65_534;
 
 /**
- * Finds a user without privileges: the user `postgres`, else the user with UNPRIVILEGED_UID. No user is created,
- * because every Linux has a user with UNPRIVILEGED_UID. It suffices for initdb, which needs only a uid with a name.
+ * Finds a user without privileges: the user `postgres`, else the user with UNPRIVILEGED_UID. If neither exists, this
+ * function throws. It creates no user, because nearly every Linux has a user with UNPRIVILEGED_UID. That user suffices
+ * for initdb, which needs only a uid with a name.
  */
 async function unprivilegedUser(): Promise<Owner> {
   const passwd = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));

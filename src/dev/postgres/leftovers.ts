@@ -26,6 +26,8 @@ const POLL_MS = 10;
  * Ends the processes that an earlier run left behind in this data directory: a postmaster whose service was
  * killed, or backends whose postmaster was killed. The caller must hold the lock of the directory; otherwise
  * this function would end the Postgres of a running service.
+ *
+ * @throws if a process still runs after all shutdown steps
  */
 export async function endLeftovers(dataDirectory: string): Promise<void> {
   for (const { signal, graceMs } of SHUTDOWN_STEPS) {
@@ -42,8 +44,8 @@ export async function endLeftovers(dataDirectory: string): Promise<void> {
       running = await processesIn(dataDirectory);
     }
     if (running.length === 0) {
-      // The file is removed, because another process of the same user may get the pid in the file. Postgres would
-      // then take that process for a running postmaster and would not start.
+      // postmaster.pid is removed, because another process of the same user may get the pid in the file. Postgres
+      // would then take that process for a running postmaster and would not start.
       await rm(pidFile(dataDirectory), { force: true });
       return;
     }

@@ -52,7 +52,7 @@ const START_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 10;
 /**
  * Another process can take the free port before Postgres does. `startPostgres` then tries another port, and
- * throws an error after this number of attempts.
+ * throws an error after this number of attempts. If the caller chose the port, there is only one attempt.
  */
 const PORT_ATTEMPTS = 3;
 const LOG_LINES_IN_ERROR = 20;

@@ -12,7 +12,7 @@ export interface ProbedDatabase {
   hasPooler(): Promise<boolean>;
   readonly settings: {
     pooler: 'none' | 'session' | 'transaction';
-    /** The most connections that one instance of the service opens: DATABASE_POOL_SIZE and two for the checks. */
+    /** The most connections that one instance of the service opens: DATABASE_POOL_SIZE and two for health checks. */
     connections: number;
     /** The settings of Postgres that each connection must have: the value of each setting, by its name. */
     session: Readonly<Record<string, string>>;

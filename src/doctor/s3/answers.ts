@@ -8,10 +8,16 @@ export function describe({ status, code }: S3Answer): string {
 
 export const isSuccess = ({ status }: S3Answer): boolean => status >= 200 && status < 300;
 
-/** Whether S3 refused the request because of its contents. 429 and 5xx say that the server is overloaded or broken. */
+/**
+ * Whether S3 refused the request for what it is, and not because the server is overloaded (429) or broken (5xx). Every
+ * status of 4xx except 429 counts as a refusal.
+ */
 export const wasRefused = ({ status }: S3Answer): boolean => status >= 400 && status < 500 && status !== 429;
 
-/** Sends a request that S3 must refuse. The answer is `yes` if S3 refuses the request. */
+/**
+ * Sends a request that S3 must refuse. The answer is `yes` if S3 refuses the request, `no` if S3 accepts it, and
+ * `cannot tell` if S3 refuses even a correct PUT, is overloaded or is broken.
+ */
 export async function mustRefuse(bucket: ProbedBucket, request: ProbeRequest): Promise<Finding> {
   return (await withoutUploads(bucket)) ?? refused(await bucket.send(request));
 }

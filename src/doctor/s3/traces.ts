@@ -59,7 +59,8 @@ export function createTraces(send: SendProbe): Traces {
     again({ method: 'DELETE', key, query: { uploadId } });
   const removeKey = async (key: string): Promise<void> => {
     await again({ method: 'DELETE', key });
-    // A bucket with versioning keeps the bytes as an older version, and the DELETE as a delete marker.
+    // A bucket with versioning keeps the bytes as an older version, and the DELETE as a delete marker, which is a
+    // version too. So each version that S3 has named is removed.
     for (const versionId of versions.get(key) ?? [])
       await again({ method: 'DELETE', key, query: { versionId } });
   };

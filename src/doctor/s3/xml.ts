@@ -1,4 +1,7 @@
-/** The contents of all elements with this name. In answers of S3, only the root element has XML attributes. */
+/**
+ * The contents of all elements with this name. Elements with XML attributes are not found. In the answers that the
+ * doctor reads, only the root element has XML attributes.
+ */
 export function inXml(xml: string, name: string): string[] {
   return [...xml.matchAll(new RegExp(`<${name}>([\\s\\S]*?)</${name}>`, 'g'))].map(
     ([, content = '']) => content,

@@ -50,10 +50,10 @@ export async function adopt(
 
 /**
  * Looks for the row first, and for the object afterwards, so that it does not adopt the object of a deleted
- * file. A delete removes the object from S3 before the sweeper removes the tombstone, which is the row of a
- * deleted file. So if the row was missing and S3 still has the object, the row was not removed by a delete
- * but lost. A concurrent call can create a row after this function has looked. Then `rows.adopt` changes
- * nothing.
+ * file. A delete removes the object from S3. Only then does the sweeper (the background task, `sweeper.ts`) remove the
+ * tombstone, which is the row of a deleted file. So if the row was missing and S3 still has the object, the row was
+ * lost, and not removed by a delete. A concurrent call can create a row after this function has looked. Then
+ * `rows.adopt` changes nothing.
  */
 async function adoptOne(ports: ReconcilePorts, ref: FileRef): Promise<Outcome> {
   const { s3Key } = ref;

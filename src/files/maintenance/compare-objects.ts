@@ -154,8 +154,9 @@ async function verifyAgain(
 }
 
 /**
- * Returns `refused` if S3 refuses only requests about this object, for example because a scanner has quarantined it.
- * An error would end the whole comparison.
+ * Asks S3 about the object (HEAD). Returns `undefined` if S3 has no such object. Returns `refused` if S3 refuses only
+ * requests about this object, for example because a scanner has quarantined it: an error would end the comparison of
+ * all objects. Throws if S3 does not answer, or refuses requests about other objects as well.
  */
 export async function headUnlessRefused(
   ports: ReconcilePorts,

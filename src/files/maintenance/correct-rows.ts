@@ -5,9 +5,11 @@ import { callFor, type ReconcilePorts } from './reconcile-ports.ts';
 import type { ReconcileReport } from './reconcile-report.ts';
 
 /**
- * Takes READY rows out of the lists if S3 does not hold their bytes. Both `--repair` and `--adopt` do this, because it
- * loses no bytes. `--adopt` runs after a failover that lost the last writes. Then the table shows files as READY that
- * were already deleted.
+ * Takes READY rows out of the lists of their users if S3 does not hold their bytes. `npm run reconcile` does this with
+ * `--repair` and with `--adopt`, because it loses no bytes. `--adopt` is for a table that has lost its last writes, for
+ * example after a failover. Such a table can show deleted files as READY, because it has lost the deletes too.
+ *
+ * Changes nothing if a large share of the rows, or more than `maxRepairs` rows, would be taken out.
  */
 export async function correctRows(
   ports: ReconcilePorts,

@@ -9,8 +9,8 @@ import { xmlDocument } from '../xml.ts';
 const PAGE_KEYS_MAX = 1000;
 
 /**
- * ListObjectsV2: returns keys and common prefixes (up to the delimiter) in one list, in the order of their
- * UTF-8 bytes.
+ * Answers ListObjectsV2. A common prefix represents all keys that are equal up to the first delimiter after `prefix`.
+ * A page has the next keys and common prefixes in the order of their UTF-8 bytes, and both count for `max-keys`.
  */
 export async function listObjectsV2({ request, objects, bucket }: BucketCall): Promise<Answer> {
   const prefix = queryValue(request, 'prefix') ?? '';
@@ -60,7 +60,10 @@ export async function listObjectsV2({ request, objects, bucket }: BucketCall): P
   );
 }
 
-/** With `encoding-type=url`, keys are URL-encoded, because XML cannot contain every character of a key. */
+/**
+ * Returns the function that encodes the keys in an answer. With `encoding-type=url` it URL-encodes them, because XML
+ * cannot contain every character of a key. Without that parameter it returns them unchanged.
+ */
 export function keyEncoding(request: S3Request): (key: string) => string {
   const type = queryValue(request, 'encoding-type');
   if (type === undefined) return (key) => key;
@@ -73,7 +76,7 @@ type Entry = Pick<Listed, 'form'> & Partial<Pick<Listed, 'record'>>;
 
 /**
  * Returns the first `limit` entries after `last`, which is the last entry of the previous page. All texts are
- * in UTF-8 form (`../storage/key-order.ts`).
+ * in UTF-8 form: they have one character for each byte (`../storage/key-order.ts`).
  */
 function entries(
   listed: readonly Listed[],

@@ -25,7 +25,7 @@ export async function deleteObject({ objects, bucket, key }: ObjectCall): Promis
 
 const storedHeaders = ['cache-control', 'content-disposition', 'content-language', 'expires'];
 
-/** The headers that a later GET or HEAD returns exactly as they were sent. */
+/** Returns the headers that are stored with the object. A later GET or HEAD of the object returns them. */
 export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
   const stored: Record<string, string> = {
     'content-type': headers.get('content-type') ?? 'binary/octet-stream',
@@ -49,8 +49,8 @@ export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
 }
 
 /**
- * Checks metadata, because a later GET returns the metadata in response headers. A presigner can move metadata
- * to the query of the URL, where it can contain characters that no header may contain.
+ * Checks metadata, because a later GET returns the metadata in response headers. A program that presigns a URL can
+ * move metadata to the query of the URL, where it can contain characters that no header may contain.
  */
 function assertCanBeHeader(name: string, value: string): void {
   try {

@@ -103,7 +103,7 @@ function assertAllSigned({ headers }: S3Request, signedHeaders: readonly string[
     throw new S3Error('AccessDenied', message, { HeadersNotSigned: unsigned.join(', ') });
   }
   // The signature of a request without a header is the same as the signature of a request in which that header is
-  // empty. So the signature does not show that a signed header is absent.
+  // empty. So the check of the signature does not notice that a signed header is absent. This check refuses it.
   const absent = signedHeaders.filter((name) => !headers.has(name));
   if (absent.length > 0) {
     throw new S3Error('SignatureDoesNotMatch', `The signed header ${absent.join(', ')} was not sent`);

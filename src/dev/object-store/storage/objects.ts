@@ -92,8 +92,9 @@ export function openObjectStorage(directory: string, temporary: string, now: () 
     find: (name: string, key: string): ObjectRecord | undefined =>
       bucketOf(name).files.records.get(fileName(key)),
     /**
-     * Streams the bytes from `first` to `last`, both included. The caller must end or destroy the stream, and
-     * must obey the other rules of `read` in `sealed-directory.ts`.
+     * Streams the bytes from `first` to `last`, both included. Call it in the same step of the event loop in which
+     * `find` returned the record, because the object may be overwritten or removed after that step. The caller must
+     * end or destroy the stream.
      */
     read: (name: string, key: string, first: number, last: number): Readable =>
       bucketOf(name).files.read(fileName(key), first, last),
@@ -144,8 +145,8 @@ function assertAbsent(bucket: Bucket, key: string): void {
 }
 
 /**
- * File names are SHA-256 sums of keys, because a key can contain any character and be 1,024 bytes long. A
- * file name cannot.
+ * File names are SHA-256 sums of keys in hex. A key itself cannot be a file name: it can contain any character, such
+ * as `/`, and can have 1,024 bytes, but a file name has at most 255.
  */
 const fileNamePattern = /^[0-9a-f]{64}$/;
 

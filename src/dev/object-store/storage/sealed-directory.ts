@@ -1,4 +1,7 @@
-/** A directory of sealed files (`sealed-file.ts`), with an index of their records in memory, by file name. */
+/**
+ * A directory of sealed files, with an index of their records in memory, by file name. A sealed file has the bytes of
+ * an object or a part and the record that describes them (`sealed-file.ts`).
+ */
 import { randomUUID } from 'node:crypto';
 import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';

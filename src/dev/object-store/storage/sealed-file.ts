@@ -26,8 +26,8 @@ export interface SealedRecord {
 }
 
 /**
- * Writes a sealed file at a temporary path, and passes its record to `publish`, which gives the file its name by a
- * rename. If the writing or `publish` fails, the temporary file is removed.
+ * Writes a sealed file at a temporary path, and passes its record to `publish`, which may give the file its final name
+ * by a rename. If the writing or `publish` fails, the temporary file is removed.
  */
 export async function seal<R extends SealedRecord>(
   temporaryPath: string,
@@ -51,8 +51,8 @@ export async function seal<R extends SealedRecord>(
 }
 
 /**
- * Reads the record of a sealed file. It blocks the process, so only the start of the store may call it. The
- * synchronous functions need 14 µs for each file, and `fs/promises` took 87 µs.
+ * Reads the record of a sealed file. The start of the store reads the records of all files, so this function uses
+ * synchronous functions of Node: they block the process for 14 µs for each file, and `fs/promises` took 87 µs.
  */
 export function readRecord<R extends SealedRecord>(path: string): R {
   const descriptor = openPrivateFile(path);

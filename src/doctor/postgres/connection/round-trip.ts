@@ -16,7 +16,7 @@ export const roundTrip: Row<ProbedDatabase> = {
   remedy: 'Run the service in the zone of the primary.',
   async probe(database) {
     let leastMs = Number.POSITIVE_INFINITY;
-    // The first try may open the connection, so the shortest one counts.
+    // The first try may take longer, because it may open the connection. So the shortest try counts.
     for (let i = 0; i < TRIES; i++) {
       const startMs = performance.now();
       await scalar(database, '1');

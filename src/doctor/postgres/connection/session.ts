@@ -19,7 +19,7 @@ export const session: Row<ProbedDatabase> = {
         .map((name) => `'${name}'`)
         .join(', ')})`,
     );
-    // If this version of Postgres does not know a setting, pg_settings has no row for the setting.
+    // If this version of Postgres does not know a setting, pg_settings has no row for it, and the probe ignores it.
     const other = rows
       .filter(({ name, setting }) => wanted[String(name)] !== setting)
       .map(({ name, setting }) => `${name} = ${setting}`);

@@ -3,7 +3,10 @@ import type { ProbedBucket } from '../probed-bucket.ts';
 import { isKeyOfDoctor } from '../traces.ts';
 import { inXml, textsIn } from '../xml.ts';
 
-/** The sweeper (`src/files/maintenance/sweeper.ts`) aborts a multipart upload within a day after its expiry. */
+/**
+ * The sweeper (the background task that finishes interrupted work, `src/files/maintenance/sweeper.ts`) aborts a
+ * multipart upload when LONGEST_UPLOAD_SECONDS have passed since its expiry. The default of that setting is a day.
+ */
 const SWEPT_WITHIN_SECONDS = 86_400;
 
 export const age: Row<ProbedBucket> = {

@@ -10,7 +10,7 @@ export const cors: Row<ProbedBucket> = {
   async probe(bucket) {
     const { origin } = bucket.settings;
     if (origin === undefined) return cannotTell('no --origin was given');
-    // Browsers send Content-Length by themselves and do not ask for it.
+    // A browser sends Content-Length by itself, so its preflight does not ask whether the page may send it.
     const names = Object.keys(headersOfUpload(bucket)).filter((name) => name !== 'Content-Length');
     const answer = await bucket.send({
       method: 'OPTIONS',

@@ -1,7 +1,10 @@
 import { cannotTell, type Row, yesIf } from '../../row.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
 
-/** S3 refuses a signature whose time is more than 15 minutes from its own. At 1 minute, there is time for a repair. */
+/**
+ * S3 refuses a signature if its time differs by more than 15 minutes from the clock of S3. The row reports a difference
+ * of one minute already, so that an operator can repair the clock before S3 refuses requests.
+ */
 const SKEW_MAX_SECONDS = 60;
 
 export const clock: Row<ProbedBucket> = {
