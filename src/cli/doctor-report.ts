@@ -5,11 +5,14 @@ export interface DoctorReport {
   bucket: { url: string; region: string; rows: readonly Examined[] };
   database: { rows: readonly Examined[] };
   sent: { requests: number; bytes: number; seconds: number };
-  /** The keys of the doctor's own objects that could not be removed. */
+  /** The keys of the objects that `npm run doctor` uploaded as a test and could not remove. */
   left: readonly string[];
 }
 
-/** The columns of the report. Lines of this width fit into the Markdown documents of this repository. */
+/**
+ * The width at which the text of a row is broken into lines. Lines of this width fit into the Markdown documents of
+ * this repository.
+ */
 const WIDTH = 112;
 
 /**
@@ -27,7 +30,7 @@ const VERDICTS = {
   unknown: 'Whether every guarantee holds cannot be told.',
 };
 
-/** Returns the report as text for a person. With `--json`, the command prints the report itself. */
+/** Returns the report as text for a person. With `--json`, the command prints the report as JSON instead. */
 export function describeReport({ verdict, bucket, database, sent, left }: DoctorReport): string[] {
   const mebibytes = (sent.bytes / 1024 ** 2).toFixed(1);
   return [

@@ -37,7 +37,8 @@ export async function runDoctor(
   if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
   const backends = await openBackends(config, log, backendsForDoctor(config));
   try {
-    // Before its first start, the embedded Postgres has no schema, and no operator is to run `npm run migrate` for it.
+    // If the service has never been started, the embedded Postgres has no schema yet. `npm run migrate` refuses the
+    // embedded Postgres, so the doctor creates the schema here.
     if (config.backend.kind === 'embedded') await updateSchema(backends.postgres, log, signal);
     const report = await makeReport(backends, config, options.origin, signal);
     terminal.print(...(options.json ? JSON.stringify(report, null, 2).split('\n') : describeReport(report)));

@@ -13,8 +13,8 @@ import type { Terminal } from './terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
 
 /**
- * The operator's command `npm run reconcile` compares table and bucket after a restore or an accident. The
- * command may run while the service runs.
+ * The operator's command `npm run reconcile` compares the rows of all files in Postgres (the table) with the objects in
+ * the bucket, after a restore or an accident. The command may run while the service runs.
  */
 const USAGE = `usage: npm run reconcile -- [--repair | --adopt] [--json] [--min-age-hours N] [--max-repairs N]
 
@@ -91,7 +91,8 @@ async function parseOptions(args: string[], { lifetimes }: Config, directory: st
     return (error as Error).message;
   }
   if (values.repair && values.adopt) return '--repair and --adopt exclude each other: adopt first';
-  // An object that is younger than this may belong to an upload that is still running.
+  // An object that is younger than `leastSeconds` may belong to an upload that is still running. So `--repair` must not
+  // remove it, and a smaller `--min-age-hours` is refused.
   const leastSeconds = lifetimes.urlSeconds + lifetimes.longestUploadSeconds;
   const ageHours = Number(values['min-age-hours'] ?? Math.max(MIN_AGE_HOURS_DEFAULT, leastSeconds / 3_600));
   const maxRepairs = Number(values['max-repairs'] ?? MAX_REPAIRS_DEFAULT);
@@ -139,8 +140,8 @@ function describe(report: ReconcileReport, { action, writeWindowHours }: Describ
   const { rows, objects, repaired } = report;
   const section = (title: string, { count, bytes, examples }: Finding, done = '') => [
     `${String(count).padStart(8)}  ${title}${count > 0 ? `, ${bytes} bytes` : ''}${done}`,
-    // Keys are quoted, because any writer of the bucket can choose a key. The screen may break a long key at a
-    // blank. The closing quote shows that the second half is no line of this report.
+    // A writer of the bucket can choose a key that looks like a line of this report. So keys are quoted. If the screen
+    // breaks a long key at a blank, the closing quote shows that the second half is no line of this report.
     ...examples.map((key) => `            ${JSON.stringify(key)}`),
     ...(count > examples.length ? [`            … and ${count - examples.length} more`] : []),
   ];
@@ -160,7 +161,8 @@ function describe(report: ReconcileReport, { action, writeWindowHours }: Describ
     ...section('objects that S3 refuses to show', report.refused),
     ...section('objects under keys that this service never makes', report.foreign),
     ...report.incomplete.map((reason) => `incomplete: ${reason}`),
-    // With --repair, the lines of `report.refusals` below already give this reason.
+    // The lost tail: the newest rows seem to be lost, and the objects may be the only copies of files. With --repair,
+    // `report.refusals` already says so, because no object was removed for that reason.
     ...(action === 'report' && report.lostTail !== undefined
       ? [`attention: ${describeTail(report.lostTail)}`]
       : []),

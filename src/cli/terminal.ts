@@ -22,15 +22,16 @@ export function createTerminal(stdout: Output, stderr: Output, termName = '') {
 
   const clearLine = () => {
     if (shown === '') return;
-    // A terminal that has become narrower since the line was drawn has broken the line into several rows.
+    // A terminal that has become narrower since the line was drawn has broken the line into several rows. All of them
+    // are erased.
     const rowsAbove = Math.ceil(terminalColumns(shown) / (columns() + 1)) - 1;
     stderr.write(`${rowsAbove > 0 ? `\x1b[${rowsAbove}A` : ''}\r\x1b[${rowsAbove > 0 ? 'J' : 'K'}`);
     shown = '';
   };
   const draw = (line: string) => {
     clearLine();
-    // The terminal breaks a line that is wider than the screen into two lines, and `clearLine` would then erase
-    // a line of the result. So the line is cut.
+    // The terminal would break a line that is wider than the screen into several rows. The progress line must take only
+    // one row, so it is cut.
     shown = fitColumns(printable(line), columns());
     stderr.write(shown);
   };

@@ -1,8 +1,8 @@
 /**
  * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`,
  * `doctor`), and what these commands need to talk to a terminal: escaped output and the progress line. A command parses
- * its arguments, calls the code that does the work, and returns an exit code. The use of `process` does not belong here,
- * but in `src/main.ts`.
+ * its arguments, calls the code that does the work, and returns an exit code. The use of `process` does not belong
+ * here, but in `src/main.ts`.
  */
 import type { Readable } from 'node:stream';
 import { type Md5Cache, openMd5Cache } from '../client/node.ts';
@@ -29,7 +29,7 @@ export interface UploadContext extends ServiceAddress {
   openStdin: () => Readable;
   /** The directory to which relative paths refer. */
   directory: string;
-  /** The file in which the MD5s of files are kept. */
+  /** The file that keeps the MD5s of files, so that the next run need not read unchanged files again. */
   md5CachePath: string;
 }
 

@@ -29,10 +29,10 @@ const browser: ManyPlatform<UploadSource, Blob> = {
 };
 
 /**
- * Uploads a Blob, a File or bytes, and resolves when the file is READY. It hashes the file in Web Workers, creates the
- * upload, sends the bytes that S3 does not have, and verifies the result. Content that is stored already is not sent
- * again. A call can be repeated after any failure, and after the page was left or loaded again; it then sends only the
- * missing parts.
+ * Uploads a Blob, a File or bytes, and resolves when the file is READY (stored, and verified by the service). It hashes
+ * the file in Web Workers, creates the upload, sends the bytes that S3 does not have, and verifies the result. Content
+ * that is stored already is not sent again. A call can be repeated after any failure, and after the page was left or
+ * loaded again. A large file is sent in parts, and the repeated call then sends only the missing parts.
  *
  * @param client a Connect client of any transport, such as `createConnectTransport` of `@connectrpc/connect-web`
  * @throws UploadError, the ConnectError of the service, or the reason of the signal
@@ -46,8 +46,9 @@ export function uploadFile(
 }
 
 /**
- * Uploads many files, each as `uploadFile` does, and resolves when the outcome of each file is known. It asks the
- * service for many files in one call. An error of one file does not end the others: it is the outcome of this file.
+ * Uploads many files, each as `uploadFile` does, and resolves when the outcome of each file is known. One call to the
+ * service creates the uploads of many files. An error of one file does not end the others: it is the outcome of this
+ * file.
  *
  * @throws the reason of the signal, an error of the iterator, or an error that a callback has thrown
  */

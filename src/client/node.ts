@@ -2,8 +2,8 @@
  * `src/client` is the client package: it uploads files of any size, with retries and resumption. `node.ts` is its
  * entry for Node. `upload` has the steps of an upload, and `node` has what only Node can do.
  *
- * Code that runs in the service does not belong here. These files import only each other, the generated
- * code, and the peer dependencies, because the package is packed without the rest of the repository.
+ * Code that runs in the service does not belong here. These files import only each other, the generated code, and the
+ * dependencies in `src/client/package.json`, because the package is packed without the rest of the repository.
  */
 import type { Agent } from 'node:http';
 import type { Client } from '@connectrpc/connect';
@@ -33,12 +33,12 @@ export type { Md5Cache, UploadManySummary, UploadResult, UploadSource };
 interface NodeOptions {
   /**
    * The MD5s from an earlier call. A file that has not changed since then is not hashed again. Used for sources that
-   * are paths. `openMd5Cache` opens a cache in a file, which its `save` replaces.
+   * are paths or `file:` URLs. `openMd5Cache` reads a cache from a file, and its `save` writes the file anew.
    */
   md5Cache?: Md5Cache;
   /**
-   * Sends the PUTs to S3, through a proxy for example. Must be an `https.Agent` if S3 has https. Stays open. Default:
-   * an agent for this call, which uses the proxy of NODE_USE_ENV_PROXY.
+   * Sends the PUTs to S3, through a proxy for example. Must be an `https.Agent` if S3 has https. The caller closes it.
+   * Default: an agent for this call, which uses the proxy of NODE_USE_ENV_PROXY.
    */
   agent?: Agent;
 }
@@ -48,9 +48,10 @@ export interface UploadManyOptions<Item> extends ManyOptions<Item>, NodeOptions 
 export type UploadItem = SourceItem<UploadSource>;
 
 /**
- * Uploads a file, and resolves when the file is READY. It hashes the file, creates the upload, sends the
- * bytes that S3 does not have, and verifies the result. Content that is stored already is not sent again. A
- * call can be repeated after any failure and after a crash; it then sends only the missing bytes.
+ * Uploads a file, and resolves when the file is READY (stored, and verified by the service). It hashes the file,
+ * creates the upload, sends the bytes that S3 does not have, and verifies the result. Content that is stored already is
+ * not sent again. A call can be repeated after any failure and after a crash. A large file is sent in parts, and the
+ * repeated call then sends only the missing parts.
  *
  * When the promise settles, every socket, timer, thread and file that this call opened is closed.
  *
@@ -67,9 +68,9 @@ export function uploadFile(
 }
 
 /**
- * Uploads many files, each as `uploadFile` does, and resolves when the outcome of each file is known. It asks the
- * service for many files in one call, and sends the PUTs over shared connections. An error of one file does not end
- * the others: it is the outcome of this file.
+ * Uploads many files, each as `uploadFile` does, and resolves when the outcome of each file is known. One call to the
+ * service creates the uploads of many files, and the PUTs share connections. An error of one file does not end the
+ * others: it is the outcome of this file.
  *
  * When the promise settles, every socket, timer, thread and file that this call opened is closed.
  *

@@ -1,6 +1,6 @@
 import { StartupError } from './startup-error.ts';
 
-/** Reports all problems of the environment together. */
+/** Reports all problems of the environment variables in one message, a line for each. */
 export class ConfigError extends StartupError {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];

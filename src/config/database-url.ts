@@ -20,8 +20,8 @@ export interface TlsVariables {
 }
 
 /**
- * DATABASE_URL is not usable. The message is the end of a sentence that begins with the name of the setting. The
- * message contains no part of a password.
+ * Thrown if DATABASE_URL is not usable. The message is the end of a sentence that begins with the name of the setting.
+ * The message contains no part of a password.
  */
 export class DatabaseUrlError extends Error {
   override readonly name = 'DatabaseUrlError';
@@ -43,7 +43,8 @@ export function databaseUrlProblem(text: string): string | undefined {
 
 /** @throws DatabaseUrlError */
 export function parseDatabaseUrl(text: string, tls: TlsVariables = {}): DatabaseUrl {
-  // `pg` also accepts a directory of sockets, and the name of a database after a blank. Both pass unchanged.
+  // Instead of a URL, `pg` also accepts the path of a directory of Unix sockets, alone or with a blank and the name of
+  // a database after it. Such a text passes unchanged.
   if (/^(\/|socket:)/.test(text)) return { urls: [text], hasPassword: false, mustBeWritable: false };
   const scheme = /^postgres(ql)?:\/\//.exec(text)?.[0];
   if (scheme === undefined) throw new DatabaseUrlError('must begin with postgres:// or postgresql://');
@@ -207,9 +208,9 @@ export const SSL_MODES = [
 ] as const;
 
 /**
- * Some values of `sslmode` have one meaning in `pg` and another in libpq. This function chooses the meaning, so
- * that no certificate is accepted without a check unless `no-verify` asks for it. With a root certificate,
- * `verify-ca` does not compare the host name, as in libpq; `pg` alone would compare it.
+ * Some values of `sslmode` have one meaning in `pg` and another in libpq. This function chooses the meaning, so that no
+ * certificate is accepted without a check, unless `no-verify` or the URL's own `uselibpqcompat=true` asks for that.
+ * With a root certificate, `verify-ca` does not compare the host name, as in libpq; `pg` alone would compare it.
  */
 function setTlsParameters(parameters: URLSearchParams, { sslMode, sslRootCert }: TlsVariables): void {
   const inUrl = parameters.get('sslmode');

@@ -55,7 +55,10 @@ export function parseUploadHeaders(text: string): Record<string, string> {
   return Object.fromEntries(pairs(text));
 }
 
-/** Returns why the text is refused, as the end of a sentence that begins with the name of the setting. */
+/**
+ * Returns why the text is refused, as the end of a sentence that begins with the name of the setting. Returns
+ * `undefined` if the text is accepted.
+ */
 export function uploadHeadersProblem(text: string): string | undefined {
   const headers = new Map<string, string>();
   for (const [name, value] of pairs(text)) {

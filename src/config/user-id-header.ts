@@ -1,8 +1,9 @@
 /**
- * Decides which header may name the user. If a header already has another meaning, the client itself may have set
- * its value. Moreover, if a request has some headers twice, Node keeps only the first value. A client that adds
- * such a header before the gateway's header would act as another user. If a request has any other header twice,
- * Node joins the values with a comma, which no user id contains, so the request is refused.
+ * Decides in which header the gateway (the trusted caller) may name the user. A header that already has another meaning
+ * is refused, because the client itself may have set its value. Some headers are refused because Node keeps only one
+ * value if a request has them twice: a client that adds such a header before the gateway's header could act as another
+ * user. If a request has any other header twice, Node joins the values with a comma. No user id contains a comma, so
+ * the request is refused.
  */
 
 const NAME = /^[a-z][a-z0-9-]{0,63}(?<!-bin)$/;

@@ -8,7 +8,10 @@ import { FileService } from '../../client/node.ts';
  */
 const ANSWER_MAX_BYTES = 4 * 1024 ** 2;
 
-/** The address and the metadata with which the service is called. */
+/**
+ * The address of the service, the header that names the user, and the token of the gateway (the trusted caller that
+ * names the user). The command takes the place of the gateway.
+ */
 export interface ServiceAddress {
   url: string;
   userIdHeader: string;

@@ -46,7 +46,7 @@ export function failureOf(error: unknown): Failure {
   return { message: error instanceof Error ? error.message : String(error), toDo: RUN_AGAIN };
 }
 
-/** `MESSAGE; to do: …` */
+/** Returns `MESSAGE. To do: TO DO.` as one line. */
 export function failureText({ message, toDo }: Failure): string {
   return `${message}. To do: ${toDo}.`;
 }

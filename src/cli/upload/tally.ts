@@ -1,6 +1,6 @@
 import type { UploadResult } from '../../client/node.ts';
 
-/** The figures of a run: the summary at its end, and the progress bar before. */
+/** The figures of a run. The progress bar shows them during the run, and the summary shows them at the end. */
 export interface Tally {
   uploaded: number;
   existing: number;

@@ -2,7 +2,8 @@ import { base64Encode } from '@bufbuild/protobuf/wire';
 import { openSource } from './source.ts';
 
 /**
- * Returns the MD5 of a Blob in base64, for a page that calls CreatePresignedUpload itself, as an uploader of Uppy does.
+ * Returns the MD5 of a Blob in base64, for a page that calls CreatePresignedUpload itself, for example
+ * with Uppy (a library for uploads).
  *
  * @throws UploadError SOURCE_CHANGED, or the reason of the signal
  */

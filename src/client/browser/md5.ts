@@ -41,8 +41,8 @@ export async function md5sOfBlobs(blobs: readonly Blob[], options: HashOptions):
 }
 
 /**
- * Hashes in the worker. If there is no worker, or its file cannot be loaded, hashes in this thread: a bundle can lack
- * the file, and a policy of the page (CSP) can forbid workers.
+ * The returned `md5` hashes a Blob in the worker. If there is no worker, or its file cannot be loaded, `md5` hashes in
+ * this thread: a bundle can lack the file, and a policy of the page (CSP) can forbid workers.
  */
 function createHasher(worker: Worker | undefined, { signal, onHashed }: HashOptions) {
   let isLoaded = worker !== undefined;
@@ -71,7 +71,8 @@ function createHasher(worker: Worker | undefined, { signal, onHashed }: HashOpti
 
 function loadWorker(): Worker | undefined {
   try {
-    // Bundlers find the file of the worker by this expression. The published package has .js files.
+    // Bundlers find the file of the worker by this expression. The name ends in .js, because the published package has
+    // .js files.
     return new Worker(new URL('./md5-worker.js', import.meta.url), { type: 'module' });
   } catch {
     // A page may not start a worker from another origin, where a bundle can come from.

@@ -6,8 +6,9 @@ import { PutError, refusedPut } from '../upload/put-error.ts';
 import { assertReadable } from './source.ts';
 
 /**
- * An upload that made no progress for this long counts as broken, although its connection is still open. The time begins
- * with the first byte. A PUT may have to wait before, because a browser opens few connections to one host.
+ * An upload that made no progress for this long counts as broken, although its connection is still open. The time
+ * begins with the first byte. Before that, a PUT may have to wait for a connection, because a browser opens only a few
+ * to one host.
  */
 const IDLE_TIMEOUT_MS = 60_000;
 

@@ -1,5 +1,5 @@
 /**
- * `src/client/browser` is what the client does in its own way in a browser: it reads Blobs, hashes them in Web
+ * `src/client/browser` is the part of the client that only a browser can run: it reads Blobs, hashes them in Web
  * Workers, and sends PUTs with XMLHttpRequest.
  *
  * The order of the steps does not belong here: `src/client/upload` has it. This file opens the Blob that is to be

@@ -18,8 +18,8 @@ import { errorOfStatus } from './status.ts';
 const BATCH_MAX = 200;
 
 /**
- * The number of BatchGetFiles calls that run at once. They take longest, because the service asks S3 about each pending
- * file. With a near S3, the uploads would wait for a single call at a time.
+ * The number of BatchGetFiles calls that may run at once. These calls take the longest, because the service asks S3
+ * about each pending file. With only one such call at a time, uploads to a near S3 would have to wait for it.
  */
 const CONFIRMATIONS_AT_ONCE = 2;
 
@@ -95,8 +95,8 @@ async function getAll(client: Client<typeof FileService>, s3Keys: string[], sign
 }
 
 /**
- * Detects a service of an older version, which answers UNIMPLEMENTED to a batch method. Then, and from then on, `one`
- * runs instead of `batch`.
+ * The returned function runs `batch`. A service of an older version answers UNIMPLEMENTED to a batch method. After the
+ * first such answer, the function runs `one` instead of `batch`, for this request and for all later ones.
  */
 function createBatchDetector() {
   let isUnimplemented = false;

@@ -17,7 +17,7 @@ export interface BatcherOptions<Request, Response> {
   signal: AbortSignal;
   /** Returns a response or an Error for each request, in their order. */
   send: (requests: Request[]) => Promise<(Response | Error)[]>;
-  /** How long no call may be made after this error of a call, in milliseconds. */
+  /** Returns how long no further call may begin after a call failed with this error, in milliseconds. */
   pauseAfter: (error: unknown) => number;
 }
 

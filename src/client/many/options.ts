@@ -32,12 +32,15 @@ export interface UploadManyOptions<Item> {
 }
 
 export interface ManyProgress {
-  /** The items that were taken from the iterator so far. They are taken ahead of the uploads, at most 10,000. */
+  /**
+   * The number of items taken from the iterator so far. `uploadMany` takes items up to 10,000 ahead of the uploads, so
+   * this number can still grow.
+   */
   filesTotal: number;
-  /** Files that are READY. */
+  /** Files that are READY: stored, and verified by the service. */
   filesDone: number;
   filesFailed: number;
-  /** The bytes of these items. */
+  /** The bytes of all items that `filesTotal` counts. */
   bytesTotal: number;
   bytesHashed: number;
   bytesSent: number;
@@ -53,7 +56,9 @@ export interface ItemRetry<Item> {
 
 export interface UploadManySummary {
   uploaded: number;
-  /** Files that the service had stored before. */
+  /**
+   * Files that sent nothing, because their content was stored already: before this call, or by another of its items.
+   */
   existing: number;
   failed: number;
   bytesTotal: number;

@@ -24,7 +24,7 @@ export function createPendingRoom(calls: FileCalls, signal: AbortSignal) {
         try {
           return await calls.create(request, signal);
         } catch (error) {
-          // If no other upload is active, nothing that this `uploadMany` does can make room.
+          // If no other upload is active, nothing that this `uploadMany` does can make room. Then a wait would not end.
           if (!isTooManyPending(error) || active <= 1 || signal.aborted) throw error;
           active -= 1;
           await new Promise<void>((resolve) => waiting.push(resolve));

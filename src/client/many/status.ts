@@ -7,7 +7,7 @@ export function errorOfStatus(status: Status | undefined): ConnectError {
     status?.message ?? 'the service answered neither a response nor an error',
     status?.code,
   );
-  // A ConnectError has the details as they come from the service: the name of the type and the bytes.
+  // The details of a ConnectError are not decoded yet. Each has the name of its type, and its bytes.
   error.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf('/') + 1),
     value,

@@ -2,8 +2,8 @@ import type { OpenSource } from '../upload/platform.ts';
 import type { FileVersion, Md5Cache } from './md5-cache.ts';
 
 /**
- * A file that was written to less than this time before it was hashed can be written to again without a change of its
- * times, because the times of some file systems have a resolution of 2 s. The MD5s of such a file are not kept.
+ * Some file systems keep times with a resolution of 2 s. So a file that was written to less than this time before it
+ * was opened can be written to again, and its times stay the same. The MD5s of such a file are not kept.
  */
 const SETTLED_AFTER_MS = 2_000;
 

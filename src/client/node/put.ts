@@ -1,4 +1,4 @@
-/** Sends one PUT to a presigned URL: streamed, with exactly the headers that were signed. */
+/** Sends one PUT to a presigned URL: streamed, with the headers that the service requires for this URL. */
 import http, { type ClientRequest } from 'node:http';
 import https from 'node:https';
 import type { PutClient, PutOptions } from '../upload/platform.ts';

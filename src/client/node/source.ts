@@ -1,5 +1,5 @@
 /**
- * `src/client/node` is what the client does in its own way in Node: it reads files, hashes them on worker
+ * `src/client/node` is the part of the client that only Node can run: it reads files, hashes them on worker
  * threads, and sends PUTs with `node:http`.
  *
  * The order of the steps does not belong here: `src/client/upload` has it. This file opens what the caller wants

@@ -97,8 +97,8 @@ export function retryInfoMs(error: unknown): number | undefined {
 }
 
 /**
- * The codes after which the API allows a retry, and two codes that the service never sends (Aborted, Canceled):
- * the Connect library reports a broken connection with them. Every method of FileService is safe to repeat.
+ * The codes after which the API allows a retry, and two codes (Aborted, Canceled) with which the Connect library
+ * reports a broken connection. Every method of FileService is safe to repeat.
  */
 const RETRIED = new Set([
   Code.Unavailable,

@@ -35,7 +35,7 @@ export type InTurn = <Result>(content: string, run: () => Promise<Result>) => Pr
 
 export interface Transferred {
   file: File;
-  /** True when the file existed before this call. */
+  /** True when the file existed before this upload began. */
   existing: boolean;
 }
 

@@ -6,9 +6,11 @@
  *   exist, or it has no name. The message says which.
  * - `SOURCE_CHANGED`: the file changed after it was hashed. The service has no READY file of it.
  *   Retry when the file no longer changes.
- * - `STORAGE_REFUSED`: S3 refused a PUT, and would refuse it again. The message quotes the answer of S3.
- * - `STORAGE_UNREACHABLE`: all PUTs failed during `retryForMs` (an option of `uploadFile` in `upload-file.ts`).
- *   Another call of `uploadFile` continues where the failed call stopped.
+ * - `STORAGE_REFUSED`: S3 refused a PUT with a status below 500, and retries did not help or would not help. The
+ *   message quotes the answer of S3. Or S3 accepted the bytes, but the file was not READY afterwards.
+ * - `STORAGE_UNREACHABLE`: S3 did not answer a PUT or answered a status from 500 on, and so did all retries during
+ *   `retryForMs` (an option of `uploadFile` in `upload-file.ts`). Another call of `uploadFile` continues where the
+ *   failed call stopped.
  */
 export type UploadErrorReason =
   | 'SOURCE_UNUSABLE'

@@ -2,7 +2,10 @@ import { isLoopbackHost } from '../loopback.ts';
 import { list, oneOf, text, type Values } from '../setting.ts';
 import { userIdHeaderProblem } from '../user-id-header.ts';
 
-/** The least length of a gateway's token. An attacker could guess a shorter token. */
+/**
+ * The least length of the token of a gateway (the trusted caller that names the user). An attacker could guess a
+ * shorter token.
+ */
 const TOKEN_MIN_CHARACTERS = 16;
 
 const DNS_NAME = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/;

@@ -5,7 +5,10 @@ const PRESIGN_TTL_MAX_SECONDS = 604_800;
 
 const DAY_SECONDS = 86_400;
 
-/** How long URLs and verifications are valid, and how long an upload may take. */
+/**
+ * How long an upload may take, and how long URLs and verifications are valid. A verification is the check that S3 has
+ * the announced bytes.
+ */
 export const LIFETIMES = {
   urlSeconds: integer('PRESIGN_TTL_SECONDS', {
     min: 1,

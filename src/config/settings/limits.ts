@@ -4,9 +4,9 @@ import { integer } from '../setting.ts';
 const PENDING_MAX = 32_767;
 
 /**
- * Limits how many uploads one user may have pending, and how many calls this instance runs at once. A user has two
- * limits: one for uploads with a single PUT, and one for multipart uploads. Pending uploads count, and so do cancelled
- * uploads whose URLs have not expired.
+ * Limits how many uploads one user may have pending (created, but not yet READY), and how many calls this instance runs
+ * at once. A user has two limits: one for uploads with a single PUT, and one for multipart uploads. Pending uploads
+ * count, and so do cancelled uploads whose URLs have not expired.
  */
 export const LIMITS = {
   pendingMax: integer('MAX_PENDING_UPLOADS', {

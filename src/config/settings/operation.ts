@@ -3,8 +3,8 @@ import { integer, oneOf, text } from '../setting.ts';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /**
- * The settings of the process itself: its sweeper (`src/files/maintenance/sweeper.ts`), its stop, its data directory
- * and its log.
+ * The settings of the process itself: its sweeper (the background task that finishes or removes what calls left
+ * unfinished, `src/files/maintenance/sweeper.ts`), its stop, its data directory and its log.
  */
 export const OPERATION = {
   sweepIntervalSeconds: integer('SWEEP_INTERVAL_SECONDS', {

@@ -10,8 +10,8 @@ const PRIVATE = 0o600;
  * Copies a stream into a temporary file and returns the open file. An upload reads its bytes twice, to hash and to
  * send them, and a stream can be read only once.
  *
- * Only this user can read the file. Its name is removed before the first byte is written, so the content goes
- * with the process, however the process ends. TMPDIR chooses the disk.
+ * Only this user can open the file. Its name is removed before the first byte is written, so the system frees the
+ * content when the process ends, even after a crash. The variable TMPDIR chooses the disk.
  *
  * @param onBytes called with the number of bytes of each piece
  */
@@ -41,7 +41,7 @@ export async function spool(
 
 /** A file without a name: other processes cannot open it, and it takes no space after it is closed. */
 async function openUnnamed(): Promise<FileHandle> {
-  // The mode of the directory is 0700.
+  // `mkdtemp` makes a directory of mode 0700, so no other user can open the file while it still has a name.
   const folder = await mkdtemp(join(tmpdir(), 'file-service-'));
   try {
     const { O_RDWR, O_CREAT, O_EXCL } = constants;

@@ -28,9 +28,10 @@ const NAME_COLUMNS_MIN = 12;
 const SPEED_WINDOW_MS = 4_000;
 
 /**
- * The requests for a file take as long as sending this number of bytes. So the share and the remaining time are right
- * for ten thousand small files beside a large file, too. The number is the quotient of two speeds that were measured on
- * loopback: 165 MB/s with large files, and 900 small files/s.
+ * Each file counts as this number of bytes in addition to its own, because the requests for a file take as long as
+ * sending them. So the share and the remaining time are also right for ten thousand small files beside a large file.
+ * The number is the quotient of two speeds that were measured on loopback: 165 MB/s with large files, and 900 small
+ * files/s.
  */
 const FILE_COST_BYTES = 180_000;
 
@@ -44,7 +45,10 @@ interface Sample {
   hashed: number;
 }
 
-/** Returns the progress line for the present width of the terminal. */
+/**
+ * The returned `render` makes the progress line for a terminal of `columns` columns. It remembers the states of the
+ * last seconds, and computes the speed from them.
+ */
 export function createBar() {
   let samples: Sample[] = [];
   return {
@@ -60,7 +64,7 @@ export function createBar() {
       const storing = speed((sample) => sample.stored);
       const hashing = speed((sample) => sample.hashed);
       const isHashing = storing === 0 && hashing > 0;
-      // A file can grow, and a directory can get new files, after they were counted.
+      // A file can grow, and a directory can get new files, after they were counted. So `work` can exceed the total.
       const total = Math.max(work, workOf(totals.files, totals.bytes, totals.bytes));
       const left = (total - work) / speed((sample) => sample.work);
       return layOut(columns, {
@@ -116,7 +120,7 @@ function layOut(columns: number, { share, files, bytes, speed, left, name }: Pie
     room -= needed;
     return piece;
   };
-  // The order of importance is not the order on the line.
+  // The pieces take room in the order of their importance, which is not their order on the line.
   const taken = { percent: take(percent), files: take(files), left: take(left), speed: take(speed) };
   const drawn = share === undefined ? '' : take(' '.repeat(BAR_COLUMNS_MIN));
   const rest = { bytes: take(bytes), name: take(shortName(name, room - GAP.length)) };

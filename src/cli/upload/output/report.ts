@@ -62,14 +62,14 @@ const MANY_FILES = 100;
 
 function storedText({ filename }: FileItem, { file, existing, bytesResumed }: UploadResult): string {
   const size = sizeText(Number(file.size));
-  // If the service had the content already, the file keeps the name that it got then.
+  // If the service had the content already, the file keeps the name from its first upload, so the line shows that name.
   const name = file.filename === filename.normalize('NFC') ? '' : ` under the name "${file.filename}"`;
   if (existing) return `already stored${name}, ${size} not sent, as ${file.s3Key}`;
   const resumed = bytesResumed > 0 ? `, ${sizeText(bytesResumed)} of it by an earlier run` : '';
   return `uploaded ${size}${resumed}, as ${file.s3Key}`;
 }
 
-/** `3 files: 2 uploaded, 1 already stored. Sent 1.5 MiB in 2 s (768.0 KiB/s).` */
+/** `3 files: 2 uploaded, 1 already stored. Sent 1.5 MiB in 2.0 s (768.0 KiB/s).` */
 function summaryText(tally: Tally, seconds: number): string {
   const { uploaded, existing, failed, bytesSent } = tally;
   const files = filesDone(tally);

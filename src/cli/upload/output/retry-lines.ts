@@ -2,7 +2,10 @@ import type { Terminal } from '../../terminal.ts';
 import { failureOf } from '../failure.ts';
 import { countText } from './quantities.ts';
 
-/** The least time between two lines. If the service or S3 is down, all files under way are retried at once. */
+/**
+ * The least time between two lines. If the service or S3 is down, all files under way are retried at once, and a line
+ * for each of them would fill the screen.
+ */
 const LINE_INTERVAL_MS = 1_000;
 
 export interface RetryOf {
