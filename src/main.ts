@@ -36,8 +36,9 @@ const VERBS: Record<string, { summary: string; run: () => Promise<void>; takesAr
 };
 
 /**
- * A second signal within this time after the first is ignored. Ctrl-C reaches a service that npm started twice: from
- * the terminal, and forwarded by npm. Only a later signal means that the user does not want to wait.
+ * A second signal within this time after the first is ignored. If npm started the service, one Ctrl-C reaches the
+ * service twice: from the terminal, and forwarded by npm. Only a later signal means that the user does not want to
+ * wait.
  */
 const REPEATED_SIGNAL_MS = 1_000;
 
@@ -161,7 +162,7 @@ function cacheDirectory(): string {
 
 /**
  * Returns an AbortSignal that aborts at the first SIGINT or SIGTERM. The command then cleans up and ends by itself. A
- * later SIGINT or SIGTERM ends the process at once.
+ * second signal ends the process at once, unless it follows the first within REPEATED_SIGNAL_MS.
  */
 function interruption(): AbortSignal {
   const interrupted = new AbortController();
@@ -189,8 +190,8 @@ async function printVariables(): Promise<void> {
 
 /**
  * Keeps the process alive after an uncaught error. Such an error has ended at most the call that caused it;
- * all other calls go on. Going on is safe, because the process keeps no state that could be left half changed: the
- * only state is the rows of the database, and each step changes them with one statement. If the process ended, it
+ * all other calls go on. Going on is safe for the files, because the process keeps no state of files in memory: their
+ * state is in the rows of the database, and each step changes a row with one statement. If the process ended, it
  * would break all calls that it is working on.
  */
 function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
@@ -199,7 +200,8 @@ function outliveStrayErrors(onStrayError: (error: unknown) => void): void {
 }
 
 /**
- * The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process at once.
+ * The first signal calls `stop`, and the process ends when `stop` has ended. A later signal ends the process at once,
+ * unless it follows the first within REPEATED_SIGNAL_MS.
  */
 function onStopSignal(stop: (signal: string) => Promise<void>): void {
   onSignals(

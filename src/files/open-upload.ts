@@ -44,7 +44,8 @@ export async function openUpload(
       // the upload.
       const seen = await verifyObject(call, ports, file);
       if (seen.outcome === 'verified') return undefined;
-      // The upload may be complete, and S3 refuses to tell. A new upload would ask for all parts again.
+      // The upload may be complete, but S3 refuses to tell. So the call fails: with a new upload, the client would
+      // have to send all parts again.
       if (seen.outcome === 'refused') throw seen.error;
     }
     const [unnamed] = await multipart.uploadsOf(call, s3Key);

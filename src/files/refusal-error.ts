@@ -15,8 +15,9 @@ export interface Refusal {
 }
 
 /**
- * S3 answered and refused a request. A refusal is not an outage: S3 refuses the request again until an operator has
- * changed a setting, the bucket or a policy. So it opens no circuit breaker, and no caller is told to retry.
+ * S3 answered and refused a request. A refusal is not an outage: S3 refuses the request again until the cause is
+ * removed, mostly by an operator who changes a setting, the bucket or a policy. So a refusal opens no circuit breaker,
+ * and its error does not tell a caller to retry.
  *
  * The message is one sentence for the operator: the operation, the status, S3's code, and what to do.
  */

@@ -11,17 +11,17 @@ export interface ReservePorts extends VerifyPorts {
 }
 
 export type Reserved =
-  /** A check within the last VERIFICATION_TTL_SECONDS has shown that S3 holds the bytes. */
+  /** A check within the last VERIFICATION_TTL_SECONDS (a setting) has shown that S3 holds the bytes. */
   | { status: 'exists'; file: ReadyFile }
   /**
-   * S3 does not hold the bytes yet. `created` means that this call created the file, so no URL for the file
-   * can exist.
+   * It is not known that S3 holds the bytes, so they must be uploaded. `created` means that this call created the
+   * file, so no earlier URL for the file can exist.
    */
   | { status: 'pending'; file: PendingFile; created: boolean };
 
 /**
- * Finds the user's file with this content that is not deleted, or creates the file under a new key. A new file
- * costs one statement and no call to S3. The row is committed before a URL exists, so every object that a URL
+ * Finds the user's file with this content that is not deleted, or creates the file under a new key. A new file usually
+ * costs one statement, and it costs no call to S3. The row is committed before a URL exists, so every object that a URL
  * can write has a row.
  *
  * @throws FileError TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE, STORAGE_REFUSED

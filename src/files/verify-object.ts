@@ -32,9 +32,10 @@ export type Verification =
   | { outcome: 'deleted' };
 
 /**
- * Asks S3 whether it holds a file's bytes, and commits the answer. Only this function makes a file READY.
+ * Asks S3 whether it holds a file's bytes, and commits the answer. Only this function makes a PENDING file READY.
  *
- * @param confirmMissing whether the caller removes the row if the object is missing
+ * @param confirmMissing whether `missing` must be certain, because the caller then removes the row. For a READY file it
+ *   must be certain in any case
  * @throws FileError STORAGE_UNAVAILABLE, STORAGE_REFUSED, DATABASE_UNAVAILABLE; the row has not changed then
  */
 export async function verifyObject(
@@ -72,8 +73,9 @@ export async function verifyObject(
 }
 
 /**
- * If creates of this file announced several MIME types, the upload URL of each create may have written the object with
- * its own type. The row keeps only the last type, so an object of another type is no difference then.
+ * Returns how the object differs from the file. If creates of this file announced several MIME types, the upload URL of
+ * each create may have written the object with its own type. The row keeps only the last type, so an object of another
+ * type is no difference then.
  */
 async function differenceNow(
   call: Call,

@@ -1,6 +1,6 @@
 /**
- * Records events in the log, in the metrics, or in both: calls, requests to S3, content mismatches (S3 holds other
- * bytes than the client announced), lost files (S3 no longer holds an object that it held), failed steps, and errors
+ * Records events in the log, in the metrics, or in both: calls, requests to S3, content mismatches (S3 holds another
+ * object than the client announced), lost files (S3 no longer holds an object that it held), failed steps, and errors
  * that no call has caught.
  */
 import type { Logger } from 'pino';
@@ -13,7 +13,7 @@ import type { Metrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import { traceStep } from './tracing.ts';
 
-/** A successful or refused call that took longer is logged as a slow call. */
+/** A call that took longer is logged as a slow call, unless it is logged as failed (`OUR_ERRORS`). */
 const SLOW_CALL_SECONDS = 1;
 
 export function observeStorage(metrics: Metrics, refusals: Refusals): ObserveStep {

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-// The upper bounds of the histograms. The shortest calls run a cached plan in a Postgres on the same host. The
+// The upper bounds of the histograms' buckets. The shortest calls run a cached plan in a Postgres on the same host. The
 // longest calls are lists that wait for S3.
 const CALL_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -81,7 +81,7 @@ export function createMetrics() {
       help: '1 while Postgres commits writes, else 0: its synchronous standby does not answer, or it is read-only.',
       registers,
     }),
-    /** Registers a gauge that reads `admission` each time Prometheus fetches the metrics. */
+    /** Registers a gauge that reads the number of running calls each time Prometheus fetches the metrics. */
     watchAdmission(admission: { callsUnderWay: number }): void {
       new Gauge({
         name: 'files_calls_under_way',

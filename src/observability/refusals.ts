@@ -9,8 +9,9 @@ const LINE_INTERVAL_MS = 60_000;
 export type Refusals = ReturnType<typeof createRefusals>;
 
 /**
- * Records what S3 refuses: in the metrics, in the log, and for `/readyz`. A refusal stays until the same operation
- * succeeds. Operations are few and codes are those of one server, so the maps stay small.
+ * Records what S3 refuses: in the metrics, in the log, and in `current`, which the answer of `/readyz` contains. A
+ * refusal stays in `current` until the same operation succeeds. Operations are few and codes are those of one server,
+ * so the maps stay small.
  */
 export function createRefusals(log: Logger, metrics: Metrics) {
   const lines = new Map<string, ReturnType<typeof limitLines>>();

@@ -22,15 +22,15 @@ const RETRY_MAX_MS = 1_500;
 
 /**
  * The largest share of the total weight that one call may take. With this maximum, the only call of a user is
- * always admitted while half of the capacity is free, however heavy the call is.
+ * admitted while more than half of the capacity is free, however heavy the call is.
  */
 const HEAVIEST_CALL_SHARE = 0.5;
 
 /**
- * Limits how many calls are served at once, so that admitted calls can finish. Users share the capacity by the
- * rules of `shared-capacity.ts`. Calls have weights because their costs differ by a factor of a hundred
- * (`src/rpc/call-weights.ts`). When every call counted as 1, sixty calls for 1,000 part URLs each raised the
- * median latency of other users from 2 to 186 ms.
+ * Limits how many calls are served at once, so that admitted calls can finish. A user may not hold more of the capacity
+ * than was free before the user's last call (`shared-capacity.ts`). Calls have weights because their costs differ by a
+ * factor of a hundred (`src/rpc/call-weights.ts`). When every call counted as 1, sixty calls for 1,000 part URLs each
+ * raised the median latency of other users from 2 to 186 ms.
  *
  * @param weightMax the sum of the weights of all calls that are served at once
  */

@@ -15,10 +15,10 @@ export interface Breaker {
 }
 
 /**
- * The breakers of one server. Writes have their own breaker, because they can hang while reads work: a commit waits
- * for a synchronous standby that does not answer, for example. With one breaker for both, the hanging writes refused
- * 718 of 742 reads. The reverse does not happen, so a failed read also counts as a failed write: after an outage has
- * begun, both breakers open sooner.
+ * The breakers of one server. Writes have their own breaker, because they can hang while reads work: a commit waits for
+ * a synchronous standby that does not answer, for example. When one breaker served both, the hanging writes opened the
+ * breaker, and it refused 718 of 742 reads. The reverse does not happen: if reads fail, writes fail too. So a failed
+ * read also counts as a failed write, and both breakers open sooner after an outage has begun.
  */
 export interface Breakers {
   readonly reads: Breaker;
@@ -59,7 +59,9 @@ function createBreaker(failuresMax: number, other?: Breaker): Breaker {
   };
 }
 
-/** Breakers that never open, for programs without a health check, because only a health check closes a breaker. */
+/**
+ * Breakers that never open, for programs without a health check. Without a health check, an open breaker stays open.
+ */
 export const noopBreakers: Breakers = createBreakers(Number.POSITIVE_INFINITY);
 
 /**

@@ -21,8 +21,8 @@ export class QueueTimeoutError extends Error {
 /**
  * The part of its remaining time that a step may wait in a fair queue. The rest is for the step itself and
  * for the response to the client. Under overload, the queue grows until its first step has waited as long as
- * it is allowed to. If a step could wait for all of its time, no step would have time left to run: at twice the load
- * that Postgres can carry, only a tenth of the calls were answered in time.
+ * it is allowed to. If a step could wait for all of its time, no step would have time left to run. Without this limit,
+ * at twice the load that Postgres can carry, only a tenth of the calls were answered in time.
  */
 const WAIT_SHARE = 2 / 3;
 
@@ -40,10 +40,10 @@ export function waitEnd(deadline: Deadline): Deadline {
  * delays the next user by one run. In a single queue for all, as a connection pool has, the delay would be a
  * hundred runs.
  *
- * A user may have as many runs as are free, as in `admission.ts`: a user alone gets half of all runs, two
- * users with many tasks get a third each. So a run stays free for the next user even if the tasks of a user take
- * long. Without this limit, forty deletes of a row that another session had locked held all ten connections of a
- * pool for 2.5 s.
+ * A user may have as many runs as were free before the last of them, as in `admission.ts`: a user alone gets about half
+ * of all runs, and two users with many tasks get about a third each. So no user alone can take all runs, even if the
+ * tasks of the user take long. Without this limit, forty deletes of a row that another session had locked held all ten
+ * connections of a pool for 2.5 s.
  */
 export function createFairQueue(concurrencyMax: number): FairQueue {
   const capacity = createSharedCapacity<string | symbol>(concurrencyMax);

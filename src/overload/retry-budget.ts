@@ -1,6 +1,6 @@
 /**
  * The number of retries that each successful statement adds to the budget. With one retry for ten statements,
- * retries add at most a tenth to the load.
+ * retries add in the long run at most a tenth to the load.
  */
 const EARNED_PER_ANSWER = 0.1;
 

@@ -2,10 +2,11 @@ import type { FileRef } from '../file.ts';
 import { parseOwnedKey, type S3Key, userPart, userPartOf } from '../rules/s3-key.ts';
 
 /**
- * Finds the user of a key. If a user id is long, a key contains only the hash of the id, so an object without a row
- * does not name its user. Then another row of the user names the user, or the operator does. A header with the id that
- * the upload URL signs was rejected. Only uploads of users with long ids would need the header, so a client that sends
- * a fixed list of headers would fail for these users alone.
+ * Finds the user to whom a key belongs. A key contains the id of the user, or only a hash of the id if the id is long.
+ * A hash does not show the id. Then another row of the user shows it, or the operator names it (`--user-ids`).
+ *
+ * The service could instead store the id in S3, as a header that the upload URL signs. This was rejected: only users
+ * with long ids would need the header, so a client that sends a fixed list of headers would fail for these users alone.
  */
 export interface KnownUsers {
   addRow(row: FileRef): void;

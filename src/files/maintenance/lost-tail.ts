@@ -5,7 +5,7 @@
  * these uploads are the only copies of their bytes.
  */
 export interface LostTail {
-  /** Objects without a row that were written from `from` to `to`. */
+  /** The number of objects that the search reports. The first was written at `from`, the last at `to`. */
   count: number;
   from: Date;
   to: Date;
@@ -52,8 +52,8 @@ interface Slice {
 
 /**
  * Finds objects without a row that are not older than the newest row, or that form a cluster. A cluster is
- * five objects, or at least half of all objects without a row, within two neighbouring slices. Late PUTs and
- * other accidents with single files do not cluster, because they are spread over days. In doubt the search
+ * five objects, or two or more that are at least half of all objects without a row, within two neighbouring
+ * slices. Accidents with single files do not cluster, because they are spread over days. In doubt the search
  * reports a tail, because then an operator looks at the objects and nothing is removed.
  */
 export function createTailSearch(): TailSearch {

@@ -6,8 +6,9 @@ interface Keyed {
  * Merges two sequences that are in ascending order of their keys. Two items with the same key are yielded
  * together. Only one item of each sequence is in memory.
  *
- * Keys are compared as JavaScript strings. The keys of this service are ASCII, so the order of the strings is
- * the order of the bytes. Postgres (collation "C") and S3 sort by bytes too.
+ * Postgres (collation "C") and S3 sort keys by bytes, and JavaScript compares strings by UTF-16 units. If one of two
+ * keys is ASCII, both orders agree. In `reconcile`, `lefts` are rows, whose keys are ASCII, so the comparisons here
+ * agree with both orders.
  */
 export async function* mergeByKey<Left extends Keyed, Right extends Keyed>(
   lefts: AsyncIterable<Left>,

@@ -1,6 +1,6 @@
 import type { LostTail } from './lost-tail.ts';
 
-/** How many findings there are, and the keys of the first ones. */
+/** How many findings of one kind there are, their bytes together, and the keys of the first ones. */
 export interface Finding {
   count: number;
   bytes: number;
@@ -23,16 +23,16 @@ export interface ReconcileReport {
   /** The other objects in `orphans`: a READY file of the same user has the same content. */
   copies: Finding;
   /**
-   * The objects in `adoptable` whose rows seem to be lost together: all rows since a backup or a failover. If there
-   * is a lost tail, no object in `orphans` is removed.
+   * The objects in `adoptable` and `unknownUser` whose rows seem to be lost together: all rows after a backup, or the
+   * last rows before a failover. If there is a lost tail, no object in `orphans` is removed.
    */
   lostTail: LostTail | undefined;
   /**
-   * Objects and multipart uploads without a row whose keys have only the hash of a user id, and no row and no option
-   * names the id. They are never changed, because without the user no row can be looked up.
+   * Objects and multipart uploads without a row whose user is not known: their keys have only the hash of a user id,
+   * and no row and no option names the id. `reconcile` never changes them, because it needs the user to look up a row.
    */
   unknownUser: Finding;
-  /** READY rows and objects that S3 refuses to show. */
+  /** READY rows whose object S3 refuses to show. */
   refused: Finding;
   /** Objects under keys that this service never makes. `reconcile` never changes them. */
   foreign: Finding;
@@ -45,7 +45,7 @@ export interface ReconcileReport {
   youngUploads: Finding;
   /** READY rows whose object is missing. */
   missing: Finding;
-  /** READY rows whose object has other bytes. */
+  /** READY rows whose object has other bytes, or a Content-Encoding that makes clients deliver other bytes. */
   different: Finding;
   repaired: { orphans: number; adopted: number; strayUploads: number; missing: number; different: number };
   /** The lists that S3 did not deliver to the end, and why. If there are any, this report lacks findings. */

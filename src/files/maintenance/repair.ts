@@ -9,8 +9,8 @@ export interface Repairable {
   /** Objects without a row that are old enough to be removed (`minAgeSeconds`). */
   orphans: FileRef[];
   /**
-   * Objects without a row, of any age, with which no READY file of the user shares the content. So an object may be the
-   * only copy of a file whose row was lost, and `--adopt` makes a file of it.
+   * Objects without a row, of any age, whose content no READY file of the user has. Such an object may be the only copy
+   * of a file whose row was lost, so `--adopt` makes a file of it.
    */
   adoptable: FileRef[];
   /** READY rows whose object is missing or has other content. */
@@ -20,8 +20,8 @@ export interface Repairable {
 }
 
 /**
- * Removes orphans (objects without a row) and aborts strays (multipart uploads without a row). Skips one of the two
- * repairs if the report shows that it is not safe.
+ * Removes orphans (objects without a row) and aborts strays (multipart uploads without a row). If the report shows that
+ * one of the two repairs is not safe, this function skips it and adds the reason to the report.
  */
 export async function repair(
   ports: ReconcilePorts,

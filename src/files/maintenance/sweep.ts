@@ -44,8 +44,8 @@ export function sweepOne(ports: SweepPorts) {
     }
     const seen = await verifyObject(call, ports, due.file, due.purgeable);
     if (seen.outcome === 'verified') return 'verified';
-    // S3 holds bytes, and a concurrent call has deleted the file. The row is now a tombstone and comes due by itself.
-    // If the row were purged here, the bytes would stay in S3.
+    // S3 holds bytes, and a concurrent call has deleted the file. The row is now a tombstone (the row of a deleted
+    // file) and comes due by itself. If the row were removed here, the bytes would stay in S3.
     if (seen.outcome === 'deleted') return 'rescheduled';
     const isEmpty = seen.outcome === 'missing';
     if (mayExpire(seen, due.file) && due.purgeable && (await expire(call, due.file, isEmpty)))
@@ -53,7 +53,12 @@ export function sweepOne(ports: SweepPorts) {
     return reschedule(call, due.file.s3Key);
   };
 
-  /** @returns `false` if a concurrent call has requested the upload again, so that the file must stay */
+  /**
+   * Ends a pending upload that S3 does not hold as announced. If S3 holds nothing, removes the row. Otherwise makes the
+   * row a tombstone and removes what S3 holds.
+   *
+   * @returns `false` if a concurrent call has requested the upload again, so that the file must stay
+   */
   async function expire(call: Call, { s3Key, fingerprint }: PendingFile, isEmpty: boolean): Promise<boolean> {
     if (isEmpty && !isMultipart(fingerprint)) return store.purge(call, s3Key);
     // The UPDATE of `expireUpload` orders this step and a concurrent resume of the upload: a resume before
@@ -90,7 +95,8 @@ export function sweepOne(ports: SweepPorts) {
  * If the file was READY before (`lost`), the object stays: a tool that sets the header on a whole bucket must not make
  * the sweeper remove every file. The owner can upload the file again, or delete it.
  *
- * If S3 refuses to tell about the object (403), the object may be a complete upload, so the row stays.
+ * If S3 refuses to tell about the object (403), the object may be a complete upload, so the row stays. If S3 does not
+ * accept the key (`unacceptable`), S3 cannot hold an object under it, so the row may be removed.
  */
 function mayExpire(seen: Verification, { lost }: PendingFile): boolean {
   switch (seen.outcome) {

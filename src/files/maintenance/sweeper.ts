@@ -23,25 +23,25 @@ export interface SweeperOptions {
 export interface Sweeper {
   start(): void;
   /**
-   * Stops the sweeper as soon as the steps that are running have ended. Rows that are leased but not swept
-   * come due again when the lease ends.
+   * Stops the sweeper as soon as the steps that are running have ended. A lease takes due rows for this
+   * sweeper for LEASE_SECONDS. Leased rows that were not swept come due again when the lease ends.
    */
   stop(): Promise<void>;
   /**
-   * Sweeps all due rows of all users now.
+   * Sweeps the due rows of all users now, until none is left, or until every step of a batch has failed.
    *
    * @returns how many rows a step has succeeded for
    */
   sweep(): Promise<number>;
 }
 
-/** How many rows one lease takes: so few that their steps end well before the lease ends. */
+/** How many rows one lease takes: so few that their steps usually end long before the lease ends. */
 const BATCH_ROWS = 50;
 
 /** Concurrent steps against S3. The number is small so that calls of users take precedence. */
 const STEPS_AT_ONCE = 8;
 
-/** How long a lease keeps other sweepers away from its rows. This is many times the duration of a batch. */
+/** How long a lease keeps other sweepers away from its rows: many times as long as a batch takes if S3 answers. */
 const LEASE_SECONDS = 60;
 
 /**
@@ -137,8 +137,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 /**
  * Sweeps rows of the queue, one after the other, until the queue is empty.
  *
- * @param isOver whether the sweeper has stopped or the lease has ended. The lease can end if this process was
- *   suspended; another instance may have leased the rows since then
+ * @param isOver whether the sweeper has stopped or the lease has ended. The lease can end before the queue is
+ *   empty if this process was suspended or S3 was slow. Another instance may then have leased the rows
  * @returns how many rows a step has succeeded for
  */
 async function sweepRows(

@@ -22,8 +22,8 @@ type Agreed = PromiseSettledResult<{ upload: Upload; reserved: Reserved }>;
 
 /**
  * Gives each request the answer that it would get if CreatePresignedUpload were called for one request after the other.
- * A batch of new files costs three Postgres statements, however many the files are. Files that may exist already are
- * verified in S3, several at once.
+ * A batch of new files usually costs three Postgres statements, however many the files are. Files that may exist
+ * already are verified in S3, several at once.
  *
  * @throws FileError INVALID_BATCH_SIZE, *_UNAVAILABLE
  */

@@ -16,7 +16,8 @@ interface Ports extends VerifyPorts {
 
 /**
  * Completes a multipart upload. S3 lists the parts that it holds, each part is compared with its announced
- * MD5 and size, and the file becomes READY only after the complete object was verified.
+ * size and MD5 (under SSE-KMS, with its size only), and the file becomes READY only after the complete object
+ * was verified.
  *
  * A call is safe to repeat: wherever an earlier call failed, S3 holds either the upload or the complete object.
  *
@@ -36,7 +37,8 @@ export function completeMultipartUpload(ports: Ports) {
     if (upload === undefined) return verifyCompleted(call, ports, file);
     const { uploadId, parts: announced } = upload;
     const stored = uploadId && (await ports.multipart.parts(call, s3Key, uploadId));
-    // S3 does not know the upload: it was completed and the response was lost, or the upload itself is lost.
+    // The row names no upload yet, or S3 does not know the upload that the row names: it was completed and the response
+    // was lost, or the upload itself is lost. In each case, the object in S3 decides.
     if (!uploadId || !stored) return verifyCompleted(call, ports, file, allPartNumbers(announced));
 
     const { right, missing, wrong } = compareParts(stored, announced);

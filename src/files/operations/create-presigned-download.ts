@@ -9,9 +9,9 @@ interface Ports extends GetFilePorts {
 }
 
 /**
- * Returns a URL that reads a file, if a verification within the last VERIFICATION_TTL_SECONDS found the bytes
- * in S3. If another program removes an object from S3, calls return URLs that answer 404 for at most this
- * time.
+ * Returns a URL that reads a READY file. If the last verification of the file is older than the setting
+ * VERIFICATION_TTL_SECONDS, the call first asks S3 whether it still holds the bytes. If another program removes
+ * an object from S3, calls return URLs that answer 404 for at most this time.
  *
  * @throws FileError like `getFile`, and UPLOAD_INCOMPLETE
  */

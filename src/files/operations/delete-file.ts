@@ -11,7 +11,7 @@ interface Ports extends RemovePorts {
   observer: Observer;
 }
 
-/** The removal may take this share of the time left after the commit. If S3 takes longer, the delete succeeds. */
+/** The removal may take this share of the time left after the commit. If S3 takes longer, the delete still succeeds. */
 const REMOVE_SHARE = 0.5;
 
 /**

@@ -1,4 +1,7 @@
-/** The most expensive items, wrong requests and names of combining marks, take up to 0.1 ms each. */
+/**
+ * The items of one slice take up to 10 ms. The most expensive items, wrong requests and names of combining marks, take
+ * up to 0.1 ms each.
+ */
 const SLICE_ITEMS = 100;
 
 /**

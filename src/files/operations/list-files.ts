@@ -47,17 +47,17 @@ const PAGE_MAX_BYTES = 1024 ** 2;
 const FILE_FIXED_BYTES = 300;
 
 /**
- * The most pending uploads that a call for the first page verifies, newest first. It limits the requests to S3 that one
- * call can cause. It is larger than the default limits of a user's pending uploads together (1,000 of
+ * The maximum number of pending uploads that a call for the first page verifies, newest first. It limits the requests
+ * to S3 that one call can cause. It is larger than the default limits of a user's pending uploads together (1,000 of
  * MAX_PENDING_UPLOADS and 100 of MAX_PENDING_MULTIPART_UPLOADS), because uploads whose URLs have expired do not count
- * there. The sweeper (the background job that verifies or expires pending uploads) verifies the rest.
+ * towards these limits. The sweeper (the background job that verifies or expires pending uploads) verifies the rest.
  */
 const PENDING_VERIFICATIONS_MAX = 2_000;
 
 /**
  * Returns a page of READY files. A call for the first page also verifies the user's pending uploads, so that a
- * file is listed as soon as S3 has accepted its PUT. Without pending uploads this costs nothing, because the
- * statement that reads the page reads the pending uploads too.
+ * file is listed as soon as S3 has accepted its PUT. If there are no pending uploads, this costs no further
+ * statement, because the statement that reads the page reads the pending uploads too.
  *
  * @throws FileError INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN, INVALID_FILENAME, DATABASE_UNAVAILABLE
  */

@@ -22,7 +22,7 @@ export interface Listed {
 
 /** Part of `FileStore`: reads files without changing them. */
 export interface FileReads {
-  /** Returns the file; `undefined` if it is deleted or belongs to another user. */
+  /** Returns the file; `undefined` if no file has the key, or the file is deleted or belongs to another user. */
   find(call: Call, s3Key: S3Key): Promise<UserFile | undefined>;
 
   /** Returns the files with these keys that `find` would return, in any order. */
@@ -43,8 +43,8 @@ export interface FileReads {
   list(call: Call, query: ListQuery, pendingLimit: number): Promise<Listed>;
 
   /**
-   * Tells whether creates announced different types for the file while it was PENDING. URLs for each of these types may
-   * still write. False for an unknown file.
+   * Tells whether creates announced different MIME types for the file while it was PENDING. Then the object may have
+   * any of these types, because each create gave out a URL for its own type. False for an unknown file.
    */
   hasSeveralTypes(call: Call, s3Key: S3Key): Promise<boolean>;
 }

@@ -37,7 +37,7 @@ export interface RowInventory {
    * (`../maintenance/sweeper.ts`) removes the uploads that are not completed.
    */
   ownsUploads(call: Call, s3Key: S3Key): Promise<boolean>;
-  /** The key of the user's READY file with this content. */
+  /** The key of the user's READY file with this content; `undefined` if the user has no such file. */
   keyOfContent(call: Call, fingerprint: Fingerprint): Promise<S3Key | undefined>;
   /**
    * Creates a READY row. The lifetime of its URLs begins now, because URLs for the file's earlier row, which the table

@@ -5,8 +5,8 @@ import type { S3Key } from '../rules/s3-key.ts';
 /** Receives events that operations do not report to their callers, for logs and metrics. */
 export interface Observer {
   /**
-   * The object in S3 is not the file that the client announced: another writer uses the bucket, or a client added a
-   * Content-Encoding.
+   * The object in S3 is not the file that the client announced: another writer uses the bucket, a client added a
+   * Content-Encoding, or the server changed the MIME type.
    */
   contentMismatch(call: Call, s3Key: S3Key, seen: StoredObject, difference: Difference): void;
   /** S3 holds other bytes than announced for these parts of an upload, because another writer uses the bucket. */

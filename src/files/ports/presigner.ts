@@ -34,7 +34,10 @@ export interface Presigner {
    */
   presignUpload(upload: WholeUpload): Promise<PresignedUpload>;
 
-  /** Like `presignUpload`, for many uploads, in their order. Other calls run in between. */
+  /**
+   * Signs a PUT for each of many uploads, as `presignUpload` does, and returns them in the order of the uploads. While
+   * this method signs, the event loop also serves other calls.
+   */
   presignUploads(uploads: readonly WholeUpload[]): Promise<PresignedUpload[]>;
 
   /** Signs PUTs of parts. S3 accepts each PUT for exactly the bytes of its part. */

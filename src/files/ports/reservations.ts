@@ -34,10 +34,10 @@ export interface PendingCap {
 /** Part of `FileStore`: finds or creates a file before its bytes are uploaded. */
 export interface Reservations {
   /**
-   * Returns the live file of this user and content. At most one exists, even if many calls ask at once. If
-   * none exists, `reserve` creates a PENDING file from the intent. For a PENDING file, new or old, the
-   * lifetime of its URLs starts again, so that the caller may sign a URL, or may upload parts. The row of a READY
-   * file is not changed.
+   * Returns the user's file with this content that is not deleted. At most one exists, even if many calls ask at once.
+   * If none exists, `reserve` creates a PENDING file from the intent. For a PENDING file, new or old, the lifetime of
+   * its URLs starts again, so that the caller may sign a URL, or may upload parts. The row of a READY file is not
+   * changed.
    *
    * `created` says that this call created the file. No URL for the file can exist then, so the caller
    * need not ask S3.
@@ -63,9 +63,10 @@ export interface BatchReservations {
   /**
    * Reserves each of the files as `reserve` does, with few statements. Each row changes in one atomic transition, but
    * the rows of a batch may be visible before the call returns. If several new files have one key, the first gets the
-   * key. If the pending slots suffice for only some of the new files, the first of them get the slots. A PENDING file
-   * that needs a slot again, because it is lost or its URL expired long ago, is refused with `contention`: `reserve`
-   * can give it one.
+   * key. A pending slot is one place within the limit of a user's pending uploads. If the slots suffice for only some
+   * of the new files, the first of them get the slots. A PENDING file may have no slot, because it was lost, or
+   * because its slot was released after its URL expired. It is then refused with `contention`, and the caller calls
+   * `reserve` for it, which can give it a slot.
    *
    * @param intents of different contents, without `parts`
    * @returns the reservations in the order of the intents

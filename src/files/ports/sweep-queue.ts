@@ -3,7 +3,10 @@ import type { PendingFile, ReadyFile } from '../file.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 import type { Tombstone } from './transitions.ts';
 
-/** A row whose next sweep is due, as the sweeper (`../maintenance/sweeper.ts`) leases it. */
+/**
+ * A row whose next sweep is due. The sweeper (the background task that finishes interrupted work,
+ * `../maintenance/sweeper.ts`) leases the row: it gets the row for some time, and other sweepers do not.
+ */
 export type DueFile =
   | { state: 'pending'; file: PendingFile; purgeable: boolean }
   /**
@@ -17,7 +20,7 @@ export type DueFile =
 export interface OldestDue {
   /** Seconds by which the oldest due row is late; 0 if no row is due. */
   overdueSeconds: number;
-  /** No row was due before this time. The next search and the next lease may begin at this time. */
+  /** The search found no row that was due before this time. The next search and the next lease may begin at it. */
   dueFrom: Date;
 }
 
@@ -28,8 +31,9 @@ export interface OldestDue {
 export interface SweepQueue {
   /**
    * Leases due rows of any user to one sweeper: up to `limit`, at most 100, in no particular order. Rows that
-   * a concurrent statement is writing are skipped. No other sweeper gets the leased rows before
-   * `leaseSeconds` have passed. If a sweeper dies, nothing is lost: its rows come due again.
+   * a concurrent statement is writing are skipped. The due time of the leased rows moves to `leaseSeconds` from
+   * now, so no other sweeper gets them before, unless a call makes a row due earlier. If a sweeper dies, nothing
+   * is lost: its rows come due again.
    *
    * If more than `limit` rows are due, users take turns. Most of the batch is shared evenly among users with due
    * rows, with the oldest rows of each user first. The next batch begins with the user after the last of these
@@ -59,10 +63,10 @@ export interface SweepQueue {
   /**
    * Finds the oldest due row of any user.
    *
-   * Without `dueFrom`, the search passes every index entry that Postgres has not removed yet. While a snapshot
-   * is held, as by `pg_dump`, these are the entries of all rows that have changed since the
-   * snapshot was taken. With the `dueFrom` of the last search, the search passes only the entries of rows that
-   * have changed since the last search. It then does not find a row whose due time is before `dueFrom`.
+   * Without `dueFrom`, the search starts at the beginning of the index and must step over its dead entries: those that
+   * changed rows left behind and vacuum has not removed yet. While a transaction holds a snapshot (`pg_dump`, for
+   * example), vacuum cannot remove them, so the search becomes slower with every change. With the `dueFrom` of the last
+   * search, the search starts at that time and is fast. It then does not find a row whose due time is before `dueFrom`.
    */
   findOldestDue(work: Work, dueFrom?: Date): Promise<OldestDue>;
 }

@@ -33,7 +33,7 @@ export interface Transitions {
    * until it is *purgeable*: no URL can write to the key any more (`file-store.ts`). A deleted pending upload still
    * counts towards the limit of pending uploads until its URL has expired. A deleted multipart upload counts until the
    * URLs of its parts have expired, and not for the week in which it could have been resumed. `undefined`: no such file
-   * exists, and no failover of the database brings it back.
+   * exists, and no failover to a synchronous standby brings it back.
    */
   markDeleted(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 

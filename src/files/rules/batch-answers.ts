@@ -11,8 +11,8 @@ const ANSWER_MAX_BYTES = 4 * 1024 ** 2 - 4_096;
 const RESULT_FIXED_BYTES = 400;
 
 /**
- * The most bytes of an error in JSON. The longest error is about four wrong fields. It states the rule of each field
- * twice: in its message and in the violation of the field.
+ * The most bytes of an error in JSON. The longest error says that all four fields of a request are wrong. It states the
+ * rule of each field twice: in its message and in the violation of the field.
  */
 const ERROR_MAX_BYTES = 2_500;
 
@@ -38,8 +38,8 @@ export function limitAnswers<One extends Result>(results: readonly One[]): (One 
 }
 
 /**
- * An upper bound of the size in JSON, the larger of the two encodings. A header counts twice its length, because JSON
- * may have to escape each of its characters (quotes and backslashes) with a second character.
+ * An upper bound of a result's size in JSON, which is larger than in binary Protobuf. A header counts twice its length,
+ * because JSON may have to escape each of its characters (quotes and backslashes) with a second character.
  */
 function bytesMax(result: Result): number {
   if (result.status === 'rejected') return ERROR_MAX_BYTES;

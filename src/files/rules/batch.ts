@@ -2,15 +2,15 @@ import { FileError, withFields } from '../file-error.ts';
 import { parseS3Key, type S3Key } from './s3-key.ts';
 
 /**
- * The most items of one batch. The sizes that `src/rpc/limits/message-limits.ts` allows for the messages of a batch
- * follow from this number. A response with 1,000 files has at most 2.2 MB in JSON, below the 4 MiB that gRPC's clients
- * accept by default.
+ * The maximum number of items of one batch. The sizes that `src/rpc/limits/message-limits.ts` allows for the messages
+ * of a batch follow from this number. A response with 1,000 files has at most 2.2 MB in JSON, below the 4 MiB that
+ * gRPC's clients accept by default.
  */
 export const BATCH_MAX = 1_000;
 
 /**
- * The most wrong keys that an error names. The details of an error are sent as an HTTP header, and clients accept only
- * short headers.
+ * The maximum number of wrong keys that an error names. The details of an error are sent as an HTTP header, and clients
+ * accept only short headers.
  */
 const NAMED_KEYS_MAX = 10;
 

@@ -2,7 +2,7 @@
  * Codings that do not change the stored bytes. `identity` means no coding. `aws-chunked` describes how the
  * body of a PUT was sent: S3 removes the framing before it computes the ETag. Amazon S3 also removes the word
  * `aws-chunked` from the object's Content-Encoding, while Ceph RGW and versitygw keep it. An object that an AWS SDK
- * restored to Ceph RGW or versitygw therefore has this coding, and its bytes are intact.
+ * put back into Ceph RGW or versitygw from a backup therefore has this coding, and its bytes are intact.
  */
 const HARMLESS_CODINGS = new Set(['', 'identity', 'aws-chunked']);
 

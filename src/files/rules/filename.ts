@@ -7,8 +7,8 @@
 import { FileError } from '../file-error.ts';
 
 /**
- * The maximum length of a name after Unicode normalisation, in Unicode characters (code points). Every name that a
- * usual file system has is accepted: NTFS allows 255 UTF-16 units, APFS 255 characters, and ext4 255 bytes.
+ * The maximum length of a name after Unicode normalisation, in Unicode characters (code points). It suits the usual
+ * file systems: NTFS allows 255 UTF-16 units, APFS 255 characters, and ext4 255 bytes.
  */
 export const FILENAME_MAX_CHARACTERS = 255;
 

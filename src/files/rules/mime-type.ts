@@ -1,8 +1,8 @@
 import { FileError } from '../file-error.ts';
 
 /**
- * The maximum length of a type. No registered type with its parameters is longer. RFC 6838 allows 127 + 1 +
- * 127 characters for type, slash and subtype, without parameters.
+ * The maximum length of a type with its parameters. RFC 6838 allows 127 + 1 + 127 characters for type, slash and
+ * subtype. Registered types are far shorter, so their parameters have room.
  */
 const MIME_TYPE_MAX_CHARACTERS = 255;
 
@@ -34,8 +34,8 @@ export function parseMimeType(text: string): string {
 }
 
 /**
- * Whether a server that stored the one type may answer the other. Servers may write a type in another form: in lower
- * case, without blanks, or with other quotes.
+ * Whether two texts can be the same type. A server that stored the one may report the other, because servers may write
+ * a type in another form: in lower case, without blanks, or with other quotes.
  */
 export function isSameMimeType(one: string, other: string): boolean {
   return normalForm(one) === normalForm(other);

@@ -23,8 +23,8 @@ const HEADER_BYTES = TIME_BYTES + CHECK_BYTES;
 const TOKEN_MAX_CHARACTERS = Math.ceil(((HEADER_BYTES + S3_KEY_MAX_BYTES) * 4) / 3);
 
 /**
- * The last time that an object can have, in milliseconds since 1970. JavaScript's Date and Postgres's
- * timestamptz can hold all times up to this one.
+ * The latest time that a token may have, in milliseconds since 1970. The times of S3 have years of four digits, so no
+ * object is newer. JavaScript's Date and Postgres's timestamptz can hold all times up to this one.
  */
 const TIME_MAX_MS = BigInt(Date.parse('9999-12-31T23:59:59.999Z'));
 

@@ -36,7 +36,9 @@ export interface PartRule {
   maxBytes: number;
 }
 
-/** The published rule: the part size is the smallest multiple of the unit that gives at most 10,000 parts. */
+/**
+ * The rule that the proto tells clients: the part size is the smallest multiple of the unit with at most 10,000 parts.
+ */
 export function planParts(size: number, unitBytes: number): PartPlan {
   const partSize = Math.max(1, Math.ceil(size / (PARTS_MAX * unitBytes))) * unitBytes;
   return { size, partSize, count: Math.ceil(size / partSize) };
@@ -90,7 +92,7 @@ function parseMultipartSize(size: bigint, { maxBytes }: PartRule): number {
 
 /** @throws FileError INVALID_PARTS whose message says how the size is cut */
 function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan | undefined): void {
-  // The count is checked first: the plan has at most 10,000 parts, and a request may have more MD5s.
+  // The count is checked first. So the search below reads at most 10,000 MD5s, although a request may have more.
   if (plan !== undefined && md5s.length !== plan.count) {
     throw invalidParts(
       'part_md5s',

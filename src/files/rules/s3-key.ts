@@ -80,8 +80,9 @@ export function parseS3Key(text: string): S3Key {
 }
 
 /**
- * The part of a user's keys that names the user: the encoded id, or for a long id its hash. A hash needs the same
- * bytes for an id of any length. `printf %s ID | sha256sum` prints it.
+ * The part of a user's keys that names the user: the encoded id, or for a long id its hash. A hash takes the same
+ * number of bytes for an id of any length. `printf %s ID | sha256sum` prints the hash, and the key has it after
+ * `.sha256-`.
  */
 export function userPart(userId: string): string {
   const encoded = encodeUserId(userId);
@@ -105,8 +106,9 @@ function encodeUserId(userId: string): string {
 }
 
 /**
- * The user ids that the service accepts from a gateway. A decoded user id must be checked too: other programs
- * that write to the bucket can choose a key whose user part decodes to NUL, which Postgres refuses.
+ * The user ids that the service accepts from a gateway (the trusted caller that names the user of each call). A user id
+ * that was decoded from a key must be checked too: other programs that write to the bucket can choose a key whose user
+ * part decodes to NUL, which Postgres refuses.
  */
 const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
 
