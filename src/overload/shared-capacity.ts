@@ -1,8 +1,11 @@
 export type SharedCapacity = ReturnType<typeof createSharedCapacity>;
 
 /**
- * A capacity that users share. Each user may hold at most as much as stays free. So a single user can fill half
- * of the capacity, and two users who take all they can get a third each. A new user therefore always finds room.
+ * A capacity that users share. A user may take an amount if the user then holds no more than was free before. With
+ * amounts that are small beside the capacity, a single user can hold about half of it, and two users who take side by
+ * side about a third each. So no user alone can fill the capacity. Each further user finds room until the free rest is
+ * smaller than the amount.
+ *
  * This rule is the dynamic threshold of shared buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking
  * 6(2), 1998).
  *
@@ -19,8 +22,8 @@ export function createSharedCapacity<Holder = string | undefined>(max: number) {
       return taken;
     },
     /**
-     * Takes capacity for a user. All callers that have not authenticated as a gateway share the user
-     * `undefined`.
+     * Takes capacity for a user. All callers that have not authenticated as a gateway (the trusted caller that names
+     * the user) share the user `undefined`.
      *
      * @returns `false`, without taking anything, when this user may not take that much
      */

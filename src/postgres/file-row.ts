@@ -1,4 +1,4 @@
-/** Converts rows of the table `files` to the types of the port `FileStore`. */
+/** Converts rows of the table `files` to the types of the port `FileStore` (the interface in `../files/ports/`). */
 import type { Selectable } from 'kysely';
 import type { PendingFile, ReadyFile, UserFile } from '../files/file.ts';
 import type { PendingUpload } from '../files/ports/pending-uploads.ts';
@@ -14,7 +14,8 @@ const MD5_BYTES = 16;
 /** The columns of a `UserFile`, as `pg` returns them. */
 export type FileRow = Pick<Selectable<Schema['files']>, (typeof COLUMNS)[number]> & {
   /**
-   * Whether the last verification is younger than the verification TTL. Null if the file was never verified.
+   * Whether the service has seen the object in S3 within the last `verificationTtlSeconds` (`store-limits.ts`). Null or
+   * `false` if it has never seen the object.
    */
   is_fresh: boolean | null;
 };
@@ -26,7 +27,7 @@ export interface UploadRow extends FileRow {
   upload_id: string | null;
 }
 
-/** The columns of a deleted file that its cleanup needs. */
+/** A tombstone is the row of a deleted file. These are the columns that the cleanup of the file needs. */
 export type TombstoneRow = Pick<FileRow, 'user_id' | 's3_key'> & { is_multipart: boolean };
 
 export function toFile(row: FileRow): UserFile {

@@ -18,8 +18,8 @@ import { createTransitions } from './file-store/transitions.ts';
 import type { StoreLimits } from './store-limits.ts';
 
 /**
- * Implements `FileStore` with one SQL statement for each change of a row. The contracts of the methods stand in
- * `src/files/ports/`.
+ * Implements `FileStore` with one SQL statement for each change of a row. `src/files/ports/` says what each method must
+ * do.
  */
 export function createFileStore(database: Database, limits: StoreLimits): FileStore {
   return {

@@ -76,8 +76,8 @@ function openPool(address: DatabaseAddress): pg.Pool {
 }
 
 /**
- * The key of the advisory lock. It is a random number. No other application in this database may use this
- * key.
+ * The key of the advisory lock that `migrate` holds. It is a random number. No other application in this database may
+ * use this key.
  */
 const LOCK = 7_114_253_886_201;
 
@@ -86,10 +86,9 @@ const LOCK = 7_114_253_886_201;
  * Concurrent runs wait for each other, so every instance may call this function at its start. The lock
  * belongs to the transaction and not to the session, because a pooler shares sessions between clients.
  *
- * Migrations only go forward. After each migration, the release before it must still work, so that a
- * deployment can go back to that release. A new column that may be null or has a default may be used in the
- * release that adds it. If a release is the last one that reads a column, the next release removes the
- * column.
+ * Migrations only go forward. After each migration, the release before it must still work, so that a deployment can go
+ * back to that release. A new column that may be null or has a default may be used in the release that adds it. A
+ * column may be removed only by a release after the last release that reads it.
  */
 export async function migrate(pool: pg.Pool, migrations = MIGRATIONS): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });

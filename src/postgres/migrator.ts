@@ -15,7 +15,7 @@ export interface Migration {
   up(db: Kysely<unknown>): Promise<void>;
   /**
    * The name of the oldest migration whose release still works after this migration has run. A release whose newest
-   * migration is the named one or a later one may start and migrate on the new schema.
+   * migration is the named one or a later one may start on the new schema. It then runs no migration.
    */
   readonly serves: string;
 }
@@ -60,7 +60,8 @@ async function findExecuted(db: Kysely<unknown>): Promise<Executed[] | undefined
   const { rows: tables } = await sql<{ exists: boolean }>`
     select to_regclass('kysely_migration') is not null as exists`.execute(db);
   if (tables[0]?.exists !== true) return undefined;
-  // If Kysely created the table `kysely_migration`, the table has no column `serves`.
+  // If Kysely created the table `kysely_migration`, the table has no column `serves`. Read by way of JSON, the missing
+  // column is null, and the statement does not fail.
   const { rows } = await sql<Executed>`
     select name, to_jsonb(kysely_migration) ->> 'serves' as serves from kysely_migration
     order by name collate "C"`.execute(db);

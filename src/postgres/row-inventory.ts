@@ -8,9 +8,10 @@ import * as statements from './statements/inventory.ts';
 const PAGE_ROWS = 1_000;
 
 /**
- * Reads the table for `npm run reconcile`. `scan` uses a cursor, so it reads one snapshot with one page in memory.
- * Postgres sorts the rows once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would
- * make every create slower for a command that runs only after accidents.
+ * The table for `npm run reconcile`, the command that compares the table with the bucket. `adopt` creates the row of an
+ * object that has none. `scan` uses a cursor, so it reads one snapshot with one page in memory. Postgres sorts the rows
+ * once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would make every create slower
+ * for a command that runs only after accidents.
  *
  * @param urlSeconds the lifetime of an upload URL
  */

@@ -44,8 +44,9 @@ interface FilesTable {
   /** The file was READY, and then its object was missing in S3. */
   lost: Generated<boolean>;
   /**
-   * The time at which the sweeper (`src/files/maintenance/sweeper.ts`) next handles the row. Null for READY files,
-   * except for about a minute after a multipart upload was completed.
+   * The time at which the sweeper (the background task that finishes or removes what calls left unfinished,
+   * `src/files/maintenance/sweeper.ts`) next handles the row. Null for READY files, except for about a minute after a
+   * multipart upload was completed.
    */
   due_at: Date | null;
   /**

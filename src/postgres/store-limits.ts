@@ -18,8 +18,8 @@ export interface StoreLimits {
    */
   pendingMax: number;
   /**
-   * The cap on one user's pending multipart uploads. At most 32,767, for the same reason as `pendingMax`. Each
-   * upload keeps up to 160 kB of MD5s in its row (10,000 parts of 16 bytes).
+   * The cap on one user's pending multipart uploads. At most 32,767, for the same reason as `pendingMax`. Each upload
+   * keeps up to 160 kB of MD5s in its row (10,000 MD5s of 16 bytes).
    */
   pendingMultipartMax: number;
   /** The maximum number of READY files that one page of a list with a prefix examines. Default: 10,000. */

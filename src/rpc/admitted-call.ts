@@ -5,9 +5,10 @@ import type { Caller } from './caller.ts';
 import { callError } from './errors.ts';
 
 /**
- * A call that the call gate (`call-gate.ts`) has admitted. The call holds its permit, a share of the capacity, until
- * its work has ended and its response has been written. So a response that a gateway does not read takes capacity
- * from its own user, and not from other users of the same connection.
+ * A call that the call gate (`call-gate.ts`) has admitted by its headers. The call holds its permit, a share of the
+ * capacity, until its work has ended and its response has been written. So a response that the gateway (the trusted
+ * caller that names the user) does not read takes capacity from its own user, and not from other users of the same
+ * connection.
  */
 export class AdmittedCall {
   readonly caller: Caller;
@@ -64,14 +65,14 @@ export class AdmittedCall {
   }
 }
 
-/** The key of the admitted call in the context values of a call on connect-node. */
+/** The key of the admitted call in the context values of a call on connect-node, the library of the HTTP server. */
 export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContextKey<AdmittedCall | undefined>(
   undefined,
 );
 
 /**
  * @throws Error for a call that did not pass the call gate. Neither the gRPC server nor the HTTP server lets such a
- *   call reach a handler.
+ *   call reach a handler of the file service.
  */
 export function admittedCallOf(context: HandlerContext): AdmittedCall {
   // The context of a call on grpc-js has the property `admittedCall` instead of `values`: `grpc/bridge.ts` sets it.

@@ -24,7 +24,7 @@ export interface CallOutcome {
 }
 
 export interface CallGateOptions {
-  /** @throws FileError UNAUTHENTICATED */
+  /** Returns the id of the user. @throws FileError of code UNAUTHENTICATED */
   identify: (caller: Caller) => string;
   admission: Admission;
   /** Records a call that the gate refused. */
@@ -58,8 +58,9 @@ export function createCallGate(options: CallGateOptions) {
   const { identify, admission, onEnd, defaultTimeoutMs, maxTimeoutMs } = options;
   return {
     /**
-     * The connection counts the call until the stream of the call has closed. The connection counts as identified
-     * when the gateway and the user are accepted, even if the call is then refused for lack of capacity.
+     * Admits or refuses a call. The connection counts an admitted call until the stream of the call has closed. The
+     * connection counts as identified when the gateway and the user are accepted, even if the call is then refused for
+     * lack of capacity.
      *
      * @throws ConnectError UNAUTHENTICATED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. The
      *   refused call has been recorded with `onEnd`.

@@ -74,9 +74,9 @@ function responseReserveMs(timeoutMs: number): number {
 }
 
 /**
- * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled. It continues
- * to a state that a retry or the sweeper (`src/files/maintenance/sweeper.ts`) can finish. When the work ends, the call
- * returns its share of the service's capacity (`permit`).
+ * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled. It continues to
+ * a state that a retry or the sweeper (a background task, `src/files/maintenance/sweeper.ts`) can finish. When the work
+ * ends, the call returns its share of the service's capacity (`admitted.end`).
  */
 async function withTimeout<Result>(
   timeoutMs: number,

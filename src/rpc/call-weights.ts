@@ -1,8 +1,8 @@
 /**
- * The weights of calls: their costs relative to a GetFile. The service limits the sum of the weights of running
+ * The weights of calls: their rough costs relative to a GetFile. The service limits the sum of the weights of running
  * calls. A weight follows from the request alone, so it is known before the call does any work. It depends on the
- * number of signatures to make, the number of rows to read, and the size of the response, which stays in memory
- * until the gateway has read it.
+ * number of signatures to make, the number of rows to read, and the size of the response. The response stays in memory
+ * until the gateway (the trusted caller that names the user) has read it.
  */
 import type { DescService, MessageShape } from '@bufbuild/protobuf';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -12,8 +12,9 @@ import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../files/operations/list-files
 const FILES_PER_WEIGHT = 50;
 
 /**
- * For a page with a filename prefix, Postgres examines up to 10,000 READY files, which takes 6 ms. For the
- * first page, it also examines up to 10,000 pending files (`src/postgres/file-store/file-reads.ts`).
+ * For a page with a filename prefix, Postgres examines up to 10,000 READY files, which takes 6 ms. For the first page,
+ * it also examines up to 10,000 pending files (`src/postgres/file-store/file-reads.ts`). A search that fills its page
+ * sooner costs less. This weight lies between the two costs.
  */
 const PREFIX_WEIGHT = 8;
 

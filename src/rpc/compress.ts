@@ -35,7 +35,7 @@ const QUEUE_MAX_MS = 50;
 
 /**
  * @param accepted the value of the header in which the client lists the compressions that it accepts
- * @param userId `undefined` if the caller has not authenticated as a gateway
+ * @param userId `undefined` if the caller has not authenticated as a gateway (the trusted caller that names the user)
  * @returns the compressed bytes, or the given bytes without `compression`
  */
 export type Compress = (

@@ -1,7 +1,8 @@
 /**
  * Cancels a statement whose answer the service no longer waits for. Without a cancel, such a statement goes on: a
  * commit that waits for a synchronous standby does not notice that its client has gone, and no time-out of Postgres
- * ends the wait. Each of these commits occupied a connection of Postgres: 43 after 18 s of writes.
+ * ends the wait. Each of these commits keeps a connection of Postgres occupied. After 18 s of writes, 43 connections
+ * were occupied in this way.
  *
  * `Client.cancel` of `pg` is not used. It sends the secret key of the connection without TLS. It also does not handle
  * the event `error`, so this process would end if the server refuses the connection.
@@ -10,10 +11,16 @@ import { isIP, type Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 
-/** Postgres answers a cancel request at once, and a pooler as soon as it has a connection for it. */
+/**
+ * The maximum time for one cancel request. Postgres takes the request at once, and a pooler takes it as soon as the
+ * pooler has a connection for it.
+ */
 const CANCEL_TIMEOUT_MS = 1_000;
 
-/** Fields and methods that the published types of `pg` lack. All of them have been the same since `pg` 8.0. */
+/**
+ * Fields and methods that the published types of `pg.ClientBase` and `pg.Connection` lack. All of them except
+ * `sslNegotiation`, which is newer, have been the same since `pg` 8.0.
+ */
 type ConnectedClient = {
   readonly processID: number | null;
   readonly secretKey: number | null;
@@ -35,9 +42,9 @@ type CancelConnection = pg.Connection & {
  * Asks Postgres, or the pooler in front of it, to cancel the statement that runs on this connection. Resolves when
  * the server has taken the request, when the server cannot be reached, or after CANCEL_TIMEOUT_MS.
  *
- * The request names the connection and not the statement, and Postgres may act on it a moment later. So the caller
- * must keep the connection away from other statements, and must close it afterwards. It must not close the
- * connection before: a pooler forgets the key of a client that has gone.
+ * The request names the connection and not the statement, and Postgres may act on it a moment later. So the caller must
+ * send no other statement on the connection, and must close the connection afterwards. The caller must not close it
+ * earlier, because a pooler forgets the key of a client that has gone, and then cannot cancel the statement.
  */
 export function cancelStatement(client: pg.ClientBase): Promise<void> {
   const { processID, secretKey, ssl, sslNegotiation, ...address } = client as unknown as ConnectedClient;
@@ -63,8 +70,8 @@ export function cancelStatement(client: pg.ClientBase): Promise<void> {
 }
 
 /**
- * Returns where the connection really leads. The name of a server may have several addresses, and after a failover it
- * leads to another server.
+ * Returns the address of the server that runs the statement, because no other server can cancel it. The name of the
+ * server is not enough: it may have several addresses, and after a failover it leads to another server.
  */
 function targetOf({ host, port, connection }: Address): [string] | [number, string] {
   if (host.startsWith('/')) return [`${host}/.s.PGSQL.${port}`];
@@ -72,12 +79,15 @@ function targetOf({ host, port, connection }: Address): [string] | [number, stri
   return [remotePort, remoteAddress];
 }
 
-/** Checks the certificate against the name of the server, because the connection is opened to its address. */
+/**
+ * Returns the TLS options. The cancel request goes to the address of the server, and the certificate has its name. So
+ * `servername` tells TLS to check the certificate against the name.
+ */
 function tlsFor(ssl: true | ConnectionOptions, host: string): ConnectionOptions {
   const given = ssl === true ? {} : ssl;
   return {
     ...given,
-    // `pg` has hidden the private key from the spread above.
+    // `pg` has made the private key not enumerable, so the spread above does not copy it.
     ...(given.key !== undefined && { key: given.key }),
     ...(isIP(host) === 0 && { servername: host }),
   };

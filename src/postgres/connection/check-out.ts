@@ -2,11 +2,11 @@ import type pg from 'pg';
 import { type Deadline, timeLeft } from '../../files/deadline.ts';
 
 /**
- * Takes a free connection from the pool, or a new one. If a connection arrives after the deadline, it goes
- * back to the pool.
+ * Takes a free connection from the pool, or a new one. Rejects at the deadline. If the connection arrives later, it
+ * goes back to the pool.
  *
- * This function uses the callback form of `pool.connect`. For each promise that `pool.connect` returns, `pg`
- * creates a second promise, only to give its error a stack trace.
+ * This function uses the callback form of `pool.connect`. The promise form would create at least one promise more for
+ * each statement.
  */
 export function checkOut(pool: pg.Pool, deadline: Deadline): Promise<pg.PoolClient> {
   return new Promise((resolve, reject) => {

@@ -20,8 +20,8 @@ import { assertSendable } from './statement-breakers.ts';
 /** Runs prepared statements on any free connection of a pool. */
 export interface Database {
   /**
-   * @throws FileError DATABASE_UNAVAILABLE when Postgres does not answer by the deadline. A write may have
-   *   happened, and a failover of Postgres may undo it
+   * @throws FileError DATABASE_UNAVAILABLE when Postgres does not answer in time, cannot run the statement now, or
+   *   waits too long for a lock. A write may have happened, and a failover of Postgres may undo it
    * @throws DeadlineExceededError when the deadline has already passed: nothing is sent
    * @throws any other error when the service itself has a bug
    */
@@ -74,8 +74,8 @@ export function createDatabase(
 
 /**
  * The part of the connections that writes may hold. The rest stays for reads, because all writes can hang at the same
- * time. Each hanging write holds its connection until its deadline. Only when the circuit breaker of writes has opened,
- * no further writes are sent.
+ * time. Each hanging write holds its connection until its deadline. The circuit breaker of writes stops further writes,
+ * but only after several writes have failed.
  */
 const WRITES_SHARE = 0.8;
 

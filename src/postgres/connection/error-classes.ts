@@ -11,8 +11,9 @@ import { PasswordFileError } from './servers.ts';
 const UNAVAILABLE_SQLSTATE = /^(08|28|3D|40|53|57|58)|^25006$|^55P03$/;
 
 /**
- * Whether the caller may retry later, because Postgres was not reachable or not able to run the statement. An
- * error that Postgres did not send is a broken connection, a missing connection or a time-out of the client.
+ * Whether the caller may retry later, because Postgres was not reachable or not able to run the statement. Every error
+ * that Postgres did not send counts, because it is a broken connection, a missing connection or a time-out of the
+ * client. A deadline of the caller that has passed does not count.
  */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof DeadlineExceededError) return false;
@@ -55,7 +56,7 @@ export function isNoResponse(error: unknown): boolean {
   return !(isAnswer(error) || error instanceof DeadlineExceededError);
 }
 
-/** Whether the statement may still run after this error of a connection on which it was sent. */
+/** Whether Postgres may still be running the statement after this error. Only for a statement that was sent. */
 export function mayStillRun(error: unknown): boolean {
   return isNoResponse(error) && !(error instanceof NotReplicatedError);
 }

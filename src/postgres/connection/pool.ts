@@ -18,8 +18,8 @@ export interface PoolOptions extends DatabaseAddress {
   /** A call waits no longer than this for a connection. */
   connectTimeoutMs: number;
   /**
-   * Postgres cancels a statement after this time. Behind a pooler in transaction mode, Postgres uses the
-   * `statement_timeout` of the database role instead, because a connection there cannot keep the setting.
+   * Postgres cancels a statement after this time. Behind a pooler in transaction mode (`session-settings.ts`), Postgres
+   * uses the `statement_timeout` of the database role instead, because a connection there cannot keep the setting.
    */
   statementTimeoutMs: number;
   /**

@@ -39,7 +39,7 @@ interface ConnectionState {
 
 const states = new WeakMap<pg.Connection, ConnectionState>();
 
-/** Makes the query the running one of its connection, and returns the columns that are known there. */
+/** Records that the query now runs on the connection. Returns the known columns of the connection's statements. */
 function startOn(connection: pg.Connection, query: PreparedQuery): Map<string, Column[]> {
   const known = states.get(connection);
   if (known !== undefined) {
@@ -48,7 +48,7 @@ function startOn(connection: pg.Connection, query: PreparedQuery): Map<string, C
   }
   const state: ConnectionState = { columns: new Map(), running: query };
   states.set(connection, state);
-  // `pg` passes notices to the client and not to the query.
+  // `pg` passes notices to the client and not to the query, so this listener passes them on to the query.
   connection.on('notice', (notice: { routine?: string }) => state.running.handleNotice(notice));
   return state.columns;
 }
@@ -113,7 +113,10 @@ export class PreparedQuery implements pg.Submittable {
     this.#onEnd(error, []);
   }
 
-  /** The text of a notice depends on the language of the server, the name of the routine does not. */
+  /**
+   * Recognises the warning that a commit did not wait for the synchronous standby, by the name of the routine that sent
+   * it. The text of the warning depends on the language of the server.
+   */
   handleNotice({ routine }: { routine?: string }): void {
     if (routine === 'SyncRepWaitForLSN') this.#isReplicated = false;
   }

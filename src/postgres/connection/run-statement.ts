@@ -98,8 +98,8 @@ export function createRunStatement(
 }
 
 /**
- * Runs a statement on a connection and releases the connection. `pool.query` is not used, because it closes
- * the connection after every error, even after a unique violation (for example, a pending slot that is taken).
+ * Runs a statement on a connection and releases the connection. `pool.query` is not used, because it closes the
+ * connection after every error, even after a unique violation, which leaves the connection usable.
  */
 async function runOn(
   client: pg.PoolClient,

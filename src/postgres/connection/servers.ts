@@ -27,8 +27,8 @@ type PoolConfig = Omit<pg.PoolConfig, 'connectionString'> & { connectionTimeoutM
 type OnClient = Parameters<typeof pg.Pool.prototype.connect>[0];
 
 /**
- * A pool that finds the server which works. If a new connection fails for a reason that no other server would
- * change, the call of that connection waits for a connection that is already open.
+ * A pool that finds the server which works. If a new connection fails for a reason that no other server would change,
+ * the call of that connection waits for a connection that is already open. If none is open, the call fails.
  */
 export class ServerPool extends pg.Pool {
   readonly #serverCount: number;

@@ -1,6 +1,6 @@
 /**
- * The settings that the service relies on. A database or a role can have other values (`ALTER ROLE … SET`),
- * so each new connection sets all of them.
+ * The settings of Postgres that the service relies on. A database or a role can have other values (`ALTER ROLE … SET`),
+ * so each new connection sets them. Behind a pooler in transaction mode, it sets only KEPT_BY_POOLERS.
  *
  * They are sent as a statement and not as parameters of the connection, because pgbouncer and RDS Proxy
  * refuse a connection with parameters that they do not know.
@@ -66,9 +66,9 @@ export const PINNED = {
 };
 
 /**
- * Postgres checks this often whether the client of a running statement is still connected, and cancels the
- * statement if it is not. The client closes its connection at the deadline of the call; the connection also
- * closes when this process dies.
+ * Postgres checks this often whether the client of a running statement is still connected, and cancels the statement if
+ * it is not. The service closes the connection of a statement that has not ended at the deadline of its call. A
+ * connection also closes when this process dies.
  */
 const CLIENT_CHECK_MS = 250;
 
@@ -102,7 +102,7 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
   if (mustBeWritable && state.read_only === 'on') {
     throw new ReadOnlyServerError('the server takes no writes: it is a standby, or read-only');
   }
-  // At its deadline the client closes the connection. Without client_connection_check_interval, Postgres notices the
+  // At the deadline the service closes the connection. Without client_connection_check_interval, Postgres notices the
   // closed connection only when it sends the answer. A server that does not support the setting (on Windows) refuses
   // it, and runs the statement until statement_timeout.
   if (keepsAll) await send(client, checkClient, connectTimeoutMs).catch(() => undefined);

@@ -1,4 +1,7 @@
-/** Reports to the circuit breakers what the end of a statement says about Postgres. */
+/**
+ * Reports to the circuit breakers what the end of a statement says about Postgres. After a few failures in a row a
+ * circuit breaker opens, and statements then fail at once instead of waiting for their time-out.
+ */
 import type { Breakers } from '../../overload/circuit-breaker.ts';
 import type { Prepared } from '../statements/prepared.ts';
 import { isAnswer, isNoResponse } from './error-classes.ts';

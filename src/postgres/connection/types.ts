@@ -23,7 +23,7 @@ function toElement(value: Scalar): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** `Array.isArray` does not recognise a readonly array. */
+/** Tells TypeScript that the value is a readonly array. The declared type of `Array.isArray` does not tell this. */
 function isArray(value: Value): value is readonly Scalar[] {
   return Array.isArray(value);
 }

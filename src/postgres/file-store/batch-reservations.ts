@@ -13,8 +13,9 @@ type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
 
 /**
  * Implements the port `BatchReservations`: finds or creates the rows of many uploads with one to seven statements,
- * however many the uploads are. Each pending upload of a user holds a slot (column `pending_slot`), a number from 1 to
- * `pendingMax`. The slots make the limit of a user's pending uploads exact.
+ * however many the uploads are. An intent is an upload that a user asked for, before any byte was sent. Each pending
+ * upload of a user holds a slot (column `pending_slot`), a number from 1 to `pendingMax`. The slots make the limit of a
+ * user's pending uploads exact.
  */
 export function createBatchReservations(database: Database, limits: StoreLimits): BatchReservations {
   const { verificationTtlSeconds, urlSeconds: lifeSeconds, pendingMax } = limits;
@@ -49,12 +50,13 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
       const renewed = await renewPending(call, found);
       const missing = intents.filter(({ fingerprint }) => !found.has(fingerprint));
       const taken = await findTakenKeys(call, missing);
-      // Of several new files with one key, the first gets the key.
+      // If several new files have one key, the first gets the key.
       const byKey = Map.groupBy(missing, ({ s3Key }) => s3Key);
       const fresh = [...byKey].flatMap(([s3Key, [first]]) => (first && !taken.has(s3Key) ? first : []));
       const made = await create(call, fresh);
       const created = new Map(fresh.map((intent, index) => [intent, made[index]]));
-      // A concurrent call may have created some of the files, and taken the slots for them.
+      // A concurrent call may have created some of the files, and taken the slots for them. These uploads are refused
+      // with `contention`, so that the caller retries.
       const withoutSlot = fresh.filter((intent) => created.get(intent) === undefined);
       const foundLater = await findContents(call, withoutSlot);
 

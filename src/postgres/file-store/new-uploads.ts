@@ -5,7 +5,10 @@ import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
 import * as statements from '../statements/batch-reservations.ts';
 import type { StoreLimits } from '../store-limits.ts';
 
-/** Returns a function that creates many pending uploads, in the slots that are free. */
+/**
+ * Returns a function that creates many pending uploads, in the slots that are free. A slot is a number that counts
+ * against the cap on the user's pending uploads (`pending_slot` in ../schema.ts).
+ */
 export function createNewUploads(
   database: Database,
   { urlSeconds: lifeSeconds, pendingMax }: StoreLimits,

@@ -26,8 +26,8 @@ export function createReservations(database: Database, limits: StoreLimits): Res
       const [row] = await database.run(call, statements.reserve, params);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
-      // Another file has the pending slot (`pending_slot` in ../schema.ts). The `update` that renews a pending file
-      // then throws, because SQL has `on conflict` only for an `insert`.
+      // Another file has the slot (`pending_slot` in ../schema.ts), so this try reserved nothing. The `update` that
+      // renews a pending file then throws, because SQL has `on conflict` only for an `insert`.
       if (isUniqueViolation(error)) return undefined;
       throw error;
     }
@@ -62,8 +62,9 @@ export function createReservations(database: Database, limits: StoreLimits): Res
 }
 
 /**
- * Returns the slots that a pending upload of this kind may take. Uploads with one PUT and multipart uploads have
- * separate ranges, so that the number of one kind does not reduce the number that is allowed for the other kind.
+ * Returns the slots that a pending upload of this kind may take. A slot is a number that counts against the cap on the
+ * user's pending uploads. Uploads with one PUT and multipart uploads have separate ranges, so that the number of one
+ * kind does not reduce the number that is allowed for the other kind.
  */
 function slotRangeFor({ parts }: UploadIntent, { pendingMax, pendingMultipartMax }: StoreLimits) {
   return parts === undefined

@@ -9,10 +9,14 @@ import { rowKey } from './row-key.ts';
 /** A time before the due time of every row. */
 const BEGINNING = new Date(0);
 
+/**
+ * The queue of the sweeper (the background task that finishes interrupted work, `src/files/maintenance/sweeper.ts`).
+ * `leaseDue` leases due rows: it hands them to one sweeper for a while.
+ */
 export function createSweepQueue(database: Database, limits: StoreLimits): SweepQueue {
   /**
-   * The last user that `leaseDue` examined: the next lease continues after this user. A restart loses the
-   * value, and then only the order of the users begins anew.
+   * The last user that `leaseDue` examined. The next lease continues after this user, because users take turns. A
+   * restart loses the value, and then the turns begin with the first user. No row is lost.
    */
   let lastUser = '';
   return {

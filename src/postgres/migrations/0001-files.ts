@@ -71,8 +71,8 @@ async function createIndexes(db: Kysely<unknown>): Promise<void> {
   await sql`
     create index files_pending on files (user_id, create_time) where state = 'pending'`.execute(db);
 
-  // The queue of the sweeper (`src/files/maintenance/sweeper.ts`). The index leaves out READY rows, which are
-  // nearly all rows of the table.
+  // The queue of the sweeper (the background task of `src/files/maintenance/sweeper.ts`). The index leaves out READY
+  // rows, which are nearly all rows of the table.
   await sql`
     create index files_due on files (due_at) where due_at is not null`.execute(db);
 

@@ -24,8 +24,8 @@ import { prepare } from './prepared.ts';
 /**
  * Finds the user's files with these contents that are not deleted.
  *
- * The lateral join looks up each content in the index. With `fingerprint = any (…)`, the generic plan of Postgres reads
- * all files of the user if most users have fewer than ten files.
+ * The lateral join looks up each content in the index. With `fingerprint = any (…)`, the generic plan of Postgres (one
+ * plan for all values of the parameters) reads all files of the user if most users have fewer than ten files.
  */
 export const findContents = prepare<{ userId: string; fingerprints: readonly Buffer[] } & Freshness, FileRow>(
   'find_contents',

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { columns } from './expressions.ts';
 import { prepare, type Sql } from './prepared.ts';
 
-/** A standby and a server in read-only mode answer reads and refuse writes. */
+/** Whether the server takes writes. A standby and a server in read-only mode answer reads and refuse writes. */
 const takesWrites: Sql = sql`current_setting('transaction_read_only') = 'off'`;
 
 /** Returns one row. Fails if the database is missing, or lacks a column that this release needs. */

@@ -51,20 +51,21 @@ export const isFresh = (verificationTtlSeconds: Sql): Sql =>
 export const purgeable = (longestUploadSeconds: Sql): Sql =>
   sql`url_expire_at <= now() - ${seconds(longestUploadSeconds)}`;
 
-// The sweeper's pauses before its attempts to verify an upload are 30 s, 2 min, 8 min, 32 min, 2 h and 9 h.
-// An upload with an ordinary URL becomes purgeable (`src/files/ports/file-store.ts`) after 25 h, which is
-// before the next pause would end. At that time the sweeper verifies it once more. So an upload that never
-// arrives is verified seven times.
+// The sweeper is the background task that verifies uploads (`src/files/maintenance/sweeper.ts`). Its pauses before its
+// attempts to verify an upload are 30 s, 2 min, 8 min, 32 min, 2 h and 9 h. An upload is purgeable when no URL can
+// write to its key any more (`src/files/ports/file-store.ts`). With an ordinary URL this is so after 25 h, before the
+// next pause would end. The sweeper then verifies the upload once more. So an upload that never arrives is verified
+// seven times.
 export const FIRST_PAUSE_SECONDS = 30;
 export const PAUSE_FACTOR = 4;
 export const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause: Sql = after(FIRST_PAUSE_SECONDS);
 
 /**
- * Means `state = 'pending'`, because a row has no other state. It is for statements that find one row by its key. If
- * the condition were written as `state = 'pending'`, Postgres could use the index `files_pending`.
- * A generic plan, which serves all users, uses that index if most users have few pending files. For a user with
- * thousands of pending files, the plan then reads all of these files.
+ * Means `state = 'pending'`, because a row is pending, READY or deleted. It is for statements that find rows by a key
+ * or a content. If the condition were written as `state = 'pending'`, Postgres could use the index `files_pending`. A
+ * generic plan, which serves all users, uses that index if most users have few pending files. For a user with thousands
+ * of pending files, the plan then reads all of these files.
  */
 export const isPending: Sql = sql`(state <> 'deleted' and state <> 'ready')`;
 
@@ -94,7 +95,8 @@ export const holdsSlot: Sql = sql`coalesce(pending_slot, 0) <> 0`;
 export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;
 
 /**
- * A completed multipart file comes due for the sweeper once more after this time. Calls that had read the file
- * while it was pending have ended by then, because no call takes longer than half of this time.
+ * A completed multipart file comes due for the sweeper once more after this time, because a call that had read the file
+ * while it was pending may have started another upload in S3. All of these calls have ended by then, because no call
+ * takes longer than half of this time.
  */
 export const MULTIPART_CLEANUP_SECONDS = 60;

@@ -1,4 +1,4 @@
-/** Statements of `npm run reconcile` about one row, whatever its state is. */
+/** Statements of `npm run reconcile`, which compares the table with the bucket. Each statement is about one row. */
 import { sql } from 'kysely';
 import { after, isMultipart, MULTIPART_CLEANUP_SECONDS, type RowKey } from './expressions.ts';
 import { prepare } from './prepared.ts';
@@ -10,8 +10,9 @@ export const hasRow = prepare<RowKey, { s3_key: string }>(
 
 /**
  * Finds the row of a multipart file if the row has a `due_at`: a pending row, the row of a deleted file, or a READY row
- * whose key the sweeper (`src/files/maintenance/sweeper.ts`) still has to clean (see `markReady` in transitions.ts). At
- * `due_at`, the sweeper takes the row, so the sweeper is responsible for the unfinished uploads under the key.
+ * whose key the sweeper (a background task, `src/files/maintenance/sweeper.ts`) still has to clean (see `markReady` in
+ * transitions.ts). At `due_at`, the sweeper takes the row and cleans up the unfinished uploads under the key. So the
+ * command must leave these uploads alone.
  */
 export const ownsUploads = prepare<RowKey, { s3_key: string }>(
   'owns_uploads',

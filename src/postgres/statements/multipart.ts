@@ -14,8 +14,9 @@ export const findUpload = prepare<RowKey, UploadRow>(
 );
 
 /**
- * Renews only an upload that still holds a pending slot. An expired upload may have lost its slot to another
- * upload of the user. Renewing the expired upload would then exceed the cap on pending uploads.
+ * Starts the lifetime of an upload again, if the upload still holds a slot: a number that counts against the cap on the
+ * user's pending uploads. An expired upload may have lost its slot to another upload of the user. Renewing the expired
+ * upload would then exceed the cap.
  */
 export const renewUpload = prepare<RowKey & { multipartSeconds: number }, UploadRow>(
   'renew_upload',
@@ -29,8 +30,8 @@ export const renewUpload = prepare<RowKey & { multipartSeconds: number }, Upload
 );
 
 /**
- * Stores the id that S3 gave an upload. A concurrent call may have found the same upload under the key in S3
- * and stored the same id first. Both calls then succeed.
+ * Stores the id that S3 gave an upload, if the row still has the id that the caller read (`before`). A concurrent call
+ * may have found the same upload under the key in S3 and stored the same id first. Both calls then succeed.
  */
 export const setUploadId = prepare<RowKey & { uploadId: string; before: string | null }, { s3_key: string }>(
   'set_upload_id',

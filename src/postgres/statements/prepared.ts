@@ -27,7 +27,10 @@ export interface Prepared<Params, Row> {
   readonly text: string;
   /** The statement writes nothing, so it can be repeated after any error. */
   readonly reads: boolean;
-  /** Whether these rows show that the commit of this write had something to write. Only asked for writes. */
+  /**
+   * Whether these rows show that the commit of this write had something to write. Only such a write proves to the
+   * circuit breaker that commits work. Only called for writes.
+   */
   wrote(rows: readonly Row[]): boolean;
   /** @throws RangeError for an invalid Date */
   values(params: Params): WireValue[];

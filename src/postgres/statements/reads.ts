@@ -29,9 +29,10 @@ export const findMany = prepare<{ userId: string; s3Keys: readonly string[] } & 
 );
 
 /**
- * Reads the column by way of JSON, because the schema of the release before has no such column, and this release must
- * work on that schema. That costs more than reading a column, but the statement runs only if S3 reports another type
- * than the last create announced.
+ * Returns whether creates announced different types for the file while it was pending. Reads `type_changed` by way of
+ * JSON, because the schema of the release before has no such column, and this release must work on that schema. JSON
+ * costs more than reading a column, but the statement runs only if S3 reports another type than the last create
+ * announced.
  */
 export const hasSeveralTypes = prepare<RowKey, { several_types: boolean }>(
   'has_several_types',
@@ -130,7 +131,10 @@ const search = (
     order by last_modified desc, s3_key desc
     limit ${limit}`;
 
-/** Like `listFirstPage`, for a prefix. It also examines at most `pendingExaminedMax` pending files. */
+/**
+ * Like `listFirstPage`, but examines at most `examinedMax` READY files and `pendingExaminedMax` pending files. So a
+ * prefix that few files have does not make Postgres read all files of the user.
+ */
 export const searchFirstPage = prepare<
   SearchParams & FirstPage & { pendingExaminedMax: number },
   ExaminedRow

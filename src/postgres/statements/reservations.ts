@@ -29,9 +29,10 @@ interface ReserveParams extends RowKey, Freshness {
 }
 
 /**
- * Returns the user's live file with this fingerprint (the ETag that S3 gives the content), or creates a pending one.
- * A pending file is renewed: its URL may be used for `lifeSeconds` again. Returns no row if another file has the key,
- * if the slot is taken, or if a concurrent call creates the same file. `explainConflict` finds the reason.
+ * Returns the user's live file (any that is not deleted) with this fingerprint (the ETag that S3 gives the content), or
+ * creates a pending one. A pending file is renewed: its URL may be used for `lifeSeconds` again. Returns no row if
+ * another file has the key, if the slot is taken, or if a concurrent call creates the same file. `explainConflict`
+ * finds the reason.
  *
  * The `coalesce` of `part_size` and of `part_md5s` restores the values of a multipart file that became READY and
  * was then lost, because `markReady` (transitions.ts) removed them. The `coalesce` of `pending_slot` gives a slot
@@ -138,7 +139,8 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
         where not exists (
           select from files
           where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())) as free_slot`,
-  // The returned row does not tell whether the statement released a slot, and so wrote something.
+  // Whether the rows show that the statement wrote something: they never do. The statement writes only if it releases a
+  // slot, and the returned row does not show this. So its success proves nothing to the circuit breaker of writes.
   () => false,
 );
 

@@ -1,7 +1,8 @@
 /**
- * Statements of the sweeper (`src/files/maintenance/sweeper.ts`), which verifies uploads and removes deleted files. Its
- * queue is the column `due_at` of the rows themselves. A sweeper leases a row by moving its `due_at` ahead. A row is
- * *purgeable* when no URL can write to its key any more (`src/files/ports/file-store.ts`).
+ * Statements of the sweeper (`src/files/maintenance/sweeper.ts`), the background task that verifies uploads and removes
+ * deleted files. Its queue is the column `due_at` of the rows themselves. A sweeper leases a row by moving its `due_at`
+ * ahead, so that no other sweeper takes the row until then. A row is *purgeable* when no URL can write to its key any
+ * more (`src/files/ports/file-store.ts`).
  */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
@@ -39,10 +40,11 @@ const FAIR_SHARE = 0.8;
 const USERS_EXAMINED_MAX = 1_000;
 
 /**
- * The next search for due rows begins at a `due_at` at least this long before now, because a search does not see
- * rows that are not committed yet. A statement never sets `due_at` to a time before its own start, and it commits
- * at most 2.5 s after its start (`statement_timeout`). So the `due_at` of a row that this search does not see is
- * later than the time at which the next search begins.
+ * The next search for due rows begins at a `due_at` at least this long before now, because a search does not see rows
+ * that are not committed yet. A statement never sets `due_at` to a time before its own start, and it usually commits at
+ * most 2.5 s after its start (`statement_timeout`). So the `due_at` of a row that this search does not see is later
+ * than the `due_at` at which the next search begins. A commit that hangs for a standby takes longer: its row is found
+ * at the latest by the search of the whole queue, which the sweeper makes once a minute.
  */
 const LATE_COMMIT_SECONDS = 5;
 
@@ -65,7 +67,8 @@ interface LeasedRow extends FileRow, TombstoneRow {
 }
 
 /**
- * Leases due rows of any user to a sweeper. Only the sweeper's statements read rows of more than one user.
+ * Leases due rows of any user to a sweeper. Apart from `npm run reconcile`, only the sweeper's statements read rows of
+ * more than one user.
  *
  * `users_in_turn` is recursive, because only then Postgres skips the other rows of a user: one search of an index
  * finds the next user's oldest row. `examined` counts the users so far, `due` counts those of them with due rows.

@@ -21,8 +21,8 @@ const withoutParts = sql`part_size = null, part_md5s = null, upload_id = null`;
  * A READY file keeps its `last_modified`, because pages are ordered by it. A repeated PUT must not move the
  * file in the list.
  *
- * A multipart file comes due once more. The sweeper (`src/files/maintenance/sweeper.ts`) then aborts uploads that a
- * concurrent call may have started under the key in the meantime.
+ * A multipart file comes due once more. The sweeper (a background task, `src/files/maintenance/sweeper.ts`) then aborts
+ * uploads that a concurrent call may have started under the key in the meantime.
  */
 export const markReady = prepare<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date },
@@ -50,8 +50,8 @@ export const markReady = prepare<
 );
 
 /**
- * Keeps the row for as long as the row of a new upload. If the bucket's name was wrong or a restore of the
- * bucket was late, the rows survive until the objects are back.
+ * Makes a READY file pending, because S3 has no object for it any more. The row is kept for as long as the row of a new
+ * upload. If the bucket's name was wrong or a restore of the bucket was late, the object can come back in this time.
  *
  * Changes nothing if a concurrent call has verified the object after `verifiedAt`, the time that the caller
  * of this statement read from the row.
@@ -88,9 +88,9 @@ const tombstoneColumns = sql`user_id, s3_key, ${isMultipart} as is_multipart`;
  * delete. Each part URL expires no later than a URL that is signed now, and no part URL can write after the
  * upload has been aborted.
  *
- * `greatest`: a call that was about to remove the object, or to mark the file READY, may be delayed, and
- * must still find the tombstone. So the tombstone stays as if a URL had expired just now, however old the
- * file is. `crash-stalls.test.ts` fails without `greatest`.
+ * `greatest`: a call that was about to remove the object, or to mark the file READY, may be delayed, and must still
+ * find the tombstone. So the tombstone stays as if a URL had expired just now, however old the file is.
+ * test/consistency/crash-stalls.test.ts fails without `greatest`.
  */
 export const markDeleted = prepare<RowKey & { urlSeconds: number }, TombstoneRow>(
   'mark_deleted',
@@ -118,8 +118,9 @@ export const confirmTombstone = prepare<RowKey>(
 );
 
 /**
- * Releases the slot, because the URL of a purgeable upload has expired (*purgeable*: `src/files/ports/file-store.ts`).
- * The tombstone stays as long as a tombstone that `markDeleted` made.
+ * Makes a pending upload a tombstone, if the upload is *purgeable*: no URL can write to its key any more
+ * (`src/files/ports/file-store.ts`). Its URL has expired, so its slot is released. The tombstone stays as long as a
+ * tombstone that `markDeleted` made.
  */
 export const expireUpload = prepare<RowKey & WriteWindow, TombstoneRow>(
   'expire_upload',

@@ -33,8 +33,8 @@ export interface GrpcGateOptions {
   runDecoder: RunDecoder;
   takeDecodeTurn: TakeDecodeTurn;
   /**
-   * The maximum number of open requests whose callers have not authenticated as a gateway, on all connections
-   * together.
+   * The maximum number of open requests whose callers have not authenticated as a gateway (the trusted caller that
+   * names the user), on all connections together.
    */
   unprovenRequestsMax: number;
 }

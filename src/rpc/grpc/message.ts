@@ -15,8 +15,8 @@ export interface MessageOptions {
   /** The value of `grpc-encoding`. */
   encoding: string | undefined;
   /**
-   * The user whose share of `budget` the message takes. `undefined` if the caller has not authenticated as a
-   * gateway.
+   * The user whose share of `budget` the message takes. `undefined` if the caller has not authenticated as a gateway
+   * (the trusted caller that names the user).
    */
   userId: string | undefined;
   budget: SharedCapacity;

@@ -57,8 +57,8 @@ export function createGrpcServer(options: GrpcServerOptions) {
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
     // Channelz records every call and socket for a debugging service that this server does not offer.
     'grpc.enable_channelz': 0,
-    // `grpc.max_connection_age_ms` is not set. Gateways distribute their calls among the instances themselves, and
-    // a call can fail when the server closes its connection.
+    // `grpc.max_connection_age_ms` is not set. Gateways, the callers of the file service, distribute their calls among
+    // the instances themselves, and a call can fail when the server closes its connection.
   });
   setHttp2Options(server, HTTP2_OPTIONS);
   const compress = createCompress();
