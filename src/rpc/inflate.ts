@@ -9,8 +9,8 @@ const INFLATE = {
 };
 
 /**
- * Decompresses a message, whose output has at most `maxBytes`. The caller limits how many messages are decompressed at
- * the same time (`limits/decoders.ts`).
+ * Decompresses a message that has at most `maxBytes` after decompression. The caller limits how many messages are
+ * decompressed at the same time (`limits/decoders.ts`).
  *
  * @throws ConnectError MESSAGE_TOO_LARGE, INVALID_REQUEST
  */

@@ -3,9 +3,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 const UNITS_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 /**
- * Removes the time-out from a request's headers, because the call gate enforces time-outs. grpc-js would cut
- * a time-out in the far future to 32 bits and answer INTERNAL to a malformed time-out. connect-node would
- * refuse a time-out above its maximum instead of shortening it.
+ * Removes the time-out from a request's headers and returns it. So grpc-js and connect-node see no time-out, and the
+ * call gate (`call-gate.ts`) enforces it. grpc-js would cut a time-out in the far future to 32 bits and answer INTERNAL
+ * to a malformed time-out. connect-node would refuse a time-out above its maximum instead of shortening it.
  *
  * @returns whole milliseconds; `undefined` without a time-out, NaN for a malformed time-out
  */

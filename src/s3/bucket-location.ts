@@ -13,7 +13,7 @@ export interface BucketLocation {
   forcePathStyle: boolean;
 }
 
-/** A bucket whose address is known. The service makes every signed request and every URL from a LocatedBucket. */
+/** A bucket whose address is known. Every URL, and every request that the service sends without the SDK, needs one. */
 export interface LocatedBucket {
   bucket: string;
   /** The URL of the bucket, with a `/` at its end. */
@@ -27,7 +27,7 @@ export interface LocatedBucket {
  * server. The SDK reads variables and files for this (`AWS_USE_FIPS_ENDPOINT`, a profile's `endpoint_url`, …), and
  * `client.config` has what it found. test/s3/aws-variables.test.ts compares the result with the SDK's requests.
  *
- * @throws Error if the variables contradict each other or the settings, or if the bucket cannot be used by URLs
+ * @throws Error if the variables contradict each other or the settings, or if presigned URLs cannot address the bucket
  */
 export async function locateBucket(
   { config }: S3Client,
@@ -88,7 +88,7 @@ async function locate(
   return { bucket, url: location, region: scheme.signingRegion };
 }
 
-/** How to sign a request. Names of directory buckets, Outposts and access points have other schemes. */
+/** How to sign a request. For names of directory buckets, Outposts and access points, the SDK returns other schemes. */
 interface AuthScheme {
   name: string;
   signingName?: string;

@@ -95,7 +95,7 @@ function unlessAborted({ abortSignal }: { abortSignal: AbortSignal }): (error: u
   };
 }
 
-/** The fields of a HEAD response that the service reads, whether the SDK or the signed request sent it. */
+/** The fields that the service reads from the response to a HEAD, whether the HEAD was sent with or without the SDK. */
 type Head = Omit<HeadObjectCommandOutput, '$metadata'>;
 
 function headIn({ headers }: SignedResponse): Head {

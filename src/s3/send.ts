@@ -8,7 +8,8 @@ import { isConcurrentChange, toRefusal } from './answers/refusals.ts';
 import { UnusableAnswerError } from './answers/unusable-answer.ts';
 
 /**
- * Runs one operation on S3, until the deadline at the latest.
+ * Runs one operation on S3, until the deadline at the latest. If the last operations have had no answer, the circuit
+ * breaker (`src/overload/circuit-breaker.ts`) is open: operations then fail at once and send nothing.
  *
  * @throws FileError STORAGE_UNAVAILABLE when the operation fails, or when the circuit breaker is open; STORAGE_REFUSED
  *   with a RefusalError as its cause when S3 refuses the operation

@@ -27,7 +27,8 @@ interface Served {
 }
 
 /**
- * Creates the gRPC server and the HTTP server. They share the gate, the service and the memory for messages.
+ * Creates the gRPC server and the HTTP server. They share the call gate (`src/rpc/call-gate.ts`), the service and the
+ * memory for messages.
  */
 export function createProtocolServers(config: Config, log: Logger, metrics: Metrics, served: Served) {
   const { operations, health, pages, certificates } = served;

@@ -32,15 +32,15 @@ export interface ReadinessChecks {
 export type OnReadinessChange = (readiness: Readiness, error: unknown) => void;
 
 /**
- * The pause between two checks. The service is back in the load balancer about a second after Postgres is
- * available again, or earlier.
+ * The pause between two checks. When Postgres is available again, the service is ready after about a second at the
+ * latest.
  */
 const INTERVAL_MS = 1_000;
 
 const STATES = ['database', 'databaseWrites', 'storage', 'signatures'] as const;
 
 /**
- * Checks Postgres and S3 once a second and reports changes. A server that was available counts as lost only
+ * Checks Postgres and S3 once a second and reports changes. A server that was available counts as unavailable only
  * after two failed checks in a row: a single slow check, which all instances may see at the same time, must
  * not empty the load balancer.
  */
@@ -70,7 +70,8 @@ export function createReadiness(checks: ReadinessChecks, onChange: OnReadinessCh
       storage: seen.storage || (current.storage && last.storage),
       signatures: seen.signatures,
     };
-    // Writes need no second failed check. They only count as lost after several writes have failed.
+    // Writes need no second failed check. They only count as unavailable if Postgres says that it is read-only, or
+    // after several writes have failed.
     if (database.status === 'fulfilled') next.databaseWrites = database.value.writes;
     else if (!next.database) next.databaseWrites = false;
     last = seen;

@@ -5,7 +5,10 @@ import { createSweeper, type Sweeper } from '../files/maintenance/sweeper.ts';
 import type { Ports } from '../files/operations/operations.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
-/** The sweeper (`src/files/maintenance/sweeper.ts`) of this instance, which reports to the metrics and the log. */
+/**
+ * Creates the sweeper, the background task that finishes interrupted work (`src/files/maintenance/sweeper.ts`). It
+ * reports to the metrics and the log.
+ */
 export function createObservedSweeper(ports: Ports, config: Config, log: Logger, metrics: Metrics): Sweeper {
   return createSweeper({
     store: ports.store,

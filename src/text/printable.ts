@@ -23,7 +23,7 @@ export function printable(text: string): string {
   );
 }
 
-/** Does the same for each line of a text of several lines, such as the end of the log of Postgres. */
+/** Escapes a text of several lines like `printable`, but keeps its newlines. An example is the end of a log. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }

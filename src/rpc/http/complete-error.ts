@@ -8,7 +8,7 @@ import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { callError, invalidRequest } from '../errors.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 
-/** No error message of this service is longer. A longer text comes from connect-node and is cut. */
+/** The maximum length of a text of connect-node. A longer text is cut, because it can repeat parts of the request. */
 const TEXT_MAX_CHARACTERS = 200;
 
 /**
@@ -28,7 +28,7 @@ export async function completeError(
   if (body === undefined || header === undefined) return answer;
   if (header.get('content-type')?.startsWith('application/grpc-web')) return ofGrpcWeb(answer, body, method);
   if (answer.status === 200) return answer;
-  // Errors of this service are too small to be compressed.
+  // Errors of this service are too small to be compressed. So connect-node made this error, and it is replaced unread.
   if (header.has('content-encoding')) return invalidRequest('the request cannot be read');
   // The body of an error is one chunk.
   const { value: bytes = new Uint8Array() } = await body[Symbol.asyncIterator]().next();
@@ -36,7 +36,7 @@ export async function completeError(
   return completed(error, method) ?? { ...answer, body: createAsyncIterable([bytes]) };
 }
 
-/** gRPC-Web has its trailers in the body. Without a message, they are the first chunk. */
+/** Does this for gRPC-Web, whose trailers are in the body. If no message precedes them, they are the first chunk. */
 async function ofGrpcWeb(
   answer: UniversalServerResponse,
   body: AsyncIterable<Uint8Array>,
@@ -62,7 +62,7 @@ async function* beginningWith(
   yield* { [Symbol.asyncIterator]: () => rest };
 }
 
-/** @returns `undefined` if there is no error, or if it has an ErrorInfo already */
+/** @returns the error to send instead; `undefined` if there is no error, or if it needs no change */
 function completed(error: ConnectError | undefined, { input }: DescMethod): ConnectError | undefined {
   if (error === undefined || error.findDetails(ErrorInfoSchema).length > 0) return undefined;
   const text = error.rawMessage.slice(0, TEXT_MAX_CHARACTERS);
@@ -84,8 +84,9 @@ function completed(error: ConnectError | undefined, { input }: DescMethod): Conn
 }
 
 /**
- * The texts of protobuf-es are not sent, because they repeat parts of the request. Only the text about the value of a
- * single field is sent, because it is short.
+ * Returns the error for a message that cannot be decoded. The texts of protobuf-es, which decodes messages, are not
+ * sent, because they repeat parts of the request. Only the text about the value of a single field is sent, because it
+ * is short.
  */
 function unreadable(text: string, { fields, typeName }: DescMessage): ConnectError {
   for (const field of fields) {

@@ -6,7 +6,7 @@ import type { MessageEncoding } from '../limits/message-limits.ts';
 import { refuseMessage } from '../limits/message-values.ts';
 
 export interface CompressedCall {
-  /** `undefined` if the caller has not authenticated as a gateway. */
+  /** `undefined` if the caller has not authenticated as a gateway (the trusted caller that names the user). */
   userId: string | undefined;
   encoding: MessageEncoding;
 }

@@ -43,8 +43,9 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
 /**
  * Creates the handler for calls by Connect, gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2.
  *
- * connect-node has such a handler, too, but makes many objects for a call as soon as its headers have arrived. This
- * handler reads the whole request of a unary call before connect-node gets the call (`../limits/whole-request.ts`).
+ * connect-node has such a handler, too. But it makes many objects for a call as soon as the headers have arrived, and
+ * unfinished calls would keep these objects in memory. So this handler reads the whole request of a unary call before
+ * connect-node gets the call (`../limits/whole-request.ts`).
  */
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, health, budget, takeDecodeTurn } = options;
@@ -57,8 +58,8 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
   const admit = createAdmit(options);
 
   /**
-   * Answers a call, and calls `onAdmitted` when the gate has admitted it. Returns `false` and does nothing if the
-   * request is not a call. Throws if path and authority do not form a URL.
+   * Answers a call, and calls `onAdmitted` when the call gate (`../call-gate.ts`) has admitted it. Returns `false` and
+   * does nothing if the request is not a call. Throws if path and authority do not form a URL.
    */
   return (request: IncomingMessage, response: ServerResponse, onAdmitted: () => void): boolean => {
     const handler = handlers.get((request.url ?? '').split('?', 1)[0] ?? '');
@@ -157,8 +158,8 @@ function createHandlers(
     router.rpc(method, run as never, { readMaxBytes: messageMaxBytes(method, 'json') });
   }
   const reflection = createReflection([FileService, HealthService]);
-  // Compression is off for streams, because connect-node would inflate each message as it arrives, and the
-  // stream would keep a decoder for this.
+  // Streams have no compression. connect-node would inflate each message of a stream as it arrives, and each message
+  // would occupy one of the few decoders (`../limits/decoders.ts`).
   const uncompressed = { acceptCompression: [] };
   const { check, list, watch } = HealthService.method;
   router.rpc(check, health.overHttp.check);

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { cors } from '@connectrpc/connect';
 
-/** Chromium keeps the answer to a preflight for two hours at most. */
+/** Chromium keeps the answer to a preflight for two hours at most, so a longer time would have no effect. */
 const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]+$/;
@@ -11,7 +11,8 @@ export type Cors = (request: IncomingMessage, response: ServerResponse) => boole
 
 /**
  * Lets pages of the allowed origins call the service and read its answers (Fetch Standard, "CORS protocol").
- * Credentials are allowed, because a gateway may know its users by a cookie.
+ * Credentials are allowed, because a gateway (the trusted caller through which the calls of users reach the service)
+ * may know its users by a cookie.
  *
  * A page may send every header. The service does not know the headers that a gateway needs (a token, a trace), and the
  * gateway removes the headers that a page must not send.

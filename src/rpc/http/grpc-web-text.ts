@@ -11,7 +11,7 @@ export function decodeText(body: Buffer): Buffer {
   return Buffer.from(body.toString('latin1'), 'base64');
 }
 
-/** Must be called for a request of which `decodeText` has decoded the body. */
+/** Gives a request whose body `decodeText` has decoded the Content-Type of plain gRPC-Web. */
 export function nameAsPlain({ header }: UniversalServerRequest): void {
   header.set('content-type', (header.get('content-type') ?? '').toLowerCase().replace(TEXT, PLAIN));
 }

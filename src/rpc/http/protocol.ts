@@ -10,7 +10,7 @@ const MEDIA_TYPE = /^application\/(?:(grpc|grpc-web|grpc-web-text)(?:\+(proto|js
 
 /**
  * @param contentType the value of the request's header
- * @returns `undefined` if no protocol of this server has this Content-Type
+ * @returns `undefined` if no unary call of this server can have this Content-Type
  */
 export function protocolOf(contentType = ''): UnaryProtocol | undefined {
   const found = MEDIA_TYPE.exec(contentType);

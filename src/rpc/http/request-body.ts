@@ -9,7 +9,10 @@ import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';
 import { decodeText } from './grpc-web-text.ts';
 import type { UnaryProtocol } from './protocol.ts';
 
-/** Connect declares the compression in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. */
+/**
+ * Whether a request declares a compression: Connect in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. Any
+ * value of these headers counts.
+ */
 export function isCompressed({ headers }: IncomingMessage): boolean {
   return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
 }
@@ -26,7 +29,7 @@ function messageIn(body: Buffer, { name }: UnaryProtocol): Buffer {
   return message;
 }
 
-/** Returns the size of the largest body whose message has at most `maxBytes`. */
+/** Returns the maximum size of a body, which leaves room for a message of `maxBytes` with its prefix. */
 function bodyMaxBytes({ name }: UnaryProtocol, maxBytes: number): number {
   const prefixed = maxBytes + MESSAGE_PREFIX_BYTES;
   // Base64 encodes three bytes as four characters.
@@ -35,7 +38,7 @@ function bodyMaxBytes({ name }: UnaryProtocol, maxBytes: number): number {
 
 export interface BodyOptions {
   budget: SharedCapacity;
-  /** `undefined` if the caller has not authenticated as a gateway. */
+  /** `undefined` if the caller has not authenticated as a gateway (the trusted caller that names the user). */
   userId: string | undefined;
   /** @param body the whole body. In gRPC and gRPC-Web, it begins with the prefix of the message. */
   onBody: (body: Buffer) => void;
@@ -72,7 +75,7 @@ export function readBody(
   readWholeRequest(request, { maxBytes, messageMaxBytes: messageBytes, share, onWhole, onError });
 }
 
-/** @throws ConnectError */
+/** @throws ConnectError if the body is not exactly one message, or if the message is too large or cannot be decoded */
 function refuseBody(
   body: Buffer,
   request: IncomingMessage,
@@ -89,7 +92,7 @@ function refuseBody(
 /**
  * Yields the body of a stream as it arrives.
  *
- * @throws ConnectError RESOURCE_EXHAUSTED
+ * @throws ConnectError RESOURCE_EXHAUSTED when the body has more than `maxBytes` bytes, or too many small pieces
  */
 export async function* streamBody(
   body: AsyncIterable<Uint8Array>,

@@ -38,7 +38,7 @@ export function createRequestsUnderWay() {
       for (const [response, request] of requests) askToClose(response, request);
     },
 
-    /** Ends the streams, and from now on calls `closeConnections` after each response. */
+    /** Ends the streams of gRPC reflection, and from now on calls `closeConnections` after each response. */
     stop(closeConnections: () => void): void {
       onAnswered = closeConnections;
       for (const [response, request] of requests) endStream(response, request);

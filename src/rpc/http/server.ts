@@ -1,7 +1,7 @@
 /**
  * `src/rpc/http/` is the HTTP server for Connect, gRPC-Web, gRPC, reflection and the pages (`/livez`, `/readyz`,
  * `/metrics`), over HTTP/1.1 and HTTP/2 on one port (`http1-and-http2.ts`). Calls are handed to connect-node
- * after the call gate has admitted them (`connect-handler.ts`).
+ * after the call gate (`../call-gate.ts`) has admitted them (`connect-handler.ts`).
  *
  * The content of the pages belongs to `src/server/`, bounds belong to `src/rpc/limits/`.
  */
@@ -48,8 +48,8 @@ export interface HttpServerOptions {
   takeDecodeTurn: TakeDecodeTurn;
   pages: Record<string, Page>;
   /**
-   * True for GATEWAY_AUTH=none, see `identity.ts`: the server then refuses requests with a host name other
-   * than a loopback name.
+   * True for GATEWAY_AUTH=none, with which every caller may name any user (`../identity.ts`). The server then refuses
+   * requests with a host name other than a loopback name.
    */
   loopbackOnly: boolean;
   /** The origins of pages that may call the service; empty for no CORS. */
@@ -135,13 +135,13 @@ function answer(
   try {
     if (!serveCall(request, response, countNoMore)) response.writeHead(404).end();
   } catch {
-    // connect-node builds a URL from the path and the authority before it calls any handler, and throws if
-    // they form no URL. Without this catch, one request with the Host `a:99999` would end the process.
+    // `serveCall` throws if the path and the authority do not form a URL. Without this catch, one request with
+    // the Host `a:99999` would end the process.
     refuse(response, 400, 'Host and path do not form a URL');
   }
 }
 
-/** Tells whether a stream is closed already. Node still emits the streams of a connection that it had read before. */
+/** Whether the stream is closed already. Node still emits streams that it had read before their connection closed. */
 function isClosed(request: IncomingMessage | Http2ServerRequest): boolean {
   return 'stream' in request && request.stream.destroyed;
 }

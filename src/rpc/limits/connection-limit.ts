@@ -18,7 +18,10 @@ export class Connection {
     this.socket = socket;
   }
 
-  /** Must be called when the gateway and the user of a call on this connection were accepted. */
+  /**
+   * Must be called when a call on this connection was accepted: its caller has authenticated as a gateway (the trusted
+   * caller that names the user), and the user is valid.
+   */
   identified(): void {
     if (this.isIdentified) return;
     this.isIdentified = true;

@@ -18,7 +18,7 @@ const PER_ITERATION_MAX = 2;
 
 /**
  * Calls `decode` at once, or in a later iteration of the event loop. Users take turns. All callers that have not
- * authenticated as a gateway share the user id `undefined`.
+ * authenticated as a gateway (the trusted caller that names the user) share the user id `undefined`.
  *
  * @param onError receives ConnectError RESOURCE_EXHAUSTED instead when the message has waited for too long
  */

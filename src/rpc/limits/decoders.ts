@@ -10,7 +10,8 @@ import { REQUEST_TIMEOUT_MS } from './limits.ts';
 const DECODERS_MAX = 2;
 
 /**
- * Runs a decompression. All callers that have not authenticated as a gateway share the user id `undefined`.
+ * Runs a decompression. All callers that have not authenticated as a gateway (the trusted caller that names the user)
+ * share the user id `undefined`.
  *
  * @throws ConnectError RESOURCE_EXHAUSTED when the decompression could not begin in time; else what `decode`
  *   throws

@@ -57,7 +57,10 @@ export function limitRequestBytes(stream: ServerHttp2Stream, maxBytes: number): 
   });
 }
 
-/** Limits the streams of connections on which no call was accepted yet (STRANGERS_FEW in `limits.ts`). */
+/**
+ * Limits the streams of strangers: connections on which no call was accepted yet. While there are more than
+ * STRANGERS_FEW strangers, each new stranger may have only STRANGER_STREAMS_MAX streams at once.
+ */
 export function limitStrangers(server: Http2Server, connections: ConnectionLimit): void {
   const strangers = new Set<ServerHttp2Session>();
   server.on('session', (session) => {

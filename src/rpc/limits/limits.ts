@@ -27,8 +27,8 @@ export const STRANGER_STREAMS_MAX = 100;
 
 /**
  * The maximum number of connections of each port. A gateway has a handful of connections over HTTP/2, and a
- * connection for each call under way over HTTP/1. An idle connection costs about 50 kB, so all idle
- * connections together stay below 100 MB. Node itself sets no limit.
+ * connection for each call under way over HTTP/1. An idle connection costs about 50 kB, so the idle
+ * connections of both ports together take about 100 MB at most. Node itself sets no limit.
  */
 export const CONNECTIONS_MAX = 1_000;
 
@@ -109,7 +109,7 @@ export const HTTP2_OPTIONS = {
  * The maximum number of requests on one listening port whose callers have not authenticated as a gateway (health,
  * reflection, pages such as `/livez`, refused calls). A request counts until it is answered and the client has read the
  * answer. Above this limit, the oldest request is aborted, together with its connection if no call on that connection
- * was ever accepted. A request of an honest client ends within milliseconds, so honest clients never have 1,000 such
+ * was ever accepted. A request of an honest client ends within milliseconds, so honest clients do not have 1,000 such
  * requests open at once. Each request may hold 16 KiB. Without this limit, 9,000 unread answers took 140 MB, and 9,000
  * unread answers of /metrics 400 MB.
  */

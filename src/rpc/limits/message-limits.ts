@@ -51,11 +51,11 @@ export function messageMaxBytes(method: DescMethod, encoding: MessageEncoding): 
 
 /**
  * The maximum number of bytes that all request messages in memory may have together: a thousand messages of
- * MESSAGE_MAX_BYTES. A message grows up to twentyfold when it is decoded.
+ * MESSAGE_MAX_BYTES. The objects of decoded messages take further memory, which `message-values.ts` limits for each
+ * large message.
  *
- * Each user may take only a share of these bytes (`src/overload/shared-capacity.ts`). Without shares, one
- * user could take all of the bytes with unfinished requests. Callers of the health check that have not
- * authenticated as a gateway could take all of the bytes, too. The service would then refuse the messages of
- * all other users.
+ * Each user may take only a share of these bytes (`src/overload/shared-capacity.ts`). Without shares, one user could
+ * take all of the bytes with unfinished requests. So could the callers of the health check, which need not authenticate
+ * as a gateway (the trusted caller that names the user). The service would then refuse the messages of all other users.
  */
 export const MESSAGES_MAX_BYTES = 16 * 1024 * 1024;

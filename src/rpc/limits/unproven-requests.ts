@@ -8,10 +8,10 @@ interface Request {
 
 /**
  * Limits the open unproven requests on all connections together. A request is unproven until its caller has
- * authenticated as a gateway. Requests for health, reflection and pages such as `/livez`, and refused calls, stay
- * unproven. A request counts until its response was written, because the client may leave the response unread. Above
- * the limit the oldest request is aborted. An honest request is answered within milliseconds, so an honest request is
- * never the oldest for long.
+ * authenticated as a gateway (the trusted caller that names the user). Requests for health, reflection and pages such
+ * as `/livez`, and refused calls, stay unproven. A request counts until its response was written, because the client
+ * may leave the response unread. Above the limit the oldest request is aborted. An honest request is answered within
+ * milliseconds, so it is hardly ever the oldest.
  *
  * @param abort ends a request and frees its memory
  * @returns a function that counts a request. That function returns a second function, which stops counting

@@ -1,10 +1,10 @@
 /**
  * Frees buffers that are no longer used. The bytes of requests and responses are in buffers outside V8's heap, and V8
- * collects such buffers only after 64 MB of new ones. With that, 1,000 requests of 16 KiB grew the process by up to
- * 117 MB. This file lets V8 collect young objects after 16 MB of new buffers. The tests are in
- * `test/amplification/crowds.test.ts` (long form).
+ * collects such buffers only after 64 MB of new ones. So 1,000 requests of 16 KiB grew the process by up to 117 MB.
+ * This file lets V8 collect young objects after 16 MB of new buffers. `npm run test:resilience` tests this
+ * (`test/amplification/crowds.test.ts`).
  *
- * Nothing is collected unless Node was started with `--expose-gc`, as `npm start` does.
+ * This file does nothing unless Node was started with `--expose-gc`, as `npm start` does.
  */
 import type { IncomingMessage } from 'node:http';
 
@@ -17,8 +17,9 @@ const CHECK_INTERVAL_MS = 20;
 let receivedBytes = 0;
 
 /**
- * Must be called for each piece of a request body, because the checks of `freeUnusedBuffers` come too late for bodies:
- * Node reads up to 2 MB from each connection before any timer runs.
+ * Counts the bytes of request bodies, and lets V8 collect after COLLECT_AFTER_BYTES. Must be called for each piece of a
+ * body, because the checks of `freeUnusedBuffers` come too late for bodies: Node reads up to 2 MB from each connection
+ * before any timer runs.
  */
 export function noteReceived({ length }: Uint8Array): void {
   receivedBytes += length;
@@ -35,7 +36,11 @@ export function dropBody(request: IncomingMessage): void {
   if (request.httpVersionMajor === 1) request.on('data', noteReceived);
 }
 
-/** @returns a function that ends the checks */
+/**
+ * Checks all buffers every CHECK_INTERVAL_MS, and lets V8 collect when they have grown by COLLECT_AFTER_BYTES.
+ *
+ * @returns a function that ends the checks
+ */
 export function freeUnusedBuffers(): () => void {
   const { gc } = globalThis;
   if (gc === undefined) return () => undefined;

@@ -22,7 +22,7 @@ export class BudgetShare {
   #taken = 0;
   #isClosed = false;
 
-  /** @param userId `undefined` if the caller has not authenticated as a gateway */
+  /** @param userId `undefined` if the caller has not authenticated as a gateway (the caller that names the user) */
   constructor(budget: SharedCapacity, userId: string | undefined) {
     this.#budget = budget;
     this.#userId = userId;

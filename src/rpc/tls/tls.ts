@@ -48,7 +48,7 @@ function secureContext(pem: Pem): SecureContextOptions {
 /**
  * The options for connections of the gRPC port and of the HTTP port. Connections without a client certificate
  * are accepted, because orchestrators such as Kubernetes check the health of the service without a
- * certificate. `src/rpc/identity.ts` refuses calls on such connections.
+ * certificate. With GATEWAY_AUTH=mtls, `src/rpc/identity.ts` refuses the calls of users on such connections.
  */
 function tlsOptions({ current }: Certificates): TlsOptions {
   return {
@@ -59,7 +59,7 @@ function tlsOptions({ current }: Certificates): TlsOptions {
   };
 }
 
-/** The server of the HTTP port, for HTTP/1.1 and HTTP/2 (`http/http1-and-http2.ts`). */
+/** The server of the HTTP port, for HTTP/1.1 and HTTP/2 (`../http/http1-and-http2.ts`). */
 export function createSecureServer(
   certificates: Certificates,
   options: ServerOptions,

@@ -34,8 +34,11 @@ export function createExplain(client: S3Client, Bucket: string) {
   };
 
   /**
-   * Classifies an error of a request about one object. A 400 with any code can be about the key or about all
-   * requests, and each server has its own codes. So the bucket is asked: it answers if only the key is wrong.
+   * Decides whether an error of a request about one object is a refusal of this object or of the whole service. A 400
+   * with any code can be about the key or about all requests, and each server has its own codes. So the bucket is
+   * asked: it answers if only the key is wrong.
+   *
+   * @returns `undefined` if the error is no refusal, or if S3 does not answer the question about the bucket
    */
   async function classify(
     operation: string,
@@ -80,7 +83,9 @@ export function createExplain(client: S3Client, Bucket: string) {
     classify,
 
     /**
-     * @returns whether S3 has an object, although a HEAD was refused before
+     * Finds out whether S3 has an object to which it has answered a HEAD with `status`.
+     *
+     * @param options `confirmMissing` to send a GET even if the bucket was seen within BUCKET_SEEN_MS
      * @throws RefusalError if S3 refuses to tell; the error of the network
      */
     async refusedHead(

@@ -1,7 +1,8 @@
 /**
  * `src/s3/answers` interprets answers with which S3 refuses a request. `refusals.ts` reads the status and the error
- * code. `explain.ts` finds the reason if the answer has no code. `unusable-answer.ts` is the error for a success with
- * missing fields. Requests do not belong here, except those that only find out why another request was refused.
+ * code. `explain.ts` finds the reason if the answer has no code. `unusable-answer.ts` is the error for an
+ * answer that the service cannot use. Requests do not belong here, except those that only find out why another request
+ * was refused.
  */
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { RefusalError } from '../../files/refusal-error.ts';

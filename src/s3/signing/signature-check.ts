@@ -19,7 +19,7 @@ const KEY = parseS3Key('signature-check');
 /** The lifetime of the URL. S3 refuses a wrong signature before the URL expires, so any short lifetime will do. */
 const LIFE_SECONDS = 60;
 
-/** No more of the answer is read. S3's answers about a missing object have less than 1,000 bytes. */
+/** Reading an answer stops after about this many bytes. S3's answers about a missing object have less than 1,000. */
 const ANSWER_MAX_BYTES = 10_000;
 
 /** Returns a check that requests a URL with a wrong signature, over the connections of the SDK's client. */

@@ -26,7 +26,7 @@ export interface SigningKey {
   scope: string;
   /** The query parameters that sort before `X-Amz-Date` and `X-Amz-Expires`, in the order of their names. */
   before: readonly Parameter[];
-  /** The query parameters that sort after `X-Amz-Date` and `X-Amz-Expires`. */
+  /** The session token, if there is one. It sorts after `X-Amz-Expires` and before `X-Amz-SignedHeaders`. */
   after: readonly Parameter[];
   /** A `KeyObject` and no Buffer: from a Buffer, `createHmac` makes a `KeyObject` per signature, in 10 µs. */
   hmacKey: KeyObject;

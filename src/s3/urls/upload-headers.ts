@@ -10,7 +10,7 @@ type Headers = Readonly<Record<string, string>>;
 export interface UploadHeaders {
   /** For a PUT of a whole object. */
   readonly whole: Headers;
-  /** For a PUT of a part. All other headers belong to the request that begins the multipart upload. */
+  /** For a PUT of a part: only the expected owner of the bucket. The request that begins the upload has the others. */
   readonly part: Headers;
   readonly begin: Partial<CreateMultipartUploadCommandInput>;
   readonly complete: Partial<CompleteMultipartUploadCommandInput>;
@@ -30,7 +30,7 @@ const FIELDS = {
   'x-amz-expected-bucket-owner': 'ExpectedBucketOwner',
 } as const satisfies Record<string, keyof CreateMultipartUploadCommandInput>;
 
-/** Every request names the expected owner of the bucket. The other headers belong to the object. */
+/** Every request of an upload names the expected owner of the bucket. The other headers belong to the object. */
 const EXPECTED_OWNER = 'x-amz-expected-bucket-owner';
 
 /**

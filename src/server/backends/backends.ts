@@ -1,8 +1,7 @@
 /**
  * `src/server/backends` opens the connections to Postgres and S3 and builds the ports of `src/files` on them,
- * once for every command: `openBackends` serves calls, readiness checks, `npm run reconcile` and
- * `npm run doctor`. Apart from the
- * migrations, only this folder makes a pool, an S3 client or a presigner. The caller passes time-outs,
+ * once for every command: `openBackends` serves calls, readiness checks, `npm run reconcile` and `npm run doctor`.
+ * Apart from the migrations, only this folder makes a pool, an S3 client or a presigner. The caller passes time-outs,
  * observers and limits as options. Code about how a port works does not belong here, but in `src/postgres` and
  * `src/s3`.
  */
@@ -32,7 +31,7 @@ export interface BackendOptions {
   limits: StoreLimits;
   /** Observes each statement and each request to S3. Default: no observation. */
   observe?: Record<'database' | 'storage', ObserveStep>;
-  /** The circuit breakers of Postgres and S3. Default: breakers that never open. */
+  /** While a circuit breaker is open, calls to its server fail at once. Default: breakers that never open. */
   breakers?: Record<'database' | 'storage', Breakers>;
 }
 

@@ -27,8 +27,9 @@ interface CheckedBackends {
 }
 
 /**
- * Returns the checks for readiness. A check is sent even while the circuit breakers of its server (Postgres or S3) are
- * open. The first answer closes the breaker.
+ * Returns the checks for readiness. While a circuit breaker of a server (Postgres or S3) is open, calls to this server
+ * fail at once, because it did not answer the last calls. A check is sent even then, and its first answer closes the
+ * breaker.
  */
 export function createChecks({ client, bucket, explain, observe, breakers, ...backends }: CheckedBackends) {
   const send = createSend(observe.storage, ignoringOpen(breakers.storage));
@@ -37,15 +38,15 @@ export function createChecks({ client, bucket, explain, observe, breakers, ...ba
   let signaturesAreChecked = false;
   return {
     ...createDatabaseCheck({ ...backends, observe: observe.database, breakers: breakers.database }),
-    /** @throws if the bucket cannot be reached */
+    /** @throws if S3 does not answer, or refuses the request */
     async storage(): Promise<void> {
       const error: unknown = await objects.check(checkWork()).then(
         () => undefined,
         (cause) => cause,
       );
       // S3 has no write that changes nothing, so this check cannot test writes. If S3 answers, the breaker of writes
-      // closes, and calls find out whether writes work. If writes still hang, the calls of at most one second wait in
-      // vain. A refusal closes the breaker too, because it proves that S3 answers.
+      // closes, and calls find out whether writes work. If writes still hang, calls wait in vain until the breaker
+      // opens again. A refusal closes the breaker too, because it proves that S3 answers.
       if (error === undefined || refusalIn(error) !== undefined) breakers.storage.writes.onSuccess();
       if (error !== undefined) throw error;
     },

@@ -46,7 +46,10 @@ export function createDatabaseCheck({ postgres, database, log, observe, breakers
   const writeProbe = createWriteProbe(postgres, observe, breakers);
   let wasRefused = false;
 
-  /** @throws if Postgres does not answer, or does not have the schema, or refuses the connections that calls need */
+  /**
+   * @returns whether Postgres takes writes, and is not a standby, for example
+   * @throws if Postgres does not answer, or does not have the schema, or refuses the connections that calls need
+   */
   async function takesWrites(): Promise<boolean> {
     const [ofOwn, ofCalls] = await Promise.all([checkSchema(own), checkSchema(database)]);
     // `database` uses the connections for calls. If Postgres refuses a new connection, a statement waits

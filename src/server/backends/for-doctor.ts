@@ -13,7 +13,10 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 2_500;
 const CONNECTIONS_MAX = 4;
 
-/** The options of Postgres and S3 for `doctor`, which runs short statements and no operation of the service. */
+/**
+ * The options of Postgres and S3 for `npm run doctor`, which tests whether they suit the service. It runs short
+ * statements and no operation of the service.
+ */
 export function backendsForDoctor(config: Config) {
   return {
     ...backendsForReconcile(config),
@@ -26,7 +29,9 @@ export function backendsForDoctor(config: Config) {
 }
 
 /**
- * @param origin the origin of the pages that upload
+ * Returns the bucket with the functions by which the doctor probes it.
+ *
+ * @param origin the origin of the pages that upload; `undefined` if the doctor examines no uploads from pages
  * @param signal after an abort, the bucket gets no further probe
  */
 export function probedBucket(

@@ -8,7 +8,10 @@ import type { BackendOptions, Backends } from './backends.ts';
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** The options of Postgres and S3 for `npm run reconcile`, which needs few connections and long time-outs. */
+/**
+ * The options of Postgres and S3 for `npm run reconcile`, which compares the rows of the database with the objects in
+ * the bucket. It needs few connections and long time-outs.
+ */
 export function backendsForReconcile({ lifetimes, limits, multipart }: Config): BackendOptions {
   return {
     pool: {

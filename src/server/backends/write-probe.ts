@@ -37,8 +37,8 @@ export function createWriteProbe(postgres: DatabaseAddress, observe: ObserveStep
       await database.run({ deadline: Date.now() + PROBE_TIMEOUT_MS }, writeCheck, {});
     } catch (error) {
       const cause = causeOf(error);
-      // Postgres has refused the probe, for example because no connection is left for it. The breaker closes, because
-      // only the calls can now find out whether writes work.
+      // Postgres has answered with an error, or refused the connection, for example because none is left. The breaker
+      // closes, because only the calls can now find out whether writes work.
       if (isAnswer(cause) || isRefusal(cause)) breakers.writes.onSuccess();
     }
     running = undefined;
