@@ -95,9 +95,13 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
       const { encoding } = protocol;
       const userId = call?.userId;
       const serveWhole = (body: Buffer) => serve(createAsyncIterable([body]));
-      const onBody = isCompressed(request)
-        ? (body: Buffer) => compressedCalls.run({ userId, encoding }, serveWhole, body)
-        : (body: Buffer) => takeDecodeTurn({ userId, bytes: body.length }, () => serveWhole(body), onError);
+      const onBody = (body: Buffer) => {
+        if (isCompressed(body, request, protocol)) {
+          compressedCalls.run({ userId, encoding }, serveWhole, body);
+        } else {
+          takeDecodeTurn({ userId, bytes: body.length }, () => serveWhole(body), onError);
+        }
+      };
       readBody(request, response, method, protocol, { budget, userId, onBody, onError });
     }
     return true;

@@ -9,12 +9,17 @@ import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';
 import { decodeText } from './grpc-web-text.ts';
 import type { UnaryProtocol } from './protocol.ts';
 
+/** The bit in the first byte of a message's prefix that says that the message is compressed. */
+const COMPRESSED_FLAG = 1;
+
 /**
- * Whether a request declares a compression: Connect in `content-encoding`, gRPC and gRPC-Web in `grpc-encoding`. Any
- * value of these headers counts.
+ * Whether connect-node is going to inflate the message of a body. Connect declares a compression in `content-encoding`.
+ * gRPC and gRPC-Web set a bit in the prefix of each compressed message: with `grpc-encoding` alone, a message may
+ * still be uncompressed.
  */
-export function isCompressed({ headers }: IncomingMessage): boolean {
-  return headers['content-encoding'] !== undefined || headers['grpc-encoding'] !== undefined;
+export function isCompressed(body: Buffer, { headers }: IncomingMessage, { name }: UnaryProtocol): boolean {
+  if (name !== 'connect') return ((body[0] ?? 0) & COMPRESSED_FLAG) !== 0;
+  return (headers['content-encoding'] ?? 'identity') !== 'identity';
 }
 
 /**
@@ -84,7 +89,7 @@ function refuseBody(
 ): void {
   const message = messageIn(body, protocol);
   // `compression.ts` checks the message of a compressed body after it has inflated the message.
-  if (isCompressed(request)) return;
+  if (isCompressed(body, request, protocol)) return;
   if (message.length > messageBytes) throw messageTooLarge(messageBytes);
   refuseMessage(message, protocol.encoding);
 }
