@@ -31,3 +31,20 @@ describe.for(['binary', 'json'] as const)('a message in %s', (format) => {
 it('a malformed message is left to the decoder, whose error tells what is wrong', () => {
   expect(() => refuseManyValues(Buffer.alloc(20_000, 0xff), 'binary')).not.toThrow();
 });
+
+describe('JSON with a text of more than 16 KiB', () => {
+  const withSize = (size: string) =>
+    Buffer.from(`{"requests": [{"size": ${size}}], "other": "${' '.repeat(10)}"}`);
+
+  it('is refused before the decoder makes a number of its digits', () => {
+    expect(() => refuseManyValues(withSize(`"${'9'.repeat(16_385)}"`), 'json')).toThrow(
+      /a text of more than 16384 bytes/,
+    );
+  });
+
+  it('may have up to 16 KiB of it, and any number of texts', () => {
+    expect(() => refuseManyValues(withSize(`"${'9'.repeat(16_384)}"`), 'json')).not.toThrow();
+    const texts = Array.from({ length: 1_000 }, () => `"${'a\\"'.repeat(100)}"`);
+    expect(() => refuseManyValues(Buffer.from(`[${texts}]`), 'json')).not.toThrow();
+  });
+});
