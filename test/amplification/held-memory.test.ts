@@ -102,7 +102,7 @@ async function hold({ probe, ports }: ProbedService, one: Case, emptyBytes: numb
   const baseBytes = await quietHeld(probe);
   using sender = openSender(ports);
   const measure = async (copies: number): Promise<Held> => {
-    const heldBytes = (await probe.heldBytes()) - baseBytes;
+    const heldBytes = (await quietHeld(probe)) - baseBytes;
     const beyondBytes = heldBytes - (emptyBytes * copies) / COPIES - NOISE_BYTES;
     return { ratio: Math.max(0, beyondBytes) / sender.wireBytes(), heldBytes };
   };
@@ -114,7 +114,8 @@ async function hold({ probe, ports }: ProbedService, one: Case, emptyBytes: numb
   }
   for (let copy = FIRST_COPIES; copy < COPIES; copy++) void sender.send(request, 'half open');
   await settled([sender]);
-  return measure(COPIES);
+  // With `return` alone, the sender would be closed before the measurement ends.
+  return await measure(COPIES);
 }
 
 /** The heap of empty requests, by protocol and HTTP version. */
@@ -135,7 +136,7 @@ async function emptyRequests({ probe, ports }: ProbedService, route: Route): Pro
     using sender = openSender(ports);
     for (let copy = 0; copy < COPIES; copy++) void sender.send(request, 'half open');
     await settled([sender]);
-    emptyBytes = Math.max(emptyBytes, (await probe.heldBytes()) - baseBytes);
+    emptyBytes = Math.max(emptyBytes, (await quietHeld(probe)) - baseBytes);
   }
   emptyBytesOf.set(kind, emptyBytes);
   return emptyBytes;
