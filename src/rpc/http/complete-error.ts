@@ -88,7 +88,7 @@ function completed(error: ConnectError | undefined, { input }: DescMethod): Conn
  * sent, because they repeat parts of the request. Only the text about the value of a single field is sent, because it
  * is short.
  */
-function unreadable(text: string, { fields, typeName }: DescMessage): ConnectError {
+export function unreadable(text: string, { fields, typeName }: DescMessage): ConnectError {
   for (const field of fields) {
     const [, problem] = text.split(`cannot decode ${field} from JSON: `);
     if (problem !== undefined) {

@@ -28,6 +28,7 @@ import { type AdmitOptions, createAdmit } from './admit.ts';
 import { completeError } from './complete-error.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
 import { encodeText, nameAsPlain } from './grpc-web-text.ts';
+import { answerHealth } from './health-answer.ts';
 import { protocolOf } from './protocol.ts';
 import { refuseCall } from './refusal.ts';
 import { isCompressed, readBody, streamBody } from './request-body.ts';
@@ -50,11 +51,8 @@ export type ConnectHandler = ReturnType<typeof createConnectHandler>;
 export function createConnectHandler(options: ConnectHandlerOptions) {
   const { fileService, health, budget, takeDecodeTurn } = options;
   const compressedCalls = new AsyncLocalStorage<CompressedCall>();
-  const handlers = createHandlers(
-    fileService,
-    health,
-    requestCompressions(() => compressedCalls.getStore()),
-  );
+  const compressions = requestCompressions(() => compressedCalls.getStore());
+  const handlers = createHandlers(fileService, health, compressions);
   const admit = createAdmit(options);
 
   /**
@@ -99,7 +97,10 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
         if (isCompressed(body, request, protocol)) {
           compressedCalls.run({ userId, encoding }, serveWhole, body);
         } else {
-          takeDecodeTurn({ userId, bytes: body.length }, () => serveWhole(body), onError);
+          const decode = () => {
+            if (!answerHealth(health, { method, request, response, protocol, body })) serveWhole(body);
+          };
+          takeDecodeTurn({ userId, bytes: body.length }, decode, onError);
         }
       };
       readBody(request, response, method, protocol, { budget, userId, onBody, onError });

@@ -27,7 +27,7 @@ export function isCompressed(body: Buffer, { headers }: IncomingMessage, { name 
  *
  * @throws ConnectError UNIMPLEMENTED if the body is not exactly one message
  */
-function messageIn(body: Buffer, { name }: UnaryProtocol): Buffer {
+export function messageIn(body: Buffer, { name }: UnaryProtocol): Buffer {
   if (name === 'connect') return body;
   const message = body.subarray(MESSAGE_PREFIX_BYTES);
   if (body.length < MESSAGE_PREFIX_BYTES || body.readUInt32BE(1) !== message.length) throw notOneMessage();
