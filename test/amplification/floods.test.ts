@@ -3,7 +3,15 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { residentMb } from '../harness/resident-memory.ts';
-import { FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from '../resilience/http2-frames.ts';
+import {
+  envelope,
+  FLAG,
+  FRAME,
+  frame,
+  grpcHeaders,
+  headerBlock,
+  openRawHttp2,
+} from '../resilience/http2-frames.ts';
 import { callOn } from './ordinary-call.ts';
 import { keepService, type ProbedService, type ServiceKeeper } from './service.ts';
 
@@ -37,12 +45,18 @@ const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
     flood(60, () => http2(HTTP), [begun({ ':method': 'CONNECT', ':authority': 'a:1' })]),
   '60 connections with 1,000 unknown expectations over HTTP/2': ({ HTTP }) =>
     flood(60, () => http2(HTTP), [begun({ ...PAGE, expect: 'tea' })]),
+  '300 connections with 1,000 whole health checks over gRPC': ({ gRPC }) =>
+    flood(300, () => http2(gRPC), [whole(CHECK, EMPTY, STREAMS)]),
+  '300 connections with 100 whole health checks over gRPC-Web as text': ({ HTTP }) =>
+    flood(300, () => http2(HTTP), [whole(TEXT_CHECK, Buffer.from(EMPTY.toString('base64')), 100)]),
   '1,000 health checks whose bytes arrive one per read of 64 KiB': ({ gRPC }) =>
     flood(10, () => http2(gRPC), [begun(CHECK, 100), ...bytesPerRead(100, 4)]),
 };
 
 const PAGE = { ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'localhost' };
 const CHECK = Object.fromEntries(grpcHeaders('/grpc.health.v1.Health/Check'));
+const TEXT_CHECK = { ...CHECK, 'content-type': 'application/grpc-web-text' };
+const EMPTY = envelope(Buffer.alloc(0));
 
 describe('strangers take less than 100 MB and do not end the process', () => {
   it.for(Object.entries(FLOODS))('%s', async ([, send]) => {
@@ -88,6 +102,15 @@ async function http2(port: number): Promise<Socket> {
 
 function repeated(text: string): Buffer {
   return Buffer.from(text.repeat(Math.floor(READ_BYTES / text.length)));
+}
+
+function whole(headers: Record<string, string>, body: Buffer, streams: number): Buffer {
+  const block = headerBlock(Object.entries(headers));
+  const requests = Array.from({ length: streams }, (_, index) => [
+    frame(FRAME.headers, FLAG.endHeaders, 2 * index + 1, block),
+    frame(FRAME.data, FLAG.endStream, 2 * index + 1, body),
+  ]);
+  return Buffer.concat(requests.flat());
 }
 
 /** Requests that have begun and do not end. */

@@ -63,7 +63,8 @@ interface Guard extends GrpcGateOptions {
   /** Hands a stream to grpc-js. */
   pass: OnStream;
   connectionOf: (session: Http2Session | undefined) => Connection | undefined;
-  noteUnproven: (stream: ServerHttp2Stream) => () => void;
+  /** @returns `undefined` if the stream must not be served */
+  noteUnproven: (stream: ServerHttp2Stream) => (() => void) | undefined;
   mayOpenStream: ReturnType<typeof limitPerConnection>;
 }
 
@@ -79,29 +80,31 @@ interface Guard extends GrpcGateOptions {
  */
 export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   const connectionOf = rememberConnections(server, options.connections);
+  const noteUnproven = limitUnprovenRequests<ServerHttp2Stream>({
+    connections: options.connections,
+    openMax: options.unprovenRequestsMax,
+    abort: abortStream,
+  });
   const guard: Guard = {
     ...options,
     pass: takeOverStreams(server),
     connectionOf,
     mayOpenStream: limitPerConnection(OPEN_STREAMS_PER_CONNECTION_MAX),
-    noteUnproven: limitUnprovenRequests<ServerHttp2Stream>(options.unprovenRequestsMax, (stream) =>
-      abortStream(stream, connectionOf(stream.session)),
-    ),
+    noteUnproven: (stream) => noteUnproven(stream, connectionOf(stream.session)),
   };
   server.on('stream', (stream, headers) => {
     // Node still emits the streams that it had read before their connection was closed.
     if (stream.destroyed) return;
     // If a request is not gRPC, grpc-js refuses it after reading only its headers.
     if (!headers['content-type']?.startsWith('application/grpc')) {
-      guard.noteUnproven(stream);
-      return guard.pass(stream, headers);
+      if (guard.noteUnproven(stream)) guard.pass(stream, headers);
+      return;
     }
     // An error of the stream needs no handling: the stream closes after it, and every cleanup listens for `close`.
     stream.on('error', ignore);
     const method = options.methods.get(headers[':path'] as string);
     if (method !== undefined) return serve(guard, method, stream, headers);
-    guard.noteUnproven(stream);
-    refuse(stream, methodUnknown());
+    if (guard.noteUnproven(stream)) refuse(stream, methodUnknown());
   });
 }
 
@@ -125,7 +128,7 @@ function rememberConnections(server: Http2Server, connections: ConnectionLimit):
 
 function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers: IncomingHttpHeaders): void {
   const timeoutMs = takeTimeout(headers);
-  let countNoMore = ignore;
+  let countNoMore: (() => void) | undefined = ignore;
   try {
     const { session } = stream;
     if (method.parent === FileService) {
@@ -140,10 +143,10 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
       const isStream = method.methodKind !== 'unary';
       if (isStream && session && !guard.mayOpenStream(session, stream)) throw openStreamsTooMany();
       countNoMore = guard.noteUnproven(stream);
+      if (countNoMore === undefined) return;
     }
   } catch (error) {
-    guard.noteUnproven(stream);
-    refuse(stream, toConnectError(error));
+    if (guard.noteUnproven(stream)) refuse(stream, toConnectError(error));
     return;
   }
   const encoding = headers['grpc-encoding'] as string | undefined;
@@ -166,7 +169,7 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
       // A health Watch stays open for long. So after its message, it no longer counts towards the limit of
       // unproven requests (`../limits/unproven-requests.ts`). StreamEndingServer limits such streams
       // (`open-streams.ts`).
-      if (method.methodKind === 'server_streaming') countNoMore();
+      if (method.methodKind === 'server_streaming') countNoMore?.();
       const decode = () => {
         if (stream.destroyed || stream.closed) return;
         guard.pass(stream, headers);

@@ -51,6 +51,6 @@ export function createAdmit({ gate, connections, health }: AdmitOptions) {
 }
 
 /** The socket of a request. Over HTTP/2 all calls of a connection share a socket. */
-function socketOf(request: IncomingMessage | Http2ServerRequest): Socket | undefined {
+export function socketOf(request: IncomingMessage | Http2ServerRequest): Socket | undefined {
   return 'stream' in request ? (request.stream.session?.socket as Socket | undefined) : request.socket;
 }

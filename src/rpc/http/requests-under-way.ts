@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest } from 'node:http2';
-import type { ConnectionLimit } from '../limits/connection-limit.ts';
+import type { Connection } from '../limits/connection-limit.ts';
 import { abortStream } from '../limits/unproven-requests.ts';
 
 /** Keeps the requests that are not answered completely yet, and ends them or their connections at a stop. */
@@ -23,13 +23,13 @@ export function createRequestsUnderWay() {
     },
 
     /** Ends a request and frees its memory. */
-    abort(response: ServerResponse, connectionOf: ConnectionLimit['of']): void {
+    abort(response: ServerResponse, connection: Connection | undefined): void {
       const request = requests.get(response) as IncomingMessage | Http2ServerRequest | undefined;
       if (request === undefined) return;
       // Over HTTP/1.1, a client can send a second request before it has read the first response. Until the first
       // response has ended, the second response has no socket, and its `destroy()` would close nothing.
       if (!('stream' in request)) request.socket.destroy();
-      else abortStream(request.stream, request.stream.session && connectionOf(request.stream.session.socket));
+      else abortStream(request.stream, connection);
     },
 
     /** From now on, each HTTP/1.1 response asks its client to close the connection (`connection: close`). */

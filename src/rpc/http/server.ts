@@ -23,6 +23,7 @@ import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { dropBody } from '../limits/unused-buffers.ts';
 import type { Certificates } from '../tls/tls.ts';
+import { socketOf } from './admit.ts';
 import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
 import { createCors } from './cors.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
@@ -64,17 +65,16 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions) {
   const underWay = createRequestsUnderWay();
   const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
-  const noteUnproven = limitUnprovenRequests<ServerResponse>(UNPROVEN_REQUESTS_MAX, (response) =>
-    underWay.abort(response, connections.of),
-  );
   const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
     (request, response) => {
       // An error of the request needs no handling of its own. The response closes after an error, and every
       // cleanup listens for the `close` of the response.
       request.on('error', () => undefined);
       if (isClosed(request) || isPipelined(request, response)) return;
-      const countNoMore = noteUnproven(response);
       underWay.add(request, response);
+      const socket = socketOf(request);
+      const countNoMore = noteUnproven(response, socket && connections.of(socket));
+      if (countNoMore === undefined) return;
       const refusal = refusalOf(options, request);
       const page = pages.get((request.url ?? '').split('?', 1)[0] ?? '');
       if (refusal !== undefined) refuse(response, ...refusal);
@@ -84,6 +84,11 @@ export function createHttpServer(options: HttpServerOptions) {
     },
     options.certificates,
   );
+  const noteUnproven = limitUnprovenRequests<ServerResponse>({
+    connections,
+    openMax: UNPROVEN_REQUESTS_MAX,
+    abort: underWay.abort,
+  });
   const serveCall = createConnectHandler({ ...options, connections });
   const isPreflight = createCors(options.corsAllowedOrigins);
   const pages = new Map(Object.entries(options.pages));

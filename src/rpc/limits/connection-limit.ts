@@ -53,6 +53,8 @@ export class Connection {
 export function limitConnections(server: Server, max: number) {
   // The connections are in the order in which they were opened, so the oldest is the first.
   const open = new Map<string, Connection>();
+  /** The results of `of`. Reading the addresses takes longer than all other work with a connection. */
+  const known = new WeakMap<Ends, Connection>();
   server.prependListener('connection', (socket: Socket) => {
     const address = addressOf(socket);
     const opened = new Connection(socket);
@@ -63,8 +65,14 @@ export function limitConnections(server: Server, max: number) {
     if (open.size > max) superfluous(open.values(), opened).socket.destroy();
   });
   return {
-    /** The connection with these addresses; `undefined` when the connection has closed already. */
-    of: (ends: Ends): Connection | undefined => open.get(addressOf(ends)),
+    /** The connection with these addresses; `undefined` when it closed before it was asked for. */
+    of(ends: Ends): Connection | undefined {
+      const connection = known.get(ends) ?? open.get(addressOf(ends));
+      if (connection !== undefined) known.set(ends, connection);
+      return connection;
+    },
+    /** The number of open connections. */
+    count: (): number => open.size,
   };
 }
 
