@@ -5,8 +5,8 @@ import { randomSuffix, s3Key } from './rules/s3-key.ts';
 
 /**
  * The most tries of the whole batch. The first try finds out which keys are taken, and the second uses other keys. A
- * third try helps if another batch of the same user ran at the same time. After that, the caller reserves each file by
- * itself.
+ * third try helps if another instance reserved a batch of the same user at the same time. After that, the caller reserves
+ * each file by itself.
  */
 const TRIES_MAX = 3;
 

@@ -148,15 +148,16 @@ export function batchContract(name: string, open: (limits: StoreLimits) => Promi
       expect(many).toMatchObject(Array.from({ length: 20 }, () => ({ created: true })));
     });
 
-    it('creates each content once when batches in different orders run at the same time', async () => {
+    it('creates each content once when instances run batches in different orders at the same time', async () => {
+      const instances = [0, 5, 9, 13].map((by) => ({ by, port: opened.openInstance() }));
       for (let round = 0; round < 20; round++) {
         const names = Array.from({ length: LIMITS.pendingMax }, (_, i) => `${round} ${i}`);
         const rotated = (by: number) => [...names.slice(by), ...names.slice(0, by)];
         const startMs = performance.now();
         const batches = await Promise.all(
-          [0, 5, 9, 13].map((by) =>
-            reserveMany(
-              'ada',
+          instances.map(({ by, port }) =>
+            port.reserveMany(
+              ampleCall('ada'),
               // The names of one batch are the contents of another, so that each kind of conflict occurs.
               rotated(by).map((name, i) => intent(name, { content: by === 9 ? names.at(-1 - i) : name })),
             ),

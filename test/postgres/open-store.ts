@@ -15,6 +15,8 @@ export interface OpenStore {
   store: PatientStore;
   /** The store with the port's own signatures, deadlines included. */
   port: FileStore;
+  /** Creates a store of another instance of the service. */
+  openInstance(): FileStore;
   /** Connects to Postgres directly, without the pooler. */
   pool: pg.Pool;
   /** Makes every row older. Times that come from S3 stay. */
@@ -46,13 +48,16 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Setup
     onIdleError: () => undefined,
   } satisfies PoolOptions;
   const storePool = createPool(poolOptions);
-  const port = createFileStore(
-    createDatabase(storePool, (_, run) => run(), poolOptions),
-    limits,
-  );
+  const openInstance = () =>
+    createFileStore(
+      createDatabase(storePool, (_, run) => run(), poolOptions),
+      limits,
+    );
+  const port = openInstance();
   return {
     store: patient(port),
     port,
+    openInstance,
     pool,
     shiftTime: (seconds) => passTime(pool, seconds),
     async close() {

@@ -2,12 +2,11 @@ import type { Call } from '../../files/call.ts';
 import type { UserFile } from '../../files/file.ts';
 import type { BatchReservations, Reservation, UploadIntent } from '../../files/ports/reservations.ts';
 import type { Fingerprint } from '../../files/rules/fingerprint.ts';
-import type { S3Key } from '../../files/rules/s3-key.ts';
 import type { Database } from '../connection/database.ts';
 import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
 import * as statements from '../statements/batch-reservations.ts';
 import type { StoreLimits } from '../store-limits.ts';
-import { createNewUploads } from './new-uploads.ts';
+import { createInTurn } from './create-in-turn.ts';
 
 type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
 
@@ -19,7 +18,7 @@ type FilesByContent = ReadonlyMap<Fingerprint, UserFile>;
  */
 export function createBatchReservations(database: Database, limits: StoreLimits): BatchReservations {
   const { verificationTtlSeconds, urlSeconds: lifeSeconds, pendingMax } = limits;
-  const create = createNewUploads(database, limits);
+  const create = createInTurn(database, limits);
 
   async function findContents(call: Call, intents: readonly UploadIntent[]): Promise<FilesByContent> {
     if (intents.length === 0) return new Map();
@@ -37,27 +36,15 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     return byContent(await database.run(call, statements.renewMany, params));
   }
 
-  async function findTakenKeys(call: Call, intents: readonly UploadIntent[]): Promise<Set<S3Key>> {
-    if (intents.length === 0) return new Set();
-    const params = { userId: call.userId, s3Keys: intents.map(({ s3Key }) => s3Key) };
-    const rows = await database.run(call, statements.findKeys, params);
-    return new Set(rows.map(({ s3_key }) => s3_key as S3Key));
-  }
-
   return {
     async reserveMany(call, intents) {
       const found = await findContents(call, intents);
       const renewed = await renewPending(call, found);
       const missing = intents.filter(({ fingerprint }) => !found.has(fingerprint));
-      const taken = await findTakenKeys(call, missing);
-      // If several new files have one key, the first gets the key.
-      const byKey = Map.groupBy(missing, ({ s3Key }) => s3Key);
-      const fresh = [...byKey].flatMap(([s3Key, [first]]) => (first && !taken.has(s3Key) ? first : []));
-      const made = await create(call, fresh);
-      const created = new Map(fresh.map((intent, index) => [intent, made[index]]));
+      const created = await create(call, missing);
       // A concurrent call may have created some of the files, and taken the slots for them. These uploads are refused
       // with `contention`, so that the caller retries.
-      const withoutSlot = fresh.filter((intent) => created.get(intent) === undefined);
+      const withoutSlot = missing.filter((intent) => created.get(intent) === undefined);
       const foundLater = await findContents(call, withoutSlot);
 
       return intents.map((intent): Reservation => {
@@ -65,7 +52,6 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
         const file = renewed.get(fingerprint) ?? found.get(fingerprint);
         if (file?.state === 'pending' && !renewed.has(fingerprint)) return { refused: 'contention' };
         if (file !== undefined) return { file, created: false };
-        if (!created.has(intent)) return { refused: 'key taken' };
         if (foundLater.has(fingerprint)) return { refused: 'contention' };
         return created.get(intent) ?? { refused: 'too many pending', kind: 'single', limit: pendingMax };
       });

@@ -86,10 +86,11 @@ type NewRow = (FileRow | { [Column in keyof FileRow]: null }) & { free_slots: nu
  * free for it. `free_slots` is the number of free slots that were found, at most one for each upload: only that many of
  * the first uploads got a slot.
  *
- * The uploads get the lowest free slots, in their order. If two batches of a user run at the same time, both begin with
- * the same slot. So the second batch waits at its first upload until the first batch has committed, and the first batch
- * finds no row of the second for which it would have to wait. With random slots as in `reserve`, each batch could wait
- * for a row of the other, which is a deadlock.
+ * The uploads get the lowest free slots, in their order. If two instances of the service create batches of a user at the
+ * same time, both batches begin with the same slot. So the second batch waits at its first upload until the first batch
+ * has committed, and the first batch finds no row of the second for which it would have to wait. With random slots as in
+ * `reserve`, each batch could wait for a row of the other, which is a deadlock. Within an instance, the batches of a user
+ * run one after the other (../file-store/create-in-turn.ts).
  */
 export const createMany = prepare<NewUploads, NewRow>(
   'create_many',
