@@ -82,6 +82,14 @@ describeWith('a page in Chromium', await missingChromium(), () => {
     expect(await listed()).toHaveLength(41);
   });
 
+  test('uploads the other files when the service refuses the name of one', async () => {
+    const { file, upload, listed } = fixture;
+    const names = ['one.txt', 'two.txt', 'gpj.\u202etxt'];
+    const paths = await Promise.all(names.map((name) => file(name, `${user} ${name}`)));
+    expect(await upload(paths)).toBe('2 uploaded, 0 already there, 1 failed');
+    expect(await listed()).toHaveLength(2);
+  });
+
   describe('a file that changes between the hashing and the PUT', () => {
     const noon = new Date('2026-01-01T12:00:00Z');
     let path: string;
