@@ -3,9 +3,11 @@ import type { Difference, ReadyFile, StoredObject, UserFile } from './file.ts';
 import type { FileStore } from './ports/file-store.ts';
 import type { ObjectStore } from './ports/object-store.ts';
 import type { Observer } from './ports/observer.ts';
+import type { SeenObject } from './ports/transitions.ts';
 import { isUnacceptableKey, refusalIn } from './refusal-error.ts';
 import { changesBytes } from './rules/content-encoding.ts';
 import { isSameMimeType } from './rules/mime-type.ts';
+import type { S3Key } from './rules/s3-key.ts';
 
 export interface VerifyPorts {
   store: Pick<FileStore, 'markReady' | 'markLost' | 'hasSeveralTypes'>;
@@ -31,8 +33,14 @@ export type Verification =
   /** The file was deleted while S3 answered. */
   | { outcome: 'deleted' };
 
+export type Examination =
+  | Exclude<Verification, { outcome: 'verified' | 'deleted' }>
+  /** S3 holds the bytes of the file. The row has not changed. */
+  | { outcome: 'arrived'; seen: SeenObject };
+
 /**
- * Asks S3 whether it holds a file's bytes, and commits the answer. Only this function makes a PENDING file READY.
+ * Asks S3 whether it holds a file's bytes, and commits the answer. Only this function and `verifyUploads`
+ * (verify-uploads.ts) make a PENDING file READY.
  *
  * @param confirmMissing whether `missing` must be certain, because the caller then removes the row. For a READY file it
  *   must be certain in any case
@@ -44,6 +52,31 @@ export async function verifyObject(
   file: UserFile,
   confirmMissing = false,
 ): Promise<Verification> {
+  const examined = await examineObject(call, ports, file, confirmMissing);
+  return examined.outcome === 'arrived' ? recordArrival(call, ports, file.s3Key, examined.seen) : examined;
+}
+
+/** Records that S3 holds the bytes of a file. */
+export async function recordArrival(
+  call: Call,
+  { store }: { store: Pick<FileStore, 'markReady'> },
+  s3Key: S3Key,
+  seen: SeenObject,
+): Promise<Verification> {
+  const file = await store.markReady(call, s3Key, seen);
+  return file === undefined ? { outcome: 'deleted' } : { outcome: 'verified', file };
+}
+
+/**
+ * Does what `verifyObject` does, except for a file whose bytes S3 holds: the outcome is then `arrived`, and the caller
+ * marks the file READY with the values of `seen`.
+ */
+export async function examineObject(
+  call: Call,
+  ports: VerifyPorts,
+  file: UserFile,
+  confirmMissing = false,
+): Promise<Examination> {
   const { s3Key } = file;
   let object: StoredObject | undefined;
   try {
@@ -57,8 +90,7 @@ export async function verifyObject(
   if (object !== undefined && difference === undefined) {
     // If S3 only spells the announced type in another way, the row keeps the spelling that the client announced.
     const mimeType = isSameMimeType(object.mimeType, file.mimeType) ? file.mimeType : object.mimeType;
-    const ready = await ports.store.markReady(call, s3Key, { ...object, mimeType });
-    return ready === undefined ? { outcome: 'deleted' } : { outcome: 'verified', file: ready };
+    return { outcome: 'arrived', seen: { ...object, mimeType } };
   }
   if (object !== undefined && difference !== undefined) {
     ports.observer.contentMismatch(call, s3Key, object, difference);

@@ -2,8 +2,10 @@ import type { Call } from './call.ts';
 import { partOf } from './deadline.ts';
 import type { PendingFile } from './file.ts';
 import { inWorkers } from './in-workers.ts';
+import type { FileStore } from './ports/file-store.ts';
+import type { SeenObject } from './ports/transitions.ts';
 import type { S3Key } from './rules/s3-key.ts';
-import { type Verification, type VerifyPorts, verifyObject } from './verify-object.ts';
+import { examineObject, recordArrival, type Verification, type VerifyPorts } from './verify-object.ts';
 
 /**
  * The number of verifications of one call that run at the same time, each with one request to S3. More requests would
@@ -13,6 +15,16 @@ export const VERIFICATIONS_CONCURRENCY = 32;
 
 /** The share of the call's remaining time that the verifications may take. The rest is for the answer. */
 export const VERIFICATIONS_SHARE = 0.8;
+
+/** The share of the verifications' time in which S3 is asked. The rest is for marking the last files READY. */
+const S3_SHARE = 0.9;
+
+/** The most files that are marked READY with one statement. */
+const MARKED_AT_ONCE_MAX = 100;
+
+export interface VerifyUploadsPorts extends VerifyPorts {
+  store: Pick<FileStore, 'markReadyMany'> & VerifyPorts['store'];
+}
 
 export interface VerifiedUploads {
   /** The outcome of each verification that did not throw. */
@@ -27,15 +39,23 @@ export interface VerifiedUploads {
  */
 export async function verifyUploads(
   call: Call,
-  ports: VerifyPorts,
+  ports: VerifyUploadsPorts,
   pending: readonly PendingFile[],
 ): Promise<VerifiedUploads> {
-  const verification = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
+  const marking = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
+  const asking = { ...call, deadline: partOf(marking.deadline, S3_SHARE) };
   const outcomes = new Map<S3Key, Verification>();
+  const arrived = new Map<S3Key, SeenObject>();
   // A worker ends at its first error, so a failing S3 gets at most 32 requests, and the log gets one line.
-  const failure = await inWorkers(VERIFICATIONS_CONCURRENCY, pending, async (file) => {
-    outcomes.set(file.s3Key, await verifyObject(verification, ports, file));
+  const failed = await inWorkers(VERIFICATIONS_CONCURRENCY, pending, async (file) => {
+    const examined = await examineObject(asking, ports, file);
+    if (examined.outcome !== 'arrived') outcomes.set(file.s3Key, examined);
+    else arrived.set(file.s3Key, examined.seen);
+    if (arrived.size >= MARKED_AT_ONCE_MAX) await markArrived(marking, ports, takeAll(arrived), outcomes);
   });
+  // Also after an error, or when the time is up: the files that S3 has told about become READY.
+  const [marked] = await Promise.allSettled([markArrived(marking, ports, takeAll(arrived), outcomes)]);
+  const failure = failed ?? (marked.status === 'rejected' ? marked : undefined);
   if (failure !== undefined) ports.observer.stepFailed('verify pending uploads', failure.reason);
   const told = [...outcomes.values()].filter(tells).length;
   return { outcomes, unverified: pending.length - told };
@@ -47,4 +67,32 @@ export async function verifyUploads(
  */
 function tells(verification: Verification): boolean {
   return verification.outcome !== 'refused' || verification.unacceptable;
+}
+
+/** Empties the map. @returns its former entries */
+function takeAll<Key, Value>(map: Map<Key, Value>): Map<Key, Value> {
+  const entries = new Map(map);
+  map.clear();
+  return entries;
+}
+
+/**
+ * Marks files READY, several with one statement, and adds their outcomes. A file that the one statement left out is
+ * deleted, or another call is changing it. Marking it by itself waits for the other call, and shows which is true.
+ *
+ * @throws FileError DATABASE_UNAVAILABLE; the files without an outcome may have become READY all the same
+ */
+async function markArrived(
+  call: Call,
+  ports: VerifyUploadsPorts,
+  arrived: ReadonlyMap<S3Key, SeenObject>,
+  outcomes: Map<S3Key, Verification>,
+): Promise<void> {
+  const ready = arrived.size > 1 ? await ports.store.markReadyMany(call, arrived) : [];
+  for (const file of ready) outcomes.set(file.s3Key, { outcome: 'verified', file });
+  const others = [...arrived].filter(([s3Key]) => !outcomes.has(s3Key));
+  const failure = await inWorkers(VERIFICATIONS_CONCURRENCY, others, async ([s3Key, seen]) => {
+    outcomes.set(s3Key, await recordArrival(call, ports, s3Key, seen));
+  });
+  if (failure !== undefined) throw failure.reason;
 }

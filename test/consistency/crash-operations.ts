@@ -58,7 +58,7 @@ export const OPERATIONS = [
   operation('create, READY', ready, create, 'reserve', ALL),
   operation('create, READY and not fresh', changed(ready, notFresh), create, 'reserve HEAD mark_ready', ALL),
   operation('create, lost', gone, create, 'reserve HEAD mark_lost reserve HEAD update_intent', ALL),
-  operation('list, two uploaded', twoUploaded, list, `${LIST} HEAD HEAD mark_ready mark_ready ${LIST}`, ALL),
+  operation('list, two uploaded', twoUploaded, list, `${LIST} HEAD HEAD mark_ready_many ${LIST}`, ALL),
   operation('list, one never uploaded', pending, list, `${LIST} HEAD`, ALL),
   operation('get, uploaded', uploaded, asks('get'), 'find HEAD mark_ready', ALL),
   operation('get, lost', gone, asks('get'), 'find HEAD mark_lost', ALL),

@@ -39,6 +39,8 @@ export function patient(store: FileStore) {
     list: ({ userId, after, ...query }: OwnedQuery, pendingLimit: number) =>
       store.list(ampleCall(userId), { ...query, after: after && keyed(after) }, pendingLimit),
     markReady: (ref: Ref, seen: SeenObject) => store.markReady(...of(ref), seen),
+    markReadyMany: (userId: string, seen: Record<string, SeenObject>) =>
+      store.markReadyMany(ampleCall(userId), new Map(Object.entries(seen) as [S3Key, SeenObject][])),
     markLost: (file: ReadyFile) => store.markLost(...of(file), file.verifiedAt),
     markDeleted: (ref: Ref) => store.markDeleted(...of(ref)),
     expireUpload: (ref: Ref) => store.expireUpload(...of(ref)),

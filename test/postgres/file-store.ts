@@ -165,6 +165,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         hasSeveralTypes: port.hasSeveralTypes(passed, file.s3Key),
         list: port.list(passed, { filenamePrefix: '', after: undefined, limit: 9 }, 9),
         markReady: port.markReady(passed, asked.s3Key, seen()),
+        markReadyMany: port.markReadyMany(passed, new Map([[asked.s3Key, seen()]])),
         markLost: port.markLost(passed, file.s3Key, file.verifiedAt),
         markDeleted: port.markDeleted(passed, file.s3Key),
         leaseDue: port.leaseDue(passed, 9, 60),
@@ -787,6 +788,72 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
     });
 
+    describe('markReadyMany', () => {
+      it('does what markReady does, and leaves out files that are deleted or unknown', async () => {
+        const later = seen({
+          lastModified: new Date('2025-01-01'),
+          etag: `"\\{a,b} 文件`,
+          mimeType: 'b/c',
+          size: 8,
+        });
+        const filesOf = async (userId: string) => [
+          await pending('pending', { userId }),
+          await stale('stale', { userId }),
+          await lost('lost', { userId }),
+          await deleted('deleted', { userId }),
+        ];
+        const [adas, bobs] = [await filesOf('ada'), await filesOf('bob')];
+        const keys = [...adas.map(({ s3Key }) => s3Key), 'none'];
+        const many = await store.markReadyMany('ada', Object.fromEntries(keys.map((key) => [key, later])));
+        const byKey = new Map<string, ReadyFile>(many.map((file) => [file.s3Key, file]));
+        for (const [index, { s3Key }] of adas.entries()) {
+          const one = await store.markReady(bobs[index] as Ref, later);
+          const times = { createTime: expect.any(Date), verifiedAt: expect.any(Date) };
+          expect(byKey.get(s3Key)).toEqual(one && { ...one, ...times, userId: 'ada', s3Key });
+        }
+        expect(many).toHaveLength(3);
+        const rowsOf = async (files: Ref[]) =>
+          (await Promise.all(files.map(row))).map(
+            (one) => one && { ...one, due: one.due && Math.round(one.due), url_end: 0 },
+          );
+        expect(await rowsOf(adas.slice(0, 3))).toEqual(await rowsOf(bobs.slice(0, 3)));
+      });
+
+      it('leaves out a row that another session has locked, without waiting, and marks the others', async () => {
+        const files = [await pending('1'), await pending('2'), await pending('3')];
+        const other = await opened.pool.connect();
+        try {
+          await other.query('begin');
+          await other.query('select from files where s3_key = $1 for update', [files[1]?.s3Key]);
+          const marked = await store.markReadyMany(
+            'ada',
+            Object.fromEntries(files.map((file) => [file.s3Key, seen()])),
+          );
+          expect(marked.map(({ filename }) => filename).sort()).toEqual(['1', '3']);
+        } finally {
+          await other.query('rollback');
+          other.release();
+        }
+        expect(await store.find(files[1] as Ref)).toMatchObject({ state: 'pending' });
+      });
+
+      it('concurrent markReadyMany, markDeleted and markReady leave each file READY or deleted', async () => {
+        for (let i = 0; i < 10; i++) {
+          const files = [await pending(`${i} 1`), await pending(`${i} 2`), await pending(`${i} 3`)] as const;
+          const many = (of: readonly Ref[]) =>
+            store.markReadyMany('ada', Object.fromEntries(of.map(({ s3Key }) => [s3Key, seen()])));
+          await Promise.all([
+            many(files),
+            many([...files].reverse()),
+            store.markDeleted(files[0]),
+            store.markReady(files[2], seen()),
+          ]);
+          expect(await row(files[0])).toMatchObject({ state: 'deleted' });
+          expect(await row(files[2])).toMatchObject({ state: 'ready' });
+        }
+      });
+    });
+
     describe('markLost', () => {
       it('makes a READY file PENDING and lost under its key until it is purgeable', async () => {
         const before = await stale('x.pdf');
@@ -1104,6 +1171,8 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         updateIntent: (theirs) => store.updateIntent(intent('new name', theirs)),
         find: (theirs) => store.find(theirs),
         markReady: (theirs) => store.markReady(theirs, seen()),
+        markReadyMany: async (theirs) =>
+          (await store.markReadyMany(theirs.userId, { [theirs.s3Key]: seen() }))[0],
         markLost: (theirs) => store.markLost({ ...(theirs as ReadyFile), verifiedAt: new Date(8.64e15) }),
         markDeleted: (theirs) => store.markDeleted(theirs),
         reschedule: (theirs) => store.reschedule(theirs),

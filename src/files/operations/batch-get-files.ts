@@ -2,11 +2,10 @@ import type { Call } from '../call.ts';
 import type { PendingFile, UserFile } from '../file.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import { parseBatch, parseS3Keys } from '../rules/batch.ts';
-import type { VerifyPorts } from '../verify-object.ts';
-import { type VerifiedUploads, verifyUploads } from '../verify-uploads.ts';
+import { type VerifiedUploads, type VerifyUploadsPorts, verifyUploads } from '../verify-uploads.ts';
 
-interface Ports extends VerifyPorts {
-  store: Pick<FileStore, 'findMany'> & VerifyPorts['store'];
+interface Ports extends VerifyUploadsPorts {
+  store: Pick<FileStore, 'findMany'> & VerifyUploadsPorts['store'];
 }
 
 interface FoundFiles {

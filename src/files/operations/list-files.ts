@@ -6,8 +6,7 @@ import type { Listed } from '../ports/file-reads.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import { parseFilenamePrefix } from '../rules/filename.ts';
 import { type PageScope, pageToken, parsePageToken } from '../rules/page-token.ts';
-import type { VerifyPorts } from '../verify-object.ts';
-import { verifyUploads } from '../verify-uploads.ts';
+import { type VerifyUploadsPorts, verifyUploads } from '../verify-uploads.ts';
 
 interface Request {
   pageSize: number;
@@ -26,8 +25,8 @@ interface Page {
   unverifiedUploads: number;
 }
 
-interface Ports extends VerifyPorts {
-  store: Pick<FileStore, 'list'> & VerifyPorts['store'];
+interface Ports extends VerifyUploadsPorts {
+  store: Pick<FileStore, 'list'> & VerifyUploadsPorts['store'];
 }
 
 export const PAGE_SIZE_DEFAULT = 100;

@@ -11,7 +11,7 @@ export interface Tombstone extends FileRef {
 /** The metadata of an object that a row keeps. */
 export type SeenObject = Pick<StoredObject, 'size' | 'etag' | 'mimeType' | 'lastModified'>;
 
-/** Part of `FileStore`: moves one file to another state. */
+/** Part of `FileStore`: moves files to another state. */
 export interface Transitions {
   /**
    * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A READY
@@ -20,6 +20,14 @@ export interface Transitions {
    * READY. `undefined`: the file was deleted in the meantime.
    */
   markReady(call: Call, s3Key: S3Key, seen: SeenObject): Promise<ReadyFile | undefined>;
+
+  /**
+   * Does what `markReady` does, for each of these files. Each row changes in one atomic transition. A file that another
+   * call is changing at this moment does not change here, and the caller calls `markReady` for it.
+   *
+   * @returns the files that are READY now
+   */
+  markReadyMany(call: Call, seen: ReadonlyMap<S3Key, SeenObject>): Promise<ReadyFile[]>;
 
   /**
    * Records that S3 no longer holds the bytes. A READY file becomes PENDING and `lost` (`PendingFile` in `../file.ts`),

@@ -12,6 +12,19 @@ export function createTransitions(database: Database, limits: StoreLimits): Tran
       return row && toReadyFile(row);
     },
 
+    async markReadyMany(call, seen) {
+      const objects = [...seen.values()];
+      const rows = await database.run(call, statements.markReadyMany, {
+        userId: call.userId,
+        s3Keys: [...seen.keys()],
+        sizes: objects.map(({ size }) => size),
+        etags: objects.map(({ etag }) => etag),
+        mimeTypes: objects.map(({ mimeType }) => mimeType),
+        modifiedTimes: objects.map(({ lastModified }) => lastModified),
+      });
+      return rows.map(toReadyFile);
+    },
+
     async markLost(call, s3Key, verifiedAt) {
       await database.run(call, statements.markLost, { ...rowKey(call, s3Key), verifiedAt });
     },

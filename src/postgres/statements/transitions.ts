@@ -1,4 +1,4 @@
-/** Statements that change the state of one file. Each statement checks the current state in its `where`. */
+/** Statements that change the state of files. Each statement checks the current state of each row in its `where`. */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
 import {
@@ -12,7 +12,7 @@ import {
   type RowKey,
   type WriteWindow,
 } from './expressions.ts';
-import { prepare } from './prepared.ts';
+import { prepare, type Sql } from './prepared.ts';
 
 /** Only a pending upload needs its part data, which is up to 160 kB of MD5s. */
 const withoutParts = sql`part_size = null, part_md5s = null, upload_id = null`;
@@ -24,28 +24,73 @@ const withoutParts = sql`part_size = null, part_md5s = null, upload_id = null`;
  * A multipart file comes due once more. The sweeper (a background task, `src/files/maintenance/sweeper.ts`) then aborts
  * uploads that a concurrent call may have started under the key in the meantime.
  */
+const becomeReady = (seen: Record<'size' | 'etag' | 'mimeType' | 'lastModified', Sql>): Sql => sql`
+  state = 'ready',
+  size = ${seen.size},
+  etag = ${seen.etag},
+  mime_type = ${seen.mimeType},
+  last_modified = case when state = 'ready' then last_modified else ${seen.lastModified} end,
+  verified_at = now(),
+  lost = false,
+  due_at = case
+    when state = 'ready' then due_at
+    when ${isMultipart} then ${after(MULTIPART_CLEANUP_SECONDS)}
+  end,
+  sweep_attempts = 0,
+  pending_slot = null,
+  ${withoutParts}`;
+
 export const markReady = prepare<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date },
   FileRow
 >(
   'mark_ready',
   ({ userId, s3Key, size, etag, mimeType, lastModified }) => sql`
-    update files set
-      state = 'ready',
-      size = ${size},
-      etag = ${etag},
-      mime_type = ${mimeType},
-      last_modified = case when state = 'ready' then last_modified else ${lastModified} end,
-      verified_at = now(),
-      lost = false,
-      due_at = case
-        when state = 'ready' then due_at
-        when ${isMultipart} then ${after(MULTIPART_CLEANUP_SECONDS)}
-      end,
-      sweep_attempts = 0,
-      pending_slot = null,
-      ${withoutParts}
+    update files set ${becomeReady({ size, etag, mimeType, lastModified })}
     where user_id = ${userId} and s3_key = ${s3Key} and state <> 'deleted'
+    returning ${columns}, true as is_fresh`,
+);
+
+interface SeenObjects {
+  userId: string;
+  // One array for each column, all in the order of the objects.
+  s3Keys: readonly string[];
+  sizes: readonly number[];
+  etags: readonly string[];
+  mimeTypes: readonly string[];
+  modifiedTimes: readonly Date[];
+}
+
+/**
+ * Does what `markReady` does, for many files. A row that another session has locked is left out. So the statement never
+ * waits: one locked row does not hold up the others, and two statements cannot wait for each other in a circle
+ * (deadlock).
+ *
+ * The columns of `object` have names that `files` does not have, so that the shared expressions mean columns of `files`.
+ */
+export const markReadyMany = prepare<SeenObjects, FileRow>(
+  'mark_ready_many',
+  ({ userId, s3Keys, sizes, etags, mimeTypes, modifiedTimes }) => sql`
+    with object as (
+      select ${userId}::text as seen_user, seen.*
+      from unnest(${s3Keys}::text[], ${sizes}::bigint[], ${etags}::text[], ${mimeTypes}::text[],
+        ${modifiedTimes}::timestamptz[]) as seen (seen_key, seen_size, seen_etag, seen_type, seen_time)
+      offset 0
+    ),
+    locked as (
+      select object.*
+      from object join files on user_id = seen_user and s3_key = seen_key
+      where state <> 'deleted'
+      for update of files skip locked
+    )
+    update files set ${becomeReady({
+      size: sql`seen_size`,
+      etag: sql`seen_etag`,
+      mimeType: sql`seen_type`,
+      lastModified: sql`seen_time`,
+    })}
+    from locked
+    where user_id = seen_user and s3_key = seen_key and state <> 'deleted'
     returning ${columns}, true as is_fresh`,
 );
 
