@@ -375,6 +375,9 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       it.each(['searchFirstPage', 'searchNextPage'] as const)(
         'reads few pages in %s for a common prefix, and at most 10,000 files, each once, for a rare prefix',
         async (name) => {
+          // The plans of the writes above were rolled back. `markReadyMany` left a hundred dead entries at the newest end
+          // of the index. A vacuum without `index_cleanup` may leave so few entries there.
+          await pool.query('vacuum (index_cleanup on) files');
           const common = await plan(name, { filenamePrefix: 'document' });
           expect(common.buffers).toBeLessThanOrEqual(EXPECTED[name].buffersMax);
           const rare = scans(await plan(name, { filenamePrefix: 'rare' }));

@@ -7,7 +7,8 @@ export function errorOfStatus(status: Status | undefined): ConnectError {
     status?.message ?? 'the service answered neither a response nor an error',
     status?.code,
   );
-  // The details of a ConnectError are not decoded yet. Each has the name of its type, and its bytes.
+  // A ConnectError from the network holds its details undecoded, as the name of a type and bytes, until `findDetails`
+  // decodes them. The details here get the same form.
   error.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf('/') + 1),
     value,

@@ -2,7 +2,7 @@
  * Objects in S3 whose rows seem to be lost. The lost rows were the newest rows of the table, its tail. After
  * an asynchronous failover, the new primary may lack the rows of the last uploads that the old primary
  * acknowledged. After a restore, the table lacks the rows of all uploads since the backup. The objects of
- * these uploads are the only copies of their bytes.
+ * these uploads may be the only copies of their bytes.
  */
 export interface LostTail {
   /** The number of objects that the search reports. The first was written at `from`, the last at `to`. */

@@ -96,8 +96,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       );
       const done = (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
       swept += done;
-      // A batch that is not full contains the last due rows. If no step succeeded, S3 is down. Further steps
-      // would fail as well, so the other due rows wait for the next round.
+      // A batch that is not full has all due rows that this search could find. If no step of a full batch succeeded, S3
+      // or Postgres is probably down, and further steps would fail too. The other due rows wait for the next round.
       if (batch.length < BATCH_ROWS || done === 0) break;
     }
     return swept;

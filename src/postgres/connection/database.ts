@@ -3,8 +3,8 @@
  * releasing connections, sending, time-outs, cancels, retries, the fair queues, the classes of errors, and how
  * values are encoded.
  *
- * SQL and the columns of the table do not belong here: see `../statements/`. No file of this folder knows
- * about file records.
+ * SQL and the columns of the table do not belong here: see `../statements/`. Except for the errors of
+ * `files/file-error.ts`, which it throws, nothing here knows the meaning of the rows.
  */
 import type pg from 'pg';
 import type { Work } from '../../files/call.ts';

@@ -62,8 +62,9 @@ async function createIndexes(db: Kysely<unknown>): Promise<void> {
     db,
   );
 
-  // Serves the pages of READY files, newest first. The statement for the next page compares the row
-  // (last_modified, s3_key), so Postgres reads this index backwards.
+  // Serves the pages of READY files, newest first. The next page begins after the last file of the previous page:
+  // (last_modified, s3_key) < (…, …). For such a comparison, both columns must have the same direction. The index is
+  // ascending, so Postgres reads it backwards.
   await sql`
     create index files_ready on files (user_id, last_modified, s3_key) where state = 'ready'`.execute(db);
 

@@ -35,7 +35,7 @@ interface AdoptParams extends RowKey {
   size: number;
   etag: string;
   lastModified: Date;
-  /** How long a URL may still be used that was given out for the file's earlier row, which the table has lost. */
+  /** For this long, a URL may still be valid that the service gave out before the table lost the file's earlier row. */
   urlSeconds: number;
 }
 

@@ -154,7 +154,7 @@ export const updateIntent = prepare<UpdateParams>(
     where user_id = ${userId} and s3_key = ${s3Key} and ${isPending}`,
 );
 
-/** `updateIntent` on the schema of the release before, which has no `type_changed`. */
+/** `updateIntent` for a database on which migration 0002 has not run yet. Its table has no column `type_changed`. */
 export const updateIntentBefore0002 = prepare<UpdateParams>(
   'update_intent_before_0002',
   ({ userId, s3Key, filename, mimeType, size }) => sql`

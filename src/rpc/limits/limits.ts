@@ -134,8 +134,8 @@ export const UNPROVEN_PER_CONNECTION_MIN = 5;
 export const PIPELINED_REQUESTS_MAX = 16;
 
 /**
- * The maximum number of open streams (health Watch, reflection) of a connection. A client needs one stream
- * of each kind, and one more while it reopens a stream.
+ * The maximum number of open streams of a connection. There are two kinds of streams: health Watch and reflection. A
+ * client needs one stream of each kind, and a second one of the kind while it reopens a stream: four at most.
  */
 export const OPEN_STREAMS_PER_CONNECTION_MAX = 4;
 
