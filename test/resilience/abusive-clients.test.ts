@@ -147,7 +147,8 @@ it('serves new connections beside 1,200 silent connections on each port', async 
       await Promise.all(these.map((socket) => once(socket, 'connect')));
       // New connections are served.
       await lives();
-      await vi.waitFor(() => expect(closed).toBeGreaterThanOrEqual(200), { timeout: 3_000 });
+      // A busy machine may accept the last of the 1,200 connections only after some seconds.
+      await vi.waitFor(() => expect(closed).toBeGreaterThanOrEqual(200), { timeout: 10_000 });
     }
     report(
       context,

@@ -6,7 +6,8 @@ export interface CodeNames {
   notFound: string;
   unauthenticated: string;
   unavailable: string;
-  deadlineExceeded: string;
+  /** The codes that the client may get for a passed deadline. */
+  deadlineExceeded: readonly string[];
 }
 
 /** A language in which a client program is written. */
@@ -30,7 +31,7 @@ export const UPPER_CASE: CodeNames = {
   notFound: 'NOT_FOUND',
   unauthenticated: 'UNAUTHENTICATED',
   unavailable: 'UNAVAILABLE',
-  deadlineExceeded: 'DEADLINE_EXCEEDED',
+  deadlineExceeded: ['DEADLINE_EXCEEDED'],
 };
 
 export const PASCAL_CASE: CodeNames = {
@@ -38,5 +39,5 @@ export const PASCAL_CASE: CodeNames = {
   notFound: 'NotFound',
   unauthenticated: 'Unauthenticated',
   unavailable: 'Unavailable',
-  deadlineExceeded: 'DeadlineExceeded',
+  deadlineExceeded: ['DeadlineExceeded'],
 };

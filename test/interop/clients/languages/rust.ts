@@ -13,8 +13,8 @@ const TARGET = cacheDirectory('rust', join(CLIENT, 'Cargo.toml'), join(CLIENT, '
 
 export const rust: Language = {
   name: 'rust',
-  // If the deadline passes before an answer, tonic itself reports Cancelled. The server answers DeadlineExceeded.
-  codes: { ...PASCAL_CASE, deadlineExceeded: 'Cancelled' },
+  // At the deadline, tonic itself reports Cancelled, unless the server's DeadlineExceeded has arrived before.
+  codes: { ...PASCAL_CASE, deadlineExceeded: ['Cancelled', 'DeadlineExceeded'] },
   environment: { CARGO_TARGET_DIR: TARGET, CARGO_NET_OFFLINE: 'true' },
   async missing() {
     const missing = await missingPrograms('cargo');
