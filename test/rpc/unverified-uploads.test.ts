@@ -69,7 +69,8 @@ it('a list and a batch say how many uploads S3 did not tell about', async () => 
 });
 
 it('a list with more pending uploads than it verifies says how many are left at least', async () => {
-  const { service } = proxied;
+  // Not through the proxy, which cannot pass on the body that OpenStack Swift sends with a 404 to a HEAD.
+  await using service = await startTestService();
   const user = newUser();
   await service.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
