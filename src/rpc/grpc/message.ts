@@ -1,11 +1,12 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
-import { encodingUnknown, notOneMessage } from '../errors.ts';
+import { encodingUnknown } from '../errors.ts';
 import { inflate } from '../inflate.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
 import { refuseManyValues } from '../limits/message-values.ts';
 import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';
+import { COMPRESSED_FLAG, onlyMessageIn } from './envelope.ts';
 
 /** The value of `grpc-accept-encoding`. grpc-js sends the same value in its own responses. */
 export const ACCEPTED_ENCODINGS = 'identity,deflate,gzip';
@@ -45,13 +46,12 @@ export function readGrpcMessage(stream: ServerHttp2Stream, options: MessageOptio
     onMessage(message);
   };
   const onWhole = (whole: Buffer) => {
-    if (
-      whole.length < MESSAGE_PREFIX_BYTES ||
-      whole.readUInt32BE(1) !== whole.length - MESSAGE_PREFIX_BYTES
-    ) {
-      return onError(notOneMessage());
+    try {
+      onlyMessageIn(whole);
+    } catch (error) {
+      return onError(error);
     }
-    if (whole[0] !== 1) return pass(whole);
+    if (whole[0] !== COMPRESSED_FLAG) return pass(whole);
     plainMessage(whole, options, share).then(pass, onError);
   };
   const bytes = { maxBytes: maxBytes + MESSAGE_PREFIX_BYTES, messageMaxBytes: maxBytes };

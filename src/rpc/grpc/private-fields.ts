@@ -5,6 +5,7 @@
  */
 import type { Http2Server, ServerOptions } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
+import { COMPRESSED_FLAG } from './envelope.ts';
 
 interface PrivateFields {
   commonServerOptions: ServerOptions;
@@ -28,9 +29,6 @@ export function setHttp2Options(server: Server, options: ServerOptions): void {
 export function http2Servers(server: Server): Iterable<Http2Server> {
   return (server as unknown as PrivateFields).http2Servers.keys();
 }
-
-/** The first byte before a compressed message (gRPC over HTTP2, "Compressed-Flag"). */
-const COMPRESSED_FLAG = 1;
 
 /**
  * A message that is compressed already. grpc-js cannot send such a message: it writes the flag "not compressed" into

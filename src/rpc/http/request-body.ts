@@ -1,16 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
-import { messageTooLarge, notOneMessage } from '../errors.ts';
+import { messageTooLarge } from '../errors.ts';
+import { COMPRESSED_FLAG, onlyMessageIn } from '../grpc/envelope.ts';
 import { checkArrival } from '../limits/arrival.ts';
 import { MESSAGE_PREFIX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
 import { refuseMessage } from '../limits/message-values.ts';
 import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';
 import { decodeText } from './grpc-web-text.ts';
 import type { UnaryProtocol } from './protocol.ts';
-
-/** The bit in the first byte of a message's prefix that says that the message is compressed. */
-const COMPRESSED_FLAG = 1;
 
 /**
  * Whether connect-node is going to inflate the message of a body. Connect declares a compression in `content-encoding`.
@@ -28,10 +26,7 @@ export function isCompressed(body: Buffer, { headers }: IncomingMessage, { name 
  * @throws ConnectError UNIMPLEMENTED if the body is not exactly one message
  */
 export function messageIn(body: Buffer, { name }: UnaryProtocol): Buffer {
-  if (name === 'connect') return body;
-  const message = body.subarray(MESSAGE_PREFIX_BYTES);
-  if (body.length < MESSAGE_PREFIX_BYTES || body.readUInt32BE(1) !== message.length) throw notOneMessage();
-  return message;
+  return name === 'connect' ? body : onlyMessageIn(body);
 }
 
 /** Returns the maximum size of a body, which leaves room for a message of `maxBytes` with its prefix. */
