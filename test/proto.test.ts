@@ -3,12 +3,18 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { file_files_v1_error_reason } from '../gen/files/v1/error_reason_pb.ts';
+import { file_files_v1_file_events_service } from '../gen/files/v1/file_events_service_pb.ts';
 import { file_files_v1_file } from '../gen/files/v1/file_pb.ts';
 import { file_files_v1_file_service } from '../gen/files/v1/file_service_pb.ts';
 import { PART_NUMBERS_MAX } from '../src/files/rules/part-plan.ts';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS } from '../src/server/call-timeouts.ts';
 
-const FILES = [file_files_v1_error_reason, file_files_v1_file, file_files_v1_file_service];
+const FILES = [
+  file_files_v1_error_reason,
+  file_files_v1_file,
+  file_files_v1_file_events_service,
+  file_files_v1_file_service,
+];
 const FOLDER = join(import.meta.dirname, '../proto/files/v1');
 const SERVICE = await readFile(join(FOLDER, 'file_service.proto'), 'utf8');
 

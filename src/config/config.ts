@@ -9,6 +9,7 @@ import { ConfigError } from './config-error.ts';
 import type { Setting, Values } from './setting.ts';
 import { BROWSERS } from './settings/browsers.ts';
 import { DATABASE } from './settings/database.ts';
+import { EVENTS, eventsProblems, eventsTarget } from './settings/events.ts';
 import { GATEWAY, gatewayProblems, gatewayProof, tlsFiles } from './settings/gateway.ts';
 import { LIFETIMES } from './settings/lifetimes.ts';
 import { LIMITS } from './settings/limits.ts';
@@ -24,6 +25,7 @@ const TABLES = {
   storage: STORAGE,
   gateway: GATEWAY,
   browsers: BROWSERS,
+  events: EVENTS,
   lifetimes: LIFETIMES,
   multipart: MULTIPART,
   limits: LIMITS,
@@ -68,10 +70,18 @@ function valuesOf(table: Record<string, Setting>, environment: Record<string, st
   return Object.fromEntries(Object.entries(table).map(([key, setting]) => [key, read(setting)]));
 }
 
-function* problemsBetween({ listen, database, storage, gateway, multipart }: AllValues): Generator<string> {
+function* problemsBetween({
+  listen,
+  database,
+  storage,
+  gateway,
+  events,
+  multipart,
+}: AllValues): Generator<string> {
   yield* backendProblems(database, storage);
   yield* multipartProblems(multipart);
   yield* gatewayProblems(gateway, listen.host);
+  yield* eventsProblems(events);
 }
 
 /**
@@ -80,7 +90,7 @@ function* problemsBetween({ listen, database, storage, gateway, multipart }: All
  */
 export type Config = ReturnType<typeof toConfig>;
 
-function toConfig({ database, storage, gateway, operation, ...others }: AllValues) {
+function toConfig({ database, storage, gateway, events, operation, ...others }: AllValues) {
   const { poolSize, pooler, migrateOnStart } = database;
   const { publicEndpoint, region, awsRegion, uploadHeaders, allowUncheckedSignatures } = storage;
   const { dataDirectory, ...running } = operation;
@@ -98,6 +108,8 @@ function toConfig({ database, storage, gateway, operation, ...others }: AllValue
     userIdHeader: gateway.userIdHeader,
     gateway: gatewayProof(gateway),
     tls: tlsFiles(gateway),
+    events: eventsTarget(events),
+    storageEventsToken: events.storageToken,
     operation: running,
   };
 }
