@@ -28,7 +28,9 @@ const LINES_MAX = {
   'src/client/README.md': 100,
   'src/client/browser/README.md': 100,
   'src/doctor/README.md': 200,
+  'src/files/maintenance/README.md': 100,
   'src/observability/README.md': 60,
+  'src/server/README.md': 60,
   'test/README.md': 200,
 };
 type DocumentPath = keyof typeof LINES_MAX;
