@@ -23,6 +23,7 @@ const LINES_MAX = {
   'README.md': 200,
   'proto/README.md': 150,
   'proto/CLIENTS.md': 150,
+  'proto/EVENTS.md': 150,
   'src/README.md': 250,
   'src/cli/README.md': 100,
   'src/client/README.md': 100,
