@@ -19,10 +19,19 @@ export interface RemovePorts {
 export async function removeBytes(
   call: Call,
   { objects, multipart }: RemovePorts,
+  tombstone: Tombstone,
+): Promise<boolean> {
+  await objects.remove(call, tombstone.s3Key);
+  return removeParts(call, { multipart }, tombstone);
+}
+
+/** Removes the parts of unfinished uploads only. Returns the same as `removeBytes`. */
+export async function removeParts(
+  call: Call,
+  ports: Pick<RemovePorts, 'multipart'>,
   { s3Key, isMultipart }: Tombstone,
 ): Promise<boolean> {
-  await objects.remove(call, s3Key);
-  return !isMultipart || (await abortUploads(call, { multipart }, s3Key)) === 0;
+  return !isMultipart || (await abortUploads(call, ports, s3Key)) === 0;
 }
 
 /**

@@ -55,7 +55,7 @@ export function toDueFile(row: FileRow & TombstoneRow & { purgeable: boolean }):
     case 'ready':
       return { state, file: toReadyFile(row) };
     case 'deleted':
-      return { state, ref: toTombstone(row), purgeable };
+      return { state, ref: toTombstone(row), lost: row.lost, purgeable };
   }
 }
 
@@ -89,7 +89,7 @@ export function toReadyFile(row: FileRow): ReadyFile {
   };
 }
 
-function commonFields(row: FileRow) {
+export function commonFields(row: FileRow) {
   return {
     userId: row.user_id,
     s3Key: row.s3_key as S3Key,

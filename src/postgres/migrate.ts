@@ -4,10 +4,15 @@ import type pg from 'pg';
 import { createPool, type DatabaseAddress } from './connection/pool.ts';
 import * as files from './migrations/0001-files.ts';
 import * as typeChanged from './migrations/0002-type-changed.ts';
+import * as events from './migrations/0003-events.ts';
 import { type Migrations, runMigrations } from './migrator.ts';
 
 /** A migration on the main branch must never be edited. */
-const MIGRATIONS: Migrations = { '0001-files': files, '0002-type-changed': typeChanged };
+const MIGRATIONS: Migrations = {
+  '0001-files': files,
+  '0002-type-changed': typeChanged,
+  '0003-events': events,
+};
 
 /**
  * The time-out of one statement: one hour. It is long enough to build an index on a large table, or to wait

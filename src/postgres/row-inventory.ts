@@ -3,19 +3,22 @@ import type { ListedRow, RowInventory } from '../files/ports/inventories.ts';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Database } from './connection/database.ts';
 import { fromFingerprint } from './file-row.ts';
+import { formFor } from './statements/forms.ts';
 import * as statements from './statements/inventory.ts';
+import type { StoreLimits } from './store-limits.ts';
 
 const PAGE_ROWS = 1_000;
+
+/** What an inventory needs to know of the configuration. */
+type InventoryLimits = Pick<StoreLimits, 'urlSeconds' | 'announcesChanges'>;
 
 /**
  * The table for `npm run reconcile`, the command that compares the table with the bucket. `adopt` creates the row of an
  * object that has none. `scan` uses a cursor, so it reads one snapshot with one page in memory. Postgres sorts the rows
  * once, on disk if the table is large. An index on `s3_key` would avoid the sort, but would make every create slower
  * for a command that runs only after accidents.
- *
- * @param urlSeconds the lifetime of an upload URL
  */
-export function createRowInventory(pool: pg.Pool, database: Database, urlSeconds: number): RowInventory {
+export function createRowInventory(pool: pg.Pool, database: Database, limits: InventoryLimits): RowInventory {
   return {
     async *scan() {
       const client = await pool.connect();
@@ -57,8 +60,8 @@ export function createRowInventory(pool: pg.Pool, database: Database, urlSeconds
 
     async adopt(call, file) {
       const fingerprint = fromFingerprint(file.fingerprint);
-      const params = { ...file, userId: call.userId, fingerprint, urlSeconds };
-      const rows = await database.run(call, statements.adopt, params);
+      const params = { ...file, userId: call.userId, fingerprint, urlSeconds: limits.urlSeconds };
+      const rows = await database.run(call, statements.adopt[formFor(limits)], params);
       return rows.length === 1;
     },
   };

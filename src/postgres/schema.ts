@@ -68,6 +68,18 @@ interface FilesTable {
   part_md5s: Buffer | null;
   /** S3's UploadId. Null until `setUploadId` has stored it. */
   upload_id: string | null;
-  /** How often the sweeper found nothing to do for the row. Its pauses grow with this number. */
+  /**
+   * How often the sweeper found nothing to do for the row. Its pauses grow with this number. It begins below 0 if early
+   * sweeps come first (`statements/expressions.ts`).
+   */
   sweep_attempts: Generated<number>;
+  /**
+   * The revision of the last change that made an event due; `pg` returns an int8 as text. Microseconds since 1970, and
+   * more than the revision before. 0 if the file never had an event.
+   */
+  revision: Generated<string>;
+  /** The time of the next delivery of the file's newest event. Null if there is nothing to deliver. */
+  event_due_at: Date | null;
+  /** How often the delivery of this revision has failed. The pauses grow with this number. */
+  event_attempts: Generated<number>;
 }

@@ -24,4 +24,9 @@ export interface StoreLimits {
   pendingMultipartMax: number;
   /** The maximum number of READY files that one page of a list with a prefix examines. Default: 10,000. */
   examinedMax?: number;
+  /**
+   * Whether the service delivers events (EVENTS_URL is set). Each change of a file then makes its event due, and a row
+   * stays until its last event was delivered. Needs migration 0003. Default: `false`.
+   */
+  announcesChanges?: boolean;
 }

@@ -5,6 +5,16 @@ import { createSweeper, type Sweeper } from '../files/maintenance/sweeper.ts';
 import type { Ports } from '../files/operations/operations.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
+/** With events, an early sweep (`src/postgres/statements/expressions.ts`) comes late by this time at most. */
+const INTERVAL_WITH_EVENTS_SECONDS = 1;
+
+function intervalSeconds({ operation, events }: Config): number {
+  const { sweepIntervalSeconds } = operation;
+  return events === undefined
+    ? sweepIntervalSeconds
+    : Math.min(sweepIntervalSeconds, INTERVAL_WITH_EVENTS_SECONDS);
+}
+
 /**
  * Creates the sweeper, the background task that finishes interrupted work (`src/files/maintenance/sweeper.ts`). It
  * reports to the metrics and the log.
@@ -13,7 +23,7 @@ export function createObservedSweeper(ports: Ports, config: Config, log: Logger,
   return createSweeper({
     store: ports.store,
     sweepOne: sweepOne(ports),
-    intervalSeconds: config.operation.sweepIntervalSeconds,
+    intervalSeconds: intervalSeconds(config),
     onSwept: (outcome) => metrics.swept.inc({ outcome }),
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
     onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step and will repeat it'),

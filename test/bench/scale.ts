@@ -216,9 +216,9 @@ const STATEMENTS: Record<string, { text: string }> = {
   'page 1': listFirstPage,
   'page 1 of a prefix': searchFirstPage,
   'page 1 of a prefix that no name has': searchFirstPage,
-  create: reserve,
+  create: reserve.silent,
   get: find,
-  delete: markDeleted,
+  delete: markDeleted.silent,
   "the sweeper's lease": leaseDue,
 };
 

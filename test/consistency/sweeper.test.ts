@@ -214,6 +214,7 @@ it('the sweeper takes one row of each user before a second row of any user', () 
   const due = (userId: string, n: number): DueFile => ({
     state: 'deleted',
     ref: { userId, s3Key: parseS3Key(`${userId}_${n}`), isMultipart: false },
+    lost: false,
     purgeable: true,
   });
   const backlog = Array.from({ length: 20 }, (_, n) => due('slow', n));

@@ -50,6 +50,7 @@ export function patient(store: FileStore) {
     setUploadId: (ref: Ref, uploadId: string, before: string | undefined) =>
       store.setUploadId(...of(ref), uploadId, before),
     leaseDue: (limit: number, leaseSeconds: number) => store.leaseDue(ampleWork(), limit, leaseSeconds),
+    makeDue: (refs: Ref[]) => store.makeDue(ampleWork(), refs.map(keyed)),
     reschedule: (ref: Ref) => store.reschedule(...of(ref)),
     purge: (ref: Ref) => store.purge(...of(ref)),
     oldestOverdueSeconds: async () => (await store.findOldestDue(ampleWork())).overdueSeconds,

@@ -7,7 +7,8 @@ import type pg from 'pg';
 export async function passTime(pool: pg.Pool, seconds: number, userId?: string): Promise<void> {
   await pool.query(
     `update files set create_time = create_time - age, verified_at = verified_at - age,
-       url_expire_at = url_expire_at - age, due_at = due_at - age
+       url_expire_at = url_expire_at - age, due_at = due_at - age,
+       event_due_at = event_due_at - age
      from (select $1 * interval '1 s') as passed (age)
      where $2::text is null or user_id = $2`,
     [seconds, userId],

@@ -250,7 +250,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     const name = new URL(server.url).pathname.slice(1);
     await admin.query(`alter database ${name} set default_transaction_read_only = on`);
     const { database } = open();
-    await expect(database.run(ampleWork(), purge, unknown)).rejects.toMatchObject({
+    await expect(database.run(ampleWork(), purge.silent, unknown)).rejects.toMatchObject({
       ...unavailable,
       cause: { code: '25006' },
     });
@@ -258,7 +258,7 @@ describe('a call fails with DATABASE_UNAVAILABLE and a retry delay', () => {
     await admin.query(`alter database ${name} reset default_transaction_read_only`);
     // The service closed each connection that refused a write, so a new connection reaches a server that
     // accepts writes.
-    await vi.waitFor(async () => expect(await database.run(ampleWork(), purge, unknown)).toEqual([]));
+    await vi.waitFor(async () => expect(await database.run(ampleWork(), purge.silent, unknown)).toEqual([]));
   });
 });
 
@@ -444,7 +444,7 @@ describe('an error of Postgres', () => {
   it('for a parameter that cannot be encoded is a RangeError', async () => {
     const { database } = open();
     const noTime = { ...unknown, verifiedAt: new Date(Number.NaN) };
-    await expect(database.run(ampleWork(), markLost, noTime)).rejects.toBeInstanceOf(RangeError);
+    await expect(database.run(ampleWork(), markLost.silent, noTime)).rejects.toBeInstanceOf(RangeError);
   });
 });
 

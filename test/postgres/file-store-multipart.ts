@@ -327,6 +327,7 @@ export function multipartContract(name: string, open: (limits: StoreLimits) => P
       expect(due).toContainEqual({
         state: 'deleted',
         ref: { userId: 'ada', s3Key: gone.s3Key, isMultipart: true },
+        lost: false,
         purgeable: true,
       });
     });

@@ -169,6 +169,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         markLost: port.markLost(passed, file.s3Key, file.verifiedAt),
         markDeleted: port.markDeleted(passed, file.s3Key),
         leaseDue: port.leaseDue(passed, 9, 60),
+        makeDue: port.makeDue(passed, [asked]),
         reschedule: port.reschedule(passed, asked.s3Key),
         purge: port.purge(passed, asked.s3Key),
         expireUpload: port.expireUpload(passed, asked.s3Key),
@@ -968,6 +969,7 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
           state: 'deleted',
           purgeable: false,
           ref: { userId, s3Key, isMultipart: false },
+          lost: false,
         });
       });
 

@@ -92,7 +92,7 @@ describe('while commits hang', () => {
   });
 
   it.each<[string, () => Promise<unknown>]>([
-    ['a write that changes no row', () => database.run(ampleWork(), purge, NONE)],
+    ['a write that changes no row', () => database.run(ampleWork(), purge.silent, NONE)],
     ['a create that only reads a READY file', () => store.reserve(ampleCall('ready'), intentOf('ready.txt'))],
     [
       'a write that waits for a locked row',

@@ -26,7 +26,9 @@ const indexes = async () => {
 
 it('of eight instances that migrate at once, one migrates and the others wait and find nothing to do', async () => {
   const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt({ urls: [database.url] })));
-  expect(runs.filter((done) => done.length > 0)).toEqual([['0001-files', '0002-type-changed']]);
+  expect(runs.filter((done) => done.length > 0)).toEqual([
+    ['0001-files', '0002-type-changed', '0003-events'],
+  ]);
   const before = await indexes();
   expect(before.length).toBeGreaterThan(0);
   expect(await migrateAt({ urls: [database.url] })).toEqual([]);
@@ -111,14 +113,14 @@ describe('the rights that README.md names', () => {
 
   it('a role that may create in a schema migrates it', async () => {
     await pool.query(`grant create on schema public to ${role}`);
-    expect(await migrateAt({ urls: [url] })).toEqual(['0001-files', '0002-type-changed']);
+    expect(await migrateAt({ urls: [url] })).toEqual(['0001-files', '0002-type-changed', '0003-events']);
   });
 
   it('the schema of search_path is used, beside the tables of another service in public', async () => {
     await migrate(pool);
     await pool.query(`create schema ${role} authorization ${role}`);
     await pool.query(`alter role ${role} set search_path = ${role}`);
-    expect(await migrateAt({ urls: [url] })).toEqual(['0001-files', '0002-type-changed']);
+    expect(await migrateAt({ urls: [url] })).toEqual(['0001-files', '0002-type-changed', '0003-events']);
     const { rows } = await pool.query(
       `select schemaname from pg_tables where tablename = 'files' order by 1`,
     );

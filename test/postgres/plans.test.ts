@@ -5,6 +5,9 @@ import { listFiles } from '../../src/files/operations/list-files.ts';
 import type { Database } from '../../src/postgres/connection/database.ts';
 import * as batches from '../../src/postgres/statements/batch-reservations.ts';
 import * as checks from '../../src/postgres/statements/checks.ts';
+import * as eventBatches from '../../src/postgres/statements/event-batches.ts';
+import * as events from '../../src/postgres/statements/events.ts';
+import type { Forms } from '../../src/postgres/statements/forms.ts';
 import * as uploads from '../../src/postgres/statements/multipart.ts';
 import type { Prepared } from '../../src/postgres/statements/prepared.ts';
 import * as reads from '../../src/postgres/statements/reads.ts';
@@ -24,6 +27,8 @@ const statements = {
   ...sweeps,
   ...uploads,
   ...checks,
+  ...events,
+  ...eventBatches,
 };
 
 /** READY files of one user, who has no pending files. */
@@ -33,11 +38,29 @@ const OTHERS_READY = 80_000;
 /** Pending files, all due as after an outage. */
 const DUE = 20_000;
 
+/** Every fourth of these files has an event that was not delivered yet, as after an outage of the consumer. */
+const UNDELIVERED = `case when i % 4 = 0 then now() - i * interval '1 ms' end`;
+
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 600_000 });
 
 type Name = keyof typeof statements;
 
-const PREPARED: Record<Name, Prepared<never, unknown>> = { ...statements };
+type AnyStatement = Prepared<never, unknown> | Forms<never, unknown>;
+
+/** The form for a service that delivers events, of a statement that has two forms. */
+const announcedForm = (name: string) => `${name}, announced`;
+
+/** Every statement, and both forms of a statement that has two. */
+const PREPARED: Record<string, Prepared<never, unknown>> = Object.fromEntries(
+  Object.entries<AnyStatement>(statements).flatMap(([name, statement]) =>
+    'silent' in statement
+      ? [
+          [name, statement.silent],
+          [announcedForm(name), statement.announced],
+        ]
+      : [[name, statement]],
+  ),
+);
 
 interface Expectation {
   /** The only indexes that the plan may use. It must never scan the whole table. */
@@ -52,7 +75,7 @@ const ROW_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 2 * PROBE
 /** Writing a row adds its new version to every index that contains the row. */
 const WRITE_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 12 * PROBE };
 
-/** Has every statement of the service. A new statement needs an entry. */
+/** Has every statement of the service. A new statement needs an entry, which is for both forms of the statement. */
 const EXPECTED: Record<Name, Expectation> = {
   reserve: { indexes: ['files_content'], buffersMax: 12 * PROBE },
   explainConflict: { indexes: ['files_pkey', 'files_content', 'files_pending_slot'], buffersMax: 6 * PROBE },
@@ -87,9 +110,28 @@ const EXPECTED: Record<Name, Expectation> = {
   findUpload: ROW_BY_KEY,
   renewUpload: WRITE_BY_KEY,
   setUploadId: WRITE_BY_KEY,
+  makeDue: { indexes: ['files_pkey'], buffersMax: 100 * 12 * PROBE },
   schemaCheck: { indexes: [], buffersMax: 0 },
   writeCheck: { indexes: [], buffersMax: 0 },
+  leaseEvents: {
+    indexes: ['files_event_due', 'files_event_due_by_user', 'files_pkey'],
+    buffersMax: 101 * 14 * PROBE,
+  },
+  // The statement also reads the rows of the first thousand and the last thousand events.
+  oldestEvent: { indexes: ['files_event_due'], buffersMax: 2_000 + 30 * PROBE },
+  acknowledgeEvents: { indexes: ['files_pkey'], buffersMax: 100 * 12 * PROBE },
+  postponeEvents: { indexes: ['files_pkey'], buffersMax: 100 * 12 * PROBE },
+  replayEvents: { indexes: ['files_pkey'], buffersMax: 100 * 14 * PROBE },
+  replayEventsOfUser: { indexes: ['files_pkey'], buffersMax: 100 * 14 * PROBE },
+  dropEvents: { indexes: ['files_event_due', 'files_pkey'], buffersMax: 100 * 14 * PROBE },
 };
+
+/** The indexes of the sweeper's queue and of the queue of events. */
+const QUEUES = ['files_due', 'files_event_due'];
+const QUEUES_BY_USER = ['files_due_by_user', 'files_event_due_by_user'];
+
+const expectedOf = (name: string): Expectation => EXPECTED[name.replace(announcedForm(''), '') as Name];
+const EXPECTATIONS = Object.keys(PREPARED).map((name) => [name, expectedOf(name)] as const);
 
 /** The numbers of the files of a batch. */
 const BATCH = Array.from({ length: 100 }, (_, i) => i * 7 + 1);
@@ -134,19 +176,31 @@ const PARAMS = {
   before: 'upload before',
   verificationTtlSeconds: 900,
   longestUploadSeconds: 86_400,
+  userIds: BATCH.map(() => 'big'),
+  revisions: BATCH.map(() => 7),
+  pauses: BATCH.map(() => 60),
+  attempts: BATCH.map(() => 1),
+  since: new Date(0),
+  afterUser: 'bif',
 };
 
 let pool: pg.Pool;
-async function fill(user: string, rows: number, state: 'ready' | 'pending'): Promise<void> {
+/** @param eventDueAt an SQL expression of the row's number `i` */
+async function fill(
+  user: string,
+  rows: number,
+  state: 'ready' | 'pending',
+  eventDueAt = 'null::timestamptz',
+): Promise<void> {
   const values =
     state === 'ready'
       ? `i, md5(i::text), now() - i * interval '1 minute', now(), null, null`
       : `null, null, null, null, now() - i * interval '1 s', i / 1000 + 1`;
   await pool.query(`
     insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, create_time, url_expire_at,
-      size, etag, last_modified, verified_at, due_at, pending_slot)
+      size, etag, last_modified, verified_at, due_at, pending_slot, event_due_at)
     select ${user}, ${user} || '_' || lpad(i::text, 8, '0') || '.pdf', '${state}', 'document ' || i || '.pdf',
-      'application/pdf', decode(md5(i::text), 'hex'), now() - i * interval '1 minute', now(), ${values}
+      'application/pdf', decode(md5(i::text), 'hex'), now() - i * interval '1 minute', now(), ${values}, ${eventDueAt}
     from generate_series(1, ${rows}) i order by random()`);
 }
 
@@ -168,10 +222,10 @@ interface Plan {
 }
 
 /** Prepares the statement as the service does. The returned EXECUTE uses the generic plan. */
-async function prepareOnce(name: Name, params = PARAMS): Promise<string> {
+async function prepareOnce(name: string, params = PARAMS): Promise<string> {
   await pool.query('deallocate all');
-  await pool.query(`prepare statement as ${PREPARED[name].text}`);
-  const { values } = PREPARED[name] as Prepared<typeof PARAMS, unknown>;
+  const { text: sql, values } = PREPARED[name] as Prepared<typeof PARAMS, unknown>;
+  await pool.query(`prepare statement as ${sql}`);
   const text = (value: unknown) =>
     value instanceof Date
       ? value.toISOString()
@@ -184,7 +238,7 @@ async function prepareOnce(name: Name, params = PARAMS): Promise<string> {
 }
 
 /** Explains the statement by running it, and rolls its changes back. */
-async function explain(name: Name, over: Partial<typeof PARAMS> = {}, format = 'json'): Promise<unknown[]> {
+async function explain(name: string, over: Partial<typeof PARAMS> = {}, format = 'json'): Promise<unknown[]> {
   const execute = await prepareOnce(name, { ...PARAMS, ...over });
   await pool.query('begin');
   const { rows } = await pool.query(`explain (analyze, buffers, timing off, format ${format}) ${execute}`);
@@ -192,7 +246,7 @@ async function explain(name: Name, over: Partial<typeof PARAMS> = {}, format = '
   return rows.map((row) => row['QUERY PLAN']);
 }
 
-async function plan(name: Name, over?: Partial<typeof PARAMS>): Promise<Plan> {
+async function plan(name: string, over?: Partial<typeof PARAMS>): Promise<Plan> {
   const [[{ Plan: root }]] = (await explain(name, over)) as [[{ Plan: Node }]];
   const flat = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(flat)];
   return { root, nodes: flat(root), buffers: root['Shared Hit Blocks'] + root['Shared Read Blocks'] };
@@ -215,40 +269,37 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       await fill(`'big'`, BIG, 'ready');
       // Users in random order, as rows arrive in production. A table that is sorted by user makes every plan
       // look good.
-      await fill(`md5((i % 8000)::text)`, OTHERS_READY, 'ready');
+      await fill(`md5((i % 8000)::text)`, OTHERS_READY, 'ready', UNDELIVERED);
       await fill(`md5('waiting ' || i % ${dueUsers})`, DUE, 'pending');
       await pool.query('vacuum analyze files');
     });
 
     describe('the generic plan', () => {
-      it.each(Object.entries(EXPECTED))(
-        'of %s reads only its indexes, and few pages',
-        async (name, expected) => {
-          const found = await plan(name as Name);
-          const types = found.nodes.map((node) => node['Node Type']);
-          expect(types.filter((type) => /Seq Scan|Bitmap/.test(type))).toEqual(
-            name === 'schemaCheck' ? ['Seq Scan'] : [],
-          );
-          expect(new Set(scans(found).flatMap((scan) => scan['Index Name'] ?? []))).toEqual(
-            new Set(expected.indexes),
-          );
-          expect(found.buffers).toBeLessThanOrEqual(expected.buffersMax);
-        },
-      );
+      it.each(EXPECTATIONS)('of %s reads only its indexes, and few pages', async (name, expected) => {
+        const found = await plan(name);
+        const types = found.nodes.map((node) => node['Node Type']);
+        expect(types.filter((type) => /Seq Scan|Bitmap/.test(type))).toEqual(
+          name.startsWith('schemaCheck') ? ['Seq Scan'] : [],
+        );
+        expect(new Set(scans(found).flatMap((scan) => scan['Index Name'] ?? []))).toEqual(
+          new Set(expected.indexes),
+        );
+        expect(found.buffers).toBeLessThanOrEqual(expected.buffersMax);
+      });
 
-      it.each(Object.entries(EXPECTED))(
-        'of %s finds its rows by user, except in the sweeper’s index',
-        async (name) => {
-          for (const scan of scans(await plan(name as Name))) {
-            if (name === 'schemaCheck' || scan['Index Name'] === 'files_due') continue;
-            // The sweeper's second index is also read from one user to the next.
-            const isWalk = scan['Index Name'] === 'files_due_by_user';
-            expect(scan['Index Cond']).toMatch(isWalk ? /user_id [=>] / : /user_id = /);
-          }
-        },
-      );
+      it.each(EXPECTATIONS)('of %s finds its rows by user, except in the two queues', async (name) => {
+        for (const scan of scans(await plan(name))) {
+          const index = scan['Index Name'] ?? '';
+          if (name.startsWith('schemaCheck') || QUEUES.includes(index)) continue;
+          // The second index of a queue is also read from one user to the next. A replay reads all users.
+          const isWalk = QUEUES_BY_USER.includes(index) || name === 'replayEvents';
+          expect(scan['Index Cond']).toMatch(
+            isWalk ? /user_id( [=>] |, s3_key\) > )|user_id = / : /user_id = /,
+          );
+        }
+      });
 
-      it.each(Object.keys(EXPECTED) as Name[])('of %s is made once and not for each call', async (name) => {
+      it.each(Object.keys(PREPARED))('of %s is made once and not for each call', async (name) => {
         const execute = await prepareOnce(name);
         await pool.query('begin');
         for (let i = 0; i < 3; i++) await pool.query(execute);
@@ -262,7 +313,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       // With a wrong type, Postgres would not use the index.
       it('has the right type for every parameter', async () => {
         const types: Record<string, string> = {};
-        for (const name of Object.keys(EXPECTED) as Name[]) {
+        for (const name of Object.keys(PREPARED).sort()) {
           await prepareOnce(name);
           const { rows } = await pool.query(
             `select array_to_string(parameter_types, ' ') as types from pg_prepared_statements where name = 'statement'`,
@@ -273,10 +324,14 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         }
         expect(types).toMatchInlineSnapshot(`
           {
+            "acknowledgeEvents": "text[] text[] bigint[]",
             "clearSweep": "text text",
             "confirmTombstone": "text text",
             "createMany": "text integer integer float8 text[] bytea[] text[] text[] bigint[]",
+            "createMany, announced": "text integer integer float8 text[] bytea[] text[] text[] bigint[]",
+            "dropEvents": "bigint",
             "expireUpload": "text text float8",
+            "expireUpload, announced": "text text float8",
             "explainConflict": "text text bytea integer integer",
             "find": "text text float8",
             "findContents": "text bytea[] float8",
@@ -285,20 +340,35 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "findUpload": "text text",
             "hasSeveralTypes": "text text",
             "leaseDue": "bigint float8 time text float8",
+            "leaseEvents": "bigint float8 time text",
             "listFirstPage": "text text float8 bigint bigint",
             "listNextPage": "text text float8 bigint time text",
+            "makeDue": "text[] text[]",
             "markDeleted": "text text float8",
+            "markDeleted, announced": "text text float8",
             "markLost": "text text time",
+            "markLost, announced": "text text time",
             "markReady": "text text bigint text text time",
+            "markReady, announced": "text text bigint text text time",
             "markReadyMany": "text text[] bigint[] text[] text[] time[]",
+            "markReadyMany, announced": "text text[] bigint[] text[] text[] time[]",
             "oldestDue": "time",
+            "oldestEvent": "time",
+            "postponeEvents": "float8[] smallint[] text[] text[] bigint[]",
             "purge": "text text float8",
+            "purge, announced": "text text float8",
             "releaseSlots": "text",
             "renewMany": "text text[] float8",
+            "renewMany, announced": "text text[] float8",
             "renewUpload": "text text float8",
+            "replayEvents": "bigint text text time",
+            "replayEventsOfUser": "text bigint text time",
             "reschedule": "text text float8",
+            "reschedule, announced": "text text float8",
             "reserve": "text text bytea text text bigint bigint bytea float8 smallint float8",
+            "reserve, announced": "text text bytea text text bigint bigint bytea float8 smallint float8",
             "schemaCheck": "",
+            "schemaCheck, announced": "",
             "searchFirstPage": "text text float8 bigint bigint bigint bigint",
             "searchNextPage": "time text text text float8 bigint bigint",
             "setUploadId": "text text text text",
@@ -388,12 +458,13 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       );
     });
 
-    it('every index except the sweeper’s begins with the user', async () => {
+    it('every index except those of the two queues begins with the user', async () => {
       const { rows } = await pool.query<{ name: string; leads: string }>(`
     select i.indexrelid::regclass::text as name, a.attname as leads
     from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where i.indrelid = 'files'::regclass`);
-      expect(rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name)).toEqual(['files_due']);
+      const others = rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name);
+      expect(others.sort()).toEqual(QUEUES);
     });
 
     it('the sweeper’s index leaves out READY files, which are nearly all of the table', async () => {

@@ -4,7 +4,8 @@ import type { FileStore } from '../ports/file-store.ts';
 import type { MultipartStore } from '../ports/multipart-store.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { DueFile } from '../ports/sweep-queue.ts';
-import { abortUploads, removeBytes } from '../remove-bytes.ts';
+import type { Tombstone } from '../ports/transitions.ts';
+import { abortUploads, type RemovePorts, removeBytes, removeParts } from '../remove-bytes.ts';
 import { isMultipart } from '../rules/fingerprint.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 import { type Verification, type VerifyPorts, verifyObject } from '../verify-object.ts';
@@ -36,10 +37,8 @@ export function sweepOne(ports: SweepPorts) {
   return async (call: Call, due: DueFile): Promise<Swept> => {
     if (due.state === 'ready') return clean(call, due.file.s3Key);
     if (due.state === 'deleted') {
-      // Each sweep removes the bytes again until no URL of the file can write any more, because a client may
-      // have uploaded again with such a URL.
       const { s3Key } = due.ref;
-      const gone = await removeBytes(call, ports, due.ref);
+      const gone = await removeWhatIsLeft(call, ports, due.ref, due.lost);
       return gone && due.purgeable && (await store.purge(call, s3Key)) ? 'purged' : reschedule(call, s3Key);
     }
     const seen = await verifyObject(call, ports, due.file, due.purgeable);
@@ -54,17 +53,18 @@ export function sweepOne(ports: SweepPorts) {
   };
 
   /**
-   * Ends a pending upload that S3 does not hold as announced. If S3 holds nothing, removes the row. Otherwise makes the
-   * row a tombstone and removes what S3 holds.
+   * Ends a pending upload that S3 does not hold as announced. If S3 holds nothing, removes the row. Otherwise, or if
+   * consumers of events must first learn of the end of a lost file, makes the row a tombstone and removes what S3 holds.
    *
    * @returns `false` if a concurrent call has requested the upload again, so that the file must stay
    */
-  async function expire(call: Call, { s3Key, fingerprint }: PendingFile, isEmpty: boolean): Promise<boolean> {
-    if (isEmpty && !isMultipart(fingerprint)) return store.purge(call, s3Key);
+  async function expire(call: Call, file: PendingFile, isEmpty: boolean): Promise<boolean> {
+    const { s3Key, fingerprint, lost } = file;
+    if (isEmpty && !isMultipart(fingerprint) && (await store.purge(call, s3Key))) return true;
     // The UPDATE of `expireUpload` orders this step and a concurrent resume of the upload: a resume before
     // the UPDATE keeps the upload; a resume after the UPDATE gets a new key.
     const tombstone = await store.expireUpload(call, s3Key);
-    if (tombstone !== undefined) await removeBytes(call, ports, tombstone);
+    if (tombstone !== undefined) await removeWhatIsLeft(call, ports, tombstone, lost);
     return tombstone !== undefined;
   }
 
@@ -82,6 +82,22 @@ export function sweepOne(ports: SweepPorts) {
     await store.reschedule(call, s3Key);
     return 'rescheduled';
   }
+}
+
+/**
+ * Removes what S3 holds for a tombstone. Each sweep does it again until no URL of the file can write any more, because
+ * a client may have uploaded again with such a URL.
+ *
+ * The object of a lost file stays if it comes back, because no user deleted the file: the bucket's name may have been
+ * wrong, or a restore of the bucket was late. `npm run reconcile -- --adopt` makes a file of the object again.
+ */
+function removeWhatIsLeft(
+  call: Call,
+  ports: RemovePorts,
+  tombstone: Tombstone,
+  lost: boolean,
+): Promise<boolean> {
+  return lost ? removeParts(call, ports, tombstone) : removeBytes(call, ports, tombstone);
 }
 
 /**

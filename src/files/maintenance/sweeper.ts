@@ -13,7 +13,7 @@ import { refOf, type Swept } from './sweep.ts';
 export interface SweeperOptions {
   store: Pick<FileStore, 'leaseDue' | 'reschedule' | 'findOldestDue'>;
   sweepOne: (call: Call, due: DueFile) => Promise<Swept>;
-  /** The mean pause between two rounds. */
+  /** The mean pause between two rounds that nothing has asked for (`nudge`). */
   intervalSeconds: number;
   onSwept: (outcome: Swept | 'failed') => void;
   onOverdue: (seconds: number) => void;
@@ -22,6 +22,11 @@ export interface SweeperOptions {
 
 export interface Sweeper {
   start(): void;
+  /**
+   * Starts the next round now, because rows have just come due. If a round is running, another one follows. Many calls at
+   * once cause one round. Does nothing before `start` and after `stop`.
+   */
+  nudge(): void;
   /**
    * Stops the sweeper as soon as the steps that are running have ended. A lease takes due rows for this
    * sweeper for LEASE_SECONDS. Leased rows that were not swept come due again when the lease ends.
@@ -43,6 +48,12 @@ const STEPS_AT_ONCE = 8;
 
 /** How long a lease keeps other sweepers away from its rows: many times as long as a batch takes if S3 answers. */
 const LEASE_SECONDS = 60;
+
+/**
+ * The shortest pause between two rounds. So a flood of nudges causes at most 50 rounds a second, each with two short
+ * statements if nothing is due.
+ */
+const NUDGE_PAUSE_MS = 20;
 
 /**
  * How often the sweeper searches the whole queue for the oldest due row. In between, each search begins at
@@ -67,7 +78,8 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   let dueFrom: Date | undefined;
   let nextFullSearchMs = 0;
   let timer: NodeJS.Timeout | undefined;
-  let running: Promise<unknown> = Promise.resolve();
+  let running: Promise<unknown> | undefined;
+  let isNudged = false;
   let stopped = false;
 
   async function searchOldestDue(): Promise<void> {
@@ -89,12 +101,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       await searchOldestDue();
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
       const batch = await store.leaseDue(stepWork(), BATCH_ROWS, LEASE_SECONDS, dueFrom);
-      const queue = roundRobin(batch).values();
-      const isOver = () => stopped || Date.now() >= leaseEnd;
-      const workers = Array.from({ length: STEPS_AT_ONCE }, () =>
-        sweepRows(queue, options, leaseEnd, isOver),
-      );
-      const done = (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
+      const done = await sweepBatch(batch, options, leaseEnd, () => stopped);
       swept += done;
       // A batch that is not full has all due rows that this search could find. If no step of a full batch succeeded, S3
       // or Postgres is probably down, and further steps would fail too. The other due rows wait for the next round.
@@ -104,24 +111,32 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   }
 
   async function round(): Promise<void> {
+    isNudged = false;
     try {
       await sweep();
     } catch (error) {
       onError(error);
     }
-    schedule();
+    running = undefined;
+    schedule(isNudged ? NUDGE_PAUSE_MS : usualPauseMs(intervalSeconds));
   }
 
-  function schedule(): void {
+  function schedule(pauseMs: number): void {
     if (stopped) return;
-    const pauseMs = intervalSeconds * 1_000 * (0.5 + Math.random());
+    clearTimeout(timer);
     timer = setTimeout(() => {
       running = round();
     }, pauseMs);
   }
 
   return {
-    start: schedule,
+    start: () => schedule(usualPauseMs(intervalSeconds)),
+    nudge() {
+      // The timer is unset before `start`.
+      if (timer === undefined || isNudged) return;
+      isNudged = true;
+      if (running === undefined) schedule(NUDGE_PAUSE_MS);
+    },
     sweep() {
       nextFullSearchMs = 0;
       return sweep();
@@ -132,6 +147,23 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       await running;
     },
   };
+}
+
+function usualPauseMs(intervalSeconds: number): number {
+  return intervalSeconds * 1_000 * (0.5 + Math.random());
+}
+
+/** @returns how many rows a step has succeeded for */
+async function sweepBatch(
+  batch: readonly DueFile[],
+  options: SweeperOptions,
+  leaseEnd: Deadline,
+  isStopped: () => boolean,
+): Promise<number> {
+  const queue = roundRobin(batch).values();
+  const isOver = () => isStopped() || Date.now() >= leaseEnd;
+  const workers = Array.from({ length: STEPS_AT_ONCE }, () => sweepRows(queue, options, leaseEnd, isOver));
+  return (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
 }
 
 /**

@@ -57,11 +57,15 @@ export interface EventQueue {
    */
   leaseEvents(work: Work, limit: number, leaseSeconds: number, dueFrom?: Date): Promise<FileEvent[]>;
 
-  /** Removes the events from the queue. An event whose file has changed since then (another revision) stays due. */
+  /**
+   * Removes the events from the queue. An event whose file has changed since then (another revision) stays due. If a
+   * concurrent statement is writing the row, the event comes due again when its lease ends.
+   */
   acknowledgeEvents(work: Work, events: readonly EventRef[]): Promise<void>;
 
   /**
-   * Makes the events due again, each after its pause. An event whose file has changed since then stays due.
+   * Makes the events due again, each after its pause. An event whose file has changed since then stays due. If a
+   * concurrent statement is writing the row, the event comes due again when its lease ends.
    *
    * @param isCounted whether the delivery counts as an attempt of its event
    */
@@ -73,11 +77,12 @@ export interface EventQueue {
   findOldestEvent(work: Work, dueFrom?: Date): Promise<OldestEvent>;
 
   /**
-   * Makes READY files due again with a new revision: the next `limit` files after `after`, in the order of user and
-   * key. A consumer that is new, or has lost its data, so gets them all.
+   * Makes READY files due again with a new revision, so that a consumer that is new, or has lost its data, gets them
+   * all. Examines the next `limit` files, at most 100, after `after`, in the order of user and key.
    *
-   * @param filter only files of this user, or files that became READY at this time or later
-   * @returns the number of files, and where the next call begins; `undefined` if these were the last files
+   * @param filter `userId`: only files of this user. `since`: only files that became READY at this time or later, and
+   *   older files that were verified again since then, because the time of the first verification is not stored
+   * @returns the number of files that came due, and where the next call begins; `undefined` after the last file
    */
   replayEvents(
     work: Work,
@@ -87,7 +92,7 @@ export interface EventQueue {
   ): Promise<{ replayed: number; next: FileRef | undefined }>;
 
   /**
-   * Drops up to `limit` events that are not acknowledged, because events have been turned off.
+   * Drops up to `limit` events, at most 100, that are not acknowledged, because events have been turned off.
    *
    * @returns the number of dropped events
    */

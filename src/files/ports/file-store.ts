@@ -16,9 +16,10 @@ import type { Transitions } from './transitions.ts';
  * condition on the row's state. The times in rows are compared only with the clock of Postgres, because the clocks of
  * instances may differ.
  *
- * - Every method with a `Call` sees and changes files of `call.userId` only. `leaseDue` and `findOldestDue` have a
- *   `Work` instead, which need not name a user (`../call.ts`), and see the rows of all users. Only the sweeper
- *   (the background task that finishes interrupted work, `../maintenance/sweeper.ts`) calls them.
+ * - Every method with a `Call` sees and changes files of `call.userId` only. `leaseDue`, `findOldestDue` and `makeDue`
+ *   have a `Work` instead, which need not name a user (`../call.ts`), and see the rows of all users. Only the sweeper
+ *   (the background task that finishes interrupted work, `../maintenance/sweeper.ts`) calls the first two, and only the
+ *   endpoint for notifications of S3 calls `makeDue`.
  * - A method that finds its row in another state changes nothing. If it returns a value, it returns `undefined` or
  *   `false`: a concurrent call was first, so the caller reads the row again.
  * - Every method is safe to repeat.

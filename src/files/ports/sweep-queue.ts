@@ -1,5 +1,5 @@
 import type { Call, Work } from '../call.ts';
-import type { PendingFile, ReadyFile } from '../file.ts';
+import type { FileRef, PendingFile, ReadyFile } from '../file.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 import type { Tombstone } from './transitions.ts';
 
@@ -14,7 +14,8 @@ export type DueFile =
    * pending may have begun another multipart upload in S3 under the same key.
    */
   | { state: 'ready'; file: ReadyFile }
-  | { state: 'deleted'; ref: Tombstone; purgeable: boolean };
+  /** `lost`: the file was lost, and expired. S3 had no object of it when it expired. */
+  | { state: 'deleted'; ref: Tombstone; lost: boolean; purgeable: boolean };
 
 /** The beginning of the queue of due rows. */
 export interface OldestDue {
@@ -52,8 +53,19 @@ export interface SweepQueue {
   reschedule(call: Call, s3Key: S3Key): Promise<void>;
 
   /**
+   * Makes these files due now if they are PENDING, because a sender that need not be trusted says that S3 has received
+   * their objects. Other files do not change. A row that a concurrent statement is writing, or that is due already, is
+   * skipped. A row that is leased right now comes due for another sweeper, too, and is then swept twice.
+   *
+   * @param files of any users, at most 100
+   * @returns how many files came due
+   */
+  makeDue(work: Work, files: readonly FileRef[]): Promise<number>;
+
+  /**
    * Removes a purgeable PENDING or DELETED row. `false`: the row has another state, or is not (or no longer)
-   * purgeable.
+   * purgeable, or stays because of events: with events on, a row stays until its newest event was acknowledged
+   * (`event-queue.ts`), and the row of a lost file must become DELETED first.
    */
   purge(call: Call, s3Key: S3Key): Promise<boolean>;
 

@@ -11,7 +11,11 @@ export interface Tombstone extends FileRef {
 /** The metadata of an object that a row keeps. */
 export type SeenObject = Pick<StoredObject, 'size' | 'etag' | 'mimeType' | 'lastModified'>;
 
-/** Part of `FileStore`: moves files to another state. */
+/**
+ * Part of `FileStore`: moves files to another state. With events on, each of these changes makes an event due
+ * (`event-queue.ts`) in the same statement: a file that becomes READY, or is READY and has another size, ETag or type in
+ * S3; a file that is lost; a file that is deleted, also if it was PENDING; a lost file that expires.
+ */
 export interface Transitions {
   /**
    * Records that S3 holds the right bytes. A PENDING file becomes READY with the values that S3 reported. A READY
@@ -47,7 +51,7 @@ export interface Transitions {
 
   /**
    * Turns a purgeable PENDING file into a deleted file. `undefined`: the file is not PENDING, or is no longer
-   * purgeable. The sweeper may remove the file's bytes from S3 only after this call. From then on, a user who asks
+   * purgeable, or its user uploads it again after a loss whose event was not acknowledged yet. The sweeper may remove the file's bytes from S3 only after this call. From then on, a user who asks
    * for the upload again gets another key, so the removal cannot destroy a new upload.
    */
   expireUpload(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;

@@ -5,6 +5,7 @@ import type { Fingerprint } from '../../files/rules/fingerprint.ts';
 import type { Database } from '../connection/database.ts';
 import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
 import * as statements from '../statements/batch-reservations.ts';
+import { formFor } from '../statements/forms.ts';
 import type { StoreLimits } from '../store-limits.ts';
 import { createInTurn } from './create-in-turn.ts';
 
@@ -33,7 +34,7 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     if (pending.length === 0) return new Map();
     const s3Keys = pending.map(({ s3Key }) => s3Key).sort();
     const params = { userId: call.userId, s3Keys, lifeSeconds };
-    return byContent(await database.run(call, statements.renewMany, params));
+    return byContent(await database.run(call, statements.renewMany[formFor(limits)], params));
   }
 
   return {

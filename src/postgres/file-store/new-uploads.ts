@@ -3,6 +3,7 @@ import type { Reservation, UploadIntent } from '../../files/ports/reservations.t
 import type { Database } from '../connection/database.ts';
 import { type FileRow, fromFingerprint, toFile } from '../file-row.ts';
 import * as statements from '../statements/batch-reservations.ts';
+import { formFor } from '../statements/forms.ts';
 import type { StoreLimits } from '../store-limits.ts';
 
 /**
@@ -11,11 +12,13 @@ import type { StoreLimits } from '../store-limits.ts';
  */
 export function createNewUploads(
   database: Database,
-  { urlSeconds: lifeSeconds, pendingMax }: StoreLimits,
+  limits: StoreLimits,
 ): (call: Call, intents: readonly UploadIntent[]) => Promise<(Reservation | undefined)[]> {
+  const { urlSeconds: lifeSeconds, pendingMax } = limits;
+
   async function create(call: Call, intents: readonly UploadIntent[]) {
     if (intents.length === 0) return [];
-    const rows = await database.run(call, statements.createMany, {
+    const rows = await database.run(call, statements.createMany[formFor(limits)], {
       userId: call.userId,
       lowestSlot: 1,
       highestSlot: pendingMax,

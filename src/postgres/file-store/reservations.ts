@@ -3,11 +3,14 @@ import type { Reservations, UploadIntent } from '../../files/ports/reservations.
 import type { Database } from '../connection/database.ts';
 import { isUndefinedColumn, isUniqueViolation } from '../connection/error-classes.ts';
 import { fromFingerprint, toFile } from '../file-row.ts';
+import { formFor } from '../statements/forms.ts';
 import * as statements from '../statements/reservations.ts';
 import type { StoreLimits } from '../store-limits.ts';
 import { rowKey } from './row-key.ts';
 
 export function createReservations(database: Database, limits: StoreLimits): Reservations {
+  const form = formFor(limits);
+
   async function tryToReserve(call: Call, intent: UploadIntent, slot: number) {
     const { s3Key, filename, mimeType, fingerprint, size, parts } = intent;
     const params = {
@@ -23,7 +26,7 @@ export function createReservations(database: Database, limits: StoreLimits): Res
       slot,
     };
     try {
-      const [row] = await database.run(call, statements.reserve, params);
+      const [row] = await database.run(call, statements.reserve[form], params);
       return row && { file: toFile(row), created: row.created };
     } catch (error) {
       // Another file has the slot (`pending_slot` in ../schema.ts), so this try reserved nothing. The `update` that

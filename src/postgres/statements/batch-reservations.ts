@@ -10,6 +10,8 @@ import type { FileRow } from '../file-row.ts';
 import {
   after,
   columns,
+  earlyAttempts,
+  earlyPause,
   type Freshness,
   firstPause,
   holdsSlot,
@@ -19,6 +21,7 @@ import {
   qualifiedColumns,
   rowsWanted,
 } from './expressions.ts';
+import { prepareForms } from './forms.ts';
 import { prepare } from './prepared.ts';
 
 /**
@@ -53,13 +56,16 @@ export const findKeys = prepare<{ userId: string; s3Keys: readonly string[] }, {
  * Postgres locks the rows in the order of `s3Keys`, which the caller sorts. So two statements with the same rows cannot
  * wait for each other in a circle (deadlock).
  */
-export const renewMany = prepare<{ userId: string; s3Keys: readonly string[]; lifeSeconds: number }, FileRow>(
+export const renewMany = prepareForms<
+  { userId: string; s3Keys: readonly string[]; lifeSeconds: number },
+  FileRow
+>(
   'renew_many',
-  ({ userId, s3Keys, lifeSeconds }) => sql`
+  ({ userId, s3Keys, lifeSeconds }, ifAnnounced) => sql`
     update files set
       url_expire_at = greatest(url_expire_at, ${after(lifeSeconds)}),
-      due_at = ${firstPause},
-      sweep_attempts = 0
+      due_at = ${ifAnnounced(earlyPause, firstPause)},
+      sweep_attempts = ${ifAnnounced(earlyAttempts, sql`0`)}
     from ${rowsWanted(userId, s3Keys)}
     where ${isWanted} and ${isPending} and ${holdsSlot}
     returning ${qualifiedColumns('files')}, false as is_fresh`,
@@ -92,19 +98,12 @@ type NewRow = (FileRow | { [Column in keyof FileRow]: null }) & { free_slots: nu
  * `reserve`, each batch could wait for a row of the other, which is a deadlock. Within an instance, the batches of a user
  * run one after the other (../file-store/create-in-turn.ts).
  */
-export const createMany = prepare<NewUploads, NewRow>(
+export const createMany = prepareForms<NewUploads, NewRow>(
   'create_many',
-  ({
-    userId,
-    lowestSlot,
-    highestSlot,
-    lifeSeconds,
-    s3Keys,
-    fingerprints,
-    filenames,
-    mimeTypes,
-    sizes,
-  }) => sql`
+  (
+    { userId, lowestSlot, highestSlot, lifeSeconds, s3Keys, fingerprints, filenames, mimeTypes, sizes },
+    ifAnnounced,
+  ) => sql`
     with free as (
       select array(
         select slot
@@ -114,9 +113,10 @@ export const createMany = prepare<NewUploads, NewRow>(
     ),
     created as (
       insert into files (user_id, s3_key, state, fingerprint, filename, mime_type, size, url_expire_at, due_at,
-        pending_slot)
+        pending_slot ${ifAnnounced(sql`, sweep_attempts`)})
       select ${userId}, upload.s3_key, 'pending', upload.fingerprint, upload.filename, upload.mime_type, upload.size,
-        ${after(lifeSeconds)}, ${firstPause}, slots[position::int]
+        ${after(lifeSeconds)}, ${ifAnnounced(earlyPause, firstPause)}, slots[position::int]
+        ${ifAnnounced(sql`, ${earlyAttempts}`)}
       from free, unnest(${s3Keys}::text[], ${fingerprints}::bytea[], ${filenames}::text[], ${mimeTypes}::text[],
         ${sizes}::bigint[]) with ordinality as upload(s3_key, fingerprint, filename, mime_type, size, position)
       where position <= cardinality(slots)

@@ -23,6 +23,12 @@ export const seconds = (value: Sql | number): Sql => sql`(${value}::double preci
  */
 export const after = (value: Sql | number): Sql => sql`now() + ${seconds(value)}`;
 
+/**
+ * Now in whole milliseconds, as the columns store times. A column would round `now()` up in half of all cases, and the
+ * row would then not be due at once.
+ */
+export const dueNow: Sql = sql`date_trunc('milliseconds', now())`;
+
 /** The columns of a `FileRow`. */
 export const COLUMNS = [
   'user_id',
@@ -56,10 +62,34 @@ export const purgeable = (longestUploadSeconds: Sql): Sql =>
 // write to its key any more (`src/files/ports/file-store.ts`). With an ordinary URL this is so after 25 h, before the
 // next pause would end. The sweeper then verifies the upload once more. So an upload that never arrives is verified
 // seven times.
-export const FIRST_PAUSE_SECONDS = 30;
-export const PAUSE_FACTOR = 4;
-export const PAUSE_MAX_SECONDS = 86_400;
+const FIRST_PAUSE_SECONDS = 30;
+const PAUSE_FACTOR = 4;
+const PAUSE_MAX_SECONDS = 86_400;
 export const firstPause: Sql = after(FIRST_PAUSE_SECONDS);
+
+// With events (EVENTS_URL is set), consumers wait for the event of each upload, and no client has to call the service
+// after its PUT. So the sweeper comes 2, 4, 8, 16 and 30 s after a URL for a single PUT was handed out, and then after
+// the usual pauses. Each early pause is as long as the age of the upload. `sweep_attempts` begins below 0, and is 0 after
+// the last early sweep. A service without events computes very short pauses for such a row, and reaches the usual pauses
+// after a few sweeps.
+const EARLY_SWEEPS = 4;
+const EARLY_PAUSE_SECONDS = 2;
+const EARLY_FACTOR = 2;
+const EARLY_END_SECONDS = EARLY_PAUSE_SECONDS * EARLY_FACTOR ** (EARLY_SWEEPS - 1);
+export const earlyPause: Sql = after(EARLY_PAUSE_SECONDS);
+export const earlyAttempts: Sql = sql`${-EARLY_SWEEPS}`;
+
+/** The pause after a sweep that found nothing. `attempts` counts this sweep, too. */
+export const usualPauseSeconds = (attempts: Sql): Sql => sql`least(
+    ${FIRST_PAUSE_SECONDS} * power(${PAUSE_FACTOR}, least(${attempts}, 20)),
+    ${PAUSE_MAX_SECONDS})`;
+
+/** The same for a service with events. The last early pause ends when the first usual sweep would come. */
+export const earlyOrUsualPauseSeconds = (attempts: Sql): Sql => sql`case
+    when ${attempts} < 0 then ${EARLY_PAUSE_SECONDS} * power(${EARLY_FACTOR}, ${attempts} + ${EARLY_SWEEPS - 1})
+    when ${attempts} = 0 then ${FIRST_PAUSE_SECONDS - EARLY_END_SECONDS}
+    else ${usualPauseSeconds(attempts)}
+  end`;
 
 /**
  * Means `state = 'pending'`, because a row is pending, READY or deleted. It is for statements that find rows by a key

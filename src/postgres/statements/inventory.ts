@@ -1,6 +1,7 @@
 /** Statements of `npm run reconcile`, which compares the table with the bucket. Each statement is about one row. */
 import { sql } from 'kysely';
-import { after, isMultipart, MULTIPART_CLEANUP_SECONDS, type RowKey } from './expressions.ts';
+import { after, dueNow, isMultipart, MULTIPART_CLEANUP_SECONDS, type RowKey } from './expressions.ts';
+import { firstRevision, prepareForms } from './forms.ts';
 import { prepare } from './prepared.ts';
 
 export const hasRow = prepare<RowKey, { s3_key: string }>(
@@ -46,14 +47,18 @@ interface AdoptParams extends RowKey {
  * `on conflict` names no target, because the conflict can be on the key or on the content. So this statement
  * never changes a row that a concurrent create has made, and two concurrent runs make one row.
  */
-export const adopt = prepare<AdoptParams, { s3_key: string }>(
+export const adopt = prepareForms<AdoptParams, { s3_key: string }>(
   'adopt',
-  ({ userId, s3Key, filename, mimeType, fingerprint, size, etag, lastModified, urlSeconds }) => sql`
+  (
+    { userId, s3Key, filename, mimeType, fingerprint, size, etag, lastModified, urlSeconds },
+    ifAnnounced,
+  ) => sql`
     insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, size, etag,
-      last_modified, create_time, verified_at, url_expire_at, due_at)
+      last_modified, create_time, verified_at, url_expire_at, due_at ${ifAnnounced(sql`, revision, event_due_at`)})
     values (${userId}, ${s3Key}, 'ready', ${filename}, ${mimeType}, ${fingerprint}, ${size}, ${etag},
       ${lastModified}, least(${lastModified}::timestamptz, now()), now(), ${after(urlSeconds)},
-      case when octet_length(${fingerprint}::bytea) > 16 then ${after(MULTIPART_CLEANUP_SECONDS)} end)
+      case when octet_length(${fingerprint}::bytea) > 16 then ${after(MULTIPART_CLEANUP_SECONDS)} end
+      ${ifAnnounced(sql`, ${firstRevision}, ${dueNow}`)})
     on conflict do nothing
     returning s3_key`,
 );

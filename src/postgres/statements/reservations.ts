@@ -7,13 +7,16 @@ import type { FileRow } from '../file-row.ts';
 import {
   after,
   columns,
+  earlyAttempts,
+  earlyPause,
   type Freshness,
   firstPause,
   isFresh,
   isPending,
   type RowKey,
 } from './expressions.ts';
-import { prepare } from './prepared.ts';
+import { prepareForms } from './forms.ts';
+import { prepare, type Sql } from './prepared.ts';
 
 interface ReserveParams extends RowKey, Freshness {
   fingerprint: Buffer;
@@ -28,6 +31,12 @@ interface ReserveParams extends RowKey, Freshness {
   slot: number;
 }
 
+/** An upload with a single PUT has early sweeps (expressions.ts). A multipart upload is completed by a call. */
+const firstDueAt = (fingerprint: Sql): Sql => byKind(fingerprint, earlyPause, firstPause);
+const firstAttempts = (fingerprint: Sql): Sql => byKind(fingerprint, earlyAttempts, sql`0`);
+const byKind = (fingerprint: Sql, single: Sql, multipart: Sql): Sql =>
+  sql`case when octet_length(${fingerprint}::bytea) > 16 then ${multipart} else ${single} end`;
+
 /**
  * Returns the user's live file (any that is not deleted) with this fingerprint (the ETag that S3 gives the content), or
  * creates a pending one. A pending file is renewed: its URL may be used for `lifeSeconds` again. Returns no row if
@@ -40,21 +49,24 @@ interface ReserveParams extends RowKey, Freshness {
  *
  * `on conflict` names no columns, because the conflict can be on the key, on the slot, or on the content.
  */
-export const reserve = prepare<ReserveParams, FileRow & { created: boolean }>(
+export const reserve = prepareForms<ReserveParams, FileRow & { created: boolean }>(
   'reserve',
-  ({
-    userId,
-    s3Key,
-    fingerprint,
-    filename,
-    mimeType,
-    size,
-    partSize,
-    partMd5s,
-    lifeSeconds,
-    slot,
-    verificationTtlSeconds,
-  }) => sql`
+  (
+    {
+      userId,
+      s3Key,
+      fingerprint,
+      filename,
+      mimeType,
+      size,
+      partSize,
+      partMd5s,
+      lifeSeconds,
+      slot,
+      verificationTtlSeconds,
+    },
+    ifAnnounced,
+  ) => sql`
     with live as (
       select ${columns}, ${isFresh(verificationTtlSeconds)}
       from files
@@ -66,16 +78,17 @@ export const reserve = prepare<ReserveParams, FileRow & { created: boolean }>(
         part_size = coalesce(part_size, ${partSize}),
         part_md5s = coalesce(part_md5s, ${partMd5s}),
         pending_slot = coalesce(pending_slot, ${slot}),
-        due_at = ${firstPause},
-        sweep_attempts = 0
+        due_at = ${ifAnnounced(firstDueAt(fingerprint), firstPause)},
+        sweep_attempts = ${ifAnnounced(firstAttempts(fingerprint), sql`0`)}
       where user_id = ${userId} and fingerprint = ${fingerprint} and ${isPending}
       returning ${columns}, false as is_fresh
     ),
     created as (
       insert into files (user_id, s3_key, state, fingerprint, filename, mime_type, size,
-        part_size, part_md5s, url_expire_at, due_at, pending_slot)
+        part_size, part_md5s, url_expire_at, due_at, pending_slot ${ifAnnounced(sql`, sweep_attempts`)})
       select ${userId}, ${s3Key}, 'pending', ${fingerprint}, ${filename}, ${mimeType}, ${size}::bigint,
-        ${partSize}, ${partMd5s}, ${after(lifeSeconds)}, ${firstPause}, ${slot}
+        ${partSize}, ${partMd5s}, ${after(lifeSeconds)}, ${ifAnnounced(firstDueAt(fingerprint), firstPause)}, ${slot}
+        ${ifAnnounced(sql`, ${firstAttempts(fingerprint)}`)}
       where not exists (select from live)
       on conflict do nothing
       returning ${columns}, false as is_fresh

@@ -12,6 +12,7 @@ import {
   type RowKey,
   type WriteWindow,
 } from './expressions.ts';
+import { type IfAnnounced, newEvent, prepareForms } from './forms.ts';
 import { prepare, type Sql } from './prepared.ts';
 
 /** Only a pending upload needs its part data, which is up to 160 kB of MD5s. */
@@ -23,8 +24,13 @@ const withoutParts = sql`part_size = null, part_md5s = null, upload_id = null`;
  *
  * A multipart file comes due once more. The sweeper (a background task, `src/files/maintenance/sweeper.ts`) then aborts
  * uploads that a concurrent call may have started under the key in the meantime.
+ *
+ * A verification that finds a READY file unchanged causes no event.
  */
-const becomeReady = (seen: Record<'size' | 'etag' | 'mimeType' | 'lastModified', Sql>): Sql => sql`
+const becomeReady = (
+  seen: Record<'size' | 'etag' | 'mimeType' | 'lastModified', Sql>,
+  ifAnnounced: IfAnnounced,
+): Sql => sql`
   state = 'ready',
   size = ${seen.size},
   etag = ${seen.etag},
@@ -38,15 +44,19 @@ const becomeReady = (seen: Record<'size' | 'etag' | 'mimeType' | 'lastModified',
   end,
   sweep_attempts = 0,
   pending_slot = null,
-  ${withoutParts}`;
+  ${withoutParts}
+  ${ifAnnounced(sql`, ${newEvent(isChange(seen))}`)}`;
 
-export const markReady = prepare<
+const isChange = ({ size, etag, mimeType }: Record<'size' | 'etag' | 'mimeType', Sql>): Sql =>
+  sql`state <> 'ready' or size <> ${size} or etag <> ${etag} or mime_type <> ${mimeType}`;
+
+export const markReady = prepareForms<
   RowKey & { size: number; etag: string; mimeType: string; lastModified: Date },
   FileRow
 >(
   'mark_ready',
-  ({ userId, s3Key, size, etag, mimeType, lastModified }) => sql`
-    update files set ${becomeReady({ size, etag, mimeType, lastModified })}
+  ({ userId, s3Key, size, etag, mimeType, lastModified }, ifAnnounced) => sql`
+    update files set ${becomeReady({ size, etag, mimeType, lastModified }, ifAnnounced)}
     where user_id = ${userId} and s3_key = ${s3Key} and state <> 'deleted'
     returning ${columns}, true as is_fresh`,
 );
@@ -68,9 +78,9 @@ interface SeenObjects {
  *
  * The columns of `object` have names that `files` does not have, so that the shared expressions mean columns of `files`.
  */
-export const markReadyMany = prepare<SeenObjects, FileRow>(
+export const markReadyMany = prepareForms<SeenObjects, FileRow>(
   'mark_ready_many',
-  ({ userId, s3Keys, sizes, etags, mimeTypes, modifiedTimes }) => sql`
+  ({ userId, s3Keys, sizes, etags, mimeTypes, modifiedTimes }, ifAnnounced) => sql`
     with object as (
       select ${userId}::text as seen_user, seen.*
       from unnest(${s3Keys}::text[], ${sizes}::bigint[], ${etags}::text[], ${mimeTypes}::text[],
@@ -83,12 +93,15 @@ export const markReadyMany = prepare<SeenObjects, FileRow>(
       where state <> 'deleted'
       for update of files skip locked
     )
-    update files set ${becomeReady({
-      size: sql`seen_size`,
-      etag: sql`seen_etag`,
-      mimeType: sql`seen_type`,
-      lastModified: sql`seen_time`,
-    })}
+    update files set ${becomeReady(
+      {
+        size: sql`seen_size`,
+        etag: sql`seen_etag`,
+        mimeType: sql`seen_type`,
+        lastModified: sql`seen_time`,
+      },
+      ifAnnounced,
+    )}
     from locked
     where user_id = seen_user and s3_key = seen_key and state <> 'deleted'
     returning ${columns}, true as is_fresh`,
@@ -101,15 +114,16 @@ export const markReadyMany = prepare<SeenObjects, FileRow>(
  * Changes nothing if a concurrent call has verified the object after `verifiedAt`, the time that the caller
  * of this statement read from the row.
  */
-export const markLost = prepare<RowKey & { verifiedAt: Date }>(
+export const markLost = prepareForms<RowKey & { verifiedAt: Date }>(
   'mark_lost',
-  ({ userId, s3Key, verifiedAt }) => sql`
+  ({ userId, s3Key, verifiedAt }, ifAnnounced) => sql`
     update files set
       state = 'pending',
       lost = true,
       url_expire_at = greatest(url_expire_at, now()),
       due_at = ${firstPause},
       sweep_attempts = 0
+      ${ifAnnounced(sql`, ${newEvent()}`)}
     where user_id = ${userId} and s3_key = ${s3Key} and state = 'ready' and verified_at <= ${verifiedAt}`,
 );
 
@@ -136,15 +150,19 @@ const tombstoneColumns = sql`user_id, s3_key, ${isMultipart} as is_multipart`;
  * `greatest`: a call that was about to remove the object, or to mark the file READY, may be delayed, and must still
  * find the tombstone. So the tombstone stays as if a URL had expired just now, however old the file is.
  * test/consistency/crash-stalls.test.ts fails without `greatest`.
+ *
+ * `lost = false`: a tombstone that is `lost` belongs to a lost file that expired (`expireUpload`).
  */
-export const markDeleted = prepare<RowKey & { urlSeconds: number }, TombstoneRow>(
+export const markDeleted = prepareForms<RowKey & { urlSeconds: number }, TombstoneRow>(
   'mark_deleted',
-  ({ userId, s3Key, urlSeconds }) => sql`
+  ({ userId, s3Key, urlSeconds }, ifAnnounced) => sql`
     update files set
       ${becomeTombstone},
+      lost = false,
       url_expire_at = greatest(
         case when ${isMultipart} then least(url_expire_at, ${after(urlSeconds)}) else url_expire_at end,
         now())
+      ${ifAnnounced(sql`, ${newEvent()}`)}
     where user_id = ${userId} and s3_key = ${s3Key} and state <> 'deleted'
     returning ${tombstoneColumns}`,
 );
@@ -166,14 +184,20 @@ export const confirmTombstone = prepare<RowKey>(
  * Makes a pending upload a tombstone, if the upload is *purgeable*: no URL can write to its key any more
  * (`src/files/ports/file-store.ts`). Its URL has expired, so its slot is released. The tombstone stays as long as a
  * tombstone that `markDeleted` made.
+ *
+ * Only a lost file causes an event. If a file was lost and its user has then begun a new upload, its row may still wait
+ * for the delivery of the loss. A tombstone would turn that event into the event of a delete, so the row stays until
+ * the delivery.
  */
-export const expireUpload = prepare<RowKey & WriteWindow, TombstoneRow>(
+export const expireUpload = prepareForms<RowKey & WriteWindow, TombstoneRow>(
   'expire_upload',
-  ({ userId, s3Key, longestUploadSeconds }) => sql`
+  ({ userId, s3Key, longestUploadSeconds }, ifAnnounced) => sql`
     update files set
       ${becomeTombstone},
       url_expire_at = greatest(url_expire_at, now()),
       pending_slot = null
+      ${ifAnnounced(sql`, ${newEvent(sql`lost`)}`)}
     where user_id = ${userId} and s3_key = ${s3Key} and ${isPending} and ${purgeable(longestUploadSeconds)}
+      ${ifAnnounced(sql`and (lost or event_due_at is null)`)}
     returning ${tombstoneColumns}`,
 );

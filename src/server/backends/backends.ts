@@ -11,6 +11,7 @@ import type { ObserveStep } from '../../files/ports/observer.ts';
 import { type Breakers, noopBreakers } from '../../overload/circuit-breaker.ts';
 import { createDatabase } from '../../postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../postgres/connection/pool.ts';
+import { createEventQueue } from '../../postgres/file-store/event-queue.ts';
 import { createFileStore } from '../../postgres/file-store.ts';
 import type { StoreLimits } from '../../postgres/store-limits.ts';
 import { createExplain } from '../../s3/answers/explain.ts';
@@ -72,6 +73,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   const checks = createChecks({
     postgres,
     database,
+    announcesChanges: options.limits.announcesChanges,
     log,
     client,
     bucket: located,
@@ -84,6 +86,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
     pool,
     database,
     store: createFileStore(database, options.limits),
+    events: createEventQueue(database),
     client,
     located,
     publicly,

@@ -17,6 +17,8 @@ interface CheckedBackends {
   postgres: DatabaseAddress;
   /** Sends statements on the connections for calls. */
   database: Database;
+  /** Whether the service delivers events, and needs the columns for them. Default: `false`. */
+  announcesChanges?: boolean | undefined;
   log: Logger;
   client: ReturnType<typeof createClient>;
   bucket: LocatedBucket;

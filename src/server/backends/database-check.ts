@@ -5,6 +5,7 @@ import { createDatabase, type Database } from '../../postgres/connection/databas
 import { isRefusal } from '../../postgres/connection/error-classes.ts';
 import { createPool, type DatabaseAddress } from '../../postgres/connection/pool.ts';
 import { schemaCheck } from '../../postgres/statements/checks.ts';
+import { formFor } from '../../postgres/statements/forms.ts';
 import type { DatabaseState } from '../readiness.ts';
 import { causeOf } from './cause-of.ts';
 import { CHECK_TIMEOUT_MS, checkWork } from './check-work.ts';
@@ -20,6 +21,8 @@ interface CheckedDatabase {
   postgres: DatabaseAddress;
   /** The database of the calls. Its statements use the connections that the calls use. */
   database: Database;
+  /** Whether the service delivers events, and needs the columns for them. Default: `false`. */
+  announcesChanges?: boolean | undefined;
   log: Logger;
   observe: ObserveStep;
   breakers: Breakers;
@@ -29,7 +32,9 @@ interface CheckedDatabase {
  * Returns the check of Postgres, which has a connection of its own. So the check succeeds even if all connections for
  * calls are busy. A busy instance must not leave the load balancer, because all instances may be busy at the same time.
  */
-export function createDatabaseCheck({ postgres, database, log, observe, breakers }: CheckedDatabase) {
+export function createDatabaseCheck(checked: CheckedDatabase) {
+  const { postgres, database, log, observe, breakers } = checked;
+  const statement = schemaCheck[formFor(checked)];
   const ownPool = createPool({
     ...postgres,
     maxConnections: 1,
@@ -51,7 +56,10 @@ export function createDatabaseCheck({ postgres, database, log, observe, breakers
    * @throws if Postgres does not answer, or does not have the schema, or refuses the connections that calls need
    */
   async function takesWrites(): Promise<boolean> {
-    const [ofOwn, ofCalls] = await Promise.all([checkSchema(own), checkSchema(database)]);
+    const [ofOwn, ofCalls] = await Promise.all([
+      checkSchema(own, statement),
+      checkSchema(database, statement),
+    ]);
     // `database` uses the connections for calls. If Postgres refuses a new connection, a statement waits
     // for a connection that is already open. So if `ofCalls.error` is a refusal, no connection is open, and
     // calls would be refused, too.
@@ -77,9 +85,12 @@ export function createDatabaseCheck({ postgres, database, log, observe, breakers
   };
 }
 
-async function checkSchema(database: Database): Promise<{ takesWrites: boolean; error?: unknown }> {
+async function checkSchema(
+  database: Database,
+  statement: typeof schemaCheck.silent,
+): Promise<{ takesWrites: boolean; error?: unknown }> {
   try {
-    const [row] = await database.run(checkWork(), schemaCheck, {});
+    const [row] = await database.run(checkWork(), statement, {});
     return { takesWrites: row?.takes_writes === true };
   } catch (error) {
     return { takesWrites: false, error: causeOf(error) };

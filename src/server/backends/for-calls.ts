@@ -25,7 +25,7 @@ const LOCK_TIMEOUT_MS = 1_000;
 
 /** Returns the options for Postgres and S3 in calls of users: short time-outs, circuit breakers, traces and metrics. */
 export function backendsForCalls(config: Config, metrics: Metrics, refusals: Refusals): BackendOptions {
-  const { lifetimes, limits, multipart } = config;
+  const { lifetimes, limits, multipart, events } = config;
   return {
     pool: {
       maxConnections: config.database.poolSize,
@@ -41,6 +41,7 @@ export function backendsForCalls(config: Config, metrics: Metrics, refusals: Ref
       // could be purged while the URL can still write to its key. So the longest time of a call is added.
       urlSeconds: lifetimes.urlSeconds + MAX_TIMEOUT_MS / 1_000,
       multipartSeconds: multipart.lifeSeconds + MAX_TIMEOUT_MS / 1_000,
+      announcesChanges: events !== undefined,
     },
     observe: { database: traceStep, storage: observeStorage(metrics, refusals) },
     breakers: { database: createBreakers(), storage: createBreakers() },

@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * The options of Postgres and S3 for `npm run reconcile`, which compares the rows of the database with the objects in
  * the bucket. It needs few connections and long time-outs.
  */
-export function backendsForReconcile({ lifetimes, limits, multipart }: Config): BackendOptions {
+export function backendsForReconcile({ lifetimes, limits, multipart, events }: Config): BackendOptions {
   return {
     pool: {
       maxConnections: 2,
@@ -25,17 +25,21 @@ export function backendsForReconcile({ lifetimes, limits, multipart }: Config): 
       multipartSeconds: multipart.lifeSeconds,
       // With 0, no earlier verification of a file counts, so every verification asks S3 again.
       verificationTtlSeconds: 0,
+      announcesChanges: events !== undefined,
     },
   };
 }
 
-export function reconcilePorts(backends: Backends, { lifetimes }: Config): ReconcilePorts {
+export function reconcilePorts(backends: Backends, { lifetimes, events }: Config): ReconcilePorts {
   const { store, objects, multipart } = backends;
   return {
     store,
     objects,
     multipart,
-    rows: createRowInventory(backends.pool, backends.database, lifetimes.urlSeconds),
+    rows: createRowInventory(backends.pool, backends.database, {
+      urlSeconds: lifetimes.urlSeconds,
+      announcesChanges: events !== undefined,
+    }),
     bucket: createBucketInventory(backends.client, backends.bucket),
     observer: {
       contentMismatch: () => undefined,

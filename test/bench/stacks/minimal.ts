@@ -51,7 +51,7 @@ const methods: Record<string, (user: string, body: Buffer) => Promise<Uint8Array
     const plan = { filename, mimeType, size: null, partSize: null, partMd5s: null };
     const slot = 1 + Math.floor(Math.random() * 30_000);
     const s3Key = `${userId}_${filename}`;
-    const [row] = await run(reserve, { ...lifetimes, ...plan, userId, s3Key, fingerprint, slot });
+    const [row] = await run(reserve.silent, { ...lifetimes, ...plan, userId, s3Key, fingerprint, slot });
     if (row?.state === 'ready') {
       return encode(output, { type: UploadType.EXISTING, s3Key: row.s3_key, md5: base64 });
     }
@@ -88,7 +88,7 @@ const methods: Record<string, (user: string, body: Buffer) => Promise<Uint8Array
   async DeleteFile(userId, body) {
     const { input, output } = FileService.method.deleteFile;
     const { s3Key } = fromBinary(input, body);
-    await run(markDeleted, { userId, s3Key, urlSeconds: URL_SECONDS });
+    await run(markDeleted.silent, { userId, s3Key, urlSeconds: URL_SECONDS });
     await remove(s3Key);
     return encode(output, {});
   },

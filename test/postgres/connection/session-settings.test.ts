@@ -180,7 +180,7 @@ it('reconcile reads exact sizes, and may take its time between two pages of rows
   for await (const { size } of createRowInventory(
     pool,
     databaseOn(pool, (_, run) => run()),
-    3_600,
+    { urlSeconds: 3_600 },
   ).scan()) {
     sizes.push(size);
     if (sizes.length === 1_000) await sleep(500);

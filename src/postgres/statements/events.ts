@@ -1,0 +1,100 @@
+/**
+ * Statements about events: the newest change of a file, which the consumer of events has not acknowledged. The row of
+ * the file is the outbox. `event_due_at` is the time of the next delivery, and null if nothing is to be delivered. The
+ * dispatcher (the background task that delivers events) leases an event by moving `event_due_at` ahead.
+ */
+import { sql } from 'kysely';
+import { after } from './expressions.ts';
+import { prepare, type Sql } from './prepared.ts';
+import { type LeasedRow, type LeaseParams, prepareLease, prepareOldest } from './queue.ts';
+
+/** `pg` returns an int8 as text. */
+type LeasedEventRow = LeasedRow & { revision: string; event_attempts: number };
+
+export const leaseEvents = prepareLease<LeaseParams, LeasedEventRow>(
+  'lease_events',
+  'event_due_at',
+  () => sql`revision, event_attempts`,
+);
+
+/**
+ * The search for the oldest change examines this many of the first events and of the last events by `event_due_at`.
+ * They have no index by the time of the change. So the age is exact while fewer than twice as many are undelivered.
+ */
+const EXAMINED_MAX = 1_000;
+
+export const oldestEvent = prepareOldest<{ age_seconds: number }>(
+  'oldest_event',
+  'event_due_at',
+  (dueFrom) => {
+    const oldestRevision = sql`(
+        select min(revision)
+        from (
+          (select revision from files where event_due_at >= ${dueFrom} order by event_due_at limit ${EXAMINED_MAX})
+          union all
+          (select revision from files where event_due_at >= ${dueFrom} order by event_due_at desc limit ${EXAMINED_MAX})
+        ) as ends)`;
+    return sql`
+      coalesce(greatest(extract(epoch from now()) - ${oldestRevision} / 1000000.0, 0), 0)::double precision as age_seconds`;
+  },
+);
+
+interface EventRefs {
+  // One array for each column, all in the order of the events.
+  userIds: readonly string[];
+  s3Keys: readonly string[];
+  revisions: readonly number[];
+}
+
+/**
+ * Changes the rows of events that no newer event has replaced. A row that another session has locked is left out, as in
+ * `markReadyMany` (transitions.ts): its event comes due again when its lease ends.
+ *
+ * @param more further arrays, and the names of their columns
+ */
+const changeEvents = (
+  refs: Record<keyof EventRefs, Sql>,
+  assignments: Sql,
+  more: Sql,
+  names: Sql,
+): Sql => sql`
+    with event as (
+      select *
+      from unnest(${refs.userIds}::text[], ${refs.s3Keys}::text[], ${refs.revisions}::bigint[] ${more})
+        as event (event_user, event_key, event_revision ${names})
+      offset 0
+    ),
+    locked as (
+      select event.*
+      from event join files on user_id = event_user and s3_key = event_key
+      where revision = event_revision
+      for update of files skip locked
+    )
+    update files set ${assignments}
+    from locked
+    where user_id = event_user and s3_key = event_key and revision = event_revision`;
+
+export const acknowledgeEvents = prepare<EventRefs>('acknowledge_events', (refs) =>
+  changeEvents(refs, sql`event_due_at = null`, sql``, sql``),
+);
+
+interface PostponedEvents extends EventRefs {
+  pauses: readonly number[];
+  /** 1 for each event whose delivery counts as an attempt, 0 for the others. */
+  attempts: readonly number[];
+}
+
+/** The largest number of attempts that a row counts. The pauses no longer grow long before. */
+const ATTEMPTS_MAX = 1_000;
+
+/** An event that another dispatcher has acknowledged in the meantime stays acknowledged. */
+export const postponeEvents = prepare<PostponedEvents>('postpone_events', (params) =>
+  changeEvents(
+    params,
+    sql`
+      event_due_at = case when event_due_at is not null then ${after(sql`event_pause`)} end,
+      event_attempts = least(event_attempts + event_tries, ${ATTEMPTS_MAX})`,
+    sql`, ${params.pauses}::double precision[], ${params.attempts}::smallint[]`,
+    sql`, event_pause, event_tries`,
+  ),
+);
