@@ -31,6 +31,8 @@ const LINES_MAX = {
   'src/client/browser/README.md': 100,
   'src/doctor/README.md': 200,
   'src/observability/README.md': 60,
+  'src/overload/README.md': 60,
+  'src/postgres/README.md': 60,
   'src/server/README.md': 60,
   'test/README.md': 200,
 };

@@ -117,7 +117,7 @@ async function prepare({ port }: StockServer, synchronous: boolean): Promise<voi
   }
   await query(port, 'create role health_check login');
   await query(port, `create role ${ROLE} login password '${PASSWORD}'`);
-  // Behind a pooler in transaction mode, the time-outs of the role count (src/README.md).
+  // Behind a pooler in transaction mode, the time-outs of the role count (src/postgres/README.md).
   for (const [name, value] of Object.entries(TIMEOUTS)) {
     await query(port, `alter role ${ROLE} set ${name} = '${value}'`);
   }

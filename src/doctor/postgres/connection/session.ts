@@ -11,7 +11,7 @@ export const session: Row<ProbedDatabase> = {
   invariant: 'I7',
   meaning: 'Statements may have slow plans, no time-out, or another form of times and bytes.',
   remedy:
-    'Set DATABASE_POOLER to the mode of the pooler, and the settings of the role as src/README.md says.',
+    'Set DATABASE_POOLER to the mode of the pooler, and the settings of the role as src/postgres/README.md says.',
   async probe(database) {
     const wanted = database.settings.session;
     const rows = await database.query(
