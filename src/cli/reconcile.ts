@@ -9,6 +9,7 @@ import type { ReconcileOptions } from '../files/maintenance/reconcile-ports.ts';
 import { agrees, type Finding, type ReconcileReport } from '../files/maintenance/reconcile-report.ts';
 import { openBackends } from '../server/backends/backends.ts';
 import { backendsForReconcile, reconcilePorts } from '../server/backends/for-reconcile.ts';
+import { createProgressLine } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
 
@@ -33,9 +34,6 @@ Exit code: 0 if they agree or every difference was repaired; 1 if differences re
 const MIN_AGE_HOURS_DEFAULT = 48;
 const EXIT_INCOMPLETE = 3;
 const MAX_REPAIRS_DEFAULT = 1_000;
-
-/** The least time between two updates of the progress line: five updates a second are enough for a reader. */
-const PROGRESS_INTERVAL_MS = 200;
 
 /**
  * @param directory the directory to which relative paths refer
@@ -115,15 +113,9 @@ async function linesOf(path: string): Promise<string[]> {
 }
 
 function progressOn(terminal: Terminal) {
-  let lastMs = 0;
-  const startMs = performance.now();
-  return ({ rows, objects }: { rows: number; objects: number }) => {
-    const nowMs = performance.now();
-    if (nowMs - lastMs < PROGRESS_INTERVAL_MS) return;
-    lastMs = nowMs;
-    const perSecond = Math.round(objects / ((nowMs - startMs) / 1_000));
-    terminal.progress(`${rows} rows, ${objects} objects, ${perSecond} objects/s`);
-  };
+  const draw = createProgressLine(terminal);
+  return ({ rows, objects }: { rows: number; objects: number }) =>
+    draw((seconds) => `${rows} rows, ${objects} objects, ${Math.round(objects / seconds)} objects/s`);
 }
 
 /** Splitting at line ends is safe, because JSON escapes the line ends inside strings. */
