@@ -15,15 +15,37 @@ export const INSTALL_TIMEOUT_MS = 600_000;
 export interface Client extends AsyncDisposable {
   /** The program and its first arguments. The disposal removes the program. */
   readonly command: readonly [string, ...string[]];
+  /** Where the program runs, and with which variables. */
+  readonly options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv };
   /** Runs the program and returns its output. */
   run(...words: string[]): Promise<string>;
 }
 
+/** The folder with the client in this language. */
+export function clientFolder({ name }: Language): string {
+  return join(import.meta.dirname, name);
+}
+
 /** @param timeoutMs the time limit of each command */
-export async function buildClient(language: Language, timeoutMs = BUILD_TIMEOUT_MS): Promise<Client> {
+export function buildClient(language: Language, timeoutMs?: number): Promise<Client> {
+  const copySources = (directory: string) => cp(clientFolder(language), directory, { recursive: true });
+  return buildProject(language, copySources, timeoutMs);
+}
+
+/**
+ * Builds a project in a temporary directory.
+ *
+ * @param copySources copies everything but `proto` into the directory
+ * @param timeoutMs the time limit of each command
+ */
+export async function buildProject(
+  language: Language,
+  copySources: (directory: string) => Promise<void>,
+  timeoutMs = BUILD_TIMEOUT_MS,
+): Promise<Client> {
   await using building = new AsyncDisposableStack();
   const { path: directory } = building.use(await temporaryDirectory());
-  await cp(join(import.meta.dirname, language.name), directory, { recursive: true });
+  await copySources(directory);
   await cp(join(PROJECT, 'proto'), join(directory, 'proto'), { recursive: true });
   await symlink(join(PROJECT, 'node_modules'), join(directory, 'node_modules'));
   await language.configure?.(directory);
@@ -34,9 +56,11 @@ export async function buildClient(language: Language, timeoutMs = BUILD_TIMEOUT_
   }
   const command = await language.build(directory);
   const built = building.move();
+  const options = { cwd: directory, env };
   return {
     command,
-    run: (...words) => output(command[0], [...command.slice(1), ...words], { cwd: directory, env }),
+    options,
+    run: (...words) => output(command[0], [...command.slice(1), ...words], options),
     [Symbol.asyncDispose]: () => built.disposeAsync(),
   };
 }
