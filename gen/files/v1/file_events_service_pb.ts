@@ -45,7 +45,8 @@ export type DeliverFileEventRequest = Message<"files.v1.DeliverFileEventRequest"
 
   /**
    * The file. For READY, the file as GetFile answers at this moment. For LOST, what the service knew of the file
-   * before. For DELETED and EXPIRED the same, without `filename`. `state` is empty unless the file is READY.
+   * before. For DELETED and EXPIRED the same, without `filename`. If the user cancelled an upload that was never READY,
+   * `size`, `etag` and `last_modified` are empty, too. `state` is empty unless the file is READY.
    *
    * @generated from field: files.v1.File file = 4;
    */
@@ -53,7 +54,7 @@ export type DeliverFileEventRequest = Message<"files.v1.DeliverFileEventRequest"
 
   /**
    * Grows with each change of this file, also if its key is given to a new file later. Ignore an event whose
-   * revision is smaller than the largest one that you have seen for `file.s3_key`.
+   * revision is smaller than the largest one that you have seen for `file.s3_key`. Below 2^53.
    *
    * @generated from field: int64 revision = 5;
    */
@@ -158,8 +159,15 @@ export const FileChangeSchema: GenEnum<FileChange> = /*@__PURE__*/
  *   - No order: a consumer keeps the `revision` of each file and ignores an event with a smaller one.
  *   - Nothing is announced that was not so: READY means that S3 was seen to hold the bytes.
  *
- * Over HTTP (EVENTS_URL with http or https) each event is one POST of JSON. The POST is a unary call of the Connect
- * protocol, and also a CloudEvent 1.0 in binary content mode.
+ * Over HTTP (EVENTS_URL with http or https) each event is one POST to exactly that URL. The body is this request in the
+ * JSON of proto3: names in lowerCamelCase, int64 as a string, and fields with the default value (a size of 0) left out.
+ *   - The POST is a unary call of the Connect protocol. For a Connect server, the path of the URL must be
+ *     `/files.v1.FileEventsService/DeliverFileEvent`.
+ *   - The POST is also a CloudEvent 1.0 in binary content mode. `ce-id` is `event_id`, `ce-subject` is `file.s3_key`,
+ *     `ce-time` is `event_time`, `ce-source` is `/files.v1.FileService`, and `ce-type` is `files.v1.FileEvent.ready`,
+ *     `….deleted`, `….lost` or `….expired`.
+ *
+ * How to write a consumer: proto/EVENTS.md.
  *
  * @generated from service files.v1.FileEventsService
  */
@@ -167,7 +175,8 @@ export const FileEventsService: GenService<{
   /**
    * Delivers one event. OK (over HTTP: any status from 200 to 299) acknowledges the event. After any other answer,
    * and after 5 seconds without an answer, the file service delivers the event again: after a second at first, and at
-   * most an hour after the last try. The content of the response is ignored.
+   * most an hour after the last try. So acknowledge an event that you do not need, too. The content of the response is
+   * ignored.
    *
    * The caller sends EVENTS_TOKEN as `authorization: Bearer …`, if that is set. A consumer that is reachable for
    * others must check the token.

@@ -106,7 +106,7 @@ export const FileSchema: GenMessage<File> = /*@__PURE__*/
  */
 export const FileState = {
   /**
-   * Never sent.
+   * Sent only in events about files that are not READY.
    *
    * @generated from enum value: FILE_STATE_UNSPECIFIED = 0;
    */
