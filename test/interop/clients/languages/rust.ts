@@ -28,14 +28,20 @@ export const rust: Language = {
         INSTALL_TIMEOUT_MS,
       );
     }),
-  async build(directory) {
-    const program = join(directory, 'files-client');
-    await copyFile(join(TARGET, 'debug/files-client'), program);
-    // cargo takes each copy of the client for another package. Without `clean`, it would keep the output of every copy.
-    await output('cargo', ['clean', '--quiet', '--package', 'files-client'], {
-      cwd: directory,
-      env: environmentOf(rust),
-    });
-    return [program];
-  },
+  build: async (directory) => [await takeProgram(directory, 'files-client')],
 };
+
+/**
+ * Moves the program of a crate from the folder that all crates share into the directory of the crate.
+ * @returns its path
+ */
+export async function takeProgram(directory: string, crate: string): Promise<string> {
+  const program = join(directory, crate);
+  await copyFile(join(TARGET, 'debug', crate), program);
+  // cargo takes each copy of a crate for another package. Without `clean`, it would keep the output of every copy.
+  await output('cargo', ['clean', '--quiet', '--package', crate], {
+    cwd: directory,
+    env: environmentOf(rust),
+  });
+  return program;
+}
