@@ -65,6 +65,12 @@ export function createMetrics() {
       help: 'READY files whose object was found missing: a person or a lifecycle rule removed it from the bucket.',
       registers,
     }),
+    storageEvents: new Counter({
+      name: 'files_storage_events_total',
+      help: 'Messages of S3 at /storage-events, by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
     strayErrors: new Counter({
       name: 'files_stray_errors_total',
       help: 'Errors that no call caught. Each is a bug. The service continues to run.',

@@ -69,9 +69,9 @@ function trustBy(proof: GatewayProof): (caller: Caller) => void {
 }
 
 function trustByToken(tokens: readonly string[]): (caller: Caller) => void {
-  const accepted = tokens.map(digest);
+  const isAccepted = acceptTokens(tokens);
   return (caller) => {
-    if (isAccepted(headerIn(caller, GATEWAY_TOKEN_HEADER), accepted)) return;
+    if (isAccepted(headerIn(caller, GATEWAY_TOKEN_HEADER))) return;
     throw new FileError(
       'GATEWAY_UNTRUSTED',
       `the caller is not a trusted gateway: ${GATEWAY_TOKEN_HEADER} is missing or wrong`,
@@ -98,16 +98,23 @@ function trustByCertificate(allowed: ReadonlySet<string>): (caller: Caller) => v
 }
 
 /**
+ * Creates a function that tells whether a token is one of the accepted tokens. The time that the function takes reveals
+ * nothing about the accepted tokens.
+ */
+export function acceptTokens(tokens: readonly string[]): (token: string | undefined) => boolean {
+  const accepted = tokens.map(digest);
+  return (token) => {
+    if (token === undefined) return false;
+    const presented = digest(token);
+    // Every token is compared, so that the duration does not reveal which token matched.
+    return accepted.map((expected) => timingSafeEqual(presented, expected)).includes(true);
+  };
+}
+
+/**
  * Hashes a token. All digests have the same length, as `timingSafeEqual` demands. So the comparison reveals neither
  * the length nor a prefix of a token.
  */
 function digest(token: string): Buffer {
   return hash('sha256', token, 'buffer');
-}
-
-function isAccepted(token: string | undefined, accepted: readonly Buffer[]): boolean {
-  if (token === undefined) return false;
-  const presented = digest(token);
-  // Every token is compared, so that the duration does not reveal which token matched.
-  return accepted.map((expected) => timingSafeEqual(presented, expected)).includes(true);
 }

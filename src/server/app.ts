@@ -20,6 +20,7 @@ import { createPages } from './pages.ts';
 import { createProtocolServers } from './protocols.ts';
 import { createReadiness, reportReadiness } from './readiness.ts';
 import { updateSchema } from './schema.ts';
+import { createEndpoints } from './storage-events.ts';
 import { createObservedSweeper } from './sweeping.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
@@ -41,8 +42,10 @@ export async function startApp(config: Config, log: Logger) {
   const onChange = reportReadiness({ health, log, metrics, ...config.storage });
   const readiness = createReadiness(backends.checks, onChange);
   const pages = createPages(metrics, readiness, health, refusals);
+  const endpoints = createEndpoints(config, backends, sweeper, log, metrics);
   const operations = createOperations(ports, config.multipart);
-  const servers = createProtocolServers(config, log, metrics, { operations, health, pages, certificates });
+  const served = { operations, health, pages, endpoints, certificates };
+  const servers = createProtocolServers(config, log, metrics, served);
 
   const stopping = new AbortController();
   /**

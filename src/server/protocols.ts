@@ -11,6 +11,7 @@ import { createCallGate } from '../rpc/call-gate.ts';
 import { createFileService } from '../rpc/file-service.ts';
 import { createGrpcServer } from '../rpc/grpc/server.ts';
 import type { Health } from '../rpc/health.ts';
+import type { JsonEndpointsOptions } from '../rpc/http/json-endpoint/json-endpoint.ts';
 import { createHttpServer, type Page } from '../rpc/http/server.ts';
 import { createIdentify } from '../rpc/identity.ts';
 import { createDecodeTurns } from '../rpc/limits/decode-turns.ts';
@@ -23,6 +24,7 @@ interface Served {
   operations: FileOperations;
   health: Health;
   pages: Record<string, Page>;
+  endpoints: JsonEndpointsOptions['endpoints'];
   certificates: Certificates | undefined;
 }
 
@@ -31,7 +33,7 @@ interface Served {
  * memory for messages.
  */
 export function createProtocolServers(config: Config, log: Logger, metrics: Metrics, served: Served) {
-  const { operations, health, pages, certificates } = served;
+  const { operations, health, pages, endpoints, certificates } = served;
   const admission = createAdmission(config.limits.concurrentCallsMax);
   metrics.watchAdmission(admission);
   const onEnd = recordCall(log, metrics);
@@ -50,6 +52,7 @@ export function createProtocolServers(config: Config, log: Logger, metrics: Metr
     ...shared,
     health,
     pages,
+    endpoints,
     loopbackOnly: config.gateway.kind === 'none',
     corsAllowedOrigins: config.browsers.corsAllowedOrigins ?? [],
   });

@@ -27,6 +27,7 @@ import { socketOf } from './admit.ts';
 import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
 import { createCors } from './cors.ts';
 import { createHttp1AndHttp2Server } from './http1-and-http2.ts';
+import { createJsonEndpoints, type JsonEndpointsOptions } from './json-endpoint/json-endpoint.ts';
 import { createRequestsUnderWay } from './requests-under-way.ts';
 
 /**
@@ -48,6 +49,7 @@ export interface HttpServerOptions {
   budget: SharedCapacity;
   takeDecodeTurn: TakeDecodeTurn;
   pages: Record<string, Page>;
+  endpoints: JsonEndpointsOptions['endpoints'];
   /**
    * True for GATEWAY_AUTH=none, with which every caller may name any user (`../identity.ts`). The server then refuses
    * requests with a host name other than a loopback name.
@@ -73,13 +75,15 @@ export function createHttpServer(options: HttpServerOptions) {
       if (isClosed(request) || isPipelined(request, response)) return;
       underWay.add(request, response);
       const socket = socketOf(request);
-      const countNoMore = noteUnproven(response, socket && connections.of(socket));
+      const connection = socket && connections.of(socket);
+      const countNoMore = noteUnproven(response, connection);
       if (countNoMore === undefined) return;
       const refusal = refusalOf(options, request);
       const page = pages.get((request.url ?? '').split('?', 1)[0] ?? '');
       if (refusal !== undefined) refuse(response, ...refusal);
       else if (page !== undefined) void servePage(page, request, response);
-      else if (!isPreflight(request, response)) answer(serveCall, request, response, countNoMore);
+      else if (!takeMessage(request, response, connection, countNoMore) && !isPreflight(request, response))
+        answer(serveCall, request, response, countNoMore);
       if (page !== undefined || response.writableEnded) dropBody(request);
     },
     options.certificates,
@@ -90,6 +94,7 @@ export function createHttpServer(options: HttpServerOptions) {
     abort: underWay.abort,
   });
   const serveCall = createConnectHandler({ ...options, connections });
+  const takeMessage = createJsonEndpoints(options);
   const isPreflight = createCors(options.corsAllowedOrigins);
   const pages = new Map(Object.entries(options.pages));
 

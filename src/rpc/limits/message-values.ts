@@ -19,7 +19,6 @@ const VALUES_MAX = 11_000;
 const TEXT_MAX_BYTES = MESSAGE_MAX_BYTES;
 
 const MANY_VALUES = `more than ${VALUES_MAX} values`;
-const LONG_TEXT = `a text of more than ${TEXT_MAX_BYTES} bytes`;
 
 /**
  * Refuses a message that must not be decoded: a message with too many values (`refuseManyValues`), and JSON that is not
@@ -45,7 +44,11 @@ export function refuseMessage(message: Uint8Array, encoding: MessageEncoding): v
 export function refuseManyValues(message: Uint8Array, encoding: MessageEncoding): void {
   if (message.length <= MESSAGE_MAX_BYTES) return;
   const excess =
-    encoding === 'json' ? excessOfJson(message) : hasManyFields(message) ? MANY_VALUES : undefined;
+    encoding === 'json'
+      ? excessOfJson(message, VALUES_MAX, TEXT_MAX_BYTES)
+      : hasManyFields(message)
+        ? MANY_VALUES
+        : undefined;
   if (excess !== undefined) throw invalidRequest(`the request message has ${excess}`);
 }
 
@@ -69,7 +72,11 @@ function hasManyFields(message: Uint8Array): boolean {
  *
  * @returns what the message has too much of; `undefined` if there is nothing
  */
-function excessOfJson(message: Uint8Array): string | undefined {
+export function excessOfJson(
+  message: Uint8Array,
+  valuesMax: number,
+  textMaxBytes: number,
+): string | undefined {
   let values = 0;
   let isText = false;
   let textFrom = 0;
@@ -77,11 +84,11 @@ function excessOfJson(message: Uint8Array): string | undefined {
     const character = message[at];
     if (isText && character === BACKSLASH) at++;
     else if (character === QUOTE) {
-      if (isText && at - textFrom > TEXT_MAX_BYTES) return LONG_TEXT;
+      if (isText && at - textFrom > textMaxBytes) return `a text of more than ${textMaxBytes} bytes`;
       isText = !isText;
       textFrom = at + 1;
     } else if (!isText && (character === COMMA || character === BRACKET || character === BRACE)) {
-      if (++values > VALUES_MAX) return MANY_VALUES;
+      if (++values > valuesMax) return `more than ${valuesMax} values`;
     }
   }
   return undefined;
