@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { eventsContract } from './file-events.ts';
 import { fileStoreContract } from './file-store.ts';
 import { batchContract } from './file-store-batch.ts';
 import { multipartContract } from './file-store-multipart.ts';
@@ -22,6 +23,6 @@ async function partition(pool: pg.Pool): Promise<void> {
   }
 }
 
-for (const contract of [fileStoreContract, multipartContract, batchContract]) {
+for (const contract of [fileStoreContract, multipartContract, batchContract, eventsContract]) {
   contract('the store on a table partitioned by user', (limits) => openStore(limits, { arrange: partition }));
 }

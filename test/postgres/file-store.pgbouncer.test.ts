@@ -5,6 +5,7 @@ import { createDatabase } from '../harness/database.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
 import { type PoolMode, startPgbouncer } from '../servers/pgbouncer.ts';
 import { findServer } from '../servers/server-program.ts';
+import { eventsContract } from './file-events.ts';
 import { fileStoreContract } from './file-store.ts';
 import { batchContract } from './file-store-batch.ts';
 import { multipartContract } from './file-store-multipart.ts';
@@ -43,7 +44,7 @@ if (program === undefined) {
   });
 } else {
   for (const mode of ['session', 'transaction'] as const) {
-    for (const contract of [fileStoreContract, multipartContract, batchContract]) {
+    for (const contract of [fileStoreContract, multipartContract, batchContract, eventsContract]) {
       contract(`the store through pgbouncer in ${mode} mode`, (limits) =>
         openStore(limits, { through: through(mode) }),
       );

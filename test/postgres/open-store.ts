@@ -1,10 +1,14 @@
 import pg from 'pg';
+import type { EventQueue } from '../../src/files/ports/event-queue.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
+import type { RowInventory } from '../../src/files/ports/inventories.ts';
 import { createDatabase } from '../../src/postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../src/postgres/connection/pool.ts';
 import type { Pooler } from '../../src/postgres/connection/session-settings.ts';
+import { createEventQueue } from '../../src/postgres/file-store/event-queue.ts';
 import { createFileStore } from '../../src/postgres/file-store.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
+import { createRowInventory } from '../../src/postgres/row-inventory.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
 import { createDatabase as createTestDatabase } from '../harness/database.ts';
 import { type PatientStore, patient } from '../harness/deadline.ts';
@@ -15,8 +19,12 @@ export interface OpenStore {
   store: PatientStore;
   /** The store with the port's own signatures, deadlines included. */
   port: FileStore;
+  events: EventQueue;
+  rows: RowInventory;
   /** Creates a store of another instance of the service. */
-  openInstance(): FileStore;
+  openInstance(limits?: Partial<StoreLimits>): FileStore;
+  /** Creates the queue of another instance of the service. */
+  openQueue(): EventQueue;
   /** Connects to Postgres directly, without the pooler. */
   pool: pg.Pool;
   /** Makes every row older. Times that come from S3 stay. */
@@ -48,16 +56,18 @@ export async function openStore(limits: StoreLimits, { arrange, through }: Setup
     onIdleError: () => undefined,
   } satisfies PoolOptions;
   const storePool = createPool(poolOptions);
-  const openInstance = () =>
-    createFileStore(
-      createDatabase(storePool, (_, run) => run(), poolOptions),
-      limits,
-    );
+  const openDatabase = () => createDatabase(storePool, (_, run) => run(), poolOptions);
+  const openInstance = (over: Partial<StoreLimits> = {}) =>
+    createFileStore(openDatabase(), { ...limits, ...over });
+  const openQueue = () => createEventQueue(openDatabase());
   const port = openInstance();
   return {
     store: patient(port),
     port,
+    events: openQueue(),
+    rows: createRowInventory(storePool, openDatabase(), limits),
     openInstance,
+    openQueue,
     pool,
     shiftTime: (seconds) => passTime(pool, seconds),
     async close() {
