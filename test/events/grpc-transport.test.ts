@@ -1,0 +1,240 @@
+import dns from 'node:dns';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { ServerCredentials, status } from '@grpc/grpc-js';
+import { describe, expect, it, vi } from 'vitest';
+import { eventToProto } from '../../src/events/event-message.ts';
+import { createGrpcTransport } from '../../src/events/transports/grpc.ts';
+import { createAuthority } from '../harness/certificates.ts';
+import { startGrpcConsumer, startHttp2Consumer } from './grpc-consumer.ts';
+import { startHttpConsumer, startRawConsumer } from './http-consumer.ts';
+import { sampleEvent } from './sample.ts';
+
+const TOKEN = 'a-token-of-the-consumer';
+const MESSAGE = eventToProto(sampleEvent());
+
+async function deliverTo(url: URL, timeoutMs = 500) {
+  const transport = createGrpcTransport(url, TOKEN, timeoutMs);
+  const startMs = performance.now();
+  const delivery = await transport.deliver(MESSAGE);
+  transport.close();
+  return { ...delivery, tookMs: performance.now() - startMs };
+}
+
+describe('a delivery over gRPC', () => {
+  it('is a call with the token and a deadline, over one connection', async () => {
+    await using consumer = await startGrpcConsumer();
+    const transport = createGrpcTransport(consumer.url, TOKEN);
+    for (let n = 0; n < 5; n++) {
+      expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
+    }
+    transport.close();
+    expect(consumer.received.map(({ message }) => message)).toEqual(Array(5).fill(MESSAGE));
+    for (const { metadata, deadlineMs } of consumer.received) {
+      expect(metadata.get('authorization')).toEqual([`Bearer ${TOKEN}`]);
+      expect(deadlineMs - Date.now()).toBeGreaterThan(3_000);
+      expect(deadlineMs - Date.now()).toBeLessThan(5_100);
+    }
+  });
+
+  it('carries no authorization without EVENTS_TOKEN', async () => {
+    await using consumer = await startGrpcConsumer();
+    const transport = createGrpcTransport(consumer.url, undefined);
+    await transport.deliver(MESSAGE);
+    transport.close();
+    expect(consumer.received[0]?.metadata.get('authorization')).toEqual([]);
+  });
+
+  const FAILURES = Object.values(status).filter((code) => typeof code === 'number' && code !== status.OK);
+  it.each(FAILURES.map((code) => [status[code as status], code as status] as const))(
+    'with the status %s has failed, and the reason has no token',
+    async (name, code) => {
+      await using consumer = await startGrpcConsumer((_, done) =>
+        done(code, `no: Bearer ${TOKEN}${'x'.repeat(5_000)}`),
+      );
+      const delivery = await deliverTo(consumer.url, 5_000);
+      const outcomes: Record<string, string> = {
+        DEADLINE_EXCEEDED: 'unanswered',
+        UNAVAILABLE: 'unreachable',
+      };
+      expect(delivery.outcome).toBe(outcomes[name] ?? 'refused');
+      expect(delivery.reason).toContain(name);
+      expect(delivery.reason).not.toContain(TOKEN);
+      expect(delivery.reason.length).toBeLessThan(300);
+    },
+  );
+
+  it('is acknowledged by OK with bytes that are no message', async () => {
+    const garbage = Buffer.from('\u0000\u00ff<html>');
+    await using consumer = await startGrpcConsumer(undefined, 0, undefined, garbage);
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'delivered' });
+  });
+
+  it('is acknowledged by OK without a message', async () => {
+    await using consumer = await startHttp2Consumer((stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end();
+    });
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'delivered' });
+  });
+
+  it('reads no answer that is larger than 64 KiB', async () => {
+    await using consumer = await startGrpcConsumer(undefined, 0, undefined, Buffer.alloc(70_000));
+    expect(await deliverTo(consumer.url)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('RESOURCE_EXHAUSTED'),
+    });
+  });
+});
+
+describe('a consumer over gRPC', () => {
+  it('that refuses connections is unreachable, at once', async () => {
+    const consumer = await startRawConsumer(() => undefined);
+    await consumer[Symbol.asyncDispose]();
+    const delivery = await deliverTo(new URL(`grpc://${consumer.url.host}`), 5_000);
+    expect(delivery).toMatchObject({
+      outcome: 'unreachable',
+      reason: expect.stringContaining('ECONNREFUSED'),
+    });
+    expect(delivery.tookMs).toBeLessThan(1_000);
+  });
+
+  it('whose name does not exist is unreachable', async () => {
+    expect(await deliverTo(new URL('grpc://consumer.invalid:1'), 5_000)).toMatchObject({
+      outcome: 'unreachable',
+    });
+  });
+
+  it('that accepts the connection and says nothing does not answer', async () => {
+    const server = createServer(() => undefined);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    expect(await deliverTo(new URL(`grpc://127.0.0.1:${port}`))).toMatchObject({ outcome: 'unanswered' });
+    server.close();
+  });
+
+  it('that takes the call and never answers does not answer', async () => {
+    await using consumer = await startGrpcConsumer(() => undefined);
+    const delivery = await deliverTo(consumer.url);
+    expect(delivery.outcome).toBe('unanswered');
+    expect(delivery.tookMs).toBeLessThan(1_500);
+  });
+
+  it('that sends a message without end is cut off', async () => {
+    await using consumer = await startHttp2Consumer((stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      const part = Buffer.alloc(64 * 1024);
+      const more = () => {
+        while (!stream.destroyed && stream.write(part));
+      };
+      stream.write(Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]));
+      stream.on('drain', more);
+      more();
+    });
+    expect((await deliverTo(consumer.url, 1_000)).outcome).toBe('refused');
+  });
+
+  it('that resets the stream or the connection has acknowledged nothing', async () => {
+    await using stream = await startHttp2Consumer((call) => call.close(2));
+    expect((await deliverTo(stream.url, 5_000)).outcome).not.toBe('delivered');
+    await using connection = await startHttp2Consumer((call) => call.session?.destroy());
+    expect((await deliverTo(connection.url, 5_000)).outcome).not.toBe('delivered');
+  });
+
+  it('that speaks HTTP/1.1 has acknowledged nothing', async () => {
+    await using consumer = await startHttpConsumer();
+    expect((await deliverTo(new URL(`grpc://${consumer.url.host}`), 1_000)).outcome).not.toBe('delivered');
+  });
+
+  it('that comes back gets the next event, although the channel had failed', async () => {
+    const consumer = await startGrpcConsumer();
+    const { port, url } = consumer;
+    const transport = createGrpcTransport(url, TOKEN, 1_000);
+    expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
+    await consumer[Symbol.asyncDispose]();
+    for (let n = 0; n < 12; n++) {
+      expect((await transport.deliver(MESSAGE)).outcome).toBe('unreachable');
+      await sleep(50);
+    }
+    await using again = await startGrpcConsumer(undefined, port);
+    expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
+    transport.close();
+    expect(again.received.length).toBe(1);
+  });
+
+  it('whose connection is silent is reached over a new connection', async () => {
+    let isSilent = true;
+    let connections = 0;
+    await using consumer = await startGrpcConsumer();
+    // The first connections pass nothing on, as after a router has forgotten them.
+    const server = createServer((socket) => {
+      connections++;
+      socket.on('error', () => undefined);
+      if (isSilent) return;
+      const onward = connect(consumer.port, '127.0.0.1').on('error', () => undefined);
+      socket.pipe(onward).pipe(socket);
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const transport = createGrpcTransport(new URL(`grpc://127.0.0.1:${port}`), TOKEN, 200);
+    for (let n = 0; n < 3; n++) expect((await transport.deliver(MESSAGE)).outcome).toBe('unanswered');
+    isSilent = false;
+    expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
+    expect(connections).toBe(2);
+    transport.close();
+    server.close();
+  });
+
+  it('with several addresses gets events at all of them, also after one has gone', async () => {
+    const first = await startGrpcConsumer();
+    await using second = await startGrpcConsumer(undefined, first.port, undefined, undefined, '127.0.0.2');
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    const lookup = vi.spyOn(dns.promises, 'lookup').mockResolvedValue(addresses as never);
+    const transport = createGrpcTransport(new URL(`grpc://consumer.internal:${first.port}`), TOKEN);
+    try {
+      await expect
+        .poll(async () => {
+          await transport.deliver(MESSAGE);
+          return Math.min(first.received.length, second.received.length);
+        })
+        .toBeGreaterThan(3);
+      await first[Symbol.asyncDispose]();
+      await sleep(100);
+      for (let n = 0; n < 10; n++) {
+        expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
+      }
+    } finally {
+      transport.close();
+      lookup.mockRestore();
+    }
+  });
+
+  it('is reached at an IPv6 address', async () => {
+    await using consumer = await startGrpcConsumer(undefined, 0, undefined, undefined, '[::1]');
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'delivered' });
+  });
+});
+
+describe('a consumer over gRPC with TLS', () => {
+  it('gets events with a certificate of a known authority only', async () => {
+    const authority = await createAuthority();
+    const pair = await authority.issue({ names: ['127.0.0.1'], use: 'server' });
+    const security = ServerCredentials.createSsl(null, [
+      { cert_chain: Buffer.from(pair.cert), private_key: Buffer.from(pair.key) },
+    ]);
+    await using consumer = await startGrpcConsumer(undefined, 0, security);
+    const url = new URL(`grpcs://127.0.0.1:${consumer.port}`);
+    expect(await deliverTo(url, 2_000)).toMatchObject({ outcome: 'unreachable' });
+    expect(consumer.received).toEqual([]);
+    const usual = getCACertificates('default');
+    setDefaultCACertificates([...usual, authority.cert]);
+    try {
+      expect(await deliverTo(url, 2_000)).toMatchObject({ outcome: 'delivered' });
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+  });
+});

@@ -1,0 +1,169 @@
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { describe, expect, it } from 'vitest';
+import { eventToProto } from '../../src/events/event-message.ts';
+import { createHttpTransport } from '../../src/events/transports/http.ts';
+import { createAuthority, selfSigned } from '../harness/certificates.ts';
+import { endlessServer } from '../harness/endless-server.ts';
+import { startHttpConsumer, startRawConsumer } from './http-consumer.ts';
+import { sampleEvent } from './sample.ts';
+
+const TOKEN = 'a-token-of-the-consumer';
+const MESSAGE = eventToProto(sampleEvent());
+const TIMEOUT_MS = 300;
+
+async function deliverTo(url: URL | string, timeoutMs = TIMEOUT_MS) {
+  const transport = createHttpTransport(new URL(url), TOKEN, timeoutMs);
+  const startMs = performance.now();
+  const delivery = await transport.deliver(MESSAGE);
+  transport.close();
+  return { ...delivery, tookMs: performance.now() - startMs };
+}
+
+describe('a consumer over HTTP', () => {
+  it('that refuses connections is unreachable', async () => {
+    const consumer = await startRawConsumer(() => undefined);
+    await consumer[Symbol.asyncDispose]();
+    expect(await deliverTo(consumer.url)).toMatchObject({
+      outcome: 'unreachable',
+      reason: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+
+  it('whose name does not exist is unreachable', async () => {
+    expect(await deliverTo('http://consumer.invalid/', 5_000)).toMatchObject({ outcome: 'unreachable' });
+  });
+
+  it('that accepts and never answers is given up at the time-out, with its connection', async () => {
+    await using consumer = await startRawConsumer(() => undefined);
+    const delivery = await deliverTo(consumer.url);
+    expect(delivery).toMatchObject({ outcome: 'unanswered', reason: 'no answer in time' });
+    expect(delivery.tookMs).toBeLessThan(TIMEOUT_MS + 500);
+    await expect.poll(() => consumer.sockets.size).toBe(0);
+  });
+
+  it('that sends one byte of its headers at a time is given up at the time-out', async () => {
+    await using consumer = await startRawConsumer((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nx: ');
+      const timer = setInterval(() => socket.write('x'), 20);
+      socket.on('close', () => clearInterval(timer));
+    });
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+  });
+
+  it('that sends 100 Continue without end is given up at the time-out', async () => {
+    await using consumer = await startRawConsumer((socket) => {
+      const timer = setInterval(() => socket.write('HTTP/1.1 100 Continue\r\n\r\n'), 1);
+      socket.on('close', () => clearInterval(timer));
+    });
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+  });
+
+  it.each([
+    ['resets the connection', ''],
+    ['resets within the headers', 'HTTP/1.1 200 OK\r\ncontent-'],
+  ])('that %s is unreachable', async (_, text) => {
+    await using consumer = await startRawConsumer((socket) => {
+      socket.write(text, () => setTimeout(() => socket.resetAndDestroy(), 20));
+    });
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unreachable' });
+  });
+
+  it('that switches the protocol has acknowledged nothing', async () => {
+    await using consumer = await startRawConsumer((socket) =>
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
+    );
+    expect((await deliverTo(consumer.url)).outcome).not.toBe('delivered');
+  });
+
+  it.each([
+    ['garbage', '\u0000\u0001 no HTTP at all\r\n\r\n'],
+    ['headers of 1 MB', `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(1024 * 1024)}\r\n\r\n`],
+    ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab'],
+  ])('that answers with %s refuses the event', async (_, text) => {
+    await using consumer = await startRawConsumer((socket) => socket.write(text));
+    expect(await deliverTo(consumer.url)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('HPE_'),
+    });
+  });
+
+  it('that acknowledges with garbage, or with a body that breaks, has acknowledged', async () => {
+    await using garbage = await startHttpConsumer((_, response) => response.end('{"\u0000<html>'));
+    expect(await deliverTo(garbage.url)).toMatchObject({ outcome: 'delivered' });
+    await using broken = await startRawConsumer((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nab');
+      setTimeout(() => socket.resetAndDestroy(), 20);
+    });
+    expect(await deliverTo(broken.url)).toMatchObject({ outcome: 'delivered' });
+  });
+
+  it('that sends a body without end has acknowledged, and its connection is closed after 64 KiB', async () => {
+    await using consumer = await endlessServer(200, 'application/json');
+    const delivery = await deliverTo(consumer.url, 5_000);
+    expect(delivery.outcome).toBe('delivered');
+    expect(delivery.tookMs).toBeLessThan(500);
+  });
+
+  it('that never ends a short body has acknowledged, and its connection is closed after a second', async () => {
+    await using consumer = await startHttpConsumer((_, response) => response.write('a'));
+    const delivery = await deliverTo(consumer.url, 5_000);
+    expect(delivery.outcome).toBe('delivered');
+    expect(delivery.tookMs).toBeLessThan(2_000);
+  });
+});
+
+describe('a consumer over HTTPS', () => {
+  async function startTlsConsumer(pair: { cert: string; key: string }) {
+    const headers: unknown[] = [];
+    const server = createServer(pair, (request, response) => {
+      headers.push(request.headers);
+      response.end();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return {
+      headers,
+      url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+      async [Symbol.asyncDispose](): Promise<void> {
+        server.closeAllConnections();
+        server.close();
+      },
+    };
+  }
+
+  it('with a certificate of no known authority is unreachable and gets no token', async () => {
+    const authority = await createAuthority();
+    for (const pair of [
+      await authority.issue({ names: ['127.0.0.1'], use: 'server' }),
+      await selfSigned({ names: ['127.0.0.1'], use: 'server' }),
+    ]) {
+      await using consumer = await startTlsConsumer(pair);
+      expect(await deliverTo(consumer.url, 5_000)).toMatchObject({
+        outcome: 'unreachable',
+        reason: expect.stringMatching(/SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/),
+      });
+      expect(consumer.headers).toEqual([]);
+    }
+  });
+
+  it('with a certificate of a known authority gets the event, but not under another name', async () => {
+    const authority = await createAuthority();
+    const usual = getCACertificates('default');
+    setDefaultCACertificates([...usual, authority.cert]);
+    try {
+      await using consumer = await startTlsConsumer(
+        await authority.issue({ names: ['127.0.0.1'], use: 'server' }),
+      );
+      expect(await deliverTo(consumer.url, 5_000)).toMatchObject({ outcome: 'delivered' });
+      await using other = await startTlsConsumer(
+        await authority.issue({ names: ['consumer.internal'], use: 'server' }),
+      );
+      expect(await deliverTo(other.url, 5_000)).toMatchObject({ outcome: 'unreachable' });
+      expect(other.headers).toEqual([]);
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+  });
+});
