@@ -129,6 +129,12 @@ it.each(quotes)('the quote of $about in $path equals that file', async ({ about,
   expect(lines(await readFile(join(ROOT, about), 'utf8'))).toContain(lines(code));
 });
 
+it('proto/EVENTS.md quotes the consumers that test/interop runs', () => {
+  const quoted = quotes.filter(({ path }) => path === 'proto/EVENTS.md').map(({ about }) => about);
+  const consumers = ['go/file_events.go', 'express/main.js', 'typescript/src/main.ts'];
+  expect(quoted).toEqual(expect.arrayContaining(consumers.map((path) => `test/interop/consumers/${path}`)));
+});
+
 /** The anchors of the headings, as GitHub makes them. */
 function anchorsOf(text: string): string[] {
   return [...withoutCode(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>

@@ -17,7 +17,7 @@ import { type RunningConsumer, startConsumer } from './start-consumer.ts';
 
 /** The answers of gRPC, Connect and Express. */
 const OK = ['OK', 200, 204];
-const UNAUTHENTICATED = ['Unauthenticated', 401];
+const UNAUTHENTICATED = ['UNAUTHENTICATED', 401];
 
 const EVENTS_TOKEN = 'the-token-of-the-events';
 
@@ -53,7 +53,7 @@ export async function describeConsumer(
 
     test('answers an error if it cannot handle an event', async () => {
       const event = newEvent('refuse-once.txt');
-      expect(await deliver(running.eventsUrl, EVENTS_TOKEN, event)).toBeOneOf(['Unknown', 'Internal', 500]);
+      expect(await deliver(running.eventsUrl, EVENTS_TOKEN, event)).toBeOneOf(['UNKNOWN', 'INTERNAL', 500]);
       expect(await deliver(running.eventsUrl, EVENTS_TOKEN, event)).toBeOneOf(OK);
     });
 
