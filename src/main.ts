@@ -31,6 +31,11 @@ const VERBS: Record<string, { summary: string; run: () => Promise<void>; takesAr
     run: doctor,
     takesArguments: true,
   },
+  events: {
+    summary: 'replay: announce READY files again to the consumer of events',
+    run: events,
+    takesArguments: true,
+  },
   compile: { summary: 'fill the compile cache of Node for the first start', run: compile },
   config: { summary: 'print every variable, its default and its meaning', run: printVariables },
 };
@@ -117,6 +122,13 @@ async function doctor(): Promise<void> {
   const { runDoctor } = await import('./cli/doctor.ts');
   const signal = interruption();
   process.exitCode = await runDoctor(verbArguments, config, createLogger('error'), terminal, signal);
+}
+
+async function events(): Promise<void> {
+  const config = readConfig(process.env);
+  const { runEvents } = await import('./cli/events.ts');
+  const signal = interruption();
+  process.exitCode = await runEvents(verbArguments, config, createLogger('error'), terminal, signal);
 }
 
 async function upload(): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`,
- * `doctor`), and what these commands need to talk to a terminal: escaped output and the progress line. A command parses
- * its arguments, calls the code that does the work, and returns an exit code. The use of `process` does not belong
- * here, but in `src/main.ts`.
+ * `doctor`, `events`), and what these commands need to talk to a terminal: escaped output and the progress line. A
+ * command parses its arguments, calls the code that does the work, and returns an exit code. The use of `process` does
+ * not belong here, but in `src/main.ts`.
  */
 import type { Readable } from 'node:stream';
 import { type Md5Cache, openMd5Cache } from '../client/node.ts';

@@ -122,11 +122,14 @@ test.each(['--help', '-h'])('%s prints the verbs to stdout', async (option) => {
   expect(stdout).toMatch(/^ +upload +upload files and directories/m);
 });
 
-test.each(['upload', 'reconcile', 'doctor'])('%s --help prints its usage to stdout', async (verb) => {
-  const { code, stdout, stderr } = await main(verb, {}, ['--help']);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(stdout).toContain(`usage: npm run ${verb} -- `);
-});
+test.each(['upload', 'reconcile', 'doctor', 'events'])(
+  '%s --help prints its usage to stdout',
+  async (verb) => {
+    const { code, stdout, stderr } = await main(verb, {}, ['--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(`usage: npm run ${verb} -- `);
+  },
+);
 
 test('a verb without arguments does not run when it is given some', async () => {
   const asked = await main('config', {}, ['--help']);

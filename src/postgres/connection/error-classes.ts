@@ -70,6 +70,11 @@ export function isUndefinedColumn(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '42703';
 }
 
+/** Whether the schema lacks a table or a column, because a migration of this release has not run yet. */
+export function isSchemaBehind(error: unknown): boolean {
+  return isUndefinedColumn(error) || (error instanceof pg.DatabaseError && error.code === '42P01');
+}
+
 /**
  * Whether the prepared statement of the connection is unusable. Either a migration changed the type of a
  * column (0A000, distinguished from other cases of 0A000 by the routine that raises it), or a pooler
