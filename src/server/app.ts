@@ -17,6 +17,7 @@ import { openBackends } from './backends/backends.ts';
 import { backendsForCalls } from './backends/for-calls.ts';
 import { openLoggedCertificates } from './certificates.ts';
 import { createObservedDispatcher, withNudges } from './dispatching.ts';
+import { dropUndeliveredEvents } from './drop-events.ts';
 import { createPages } from './pages.ts';
 import { createProtocolServers } from './protocols.ts';
 import { createReadiness, reportReadiness } from './readiness.ts';
@@ -60,7 +61,8 @@ export async function startApp(config: Config, log: Logger) {
     if (config.database.migrateOnStart) await updateSchema(backends.postgres, log, stopping.signal);
     if (stopping.signal.aborted) return;
     sweeper.start();
-    dispatcher?.start();
+    if (dispatcher === undefined) void dropUndeliveredEvents(backends.events, log, stopping.signal);
+    else dispatcher.start();
     await readiness.start();
   };
   /**

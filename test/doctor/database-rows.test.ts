@@ -23,7 +23,11 @@ const HEALTHY: Record<string, DatabaseRow[]> = {
   '(1)': [{ value: '1' }],
 };
 
-function database(changed: Record<string, DatabaseRow[] | Error> = {}, hasPooler = false): ProbedDatabase {
+function database(
+  changed: Record<string, DatabaseRow[] | Error> = {},
+  hasPooler = false,
+  deliversEvents = false,
+): ProbedDatabase {
   const answers = Object.entries({ ...HEALTHY, ...changed });
   return {
     async query(text) {
@@ -33,7 +37,7 @@ function database(changed: Record<string, DatabaseRow[] | Error> = {}, hasPooler
       return answer;
     },
     hasPooler: async () => hasPooler,
-    settings: { pooler: 'none', connections: 11, session: { TimeZone: 'UTC' } },
+    settings: { pooler: 'none', deliversEvents, connections: 11, session: { TimeZone: 'UTC' } },
   };
 }
 
@@ -104,6 +108,20 @@ describe('each row about the database', () => {
     ]);
   });
 
+  it('says no about a table without the columns for events only if EVENTS_URL needs them', async () => {
+    const schemaRow = async (name: string, deliversEvents: boolean) => {
+      const subject = database({ 'from kysely_migration': [{ name }] }, false, deliversEvents);
+      return (await answersOf(subject)).find(({ title }) => title === 'the schema is there');
+    };
+    expect(await schemaRow('0002-type-changed', true)).toMatchObject({
+      answer: 'no',
+      seen: 'migrated to 0002-type-changed, and EVENTS_URL needs 0003-events',
+    });
+    expect(await schemaRow('0002-type-changed', false)).toMatchObject({ answer: 'yes' });
+    expect(await schemaRow('0003-events', true)).toMatchObject({ answer: 'yes' });
+    expect(await schemaRow('0004-later', true)).toMatchObject({ answer: 'yes' });
+  });
+
   it('says no about a slow network', async () => {
     const healthy = database();
     const slow: ProbedDatabase = {
@@ -140,7 +158,7 @@ it('the statements run on a real Postgres without a schema', async () => {
   const subject: ProbedDatabase = {
     query: async (text) => (await pool.query(text)).rows,
     hasPooler: async () => false,
-    settings: { pooler: 'none', connections: 1, session: { TimeZone: 'UTC' } },
+    settings: { pooler: 'none', deliversEvents: false, connections: 1, session: { TimeZone: 'UTC' } },
   };
   const answers = await answersOf(subject);
   await pool.end();

@@ -12,6 +12,8 @@ export interface ProbedDatabase {
   hasPooler(): Promise<boolean>;
   readonly settings: {
     pooler: 'none' | 'session' | 'transaction';
+    /** Whether the service delivers events (EVENTS_URL), for which the table needs further columns. */
+    deliversEvents: boolean;
     /** The most connections that one instance of the service opens: DATABASE_POOL_SIZE and two for health checks. */
     connections: number;
     /** The settings of Postgres that each connection must have: the value of each setting, by its name. */

@@ -53,7 +53,7 @@ export function probedBucket(
   return { bucket: openProbedBucket({ sendProbe, sendPublicProbe }, settings, traces, signal), traces };
 }
 
-export function probedDatabase({ pool }: Backends, { database }: Config): ProbedDatabase {
+export function probedDatabase({ pool }: Backends, { database, events }: Config): ProbedDatabase {
   const { pooler, poolSize } = database;
   return {
     query: async (text) => (await pool.query(text)).rows,
@@ -69,6 +69,7 @@ export function probedDatabase({ pool }: Backends, { database }: Config): Probed
     },
     settings: {
       pooler,
+      deliversEvents: events !== undefined,
       connections: poolSize + 2,
       session: pooler === 'transaction' ? KEPT_BY_POOLERS : PINNED,
     },

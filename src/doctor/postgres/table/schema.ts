@@ -6,6 +6,9 @@
 import { no, type Row, yes } from '../../row.ts';
 import type { ProbedDatabase } from '../probed-database.ts';
 
+/** The migration that adds the columns for events. A service without events works before it, too. */
+const EVENTS_MIGRATION = '0003-events';
+
 export const schema: Row<ProbedDatabase> = {
   title: 'the schema is there',
   meaning: 'The service is not ready.',
@@ -16,6 +19,9 @@ export const schema: Row<ProbedDatabase> = {
     );
     if (found[0]?.files === null || found[0]?.log === null) return no('there is no table files');
     const [last] = await database.query('select name from kysely_migration order by name desc limit 1');
-    return last === undefined ? no('no migration has run') : yes(`migrated to ${last.name}`);
+    if (last === undefined) return no('no migration has run');
+    const seen = `migrated to ${last.name}`;
+    const lacksEvents = database.settings.deliversEvents && String(last.name) < EVENTS_MIGRATION;
+    return lacksEvents ? no(`${seen}, and EVENTS_URL needs ${EVENTS_MIGRATION}`) : yes(seen);
   },
 };

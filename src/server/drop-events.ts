@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { EventQueue } from '../files/ports/event-queue.ts';
+import { isUndefinedColumn } from '../postgres/connection/error-classes.ts';
+
+/** The most events that one statement drops (`EventQueue.dropEvents`). A statement takes a few milliseconds. */
+const BATCH_EVENTS = 100;
+
+/** The time-out of one statement. */
+const STEP_TIMEOUT_MS = 5_000;
+
+const RETRY_INTERVAL_MS = 10_000;
+
+/**
+ * Drops the events that were not delivered, because the service has been started without events (EVENTS_URL is not
+ * set). Otherwise the events would be delivered when events are turned on again, and most of them would be old by then.
+ *
+ * Runs in the background and never fails. Several instances may run it at the same time. If it does not reach the end
+ * before the service stops, the next start continues.
+ *
+ * @param retryIntervalMs the pause after an error: Postgres is not reachable, for example
+ */
+export async function dropUndeliveredEvents(
+  events: Pick<EventQueue, 'dropEvents'>,
+  log: Logger,
+  signal: AbortSignal,
+  retryIntervalMs = RETRY_INTERVAL_MS,
+): Promise<void> {
+  let total = 0;
+  while (!signal.aborted) {
+    try {
+      const dropped = await events.dropEvents({ deadline: Date.now() + STEP_TIMEOUT_MS }, BATCH_EVENTS);
+      total += dropped;
+      if (dropped === 0) break;
+    } catch (error) {
+      // Before migration 0003 has run, no row has an event.
+      if (isUndefinedColumn(error)) return;
+      log.warn({ err: error }, 'the events that were not delivered cannot be dropped now');
+      await sleep(retryIntervalMs, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+  if (total > 0)
+    log.warn({ events: total }, 'events are off (EVENTS_URL), so undelivered events were dropped');
+}

@@ -1,0 +1,61 @@
+import pg from 'pg';
+import { pino } from 'pino';
+import { expect, it, vi } from 'vitest';
+import { databaseUnavailable } from '../../src/files/file-error.ts';
+import { dropUndeliveredEvents } from '../../src/server/drop-events.ts';
+
+const RETRY_INTERVAL_MS = 10;
+
+/** The queue answers each call with the next of these numbers or errors, and from then on with 0. */
+function run(answers: (number | Error)[], signal = new AbortController().signal) {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: 'info' }, { write: (line) => lines.push(JSON.parse(line)) });
+  const limits: number[] = [];
+  const events = {
+    async dropEvents(_: unknown, limit: number) {
+      limits.push(limit);
+      const answer = answers.shift() ?? 0;
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+  };
+  return { lines, limits, done: dropUndeliveredEvents(events, log, signal, RETRY_INTERVAL_MS) };
+}
+
+it('drops batches until none is left, and logs one line', async () => {
+  const { lines, limits, done } = run([100, 100, 7]);
+  await done;
+  expect(limits).toHaveLength(4);
+  expect(lines).toMatchObject([{ events: 207 }]);
+});
+
+it('logs nothing if there is nothing to drop', async () => {
+  const { lines, done } = run([]);
+  await done;
+  expect(lines).toEqual([]);
+});
+
+it('does nothing on a database without the columns for events', async () => {
+  const undefinedColumn = new pg.DatabaseError('column "event_due_at" does not exist', 0, 'error');
+  undefinedColumn.code = '42703';
+  const { lines, limits, done } = run([undefinedColumn, 5]);
+  await done;
+  expect(limits).toHaveLength(1);
+  expect(lines).toEqual([]);
+});
+
+it('tries again after an error, and ends when the service stops', async () => {
+  const noAnswer = databaseUnavailable(new Error('no answer'));
+  const stopping = new AbortController();
+  const { lines, limits, done } = run(
+    [noAnswer, 3, ...Array.from({ length: 1_000 }, () => noAnswer)],
+    stopping.signal,
+  );
+  await vi.waitFor(() => expect(limits.length).toBeGreaterThan(4));
+  stopping.abort();
+  await done;
+  const tries = limits.length;
+  await new Promise((resolve) => setTimeout(resolve, 5 * RETRY_INTERVAL_MS));
+  expect(limits).toHaveLength(tries);
+  expect(lines.at(-1)).toMatchObject({ events: 3 });
+});
