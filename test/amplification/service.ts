@@ -9,6 +9,9 @@ import { openProbe, type Probe } from './probe-client.ts';
 
 const GATEWAY_TOKEN = 'the-gateways-very-own-token';
 
+/** The token of the S3 server that sends hints to `/storage-events`. */
+export const HINTS_TOKEN = 'the-tokens-of-the-s3-server';
+
 /** The headers that a gateway sends with a call of this user. */
 export function gateway(userId: string): Record<string, string> {
   return { 'x-gateway-token': GATEWAY_TOKEN, 'x-user-id': userId };
@@ -29,6 +32,8 @@ export interface ProbedService {
  * others.
  */
 export interface ServiceKeeper extends AsyncDisposable {
+  /** The variables that name the database and the bucket of the service. */
+  readonly servers: Readonly<Record<string, string>>;
   alive(): Promise<ProbedService>;
   /** Ends a service that does not answer any more. */
   end(): Promise<void>;
@@ -43,6 +48,7 @@ export async function keepService(): Promise<ServiceKeeper> {
     current = undefined;
   };
   return {
+    servers: servers.environment,
     async alive() {
       if (current?.probe.isLost) await end();
       current ??= await start(servers);
@@ -66,6 +72,7 @@ async function start(servers: ExternalServers): Promise<ProbedService> {
       MIGRATE_ON_START: 'true',
       GATEWAY_AUTH: 'token',
       GATEWAY_TOKENS: GATEWAY_TOKEN,
+      STORAGE_EVENTS_TOKEN: HINTS_TOKEN,
       NODE_OPTIONS: `--expose-gc --import=${probe}`,
       PROBE_SOCKET: socket,
     },
