@@ -57,13 +57,13 @@ function ofEventBridge(message: unknown): NamedObject {
 }
 
 /**
- * Records have keys as in the query of a URL: `%2B` is a plus, and a plus is a space. Ceph RGW does not escape keys, but
- * a key of this service has no character that escaping changes.
+ * Records have keys as in the query of a URL: `%5F` is `_`, and a plus is a space. Ceph RGW does not escape keys. No key
+ * of this service has a plus, a space or a percent sign, so pluses may stay, and unescaped keys are unescaped, too.
  */
 function unescaped(key: unknown): string | undefined {
   if (typeof key !== 'string' || key.length > ESCAPED_KEY_MAX_CHARACTERS) return undefined;
   try {
-    return decodeURIComponent(key.replaceAll('+', ' '));
+    return decodeURIComponent(key);
   } catch {
     return undefined;
   }
@@ -71,7 +71,5 @@ function unescaped(key: unknown): string | undefined {
 
 /** A property of a value that can be anything. */
 function property(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-    ? (value as Record<string, unknown>)[name]
-    : undefined;
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }

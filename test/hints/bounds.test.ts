@@ -18,8 +18,14 @@ const records = (count: number) => ({
 const padded = (bytes: number) => `{}${' '.repeat(bytes - 2)}`;
 
 describe('a body', () => {
-  it('may have 1 MiB', async () => {
-    expect(await send(service, padded(MIB))).toMatchObject({ status: 204 });
+  it('may have 1 MiB, and its memory is free again afterwards', async () => {
+    for (let sent = 0; sent < 20; sent++)
+      expect(await send(service, padded(MIB))).toMatchObject({ status: 204 });
+  });
+
+  it('that is announced with more is refused before a byte of it is sent', async () => {
+    const { outcome } = await tell(service.app.httpPort, `${HEAD}Content-Length: ${MIB + 1}\r\n\r\n`);
+    expect(outcome).toBe('413');
   });
 
   it('of more than 1 MiB is refused', async () => {
