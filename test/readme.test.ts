@@ -30,6 +30,8 @@ const LINES_MAX = {
   'src/client/README.md': 100,
   'src/client/browser/README.md': 100,
   'src/doctor/README.md': 200,
+  'src/events/README.md': 60,
+  'src/hints/README.md': 80,
   'src/observability/README.md': 60,
   'src/overload/README.md': 60,
   'src/postgres/README.md': 60,
