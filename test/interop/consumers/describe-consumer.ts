@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   type DeliverFileEventRequest,
   DeliverFileEventRequestSchema,
@@ -11,8 +11,10 @@ import { forAllTests } from '../../harness/for-all-tests.ts';
 import { md5, newUser } from '../../harness/random.ts';
 import { BUILD_TIMEOUT_MS } from '../clients/build-client.ts';
 import { describeWith } from '../describe-with.ts';
+import { startInteropService } from '../service.ts';
 import type { Consumer } from './consumer.ts';
 import { deliver } from './deliver.ts';
+import { expectAgainAfterError, expectReadyAndDeleted } from './expect-events.ts';
 import { type RunningConsumer, startConsumer } from './start-consumer.ts';
 
 /** The answers of gRPC, Connect and Express. */
@@ -57,7 +59,15 @@ export async function describeConsumer(
       expect(await deliver(running.eventsUrl, EVENTS_TOKEN, event)).toBeOneOf(OK);
     });
 
-    defineMore(running);
+    describe('of the service', () => {
+      const service = forAllTests(() => startInteropService({ EVENTS_URL: running.eventsUrl, EVENTS_TOKEN }));
+
+      test('receives READY and DELETED for an upload, a list and a delete', () =>
+        expectReadyAndDeleted(service, running));
+      test('receives an event again that it answered with an error', () =>
+        expectAgainAfterError(service, running));
+      defineMore(running);
+    });
   });
 }
 
