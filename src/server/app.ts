@@ -16,8 +16,7 @@ import { atMost } from './at-most.ts';
 import { openBackends } from './backends/backends.ts';
 import { backendsForCalls } from './backends/for-calls.ts';
 import { openLoggedCertificates } from './certificates.ts';
-import { createObservedDispatcher, withNudges } from './dispatching.ts';
-import { dropUndeliveredEvents } from './drop-events.ts';
+import { createEvents } from './events/events.ts';
 import { createPages } from './pages.ts';
 import { createProtocolServers } from './protocols.ts';
 import { createReadiness, reportReadiness } from './readiness.ts';
@@ -38,9 +37,9 @@ export async function startApp(config: Config, log: Logger) {
   const backends = await openBackends(config, log, backendsForCalls(config, metrics, refusals));
   metrics.watchPool(backends.pool, backends.database);
   const { objects, multipart, presigner } = backends;
-  const dispatcher = config.events && createObservedDispatcher(config.events, backends.events, log, metrics);
-  const store = dispatcher ? withNudges(backends.store, dispatcher.nudge) : backends.store;
-  const ports = { store, objects, multipart, presigner, observer: createObserver(log, metrics) };
+  const events = createEvents(config.events, backends, log, metrics);
+  const observer = createObserver(log, metrics);
+  const ports = { store: events.store, objects, multipart, presigner, observer };
   const sweeper = createObservedSweeper(ports, config, log, metrics);
   const health = createHealth();
   const onChange = reportReadiness({ health, log, metrics, ...config.storage });
@@ -61,8 +60,7 @@ export async function startApp(config: Config, log: Logger) {
     if (config.database.migrateOnStart) await updateSchema(backends.postgres, log, stopping.signal);
     if (stopping.signal.aborted) return;
     sweeper.start();
-    if (dispatcher === undefined) void dropUndeliveredEvents(backends.events, log, stopping.signal);
-    else dispatcher.start();
+    events.start();
     await readiness.start();
   };
   /**
@@ -79,8 +77,8 @@ export async function startApp(config: Config, log: Logger) {
     const swept = sweeper.stop();
     await sleep(delayMs);
     certificates?.stop();
-    const delivered = dispatcher?.stop() ?? Promise.resolve();
-    await Promise.all([servers.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, Promise.all([swept, delivered]))]);
+    const work = Promise.all([swept, events.stop()]);
+    await Promise.all([servers.stop(STOP_GRACE_MS), atMost(STOP_GRACE_MS, work)]);
     await backends.stop();
   };
   try {

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { expect, it, vi } from 'vitest';
 import { databaseUnavailable } from '../../src/files/file-error.ts';
-import { dropUndeliveredEvents } from '../../src/server/drop-events.ts';
+import { dropUndeliveredEvents } from '../../src/server/events/drop-events.ts';
 
 const RETRY_INTERVAL_MS = 10;
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { EventQueue } from '../files/ports/event-queue.ts';
-import { isUndefinedColumn } from '../postgres/connection/error-classes.ts';
+import type { EventQueue } from '../../files/ports/event-queue.ts';
+import { isUndefinedColumn } from '../../postgres/connection/error-classes.ts';
 
 /** The most events that one statement drops (`EventQueue.dropEvents`). A statement takes a few milliseconds. */
 const BATCH_EVENTS = 100;

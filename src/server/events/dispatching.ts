@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { createDispatcher, type Dispatcher } from '../events/dispatcher.ts';
-import { type Consumer, openTransport } from '../events/transports/open-transport.ts';
-import type { EventQueue } from '../files/ports/event-queue.ts';
-import type { FileStore } from '../files/ports/file-store.ts';
-import { limitLines } from '../observability/limit-lines.ts';
-import type { Metrics } from '../observability/metrics.ts';
+import { createDispatcher, type Dispatcher } from '../../events/dispatcher.ts';
+import { type Consumer, openTransport } from '../../events/transports/open-transport.ts';
+import type { EventQueue } from '../../files/ports/event-queue.ts';
+import type { FileStore } from '../../files/ports/file-store.ts';
+import { limitLines } from '../../observability/limit-lines.ts';
+import type { Metrics } from '../../observability/metrics.ts';
 
 /** The least time between two log lines of one kind. The metrics count everything. */
 const LINE_INTERVAL_MS = 10_000;
