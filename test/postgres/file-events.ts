@@ -637,6 +637,16 @@ export function eventsContract(name: string, open: (limits: StoreLimits) => Prom
         expect(await agesOfSweeps(file, 3)).toEqual([30, 150, 630]);
       });
 
+      it('are not used up by sweeps that `makeDue` has asked for', async () => {
+        const file = await pending('a');
+        for (let i = 0; i < 10; i++) {
+          await store.makeDue([file]);
+          await store.leaseDue(100, 60);
+          await store.reschedule(file);
+        }
+        expect((await row(file)).due).toBeCloseTo(2, 0);
+      });
+
       it('end with the usual sweeps if a service without events continues them', async () => {
         const file = await pending('a');
         const silent = opened.openInstance({ announcesChanges: false });

@@ -1105,6 +1105,68 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
       });
     });
 
+    describe('makeDue', () => {
+      it('makes pending files of many users due now, and changes no other file', async () => {
+        const files = [await lost('lost'), await pending('a'), await pending('a', { userId: 'bob' })];
+        const others = [await pending('b'), await ready('ready'), await deleted('deleted')];
+        const before = await Promise.all(others.map(row));
+        const unknown = { userId: 'eve', s3Key: files[1]?.s3Key ?? '' };
+        expect(await store.makeDue([...files, ...others.slice(1), unknown])).toBe(3);
+        for (const file of files) expect((await row(file))?.due).toBeLessThanOrEqual(0);
+        const after = await Promise.all(others.map(row));
+        expect(after.map((one) => one?.sweep_attempts)).toEqual(before.map((one) => one?.sweep_attempts));
+        expect(after.map((one) => one?.state)).toEqual(['pending', 'ready', 'deleted']);
+        for (const one of after) expect(one?.due ?? 1).toBeGreaterThan(0);
+        expect(await store.leaseDue(100, 60)).toHaveLength(3);
+      });
+
+      it('does not write a row that is due already', async () => {
+        const file = await pending('a');
+        expect(await store.makeDue([file, file])).toBe(1);
+        const before = await everything();
+        expect(await store.makeDue([file])).toBe(0);
+        expect(await store.makeDue([])).toBe(0);
+        expect(await everything()).toEqual(before);
+      });
+
+      it('makes a leased row due for another sweeper', async () => {
+        const file = await pending('a');
+        await store.makeDue([file]);
+        expect(await store.leaseDue(100, 60)).toHaveLength(1);
+        expect(await store.makeDue([file])).toBe(1);
+        expect(await store.leaseDue(100, 60)).toHaveLength(1);
+      });
+
+      it('neither waits for a locked row nor changes it', async () => {
+        const file = await pending('a');
+        const client = await opened.pool.connect();
+        await client.query('begin');
+        await client.query('select from files where s3_key = $1 for update', [file.s3Key]);
+        expect(await store.makeDue([file])).toBe(0);
+        await client.query('rollback');
+        client.release();
+        expect((await row(file))?.due).toBeGreaterThan(0);
+      });
+
+      it('keeps the pauses of the sweeper: ten sweeps that were asked for do not make them longer', async () => {
+        const file = await pending('a');
+        await store.reschedule(file);
+        const before = await row(file);
+        for (let i = 0; i < 10; i++) {
+          expect(await store.makeDue([file])).toBe(1);
+          expect(await store.leaseDue(100, 60)).toHaveLength(1);
+          await store.reschedule(file);
+        }
+        expect((await row(file))?.due).toBeCloseTo(before?.due ?? 0, 0);
+        for (let i = 0; i < 300; i++) {
+          await store.makeDue([file]);
+          await store.leaseDue(100, 60);
+        }
+        await store.reschedule(file);
+        expect((await row(file))?.sweep_attempts).toBeGreaterThanOrEqual(-4);
+      });
+    });
+
     describe('purge', () => {
       it.each([
         ['PENDING', pending],
