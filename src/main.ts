@@ -14,7 +14,7 @@ import { createTerminal } from './cli/terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './cli/usage.ts';
 import { readConfig, SETTINGS } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
-import { createLogger, redact } from './observability/logger.ts';
+import { redact } from './observability/redact.ts';
 
 /** The commands by the first argument of the process. A command with `takesArguments` may have further arguments. */
 const VERBS: Record<string, { summary: string; run: () => Promise<void>; takesArguments?: true }> = {
@@ -61,12 +61,13 @@ const terminal = createTerminal(process.stdout, process.stderr, process.env.TERM
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
-  const log = createLogger(config.operation.logLevel);
+  const logging = newLogger(config.operation.logLevel);
   // The handler is set before other code is loaded: a process without a handler ignores the signal if it is
   // process 1 of a container.
   let stopping = false;
   onStopSignal(async (signal) => {
     stopping = true;
+    const log = await logging;
     log.info({ signal }, 'stopping');
     // A load balancer needs the delay to notice that this instance stops. Deployments send SIGTERM. SIGINT comes from
     // a user who presses Ctrl-C and waits for the end, so there is no delay.
@@ -79,11 +80,14 @@ async function serve(): Promise<void> {
     await app.stop(delayMs);
     log.info('stopped');
   });
-  const starting = import('./server/app.ts').then(({ startApp }) => startApp(config, log));
+  const starting = Promise.all([import('./server/app.ts'), logging]).then(([{ startApp }, log]) =>
+    startApp(config, log),
+  );
 
   const { grpcPort, httpPort, onStrayError, prepared } = await starting;
   outliveStrayErrors(onStrayError);
   if (stopping) return;
+  const log = await logging;
   log.info({ host: config.listen.host, grpcPort, httpPort }, 'serving');
   await prepared;
   if (stopping) return;
@@ -111,7 +115,7 @@ async function reconcile(): Promise<void> {
   process.exitCode = await runReconcile(
     verbArguments,
     config,
-    createLogger('warn'),
+    await newLogger('warn'),
     terminal,
     userDirectory(),
   );
@@ -121,7 +125,7 @@ async function doctor(): Promise<void> {
   const config = readConfig(process.env);
   const { runDoctor } = await import('./cli/doctor.ts');
   const signal = interruption();
-  process.exitCode = await runDoctor(verbArguments, config, createLogger('error'), terminal, signal);
+  process.exitCode = await runDoctor(verbArguments, config, await newLogger('error'), terminal, signal);
 }
 
 async function events(): Promise<void> {
@@ -144,6 +148,12 @@ async function upload(): Promise<void> {
     md5CachePath: join(cacheDirectory(), 'file-service', 'md5s'),
   };
   process.exitCode = await runUpload(verbArguments, context, terminal, interruption());
+}
+
+/** `upload` needs no log, so it does not load pino, which takes 8 MB of memory and 10 ms. */
+async function newLogger(level: string) {
+  const { createLogger } = await import('./observability/logger.ts');
+  return createLogger(level);
 }
 
 /**

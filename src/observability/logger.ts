@@ -7,14 +7,7 @@
  * receives does not: this folder only receives outcomes, and takes types but no running code from `rpc/`.
  */
 import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
-
-/** Credentials in URLs, signatures and tokens must never reach a log. */
-const SECRETS: readonly [RegExp, string][] = [
-  // These names occur in a URL, in an Authorization header, in the name of a header (`X-Amz-Security-Token`), and
-  // in JSON that contains any of these.
-  [/((?:Signature|Credential|Security-Token)["']?\s*[=:]\s*["']?)[^&\s"',<]+/gi, '$1[redacted]'],
-  [/((?:postgres|postgresql|http|https):\/\/[^:@/\s]+:)[^@\s]+@/gi, '$1[redacted]@'],
-];
+import { redact } from './redact.ts';
 
 /** Properties that are redacted by their name in every logged object, whatever their value looks like. */
 const SECRET_PATHS = [
@@ -30,10 +23,6 @@ const SECRET_PATHS = [
   '*.headers.authorization',
   '*.headers["x-gateway-token"]',
 ];
-
-export function redact(text: string): string {
-  return SECRETS.reduce((redacted, [pattern, replacement]) => redacted.replace(pattern, replacement), text);
-}
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {
   return pino(

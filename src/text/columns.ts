@@ -11,7 +11,8 @@ const ZERO_WIDTH = /[\p{Mn}\p{Me}\u1160-\u11ff\ud7b0-\ud7fb]/u;
 /** The variation selector that turns the character before it into an emoji. The emoji takes two columns. */
 const EMOJI_SELECTOR = '\ufe0f';
 
-const graphemes = new Intl.Segmenter();
+/** Made for the first text that is cut, because making it takes 8 ms. */
+let graphemes: Intl.Segmenter | undefined;
 
 /**
  * Returns how many columns of a terminal the text takes. `printable` (printable.ts) must have escaped the control
@@ -31,6 +32,7 @@ export function terminalColumns(text: string): number {
 export function fitColumns(text: string, columns: number): string {
   if (terminalColumns(text) <= columns) return text;
   let [fitting, used] = ['', 0];
+  graphemes ??= new Intl.Segmenter();
   for (const { segment } of graphemes.segment(text)) {
     used += terminalColumns(segment);
     if (used > columns - 1) break;
