@@ -16,7 +16,7 @@ import type {
 import type { ManyPlatform } from './many/run.ts';
 import { uploadManyOn } from './many/upload-many.ts';
 import type { Md5Cache } from './node/md5-cache.ts';
-import type { Pieces } from './node/memory-source.ts';
+import type { Body } from './node/memory-source.ts';
 import { createPutClient } from './node/put.ts';
 import { openSource, sizeOf, type UploadSource } from './node/source.ts';
 import { type UploadOptions as FileOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
@@ -85,7 +85,7 @@ export function uploadMany<Item extends UploadItem>(
   return uploadManyOn(nodeWith(options), client, items, options);
 }
 
-function nodeWith({ md5Cache, agent }: NodeOptions): ManyPlatform<UploadSource, Pieces> {
+function nodeWith({ md5Cache, agent }: NodeOptions): ManyPlatform<UploadSource, Body> {
   return {
     openSource: (source) => openSource(source, md5Cache),
     sizeOf,

@@ -7,7 +7,7 @@ import { UploadError } from '../upload/upload-error.ts';
 import { isKnown, withMd5Cache } from './cached-source.ts';
 import { md5sInPlace, md5sOnThreads } from './md5.ts';
 import type { FileVersion, Md5Cache } from './md5-cache.ts';
-import { changedSource, ofBytes, type Pieces } from './memory-source.ts';
+import { type Body, changedSource, ofBytes } from './memory-source.ts';
 import { readToEnd } from './read-to-end.ts';
 
 /** A file of this size or less is read only once, not twice: its bytes stay in memory until they are sent. */
@@ -36,7 +36,7 @@ interface OpenFile {
 }
 
 /** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
-export async function openFile(path: string, cache: Md5Cache | undefined): Promise<OpenSource<Pieces>> {
+export async function openFile(path: string, cache: Md5Cache | undefined): Promise<OpenSource<Body>> {
   // This check comes before the file is opened, because opening some devices already has an effect.
   assertRegular(await statOf(path), path);
   const handle = await open(path, OPEN_FLAGS);
@@ -55,7 +55,7 @@ export async function openFile(path: string, cache: Md5Cache | undefined): Promi
 }
 
 /** The file stays open when the source is closed, because the caller opened it. */
-export async function openHandle(handle: FileHandle): Promise<OpenSource<Pieces>> {
+export async function openHandle(handle: FileHandle): Promise<OpenSource<Body>> {
   const stats = await handle.stat({ bigint: true });
   assertRegular(stats, 'the open file');
   return ofFile({ handle, stats, label: 'the open file', filename: undefined, close: async () => {} });
@@ -65,18 +65,18 @@ function versionOf(path: string, { size, mtimeNs, ctimeNs, ino, dev }: BigIntSta
   return { path, sizeBytes: size, mtimeNs, ctimeNs, inode: ino, device: dev };
 }
 
-async function ofFile(file: OpenFile): Promise<OpenSource<Pieces>> {
+async function ofFile(file: OpenFile): Promise<OpenSource<Body>> {
   return file.stats.size <= READ_ONCE_MAX_BYTES ? readOnce(file) : streamed(file);
 }
 
-async function readOnce({ handle, stats, label, filename, close }: OpenFile): Promise<OpenSource<Pieces>> {
+async function readOnce({ handle, stats, label, filename, close }: OpenFile): Promise<OpenSource<Body>> {
   const bytes = await readToEnd(handle, Number(stats.size), label);
   await assertUnchanged(handle, stats);
   await close();
   return { ...ofBytes(bytes), filename };
 }
 
-function streamed({ handle, stats, filename, close }: OpenFile): OpenSource<Pieces> {
+function streamed({ handle, stats, filename, close }: OpenFile): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     for (let position = start; position < end; ) {
       const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));

@@ -6,10 +6,13 @@ import { md5sInPlace } from './md5.ts';
 /** The bytes of a range, in pieces. */
 export type Pieces = AsyncIterable<Uint8Array>;
 
+/** The body of a PUT: pieces, or all of its bytes. */
+export type Body = Pieces | Uint8Array;
+
 /** The event loop runs other work after each piece, and hashing a piece takes less than a millisecond. */
 const PIECE_BYTES = 256 * 1024;
 
-export function ofBytes(bytes: Uint8Array): OpenSource<Pieces> {
+export function ofBytes(bytes: Uint8Array): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     for (let position = start; position < end; position += PIECE_BYTES) {
       yield bytes.subarray(position, Math.min(position + PIECE_BYTES, end));
@@ -19,7 +22,8 @@ export function ofBytes(bytes: Uint8Array): OpenSource<Pieces> {
     sizeBytes: bytes.byteLength,
     filename: undefined,
     mimeType: undefined,
-    body: read,
+    body: (range) =>
+      range.end - range.start > PIECE_BYTES ? read(range) : bytes.subarray(range.start, range.end),
     md5s: (ranges, options) => md5sInPlace(read, ranges, options),
     // A change of the bytes in memory cannot be detected here. S3 detects it, because the bytes then do not
     // match the announced MD5.
@@ -28,7 +32,7 @@ export function ofBytes(bytes: Uint8Array): OpenSource<Pieces> {
   };
 }
 
-export function ofBlob(blob: Blob): OpenSource<Pieces> {
+export function ofBlob(blob: Blob): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     try {
       yield* blob.slice(start, end).stream();

@@ -1,36 +1,41 @@
-/** Sends one PUT to a presigned URL: streamed, with the headers that the service requires for this URL. */
-import http, { type ClientRequest } from 'node:http';
-import https from 'node:https';
+/** Sends one PUT to a presigned URL: with the headers that the service requires for this URL. */
+import type { Agent, AgentOptions, ClientRequest } from 'node:http';
 import type { PutClient, PutOptions } from '../upload/platform.ts';
-import { PutError, refusedPut } from '../upload/put-error.ts';
-
-/**
- * A connection on which no byte moved in either direction for this long counts as broken, although neither side closed
- * the connection.
- */
-const IDLE_TIMEOUT_MS = 60_000;
-
-/** S3's error documents are shorter. The rest of a longer body is not read, because it may have no end. */
-const ERROR_BODY_MAX_BYTES = 16 * 1024;
+import { answerOf } from './answer.ts';
+import { type HttpModule, loadHttp } from './http-module.ts';
+import type { Body, Pieces } from './memory-source.ts';
 
 /**
  * @param given the agent of the caller, who closes it. Without it the client has its own connections, so that closing
  *   the client closes all of them.
  */
-export function createPutClient(given?: http.Agent): PutClient<AsyncIterable<Uint8Array>> {
-  const own = { keepAlive: true, ...proxyOfProcess() };
-  const agents = { 'http:': new http.Agent(own), 'https:': new https.Agent(own) };
+export function createPutClient(given?: Agent): PutClient<Body> {
+  const connections = new Map<string, Promise<Connections>>();
+  const own: Agent[] = [];
+  const load = async (protocol: string): Promise<Connections> => {
+    const { request, Agent, globalAgent } = await loadHttp(protocol);
+    if (given !== undefined) return { request, agent: given };
+    const agent = new Agent({ keepAlive: true, ...proxyOfProcess(globalAgent) });
+    own.push(agent);
+    return { request, agent };
+  };
+  const connectionsFor = (protocol: string): Promise<Connections> => {
+    const known = connections.get(protocol) ?? load(protocol);
+    connections.set(protocol, known);
+    return known;
+  };
   return {
     /** Adds only Host and Connection to the headers. Reads the bytes no faster than they are sent. */
-    async put({ url, headers }, bytes, { signal, onSent }) {
-      const request =
-        new URL(url).protocol === 'https:'
-          ? https.request(url, { method: 'PUT', headers, signal, agent: given ?? agents['https:'] })
-          : http.request(url, { method: 'PUT', headers, signal, agent: given ?? agents['http:'] });
-      const answered = answerOf(request);
+    async put({ url, headers }, body, { signal, onSent }) {
+      const target = new URL(url);
+      const { request: open, agent } = await connectionsFor(target.protocol);
+      signal.throwIfAborted();
+      const request = open(target, { method: 'PUT', headers, agent });
+      const answered = answerOf(request, signal);
       // If reading the bytes fails, `send` destroys the request, and then `answered` fails too. The caller gets
       // the error of reading, because `sent` fails first.
-      const sent = send(request, bytes, onSent);
+      const sent =
+        body instanceof Uint8Array ? sendAtOnce(request, body, onSent) : send(request, body, onSent);
       try {
         await Promise.race([answered, sent.then(() => answered)]);
       } finally {
@@ -41,28 +46,37 @@ export function createPutClient(given?: http.Agent): PutClient<AsyncIterable<Uin
       }
     },
     close() {
-      agents['http:'].destroy();
-      agents['https:'].destroy();
+      for (const agent of own) agent.destroy();
     },
   };
+}
+
+interface Connections {
+  request: HttpModule['request'];
+  agent: Agent;
 }
 
 /**
  * The proxy that Node uses for the whole process: the variables of NODE_USE_ENV_PROXY, or the argument of
  * `http.setGlobalProxyFromEnv`. Node 20 has no such proxy, and sends directly.
  */
-function proxyOfProcess(): Pick<http.AgentOptions, 'proxyEnv'> {
-  const { options } = http.globalAgent as http.Agent & { options?: http.AgentOptions };
+function proxyOfProcess(globalAgent: Agent): Pick<AgentOptions, 'proxyEnv'> {
+  const { options } = globalAgent as Agent & { options?: AgentOptions };
   return options?.proxyEnv === undefined ? {} : { proxyEnv: options.proxyEnv };
 }
 
-async function send(
+/** Headers and body leave with one call to the system. In pieces, a small file would need three. */
+async function sendAtOnce(
   request: ClientRequest,
-  bytes: AsyncIterable<Uint8Array>,
+  bytes: Uint8Array,
   onSent: PutOptions['onSent'],
 ): Promise<void> {
+  request.end(bytes, () => onSent(bytes.length));
+}
+
+async function send(request: ClientRequest, pieces: Pieces, onSent: PutOptions['onSent']): Promise<void> {
   try {
-    for await (const piece of bytes) {
+    for await (const piece of pieces) {
       if (request.destroyed) return;
       if (!request.write(piece)) await drained(request);
       onSent(piece.length);
@@ -82,38 +96,5 @@ function drained(request: ClientRequest): Promise<void> {
       resolve();
     };
     request.on('drain', done).on('close', done);
-  });
-}
-
-function answerOf(request: ClientRequest): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: Error) => {
-      const isAbort = error.name === 'AbortError';
-      reject(
-        isAbort ? error : new PutError(`the connection to S3 broke: ${error.message}`, undefined, error),
-      );
-    };
-    request.setTimeout(IDLE_TIMEOUT_MS, () =>
-      request.destroy(new Error(`no byte was sent or received for ${IDLE_TIMEOUT_MS / 1_000} s`)),
-    );
-    request.on('error', fail);
-    request.on('close', () => fail(new Error('S3 closed it')));
-    request.on('response', (response) => {
-      const { statusCode: status = 0 } = response;
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('error', fail);
-      const answered = () => {
-        if (status >= 200 && status < 300) return resolve();
-        reject(refusedPut(status, body));
-      };
-      response.on('end', answered);
-      response.on('data', (text: string) => {
-        body += text;
-        if (body.length < ERROR_BODY_MAX_BYTES) return;
-        answered();
-        response.destroy();
-      });
-    });
   });
 }

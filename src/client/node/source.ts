@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { OpenSource } from '../upload/platform.ts';
 import { openFile, openHandle } from './file-source.ts';
 import type { Md5Cache } from './md5-cache.ts';
-import { ofBlob, ofBytes, type Pieces } from './memory-source.ts';
+import { type Body, ofBlob, ofBytes } from './memory-source.ts';
 
 /**
  * An upload source is a path, a `file:` URL, an open file, a Blob or File, or bytes. A stream is not accepted,
@@ -20,7 +20,7 @@ import { ofBlob, ofBytes, type Pieces } from './memory-source.ts';
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
 /** @param cache keeps the MD5s of sources that are paths or URLs; the other sources are always hashed */
-export async function openSource(source: UploadSource, cache?: Md5Cache): Promise<OpenSource<Pieces>> {
+export async function openSource(source: UploadSource, cache?: Md5Cache): Promise<OpenSource<Body>> {
   if (source instanceof Uint8Array) return ofBytes(source);
   if (source instanceof Blob) return ofBlob(source);
   if (source instanceof URL) return openFile(fileURLToPath(source), cache);
