@@ -45,7 +45,7 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@aws-sdk/': ['s3'],
   kysely: ['postgres'],
   pg: ['postgres', 'dev'],
-  '@bufbuild/': ['rpc', 'events', 'client'],
+  '@bufbuild/': ['rpc', 'events', 'client', 'cli'],
   '@connectrpc/': ['rpc', 'client', 'cli'],
   mrmime: ['cli'],
   'hash-wasm': ['client'],

@@ -36,7 +36,7 @@ export interface UploadContext extends ServiceAddress {
 const EXIT_INTERRUPTED = 130;
 
 /**
- * Runs the command `npm run upload`. The code is also an example of a client of the service.
+ * Runs the command `npm run upload`.
  *
  * @returns the exit code
  */
