@@ -132,7 +132,7 @@ async function events(): Promise<void> {
   const config = readConfig(process.env);
   const { runEvents } = await import('./cli/events.ts');
   const signal = interruption();
-  process.exitCode = await runEvents(verbArguments, config, createLogger('error'), terminal, signal);
+  process.exitCode = await runEvents(verbArguments, config, await newLogger('error'), terminal, signal);
 }
 
 async function upload(): Promise<void> {
