@@ -1,4 +1,5 @@
 import type { Work } from '../files/call.ts';
+import type { Deadline } from '../files/deadline.ts';
 import type { FileRef } from '../files/file.ts';
 
 export interface DueQueueOptions {
@@ -15,7 +16,7 @@ export const FILES_MAX = 1_000;
 const FILES_PER_STATEMENT_MAX = 100;
 
 /**
- * The time-out of a statement. It is shorter than the time-outs of senders (versitygw 3 s, EventBridge 5 s). Ceph RGW
+ * The time within which a message is answered, with the statements before its own. It is shorter than the time-outs of senders (versitygw 3 s, EventBridge 5 s). Ceph RGW
  * lets the upload of the client wait for the answer, unless its topic is persistent.
  */
 const TIMEOUT_MS = 2_000;
@@ -28,6 +29,8 @@ export class QueueFullError extends Error {
 /** The files of all messages that wait for the same statements. */
 interface Batch {
   files: Map<string, FileRef>;
+  /** That of its first message. */
+  deadline: Deadline;
   done: PromiseWithResolvers<void>;
 }
 
@@ -44,7 +47,7 @@ export function createDueQueue({ makeDue, onDue }: DueQueueOptions) {
     isRunning = true;
     for (let batch = takeNext(); batch !== undefined; batch = takeNext()) {
       try {
-        await runBatch([...batch.files.values()]);
+        await runBatch([...batch.files.values()], batch.deadline);
         batch.done.resolve();
       } catch (error) {
         batch.done.reject(error);
@@ -53,10 +56,10 @@ export function createDueQueue({ makeDue, onDue }: DueQueueOptions) {
     isRunning = false;
   }
 
-  async function runBatch(files: readonly FileRef[]): Promise<void> {
+  async function runBatch(files: readonly FileRef[], deadline: Deadline): Promise<void> {
     for (let from = 0; from < files.length; from += FILES_PER_STATEMENT_MAX) {
       const some = files.slice(from, from + FILES_PER_STATEMENT_MAX);
-      await makeDue({ deadline: Date.now() + TIMEOUT_MS }, some);
+      await makeDue({ deadline }, some);
       onDue();
     }
   }
@@ -75,7 +78,7 @@ export function createDueQueue({ makeDue, onDue }: DueQueueOptions) {
      * @throws QueueFullError, and what `makeDue` throws: the sender must repeat its message
      */
     async add(files: readonly FileRef[]): Promise<void> {
-      next ??= { files: new Map(), done: Promise.withResolvers() };
+      next ??= { files: new Map(), deadline: Date.now() + TIMEOUT_MS, done: Promise.withResolvers() };
       const { files: waiting, done } = next;
       if (waiting.size + files.length > FILES_MAX) throw new QueueFullError('too many files wait');
       for (const file of files) waiting.set(file.s3Key, file);

@@ -50,7 +50,10 @@ it('while Postgres does not answer, a message gets 503 in time, and no log has t
   const refused = { status: 503, headers: { 'retry-after': '1' } };
   const answers = await Promise.all([send(service, message, byPath), send(service, message)]);
   for (const answer of answers) expect(answer).toMatchObject(refused);
-  expect(performance.now() - begunMs).toBeLessThan(5_000);
+  // The two wait for two statements, one after the other.
+  expect(performance.now() - begunMs).toBeLessThan(3_500);
+  const burst = Array.from({ length: 20 }, () => send(service, message));
+  for (const answer of await Promise.all(burst)) expect(answer).toMatchObject(refused);
   // A message that needs no row is answered.
   expect(await send(service, {}, byPath)).toMatchObject({ status: 204 });
 
@@ -61,7 +64,9 @@ it('while Postgres does not answer, a message gets 503 in time, and no log has t
   await send(service, message, { ...byPath, method: 'GET' });
   await send(service, 'no JSON', byPath);
   const failed = captured.lines().filter(({ msg }) => `${msg}`.startsWith('a message of S3 failed'));
-  expect(failed).toHaveLength(1);
+  // At most one line in a second.
+  expect(failed.length).toBeGreaterThan(0);
+  expect(failed.length).toBeLessThan(10);
   expect(captured.text()).not.toContain(TOKEN);
   expect(captured.text()).not.toContain(encodeURIComponent(TOKEN));
 });

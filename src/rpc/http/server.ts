@@ -75,14 +75,13 @@ export function createHttpServer(options: HttpServerOptions) {
       if (isClosed(request) || isPipelined(request, response)) return;
       underWay.add(request, response);
       const socket = socketOf(request);
-      const connection = socket && connections.of(socket);
-      const countNoMore = noteUnproven(response, connection);
+      const countNoMore = noteUnproven(response, socket && connections.of(socket));
       if (countNoMore === undefined) return;
       const refusal = refusalOf(options, request);
       const page = pages.get((request.url ?? '').split('?', 1)[0] ?? '');
       if (refusal !== undefined) refuse(response, ...refusal);
       else if (page !== undefined) void servePage(page, request, response);
-      else if (!takeMessage(request, response, connection, countNoMore) && !isPreflight(request, response))
+      else if (!takeMessage(request, response, countNoMore) && !isPreflight(request, response))
         answer(serveCall, request, response, countNoMore);
       if (page !== undefined || response.writableEnded) dropBody(request);
     },

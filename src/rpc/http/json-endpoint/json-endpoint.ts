@@ -6,7 +6,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SharedCapacity } from '../../../overload/shared-capacity.ts';
 import { acceptTokens } from '../../identity.ts';
-import type { Connection } from '../../limits/connection-limit.ts';
 import type { TakeDecodeTurn } from '../../limits/decode-turns.ts';
 import { readJson } from './read-json.ts';
 import { CHALLENGE, senderToken } from './sender-token.ts';
@@ -44,18 +43,16 @@ const RETRY_AFTER_SECONDS = 1;
 /**
  * Creates a function that answers a request for an endpoint, and returns `false` for any other request. Before it reads
  * a byte of the body, it checks the token, the method and the headers. It calls `onProven` when the token was right.
+ *
+ * The connection of a sender does not count as the connection of a gateway does. If the port has too many connections,
+ * those of senders are closed first: a Ceph RGW opens a connection for each of up to 1,024 waiting messages.
  */
 export function createJsonEndpoints({ endpoints, ...shared }: JsonEndpointsOptions) {
   const served = Object.entries(endpoints).map(([path, endpoint]) => ({
     path,
     endpoint: endpoint && { ...endpoint, isAccepted: acceptTokens([endpoint.token]) },
   }));
-  return (
-    request: IncomingMessage,
-    response: ServerResponse,
-    connection: Connection | undefined,
-    onProven: () => void,
-  ): boolean => {
+  return (request: IncomingMessage, response: ServerResponse, onProven: () => void): boolean => {
     const [path = ''] = (request.url ?? '').split('?', 1);
     // The token may follow the path.
     const found = served.find((one) => path === one.path || path.startsWith(`${one.path}/`));
@@ -75,7 +72,6 @@ export function createJsonEndpoints({ endpoints, ...shared }: JsonEndpointsOptio
       return true;
     }
     onProven();
-    countOn(connection, response);
     if (request.method !== 'POST') {
       onRefused(405, 'messages are sent by POST', { allow: 'POST' });
     } else if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
@@ -86,13 +82,6 @@ export function createJsonEndpoints({ endpoints, ...shared }: JsonEndpointsOptio
     }
     return true;
   };
-}
-
-/** A connection whose sender is known counts as the connection of a gateway does: it is closed last. */
-function countOn(connection: Connection | undefined, response: ServerResponse): void {
-  connection?.identified();
-  connection?.callBegins();
-  response.once('close', () => connection?.callEnds());
 }
 
 function answer(
