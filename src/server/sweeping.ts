@@ -5,7 +5,7 @@ import { createSweeper, type Sweeper } from '../files/maintenance/sweeper.ts';
 import type { Ports } from '../files/operations/operations.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
-/** With events, an early sweep (`src/postgres/statements/expressions.ts`) comes late by this time at most. */
+/** With events, an early sweep (`src/postgres/statements/early-sweeps.ts`) comes late by this time at most. */
 const INTERVAL_WITH_EVENTS_SECONDS = 1;
 
 function intervalSeconds({ operation, events }: Config): number {

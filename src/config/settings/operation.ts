@@ -11,7 +11,7 @@ export const OPERATION = {
     min: 1,
     max: 3_600,
     default: 5,
-    desc: 'The sweeper’s mean pause between two rounds.',
+    desc: 'The sweeper’s mean pause between two rounds. With EVENTS_URL, it is at most 1.',
   }),
   stopDelaySeconds: integer('STOP_DELAY_SECONDS', {
     min: 0,
