@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { residentMb } from '../harness/resident-memory.ts';
 import {
@@ -49,6 +50,8 @@ const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
     flood(300, () => http2(gRPC), [whole(CHECK, EMPTY, STREAMS)]),
   '300 connections with 100 whole health checks over gRPC-Web as text': ({ HTTP }) =>
     flood(300, () => http2(HTTP), [whole(TEXT_CHECK, Buffer.from(EMPTY.toString('base64')), 100)]),
+  '300 connections with 100 whole and compressed health checks over gRPC': ({ HTTP }) =>
+    flood(300, () => http2(HTTP), [whole(COMPRESSED_CHECK, envelope(gzipSync(Buffer.alloc(0)), 1), 100)]),
   '1,000 health checks whose bytes arrive one per read of 64 KiB': ({ gRPC }) =>
     flood(10, () => http2(gRPC), [begun(CHECK, 100), ...bytesPerRead(100, 4)]),
 };
@@ -56,6 +59,7 @@ const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
 const PAGE = { ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'localhost' };
 const CHECK = Object.fromEntries(grpcHeaders('/grpc.health.v1.Health/Check'));
 const TEXT_CHECK = { ...CHECK, 'content-type': 'application/grpc-web-text' };
+const COMPRESSED_CHECK = { ...CHECK, 'grpc-encoding': 'gzip' };
 const EMPTY = envelope(Buffer.alloc(0));
 
 describe('strangers take less than 100 MB and do not end the process', () => {

@@ -28,9 +28,9 @@ import { type AdmitOptions, createAdmit } from './admit.ts';
 import { completeError } from './complete-error.ts';
 import { type CompressedCall, requestCompressions } from './compression.ts';
 import { encodeText, nameAsPlain } from './grpc-web-text.ts';
-import { answerHealth } from './health-answer.ts';
+import { answerHealth, isHealth } from './health-answer.ts';
 import { protocolOf } from './protocol.ts';
-import { refuseCall } from './refusal.ts';
+import { refuseCall, refuseForHeaders } from './refusal.ts';
 import { isCompressed, readBody, streamBody } from './request-body.ts';
 
 export interface ConnectHandlerOptions extends AdmitOptions {
@@ -68,10 +68,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
       return true;
     }
     const { method } = handler;
-    if (request.method !== 'POST') {
-      response.writeHead(405, { allow: 'POST' }).end();
-      return true;
-    }
+    if (refuseForHeaders(handler, request, response)) return true;
     checkUrl(request);
     const onError = (error: unknown) => refuseCall(request.headers, response, toConnectError(error));
     let call: AdmittedCall | undefined;
@@ -83,28 +80,26 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     }
     if (call !== undefined) onAdmitted();
     const values = createContextValues().set(ADMITTED_CALL, call);
-    const serve = (body?: AsyncIterable<Uint8Array>) =>
+    const serve = (body: AsyncIterable<Uint8Array>) =>
       void serveCall(handler, { request, response, values, body });
-    if (method.methodKind !== 'unary') {
+    if (method.methodKind !== 'unary' || protocol === undefined) {
       serve(streamBody(request, STREAM_REQUEST_MAX_BYTES));
-    } else if (protocol === undefined) {
-      serve();
-    } else {
-      const { encoding } = protocol;
-      const userId = call?.userId;
-      const serveWhole = (body: Buffer) => serve(createAsyncIterable([body]));
-      const onBody = (body: Buffer) => {
-        if (isCompressed(body, request, protocol)) {
-          compressedCalls.run({ userId, encoding }, serveWhole, body);
-        } else {
-          const decode = () => {
-            if (!answerHealth(health, { method, request, response, protocol, body })) serveWhole(body);
-          };
-          takeDecodeTurn({ userId, bytes: body.length }, decode, onError);
-        }
-      };
-      readBody(request, response, method, protocol, { budget, userId, onBody, onError });
+      return true;
     }
+    const { encoding } = protocol;
+    const userId = call?.userId;
+    const serveWhole = (body: Buffer) => {
+      if (!isHealth(method)) serve(createAsyncIterable([body]));
+      else answerHealth(health, { method, request, response, protocol, body, compressions });
+    };
+    const onBody = (body: Buffer) => {
+      if (isCompressed(body, request, protocol)) {
+        compressedCalls.run({ userId, encoding }, serveWhole, body);
+      } else {
+        takeDecodeTurn({ userId, bytes: body.length }, () => serveWhole(body), onError);
+      }
+    };
+    readBody(request, response, method, protocol, { budget, userId, onBody, onError });
     return true;
   };
 }
@@ -120,8 +115,7 @@ interface ReadCall {
   request: IncomingMessage;
   response: ServerResponse;
   values: ContextValues;
-  /** `undefined` for a unary call with an unknown content type: connect-node refuses such a call without its body. */
-  body: AsyncIterable<Uint8Array> | undefined;
+  body: AsyncIterable<Uint8Array>;
 }
 
 /** Hands a call to connect-node, and writes its answer. */
@@ -132,7 +126,7 @@ async function serveCall(
   const isText = protocolOf(request.headers['content-type'])?.name === 'grpc-web-text';
   try {
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    if (body !== undefined) universal.body = body;
+    universal.body = body;
     if (isText) nameAsPlain(universal);
     const answer = await completeError(await handler(universal), handler.method);
     if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);

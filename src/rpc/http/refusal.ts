@@ -1,6 +1,6 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { ConnectError } from '@connectrpc/connect';
-import { encodeEnvelope } from '@connectrpc/connect/protocol';
+import { encodeEnvelope, type UniversalHandler } from '@connectrpc/connect/protocol';
 import {
   codeToHttpStatus,
   contentTypeStreamRegExp,
@@ -10,6 +10,36 @@ import {
 } from '@connectrpc/connect/protocol-connect';
 import { trailersOnly } from '../grpc/status.ts';
 import { protocolOf } from './protocol.ts';
+
+/** No Content-Type of these protocols is longer, not even with a `charset`. */
+const CONTENT_TYPE_MAX_CHARACTERS = 128;
+
+/**
+ * Refuses a request that is no call of the method, before connect-node gets it. connect-node would make the objects of a
+ * call for the refusal. It also keeps the first 1,024 different values of Content-Type that a method receives until the
+ * process ends, and a value may have 16 KiB.
+ *
+ * @returns whether the request was refused
+ */
+export function refuseForHeaders(
+  { method, supportedContentType }: UniversalHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  if (request.method !== 'POST') response.writeHead(405, { allow: 'POST' });
+  else if (!isKnown(request.headers['content-type'], supportedContentType)) response.writeHead(415);
+  else if (method.methodKind === 'bidi_streaming' && request.httpVersionMajor === 1) {
+    // A client that expects HTTP/2 may wait for ever unless the connection is closed.
+    response.writeHead(505, { connection: 'close' });
+  } else return false;
+  response.end();
+  return true;
+}
+
+function isKnown(contentType = '', isSupported: (contentType: string) => boolean): boolean {
+  if (contentType.length > CONTENT_TYPE_MAX_CHARACTERS) return false;
+  return protocolOf(contentType) !== undefined || isSupported(contentType);
+}
 
 /**
  * Answers a call with an error, in the call's own protocol: gRPC and gRPC-Web receive a status in the
