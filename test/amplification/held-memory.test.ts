@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { LONG } from '../harness/long-form.ts';
 import { PER_BYTE_CLIENTS } from './byte-by-byte.ts';
 import { type Case, casesOf, nameOfCase, nameOfRoute, type Route, routes, sample } from './cases.ts';
-import { callOn } from './ordinary-call.ts';
+import { callOn, warmUp } from './ordinary-call.ts';
 import { report } from './outcome.ts';
 import { httpVersionOf } from './protocols.ts';
 import { quietHeld } from './quiet-held.ts';
@@ -47,9 +47,7 @@ const CASES = LONG ? 12 : 1;
 let keeper: ServiceKeeper;
 beforeAll(async () => {
   keeper = await keepService();
-  const { ports } = await keeper.alive();
-  for (let call = 0; call < 20; call++)
-    for (const port of ['gRPC', 'HTTP'] as const) await callOn(port, ports);
+  await warmUp((await keeper.alive()).ports);
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { LONG } from '../harness/long-form.ts';
 import type { Answer } from './answer.ts';
 import { type Case, casesOf, fewCasesOf, nameOfCase, nameOfRoute, routes } from './cases.ts';
-import { callOn } from './ordinary-call.ts';
+import { callOn, warmUp } from './ordinary-call.ts';
 import { report } from './outcome.ts';
 import { requestOf } from './request.ts';
 import { openSender, type Sender } from './sender.ts';
@@ -27,8 +27,7 @@ beforeAll(async () => {
   keeper = await keepService();
   // The first calls of a process compile code, which blocks longer than any message.
   const { ports, probe } = await keeper.alive();
-  for (let call = 0; call < 20; call++)
-    for (const port of ['gRPC', 'HTTP'] as const) await callOn(port, ports);
+  await warmUp(ports);
   await probe.blockMs();
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());

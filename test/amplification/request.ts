@@ -8,6 +8,8 @@ import { httpVersionOf } from './protocols.ts';
 export interface RawRequest {
   readonly port: Port;
   readonly httpVersion: 1 | 2;
+  /** Default: POST. */
+  readonly method?: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;

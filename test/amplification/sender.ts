@@ -50,11 +50,11 @@ export function openSender(ports: Record<RawRequest['port'], number>): Sender {
   }
 
   return {
-    send({ port, httpVersion, path, headers, body, isEndless }, extent) {
+    send({ port, httpVersion, method = 'POST', path, headers, body, isEndless }, extent) {
       if (httpVersion === 2) {
         try {
           const stream = sessionOf(ports[port]).request(
-            { ':method': 'POST', ':path': path, ...headers },
+            { ':method': method, ':path': path, ...headers },
             { endStream: false },
           );
           streams.add(stream);
@@ -70,9 +70,9 @@ export function openSender(ports: Record<RawRequest['port'], number>): Sender {
       const request = requestHttp1({
         host: '127.0.0.1',
         port: ports[port],
-        method: 'POST',
+        method,
         path,
-        headers: { ...headers, connection: 'close', 'content-length': `${Math.max(1, body.length)}` },
+        headers: { connection: 'close', ...headers, 'content-length': `${Math.max(1, body.length)}` },
         agent: false,
       });
       requests.add(request);

@@ -39,7 +39,8 @@ export interface ServiceKeeper extends AsyncDisposable {
   end(): Promise<void>;
 }
 
-export async function keepService(): Promise<ServiceKeeper> {
+/** @param environment variables for the service, in addition to its usual ones */
+export async function keepService(environment: Record<string, string> = {}): Promise<ServiceKeeper> {
   const servers = await externalServers();
   let current: ProbedService | undefined;
   const end = async () => {
@@ -51,7 +52,7 @@ export async function keepService(): Promise<ServiceKeeper> {
     servers: servers.environment,
     async alive() {
       if (current?.probe.isLost) await end();
-      current ??= await start(servers);
+      current ??= await start(servers, environment);
       return current;
     },
     end,
@@ -62,7 +63,7 @@ export async function keepService(): Promise<ServiceKeeper> {
   };
 }
 
-async function start(servers: ExternalServers): Promise<ProbedService> {
+async function start(servers: ExternalServers, environment: Record<string, string>): Promise<ProbedService> {
   // The path is short, because the path of a Unix socket has at most 103 bytes on macOS.
   const socket = join(tmpdir(), `probe-${randomBytes(6).toString('hex')}`);
   const probe = pathToFileURL(join(import.meta.dirname, 'probe.ts')).href;
@@ -75,6 +76,7 @@ async function start(servers: ExternalServers): Promise<ProbedService> {
       STORAGE_EVENTS_TOKEN: HINTS_TOKEN,
       NODE_OPTIONS: `--expose-gc --import=${probe}`,
       PROBE_SOCKET: socket,
+      ...environment,
     },
   });
   return {

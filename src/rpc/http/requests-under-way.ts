@@ -17,7 +17,7 @@ export function createRequestsUnderWay() {
         // grace period ends.
         if (onAnswered !== undefined) setImmediate(onAnswered);
       });
-      response.once('finish', () => takeNothingMore(request));
+      takeNothingMoreAfterAnswer(request);
       if (announced) askToClose(response, request);
       if (onAnswered !== undefined) endStream(response, request);
     },
@@ -55,11 +55,19 @@ function askToClose(response: ServerResponse, request: IncomingMessage): void {
 }
 
 /**
- * Stops an HTTP/2 client from sending the rest of a request that is already answered. Over HTTP/1.1 nothing needs
- * to be done, because Node reads and drops the rest.
+ * Stops an HTTP/2 client from sending the rest of a request that is already answered. Node does so only for a request of
+ * which nothing was read, and keeps 9 kB for each other such request until its client has sent everything. Over HTTP/1.1
+ * nothing needs to be done, because Node reads and drops the rest.
+ *
+ * The response emits `finish` only when the stream has closed, so this function listens to the stream.
  */
-function takeNothingMore(request: IncomingMessage | Http2ServerRequest): void {
-  if ('stream' in request && !request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
+function takeNothingMoreAfterAnswer(request: IncomingMessage | Http2ServerRequest): void {
+  if (!('stream' in request)) return;
+  const { stream } = request;
+  stream.once('finish', () => {
+    // Trailers are sent after `finish`.
+    if (!request.complete) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+  });
 }
 
 /**
