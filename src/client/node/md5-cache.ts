@@ -115,13 +115,15 @@ function textOf(entries: ReadonlyMap<string, Entry>): string {
   return `${[HEADER, ...lines.reverse()].join('\n')}\n`;
 }
 
-/** A reader sees either the old file or the new one, also after a crash. */
+/** A reader sees either the old file or the new one, also after a crash of this process. */
 async function replaceFile(path: string, text: string): Promise<void> {
   const next = `${path}.${randomBytes(6).toString('hex')}`;
   // The cache contains the paths of the user's files, so other users may not read it.
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   try {
-    await writeFile(next, text, { mode: 0o600, flush: true });
+    // The file is not flushed to the disk, because a flush can take 50 ms. A file that a crash of the machine damaged
+    // counts as empty.
+    await writeFile(next, text, { mode: 0o600 });
     await rename(next, path);
   } catch (error) {
     await rm(next, { force: true });
