@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type FileHandle, link, open, readFile, rename, symlink, unlink } from 'node:fs/promises';
+import { link, open, readFile, rename, symlink, unlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { type Descriptor, descriptorOf } from '../../src/client/node/descriptor.ts';
 import { readToEnd } from '../../src/client/node/read-to-end.ts';
 import { openSource } from '../../src/client/node/source.ts';
 import { uploadFile } from '../../src/client/node.ts';
@@ -37,14 +38,14 @@ onLinux('a file of /proc that the caller opened is stored with its real bytes', 
 
 onLinux('a file of /proc that is longer than one buffer is read to its end', async () => {
   await using handle = await open('/proc/kallsyms');
-  const bytes = await readToEnd(handle, 0, 'kallsyms');
+  const bytes = await readToEnd(descriptorOf(handle), 0, 'kallsyms');
   expect(bytes.length).toBeGreaterThan(64 * 1024);
   expect(bytes).toEqual(await readFile('/proc/kallsyms'));
 });
 
 it('a file without a size and without an end is refused', async () => {
-  const endless = { read: async (_: Buffer, __: number, length: number) => ({ bytesRead: length }) };
-  const read = readToEnd(endless as unknown as FileHandle, 0, 'endless');
+  const endless = { read: async (_: Buffer, __: number, length: number) => length };
+  const read = readToEnd(endless as unknown as Descriptor, 0, 'endless');
   await expect(read).rejects.toMatchObject({ reason: 'SOURCE_UNUSABLE' });
 });
 

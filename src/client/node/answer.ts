@@ -25,7 +25,7 @@ export function answerOf(request: ClientRequest, signal: AbortSignal): Promise<v
       );
     };
     let isAnswered = false;
-    // The option `signal` of `http.request` would do the same, with 40 µs of CPU for each request.
+    // The option `signal` of `http.request` would do the same, with 26 µs of CPU for each request.
     const abort = () => request.destroy();
     signal.addEventListener('abort', abort, { once: true });
     request.setTimeout(IDLE_TIMEOUT_MS, () =>

@@ -1,10 +1,11 @@
 /** Opens a file that is to be uploaded, and detects that it changed after it was hashed. */
 import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { isKnown, withMd5Cache } from './cached-source.ts';
+import { type Descriptor, descriptorOf, openDescriptor } from './descriptor.ts';
 import { md5sInPlace, md5sOnThreads } from './md5.ts';
 import type { FileVersion, Md5Cache } from './md5-cache.ts';
 import { type Body, changedSource, ofBytes } from './memory-source.ts';
@@ -27,38 +28,38 @@ const PIECE_BYTES = 256 * 1024;
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
 interface OpenFile {
-  handle: FileHandle;
+  descriptor: Descriptor;
   stats: BigIntStats;
   /** Names the file in errors. */
   label: string;
   filename: string | undefined;
-  close: () => Promise<void>;
 }
 
 /** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
 export async function openFile(path: string, cache: Md5Cache | undefined): Promise<OpenSource<Body>> {
   // This check comes before the file is opened, because opening some devices already has an effect.
   assertRegular(await statOf(path), path);
-  const handle = await open(path, OPEN_FLAGS);
+  const descriptor = await openDescriptor(path, OPEN_FLAGS);
   try {
-    const stats = await handle.stat({ bigint: true });
+    const stats = descriptor.stat();
     assertRegular(stats, path);
-    const file = { handle, stats, label: path, filename: basename(path), close: () => handle.close() };
+    const file = { descriptor, stats, label: path, filename: basename(path) };
     if (cache === undefined) return await ofFile(file);
     const version = versionOf(resolve(path), stats);
     const source = isKnown(cache, version) ? streamed(file) : await ofFile(file);
     return withMd5Cache(source, cache, version);
   } catch (error) {
-    await handle.close();
+    descriptor.close();
     throw error;
   }
 }
 
 /** The file stays open when the source is closed, because the caller opened it. */
 export async function openHandle(handle: FileHandle): Promise<OpenSource<Body>> {
-  const stats = await handle.stat({ bigint: true });
+  const descriptor = descriptorOf(handle);
+  const stats = descriptor.stat();
   assertRegular(stats, 'the open file');
-  return ofFile({ handle, stats, label: 'the open file', filename: undefined, close: async () => {} });
+  return ofFile({ descriptor, stats, label: 'the open file', filename: undefined });
 }
 
 function versionOf(path: string, { size, mtimeNs, ctimeNs, ino, dev }: BigIntStats): FileVersion {
@@ -69,18 +70,18 @@ async function ofFile(file: OpenFile): Promise<OpenSource<Body>> {
   return file.stats.size <= READ_ONCE_MAX_BYTES ? readOnce(file) : streamed(file);
 }
 
-async function readOnce({ handle, stats, label, filename, close }: OpenFile): Promise<OpenSource<Body>> {
-  const bytes = await readToEnd(handle, Number(stats.size), label);
-  await assertUnchanged(handle, stats);
-  await close();
+async function readOnce({ descriptor, stats, label, filename }: OpenFile): Promise<OpenSource<Body>> {
+  const bytes = await readToEnd(descriptor, Number(stats.size), label);
+  assertUnchanged(descriptor, stats);
+  descriptor.close();
   return { ...ofBytes(bytes), filename };
 }
 
-function streamed({ handle, stats, filename, close }: OpenFile): OpenSource<Body> {
+function streamed({ descriptor, stats, filename }: OpenFile): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     for (let position = start; position < end; ) {
       const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
-      const { bytesRead } = await handle.read(piece, 0, piece.length, position);
+      const bytesRead = await descriptor.read(piece, 0, piece.length, position);
       if (bytesRead === 0) throw changedSource();
       yield piece.subarray(0, bytesRead);
       position += bytesRead;
@@ -94,15 +95,15 @@ function streamed({ handle, stats, filename, close }: OpenFile): OpenSource<Body
     async md5s(ranges, options) {
       // Several threads cannot share one range, and a thread starts more slowly than a small file is hashed.
       if (ranges.length === 1) return md5sInPlace(read, ranges, options);
-      return md5sOnThreads({ fd: handle.fd, dev: stats.dev, ino: stats.ino }, read, ranges, options);
+      return md5sOnThreads({ fd: descriptor.fd, dev: stats.dev, ino: stats.ino }, read, ranges, options);
     },
-    assertUnchanged: () => assertUnchanged(handle, stats),
-    close,
+    assertUnchanged: async () => assertUnchanged(descriptor, stats),
+    close: async () => descriptor.close(),
   };
 }
 
-async function assertUnchanged(handle: FileHandle, before: BigIntStats): Promise<void> {
-  const { size, mtimeNs } = await handle.stat({ bigint: true });
+function assertUnchanged(descriptor: Descriptor, before: BigIntStats): void {
+  const { size, mtimeNs } = descriptor.stat();
   if (size !== before.size || mtimeNs !== before.mtimeNs) throw changedSource();
 }
 

@@ -1,5 +1,5 @@
-import type { FileHandle } from 'node:fs/promises';
 import { UploadError } from '../upload/upload-error.ts';
+import type { Descriptor } from './descriptor.ts';
 import { changedSource } from './memory-source.ts';
 
 /** The size of the first buffer for a file whose size is 0 in `stat`. The buffer doubles until the whole file fits. */
@@ -17,11 +17,11 @@ const UNSIZED_MAX_BYTES = 64 * 1024 ** 2;
  *
  * @throws UploadError SOURCE_CHANGED for a file that is longer than its size, SOURCE_UNUSABLE for an endless file
  */
-export async function readToEnd(handle: FileHandle, sizeBytes: number, label: string): Promise<Buffer> {
+export async function readToEnd(file: Descriptor, sizeBytes: number, label: string): Promise<Buffer> {
   // A file that is longer than its size fills the additional byte.
   let bytes = Buffer.allocUnsafe(sizeBytes === 0 ? UNSIZED_FIRST_BYTES : sizeBytes + 1);
   for (let length = 0; ; ) {
-    const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length);
+    const bytesRead = await file.read(bytes, length, bytes.length - length, length);
     length += bytesRead;
     // One read returns a whole file of a disk, so most files need no second read that finds the end.
     if (bytesRead === 0 || length === sizeBytes) return bytes.subarray(0, length);
