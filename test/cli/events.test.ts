@@ -168,7 +168,11 @@ describe('an interrupted replay', () => {
     await slowDown(0.1);
     const command = [process.execPath, join(PROJECT, 'src/main.ts'), 'events', 'replay'] as const;
     await using replay = launchService({ command, environment });
-    while ((await due()).length === 0) await sleep(20);
+    let hasEnded = false;
+    void replay.exit.then(() => {
+      hasEnded = true;
+    });
+    while (!hasEnded && (await due()).length === 0) await sleep(20);
     replay.kill('SIGINT');
     expect(await replay.untilGone()).toEqual({ code: 130, signal: null });
     await speedUp();
