@@ -7,3 +7,7 @@ import { openStore } from './open-store.ts';
 for (const contract of [fileStoreContract, multipartContract, batchContract, eventsContract]) {
   contract('the store on a plain table', (limits) => openStore(limits));
 }
+
+batchContract('the store of a service with events', (limits) =>
+  openStore({ ...limits, announcesChanges: true }),
+);

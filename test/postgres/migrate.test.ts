@@ -1,10 +1,16 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { migrate, migrateAt } from '../../src/postgres/migrate.ts';
 import * as files from '../../src/postgres/migrations/0001-files.ts';
+import * as typeChanged from '../../src/postgres/migrations/0002-type-changed.ts';
 import type { Migration } from '../../src/postgres/migrator.ts';
 import { createDatabase, execute, openPool, type TestDatabase } from '../harness/database.ts';
+
+/** Its comment has statements for the operator of a large table. */
+const EVENTS_MIGRATION = join(import.meta.dirname, '../../src/postgres/migrations/0003-events.ts');
 
 let database: TestDatabase;
 let pool: pg.Pool;
@@ -20,6 +26,13 @@ afterEach(async () => {
 const indexes = async () => {
   const { rows } = await pool.query(
     `select indexdef from pg_indexes where tablename = 'files' order by indexname`,
+  );
+  return rows;
+};
+
+const indexOids = async () => {
+  const { rows } = await pool.query(
+    `select indexrelid, indisvalid from pg_index where indrelid = 'files'::regclass order by 1`,
   );
   return rows;
 };
@@ -86,6 +99,22 @@ it('a database with an encoding that cannot hold all filenames is refused', asyn
     "the database has the encoding LATIN1, which cannot hold all filenames. Create it with ENCODING 'UTF8'",
   );
   await execute(database.url, `drop database ${name}`);
+});
+
+it('columns and indexes that an operator has built before are found, and the indexes are the same', async () => {
+  await migrateAt({ urls: [database.url] });
+  const migrated = await indexes();
+  await pool.query('drop table files, kysely_migration');
+  await migrate(pool, { '0001-files': files, '0002-type-changed': typeChanged });
+  const source = await readFile(EVENTS_MIGRATION, 'utf8');
+  const [, comment = ''] = source.match(/\* {5}(alter table[\s\S]*?);?\n \*\//) ?? [];
+  const statements = comment.replaceAll(/\n \* */g, ' ').split(';');
+  expect(statements).toHaveLength(3);
+  for (const statement of statements) await pool.query(statement);
+  const before = await indexOids();
+  expect(await migrateAt({ urls: [database.url] })).toEqual(['0003-events']);
+  expect(await indexOids()).toEqual(before);
+  expect(await indexes()).toEqual(migrated);
 });
 
 describe('the rights that README.md names', () => {

@@ -36,7 +36,7 @@ const replay = (range: Sql, limit: Sql, since: Sql): Sql => sql`
     with examined as (
       select *
       from (
-        select user_id as examined_user, s3_key as examined_key, state = 'ready' and verified_at >= ${since} as is_wanted
+        select user_id as examined_user, s3_key as examined_key, verified_at >= ${since} as is_wanted
         from files
         where ${range}
         order by user_id, s3_key
