@@ -21,6 +21,9 @@ import { type RunningConsumer, startConsumer } from './start-consumer.ts';
 const OK = ['OK', 200, 204];
 const UNAUTHENTICATED = ['UNAUTHENTICATED', 401];
 
+/** A line of a consumer arrives after its answer: at once, but later on a busy machine. */
+const PRINTED = { timeout: 5_000 };
+
 const EVENTS_TOKEN = 'the-token-of-the-events';
 
 /** Runs the tests of a consumer, and those in `defineMore`. */
@@ -35,14 +38,14 @@ export async function describeConsumer(
     test('reads each field of an event', async () => {
       const event = newEvent();
       expect(await deliver(running.eventsUrl, EVENTS_TOKEN, event)).toBeOneOf(OK);
-      await vi.waitFor(() => expect(running.deliveries()).toContainEqual(event));
+      await vi.waitFor(() => expect(running.deliveries()).toContainEqual(event), PRINTED);
     });
 
     test.each(['', 'another-token-of-the-events'])('refuses an event with the token "%s"', async (token) => {
       const [refused, taken] = [newEvent(), newEvent()];
       expect(await deliver(running.eventsUrl, token, refused)).toBeOneOf(UNAUTHENTICATED);
       expect(await deliver(running.eventsUrl, EVENTS_TOKEN, taken)).toBeOneOf(OK);
-      await vi.waitFor(() => expect(running.deliveries()).toContainEqual(taken));
+      await vi.waitFor(() => expect(running.deliveries()).toContainEqual(taken), PRINTED);
       expect(running.deliveries()).not.toContainEqual(refused);
     });
 
