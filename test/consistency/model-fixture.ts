@@ -14,8 +14,10 @@ import { vi } from 'vitest';
 import type { Call } from '../../src/files/call.ts';
 import { refOf, type Swept } from '../../src/files/maintenance/sweep.ts';
 import { createSweeper } from '../../src/files/maintenance/sweeper.ts';
+import type { EventQueue, EventRef } from '../../src/files/ports/event-queue.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createDatabase as createRunner } from '../../src/postgres/connection/database.ts';
+import { createEventQueue } from '../../src/postgres/file-store/event-queue.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
@@ -27,6 +29,9 @@ import { openOperations } from './operations.ts';
 
 /** The deadline of a call, which is longer than any call takes here. */
 const CALL_TIMEOUT_MS = 5_000;
+
+/** How long leased events are kept from other dispatchers. */
+const LEASE_SECONDS = 60;
 
 export interface SlowUpload {
   finish(): Promise<number>;
@@ -55,10 +60,12 @@ export async function openWorld(rules: Rules) {
   await migrate(pool);
 
   const errors: unknown[] = [];
+  const runner = createRunner(pool, (_, run) => run());
+  const events = createEventQueue(runner);
   const operations = openOperations({
-    database: createRunner(pool, (_, run) => run()),
+    database: runner,
     bucket: server,
-    limits: rules,
+    limits: { ...rules, announcesChanges: true },
     unitBytes: PART_BYTES,
     observer: {
       contentMismatch: () => undefined,
@@ -136,6 +143,26 @@ export async function openWorld(rules: Rules) {
     /** Leases rows as a sweeper does that is killed right after that. */
     async claimAndDie(): Promise<number> {
       return (await store.leaseDue(ampleWork(), 50, 60)).length;
+    },
+
+    /** Leases events as a dispatcher does. */
+    leaseEvents: (limit: number) => events.leaseEvents(ampleWork(), limit, LEASE_SECONDS),
+    acknowledgeEvents: (refs: readonly EventRef[]) => events.acknowledgeEvents(ampleWork(), refs),
+    postponeEvents: (postponed: readonly (EventRef & { pauseSeconds: number })[]) =>
+      events.postponeEvents(
+        ampleWork(),
+        postponed.map((event) => ({ ...event, isCounted: true })),
+      ),
+    /** @returns how many files were announced again */
+    async replayEvents(): Promise<number> {
+      let total = 0;
+      let after: Parameters<EventQueue['replayEvents']>[3];
+      do {
+        const { replayed, next } = await events.replayEvents(ampleWork(), 2, {}, after);
+        total += replayed;
+        after = next;
+      } while (after !== undefined);
+      return total;
     },
 
     /** Errors that were reported to no caller. There must be none. */

@@ -6,7 +6,9 @@ import { multipartFingerprint } from '../../src/files/rules/fingerprint.ts';
 import { putTo } from '../harness/put.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { type CreateRule, createModel, type ModelFile, type Rules } from './model.ts';
+import { createModelEvents } from './model-events.ts';
 import type { SlowUpload, World } from './model-fixture.ts';
+import { eventSteps } from './model-run-events.ts';
 import { multipartSteps, type Refusal } from './model-run-multipart.ts';
 import {
   type Asked,
@@ -51,6 +53,12 @@ export const counts = {
   completed: 0,
   uploadsLost: 0,
   givenUp: 0,
+  delivered: 0,
+  /** Deliveries of a change that had been delivered before. */
+  duplicates: 0,
+  acknowledgedLate: 0,
+  replayed: 0,
+  expirations: 0,
 };
 
 interface HandedOut {
@@ -87,6 +95,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   const id = newUser();
   const users = usersOf(id);
   const model = createModel(rules);
+  const events = createModelEvents(model);
   const urls: HandedOut[] = [];
   /** All keys that were ever returned, with their users. */
   const owners = new Map<string, string>();
@@ -521,6 +530,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       equal(label, took, { answer: undefined });
       uploaded.delete(of.key);
       deleted.add(of.key);
+      events.deleted(of.key);
     }
     return `${label}: ${known ? 'done' : 'not found'}`;
   }
@@ -532,7 +542,10 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     for (const { key, outcome: did } of swept) {
       if (did === 'expired' && isCut([...model.live].find((file) => file.key === key)?.content ?? ''))
         counts.givenUp++;
-      model.swept(key, did, world.now());
+      const wasLost = [...model.live].find((file) => file.key === key)?.lost === true;
+      model.swept(key, did, world.now(), events.due.has(key));
+      if (did === 'expired') events.expired(key, wasLost);
+      if (did === 'purged') events.purged(key);
     }
     return `sweep: ${swept.map(({ key, outcome: did }) => `${key} ${did}`).join(', ') || 'nothing'}`;
   }
@@ -577,6 +590,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     expectShown,
     plainKeyOf: (user, name) => `${usersInKeys(id)[user]}_${NAMES_IN_KEYS[name]}`,
   });
+
+  const consumer = eventSteps({ world, model, events, counts, check, equal, shown });
 
   const edgesMs = () => [...model.edgesMs(), ...urls.map(({ endMs }) => endMs)];
 
@@ -630,6 +645,9 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     delete: remove,
     sweep,
     'claim and die': async () => `a sweeper dies with ${await world.claimAndDie()} rows`,
+    deliver: consumer.deliver,
+    'acknowledge late': consumer.acknowledgeLate,
+    replay: consumer.replay,
     'stranger removes': stranger,
     'stranger writes': stranger,
     jump: ({ minutes }) => jump(minutes),
@@ -677,8 +695,12 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     // A week and a day; an upload that expires then leaves a tombstone for another day.
     for (const days of [9, 2]) {
       trace.push(await jump((days * DAY_MS) / MINUTE_MS));
+      events.observe();
+      trace.push(await consumer.deliverAll());
       trace.push(await sweep());
     }
+    events.observe();
+    trace.push(await consumer.deliverAll());
     // Rescheduled rows are not due again at once.
     equal('a second sweep finds nothing due', (await world.sweep()).length, 0);
   }
@@ -725,6 +747,7 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
       if (label === undefined) continue;
       counts.steps++;
       trace.push(label);
+      events.observe();
       equal('no error was hidden from the caller', world.errors, []);
     }
     trace.push('the end:');

@@ -55,6 +55,10 @@ export type Step =
   | { do: 'delete'; key: number; as: 'owner' | 'other' }
   | { do: 'sweep' }
   | { do: 'claim and die' }
+  /** A dispatcher delivers events. With `die` it ends before it has acknowledged them, with `hold` it does so later. */
+  | { do: 'deliver'; limit: number; ending: 'acknowledge' | 'postpone' | 'hold' | 'die' }
+  | { do: 'acknowledge late' }
+  | { do: 'replay' }
   | { do: 'stranger removes'; key: number }
   /** One index more than there are contents: the additional one is the strange content. */
   | { do: 'stranger writes'; key: number; content: number }
@@ -134,6 +138,12 @@ const step = fc.oneof(
   weighted(3, 'delete', { key, as }),
   weighted(5, 'sweep', {}),
   weighted(1, 'claim and die', {}),
+  weighted(5, 'deliver', {
+    limit: fc.constantFrom(1, 2, 100),
+    ending: fc.constantFrom('acknowledge', 'acknowledge', 'postpone', 'hold', 'hold', 'die'),
+  }),
+  weighted(3, 'acknowledge late', {}),
+  weighted(1, 'replay', {}),
   weighted(3, 'stranger removes', { key }),
   weighted(1, 'stranger writes', { key, content: fc.nat({ max: CONTENTS.length }) }),
   weighted(4, 'jump to an edge', edge),
@@ -237,3 +247,63 @@ export const CANCELLED: Step[][] = [{ do: 'create', ...first } as const, film].m
   ...cancelled(made),
   made,
 ]);
+
+const all = { user: 0, pageSize: 0, prefix: '' } as const;
+const ready: Step[] = [
+  { do: 'upload', ...first },
+  { do: 'list', ...all },
+];
+const deliver = (ending: Extract<Step, { do: 'deliver' }>['ending']) =>
+  ({ do: 'deliver', limit: 100, ending }) as const;
+const lost: Step[] = [
+  ...ready,
+  deliver('acknowledge'),
+  { do: 'stranger removes', key: 0 },
+  { do: 'jump', minutes: 20 },
+  { do: 'get', key: 0, as: 'owner' },
+];
+
+/** Also tried in every run: changes between a delivery and its acknowledgement, and rows that wait for one. */
+export const EVENTS: Step[][] = [
+  // The late acknowledgement is that of READY, so DELETED must still be announced.
+  [
+    ...ready,
+    deliver('hold'),
+    { do: 'delete', key: 0, as: 'owner' },
+    { do: 'acknowledge late' },
+    deliver('acknowledge'),
+  ],
+  // A dispatcher that dies delivers the event again after its lease.
+  [...ready, deliver('die'), { do: 'jump', minutes: 9 }, deliver('acknowledge')],
+  // A tombstone stays until its event is acknowledged.
+  [
+    ...ready,
+    { do: 'delete', key: 0, as: 'owner' },
+    { do: 'jump', minutes: 4 * 1_440 },
+    { do: 'sweep' },
+    deliver('acknowledge'),
+    { do: 'jump', minutes: 8.1 * 1_440 },
+    { do: 'sweep' },
+  ],
+  // A lost file expires.
+  [
+    ...lost,
+    deliver('acknowledge'),
+    { do: 'jump', minutes: 4 * 1_440 },
+    { do: 'sweep' },
+    deliver('hold'),
+    { do: 'jump', minutes: 4 * 1_440 },
+    { do: 'sweep' },
+    { do: 'acknowledge late' },
+  ],
+  // The upload of a lost file is begun again and never ends. Its row waits for the delivery of the loss.
+  [
+    ...lost,
+    { do: 'create', ...first },
+    { do: 'jump', minutes: 4 * 1_440 },
+    { do: 'sweep' },
+    deliver('acknowledge'),
+  ],
+  // A replay of a file whose event is under way.
+  [...ready, deliver('hold'), { do: 'replay' }, { do: 'acknowledge late' }, deliver('acknowledge')],
+];

@@ -5,7 +5,7 @@ import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { Rules } from './model.ts';
 import { openWorld } from './model-fixture.ts';
 import { counts, run } from './model-run.ts';
-import { CANCELLED, MULTIPART, RARE, steps } from './model-steps.ts';
+import { CANCELLED, EVENTS, MULTIPART, RARE, steps } from './model-steps.ts';
 
 const RULES: Rules = {
   ...STORE_LIMITS,
@@ -31,7 +31,7 @@ it('every answer equals the model in random sequences of users, strangers, sweep
       {
         numRuns: runs,
         seed,
-        examples: [...RARE, ...MULTIPART, ...CANCELLED].map((sequence) => [sequence]),
+        examples: [...RARE, ...MULTIPART, ...CANCELLED, ...EVENTS].map((sequence) => [sequence]),
         ...(TEST_PATH && { path: TEST_PATH }),
       },
     );
@@ -41,7 +41,7 @@ it('every answer equals the model in random sequences of users, strangers, sweep
     process.stdout.write(
       `model: seed ${seed}, ${seconds} s; ${done.runs} runs, ${done.steps} steps, ${done.puts} PUTs, ` +
         `${done.putsLate} late and ${done.putsRefused} refused, ${done.sweeps} sweeps of ${done.rowsSwept} rows, ${pagesShort} pages not full and not the last; ${existingTrue} EXISTING ` +
-        `were true, ${answersOwn} rows the caller's own, ${uploadsKept} uploads and ${deletesKept} deletes kept; ${done.parts} parts and ${done.partsRefused} refused, ${done.resumed} resumed, ${done.completed} completed, ${done.uploadsLost} lost by S3, ${done.givenUp} given up\n`,
+        `were true, ${answersOwn} rows the caller's own, ${uploadsKept} uploads and ${deletesKept} deletes kept; ${done.parts} parts and ${done.partsRefused} refused, ${done.resumed} resumed, ${done.completed} completed, ${done.uploadsLost} lost by S3, ${done.givenUp} given up; ${done.delivered} events delivered, ${done.duplicates} of them again, ${done.acknowledgedLate} acknowledged late, ${done.replayed} replayed, ${done.expirations} of lost files that expired\n`,
     );
   }
   // The counts show that the test did something; an empty test would also pass.

@@ -70,6 +70,8 @@ interface Tombstone {
   keptMs: number;
   /** The upload at its cancellation. A pending upload counts until its URLs have expired. */
   cancelled?: ModelFile;
+  /** The file was lost and has expired. Its object stays if it comes back. */
+  lost?: boolean;
 }
 
 export type Outcome = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned';
@@ -242,22 +244,24 @@ export function createModel(rules: Rules) {
     /**
      * Applies what the sweeper reports.
      *
+     * @param isEventDue whether the consumer of events has not acknowledged the last change of the file. A tombstone
+     *   then stays
      * @throws if the rules do not allow that
      */
-    swept(key: string, outcome: Outcome, nowMs: number): void {
+    swept(key: string, outcome: Outcome, nowMs: number, isEventDue = false): void {
       const file = [...live].find((each) => each.key === key);
       const tombstone = tombstones.get(key);
       const must = (allowed: boolean | undefined, rule: string) => {
         if (!allowed) throw new Error(`the sweeper reports ${outcome} for ${key}: ${rule}`);
       };
       if (tombstone !== undefined) {
-        bucket.delete(key);
+        if (!tombstone.lost) bucket.delete(key);
         if (outcome === 'purged') {
           must(purgeable(tombstone.urlsEndMs, nowMs), 'a URL may still write to it');
           tombstones.delete(key);
         } else
           must(
-            outcome === 'rescheduled' && !purgeable(tombstone.keptMs, nowMs),
+            outcome === 'rescheduled' && (isEventDue || !purgeable(tombstone.keptMs, nowMs)),
             'a tombstone is kept for ever',
           );
         return;
@@ -274,8 +278,9 @@ export function createModel(rules: Rules) {
         must(seen === 'missing', 'the bucket has an object');
         must(purgeable(file.urlsEndMs, nowMs), 'a URL may still write to it');
         live.delete(file);
-        // An expired multipart upload leaves a tombstone, like a delete.
-        if (file.parts) tombstones.set(key, { urlsEndMs: nowMs, keptMs: nowMs });
+        // An expired multipart upload leaves a tombstone, like a delete, and so does a lost file.
+        if (file.parts || file.lost)
+          tombstones.set(key, { urlsEndMs: nowMs, keptMs: nowMs, lost: file.lost });
       } else {
         must(outcome === 'rescheduled' && seen !== 'verified', 'the bucket has the bytes');
       }
