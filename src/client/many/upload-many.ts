@@ -16,11 +16,12 @@ import { survey } from './survey.ts';
 const WINDOW_BYTES = 32 * 1024 ** 2;
 
 /**
- * A smaller file counts as this number of bytes, so at most 512 files are under way. 512 files are enough to keep the
- * connections to S3 busy while other files wait for the service. They are fewer than the 1,000 pending uploads that
- * the service allows a user by default.
+ * A smaller file counts as this number of bytes, so at most 256 files are under way: 32 that are sent, and the files of
+ * the calls to the service. With 512 files, 1,000 files of 20 kB took as long, also at a round trip of 20 ms, and 3 %
+ * more CPU, because each collection of garbage copies what is under way. The service allows a user 1,000 pending
+ * uploads by default.
  */
-const FILE_BYTES_MIN = WINDOW_BYTES / 512;
+const FILE_BYTES_MIN = WINDOW_BYTES / 256;
 
 /** A larger file counts as this number of bytes, because it is streamed through buffers and never whole in memory. */
 const FILE_BYTES_MAX = WINDOW_BYTES / 8;

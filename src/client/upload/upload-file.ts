@@ -54,8 +54,9 @@ export interface UploadResult {
   /** The READY file. */
   file: File;
   /**
-   * True when the file existed before this call. Then no byte was sent, and `file` may have the filename and the
-   * MIME type of the earlier upload.
+   * True when the file existed before this call. Then `file` may have the filename and the MIME type of the earlier
+   * upload. Usually no byte was sent: `bytesSent` is above 0 only if S3 refused bytes whose MD5 came from a cache that
+   * was wrong.
    */
   existing: boolean;
   bytesSent: number;
