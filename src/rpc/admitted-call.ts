@@ -75,7 +75,7 @@ export const ADMITTED_CALL: ContextKey<AdmittedCall | undefined> = createContext
  *   call reach a handler of the file service.
  */
 export function admittedCallOf(context: HandlerContext): AdmittedCall {
-  // The context of a call on grpc-js has the property `admittedCall` instead of `values`: `grpc/bridge.ts` sets it.
+  // The context of a call on the gRPC port has the property `admittedCall` instead of `values` (`grpc/unary.ts`).
   const call =
     'admittedCall' in context ? (context.admittedCall as AdmittedCall) : context.values.get(ADMITTED_CALL);
   if (call === undefined) throw new Error('the call reached its handler without passing the call gate');

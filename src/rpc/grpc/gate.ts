@@ -1,10 +1,4 @@
-import {
-  constants,
-  type Http2Server,
-  type Http2Session,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { ConnectError } from '@connectrpc/connect';
 import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
@@ -21,8 +15,9 @@ import { messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-lim
 import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { abortStream, limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { takeTimeout } from '../timeout-headers.ts';
-import { ACCEPTED_ENCODINGS, readGrpcMessage } from './message.ts';
-import { trailersOnly } from './status.ts';
+import { readGrpcMessage } from './message.ts';
+import { refuse } from './status.ts';
+import type { AnswerUnary } from './unary.ts';
 
 export interface GrpcGateOptions {
   /** All methods of the server by their path. */
@@ -32,6 +27,10 @@ export interface GrpcGateOptions {
   budget: SharedCapacity;
   runDecoder: RunDecoder;
   takeDecodeTurn: TakeDecodeTurn;
+  /** Answers the calls that the call gate has admitted. grpc-js answers all others. */
+  answerUnary: AnswerUnary;
+  /** Tells grpc-js about a stream that grpc-js does not get, so that it does not close the connection as idle. */
+  countStream: (stream: ServerHttp2Stream) => void;
   /**
    * The maximum number of open requests whose callers have not authenticated as a gateway (the trusted caller that
    * names the user), on all connections together.
@@ -40,22 +39,6 @@ export interface GrpcGateOptions {
 }
 
 type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
-
-/**
- * The property of a stream that holds its admitted call. A WeakMap was rejected: an entry for each call costs
- * the garbage collector more than all other work in this file.
- */
-const ADMITTED = Symbol('admitted call');
-
-type GuardedStream = ServerHttp2Stream & { [ADMITTED]?: AdmittedCall };
-
-/**
- * The admitted call of a stream. `undefined` for methods that callers may use without authenticating as a
- * gateway (health, reflection).
- */
-export function admittedCallOn(stream: object | undefined): AdmittedCall | undefined {
-  return (stream as GuardedStream | undefined)?.[ADMITTED];
-}
 
 const ignore = (): void => undefined;
 
@@ -70,13 +53,13 @@ interface Guard extends GrpcGateOptions {
 
 /**
  * Takes over the new streams of an HTTP/2 server before grpc-js sees them. First the call gate decides about
- * a call by its headers. Then this file reads the whole request message. Only then does grpc-js receive the
- * stream, the message and the end of the request. Without this order, grpc-js inflates and decodes every
- * message that arrives: 10 kB of unfinished requests, from a caller that had not authenticated as a gateway,
- * exhausted the heap of the process.
+ * a call by its headers. Then this file reads the whole request message. A call of the file service is then
+ * answered by `unary.ts`. For other methods, grpc-js now receives the stream, the message and the end of the
+ * request. Without this order, grpc-js inflates and decodes every message that arrives: 10 kB of unfinished
+ * requests, from a caller that had not authenticated as a gateway, exhausted the heap of the process.
  *
  * grpc-js reads a stream by the events `data` and `end`, which this file emits. If a release of grpc-js reads
- * streams in another way, no call is answered and every test over gRPC fails.
+ * streams in another way, no health check is answered and every test of health over gRPC fails.
  */
 export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   const connectionOf = rememberConnections(server, options.connections);
@@ -126,13 +109,19 @@ function rememberConnections(server: Http2Server, connections: ConnectionLimit):
   return (session) => session && known.get(session);
 }
 
-function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers: IncomingHttpHeaders): void {
+function serve(
+  guard: Guard,
+  method: DescMethod,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+): void {
   const timeoutMs = takeTimeout(headers);
+  let admittedCall: AdmittedCall | undefined;
   let countNoMore: (() => void) | undefined = ignore;
   try {
     const { session } = stream;
     if (method.parent === FileService) {
-      stream[ADMITTED] = guard.gate.admit({
+      admittedCall = guard.gate.admit({
         method: method.name,
         caller: { headers, connection: session?.socket },
         timeoutMs,
@@ -149,19 +138,37 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
     if (guard.noteUnproven(stream)) refuse(stream, toConnectError(error));
     return;
   }
-  const encoding = headers['grpc-encoding'] as string | undefined;
-  if (method.methodKind === 'bidi_streaming') {
-    if (encoding === undefined || encoding === 'identity') {
-      guard.pass(stream, headers);
-      limitRequestBytes(stream, STREAM_REQUEST_MAX_BYTES);
-    } else refuse(stream, compressedStream());
-    return;
+  if (method.methodKind === 'bidi_streaming') serveStream(guard, stream, headers);
+  else serveMessage(guard, method, stream, headers, admittedCall, countNoMore);
+}
+
+function serveStream(guard: Guard, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  const { 'grpc-encoding': encoding = 'identity' } = headers;
+  if (encoding !== 'identity') refuse(stream, compressedStream());
+  else {
+    guard.pass(stream, headers);
+    limitRequestBytes(stream, STREAM_REQUEST_MAX_BYTES);
   }
+}
+
+/**
+ * Reads the single message of a request, and answers the call or hands it to grpc-js.
+ *
+ * @param admittedCall `undefined` for a health check
+ */
+function serveMessage(
+  guard: Guard,
+  method: DescMethod,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  admittedCall: AdmittedCall | undefined,
+  countNoMore: () => void,
+): void {
   const onError = (error: unknown) => refuse(stream, toConnectError(error));
-  const userId = stream[ADMITTED]?.userId;
+  const userId = admittedCall?.userId;
   readGrpcMessage(stream, {
     maxBytes: messageMaxBytes(method, 'binary'),
-    encoding,
+    encoding: headers['grpc-encoding'] as string | undefined,
     userId,
     budget: guard.budget,
     runDecoder: guard.runDecoder,
@@ -169,9 +176,14 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
       // A health Watch stays open for long. So after its message, it no longer counts towards the limit of
       // unproven requests (`../limits/unproven-requests.ts`). StreamEndingServer limits such streams
       // (`open-streams.ts`).
-      if (method.methodKind === 'server_streaming') countNoMore?.();
+      if (method.methodKind === 'server_streaming') countNoMore();
       const decode = () => {
         if (stream.destroyed || stream.closed) return;
+        if (admittedCall !== undefined) {
+          guard.countStream(stream);
+          void guard.answerUnary(stream, method, message, admittedCall);
+          return;
+        }
         guard.pass(stream, headers);
         stream.emit('data', message);
         stream.emit('end');
@@ -188,20 +200,4 @@ function serve(guard: Guard, method: DescMethod, stream: GuardedStream, headers:
  */
 function compressedStream(): ConnectError {
   return callError('UNIMPLEMENTED', 'the messages of a stream must not be compressed');
-}
-
-/** Answers with a status alone, and then closes the stream, so that no more of the request is received. */
-function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
-  if (stream.destroyed || stream.closed || stream.headersSent) return;
-  stream.respond(
-    {
-      ':status': 200,
-      'content-type': 'application/grpc+proto',
-      'grpc-accept-encoding': ACCEPTED_ENCODINGS,
-      ...trailersOnly(error),
-    },
-    { endStream: true },
-  );
-  // Closes the stream after the response was sent, because the client may still be sending its request.
-  setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
 }

@@ -1,7 +1,8 @@
 /**
- * `src/rpc/grpc/` is the gRPC server: grpc-js behind the gate (`gate.ts`, `message.ts`), the bridge from
- * Connect's service interface to grpc-js (`bridge.ts`), statuses (`status.ts`), and the limit of open streams
- * (`open-streams.ts`). Every access to a private field of grpc-js is in `private-fields.ts`.
+ * `src/rpc/grpc/` is the gRPC server: the gate (`gate.ts`, `message.ts`), the answers to the calls of the file service
+ * (`unary.ts`), statuses (`status.ts`), the bridge from Connect's service interface to the streams of grpc-js
+ * (`bridge.ts`), and the limit of open streams (`open-streams.ts`). grpc-js keeps the connections, and serves health and
+ * reflection. Every access to a private field of grpc-js is in `private-fields.ts`.
  *
  * Code that other protocols use too belongs in `src/rpc/`. Limits (sizes, counts, times) belong in
  * `src/rpc/limits/`.
@@ -33,10 +34,11 @@ import {
 import { LARGEST_MESSAGE_BYTES } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { type Certificates, CurrentCredentials } from '../tls/tls.ts';
-import { addService } from './bridge.ts';
+import { addStreams } from './bridge.ts';
 import { guardGrpc } from './gate.ts';
 import { StreamEndingServer } from './open-streams.ts';
-import { http2Servers, setHttp2Options } from './private-fields.ts';
+import { countStream, http2Servers, setHttp2Options } from './private-fields.ts';
+import { createAnswerUnary } from './unary.ts';
 
 export interface GrpcServerOptions {
   fileService: ServiceImpl<typeof FileService>;
@@ -61,11 +63,10 @@ export function createGrpcServer(options: GrpcServerOptions) {
     // the instances themselves, and a call can fail when the server closes its connection.
   });
   setHttp2Options(server, HTTP2_OPTIONS);
-  const compress = createCompress();
-  addService(server, FileService, fileService, compress);
+  const answerUnary = createAnswerUnary(FileService, fileService, createCompress());
   const reflection = createReflection([FileService, HealthService]);
-  addService(server, ServerReflectionV1, reflection.v1, compress);
-  addService(server, ServerReflectionV1Alpha, reflection.v1alpha, compress);
+  addStreams(server, ServerReflectionV1, reflection.v1);
+  addStreams(server, ServerReflectionV1Alpha, reflection.v1alpha);
   health.addToGrpc(server);
   const methods = methodsByPath([FileService, HealthService, ServerReflectionV1, ServerReflectionV1Alpha]);
   const credentials = certificates
@@ -87,6 +88,8 @@ export function createGrpcServer(options: GrpcServerOptions) {
               budget,
               runDecoder: limitDecoders(),
               takeDecodeTurn,
+              answerUnary,
+              countStream: (stream) => countStream(server, stream),
               unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
             });
             limitStrangers(http2, connections);

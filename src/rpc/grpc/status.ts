@@ -1,9 +1,11 @@
 import type { OutgoingHttpHeaders } from 'node:http';
-import { toBinary } from '@bufbuild/protobuf';
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import { type DescMessage, toBinary } from '@bufbuild/protobuf';
 import type { ConnectError } from '@connectrpc/connect';
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
-import { statusOf } from '../errors.ts';
+import { invalidRequest, statusOf } from '../errors.ts';
+import { ACCEPTED_ENCODINGS } from './message.ts';
 
 /** The gRPC status of an error. Its trailers contain the error details as a `google.rpc.Status`. */
 export function grpcStatus(error: ConnectError): StatusObject & { metadata: Metadata } {
@@ -22,4 +24,25 @@ export function trailersOnly(error: ConnectError): OutgoingHttpHeaders {
     'grpc-message': encodeURI(details.toWellFormed()),
     ...metadata.toHttp2Headers(),
   };
+}
+
+/** Answers with a status alone, and then closes the stream, so that no more of the request is received. */
+export function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  stream.respond(
+    {
+      ':status': 200,
+      'content-type': 'application/grpc+proto',
+      'grpc-accept-encoding': ACCEPTED_ENCODINGS,
+      ...trailersOnly(error),
+    },
+    { endStream: true },
+  );
+  // Closes the stream after the response was sent, because the client may still be sending its request.
+  setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+}
+
+/** The error for a request that cannot be decoded. */
+export function undecodable({ typeName }: DescMessage): ConnectError {
+  return invalidRequest(`the request is not a ${typeName}, or contains a text that is not UTF-8`);
 }
