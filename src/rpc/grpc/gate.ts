@@ -15,6 +15,7 @@ import { messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-lim
 import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { abortStream, limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { takeTimeout } from '../timeout-headers.ts';
+import { releaseWhenClosed } from './closed-stream.ts';
 import { readGrpcMessage } from './message.ts';
 import { refuse } from './status.ts';
 import type { AnswerUnary } from './unary.ts';
@@ -83,8 +84,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
       if (guard.noteUnproven(stream)) guard.pass(stream, headers);
       return;
     }
-    // An error of the stream needs no handling: the stream closes after it, and every cleanup listens for `close`.
-    stream.on('error', ignore);
+    releaseWhenClosed(stream);
     const method = options.methods.get(headers[':path'] as string);
     if (method !== undefined) return serve(guard, method, stream, headers);
     if (guard.noteUnproven(stream)) refuse(stream, methodUnknown());
