@@ -1,3 +1,8 @@
+/**
+ * Answers the calls of the file service on the streams of node:http2, and not by grpc-js: a GetFile takes 93 µs of the
+ * main thread instead of 115. The gate has already decided about the call and has read its message (`gate.ts`), so only
+ * decoding, the call itself and the answer are left. grpc-js does the same with objects for each of its layers.
+ */
 import type { ServerHttp2Stream } from 'node:http2';
 import { create, type DescMethod, type DescService, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
@@ -23,11 +28,7 @@ export type AnswerUnary = (
 
 type Run = (input: unknown, context: HandlerContext) => Promise<unknown>;
 
-/**
- * Serves the unary methods of a Connect `ServiceImpl` on the streams of node:http2. The gate has decided about the call
- * and has read its message (`gate.ts`), so that only decoding, the call itself and the answer are left. grpc-js does
- * the same with objects for each of its layers: a GetFile took 22 µs more of CPU.
- */
+/** Serves the unary methods of a Connect `ServiceImpl`. */
 export function createAnswerUnary<Service extends DescService>(
   service: Service,
   implementation: ServiceImpl<Service>,
