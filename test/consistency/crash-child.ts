@@ -6,6 +6,8 @@
  * operation has not received the result yet.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DeliverFileEventRequest } from '../../gen/files/v1/file_events_service_pb.ts';
+import type { Transport } from '../../src/events/transports/transport.ts';
 import type { Work } from '../../src/files/call.ts';
 import { refOf } from '../../src/files/maintenance/sweep.ts';
 import { ampleWork } from '../harness/deadline.ts';
@@ -53,7 +55,7 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
   const ports = openPorts(servers, {
     database: (database) => ({
       run: (work, statement, params) =>
-        step(of(work), statement.name, () => database.run(work, statement, params)),
+        step(of(work, params), stepOf(statement.name), () => database.run(work, statement, params)),
     }),
     objects: (objects) => ({
       head: (call, s3Key) => step(of(call), 'HEAD', () => objects.head(call, s3Key)),
@@ -90,9 +92,10 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
     await new Promise<never>(() => undefined);
   }
 
-  /** The lease of a sweep is a step of all calls; any other step belongs to the call of its user. */
-  function of({ userId }: Work): Call[] {
-    return userId === undefined ? calls : calls.filter(({ user }) => user === userId);
+  /** A lease is a step of all calls. Each other step belongs to the call of its user. */
+  function of({ userId }: Pick<Work, 'userId'>, params?: unknown): Call[] {
+    const users = userId ?? usersOf(params);
+    return users === undefined ? calls : calls.filter(({ user }) => users.includes(user));
   }
 
   function answered(call: Call, answer: Answer): void {
@@ -116,7 +119,15 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
     });
   }
 
-  if (calls[0]?.ask.method === 'sweep') await sweepRound(ports, calls, answered);
+  const delivering = (transport: Transport): Transport => ({
+    ...transport,
+    deliver: (message: DeliverFileEventRequest) =>
+      step(of(message), 'deliver', () => transport.deliver(message)),
+  });
+
+  const method = calls[0]?.ask.method;
+  if (method === 'sweep') await sweepRound(ports, calls, answered);
+  else if (method === 'dispatch') await dispatchRound(ports, servers.eventsUrl, calls, answered, delivering);
   else
     for (const call of calls)
       void ports.perform(call.user, call.ask).then((answer) => answered(call, answer));
@@ -136,6 +147,35 @@ async function sweepRound(
     answered(call, { heard: 'OK' });
   };
   await Promise.all(calls.map(sweep));
+}
+
+/** Runs one round of the dispatcher with all events at the same time, so that each event can reach its gap. */
+async function dispatchRound(
+  { events }: Ports,
+  eventsUrl: string,
+  calls: Call[],
+  answered: (call: Call, answer: Answer) => void,
+  wrap: (transport: Transport) => Transport,
+): Promise<void> {
+  // Loaded here, because no other child needs its packages, and a child must start quickly.
+  const { openDispatch } = await import('./crash-dispatch.ts');
+  const dispatch = openDispatch(events, eventsUrl, wrap);
+  const leased = await dispatch.lease(calls.length);
+  const deliver = async (call: Call) => {
+    const event = leased.find(({ userId }) => userId === call.user);
+    // The event was not leased, because another dispatcher has delivered it.
+    if (event !== undefined) await dispatch.deliver(event);
+    answered(call, { heard: 'OK' });
+  };
+  await Promise.all(calls.map(deliver));
+}
+
+/** The statements of the forms with and without events are the same step. */
+const stepOf = (statementName: string) => statementName.replace(/_announced$/, '');
+
+/** A statement that ends deliveries has the users of its events as a parameter. */
+function usersOf(params: unknown): readonly string[] | undefined {
+  return (params as { userIds?: readonly string[] } | undefined)?.userIds;
 }
 
 function tell(report: Report): void {

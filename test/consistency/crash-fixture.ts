@@ -3,6 +3,7 @@ import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { ampleCall } from '../harness/deadline.ts';
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
+import { type Deed, newestOf, type TakenEvent, wrongOf } from './crash-consumer.ts';
 import type { Answer, Ask, Content, CutContent } from './crash-ports.ts';
 import type { World } from './crash-servers.ts';
 
@@ -45,6 +46,8 @@ export class Fixture {
    * By key: the last acknowledgement, by a 200 of S3 or an OK of the service. A deleted key stays deleted.
    */
   readonly #acknowledged = new Map<string, 'uploaded' | 'deleted'>();
+  /** By key: all that was ever done. It says which events may come. */
+  readonly #deeds = new Map<string, Set<Deed>>();
   readonly #uploads = new Map<string, Upload>();
   /** No call has renewed the uploads for a week and a day: the sweeper may expire them. */
   #outlived = false;
@@ -87,7 +90,7 @@ export class Fixture {
     const { status, body } = await putTo(handed.url, handed.headers, handed.content.bytes);
     if (status !== 200) throw new Error(`the PUT of ${s3Key} was answered with ${status} ${body}`);
     // After a delete this PUT changes nothing.
-    if (this.#acknowledged.get(s3Key) !== 'deleted') this.#acknowledged.set(s3Key, 'uploaded');
+    this.made(s3Key);
   }
 
   /** Begins a multipart upload that must be new and returns its key. */
@@ -136,9 +139,11 @@ export class Fixture {
     if (await this.putParts(s3Key, missing)) await this.ask({ method: 'complete', s3Key });
   }
 
-  /** Records that S3 has assembled the object. */
+  /** Records that S3 holds the object. */
   made(s3Key: string): void {
-    if (this.#acknowledged.get(s3Key) !== 'deleted') this.#acknowledged.set(s3Key, 'uploaded');
+    if (this.#acknowledged.get(s3Key) === 'deleted') return;
+    this.#acknowledged.set(s3Key, 'uploaded');
+    this.#deedsOf(s3Key).add('uploaded');
   }
 
   /** Uploads the missing parts and completes the upload in S3, as a process does that is killed before it answers. */
@@ -188,12 +193,14 @@ export class Fixture {
 
   deleted(s3Key: string): void {
     this.#acknowledged.set(s3Key, 'deleted');
+    this.#deedsOf(s3Key).add('deleted');
   }
 
   /** Removes the object from the bucket without the service. */
   async removeObject(s3Key: string): Promise<void> {
     await this.#world.bucket.remove(s3Key);
     this.#acknowledged.delete(s3Key);
+    this.#deedsOf(s3Key).add('removed from the bucket');
   }
 
   /** Runs a sweep with all rows due. */
@@ -202,11 +209,49 @@ export class Fixture {
     await this.#world.sweep();
   }
 
-  /** Changes this user's rows, for example their times. */
-  async change(assignments: string, where = 'true'): Promise<void> {
-    await this.#world.ports.pool.query(`update files set ${assignments} where user_id = $1 and (${where})`, [
-      this.user,
-    ]);
+  /** Delivers all events, also those that another dispatcher has leased. */
+  async deliver(): Promise<void> {
+    // Another `deliver` may lease an event of this user and give it back.
+    while ((await this.change('event_due_at = now()', 'event_due_at is not null')) > 0)
+      await this.#world.deliver(this.user);
+  }
+
+  /**
+   * Compares the events that the consumer has taken with the history, when no event is due any more.
+   *
+   * @param mayBeBegunAgain whether a killed call may have begun the upload of a lost file again, which then does not
+   *   expire
+   */
+  wrongEvents(mayBeBegunAgain: boolean): string[] {
+    const events = this.#world.consumer.taken.filter(({ user }) => user === this.user);
+    const wrong = events.flatMap((event) => wrongOf(event, events, this.#deedsOf(event.key)));
+    const expected = (key: string, newest: TakenEvent | undefined) => {
+      const state = this.#acknowledged.get(key);
+      if (state === 'uploaded') return 'READY';
+      if (state === 'deleted') return 'DELETED';
+      return mayBeBegunAgain && newest?.change === 'LOST' ? 'LOST' : 'EXPIRED';
+    };
+    for (const key of this.#deeds.keys()) {
+      const newest = newestOf(events.filter((event) => event.key === key));
+      if (newest?.change !== expected(key, newest))
+        wrong.push(`the newest event of ${key} is ${newest?.change}, and not ${expected(key, newest)}`);
+    }
+    return wrong;
+  }
+
+  #deedsOf(s3Key: string): Set<Deed> {
+    const deeds = this.#deeds.get(s3Key) ?? new Set();
+    this.#deeds.set(s3Key, deeds);
+    return deeds;
+  }
+
+  /** Changes this user's rows, for example their times, and returns how many. */
+  async change(assignments: string, where = 'true'): Promise<number> {
+    const { rowCount } = await this.#world.ports.pool.query(
+      `update files set ${assignments} where user_id = $1 and (${where})`,
+      [this.user],
+    );
+    return rowCount ?? 0;
   }
 
   /**
@@ -227,6 +272,14 @@ export class Fixture {
         if (!alone) return;
         claim(!this.#isThere(ask.content), 'but the upload of these bytes was acknowledged');
         return claim(this.#acknowledged.get(answer.s3Key) !== 'deleted', 'but the key has a tombstone');
+      case 'many':
+        if (ask.method !== 'create many') return claim(false, 'which this method never answers');
+        for (const [i, content] of ask.contents.entries()) {
+          const one = answer.answers[i];
+          if (one === undefined) claim(false, 'without an answer for each request');
+          else await this.hear({ method: 'create', content }, one, beside);
+        }
+        return;
       case 'UPLOAD': {
         if (ask.method !== 'begin') return claim(false, 'which this method never answers');
         const known = this.#uploads.get(answer.s3Key);

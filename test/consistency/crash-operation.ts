@@ -10,6 +10,8 @@ export type Act =
   | 'create'
   | 'delete'
   | 'sweep'
+  /** The lease of the event ends, and a dispatcher of another instance delivers it. */
+  | 'deliver'
   /**
    * For multipart uploads: a part is uploaded; another client begins the upload again, completes it, or does
    * everything.
@@ -39,6 +41,7 @@ export interface Operation {
 }
 
 export const sweep: Ask = { method: 'sweep' };
+export const dispatch: Ask = { method: 'dispatch' };
 
 /** Returns a function that makes the request for a key. */
 export const asks =
@@ -61,6 +64,15 @@ export function deleted(given: Given): Given {
   return async (fixture) => {
     const key = await given(fixture);
     await fixture.deleteAndDie(key);
+    return key;
+  };
+}
+
+/** The state that `given` creates, after the consumer has taken all events. */
+export function told(given: Given): Given {
+  return async (fixture) => {
+    const key = await given(fixture);
+    await fixture.deliver();
     return key;
   };
 }

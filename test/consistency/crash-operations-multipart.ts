@@ -1,5 +1,15 @@
 import { cut } from './crash-fixture.ts';
-import { type Act, asks, changed, deleted, due, type Given, operation, sweep } from './crash-operation.ts';
+import {
+  type Act,
+  asks,
+  changed,
+  deleted,
+  due,
+  type Given,
+  operation,
+  sweep,
+  told,
+} from './crash-operation.ts';
 import type { Ask, CutContent } from './crash-ports.ts';
 
 /** Three parts; the last part is shorter. */
@@ -70,7 +80,7 @@ const outlived =
 const outlivedParts = changed(outlived(uploaded), due);
 const begunAgain = changed(completedAndBegun, due);
 const deletedWithParts = changed(outlived(deleted(underWay)), due);
-const deletedParts = changed(outlived(removed), due);
+const deletedParts = changed(outlived(told(removed)), due);
 
 const ANY: Act[] = ['finish', 'begin', 'delete', 'sweep'];
 const ANY_OR_PART: Act[] = [...ANY, 'make', 'part'];

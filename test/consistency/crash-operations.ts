@@ -1,5 +1,16 @@
 import { content } from './crash-fixture.ts';
-import { type Act, asks, changed, deleted, due, type Given, operation, sweep } from './crash-operation.ts';
+import {
+  type Act,
+  asks,
+  changed,
+  deleted,
+  dispatch,
+  due,
+  type Given,
+  operation,
+  sweep,
+  told,
+} from './crash-operation.ts';
 import type { Ask } from './crash-ports.ts';
 
 const first = content('report.pdf', 'the first content');
@@ -7,13 +18,18 @@ const second = content('report.pdf', 'the second content, of the same name');
 const third = content('another.txt', 'the third content');
 
 export const create: Ask = { method: 'create', content: first };
+const createMany: Ask = { method: 'create many', contents: [first, third] };
 const list: Ask = { method: 'list' };
 const ALL: Act[] = ['put', 'delete', 'sweep'];
 const NO_PUT: Act[] = ['delete', 'sweep'];
 const NO_DELETE: Act[] = ['put', 'sweep'];
+const BESIDE_DISPATCH: Act[] = ['delete', 'deliver', 'sweep'];
 
 /** The name of the statement of a first page. */
 const LIST = 'list_first_page';
+const FIND_MANY = 'find_contents';
+const CREATE_MANY = 'find_keys create_many';
+const LEASE_EVENT = 'oldest_event lease_events';
 
 const purgeable = `url_expire_at = now() - interval '25 hours'`;
 const notFresh = `verified_at = now() - interval '1 day'`;
@@ -44,9 +60,18 @@ export const gone: Given = async (fixture) => {
   return key;
 };
 
+/** A file whose loss a call has noticed. */
+const lost: Given = async (fixture) => {
+  const key = await gone(fixture);
+  await fixture.ask({ method: 'get', s3Key: key });
+  return key;
+};
+
 const tombstone = deleted(ready);
 const expired = changed(pending, purgeable, due);
 const oldTombstone = changed(tombstone, purgeable, due);
+const oldTombstoneTold = changed(told(tombstone), purgeable, due);
+const lostLongAgo = changed(lost, purgeable, due);
 
 export const OPERATIONS = [
   operation('create, new', undefined, create, 'reserve', ['sweep']),
@@ -71,5 +96,32 @@ export const OPERATIONS = [
   operation('sweep, pending', changed(pending, due), sweep, 'lease_due HEAD reschedule', [...ALL, 'create']),
   operation('sweep, expired', expired, sweep, 'lease_due HEAD purge', [...NO_PUT, 'create']),
   operation('sweep, tombstone', changed(tombstone, due), sweep, 'lease_due DELETE reschedule', NO_DELETE),
-  operation('sweep, old tombstone', oldTombstone, sweep, 'lease_due DELETE purge', ['sweep']),
+  operation('sweep, old tombstone', oldTombstoneTold, sweep, 'lease_due DELETE purge', ['sweep', 'deliver']),
+  operation('sweep, not announced', oldTombstone, sweep, 'lease_due DELETE purge reschedule', [
+    'sweep',
+    'deliver',
+  ]),
+  operation('sweep, lost', lostLongAgo, sweep, 'lease_due HEAD purge expire_upload', ['sweep', 'deliver']),
+  operation('create many, new', undefined, createMany, `${FIND_MANY} ${CREATE_MANY}`, ['sweep']),
+  operation(
+    'create many, a key is taken',
+    keyTaken,
+    createMany,
+    `${FIND_MANY} ${CREATE_MANY} reserve explain_conflict reserve`,
+    ALL,
+  ),
+  operation('create many, pending', pending, createMany, `${FIND_MANY} renew_many ${CREATE_MANY} HEAD`, ALL),
+  operation(
+    'create many, uploaded',
+    twoUploaded,
+    createMany,
+    `${FIND_MANY} renew_many HEAD HEAD mark_ready mark_ready`,
+    ALL,
+  ),
+  operation('dispatch, READY', ready, dispatch, `${LEASE_EVENT} deliver acknowledge_events`, BESIDE_DISPATCH),
+  operation('dispatch, DELETED', tombstone, dispatch, `${LEASE_EVENT} deliver acknowledge_events`, [
+    'deliver',
+    'sweep',
+  ]),
+  operation('dispatch, LOST', lost, dispatch, `${LEASE_EVENT} deliver acknowledge_events`, BESIDE_DISPATCH),
 ];

@@ -10,7 +10,7 @@ import { Fixture } from './crash-fixture.ts';
 import type { Act, Operation } from './crash-operation.ts';
 import { create, gone, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
 import { film, OPERATIONS_MULTIPART } from './crash-operations-multipart.ts';
-import type { Ask } from './crash-ports.ts';
+import type { Answer, Ask } from './crash-ports.ts';
 import { openWorld, type World } from './crash-servers.ts';
 
 const OPERATIONS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART].sort((a, b) => a.steps.length - b.steps.length);
@@ -37,9 +37,9 @@ interface Case {
   /** The key on which other actors act. */
   key: string | undefined;
   /**
-   * The key of an upload that was answered before the process was killed. The client continues this upload.
+   * The keys of uploads that were answered before the process was killed. The client continues these uploads.
    */
-  handed: string | undefined;
+  handed: string[];
   act: Act | undefined;
   actAt: number | undefined;
   /** Whether the client repeats the call. Otherwise only the sweeper repairs the state. */
@@ -95,21 +95,26 @@ it('table, bucket and acknowledgements agree after a kill between any two steps 
 }, 600_000);
 
 /**
- * Groups the operations whose calls run in one process. A sweep leases all due rows, so sweeps and other
- * calls do not share a process.
+ * Groups the operations whose calls run in one process. A sweep leases all due rows, and a dispatch leases all due
+ * events. So neither shares a process with other calls.
  */
 function groups(): Operation[][] {
-  const [sweeps, calls] = [isSweep, (operation: Operation) => !isSweep(operation)].map((which) =>
-    OPERATIONS.filter(which),
-  );
-  return [calls ?? [], sweeps ?? []].flatMap((alike) =>
-    Array.from({ length: Math.ceil(alike.length / OPERATIONS_AT_ONCE) }, (_, i) =>
-      alike.slice(i * OPERATIONS_AT_ONCE, (i + 1) * OPERATIONS_AT_ONCE),
-    ),
-  );
+  const kinds = [
+    isSweep,
+    isDispatch,
+    (operation: Operation) => !isSweep(operation) && !isDispatch(operation),
+  ];
+  return kinds
+    .map((which) => OPERATIONS.filter(which))
+    .flatMap((alike) =>
+      Array.from({ length: Math.ceil(alike.length / OPERATIONS_AT_ONCE) }, (_, i) =>
+        alike.slice(i * OPERATIONS_AT_ONCE, (i + 1) * OPERATIONS_AT_ONCE),
+      ),
+    );
 }
 
 const isSweep = ({ name }: Operation) => name.startsWith('sweep');
+const isDispatch = ({ name }: Operation) => name.startsWith('dispatch');
 
 /**
  * Kills a process in each gap, until every operation ends before the gap, whatever happens in between.
@@ -128,7 +133,7 @@ async function killEverywhere(
       left.flatMap((operation) => variants(operation, killAt)).map((variant) => prepare(world, variant)),
     );
     const { steps, parked } = await runAndDie(world, cases, killAt);
-    const found = await restartAndCompare(world, cases);
+    const found = await restartAndCompare(world, cases, killAt % 2 === 1);
     wrong.push(...found.map((what) => `killed in gap ${killAt}: ${what}`));
     await clear(world);
 
@@ -177,7 +182,7 @@ async function prepare(world: World, variant: Variant): Promise<Case> {
   const { given, request } = variant.operation;
   const key = await given?.(fixture);
   const ask = typeof request === 'function' ? request(key ?? '') : request;
-  return { ...variant, fixture, key, ask, handed: undefined };
+  return { ...variant, fixture, key, ask, handed: [] };
 }
 
 async function runAndDie(
@@ -212,7 +217,7 @@ async function runAndDie(
       });
     } else {
       const { answer } = report;
-      if (answer.heard === 'NEW' || answer.heard === 'UPLOAD') cut.handed = answer.s3Key;
+      cut.handed.push(...handedBy(answer));
       const beside = cut.act !== undefined && cut.actAt !== 0 ? 'beside others' : 'alone';
       queue(() => cut.fixture.hear(cut.ask, answer, beside));
     }
@@ -235,12 +240,19 @@ function acknowledge({ ask, fixture }: Case, steps: string[]): void {
   if (ask.method === 'complete' && steps.includes('complete')) fixture.made(ask.s3Key);
 }
 
+/** The keys of the uploads that an answer begins. */
+function handedBy(answer: Answer): string[] {
+  if (answer.heard === 'many') return answer.answers.flatMap(handedBy);
+  return answer.heard === 'NEW' || answer.heard === 'UPLOAD' ? [answer.s3Key] : [];
+}
+
 async function act(cut: Case): Promise<void> {
   const { act, fixture, key } = cut;
   if (act === 'sweep') return fixture.sweep();
+  if (act === 'deliver') return fixture.deliver();
   if (act === 'create' || act === 'begin') {
     const answer = await fixture.ask(act === 'create' ? create : { method: 'begin', content: film });
-    if (answer.heard === 'NEW' || answer.heard === 'UPLOAD') cut.handed = answer.s3Key;
+    cut.handed.push(...handedBy(answer));
     return;
   }
   if (act === 'finish') return fixture.uploadMultipart(film);
@@ -252,15 +264,16 @@ async function act(cut: Case): Promise<void> {
   if (act === 'delete') await fixture.deleteAndDie(key);
 }
 
-async function restartAndCompare(world: World, cases: Case[]): Promise<string[]> {
+async function restartAndCompare(world: World, cases: Case[], isConsumerAway: boolean): Promise<string[]> {
   for (const { fixture, ask, handed, retries } of cases) {
-    if (handed !== undefined) await fixture.goOn(handed);
+    for (const key of handed) await fixture.goOn(key);
     if (!retries) continue;
-    const answer = await fixture.ask(ask.method === 'sweep' ? { method: 'list' } : ask);
-    if (answer.heard === 'NEW' || answer.heard === 'UPLOAD') await fixture.goOn(answer.s3Key);
+    const isBackground = ask.method === 'sweep' || ask.method === 'dispatch';
+    const answer = await fixture.ask(isBackground ? { method: 'list' } : ask);
+    for (const key of handedBy(answer)) await fixture.goOn(key);
     await fixture.ask({ method: 'list' });
   }
-  await world.settle();
+  await world.settle(isConsumerAway);
   // The sweeper never handles a READY file: an object that was removed without the service is noticed by the
   // next read.
   for (const { fixture, key, operation } of cases) {
@@ -268,7 +281,10 @@ async function restartAndCompare(world: World, cases: Case[]): Promise<string[]>
   }
   await world.settle();
   const differences = await world.differences(cases.flatMap(({ fixture }) => fixture.uploaded()));
-  const judged = cases.flatMap(({ fixture }) => fixture.wrong);
+  const judged = cases.flatMap(({ fixture, ask }) => [
+    ...fixture.wrong,
+    ...fixture.wrongEvents(ask.method === 'create'),
+  ]);
   const about = new Map(cases.map((one) => [one.fixture.user, one]));
   return [...judged, ...differences].map((what) => {
     const [user = ''] = /user-[0-9a-f]+/.exec(what) ?? [];
@@ -277,7 +293,8 @@ async function restartAndCompare(world: World, cases: Case[]): Promise<string[]>
   });
 }
 
-async function clear({ ports, bucket }: World): Promise<void> {
+async function clear({ ports, bucket, consumer }: World): Promise<void> {
+  consumer.clear();
   await ports.pool.query('delete from files');
   await Promise.all((await bucket.keys()).map((key) => bucket.remove(key)));
 }

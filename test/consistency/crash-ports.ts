@@ -2,34 +2,41 @@ import type pg from 'pg';
 import type { Call } from '../../src/files/call.ts';
 import { FileError, type Reason } from '../../src/files/file-error.ts';
 import type { sweepOne } from '../../src/files/maintenance/sweep.ts';
+import type { UploadResult } from '../../src/files/operations/batch-create-presigned-uploads.ts';
+import type { UploadAnswer } from '../../src/files/operations/create-presigned-upload.ts';
+import type { EventQueue } from '../../src/files/ports/event-queue.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
 import type { MultipartStore } from '../../src/files/ports/multipart-store.ts';
 import type { ObjectStore } from '../../src/files/ports/object-store.ts';
 import { createDatabase, type Database } from '../../src/postgres/connection/database.ts';
 import { createPool } from '../../src/postgres/connection/pool.ts';
+import { createEventQueue } from '../../src/postgres/file-store/event-queue.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
 import { openOperations } from './operations.ts';
 
-/** The servers that store rows and bytes, outside the process that is killed. */
+/** The servers outside the process that is killed: they store rows and bytes, and take events. */
 export interface Servers {
   databaseUrl: string;
   endpoint: string;
   region: string;
   bucket: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
+  eventsUrl: string;
 }
 
 /** A request of a client. */
 export type Ask =
   | { method: 'create'; content: Content }
+  | { method: 'create many'; contents: Content[] }
   | { method: 'list' }
   | { method: 'get' | 'download' | 'delete' | 'complete'; s3Key: string }
   /** Requests of multipart uploads. */
   | { method: 'begin'; content: CutContent }
   | { method: 'presign'; s3Key: string; partNumbers: number[] }
-  | { method: 'sweep' };
+  /** Background work. */
+  | { method: 'sweep' | 'dispatch' };
 
 export interface Content {
   filename: string;
@@ -47,6 +54,7 @@ export interface CutContent {
 export type Answer =
   | { heard: 'NEW'; s3Key: string; url: string; headers: Record<string, string> }
   | { heard: 'EXISTING'; s3Key: string }
+  | { heard: 'many'; answers: Answer[] }
   | { heard: 'UPLOAD'; s3Key: string; missing: number[] }
   | { heard: 'parts'; s3Key: string; urls: PartUrl[] }
   | { heard: 'list'; keys: string[] }
@@ -64,6 +72,7 @@ export interface PartUrl {
 export interface Ports {
   pool: pg.Pool;
   store: FileStore;
+  events: EventQueue;
   objects: ObjectStore;
   multipart: MultipartStore;
   sweepOne: ReturnType<typeof sweepOne>;
@@ -95,31 +104,34 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   };
   const pool = createPool(poolOptions);
   const database = createDatabase(pool, (_, run) => run(), poolOptions);
-  const events: string[] = [];
+  const wrapped = wrap?.database(database) ?? database;
+  const observed: string[] = [];
   const operations = openOperations({
-    database: wrap?.database(database) ?? database,
+    database: wrapped,
     bucket: servers,
-    limits: STORE_LIMITS,
+    limits: { ...STORE_LIMITS, announcesChanges: true },
     unitBytes: LEAST_PART_BYTES,
     observer: {
       partsMismatch: () => undefined,
       fileLost: () => undefined,
-      contentMismatch: (_: Call, s3Key: string) => void events.push(`content mismatch: ${s3Key}`),
-      stepFailed: (step: string, error: unknown) => void events.push(`${step}: ${String(error)}`),
+      contentMismatch: (_: Call, s3Key: string) => void observed.push(`content mismatch: ${s3Key}`),
+      stepFailed: (step: string, error: unknown) => void observed.push(`${step}: ${String(error)}`),
     },
     ...(wrap && { wrap }),
   });
-  const { client, create, list, get, download, remove, begin, presignParts, complete } = operations;
+  const { client, create, createMany, list, get, download, remove, begin, presignParts, complete } =
+    operations;
 
   async function answer(userId: string, ask: Ask): Promise<Answer> {
     const call = { userId, deadline: Date.now() + CALL_TIMEOUT_MS };
     switch (ask.method) {
       case 'create': {
         const { filename, md5 } = ask.content;
-        const answer = await create(call, { filename, mimeType: 'text/plain', md5 });
-        const { s3Key } = answer;
-        if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
-        return { heard: 'NEW', s3Key, url: answer.upload.url, headers: answer.upload.requiredHeaders };
+        return answerOf(await create(call, { filename, mimeType: 'text/plain', md5 }));
+      }
+      case 'create many': {
+        const requests = ask.contents.map(({ filename, md5 }) => ({ filename, mimeType: 'text/plain', md5 }));
+        return { heard: 'many', answers: (await createMany(call, requests)).map(answerOfOne) };
       }
       case 'begin': {
         const { filename, parts } = ask.content;
@@ -150,13 +162,15 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
         await remove(call, ask.s3Key);
         return { heard: 'OK' };
       case 'sweep':
-        throw new Error('a sweep is not a request of a client');
+      case 'dispatch':
+        throw new Error('background work is not a request of a client');
     }
   }
 
   return {
     pool,
     store: operations.store,
+    events: createEventQueue(wrapped),
     objects: operations.objects,
     multipart: operations.multipart,
     sweepOne: operations.sweepOne,
@@ -168,10 +182,22 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
         throw error;
       }
     },
-    observer: events,
+    observer: observed,
     async close() {
       await pool.end();
       client.destroy();
     },
   };
+}
+
+function answerOf(answer: UploadAnswer): Answer {
+  const { s3Key } = answer;
+  if (answer.type === 'existing') return { heard: 'EXISTING', s3Key };
+  return { heard: 'NEW', s3Key, url: answer.upload.url, headers: answer.upload.requiredHeaders };
+}
+
+function answerOfOne(result: UploadResult): Answer {
+  if (result.status === 'fulfilled') return answerOf(result.value);
+  if (result.reason instanceof FileError) return { heard: result.reason.reason };
+  throw result.reason;
 }

@@ -5,19 +5,28 @@ import { LEAST_PART_BYTES, openTestBucket, type TestBucket } from '../harness/bu
 import { createDatabase } from '../harness/database.ts';
 import { ampleCall, ampleWork } from '../harness/deadline.ts';
 import { passTime } from '../harness/pass-time.ts';
+import { type Consumer, openConsumer } from './crash-consumer.ts';
+import { openDispatch } from './crash-dispatch.ts';
 import { openPorts, type Ports, type Servers } from './crash-ports.ts';
 
-/** A database and a bucket that outlive every killed process, and the instance that is started afterwards. */
+/** A database, a bucket and a consumer that outlive every killed process, and the instance that is started afterwards. */
 export interface World extends AsyncDisposable {
   servers: Servers;
   bucket: TestBucket;
+  consumer: Consumer;
   ports: Ports;
   /** Sweeps all due rows of all users. */
   sweep(): Promise<void>;
+  /** Delivers all due events, or those of one user. */
+  deliver(userId?: string): Promise<void>;
   /** Makes all rows older. */
   pass(seconds: number): Promise<void>;
-  /** Ages all rows and sweeps until no row is due. */
-  settle(): Promise<void>;
+  /**
+   * Ages all rows, sweeps and delivers until no row and no event is due.
+   *
+   * @param isConsumerAway whether the consumer is away until all tombstones could have been purged
+   */
+  settle(isConsumerAway?: boolean): Promise<void>;
   /**
    * Compares table, bucket and unfinished uploads with the acknowledged keys. Returns the differences, or an
    * empty list.
@@ -29,7 +38,9 @@ const MINUTE_SECONDS = 60;
 /** A week for the upload, a day for the longest PUT, and time for a lease. */
 const WRITE_WINDOW_SECONDS = (8 * 24 + 1) * 3_600;
 /** A tombstone needs three rounds: leased before it is purgeable, leased when it is purgeable, gone. */
-const ROUNDS_MAX = 8;
+const TOMBSTONE_ROUNDS = 3;
+/** A lost file expires first. */
+const ROUNDS_MAX = 12;
 
 export async function openWorld(): Promise<World> {
   const [database, bucket] = await Promise.all([
@@ -37,8 +48,16 @@ export async function openWorld(): Promise<World> {
     openTestBucket({ minPartBytes: LEAST_PART_BYTES }),
   ]);
   const { endpoint, region, credentials } = bucket;
-  const servers = { databaseUrl: database.url, endpoint, region, credentials, bucket: bucket.bucket };
+  const consumer = await openConsumer(
+    async (s3Key) => (await ports.objects.head(ampleCall(), parseS3Key(s3Key))) !== undefined,
+  );
+  const eventsUrl = consumer.url.href;
+  const servers = {
+    ...{ endpoint, region, credentials, bucket: bucket.bucket },
+    ...{ databaseUrl: database.url, eventsUrl },
+  };
   const ports = openPorts(servers);
+  const dispatch = openDispatch(ports.events, eventsUrl);
   await migrate(ports.pool);
 
   const sweep = async () => {
@@ -50,21 +69,43 @@ export async function openWorld(): Promise<World> {
     }
   };
 
+  const deliver = async (userId?: string) => {
+    for (;;) {
+      const { rowCount } = await ports.pool.query(
+        'select from files where event_due_at <= now() and ($1::text is null or user_id = $1)',
+        [userId],
+      );
+      if (rowCount === 0) return;
+      const leased = await ports.events.leaseEvents(ampleWork(), 100, 60);
+      const [own = [], others = []] = [true, false].map((isOwn) =>
+        leased.filter((event) => isOwn === (userId === undefined || event.userId === userId)),
+      );
+      await Promise.all(own.map(dispatch.deliver));
+      const atOnce = others.map((event) => ({ ...event, pauseSeconds: 0, isCounted: false }));
+      await ports.events.postponeEvents(ampleWork(), atOnce);
+    }
+  };
+
   const pass = (seconds: number) => passTime(ports.pool, seconds);
 
   return {
     servers,
     bucket,
+    consumer,
     ports,
     sweep,
+    deliver,
     pass,
-    async settle() {
+    async settle(isConsumerAway = false) {
       // First while all URLs are valid, then after all have expired.
       await pass(MINUTE_SECONDS);
       await sweep();
       for (let round = 0; round < ROUNDS_MAX; round++) {
-        const { rowCount } = await ports.pool.query('select from files where due_at is not null');
+        const { rowCount } = await ports.pool.query(
+          'select from files where due_at is not null or event_due_at is not null',
+        );
         if (rowCount === 0) return;
+        if (!isConsumerAway || round > TOMBSTONE_ROUNDS) await deliver();
         await pass(WRITE_WINDOW_SECONDS);
         await sweep();
       }
@@ -110,7 +151,9 @@ export async function openWorld(): Promise<World> {
       return found;
     },
     async [Symbol.asyncDispose]() {
+      dispatch.close();
       await ports.close();
+      await consumer[Symbol.asyncDispose]();
       await database.drop();
       await bucket.stop();
     },
