@@ -44,8 +44,8 @@ export class PartsClient {
     };
   }
 
-  known(): { key: string; is: 'there' | 'absent' | 'either' } {
-    return { key: this.#key, is: this.#is };
+  known(): { key: string; md5: string; is: 'there' | 'absent' | 'either' } {
+    return { key: this.#key, md5: '', is: this.#is };
   }
 
   work(): Promise<void> {
@@ -104,7 +104,10 @@ export class PartsClient {
   }
 
   async #complete(files: FileClient, missing: number[]): Promise<void> {
-    if (missing.length === 0) this.#is = 'either';
+    if (missing.length === 0) {
+      this.#is = 'either';
+      this.#load.file(this.#key, '').deeds.add('uploaded');
+    }
     try {
       await files.completeMultipartUpload({ s3Key: this.#key });
       this.#claim(missing.length === 0, `${this.#key} is complete, without ${missing}`);
@@ -119,8 +122,7 @@ export class PartsClient {
   async #delete(files: FileClient): Promise<void> {
     this.#is = 'either';
     this.#mayBeDeleted = true;
-    await files.deleteFile({ s3Key: this.#key });
-    this.#load.deletes++;
+    await this.#load.delete(files, this.#key, '');
     this.#is = 'absent';
     this.#begun = false;
     this.#landed.clear();

@@ -1,7 +1,18 @@
 import { type Client, Code, ConnectError } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
+import type { Deed } from './crash-consumer.ts';
 import type { World } from './crash-servers.ts';
+
+/** A content under a key, and what its client did with it. */
+export interface LoadedFile {
+  key: string;
+  md5: string;
+  deeds: Set<Deed>;
+  /** How many deletes were sent, and how many were answered with OK. */
+  deletesSent: number;
+  deletes: number;
+}
 
 /** Shared by all clients: the service process that runs now, if any, and counts of the answers. */
 export class Load {
@@ -16,11 +27,33 @@ export class Load {
   parts = 0;
   completes = 0;
   over = false;
+  readonly #files = new Map<string, LoadedFile>();
   #service: ServiceProcess | undefined;
   #next = Promise.withResolvers<void>();
 
   constructor(world: World) {
     this.world = world;
+  }
+
+  /** @param md5 empty for a multipart upload */
+  file(key: string, md5: string): LoadedFile {
+    const id = `${key} ${md5}`;
+    const file = this.#files.get(id) ?? { key, md5, deeds: new Set(), deletesSent: 0, deletes: 0 };
+    this.#files.set(id, file);
+    return file;
+  }
+
+  files(): LoadedFile[] {
+    return [...this.#files.values()];
+  }
+
+  async delete(files: FileClient, key: string, md5: string): Promise<void> {
+    const file = this.file(key, md5);
+    file.deeds.add('deleted');
+    file.deletesSent++;
+    await files.deleteFile({ s3Key: key });
+    file.deletes++;
+    this.deletes++;
   }
 
   serve(service: ServiceProcess): void {

@@ -11,6 +11,7 @@ import { newUser } from '../harness/random.ts';
 import { s3Environment } from '../harness/s3-environment.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { newestOf, wrongOf, wrongOrder } from './crash-consumer.ts';
 import { content } from './crash-fixture.ts';
 import { type FileClient, keepCalling, Load, oneOf } from './crash-load.ts';
 import { PART_BYTES, PartsClient } from './crash-load-multipart.ts';
@@ -37,6 +38,10 @@ const CONTENTS_PER_CLIENT = 4;
 /** Fewer names than contents, so that keys are taken, get suffixes, have tombstones, and are free again. */
 const NAMES = ['a.txt', 'b.txt', 'c.txt'];
 
+/** The consumer refuses some events and is slow, so that a kill finds events in every state. */
+const REFUSED_SHARE = 0.1;
+const SLOWNESS_MS = 50;
+
 /** Rows age while no process lives, so that sweeps have work and verifications are no longer fresh. */
 const PASSES_SECONDS = 600;
 
@@ -46,6 +51,8 @@ const cache = forAllTests(temporaryDirectory);
 it('a service that is killed at random under load loses nothing, shows nothing false, and leaves nothing behind', async () => {
   const startMs = performance.now();
   const load = new Load(world);
+  const { consumer } = world;
+  Object.assign(consumer, { refuses: REFUSED_SHARE, slownessMs: SLOWNESS_MS });
   const users = Array.from({ length: USERS }, newUser);
   const clients = users.flatMap((user) =>
     Array.from({ length: CLIENTS_PER_USER }, (_, index) => new LoadClient(load, user, index)),
@@ -66,7 +73,8 @@ it('a service that is killed at random under load loses nothing, shows nothing f
   }
   await Promise.all(working);
 
-  await world.settle();
+  Object.assign(consumer, { refuses: 0, slownessMs: 0 });
+  await world.settle(true);
   const { rows } = await world.ports.pool.query<{ s3_key: string }>(
     `select s3_key from files where state = 'ready'`,
   );
@@ -77,18 +85,44 @@ it('a service that is killed at random under load loses nothing, shows nothing f
   ];
   const expected = known
     // If the last call got no answer, both outcomes are right.
-    .filter(({ key, is }) => is === 'there' || (is === 'either' && ready.has(key)))
-    .map(({ key }) => key);
-  const wrong = [...load.wrong, ...(await world.differences(expected))];
+    .filter(({ key, is }) => is === 'there' || (is === 'either' && ready.has(key)));
+  const keys = expected.map(({ key }) => key);
+  const wrong = [...load.wrong, ...wrongEvents(load, expected), ...(await world.differences(keys))];
 
   const open = known.filter(({ is }) => is === 'either').length;
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   process.stdout.write(
-    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${expected.length} files at the end, ${open} deletes without an answer, ${wrong.length} wrong, ${seconds} s\n`,
+    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${expected.length} files at the end, ${open} deletes without an answer; ${consumer.taken.length} events, ${consumer.duplicates} of them again, ${consumer.refused} refused; ${wrong.length} wrong, ${seconds} s\n`,
   );
   expect(wrong).toEqual([]);
-  expect(Math.min(cutOff, load.uploads, load.deletes, load.lists, load.parts)).toBeGreaterThan(0);
+  expect(
+    Math.min(cutOff, load.uploads, load.deletes, load.lists, load.parts, consumer.refused),
+  ).toBeGreaterThan(0);
 }, 900_000);
+
+/** Compares the events that the consumer has taken with what the clients did. */
+function wrongEvents(load: Load, there: readonly { key: string; md5: string }[]): string[] {
+  const byKey = Map.groupBy(world.consumer.taken, ({ key }) => key);
+  const wrong = [...byKey.values()].flatMap((ofKey) => [
+    ...ofKey.flatMap((event) => wrongOf(event, ofKey, load.file(event.key, event.md5).deeds)),
+    ...wrongOrder(ofKey),
+  ]);
+  for (const { key, md5 } of there) {
+    const newest = newestOf(byKey.get(key) ?? []);
+    if (newest?.change !== 'READY' || newest.md5 !== md5)
+      wrong.push(
+        `the newest event of ${key} is ${newest?.change} of ${newest?.md5}, and not READY of ${md5}`,
+      );
+  }
+  // A tombstone stays until its DELETED was taken, so each delete has an event of its own.
+  for (const { key, md5, deletes, deletesSent } of load.files()) {
+    const deleted = (byKey.get(key) ?? []).filter((event) => event.change === 'DELETED' && event.md5 === md5);
+    const events = new Set(deleted.map(({ revision }) => revision)).size;
+    if (events < deletes || events > deletesSent)
+      wrong.push(`${events} DELETED of ${key}, of ${deletesSent} deletes of which ${deletes} were answered`);
+  }
+  return wrong;
+}
 
 const DOOMED = 'doomed';
 
@@ -99,6 +133,7 @@ async function start(): Promise<ServiceProcess> {
     environment: {
       DATABASE_URL: databaseUrl.href,
       ...s3Environment(world.servers),
+      EVENTS_URL: world.servers.eventsUrl,
       SWEEP_INTERVAL_SECONDS: '1',
       MULTIPART_PART_BYTES: String(PART_BYTES),
       NODE_COMPILE_CACHE: cache.path,
@@ -160,8 +195,8 @@ class LoadClient {
     }));
   }
 
-  known(): Known[] {
-    return this.#contents;
+  known(): (Known & { md5: string })[] {
+    return this.#contents.map((known) => ({ ...known, md5: known.content.md5 }));
   }
 
   /**
@@ -205,6 +240,7 @@ class LoadClient {
     known.key = s3Key;
     known.mayDelete = true;
     if (Math.random() < 0.1) return;
+    this.#load.file(s3Key, md5).deeds.add('uploaded');
     const { status } = await putTo(presignedUrl, requiredHeaders, bytes);
     this.#claim(status === 200, `PUT ${s3Key}: ${status}`);
     this.#load.uploads++;
@@ -215,8 +251,7 @@ class LoadClient {
     const before = known.is;
     if (before === 'there') known.is = 'either';
     try {
-      await files.deleteFile({ s3Key: known.key });
-      this.#load.deletes++;
+      await this.#load.delete(files, known.key, known.content.md5);
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== Code.NotFound) throw error;
       this.#claim(before !== 'there', `delete ${known.key}: not found, but the upload was acknowledged`);
