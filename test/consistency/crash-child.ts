@@ -94,7 +94,7 @@ async function run({ servers, killAt, calls: planned }: Plan): Promise<void> {
 
   /** A lease is a step of all calls. Each other step belongs to the call of its user. */
   function of({ userId }: Pick<Work, 'userId'>, params?: unknown): Call[] {
-    const users = userId ?? usersOf(params);
+    const users = userId === undefined ? usersOf(params) : [userId];
     return users === undefined ? calls : calls.filter(({ user }) => users.includes(user));
   }
 
@@ -152,14 +152,14 @@ async function sweepRound(
 /** Runs one round of the dispatcher with all events at the same time, so that each event can reach its gap. */
 async function dispatchRound(
   { events }: Ports,
-  eventsUrl: string,
+  eventsUrl: string | undefined,
   calls: Call[],
   answered: (call: Call, answer: Answer) => void,
   wrap: (transport: Transport) => Transport,
 ): Promise<void> {
   // Loaded here, because no other child needs its packages, and a child must start quickly.
   const { openDispatch } = await import('./crash-dispatch.ts');
-  const dispatch = openDispatch(events, eventsUrl, wrap);
+  const dispatch = openDispatch(events, eventsUrl ?? '', wrap);
   const leased = await dispatch.lease(calls.length);
   const deliver = async (call: Call) => {
     const event = leased.find(({ userId }) => userId === call.user);

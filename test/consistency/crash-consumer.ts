@@ -24,7 +24,7 @@ export interface TakenEvent {
   isHeld: boolean;
 }
 
-/** Which events of a file may have come: what its clients did, and what the test did in the bucket. */
+/** What a client or the test did to a file. An event is true only after the deed that it tells of. */
 export type Deed = 'uploaded' | 'deleted' | 'removed from the bucket';
 
 /** A consumer of events that outlives all killed processes. It keeps every event that it takes. */
@@ -126,14 +126,14 @@ export function newestOf(events: readonly TakenEvent[]): TakenEvent | undefined 
 }
 
 /**
- * Returns where the revisions of a key do not grow: an event of another content comes after the end of the content
- * before.
+ * Returns the events of a key that show that its revisions do not grow. A key gets other content only after a delete. So
+ * in the order of the revisions, the last event of each content is DELETED.
  */
 export function wrongOrder(eventsOfKey: readonly TakenEvent[]): string[] {
   const inOrder = eventsOfKey.toSorted((a, b) => a.revision - b.revision);
   return inOrder.flatMap(({ key, md5, change }, i) => {
     const before = inOrder[i - 1];
     const isNext = before === undefined || before.md5 === md5 || before.change === 'DELETED';
-    return isNext ? [] : [`${change} ${key} comes after ${before.change}, of another content`];
+    return isNext ? [] : [`${change} of ${key} comes after ${before.change} of other content`];
   });
 }

@@ -4,7 +4,6 @@ import {
   asks,
   changed,
   deleted,
-  dispatch,
   due,
   type Given,
   operation,
@@ -23,15 +22,13 @@ const list: Ask = { method: 'list' };
 const ALL: Act[] = ['put', 'delete', 'sweep'];
 const NO_PUT: Act[] = ['delete', 'sweep'];
 const NO_DELETE: Act[] = ['put', 'sweep'];
-const BESIDE_DISPATCH: Act[] = ['delete', 'deliver', 'sweep'];
 
 /** The name of the statement of a first page. */
 const LIST = 'list_first_page';
 const FIND_MANY = 'find_contents';
 const CREATE_MANY = 'find_keys create_many';
-const LEASE_EVENT = 'oldest_event lease_events';
 
-const purgeable = `url_expire_at = now() - interval '25 hours'`;
+export const purgeable = `url_expire_at = now() - interval '25 hours'`;
 const notFresh = `verified_at = now() - interval '1 day'`;
 
 const pending: Given = (fixture) => fixture.announce(first);
@@ -46,7 +43,7 @@ const twoUploaded: Given = async (fixture) => {
 /** Another file has the key that this name would get. */
 const keyTaken: Given = (fixture) => fixture.announceAndPut(second);
 
-const ready: Given = async (fixture) => {
+export const ready: Given = async (fixture) => {
   const key = await uploaded(fixture);
   await fixture.ask(list);
   return key;
@@ -60,18 +57,10 @@ export const gone: Given = async (fixture) => {
   return key;
 };
 
-/** A file whose loss a call has noticed. */
-const lost: Given = async (fixture) => {
-  const key = await gone(fixture);
-  await fixture.ask({ method: 'get', s3Key: key });
-  return key;
-};
-
-const tombstone = deleted(ready);
+export const tombstone = deleted(ready);
 const expired = changed(pending, purgeable, due);
-const oldTombstone = changed(tombstone, purgeable, due);
+export const oldTombstone = changed(tombstone, purgeable, due);
 const oldTombstoneTold = changed(told(tombstone), purgeable, due);
-const lostLongAgo = changed(lost, purgeable, due);
 
 export const OPERATIONS = [
   operation('create, new', undefined, create, 'reserve', ['sweep']),
@@ -97,11 +86,6 @@ export const OPERATIONS = [
   operation('sweep, expired', expired, sweep, 'lease_due HEAD purge', [...NO_PUT, 'create']),
   operation('sweep, tombstone', changed(tombstone, due), sweep, 'lease_due DELETE reschedule', NO_DELETE),
   operation('sweep, old tombstone', oldTombstoneTold, sweep, 'lease_due DELETE purge', ['sweep', 'deliver']),
-  operation('sweep, not announced', oldTombstone, sweep, 'lease_due DELETE purge reschedule', [
-    'sweep',
-    'deliver',
-  ]),
-  operation('sweep, lost', lostLongAgo, sweep, 'lease_due HEAD purge expire_upload', ['sweep', 'deliver']),
   operation('create many, new', undefined, createMany, `${FIND_MANY} ${CREATE_MANY}`, ['sweep']),
   operation(
     'create many, a key is taken',
@@ -118,10 +102,4 @@ export const OPERATIONS = [
     `${FIND_MANY} renew_many HEAD HEAD mark_ready mark_ready`,
     ALL,
   ),
-  operation('dispatch, READY', ready, dispatch, `${LEASE_EVENT} deliver acknowledge_events`, BESIDE_DISPATCH),
-  operation('dispatch, DELETED', tombstone, dispatch, `${LEASE_EVENT} deliver acknowledge_events`, [
-    'deliver',
-    'sweep',
-  ]),
-  operation('dispatch, LOST', lost, dispatch, `${LEASE_EVENT} deliver acknowledge_events`, BESIDE_DISPATCH),
 ];

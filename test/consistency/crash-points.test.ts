@@ -1,19 +1,22 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
-import { type TemporaryDirectory, temporaryDirectory } from '../harness/temporary-directory.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { Plan, Report } from './crash-child.ts';
 import { Fixture } from './crash-fixture.ts';
 import type { Act, Operation } from './crash-operation.ts';
 import { create, gone, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
+import { OPERATIONS_EVENTS } from './crash-operations-events.ts';
 import { film, OPERATIONS_MULTIPART } from './crash-operations-multipart.ts';
 import type { Answer, Ask } from './crash-ports.ts';
 import { openWorld, type World } from './crash-servers.ts';
 
-const OPERATIONS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART].sort((a, b) => a.steps.length - b.steps.length);
+const WITHOUT_EVENTS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART];
+const WITH_EVENTS = [...WITHOUT_EVENTS, ...OPERATIONS_EVENTS];
 
 const CHILD = join(import.meta.dirname, 'crash-child.ts');
 
@@ -51,33 +54,38 @@ interface Count {
   calls: number;
 }
 
-let worlds: World[];
-let cache: TemporaryDirectory;
-beforeAll(async () => {
-  cache = await temporaryDirectory();
-  worlds = await Promise.all(Array.from({ length: WORKERS }, openWorld));
-});
-afterAll(async () => {
-  await Promise.all(worlds.map((world) => world[Symbol.asyncDispose]()));
-  await cache[Symbol.asyncDispose]();
-});
+const cache = forAllTests(temporaryDirectory);
 
-it('table, bucket and acknowledgements agree after a kill between any two steps of any operation', async () => {
+it(
+  'table, bucket, events and acknowledgements agree after a kill between any two steps of any operation',
+  () => killAll(WITH_EVENTS, true),
+  600_000,
+);
+
+it.runIf(LONG)(
+  'table, bucket and acknowledgements agree after a kill between any two steps while events are off',
+  () => killAll(WITHOUT_EVENTS, false),
+  600_000,
+);
+
+async function killAll(operations: Operation[], hasEvents: boolean): Promise<void> {
   const startMs = performance.now();
-  const queue = groups().values();
+  await using worlds = new AsyncDisposableStack();
+  const queue = groups(operations).values();
   const counts = new Map<Operation, Count>(
-    OPERATIONS.map((operation) => [operation, { points: 0, calls: 0 }]),
+    operations.map((operation) => [operation, { points: 0, calls: 0 }]),
   );
   let kills = 0;
   const wrong: string[] = [];
-  const work = async (world: World) => {
+  const work = async () => {
+    const world = worlds.use(await openWorld(hasEvents));
     for (const group of queue) {
       const killed = await killEverywhere(world, group, counts, wrong);
       kills += killed;
     }
   };
   // Both workers end before their databases and buckets are closed.
-  for (const ended of await Promise.allSettled(worlds.map(work))) {
+  for (const ended of await Promise.allSettled(Array.from({ length: WORKERS }, work))) {
     if (ended.status === 'rejected') throw ended.reason;
   }
 
@@ -89,23 +97,24 @@ it('table, bucket and acknowledgements agree after a kill between any two steps 
   }
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   print(
-    `crash points: ${OPERATIONS.length} operations, ${countText(total)}, ${kills} processes killed, ${wrong.length} wrong, ${seconds} s`,
+    `crash points: events ${hasEvents ? 'on' : 'off'}, ${operations.length} operations, ${countText(total)}, ${kills} processes killed, ${wrong.length} wrong, ${seconds} s`,
   );
   expect(wrong).toEqual([]);
-}, 600_000);
+}
 
 /**
  * Groups the operations whose calls run in one process. A sweep leases all due rows, and a dispatch leases all due
  * events. So neither shares a process with other calls.
  */
-function groups(): Operation[][] {
+function groups(operations: Operation[]): Operation[][] {
+  const shortFirst = operations.toSorted((a, b) => a.steps.length - b.steps.length);
   const kinds = [
     isSweep,
     isDispatch,
     (operation: Operation) => !isSweep(operation) && !isDispatch(operation),
   ];
   return kinds
-    .map((which) => OPERATIONS.filter(which))
+    .map((which) => shortFirst.filter(which))
     .flatMap((alike) =>
       Array.from({ length: Math.ceil(alike.length / OPERATIONS_AT_ONCE) }, (_, i) =>
         alike.slice(i * OPERATIONS_AT_ONCE, (i + 1) * OPERATIONS_AT_ONCE),

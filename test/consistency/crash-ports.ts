@@ -23,7 +23,8 @@ export interface Servers {
   region: string;
   bucket: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
-  eventsUrl: string;
+  /** If unset, events are off. */
+  eventsUrl: string | undefined;
 }
 
 /** A request of a client. */
@@ -109,7 +110,7 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const operations = openOperations({
     database: wrapped,
     bucket: servers,
-    limits: { ...STORE_LIMITS, announcesChanges: true },
+    limits: { ...STORE_LIMITS, announcesChanges: servers.eventsUrl !== undefined },
     unitBytes: LEAST_PART_BYTES,
     observer: {
       partsMismatch: () => undefined,

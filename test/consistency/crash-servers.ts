@@ -42,7 +42,8 @@ const TOMBSTONE_ROUNDS = 3;
 /** A lost file expires first. */
 const ROUNDS_MAX = 12;
 
-export async function openWorld(): Promise<World> {
+/** @param hasEvents whether the service delivers events to the consumer. Default: it does */
+export async function openWorld(hasEvents = true): Promise<World> {
   const [database, bucket] = await Promise.all([
     createDatabase(),
     openTestBucket({ minPartBytes: LEAST_PART_BYTES }),
@@ -51,13 +52,12 @@ export async function openWorld(): Promise<World> {
   const consumer = await openConsumer(
     async (s3Key) => (await ports.objects.head(ampleCall(), parseS3Key(s3Key))) !== undefined,
   );
-  const eventsUrl = consumer.url.href;
   const servers = {
     ...{ endpoint, region, credentials, bucket: bucket.bucket },
-    ...{ databaseUrl: database.url, eventsUrl },
+    ...{ databaseUrl: database.url, eventsUrl: hasEvents ? consumer.url.href : undefined },
   };
   const ports = openPorts(servers);
-  const dispatch = openDispatch(ports.events, eventsUrl);
+  const dispatch = openDispatch(ports.events, consumer.url.href);
   await migrate(ports.pool);
 
   const sweep = async () => {

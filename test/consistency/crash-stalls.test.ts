@@ -11,7 +11,7 @@ import { openWorld, type World } from './crash-servers.ts';
  * migrated machine, while other processes have acted.
  */
 
-const world = forAllTests(openWorld);
+const world = forAllTests(() => openWorld());
 let stalls: Stalls;
 beforeAll(() => {
   stalls = openStalling(world);

@@ -1,21 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
-import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { parseS3Key } from '../../src/files/rules/s3-key.ts';
-import { ampleCall } from '../harness/deadline.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
-import { putTo } from '../harness/put.ts';
 import { newUser } from '../harness/random.ts';
 import { s3Environment } from '../harness/s3-environment.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { newestOf, wrongOf, wrongOrder } from './crash-consumer.ts';
-import { content } from './crash-fixture.ts';
-import { type FileClient, keepCalling, Load, oneOf } from './crash-load.ts';
+import { Load } from './crash-load.ts';
+import { LoadClient } from './crash-load-client.ts';
 import { PART_BYTES, PartsClient } from './crash-load-multipart.ts';
-import type { Content } from './crash-ports.ts';
 import { openWorld } from './crash-servers.ts';
 
 const KILLS = LONG ? 100 : 5;
@@ -34,9 +28,6 @@ const CLIENTS_PER_USER = 3;
  * here.
  */
 const USERS_WITH_PARTS = 2;
-const CONTENTS_PER_CLIENT = 4;
-/** Fewer names than contents, so that keys are taken, get suffixes, have tombstones, and are free again. */
-const NAMES = ['a.txt', 'b.txt', 'c.txt'];
 
 /** The consumer refuses some events and is slow, so that a kill finds events in every state. */
 const REFUSED_SHARE = 0.1;
@@ -45,7 +36,7 @@ const SLOWNESS_MS = 50;
 /** Rows age while no process lives, so that sweeps have work and verifications are no longer fresh. */
 const PASSES_SECONDS = 600;
 
-const world = forAllTests(openWorld);
+const world = forAllTests(() => openWorld());
 const cache = forAllTests(temporaryDirectory);
 
 it('a service that is killed at random under load loses nothing, shows nothing false, and leaves nothing behind', async () => {
@@ -133,7 +124,7 @@ async function start(): Promise<ServiceProcess> {
     environment: {
       DATABASE_URL: databaseUrl.href,
       ...s3Environment(world.servers),
-      EVENTS_URL: world.servers.eventsUrl,
+      EVENTS_URL: world.consumer.url.href,
       SWEEP_INTERVAL_SECONDS: '1',
       MULTIPART_PART_BYTES: String(PART_BYTES),
       NODE_COMPILE_CACHE: cache.path,
@@ -162,119 +153,5 @@ async function timePasses(kill: number, clients: readonly LoadClient[]): Promise
     await world.ports.pool.query(
       `update files set url_expire_at = url_expire_at - interval '26 hours', due_at = now() where state = 'deleted'`,
     );
-  }
-}
-
-interface Known {
-  content: Content;
-  key: string;
-  /** `either`: a delete got no answer. */
-  is: 'there' | 'absent' | 'either';
-  /** Whether the key certainly belongs to this file. */
-  mayDelete: boolean;
-}
-
-/**
- * Creates, uploads, deletes and lists, one call after the other. Only this client uses its contents, while
- * other clients share its user and its filenames. So the client knows exactly which answers are right
- * although other clients interfere.
- */
-class LoadClient {
-  readonly #load: Load;
-  readonly #user: string;
-  readonly #contents: Known[];
-
-  constructor(load: Load, user: string, index: number) {
-    this.#load = load;
-    this.#user = user;
-    this.#contents = Array.from({ length: CONTENTS_PER_CLIENT }, (_, i) => ({
-      content: content(oneOf(NAMES), `content ${i} of client ${index} of ${user}`),
-      key: '',
-      is: 'absent',
-      mayDelete: false,
-    }));
-  }
-
-  known(): (Known & { md5: string })[] {
-    return this.#contents.map((known) => ({ ...known, md5: known.content.md5 }));
-  }
-
-  /**
-   * A day after a delete the key may belong to another file, which a delete by this key would then delete.
-   */
-  forgetKeysOfTheDeleted(): void {
-    for (const known of this.#contents) known.mayDelete = known.is === 'there';
-  }
-
-  work(): Promise<void> {
-    return keepCalling(this.#load, this.#user, (files) => this.#call(files));
-  }
-
-  async #call(files: FileClient): Promise<void> {
-    const known = oneOf(this.#contents);
-    const dice = Math.random();
-    if (dice < 0.2) await this.#list(files);
-    else if (dice < 0.5 && known.mayDelete) await this.#delete(files, known);
-    else await this.#create(files, known);
-  }
-
-  async #create(files: FileClient, known: Known): Promise<void> {
-    const { filename, bytes, md5 } = known.content;
-    const answer = await files.createPresignedUpload({ filename, mimeType: 'text/plain', md5 });
-    const { type, s3Key, presignedUrl, requiredHeaders } = answer;
-    if (type === UploadType.EXISTING) {
-      this.#load.existing++;
-      this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, but the upload was not acknowledged`);
-      this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, but the key was ${known.key}`);
-      const seen = await this.#load.world.ports.objects.head(ampleCall(), parseS3Key(s3Key));
-      this.#claim(
-        seen?.fingerprint === Buffer.from(md5, 'base64').toString('hex'),
-        `EXISTING: ${s3Key}, and the bucket does not hold it`,
-      );
-      known.is = 'there';
-      known.mayDelete = true;
-      return;
-    }
-    this.#claim(known.is !== 'there', `NEW: ${s3Key}, but ${known.key} was acknowledged`);
-    known.is = 'absent';
-    known.key = s3Key;
-    known.mayDelete = true;
-    if (Math.random() < 0.1) return;
-    this.#load.file(s3Key, md5).deeds.add('uploaded');
-    const { status } = await putTo(presignedUrl, requiredHeaders, bytes);
-    this.#claim(status === 200, `PUT ${s3Key}: ${status}`);
-    this.#load.uploads++;
-    known.is = 'there';
-  }
-
-  async #delete(files: FileClient, known: Known): Promise<void> {
-    const before = known.is;
-    if (before === 'there') known.is = 'either';
-    try {
-      await this.#load.delete(files, known.key, known.content.md5);
-    } catch (error) {
-      if (!(error instanceof ConnectError) || error.code !== Code.NotFound) throw error;
-      this.#claim(before !== 'there', `delete ${known.key}: not found, but the upload was acknowledged`);
-    }
-    known.is = 'absent';
-  }
-
-  async #list(files: FileClient): Promise<void> {
-    const { files: listed } = await files.listFiles({ pageSize: 1_000 });
-    this.#load.lists++;
-    const keys = new Map(listed.map(({ md5, s3Key }) => [md5, s3Key]));
-    for (const known of this.#contents) {
-      const key = keys.get(known.content.md5);
-      if (known.is === 'either') {
-        known.is = key === undefined ? 'absent' : 'there';
-        known.mayDelete ||= known.is === 'there';
-      }
-      const expected = known.is === 'there' ? known.key : undefined;
-      this.#claim(key === expected, `list: ${key} for ${known.content.md5}, but the key is ${expected}`);
-    }
-  }
-
-  #claim(holds: boolean, what: string): void {
-    this.#load.claim(holds, this.#user, what);
   }
 }
