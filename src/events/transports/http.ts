@@ -6,6 +6,7 @@ import {
   DeliverFileEventRequestSchema,
 } from '../../../gen/files/v1/file_events_service_pb.ts';
 import { cloudEventHeaders } from './cloud-event.ts';
+import { createSharedLookup } from './shared-lookup.ts';
 import {
   ANSWER_MAX_BYTES,
   DELIVERIES_MAX,
@@ -44,6 +45,7 @@ export function createHttpTransport(
 ): Transport {
   const { Agent, request } = url.protocol === 'https:' ? https : http;
   const agent = new Agent({ keepAlive: true, maxFreeSockets: DELIVERIES_MAX, timeout: IDLE_CONNECTION_MS });
+  const lookup = createSharedLookup();
   const fixed = {
     'content-type': 'application/json',
     'connect-protocol-version': '1',
@@ -57,7 +59,7 @@ export function createHttpTransport(
       const headers = { ...fixed, ...cloudEventHeaders(message) };
       const end = performance.now() + timeoutMs;
       const post = (connections: http.Agent | false) => {
-        const sent = request(url, { method: 'POST', headers, agent: connections });
+        const sent = request(url, { method: 'POST', headers, agent: connections, lookup });
         sent.end(body);
         return deliveryOf(sent, end - performance.now());
       };
