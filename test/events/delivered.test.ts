@@ -43,6 +43,28 @@ async function startServiceWithConsumer(transport: 'grpc' | 'http') {
   };
 }
 
+/** All of visible ASCII and Latin-1 that a name may have, and characters that parsers and headers get wrong. */
+const NAMES = [
+  charactersFrom(0x20, 0x7e).replace(/[/\\]/g, ''),
+  charactersFrom(0xa0, 0xff),
+  '\u2028\u2029\ufeff\u200b\u200d\u00ad\u3000',
+  '\ufffe\uffff\ufdd0\u{1ffff}\u{10ffff}\ue000\u{f0000}',
+  '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}\u{1f3f4}\u{e0067}\u{e007f} \u0627\u0644 \u05d0 \u0e01\u0e33',
+  '%00%0d%0a&#0;<!--"\'`$(x){{x}}.pdf',
+  '\u{1f600}'.repeat(255),
+];
+
+/** The key of a file begins with its user, or with a hash of a long user. Over HTTP, the key is a header, too. */
+const USERS = [
+  ['with marks', 'a%b"c~|{}<>'],
+  ['with an apostrophe', "o'hara@example.org"],
+  ['of 255 percent signs', '%'.repeat(255)],
+];
+
+function charactersFrom(first: number, last: number): string {
+  return String.fromCodePoint(...Array.from({ length: last - first + 1 }, (_, n) => first + n));
+}
+
 describe.each(['grpc', 'http'] as const)('events over %s', (transport) => {
   const fixture = forAllTests(() => startServiceWithConsumer(transport));
 
@@ -66,6 +88,18 @@ describe.each(['grpc', 'http'] as const)('events over %s', (transport) => {
     const age = Date.now() - Number(ready?.eventTime?.seconds) * 1_000;
     expect(age).toBeGreaterThan(-1_000);
     expect(age).toBeLessThan(30_000);
+  });
+
+  it.each(USERS)('carry names with every kind of character, of a user %s', async (_, user = '') => {
+    const client = fixture.service.as(user);
+    for (const name of NAMES) {
+      const s3Key = await upload(client, name, `the file ${name}`);
+      const { file } = await client.getFile({ s3Key });
+      await expect.poll(() => changesOf(s3Key)).toEqual([FileChange.READY]);
+      const [event] = fixture.about(s3Key);
+      expect(event?.file).toEqual(file);
+      expect([event?.userId, event?.file?.filename]).toEqual([user, name]);
+    }
   });
 
   it('come within six seconds if no call follows the upload', async () => {
