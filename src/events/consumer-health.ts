@@ -8,6 +8,13 @@
  */
 import { DELIVERIES_MAX, DELIVERY_TIMEOUT_MS, type Delivery } from './transports/transport.ts';
 
+/**
+ * The deliveries that may run at the same time after the start, and after an outage. The number grows by one when as
+ * many deliveries have succeeded, so a consumer that answers within 5 ms is sent DELIVERIES_MAX after 0.2 s. A consumer
+ * that works on one event after the other would answer most of 32 first events too late.
+ */
+const FIRST_DELIVERIES = 4;
+
 /** From this number of failures in a row on, the consumer counts as failing, and not the single event. */
 const OUTAGE_AFTER_FAILURES = 3;
 
@@ -40,7 +47,7 @@ export function createConsumerHealth(onOutage: (failure: Delivery | undefined) =
   let failuresInARow = 0;
   /** The events that have failed since the last one that was delivered; at most OPEN_AFTER_EVENTS. */
   const failedEvents = new Set<string>();
-  let deliveriesMax = DELIVERIES_MAX;
+  let deliveriesMax = FIRST_DELIVERIES;
   let nextReductionMs = 0;
   let probePauseMs = PROBE_PAUSE_MS.min;
   let nextProbeMs = 0;
@@ -88,7 +95,6 @@ export function createConsumerHealth(onOutage: (failure: Delivery | undefined) =
       failuresInARow = 0;
       failedEvents.clear();
       probePauseMs = PROBE_PAUSE_MS.min;
-      // Grows by one when as many deliveries have succeeded as may run at the same time.
       deliveriesMax = Math.min(DELIVERIES_MAX, deliveriesMax + 1 / deliveriesMax);
       if (wasOutage) onOutage(undefined);
     },
@@ -99,8 +105,7 @@ export function createConsumerHealth(onOutage: (failure: Delivery | undefined) =
       if (delivery.outcome === 'unanswered') reduce();
       if (!isOpen()) failedEvents.add(eventKey);
       if (isOpen()) {
-        // A consumer that comes back gets its events one by one at first.
-        deliveriesMax = 1;
+        deliveriesMax = FIRST_DELIVERIES;
         postponeProbe(delivery.outcome);
       }
       if (isOutage() && !wasOutage) onOutage(delivery);

@@ -13,6 +13,13 @@ function fail(health: ConsumerHealth, events: number, outcome: Outcome = 'unreac
   for (let n = first; n < first + events; n++) health.onFailure(`event ${n}`, { outcome, reason: 'a test' });
 }
 
+/** The health of a consumer that has taken many events. */
+function grownHealth(): ConsumerHealth {
+  const health = createConsumerHealth(() => undefined);
+  for (let n = 0; n < 1_000; n++) health.onDelivered();
+  return health;
+}
+
 function openedHealth(outcome: Outcome = 'unreachable') {
   const lines: (Delivery | undefined)[] = [];
   const health = createConsumerHealth((failure) => lines.push(failure));
@@ -24,7 +31,7 @@ describe('the breaker', () => {
   it('opens when ten different events failed in a row', () => {
     const health = createConsumerHealth(() => undefined);
     fail(health, 9);
-    expect([health.isOpen, health.deliveriesMax]).toEqual([false, DELIVERIES_MAX]);
+    expect([health.isOpen, health.deliveriesMax]).toEqual([false, 4]);
     fail(health, 1, 'unreachable', 9);
     expect([health.isOpen, health.deliveriesMax]).toEqual([true, 0]);
   });
@@ -43,7 +50,7 @@ describe('the breaker', () => {
   it('closes with the first event that is delivered, and then lets few events through at once', () => {
     const { health } = openedHealth();
     health.onDelivered();
-    expect([health.isOpen, health.isOutage, health.deliveriesMax]).toEqual([false, false, 2]);
+    expect([health.isOpen, health.isOutage, health.deliveriesMax]).toEqual([false, false, 4]);
     for (let n = 0; n < 600; n++) health.onDelivered();
     expect(health.deliveriesMax).toBe(DELIVERIES_MAX);
   });
@@ -79,8 +86,17 @@ describe('the breaker', () => {
 });
 
 describe('the number of deliveries at once', () => {
-  it('is halved by a time-out, but once in five seconds', () => {
+  it('begins with few, and grows by one when as many have succeeded', () => {
     const health = createConsumerHealth(() => undefined);
+    const numbers = Array.from({ length: 12 }, () => {
+      health.onDelivered();
+      return health.deliveriesMax;
+    });
+    expect(numbers).toEqual([4, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6]);
+  });
+
+  it('is halved by a time-out, but once in five seconds', () => {
+    const health = grownHealth();
     fail(health, 5, 'unanswered');
     expect(health.deliveriesMax).toBe(DELIVERIES_MAX / 2);
     vi.advanceTimersByTime(5_000);
@@ -94,7 +110,7 @@ describe('the number of deliveries at once', () => {
   });
 
   it('is not changed by answers that refuse single events', () => {
-    const health = createConsumerHealth(() => undefined);
+    const health = grownHealth();
     fail(health, 5, 'refused');
     expect(health.deliveriesMax).toBe(DELIVERIES_MAX);
   });
