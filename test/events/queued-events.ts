@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { createDispatcher, type Dispatcher } from '../../src/events/dispatcher.ts';
 import { openTransport } from '../../src/events/transports/open-transport.ts';
 import type { Delivery, Outcome } from '../../src/events/transports/transport.ts';
+import type { EventQueue } from '../../src/files/ports/event-queue.ts';
 import { createDatabase } from '../../src/postgres/connection/database.ts';
 import { createPool } from '../../src/postgres/connection/pool.ts';
 import { createEventQueue } from '../../src/postgres/file-store/event-queue.ts';
@@ -58,7 +59,9 @@ export async function openQueuedEvents() {
       const timer = setInterval(() => void this.passTime(seconds).catch(() => undefined), 1_000);
       return { [Symbol.dispose]: () => clearInterval(timer) };
     },
-    start: (consumer: URL, token?: string) => startDispatcher(url, consumer, token),
+    /** @param change puts faults into the queue that the dispatcher sees */
+    start: (consumer: URL, token?: string, change?: (queue: EventQueue) => EventQueue) =>
+      startDispatcher(url, consumer, token, change),
     async [Symbol.asyncDispose](): Promise<void> {
       await pool.end();
       await drop();
@@ -81,6 +84,7 @@ async function startDispatcher(
   databaseUrl: string,
   consumer: URL,
   token: string | undefined,
+  change: (queue: EventQueue) => EventQueue = (queue) => queue,
 ): Promise<ObservedDispatcher> {
   const pool = createPool({
     urls: [databaseUrl],
@@ -102,7 +106,7 @@ async function startDispatcher(
   const errors: unknown[] = [];
   let ageSeconds = Number.NaN;
   const dispatcher = createDispatcher({
-    events: createEventQueue(database),
+    events: change(createEventQueue(database)),
     transport: openTransport({ url: consumer, token }),
     onOutcome: (outcome) => outcomes[outcome]++,
     onOldest: (seconds) => {

@@ -29,8 +29,6 @@ const CHANNEL_OPTIONS: ClientOptions = {
   // Otherwise a TXT record of the name could replace this configuration.
   'grpc.service_config_disable_resolution': 1,
   'grpc.max_receive_message_length': ANSWER_MAX_BYTES,
-  // A new channel would otherwise use the connections of the old channel.
-  'grpc.use_local_subchannel_pool': 1,
   // If one of several addresses stops to answer, a ping notices that its connection is dead.
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 5_000,

@@ -117,7 +117,5 @@ function discard(response: IncomingMessage): void {
     bytes += part.length;
     if (bytes > ANSWER_MAX_BYTES) response.destroy();
   });
-  // The connection broke within the body. The status has arrived before, so nothing is lost.
-  response.on('error', () => undefined);
   response.on('close', () => clearTimeout(timer));
 }
