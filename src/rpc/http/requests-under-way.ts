@@ -3,6 +3,9 @@ import { constants, type Http2ServerRequest } from 'node:http2';
 import type { Connection } from '../limits/connection-limit.ts';
 import { abortStream } from '../limits/unproven-requests.ts';
 
+/** How often a stream is asked whether its last frame was sent. */
+const LAST_FRAME_INTERVAL_MS = 10;
+
 /** Keeps the requests that are not answered completely yet, and ends them or their connections at a stop. */
 export function createRequestsUnderWay() {
   const requests = new Map<ServerResponse, IncomingMessage>();
@@ -59,14 +62,20 @@ function askToClose(response: ServerResponse, request: IncomingMessage): void {
  * which nothing was read, and keeps 9 kB for each other such request until its client has sent everything. Over HTTP/1.1
  * nothing needs to be done, because Node reads and drops the rest.
  *
- * The response emits `finish` only when the stream has closed, so this function listens to the stream.
+ * The response emits `finish` only when the stream has closed, so this function listens to the stream. The stream emits
+ * `finish` before its last frame is sent. If it were closed then, nghttp2 would send RST_STREAM first and drop the
+ * answer: Go clients then report a broken stream.
  */
 function takeNothingMoreAfterAnswer(request: IncomingMessage | Http2ServerRequest): void {
   if (!('stream' in request)) return;
   const { stream } = request;
+  const close = () => {
+    if (stream.destroyed || request.complete) return;
+    if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
+    else setTimeout(close, LAST_FRAME_INTERVAL_MS).unref();
+  };
   stream.once('finish', () => {
-    // Trailers are sent after `finish`.
-    if (!request.complete) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+    if (!request.complete) setImmediate(close);
   });
 }
 
