@@ -37,6 +37,8 @@ export interface Consumer extends AsyncDisposable {
   readonly refused: number;
   /** The share of the deliveries that are refused, from 0 to 1. */
   refuses: number;
+  /** The users whose next event is refused. */
+  refusesOnce: Set<string>;
   /** The longest pause before an answer. */
   slownessMs: number;
   /** Forgets all events. */
@@ -50,12 +52,12 @@ export async function openConsumer(holds: (s3Key: string) => Promise<boolean>): 
   let refused = 0;
   const server = await startHttpConsumer(async (_, response) => {
     const body = server.received.pop()?.body.toString() ?? '';
-    if (Math.random() < consumer.refuses) {
+    const { eventId, userId, change, file, revision } = fromJsonString(DeliverFileEventRequestSchema, body);
+    if (consumer.refusesOnce.delete(userId) || Math.random() < consumer.refuses) {
       refused++;
       response.writeHead(503).end();
       return;
     }
-    const { eventId, userId, change, file, revision } = fromJsonString(DeliverFileEventRequestSchema, body);
     const key = file?.s3Key ?? '';
     const isHeld = await holds(key);
     await sleep(Math.random() * consumer.slownessMs);
@@ -82,6 +84,7 @@ export async function openConsumer(holds: (s3Key: string) => Promise<boolean>): 
       return refused;
     },
     refuses: 0,
+    refusesOnce: new Set(),
     slownessMs: 0,
     clear: () => void taken.splice(0),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),

@@ -209,6 +209,11 @@ export class Fixture {
     await this.#world.sweep();
   }
 
+  /** Lets the consumer refuse the next event. */
+  refuseOnce(): void {
+    this.#world.consumer.refusesOnce.add(this.user);
+  }
+
   /** Delivers all events, also those that another dispatcher has leased. */
   async deliver(): Promise<void> {
     // Another `deliver` may lease an event of this user and give it back.
