@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http, { Agent, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { createPutClient } from '../../src/client/node/put.ts';
 import { endlessServer } from '../harness/endless-server.ts';
+
+/** More than the kernel keeps between the two ends of a connection. */
+const PIECES = 40;
+const PIECE_BYTES = 256 * 1024;
 
 async function* bytes() {
   yield Buffer.from('hello');
@@ -63,4 +68,33 @@ it('the PUTs use the agent of the caller, which stays open', async () => {
   client.close();
   expect(proxy.asked).toEqual(['http://s3.test/key']);
   expect(Object.values(agent.freeSockets)).toHaveLength(1);
+});
+
+it('the bytes of pieces that share one buffer arrive unchanged at a server that reads slowly', async () => {
+  const digest = createHash('md5');
+  const server = createServer((request, response) => {
+    request.on('data', (piece: Buffer) => {
+      digest.update(piece);
+      request.pause();
+      setTimeout(() => request.resume(), 1);
+    });
+    request.on('end', () => response.end());
+  });
+  onTestFinished(() => void server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const expected = createHash('md5');
+  async function* pieces() {
+    const buffer = Buffer.alloc(PIECE_BYTES);
+    for (let i = 0; i < PIECES; i++) {
+      expected.update(buffer.fill(i));
+      yield buffer;
+    }
+  }
+  const client = createPutClient();
+  onTestFinished(() => client.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const target = { url, headers: { 'content-length': String(PIECES * PIECE_BYTES) } };
+  await client.put(target, pieces(), { signal: AbortSignal.timeout(4_000), onSent: () => {} });
+  expect(digest.digest('hex')).toBe(expected.digest('hex'));
 });

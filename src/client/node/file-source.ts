@@ -79,12 +79,13 @@ async function readOnce({ descriptor, stats, label, filename }: OpenFile): Promi
 
 function streamed({ descriptor, stats, filename }: OpenFile): OpenSource<Body> {
   async function* read({ start, end }: Range) {
+    const buffer = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - start));
     for (let position = start; position < end; ) {
-      const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
-      const bytesRead = await descriptor.read(piece, 0, piece.length, position);
+      const length = Math.min(buffer.length, end - position);
+      const bytesRead = await descriptor.read(buffer, 0, length, position);
       if (bytesRead === 0) throw changedSource();
-      yield piece.subarray(0, bytesRead);
       position += bytesRead;
+      yield buffer.subarray(0, bytesRead);
     }
   }
   return {

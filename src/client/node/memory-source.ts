@@ -3,7 +3,10 @@ import type { OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { md5sInPlace } from './md5.ts';
 
-/** The bytes of a range, in pieces. */
+/**
+ * The bytes of a range, in pieces. A piece is valid until the next one is read: the pieces of a file share one buffer,
+ * because each new buffer costs the garbage collector and the kernel more time than its bytes take to send.
+ */
 export type Pieces = AsyncIterable<Uint8Array>;
 
 /** The body of a PUT: pieces, or all of its bytes. */

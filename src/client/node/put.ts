@@ -78,7 +78,7 @@ async function send(request: ClientRequest, pieces: Pieces, onSent: PutOptions['
   try {
     for await (const piece of pieces) {
       if (request.destroyed) return;
-      if (!request.write(piece)) await drained(request);
+      await written(request, piece);
       onSent(piece.length);
     }
     request.end();
@@ -88,13 +88,14 @@ async function send(request: ClientRequest, pieces: Pieces, onSent: PutOptions['
   }
 }
 
-function drained(request: ClientRequest): Promise<void> {
+/** Resolves when the system has taken the bytes of the piece, or the request has ended. Its buffer is free then. */
+function written(request: ClientRequest, piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    if (request.destroyed) return resolve();
     const done = () => {
-      request.off('drain', done).off('close', done);
+      request.off('close', done);
       resolve();
     };
-    request.on('drain', done).on('close', done);
+    request.on('close', done);
+    request.write(piece, done);
   });
 }
