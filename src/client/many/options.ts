@@ -57,7 +57,8 @@ export interface ItemRetry<Item> {
 export interface UploadManySummary {
   uploaded: number;
   /**
-   * Files that sent nothing, because their content was stored already: before this call, or by another of its items.
+   * Files whose content was stored already: before this call, or by another of its items. Usually they sent nothing. The
+   * exception is a file whose MD5 in the cache was wrong: S3 refused its bytes, and the right MD5 was stored already.
    */
   existing: number;
   failed: number;

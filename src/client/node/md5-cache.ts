@@ -121,7 +121,7 @@ async function replaceFile(path: string, text: string): Promise<void> {
   // The cache contains the paths of the user's files, so other users may not read it.
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   try {
-    // The file is not flushed to the disk, because a flush can take 50 ms. A file that a crash of the machine damaged
+    // The file is not flushed, because the command would wait for the disk. A file that a crash of the machine damaged
     // counts as empty.
     await writeFile(next, text, { mode: 0o600 });
     await rename(next, path);
