@@ -1,4 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { UploadError, type UploadErrorReason } from '../../client/node.ts';
 import { FileError } from '../../files/file-error.ts';
 
@@ -9,6 +10,8 @@ export interface Failure {
 }
 
 const RUN_AGAIN = 'run the same command again; it sends only what is missing';
+
+const TELL_OPERATOR = 'tell the operator of the service; npm run doctor finds the reason';
 
 const UPLOAD_ERRORS: Record<UploadErrorReason, string> = {
   SOURCE_UNUSABLE: 'upload a regular file',
@@ -46,9 +49,9 @@ export function failureOf(error: unknown): Failure {
   return { message: error instanceof Error ? error.message : String(error), toDo: RUN_AGAIN };
 }
 
-/** Returns `MESSAGE. To do: TO DO.` as one line. */
+/** Returns `MESSAGE. To do: TO DO.` as one line. A message that quotes a sentence of S3 has its full stop already. */
 export function failureText({ message, toDo }: Failure): string {
-  return `${message}. To do: ${toDo}.`;
+  return `${message.replace(/\.$/, '')}. To do: ${toDo}.`;
 }
 
 /** Whether the error would be the same for each further file, so that the command should stop. */
@@ -73,8 +76,13 @@ function failureOfCall(error: ConnectError): Failure {
     case Code.NotFound:
       return { message, toDo: 'check --url: another or an older service answers there' };
     default:
-      return { message, toDo: RUN_AGAIN };
+      return { message, toDo: isRefusalOfS3(error) ? TELL_OPERATOR : RUN_AGAIN };
   }
+}
+
+/** Whether S3 refuses the service itself. Until an operator has removed the reason, the same command fails again. */
+function isRefusalOfS3(error: ConnectError): boolean {
+  return error.findDetails(ErrorInfoSchema).some(({ reason }) => reason === 'STORAGE_REFUSED');
 }
 
 /**

@@ -6,9 +6,9 @@ import { UploadError } from '../../../src/client/node.ts';
 import { parseFilename } from '../../../src/files/rules/filename.ts';
 
 /** An error of the service has details. Without them, the service did not answer. */
-function refusal(code: Code): ConnectError {
+function refusal(code: Code, reason = 'X'): ConnectError {
   const error = new ConnectError('the words', code);
-  error.details.push({ desc: ErrorInfoSchema, value: { reason: 'X', domain: 'files.v1' } });
+  error.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'files.v1' } });
   return error;
 }
 
@@ -41,6 +41,18 @@ describe('a failure', () => {
     [
       refusal(Code.Unauthenticated),
       'the words (Unauthenticated). To do: check --user, and GATEWAY_TOKENS if the service wants a token.',
+    ],
+    [
+      refusal(Code.FailedPrecondition, 'STORAGE_REFUSED'),
+      'the words (FailedPrecondition). To do: tell the operator of the service; npm run doctor finds the reason.',
+    ],
+    [
+      refusal(Code.FailedPrecondition, 'UPLOAD_INCOMPLETE'),
+      'the words (FailedPrecondition). To do: run the same command again; it sends only what is missing.',
+    ],
+    [
+      new UploadError('STORAGE_REFUSED', 'S3 answered 404: NoSuchBucket: The bucket does not exist.'),
+      'S3 answered 404: NoSuchBucket: The bucket does not exist. To do: tell the operator of the service; the answer of S3 stands here.',
     ],
     ['a text', 'a text. To do: run the same command again; it sends only what is missing.'],
   ])('has words and something to do: %s', (error, text) => {
