@@ -38,13 +38,16 @@ export interface Dispatcher {
 /** The most events that one lease takes. */
 const LEASE_MAX = 100;
 
-/** The pause between two looks at an empty queue. It varies at random, so that instances do not look together. */
+/** The mean pause between two leases from an empty queue. It varies at random, so that instances do not lease together. */
 const POLL_PAUSE_MS = 1_000;
 
 /** The least time between two leases that found less than they asked for. Nudges of that time share the next lease. */
 const LEASE_GAP_MS = 20;
 
-/** With this many deliveries that Postgres does not know of, no more are begun. Postgres then takes no writes. */
+/**
+ * With this many deliveries that Postgres does not know of, the dispatcher leases no more events. Postgres then takes no
+ * writes, and would let the events come due again when their leases end.
+ */
 const UNSETTLED_MAX = 500;
 
 /** Events that wait in the local queue while the consumer fails. Other instances may reach it. */
@@ -86,6 +89,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const startMs = performance.now();
     isNudged = false;
     const leased = await due.lease(limit);
+    if (waits.stopped) return release(leased);
     lanes.add(leased.map((event) => ({ event, leaseEndMs: startMs + LEASE_SECONDS * 1_000 })));
     if (leased.length === limit) return;
     const pauseMs = POLL_PAUSE_MS * (0.5 + Math.random());
@@ -114,8 +118,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     },
     async stop() {
       waits.stop();
-      await running;
       release(lanes.takeAll());
+      await running;
       await lanes.ended();
       await settlements.stop();
       transport.close();

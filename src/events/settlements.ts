@@ -31,7 +31,7 @@ export interface Settlements {
  * and are written later. If the process dies before that, the events are delivered again when their leases end.
  */
 export function createSettlements({ events, onError }: SettlementOptions): Settlements {
-  let settled: SettledEvent[] = [];
+  const settled: SettledEvent[] = [];
   let writing: Promise<void> | undefined;
   let stopped = false;
 
@@ -45,14 +45,14 @@ export function createSettlements({ events, onError }: SettlementOptions): Settl
   async function writeAll(): Promise<void> {
     while (settled.length > 0) {
       await sleep(GATHER_MS, undefined, { ref: false });
-      const batch = settled;
-      settled = [];
+      const batch = [...settled];
       try {
         await write(batch);
+        // Not before: `waiting` also counts the deliveries of a statement that hangs.
+        settled.splice(0, batch.length);
       } catch (error) {
         onError(error);
         if (stopped) break;
-        settled = [...batch, ...settled];
         await sleep(RETRY_PAUSE_MS, undefined, { ref: false });
       }
     }
