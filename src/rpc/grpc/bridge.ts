@@ -3,15 +3,8 @@
  */
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import {
-  create,
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  fromBinary,
-  toBinary,
-} from '@bufbuild/protobuf';
-import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { type DescMessage, type DescMethod, type DescService, fromBinary } from '@bufbuild/protobuf';
+import { ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type {
   handleBidiStreamingCall,
   MethodDefinition,
@@ -20,7 +13,8 @@ import type {
   UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { toConnectError } from '../errors.ts';
-import { grpcStatus, undecodable } from './status.ts';
+import { decodeRequest, encodeMessage } from './codec.ts';
+import { grpcStatus } from './status.ts';
 
 /** Adds a service to the server. All methods of the service have streams in both directions, as reflection has. */
 export function addStreams<Service extends DescService>(
@@ -33,7 +27,6 @@ export function addStreams<Service extends DescService>(
   for (const method of service.methods) {
     definition[method.localName] = methodDefinition(method);
     handlers[method.localName] = handlerFor(
-      method,
       implementation[method.localName as keyof typeof implementation] as Run,
     );
   }
@@ -46,43 +39,33 @@ function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown
     path: `/${method.parent.typeName}/${method.name}`,
     requestStream: true,
     responseStream: true,
-    requestSerialize: (message) => encode(input, message),
+    requestSerialize: (message) => encodeMessage(input, message),
     requestDeserialize: (bytes) => decode(input, bytes),
-    responseSerialize: (answer) => encode(output, answer),
+    responseSerialize: (answer) => encodeMessage(output, answer),
     responseDeserialize: (bytes) => fromBinary(output, bytes),
   };
 }
 
 /**
- * Stands for a request that cannot be decoded. If the decoder threw an error instead, grpc-js would answer
- * INTERNAL, although the caller made the error.
+ * Returns the error for a request that cannot be decoded, in place of its message. If the decoder threw an error instead,
+ * grpc-js would answer INTERNAL, although the caller made the error.
  */
-class Malformed {}
-
 function decode(schema: DescMessage, bytes: Uint8Array): unknown {
   try {
-    // Unknown fields are dropped. Nothing reads them, and protobuf-es would keep them in objects that take fifty
-    // times as much memory.
-    return fromBinary(schema, bytes, { readUnknownFields: false });
-  } catch {
-    return new Malformed();
+    return decodeRequest(schema, bytes);
+  } catch (error) {
+    return error;
   }
-}
-
-function encode(schema: DescMessage, message: unknown): Buffer {
-  // An implementation may return the init object of a message instead of the message.
-  const bytes = toBinary(schema, create(schema, message as never));
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The implementation of a method. */
 type Run = (input: AsyncIterable<unknown>, context: HandlerContext) => AsyncIterable<unknown>;
 
-function handlerFor(method: DescMethod, run: Run): handleBidiStreamingCall<unknown, unknown> {
+function handlerFor(run: Run): handleBidiStreamingCall<unknown, unknown> {
   return async (call) => {
     try {
       // The implementations read nothing of a context.
-      await send(run(messagesOf(call, method), {} as HandlerContext), call);
+      await send(run(messagesOf(call), {} as HandlerContext), call);
     } catch (error) {
       call.emit('error', grpcStatus(toConnectError(error)));
     }
@@ -93,9 +76,9 @@ function handlerFor(method: DescMethod, run: Run): handleBidiStreamingCall<unkno
  * Yields the messages of a request stream. If a handler stops reading early, the call must not be destroyed,
  * because the server still has to send the status.
  */
-async function* messagesOf(call: Readable, { input }: DescMethod): AsyncGenerator<unknown> {
+async function* messagesOf(call: Readable): AsyncGenerator<unknown> {
   for await (const message of call.iterator({ destroyOnReturn: false })) {
-    if (message instanceof Malformed) throw undecodable(input);
+    if (message instanceof ConnectError) throw message;
     yield message;
   }
 }

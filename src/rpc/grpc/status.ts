@@ -1,10 +1,10 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { type DescMessage, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import type { ConnectError } from '@connectrpc/connect';
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
-import { invalidRequest, statusOf } from '../errors.ts';
+import { statusOf } from '../errors.ts';
 import { ACCEPTED_ENCODINGS } from './message.ts';
 
 /** The gRPC status of an error. Its trailers contain the error details as a `google.rpc.Status`. */
@@ -40,9 +40,4 @@ export function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
   );
   // Closes the stream after the response was sent, because the client may still be sending its request.
   setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
-}
-
-/** The error for a request that cannot be decoded. */
-export function undecodable({ typeName }: DescMessage): ConnectError {
-  return invalidRequest(`the request is not a ${typeName}, or contains a text that is not UTF-8`);
 }

@@ -4,15 +4,16 @@
  * decoding, the call itself and the answer are left. grpc-js does the same with objects for each of its layers.
  */
 import type { ServerHttp2Stream } from 'node:http2';
-import { create, type DescMethod, type DescService, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AdmittedCall } from '../admitted-call.ts';
 import type { Compress } from '../compress.ts';
 import { toConnectError } from '../errors.ts';
 import { MESSAGE_PREFIX_BYTES } from '../limits/message-limits.ts';
+import { decodeRequest, encodeMessage } from './codec.ts';
 import { COMPRESSED_FLAG } from './envelope.ts';
 import { ACCEPTED_ENCODINGS } from './message.ts';
-import { refuse, undecodable } from './status.ts';
+import { refuse } from './status.ts';
 
 /**
  * Answers an admitted call.
@@ -42,10 +43,13 @@ export function createAnswerUnary<Service extends DescService>(
   );
   return async (stream, method, message, admittedCall) => {
     try {
-      const input = decode(method, message.subarray(MESSAGE_PREFIX_BYTES));
+      const input = decodeRequest(method.input, message.subarray(MESSAGE_PREFIX_BYTES));
       const run = runs.get(method) as Run;
       // The implementations read nothing else of a context, so all other members of HandlerContext are undefined.
-      const answer = encode(method, await run(input, { admittedCall } as unknown as HandlerContext));
+      const answer = encodeMessage(
+        method.output,
+        await run(input, { admittedCall } as unknown as HandlerContext),
+      );
       const { caller, userId } = admittedCall;
       const { bytes, compression } = await compress(answer, caller.headers['grpc-accept-encoding'], userId);
       send(stream, bytes, compression);
@@ -53,23 +57,6 @@ export function createAnswerUnary<Service extends DescService>(
       refuse(stream, toConnectError(error));
     }
   };
-}
-
-/** @throws ConnectError INVALID_REQUEST */
-function decode({ input }: DescMethod, bytes: Uint8Array): unknown {
-  try {
-    // Unknown fields are dropped. Nothing reads them, and protobuf-es would keep them in objects that take fifty
-    // times as much memory.
-    return fromBinary(input, bytes, { readUnknownFields: false });
-  } catch {
-    throw undecodable(input);
-  }
-}
-
-function encode({ output }: DescMethod, message: unknown): Buffer {
-  // An implementation may return the init object of a message instead of the message.
-  const bytes = toBinary(output, create(output, message as never));
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Sends headers, the message and trailers, unless the client has disconnected. */
