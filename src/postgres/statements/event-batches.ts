@@ -18,7 +18,6 @@ interface ReplayParams {
 
 export interface Replayed {
   replayed: number;
-  examined: number;
   /** The last row that was examined. Null if there was none. */
   last_user: string | null;
   last_key: string | null;
@@ -52,7 +51,6 @@ const replay = (range: Sql, limit: Sql, since: Sql): Sql => sql`
     last_examined as (select max(examined_user) as last_user from examined)
     select
       (select count(*) from replayed)::int as replayed,
-      count(*)::int as examined,
       max(examined_user) as last_user,
       max(examined_key) filter (where examined_user = (select last_user from last_examined)) as last_key
     from examined`;

@@ -4,14 +4,12 @@
  * dispatcher (the background task that delivers events) leases an event by moving `event_due_at` ahead.
  */
 import { sql } from 'kysely';
+import type { EventRow } from '../event-row.ts';
 import { after } from './expressions.ts';
 import { prepare, type Sql } from './prepared.ts';
 import { type LeasedRow, type LeaseParams, prepareLease, prepareOldest } from './queue.ts';
 
-/** `pg` returns an int8 as text. */
-type LeasedEventRow = LeasedRow & { revision: string; event_attempts: number };
-
-export const leaseEvents = prepareLease<LeaseParams, LeasedEventRow>(
+export const leaseEvents = prepareLease<LeaseParams, LeasedRow & EventRow>(
   'lease_events',
   'event_due_at',
   () => sql`revision, event_attempts`,

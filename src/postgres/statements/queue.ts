@@ -28,10 +28,10 @@ const USERS_EXAMINED_MAX = 1_000;
 
 /**
  * The next search for due rows begins at a `due_at` at least this long before now, because a search does not see rows
- * that are not committed yet. A statement sets `due_at` to a time before its own start by a millisecond at
- * most, and it usually commits at most 2.5 s after its start (`statement_timeout`). So the `due_at` of a row that this search does not see is later
- * than the `due_at` at which the next search begins. A commit that hangs for a standby takes longer: its row is found
- * at the latest by the search of the whole queue, which the owner of the queue makes once a minute.
+ * that are not committed yet. A statement sets `due_at` to a time before its own start by a millisecond at most, and it
+ * usually commits at most 2.5 s after its start (`statement_timeout`). So the `due_at` of a row that this search does not
+ * see is later than the `due_at` at which the next search begins. A commit that hangs for a standby takes longer: its
+ * row is found at the latest by the search of the whole queue, which the owner of the queue makes once a minute.
  */
 const LATE_COMMIT_SECONDS = 5;
 
