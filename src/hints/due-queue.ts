@@ -16,8 +16,9 @@ export const FILES_MAX = 1_000;
 const FILES_PER_STATEMENT_MAX = 100;
 
 /**
- * The time within which a message is answered, with the statements before its own. It is shorter than the time-outs of senders (versitygw 3 s, EventBridge 5 s). Ceph RGW
- * lets the upload of the client wait for the answer, unless its topic is persistent.
+ * The time within which a message is answered, with the statements before its own. It is shorter than the time-outs of
+ * senders (versitygw 3 s, EventBridge 5 s). Ceph RGW lets the upload of the client wait for the answer, unless its topic
+ * is persistent.
  */
 const TIMEOUT_MS = 2_000;
 
@@ -26,10 +27,10 @@ export class QueueFullError extends Error {
   override readonly name = 'QueueFullError';
 }
 
-/** The files of all messages that wait for the same statements. */
+/** The files of all messages that wait for the same statements. `done` is settled after the last of them. */
 interface Batch {
   files: Map<string, FileRef>;
-  /** That of its first message. */
+  /** The deadline of its first message. */
   deadline: Deadline;
   done: PromiseWithResolvers<void>;
 }

@@ -14,10 +14,10 @@ interface NamedObject {
 }
 
 /**
- * Returns the files of this service that a message of S3 is about, without doubles. Everything else is left out: other
+ * Returns the files of this service that a message of S3 is about, each file once. Everything else is left out: other
  * buckets, keys that this service has not made, messages of other kinds such as the test message of a new
- * configuration. A key with the hash of a user id is left out, too, because only the row tells the user id. The first
- * looks of the sweeper (`src/files/maintenance/sweeper.ts`) find such a file.
+ * configuration. A key with the hash of a user id is left out, too, because only the row tells the user id. The early
+ * sweeps (`src/postgres/statements/expressions.ts`) find such a file.
  *
  * There are two forms of messages: the notification records of S3, which Ceph RGW, MinIO-compatible servers and others
  * also send, and the events of Amazon EventBridge.

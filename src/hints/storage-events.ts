@@ -1,8 +1,8 @@
 /**
  * `src/hints` takes the messages that S3 servers send when an object was written, at `POST /storage-events`.
- * A message is a hint and is never believed: all that it does is to make the row of a pending file due, so that the
- * sweeper (`src/files/maintenance/sweeper.ts`) asks S3 for the object now and not some seconds later. A forged, doubled,
- * late or unordered message so does no harm, and the answer does not tell which files exist.
+ * A message is a hint and is never believed. It only makes the row of a pending file due, so that the sweeper
+ * (`src/files/maintenance/sweeper.ts`) asks S3 for the object now and not some seconds later. So a forged, repeated, late
+ * or unordered message does no harm. The answer does not tell which files exist.
  *
  * The token of the sender and the reading of bodies do not belong here, but in `src/rpc/http/json-endpoint`.
  */
@@ -10,13 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createDueQueue, type DueQueueOptions, QueueFullError } from './due-queue.ts';
 import { hintedFiles, RECORDS_MAX } from './hinted-files.ts';
 
-/** What became of a message. */
+/** How a message was handled. The metric `files_storage_events_total` counts messages by it. */
 export type MessageOutcome =
   /** Its files are due, if they are pending. */
   | 'taken'
   /** It is about no file of this service: another bucket, another key, or another kind of message. */
   | 'ignored'
-  /** Its sender is unknown, or the message is none. */
+  /** Its token is wrong, it is no JSON, or it is too large. */
   | 'refused'
   /** Postgres did not answer, or there were too many messages. The sender must repeat the message. */
   | 'failed';

@@ -20,7 +20,7 @@ const STORAGE_EVENTS_TOKEN = 'the-token-of-the-ceph-rgw';
 const UPLOADS = 500;
 const AT_ONCE = 4;
 
-/** Uploads without hints. All run at once, because each waits for the usual looks of the service. */
+/** Uploads without hints. All run at once, because each waits for the early sweeps of the service. */
 const UPLOADS_WITHOUT_HINTS = 100;
 const SLOWEST_UPLOAD_MS = 1_900;
 
@@ -93,10 +93,10 @@ describe.runIf(serverName() === 'rgw')(
         await notify(attributes);
         const names = Array.from({ length: UPLOADS }, (_, at) => `${Object.keys(attributes)} ${at}`).values();
         const delays: number[] = [];
-        const lane = async () => {
+        const worker = async () => {
           for (const one of names) delays.push(await upload(one));
         };
-        await Promise.all(Array.from({ length: AT_ONCE }, lane));
+        await Promise.all(Array.from({ length: AT_ONCE }, worker));
         const { p50Ms, p99Ms } = report(context, name, delays);
         expect(p50Ms).toBeLessThanOrEqual(150);
         expect(p99Ms).toBeLessThanOrEqual(1_000);

@@ -48,7 +48,7 @@ export function createObservedDispatcher(
 
 /**
  * Returns the store with transitions that wake the dispatcher of this instance. The operations do not know of events.
- * Without the nudge, an event waits until a dispatcher looks at the queue again, about a second.
+ * Without the nudge, an event waits about a second, until a dispatcher leases events again.
  */
 export function withNudges(store: FileStore, nudge: () => void): FileStore {
   /** Nudges after a transition, unless the transition says that it did not find its row. */
