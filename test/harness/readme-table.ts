@@ -11,7 +11,7 @@ export const MEASURED_TABLES = {
   upload: 'test/README.md',
   resilience: 'test/README.md',
   amplification: 'test/README.md',
-  events: 'proto/EVENTS.md',
+  events: 'README.md',
 } as const;
 export type MeasuredTable = keyof typeof MEASURED_TABLES;
 
