@@ -256,6 +256,20 @@ describe('npm run upload', () => {
     expect((await command([path, '--user', user], { md5CachePath })).stdout).toContain('already stored');
   });
 
+  it('does not say that nothing was sent of a file whose cached MD5 was wrong', async () => {
+    const path = `${await folder('miscached', 'a')}/a`;
+    await sleep(2_100);
+    const md5CachePath = join(fixture.directory, 'wrong/md5s');
+    const user = newUser();
+    await command([path, '--user', user], { md5CachePath });
+    const cache = await readFile(md5CachePath, 'utf8');
+    const wrong = Buffer.alloc(16).toString('base64');
+    await writeFile(md5CachePath, cache.replace(/"[^"]+"\]\n$/, `"${wrong}"]\n`));
+    const { stdout } = await command([path, '--user', user], { md5CachePath });
+    expect(stdout).toContain(`miscached/a: already stored, 11 B, as ${user}_a\n`);
+    expect(stdout).toContain('Sent 11 B');
+  });
+
   it('uploads although the MD5s cannot be kept, and says so', async () => {
     const path = `${await folder('uncached', 'a')}/a`;
     await sleep(2_100);

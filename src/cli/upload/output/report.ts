@@ -60,11 +60,16 @@ const UNTRIED = {
 /** From this number of files on, the summary also shows the files per second. */
 const MANY_FILES = 100;
 
-function storedText({ filename }: FileItem, { file, existing, bytesResumed }: UploadResult): string {
+function storedText(
+  { filename }: FileItem,
+  { file, existing, bytesSent, bytesResumed }: UploadResult,
+): string {
   const size = sizeText(Number(file.size));
   // If the service had the content already, the file keeps the name from its first upload, so the line shows that name.
   const name = file.filename === filename.normalize('NFC') ? '' : ` under the name "${file.filename}"`;
-  if (existing) return `already stored${name}, ${size} not sent, as ${file.s3Key}`;
+  // A file whose MD5 in the cache was wrong has sent bytes before the service knew its content.
+  if (existing)
+    return `already stored${name}, ${size}${bytesSent === 0 ? ' not sent' : ''}, as ${file.s3Key}`;
   const resumed = bytesResumed > 0 ? `, ${sizeText(bytesResumed)} of it by an earlier run` : '';
   return `uploaded ${size}${resumed}, as ${file.s3Key}`;
 }
