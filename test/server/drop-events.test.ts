@@ -22,20 +22,20 @@ function run(answers: (number | Error)[], signal = new AbortController().signal)
   return { lines, limits, done: dropUndeliveredEvents(events, log, signal, RETRY_INTERVAL_MS) };
 }
 
-it('drops batches until none is left, and logs one line', async () => {
+it('a start without events drops batches until none is left, and logs one line', async () => {
   const { lines, limits, done } = run([100, 100, 7]);
   await done;
   expect(limits).toHaveLength(4);
   expect(lines).toMatchObject([{ events: 207 }]);
 });
 
-it('logs nothing if there is nothing to drop', async () => {
+it('a start without events logs nothing if there is nothing to drop', async () => {
   const { lines, done } = run([]);
   await done;
   expect(lines).toEqual([]);
 });
 
-it('does nothing on a database without the columns for events', async () => {
+it('a start without events drops nothing on a database without the columns for events', async () => {
   const undefinedColumn = new pg.DatabaseError('column "event_due_at" does not exist', 0, 'error');
   undefinedColumn.code = '42703';
   const { lines, limits, done } = run([undefinedColumn, 5]);
@@ -44,7 +44,7 @@ it('does nothing on a database without the columns for events', async () => {
   expect(lines).toEqual([]);
 });
 
-it('tries again after an error, and ends when the service stops', async () => {
+it('dropping events is tried again after an error, and ends when the service stops', async () => {
   const noAnswer = databaseUnavailable(new Error('no answer'));
   const stopping = new AbortController();
   const { lines, limits, done } = run(

@@ -55,7 +55,7 @@ const storedOf = (s3Key: string) =>
     .map((line) => JSON.parse(line))
     .filter(({ file }) => file.s3Key === s3Key);
 
-test('stores that a file is there, and that it was deleted', async () => {
+test('the Express app of README.md stores that a file is there, and that it was deleted', async () => {
   const client = service.as('ada');
   const s3Key = await upload(client, 'hello.txt', 'hello, files');
   await client.listFiles({});
@@ -75,7 +75,7 @@ const event = (s3Key: string, revision: number) =>
     revision: BigInt(revision),
   });
 
-test('acknowledges an event that comes twice or is older, and stores neither', async () => {
+test('the Express app of README.md acknowledges an event that comes twice or is older, and stores neither', async () => {
   const revision = Date.now() * 1_000;
   for (const one of [revision, revision, revision - 1]) {
     expect(await deliver(app.eventsUrl, EVENTS_TOKEN, event('twice', one))).toBe(204);
@@ -85,11 +85,11 @@ test('acknowledges an event that comes twice or is older, and stores neither', a
   await vi.waitFor(() => expect(revisions()).toEqual([revision, revision + 1]));
 });
 
-test('refuses another token', async () => {
+test('the Express app of README.md refuses another token', async () => {
   expect(await deliver(app.eventsUrl, 'another-token-of-the-events', event('refused', 1))).toBe(401);
 });
 
-test('refuses every event if it has no token itself', async () => {
+test('the Express app of README.md refuses every event if it has no token itself', async () => {
   await using unset = await startConsumer(consumer, built, undefined);
   for (const token of ['', 'undefined']) {
     expect(await deliver(unset.eventsUrl, token, event('refused', 1))).toBe(401);
