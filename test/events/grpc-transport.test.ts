@@ -15,6 +15,10 @@ import { sampleEvent } from './sample.ts';
 const TOKEN = 'a-token-of-the-consumer';
 const MESSAGE = eventToProto(sampleEvent());
 
+/** Frames of HTTP/2: settings without entries, and GOAWAY without an error, after stream 0. */
+const SETTINGS = Buffer.from('000000040000000000', 'hex');
+const GOAWAY = Buffer.from('0000080700000000000000000000000000', 'hex');
+
 async function deliverTo(url: URL, timeoutMs = 500) {
   const transport = createGrpcTransport(url, TOKEN, timeoutMs);
   const startMs = performance.now();
@@ -142,6 +146,29 @@ describe('a consumer over gRPC', () => {
     expect((await deliverTo(stream.url, 5_000)).outcome).not.toBe('delivered');
     await using connection = await startHttp2Consumer((call) => call.session?.destroy());
     expect((await deliverTo(connection.url, 5_000)).outcome).not.toBe('delivered');
+  });
+
+  it.each([
+    ['closes each connection after its settings', SETTINGS],
+    ['sends GOAWAY on each connection', Buffer.concat([SETTINGS, GOAWAY])],
+  ])('that %s is not connected to more than 10 times a second', async (_, bytes) => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections++;
+      socket.on('error', () => undefined).resume();
+      setImmediate(() => socket.end(bytes));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const url = new URL(`grpc://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const transport = createGrpcTransport(url, TOKEN);
+    expect((await transport.deliver(MESSAGE)).outcome).toBe('unreachable');
+    const before = connections;
+    await sleep(1_000);
+    transport.close();
+    server.close();
+    expect(connections - before).toBeLessThan(13);
+    // The channel has not given up: it connects again, so that the next event finds a connection.
+    expect(connections - before).toBeGreaterThan(3);
   });
 
   it('that speaks HTTP/1.1 has acknowledged nothing', async () => {

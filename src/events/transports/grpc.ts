@@ -6,6 +6,7 @@ import {
   DeliverFileEventRequestSchema,
   FileEventsService,
 } from '../../../gen/files/v1/file_events_service_pb.ts';
+import { CALM_ROUND_ROBIN } from './calm-connecting.ts';
 import {
   ANSWER_MAX_BYTES,
   DELIVERY_TIMEOUT_MS,
@@ -25,7 +26,7 @@ const FAILURES_PER_CHANNEL = 3;
 
 const CHANNEL_OPTIONS: ClientOptions = {
   // All addresses of the name get events in turn.
-  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ [CALM_ROUND_ROBIN]: {} }] }),
   // Otherwise a TXT record of the name could replace this configuration.
   'grpc.service_config_disable_resolution': 1,
   'grpc.max_receive_message_length': ANSWER_MAX_BYTES,
