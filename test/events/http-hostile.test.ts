@@ -53,13 +53,27 @@ describe('a consumer over HTTP', () => {
     expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
   });
 
-  it('that sends 100 Continue without end is given up at the time-out', async () => {
-    await using consumer = await startRawConsumer((socket) => {
-      const timer = setInterval(() => socket.write('HTTP/1.1 100 Continue\r\n\r\n'), 1);
-      socket.on('close', () => clearInterval(timer));
-    });
-    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+  it('that sends a few interim answers first has acknowledged', async () => {
+    await using consumer = await startRawConsumer((socket) =>
+      socket.write(
+        `${'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(16)}HTTP/1.1 204 No Content\r\n\r\n`,
+      ),
+    );
+    expect(await deliverTo(consumer.url, 5_000)).toMatchObject({ outcome: 'delivered' });
   });
+
+  it.each(['100 Continue', '102 Processing', '103 Early Hints'])(
+    'that sends %s without end is cut off after some of them',
+    async (status) => {
+      await using consumer = await startRawConsumer((socket) => {
+        const timer = setInterval(() => socket.write(`HTTP/1.1 ${status}\r\n\r\n`), 1);
+        socket.on('close', () => clearInterval(timer));
+      });
+      const delivery = await deliverTo(consumer.url, 5_000);
+      expect(delivery).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('1xx') });
+      expect(delivery.tookMs).toBeLessThan(2_000);
+    },
+  );
 
   it.each([
     ['resets the connection', ''],
