@@ -22,6 +22,7 @@ import { openSource, sizeOf, type UploadSource } from './node/source.ts';
 import { type UploadOptions as FileOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
 
 export { FileService } from '../../gen/files/v1/file_service_pb.ts';
+export { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 export type { ItemRetry, ManyProgress, UploadOutcome } from './many/options.ts';
 export { type FileMd5Cache, openMd5Cache } from './node/md5-cache.ts';
 export type { Progress } from './upload/progress.ts';

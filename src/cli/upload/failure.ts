@@ -1,6 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
-import { UploadError, type UploadErrorReason } from '../../client/node.ts';
+import { ErrorInfoSchema, UploadError, type UploadErrorReason } from '../../client/node.ts';
 import { FileError } from '../../files/file-error.ts';
 
 /** Why an entry was not uploaded, in words, and what the user can do. Neither text ends with a full stop. */
