@@ -12,7 +12,7 @@ import { isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createTerminal } from './cli/terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './cli/usage.ts';
-import { readConfig, SETTINGS } from './config/config.ts';
+import { readClientConfig, readConfig, SETTINGS } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
 import { redact } from './observability/redact.ts';
 
@@ -136,7 +136,7 @@ async function events(): Promise<void> {
 }
 
 async function upload(): Promise<void> {
-  const { listen, tls, userIdHeader, gateway } = readConfig(process.env);
+  const { listen, tls, userIdHeader, gateway } = readClientConfig(process.env);
   const { host, httpPort } = listen;
   const { runUpload } = await import('./cli/upload.ts');
   const context = {

@@ -62,6 +62,17 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   return toConfig(values);
 }
 
+/**
+ * Reads what a client on the same machine must know: where the service listens, and how the gateway proves its
+ * identity. Problems of other settings do not concern a client.
+ *
+ * @throws ConfigError that names every problem
+ */
+export function readClientConfig(environment: Record<string, string | undefined>): Config {
+  const variables = [LISTEN, GATEWAY].flatMap((table) => Object.values<Setting>(table));
+  return readConfig(Object.fromEntries(variables.map(({ variable }) => [variable, environment[variable]])));
+}
+
 function valuesOf(table: Record<string, Setting>, environment: Record<string, string | undefined>) {
   const read = (setting: Setting) => {
     const text = environment[setting.variable];

@@ -131,6 +131,20 @@ test.each(['upload', 'reconcile', 'doctor', 'events'])(
   },
 );
 
+test('upload is not stopped by settings that do not concern a client', async () => {
+  const { code, stderr } = await main('upload', { EVENTS_TOKEN: 'short', S3_BUCKET: 'NOT A BUCKET' }, [
+    '--help',
+  ]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
+test('upload names the problems of settings that concern a client', async () => {
+  const { code, stderr } = await main('upload', { HTTP_PORT: '70000', GATEWAY_TOKENS: 'short' }, ['--help']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/HTTP_PORT must be/);
+  expect(stderr).toMatch(/GATEWAY_TOKENS must be/);
+});
+
 test('a verb without arguments does not run when it is given some', async () => {
   const asked = await main('config', {}, ['--help']);
   expect({ ...asked, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' });

@@ -13,11 +13,11 @@ export const EVENTS = {
   }),
   token: text('EVENTS_TOKEN', {
     problem: tokenProblem,
-    desc: 'With EVENTS_URL: the token that every event carries as `authorization: Bearer …`.',
+    desc: 'With EVENTS_URL: the token, of 16 or more characters, that every event carries as `authorization: Bearer …`.',
   }),
   storageToken: text('STORAGE_EVENTS_TOKEN', {
     problem: tokenProblem,
-    desc: 'Turns on `POST /storage-events`, which takes notifications of S3 about new objects, and is the token that their sender must give.',
+    desc: 'Turns on `POST /storage-events`, which takes notifications of S3 about new objects, and is the token, of 16 or more characters, that their sender must give.',
   }),
 };
 

@@ -29,7 +29,7 @@ export const GATEWAY = {
   tokens: list('GATEWAY_TOKENS', {
     holds: (token) => token.length >= TOKEN_MIN_CHARACTERS && /^[\x21-\x7e]+$/.test(token),
     rule: `must be tokens of at least ${TOKEN_MIN_CHARACTERS} visible ASCII characters, separated by commas`,
-    desc: 'With `token`: the accepted values of `x-gateway-token`, separated by commas. Set several during a rotation.',
+    desc: 'With `token`: the accepted values of `x-gateway-token`, of 16 or more characters each, separated by commas. Set several during a rotation.',
   }),
   cert: text('TLS_CERT_FILE', {
     desc: 'The path of the service’s certificate and its chain in PEM. If set, both ports accept only TLS. This file and the next two are read again when they change.',
