@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { UploadType } from '../../gen/files/v1/file_service_pb.ts';
+import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { ampleCall } from '../harness/deadline.ts';
 import { putTo } from '../harness/put.ts';
@@ -61,12 +61,30 @@ export class LoadClient {
     const dice = Math.random();
     if (dice < 0.2) await this.#list(files);
     else if (dice < 0.5 && known.mayDelete) await this.#delete(files, known);
-    else await this.#create(files, known);
+    else if (dice < 0.85) await this.#create(files, known);
+    else await this.#createMany(files);
   }
 
   async #create(files: FileClient, known: Known): Promise<void> {
-    const { filename, bytes, md5 } = known.content;
-    const answer = await files.createPresignedUpload({ filename, mimeType: 'text/plain', md5 });
+    await this.#goOn(known, await files.createPresignedUpload(requestOf(known)));
+  }
+
+  async #createMany(files: FileClient): Promise<void> {
+    const two = new Set([oneOf(this.#contents), oneOf(this.#contents)]);
+    const { results } = await files.batchCreatePresignedUploads({ requests: [...two].map(requestOf) });
+    this.#load.batches++;
+    const answers = results.map(({ result }) => result);
+    for (const [i, known] of [...two].entries()) {
+      const answer = answers[i];
+      if (answer?.case === 'response') await this.#goOn(known, answer.value);
+    }
+    for (const answer of answers)
+      if (answer.case === 'status') throw new ConnectError(answer.value.message, answer.value.code);
+  }
+
+  /** Checks the answer to a create, and uploads. */
+  async #goOn(known: Known, answer: CreatePresignedUploadResponse): Promise<void> {
+    const { bytes, md5 } = known.content;
     const { type, s3Key, presignedUrl, requiredHeaders } = answer;
     if (type === UploadType.EXISTING) {
       this.#load.existing++;
@@ -124,3 +142,5 @@ export class LoadClient {
     this.#load.claim(holds, this.#user, what);
   }
 }
+
+const requestOf = ({ content: { filename, md5 } }: Known) => ({ filename, mimeType: 'text/plain', md5 });

@@ -23,6 +23,7 @@ export class Load {
   uploads = 0;
   deletes = 0;
   existing = 0;
+  batches = 0;
   lists = 0;
   parts = 0;
   completes = 0;

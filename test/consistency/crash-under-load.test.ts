@@ -83,11 +83,11 @@ it('a service that is killed at random under load loses nothing, shows nothing f
   const open = known.filter(({ is }) => is === 'either').length;
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   process.stdout.write(
-    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${expected.length} files at the end, ${open} deletes without an answer; ${consumer.taken.length} events, ${consumer.duplicates} of them again, ${consumer.refused} refused; ${wrong.length} wrong, ${seconds} s\n`,
+    `crashes under load: ${KILLS} kills, ${cutOff} calls cut off, ${load.calls} calls, acknowledged ${load.uploads} uploads, ${load.deletes} deletes, ${load.existing} EXISTING, ${load.batches} batches, ${load.lists} lists, ${load.parts} parts, ${load.completes} completed of parts; ${expected.length} files at the end, ${open} deletes without an answer; ${consumer.taken.length} events, ${consumer.duplicates} of them again, ${consumer.refused} refused; ${wrong.length} wrong, ${seconds} s\n`,
   );
   expect(wrong).toEqual([]);
   expect(
-    Math.min(cutOff, load.uploads, load.deletes, load.lists, load.parts, consumer.refused),
+    Math.min(cutOff, load.uploads, load.deletes, load.lists, load.batches, load.parts, consumer.refused),
   ).toBeGreaterThan(0);
 }, 900_000);
 
