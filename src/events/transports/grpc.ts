@@ -12,6 +12,7 @@ import {
   DELIVERY_TIMEOUT_MS,
   type Delivery,
   type Outcome,
+  REASON_MAX_CHARACTERS,
   type Transport,
 } from './transport.ts';
 
@@ -128,9 +129,6 @@ function channelCredentials({ protocol }: URL) {
     ? credentials.createInsecure()
     : credentials.createFromSecureContext(createSecureContext());
 }
-
-/** A log line takes this much of the text that the consumer chose. */
-const REASON_MAX_CHARACTERS = 200;
 
 /** The details of a status are a text of the consumer. A consumer may repeat the token in it. */
 function withoutToken(reason: string, token: string | undefined): string {

@@ -12,6 +12,7 @@ import {
   DELIVERIES_MAX,
   DELIVERY_TIMEOUT_MS,
   type Delivery,
+  REASON_MAX_CHARACTERS,
   type Transport,
 } from './transport.ts';
 
@@ -115,10 +116,14 @@ function deliveryOfStatus(status: number): Delivery {
   return { outcome, reason: `HTTP status ${status}` };
 }
 
-/** An error of Node's HTTP parser means that the consumer answered, but not with HTTP. */
+/**
+ * An error of Node's HTTP parser means that the consumer answered, but not with HTTP. The message of an error of TLS has
+ * all addresses or names in the certificate of the consumer.
+ */
 function deliveryOfError({ code, message }: NodeJS.ErrnoException): Delivery {
   const outcome = code?.startsWith('HPE_') ? 'refused' : 'unreachable';
-  return { outcome, reason: code === undefined ? message : `${code}: ${message}` };
+  const reason = code === undefined ? message : `${code}: ${message}`;
+  return { outcome, reason: reason.slice(0, REASON_MAX_CHARACTERS) };
 }
 
 /** Reads the body and drops it, so that the connection can be used again. Closes the connection if the body is long. */

@@ -17,6 +17,9 @@ export const DELIVERIES_MAX = 32;
 /** An answer of the consumer is read up to this size. The content of an answer means nothing. */
 export const ANSWER_MAX_BYTES = 64 * 1024;
 
+/** The reason of a delivery has at most this length, because the consumer chooses some of its texts. */
+export const REASON_MAX_CHARACTERS = 200;
+
 /**
  * - `delivered`: the consumer answered OK, or over HTTP with a status from 200 to 299
  * - `refused`: the consumer gave another answer; a redirect is one, because redirects are never followed
