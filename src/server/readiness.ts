@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { refusalIn } from '../files/refusal-error.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { isSchemaBehind } from '../postgres/connection/error-classes.ts';
 import type { Health } from '../rpc/health.ts';
 
 /** The state of the two servers that the service needs. */
@@ -119,12 +120,18 @@ export function reportReadiness(reporters: Reporters): OnReadinessChange {
     metrics.databaseWrites.set(now.databaseWrites ? 1 : 0);
     metrics.signaturesUnchecked.set(now.signatures ? 0 : 1);
     if (!now.signatures) log.error(now, UNCHECKED_SIGNATURES);
-    const message = refusalIn(error) ? 'S3 refuses requests' : 'Postgres or S3 does not answer';
-    if (error !== undefined) log.error({ ...now, err: error }, message);
+    if (error !== undefined) log.error({ ...now, err: error }, messageOf(error));
     else if (!now.databaseWrites) log.error(now, 'Postgres answers reads, but does not commit writes');
     else if (ready) log.info(now, 'ready');
   };
 }
+
+function messageOf(error: unknown): string {
+  if (refusalIn(error)) return 'S3 refuses requests';
+  return isSchemaBehind(error) ? SCHEMA_BEHIND : 'Postgres or S3 does not answer';
+}
+
+const SCHEMA_BEHIND = 'the schema is missing or of an older release: run "npm run migrate"';
 
 const UNCHECKED_SIGNATURES =
   'S3 accepts wrong signatures, so every client that reaches S3 can read and replace every file: use another server, or set S3_ALLOW_UNCHECKED_SIGNATURES=true if this one is a test double';

@@ -129,7 +129,12 @@ export function launchService(options: LaunchOptions = {}): LaunchedService {
 }
 
 /** The readiness check of Postgres and S3 logs one of these messages when it has run for the first time. */
-const READINESS_MESSAGES = ['ready', 'Postgres or S3 does not answer', 'S3 refuses requests'];
+const READINESS_MESSAGES = [
+  'ready',
+  'Postgres or S3 does not answer',
+  'S3 refuses requests',
+  'the schema is missing or of an older release: run "npm run migrate"',
+];
 
 /** Starts the service and waits until it serves and has checked Postgres and S3 once. */
 export async function startService(options: LaunchOptions = {}): Promise<ServiceProcess> {

@@ -1,5 +1,9 @@
+import pg from 'pg';
+import type { Logger } from 'pino';
 import { afterEach, expect, it, vi } from 'vitest';
-import { createReadiness } from '../../src/server/readiness.ts';
+import type { Metrics } from '../../src/observability/metrics.ts';
+import type { Health } from '../../src/rpc/health.ts';
+import { createReadiness, reportReadiness } from '../../src/server/readiness.ts';
 
 afterEach(() => void vi.useRealTimers());
 
@@ -52,4 +56,23 @@ it('stays ready after one failed health check, and becomes not ready after two f
   readiness.stop();
   expect(seen).toEqual([true, true, true, true, false, true]);
   expect(changes).toEqual([true, false, true]);
+});
+
+it.each([
+  ['42P01', 'the schema is missing or of an older release: run "npm run migrate"'],
+  ['42703', 'the schema is missing or of an older release: run "npm run migrate"'],
+  ['57P03', 'Postgres or S3 does not answer'],
+])('logs what to do after the error %s of Postgres', (code, message) => {
+  const gauge = { set: vi.fn() };
+  const log = { error: vi.fn(), info: vi.fn() };
+  const report = reportReadiness({
+    health: { set: vi.fn() } as unknown as Health,
+    log: log as unknown as Logger,
+    metrics: { serving: gauge, databaseWrites: gauge, signaturesUnchecked: gauge } as unknown as Metrics,
+    allowUncheckedSignatures: false,
+  });
+  const now = { database: false, databaseWrites: false, storage: true, signatures: true };
+  const error = Object.assign(new pg.DatabaseError('the words', 0, 'error'), { code });
+  report(now, error);
+  expect(log.error.mock.calls).toEqual([[{ ...now, err: error }, message]]);
 });
