@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { createLanes } from '../../src/events/lanes.ts';
+import { createSettlements } from '../../src/events/settlements.ts';
 import type { EventQueue } from '../../src/files/ports/event-queue.ts';
 import { startHttpConsumer } from './http-consumer.ts';
 import { openQueuedEvents } from './queued-events.ts';
@@ -47,6 +48,23 @@ it('while Postgres takes no acknowledgements, at most a few hundred events are d
   recover();
   await expect.poll(queue.undelivered, { timeout: 20_000 }).toBe(0);
   expect(consumer.received.length).toBe(2_000);
+});
+
+it('deliveries that end within 20 ms are acknowledged together', async () => {
+  const batches: number[] = [];
+  const settlements = createSettlements({
+    events: {
+      acknowledgeEvents: async (_, events) => void batches.push(events.length),
+      postponeEvents: async () => undefined,
+    },
+    onError: (error) => expect.fail(String(error)),
+  });
+  for (let n = 0; n < 5; n++) {
+    settlements.acknowledge(sampleEvent());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await settlements.stop();
+  expect(batches).toEqual([5]);
 });
 
 it('an event whose lease has ended in the local queue is left to the instance that leases it next', async () => {
