@@ -8,6 +8,8 @@ import type { Caller, Unary } from './callers.ts';
 export interface LoadFigures {
   readonly calls: number;
   readonly slowestMs: number;
+  /** The duration of each call, of failed calls, too. */
+  readonly durationsMs: readonly number[];
   /** An entry `<rpc>: <code and message>` for each call that failed. */
   readonly failures: readonly string[];
 }
@@ -28,20 +30,18 @@ const { createPresignedUpload, getFile, listFiles, createPresignedDownload, dele
  */
 export function startSteadyLoad(caller: Caller, users: number): SteadyLoad {
   let stopped = false;
-  let calls = 0;
-  let slowestMs = 0;
+  const durationsMs: number[] = [];
   const failures: string[] = [];
 
   const recordedCall: Unary = async (method, request, userId) => {
     const startMs = performance.now();
-    calls++;
     try {
       return await caller.unary(method, request, userId);
     } catch (error) {
       failures.push(`${method.name}: ${(error as Error).message}`);
       throw error;
     } finally {
-      slowestMs = Math.max(slowestMs, performance.now() - startMs);
+      durationsMs.push(performance.now() - startMs);
       await sleep(PAUSE_MS);
     }
   };
@@ -70,7 +70,12 @@ export function startSteadyLoad(caller: Caller, users: number): SteadyLoad {
       stopped = true;
       await done;
       caller[Symbol.dispose]();
-      return { calls, slowestMs, failures };
+      return {
+        calls: durationsMs.length,
+        slowestMs: durationsMs.reduce((slowest, ms) => Math.max(slowest, ms), 0),
+        durationsMs,
+        failures,
+      };
     },
   };
 }
