@@ -1,4 +1,5 @@
 import { measuredOn } from '../harness/readme-table.ts';
+import type { EventsFigures } from './events.ts';
 import type { Starts } from './starts.ts';
 
 /** The cost of one round of calls, per call. */
@@ -72,6 +73,16 @@ export function summary(
     `RSS after all calls: ${memory.map(({ name, mb }) => `${name} ${mb.toFixed(0)} MB`).join(', ')}.`,
     `From the start of the process to SERVING: ${starts.external.toFixed(2)} s with an external Postgres and bucket,`,
     `${starts.embedded.toFixed(2)} s with the embedded ones and an existing data directory.`,
+  ].join('\n');
+}
+
+/** The cost of a create with events, and of the looks for a file that never arrives. */
+export function eventsSummary({ create, firstLooksMicroseconds }: EventsFigures): string {
+  const [on, off] = ['ours', 'without events'].map((stack) => median(cpuOf(create, stack)).toFixed(0));
+  return [
+    '',
+    `A new create with EVENTS_URL: ${on} µs, ${times(create, 'without events')} (${off} µs). If its file never arrives, the`,
+    `looks of its first 20 s cost the service ${firstLooksMicroseconds.toFixed(0)} µs more.`,
   ].join('\n');
 }
 
