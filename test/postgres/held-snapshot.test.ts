@@ -68,7 +68,13 @@ async function pagesOf<Params>(statement: Prepared<Params, unknown>, params: Par
   return Plan['Shared Hit Blocks'] + Plan['Shared Read Blocks'];
 }
 
-const leaseParams = { limit: 50, leaseSeconds: 60, lastUser: '', longestUploadSeconds: 86_400 };
+const leaseParams = {
+  limit: 50,
+  leaseSeconds: 60,
+  lastUser: '',
+  leaseNumber: 0,
+  longestUploadSeconds: 86_400,
+};
 
 describe('while a session holds a snapshot and 50,000 rows have come due and gone', () => {
   beforeAll(async () => {

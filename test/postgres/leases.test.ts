@@ -84,6 +84,14 @@ describe('while one user has a backlog of 20,000 rows, all of them older', () =>
     expect(Object.keys(others)).toHaveLength(200);
   });
 
+  it.each([3, 21, 30, 39])('%i others with backlogs get an even share of each lease', async (users) => {
+    await fill(`'z' || n % ${users}`, users * 30, -1);
+    const { m: _, ...others } = await leases(openStore(), 12);
+    const rows = Object.values(others);
+    expect(rows).toHaveLength(users);
+    expect(Math.max(...rows) - Math.min(...rows)).toBeLessThanOrEqual(2);
+  });
+
   it('the twenty last of 5,020 users are served within seven leases although 5,000 users have no due rows', async () => {
     await fill(`'l' || n`, 5_000, 3_600);
     await fill(`'z' || n`, 20, -1);

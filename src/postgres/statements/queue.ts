@@ -42,6 +42,8 @@ export interface LeaseParams {
   dueFrom: Date;
   /** The round of the users continues after this user. Empty: a new round begins. */
   lastUser: string;
+  /** Counts the leases of this instance, so that each lease favours other users with the rows that do not divide evenly. */
+  leaseNumber: number;
 }
 
 export interface LeasedRow extends FileRow {
@@ -82,18 +84,18 @@ export function prepareLease<Params extends LeaseParams, Row extends LeasedRow>(
 ): Prepared<Params, Row> {
   const dueAt = sql.raw(column);
   return prepare<Params, Row>(name, (placeholders) => {
-    const { limit, leaseSeconds, dueFrom } = placeholders;
-    const share = sql`ceil(${limit}::bigint * ${FAIR_SHARE})`;
+    const { limit, leaseSeconds, dueFrom, leaseNumber } = placeholders;
+    const share = sql`ceil(${limit}::bigint * ${FAIR_SHARE})::bigint`;
     return sql`
     with recursive ${usersInTurn(dueAt, share, placeholders)},
     in_turn as (
       select user_id, s3_key
-      from (select user_id as turn_of from users_in_turn where is_due) as users, lateral (
+      from (${rowsOfEachUser(share, leaseNumber)}) as users, lateral (
         select user_id, s3_key
         from files
         where user_id = turn_of and ${dueAt} <= now() and (user_id, ${dueAt}) >= (turn_of, ${dueFrom})
         order by ${dueAt}
-        limit (select ceil(${share} / max(due)) from users_in_turn)
+        limit turn_rows
         for update skip locked) as their_oldest
       limit ${share}
     ),
@@ -119,6 +121,18 @@ export function prepareLease<Params extends LeaseParams, Row extends LeasedRow>(
        having max(examined) = ${USERS_EXAMINED_MAX} or max(due) >= ${share}) as last_user`;
   });
 }
+
+/**
+ * The number of rows for each user with due rows. All users get the same number, and what does not divide evenly goes to
+ * some of them, one row each. The next lease goes on with the users after these. If the number were rounded up instead,
+ * the first users would take the whole share in each lease: of 50 users, the last ten got nothing in turn.
+ */
+const rowsOfEachUser = (share: Sql, leaseNumber: Sql): Sql => sql`
+        select user_id as turn_of,
+          ${share} / users + ((due + users - ${leaseNumber}::bigint * rest % users) % users < rest)::int as turn_rows
+        from users_in_turn, (
+          select max(due)::bigint as users, ${share} % max(due) as rest from users_in_turn having max(due) > 0) as turns
+        where is_due`;
 
 const usersInTurn = (
   dueAt: Sql,
