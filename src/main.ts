@@ -201,7 +201,12 @@ function interruption(): AbortSignal {
  * code for removing types, which would stay in memory.
  */
 async function compile(): Promise<void> {
-  await Promise.all([import('./server/app.ts'), import('./dev/embedded.ts'), import('./dev/welcome.ts')]);
+  await Promise.all([
+    import('./server/app.ts'),
+    import('./observability/logger.ts'),
+    import('./dev/embedded.ts'),
+    import('./dev/welcome.ts'),
+  ]);
 }
 
 async function printVariables(): Promise<void> {

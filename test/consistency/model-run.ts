@@ -232,13 +232,20 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
     let answered = 0;
     let refused = false;
     const labels: string[] = [];
+    /** Files whose upload this batch has begun again. The batch has asked S3 about them once. */
+    const begun = new Set<ModelFile>();
     for (const { one, took } of [...all.filter(isExisting), ...all.filter((each) => !isExisting(each))]) {
-      const rule = model.create(user, one.ask, world.now());
+      const again = [...begun].find(({ content }) => content === one.content);
+      const rule: CreateRule = again
+        ? { type: 'new', file: again }
+        : model.create(user, one.ask, world.now());
       refused ||= 'refused' in took;
       if ('answer' in took) answered++;
       labels.push(
         await expectCreated(one, 'refused' in took ? { type: 'too many', arrived: undefined } : rule, took),
       );
+      const file = [...model.live].find((each) => each.user === user && each.content === one.content);
+      if (file !== undefined && 'answer' in took && took.answer.type === 'new') begun.add(file);
     }
     check(!refused || before + answered >= rules.pendingMax, 'a batch is refused only at the limit', results);
     return `a batch: ${labels.join('; ')}`;

@@ -190,6 +190,19 @@ export const RARE: Step[][] = [
     { do: 'land' },
     { do: 'list', user: 0, pageSize: 1, prefix: '' },
   ],
+  // A batch asks S3 once for each content. So the second request does not see that the first has changed the type.
+  [
+    { do: 'create', ...first },
+    { do: 'stranger writes', key: 0, content: 0 },
+    {
+      do: 'create many',
+      user: 0,
+      requests: [
+        { ...first, type: 1 },
+        { ...first, type: 0 },
+      ],
+    },
+  ],
   // A list continues over empty pages if no or few names match the prefix.
   [
     { do: 'upload', ...first },
