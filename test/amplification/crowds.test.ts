@@ -4,7 +4,7 @@ import { LONG } from '../harness/long-form.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { type Case, casesOf, isSmallBomb, nameOfCase, nameOfRoute, routes, sample } from './cases.ts';
 import { type Liveness, orchestratorAndOthers, watchLiveness } from './liveness.ts';
-import { callOn, ordinaryRequest } from './ordinary-call.ts';
+import { callOn, growHeap } from './ordinary-call.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type RawRequest, requestOf } from './request.ts';
 import { type Extent, openSender, settled } from './sender.ts';
@@ -23,9 +23,6 @@ const CONNECTIONS = 4;
 
 /** Whole requests that wait for their answers at once. A machine of two cores must send them, too. */
 const AT_ONCE = 100;
-
-/** After this many ordinary calls the heap has its final size. */
-const WARM_UP_CALLS = 1_000;
 
 const SAMPLE_INTERVAL_MS = 20;
 
@@ -92,13 +89,7 @@ async function watch(): Promise<Watched> {
     .client(gateway('grace'))
     .createPresignedUpload({ filename: 'a.txt', mimeType: 'text/plain', md5: '0'.repeat(32) });
   const checks = orchestratorAndOthers(service, s3Key);
-  using sender = openSender(service.ports);
-  for (let call = 0; call < WARM_UP_CALLS; call += AT_ONCE) {
-    const calls = Array.from({ length: AT_ONCE }, (_, index) =>
-      sender.send(ordinaryRequest(index % 2 === 0 ? 'gRPC' : 'HTTP', 'ada'), 'whole'),
-    );
-    await Promise.all(calls);
-  }
+  await growHeap(service.ports);
   const liveness = await watchLiveness(checks);
   watched = { service, liveness, startMb: await residentMb(service.process.pid) };
   return watched;
