@@ -69,8 +69,9 @@ export function createGrpcTransport(
     async deliver(message: DeliverFileEventRequest) {
       if (underWay === 0 && failuresInARow >= FAILURES_PER_CHANNEL) renewChannel();
       underWay++;
-      const delivery = await call(client, message, metadata, Date.now() + timeoutMs);
-      underWay--;
+      const delivery = await call(client, message, metadata, Date.now() + timeoutMs).finally(
+        () => underWay--,
+      );
       const isAnswered = delivery.outcome === 'delivered' || delivery.outcome === 'refused';
       failuresInARow = isAnswered ? 0 : failuresInARow + 1;
       return { ...delivery, reason: withoutToken(delivery.reason, token) };
@@ -83,7 +84,7 @@ export function createGrpcTransport(
  * Sends one call. The outcome comes from the status that the consumer sent. The callback of grpc-js instead reports an
  * error if the consumer sent OK without a message.
  */
-function call(
+async function call(
   client: Client,
   message: DeliverFileEventRequest,
   metadata: Metadata,
