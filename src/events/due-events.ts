@@ -1,5 +1,5 @@
+import { stepWork } from '../files/call.ts';
 import type { EventQueue, FileEvent } from '../files/ports/event-queue.ts';
-import { stepWork } from './step-work.ts';
 
 /** How often the dispatcher searches for the oldest event. In between, each lease begins at the time of the last search. */
 const SEARCH_INTERVAL_MS = 1_000;

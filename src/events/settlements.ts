@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stepWork } from '../files/call.ts';
 import type { EventQueue, EventRef } from '../files/ports/event-queue.ts';
 import type { Pause } from './pauses.ts';
-import { stepWork } from './step-work.ts';
 
 /** Deliveries that end within this time share a statement. A commit costs much more than one more row in it. */
 const GATHER_MS = 20;

@@ -25,3 +25,11 @@ export interface Work {
 export interface Call extends Work {
   readonly userId: string;
 }
+
+/** The time-out of one step of background work: of one statement, or of what the sweeper does for one row. */
+const STEP_TIMEOUT_MS = 5_000;
+
+/** One step of background work. It names no user, because a statement may be about rows of many users. */
+export function stepWork(): Work {
+  return { deadline: Date.now() + STEP_TIMEOUT_MS };
+}

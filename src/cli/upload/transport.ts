@@ -9,6 +9,7 @@ import { create, type DescMethod, fromBinary, toBinary } from '@bufbuild/protobu
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createMethodUrl } from '@connectrpc/connect/protocol';
 import { codeFromHttpStatus, errorFromJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { loadHttp } from '../../client/node/http-module.ts';
 
 /**
  * The largest answer that the client reads. The service sends no larger answer, because gRPC clients accept 4 MiB by
@@ -81,15 +82,14 @@ async function withTimeout(
   }
 }
 
-function post(
+async function post(
   url: string,
   headers: Record<string, string>,
   body: Uint8Array,
   signal: AbortSignal,
 ): Promise<Answer> {
+  const { request } = await loadHttp(new URL(url).protocol);
   signal.throwIfAborted();
-  // An `import` of node:http reads all of its exports, and one of them loads undici.
-  const { request } = process.getBuiltinModule(url.startsWith('https:') ? 'node:https' : 'node:http');
   const options: RequestOptions = { method: 'POST', headers, signal };
   return new Promise((resolve, reject) => {
     request(url, options, (response) => void readAnswer(response).then(resolve, reject))

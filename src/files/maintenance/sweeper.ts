@@ -4,7 +4,7 @@
  * `reconcile.ts` compares the whole table with the whole bucket when an operator asks for it. Code that runs
  * inside a call belongs in `src/files/operations`.
  */
-import type { Call, Work } from '../call.ts';
+import { type Call, stepWork } from '../call.ts';
 import type { Deadline } from '../deadline.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import type { DueFile } from '../ports/sweep-queue.ts';
@@ -64,9 +64,6 @@ const NUDGE_PAUSE_MS = 20;
  * changes. A row that comes due before `dueFrom` is found only by the next search of the whole queue.
  */
 const FULL_SEARCH_INTERVAL_MS = 60_000;
-
-/** The time-out of one search, of one lease, and of the step of one row. */
-const STEP_TIMEOUT_MS = 5_000;
 
 /**
  * Creates a sweeper. Every instance of the service runs one; `leaseDue` gives each instance its own rows. The
@@ -208,8 +205,4 @@ export function roundRobin(batch: readonly DueFile[]): DueFile[] {
   return Array.from({ length: longest }, (_, round) =>
     queues.flatMap((queue) => queue.slice(round, round + 1)),
   ).flat();
-}
-
-function stepWork(): Work {
-  return { deadline: Date.now() + STEP_TIMEOUT_MS };
 }

@@ -1,13 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { stepWork } from '../../files/call.ts';
 import type { EventQueue } from '../../files/ports/event-queue.ts';
 import { isUndefinedColumn } from '../../postgres/connection/error-classes.ts';
 
 /** The most events that one statement drops (`EventQueue.dropEvents`). A statement takes a few milliseconds. */
 const BATCH_EVENTS = 100;
-
-/** The time-out of one statement. */
-const STEP_TIMEOUT_MS = 5_000;
 
 const RETRY_INTERVAL_MS = 10_000;
 
@@ -29,7 +27,7 @@ export async function dropUndeliveredEvents(
   let total = 0;
   while (!signal.aborted) {
     try {
-      const dropped = await events.dropEvents({ deadline: Date.now() + STEP_TIMEOUT_MS }, BATCH_EVENTS);
+      const dropped = await events.dropEvents(stepWork(), BATCH_EVENTS);
       total += dropped;
       if (dropped === 0) break;
     } catch (error) {
