@@ -11,7 +11,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createTerminal } from './cli/terminal.ts';
-import { asksForHelp, printHelp, refuseArguments } from './cli/usage.ts';
+import { asksForHelp, EXIT_INTERRUPTED, printHelp, refuseArguments } from './cli/usage.ts';
 import { readClientConfig, readConfig, SETTINGS } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
 import { redact } from './observability/redact.ts';
@@ -53,8 +53,7 @@ const REPEATED_SIGNAL_MS = 1_000;
  */
 const STOP_TIMEOUT_MS = 8_500;
 
-/** The exit codes that a shell reports for SIGINT and SIGPIPE: 128 plus the number of the signal. */
-const EXIT_INTERRUPTED = 130;
+/** The exit code that a shell reports for SIGPIPE: 128 plus the number of the signal. */
 const EXIT_BROKEN_PIPE = 141;
 
 const terminal = createTerminal(process.stdout, process.stderr, process.env.TERM);

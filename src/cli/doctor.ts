@@ -9,7 +9,7 @@ import { backendsForDoctor, probedBucket, probedDatabase } from '../server/backe
 import { updateSchema } from '../server/schema.ts';
 import { type DoctorReport, describeReport } from './doctor-report.ts';
 import type { Terminal } from './terminal.ts';
-import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
+import { asksForHelp, EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
 
 const USAGE = `usage: npm run doctor -- [--origin ORIGIN] [--json]
 
@@ -22,7 +22,6 @@ Exit code: 0 if every guarantee holds; 1 if one does not; 2 for wrong arguments;
 );
 
 const EXIT_CODES = { holds: 0, broken: 1, unknown: 3 };
-const EXIT_INTERRUPTED = 130;
 
 /** The operator's command `npm run doctor`. @returns the exit code */
 export async function runDoctor(

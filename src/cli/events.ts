@@ -13,7 +13,7 @@ import { backendsForEvents } from '../server/backends/for-events.ts';
 import { updateSchema } from '../server/schema.ts';
 import { createProgressLine } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
-import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
+import { asksForHelp, EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
 
 const USAGE = `usage: npm run events -- replay [--user ID] [--since TIME] [--after ID,KEY]
 
@@ -27,8 +27,6 @@ service deliver the events to EVENTS_URL.
 Exit code: 0 if the files will be announced; 1 if not all will; 2 for wrong arguments; 130 after an interruption.`.split(
   '\n',
 );
-
-const EXIT_INTERRUPTED = 130;
 
 /** The most files that one statement of `replayEvents` examines. */
 const BATCH_FILES = 100;

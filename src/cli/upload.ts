@@ -21,7 +21,7 @@ import { retryLines } from './upload/output/retry-lines.ts';
 import { showProgress } from './upload/output/show-progress.ts';
 import type { RunEnd } from './upload/tally.ts';
 import { newRunState, type RunState, uploadFiles } from './upload/upload-files.ts';
-import { printHelp, refuseArguments } from './usage.ts';
+import { EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
 
 /** What `src/main.ts` gives to the command: the address of the service, standard input and paths. */
 export interface UploadContext extends ServiceAddress {
@@ -32,8 +32,6 @@ export interface UploadContext extends ServiceAddress {
   /** The file that keeps the MD5s of files, so that the next run need not read unchanged files again. */
   md5CachePath: string;
 }
-
-const EXIT_INTERRUPTED = 130;
 
 /**
  * Runs the command `npm run upload`.

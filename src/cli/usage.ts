@@ -1,5 +1,8 @@
 import type { Terminal } from './terminal.ts';
 
+/** The exit code that a shell reports for SIGINT: 128 plus the number of the signal. */
+export const EXIT_INTERRUPTED = 130;
+
 /** The exit code of a command whose arguments are wrong. */
 const EXIT_WRONG_ARGUMENTS = 2;
 
