@@ -130,6 +130,8 @@ export async function run(world: World, rules: Rules, steps: Step[]): Promise<vo
   }
   async function nothingAcknowledgedIsLost() {
     for (const [key, { user, content }] of uploaded) {
+      // A download verifies the file, and may find that it was uploaded again with another type.
+      model.get(user, key, world.now());
       const { download } = await world.download(user, key).catch((error: unknown) => {
         throw new Error(`an acknowledged upload was lost: ${key} of ${user}`, { cause: error });
       });

@@ -317,6 +317,15 @@ export const EVENTS: Step[][] = [
     { do: 'sweep' },
     deliver('acknowledge'),
   ],
+  // An upload with two URLs gets its other type after it was READY, and a read at the end finds that.
+  [
+    ...ready,
+    { do: 'stranger writes', key: 0, content: 1 },
+    { do: 'create', ...first, content: 2, type: 1 },
+    { do: 'upload', ...first, content: 2 },
+    { do: 'list', ...all },
+    { do: 'put', url: 1, how: 'right' },
+  ],
   // A replay of a file whose event is under way.
   [...ready, deliver('hold'), { do: 'replay' }, { do: 'acknowledge late' }, deliver('acknowledge')],
 ];
