@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { refOf } from '../../src/files/maintenance/sweep.ts';
 import type { FileStore } from '../../src/files/ports/file-store.ts';
+import { createEventQueue } from '../../src/postgres/file-store/event-queue.ts';
 import { ampleWork } from '../harness/deadline.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
@@ -24,7 +25,7 @@ beforeEach(async () => {
 async function fill(user: string, rows: number, dueInSeconds: number): Promise<void> {
   await database.pool.query(
     `insert into files (user_id, s3_key, state, filename, mime_type, fingerprint, url_expire_at, due_at)
-     select ${user}, ${user} || '_' || n, 'deleted', '', '', '', now(),
+     select ${user}, ${user} || '_' || n, 'deleted', '', '', decode(md5(n::text), 'hex'), now(),
        now() + $2 * interval '1 s' - n * interval '1 ms'
      from generate_series(1, $1::int) as n`,
     [rows, dueInSeconds],
@@ -84,13 +85,16 @@ describe('while one user has a backlog of 20,000 rows, all of them older', () =>
     expect(Object.keys(others)).toHaveLength(200);
   });
 
-  it.each([3, 21, 30, 39])('%i others with backlogs get an even share of each lease', async (users) => {
-    await fill(`'z' || n % ${users}`, users * 30, -1);
-    const { m: _, ...others } = await leases(openStore(), 12);
-    const rows = Object.values(others);
-    expect(rows).toHaveLength(users);
-    expect(Math.max(...rows) - Math.min(...rows)).toBeLessThanOrEqual(2);
-  });
+  it.each([3, 21, 30, 39, 41, 90, 150])(
+    '%i others with backlogs get an even share of the leases',
+    async (users) => {
+      await fill(`'z' || n % ${users}`, users * 30, -1);
+      const { m: _, ...others } = await leases(openStore(), 12);
+      const rows = Object.values(others);
+      expect(rows).toHaveLength(users);
+      expect(Math.max(...rows) - Math.min(...rows)).toBeLessThanOrEqual(2);
+    },
+  );
 
   it('the twenty last of 5,020 users are served within seven leases although 5,000 users have no due rows', async () => {
     await fill(`'l' || n`, 5_000, 3_600);
@@ -108,6 +112,23 @@ it('every lease contains the rows that have been due longest, whatever user’s 
   await fill(`'z'`, 30, -86_400);
   const { z } = await leases(openStore(), 3);
   expect(z).toBe(30);
+});
+
+it('an event lease gives every user the same number of events, also where the turns begin again', async () => {
+  await fill(`'u' || lpad((n % 90)::text, 2, '0')`, 900, -1);
+  await database.pool.query('update files set event_due_at = due_at');
+  const events = createEventQueue(database.database);
+  const counts = new Map<string, number>();
+  for (let lease = 0; lease < 9; lease++) {
+    for (const { userId } of await events.leaseEvents(ampleWork(), BATCH, LEASE_SECONDS)) {
+      counts.set(userId, (counts.get(userId) ?? 0) + 1);
+    }
+  }
+  const rows = [...counts.values()];
+  expect(rows).toHaveLength(90);
+  // In 9 leases, each user has 4 turns. The other events are those of the users with the oldest ones.
+  expect(Math.min(...rows)).toBeGreaterThanOrEqual(4);
+  expect(Math.max(...rows)).toBeLessThanOrEqual(6);
 });
 
 interface Node {

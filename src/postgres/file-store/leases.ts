@@ -24,7 +24,7 @@ export function createLease<Params extends LeaseParams, Row extends LeasedRow>(
     const turns = { lastUser, leaseNumber };
     leaseNumber = (leaseNumber + 1) % LEASE_NUMBERS;
     const rows = await database.run(work, statement, { ...params, ...turns } as Params);
-    lastUser = rows[0]?.last_user ?? '';
+    lastUser = rows[0]?.last_user ?? lastUser;
     return rows;
   };
 }

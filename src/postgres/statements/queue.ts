@@ -17,13 +17,16 @@ import { type Prepared, prepare, type Sql } from './prepared.ts';
 export const ROWS_MAX = 100;
 
 /**
- * The part of a lease that users share evenly, in turns. In one round, every user has one turn. The rest of the
- * lease goes to the rows that have been due longest, so that no row waits for a whole round. With a hundred
- * thousand users whose rows are not due yet, a round takes a hundred leases.
+ * The part of a lease that users share evenly, in turns. The turns go round all users: after the last user comes the
+ * first one, in the same lease. The rest of the lease goes to the rows that have been due longest, so that no row waits
+ * for a whole round. With a hundred thousand users whose rows are not due yet, a round takes a hundred leases.
  */
 const FAIR_SHARE = 0.8;
 
-/** A lease examines at most this many users. Each takes one search of an index, and all together take 20 ms. */
+/**
+ * A lease examines at most this many users. Each takes one search of an index, and all together take 20 ms. If only a few
+ * of a thousand users in a row have due rows, each of these gets more rows in its turn than users among many others.
+ */
 const USERS_EXAMINED_MAX = 1_000;
 
 /**
@@ -40,17 +43,14 @@ export interface LeaseParams {
   leaseSeconds: number;
   /** Rows that were due earlier are left out. */
   dueFrom: Date;
-  /** The round of the users continues after this user. Empty: a new round begins. */
+  /** The turns continue with the user after this one. */
   lastUser: string;
   /** Counts the leases of this instance, so that each lease favours other users with the rows that do not divide evenly. */
   leaseNumber: number;
 }
 
 export interface LeasedRow extends FileRow {
-  /**
-   * The last user that this lease examined. The value is null if the round has reached the last of all users, or
-   * if all due rows fit into this lease.
-   */
+  /** The last user that this lease examined. The value is null if all due rows fit into this lease. */
   last_user: string | null;
 }
 
@@ -62,7 +62,9 @@ export type QueueColumn = 'due_at' | 'event_due_at';
  * statements of the two queues read rows of more than one user.
  *
  * `users_in_turn` is recursive, because only then Postgres skips the other rows of a user: one search of an index
- * finds the next user's oldest row. `examined` counts the users so far, `due` counts those of them with due rows.
+ * finds the next user's oldest row. `examined` counts the users so far, `due` counts those of them with due rows. It
+ * begins with the last user of the lease before, who gets no turn for that. `is_again` is true after the last of all
+ * users was reached, so that the turns end before a user gets a second one.
  *
  * The cost does not grow with the number of due rows. If fewer rows than `limit` are due, the statement skips
  * the turns of the users and takes 0.2 ms. Otherwise it takes 1 to 3 ms with a few users and 20 ms with twenty
@@ -117,8 +119,7 @@ export function prepareLease<Params extends LeaseParams, Row extends LeasedRow>(
     from leased
     where user_id = leased_user and s3_key = leased_key
     returning ${columns}, false as is_fresh, ${returned(placeholders)},
-      (select max(user_id) from users_in_turn
-       having max(examined) = ${USERS_EXAMINED_MAX} or max(due) >= ${share}) as last_user`;
+      (select user_id from users_in_turn order by examined desc limit 1) as last_user`;
   });
 }
 
@@ -139,25 +140,34 @@ const usersInTurn = (
   share: Sql,
   { limit, dueFrom, lastUser }: Record<keyof LeaseParams, Sql>,
 ): Sql => sql`
-    users_in_turn (user_id, is_due, examined, due) as (
-      (select user_id, ${dueAt} <= now(), 1, (${dueAt} <= now())::int
-       from files
-       where ${dueAt} >= ${dueFrom} and user_id > ${lastUser} and ${limit} <= (
-         select count(*)
-         from (
-           select from files where ${dueAt} >= ${dueFrom} and ${dueAt} <= now() order by ${dueAt} limit ${limit}) as waiting)
-       order by user_id, ${dueAt}
-       limit 1)
+    first_user as materialized (${userAfter(sql`''`, dueAt, dueFrom)}),
+    users_in_turn (user_id, is_due, examined, due, is_again) as (
+      select ${lastUser}::text collate "C", false, 0, 0, false
+      where ${limit} <= (
+        select count(*)
+        from (
+          select from files where ${dueAt} >= ${dueFrom} and ${dueAt} <= now() order by ${dueAt} limit ${limit}) as waiting)
       union all
-      select next.user_id, next.is_due, examined + 1, due + next.is_due::int
+      select next.user_id, next.is_due, examined + 1, due + next.is_due::int, next.is_again
       from users_in_turn, lateral (
-        select user_id, ${dueAt} <= now() as is_due
-        from files
-        where ${dueAt} >= ${dueFrom} and user_id > users_in_turn.user_id
-        order by user_id, ${dueAt}
+        select *, users_in_turn.is_again
+        from (${userAfter(sql`users_in_turn.user_id`, dueAt, dueFrom)}) as following
+        union all
+        select *, true
+        from first_user
+        where not users_in_turn.is_again
+        order by is_again
         limit 1) as next
       where examined < ${USERS_EXAMINED_MAX} and due < ${share}
+        and not (next.is_again and next.user_id > ${lastUser})
     )`;
+
+const userAfter = (user: Sql, dueAt: Sql, dueFrom: Sql): Sql => sql`
+        select user_id, ${dueAt} <= now() as is_due
+        from files
+        where ${dueAt} >= ${dueFrom} and user_id > ${user}
+        order by user_id, ${dueAt}
+        limit 1`;
 
 /**
  * Prepares the search for the oldest due row, and for where the next search begins. If no row is in the queue,
