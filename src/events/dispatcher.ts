@@ -7,9 +7,9 @@
 import type { EventQueue, FileEvent } from '../files/ports/event-queue.ts';
 import { createConsumerHealth } from './consumer-health.ts';
 import { createDeliver } from './deliver.ts';
+import { createDeliveryQueue } from './delivery-queue.ts';
 import { createDueEvents, LEASE_SECONDS } from './due-events.ts';
-import { createLanes } from './lanes.ts';
-import { createSettlements } from './settlements.ts';
+import { createOutcomeWriter } from './outcome-writer.ts';
 import type { Delivery, Outcome, Transport } from './transports/transport.ts';
 import { createWaits } from './waits.ts';
 
@@ -48,7 +48,7 @@ const LEASE_GAP_MS = 20;
  * With this many deliveries that Postgres does not know of, the dispatcher leases no more events. Postgres then takes no
  * writes, and would let the events come due again when their leases end.
  */
-const UNSETTLED_MAX = 500;
+const UNWRITTEN_MAX = 500;
 
 /** Events that wait in the local queue while the consumer fails. Other instances may reach it. */
 const RELEASED = { pauseSeconds: 1, isCounted: false };
@@ -58,20 +58,24 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { events, transport, onError } = options;
   const health = createConsumerHealth(options.onOutage);
   const due = createDueEvents(events, options.onOldest);
-  const settlements = createSettlements({ events, onError });
-  const deliver = createDeliver({ ...options, health, settlements });
+  const outcomes = createOutcomeWriter({ events, onError });
+  const deliver = createDeliver({ ...options, health, outcomes });
   const waits = createWaits();
-  const lanes = createLanes({ deliveriesMax: () => health.deliveriesMax, deliver, onEnd: waits.wake });
+  const deliveries = createDeliveryQueue({
+    deliveriesMax: () => health.deliveriesMax,
+    deliver,
+    onEnd: waits.wake,
+  });
   let isNudged = false;
   let running: Promise<void> = Promise.resolve();
 
   function release(released: readonly FileEvent[]): void {
-    for (const event of released) settlements.postpone(event, RELEASED);
+    for (const event of released) outcomes.postpone(event, RELEASED);
   }
 
   /** While the breaker is open, events are sent as probes, one at a time, until the consumer takes one. */
   async function probe(): Promise<void> {
-    release(lanes.takeAll());
+    release(deliveries.takeAll());
     await waits.until(health.nextProbeMs, () => !health.isOpen);
     if (!health.isOpen || waits.stopped) return;
     const [event] = await due.lease(1);
@@ -80,7 +84,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     else await deliver(event);
   }
 
-  const isFull = () => lanes.waiting >= 2 * health.deliveriesMax || settlements.waiting >= UNSETTLED_MAX;
+  const isFull = () => deliveries.waiting >= 2 * health.deliveriesMax || outcomes.waiting >= UNWRITTEN_MAX;
 
   /** Keeps the local queue filled, with a few events for each delivery that may run, as long as events are due. */
   async function feed(): Promise<void> {
@@ -90,7 +94,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     isNudged = false;
     const leased = await due.lease(limit);
     if (waits.stopped) return release(leased);
-    lanes.add(leased.map((event) => ({ event, leaseEndMs: startMs + LEASE_SECONDS * 1_000 })));
+    deliveries.add(leased.map((event) => ({ event, leaseEndMs: startMs + LEASE_SECONDS * 1_000 })));
     if (leased.length === limit) return;
     const pauseMs = POLL_PAUSE_MS * (0.5 + Math.random());
     await waits.until(performance.now() + pauseMs, () => isNudged);
@@ -118,10 +122,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     },
     async stop() {
       waits.stop();
-      release(lanes.takeAll());
+      release(deliveries.takeAll());
       await running;
-      await lanes.ended();
-      await settlements.stop();
+      await deliveries.ended();
+      await outcomes.stop();
       transport.close();
     },
   };

@@ -9,15 +9,16 @@ const GATHER_MS = 20;
 /** The pause before a statement that failed is repeated. */
 const RETRY_PAUSE_MS = 1_000;
 
-type SettledEvent = EventRef & Partial<Pause>;
+/** An event that has left the local queue. It has a pause unless the consumer acknowledged it. */
+type EndedDelivery = EventRef & Partial<Pause>;
 
-export interface SettlementOptions {
+export interface OutcomeWriterOptions {
   events: Pick<EventQueue, 'acknowledgeEvents' | 'postponeEvents'>;
   onError: (error: unknown) => void;
 }
 
-/** Tells Postgres how the deliveries ended. */
-export interface Settlements {
+/** Writes into Postgres how the deliveries ended. */
+export interface OutcomeWriter {
   /** How many deliveries Postgres does not know of. */
   readonly waiting: number;
   acknowledge(event: EventRef): void;
@@ -27,29 +28,29 @@ export interface Settlements {
 }
 
 /**
- * Gathers the ends of deliveries and writes them with one statement at a time. If Postgres does not answer, they wait
+ * Gathers the outcomes of deliveries and writes them with one statement at a time. If Postgres does not answer, they wait
  * and are written later. If the process dies before that, the events are delivered again when their leases end.
  */
-export function createSettlements({ events, onError }: SettlementOptions): Settlements {
-  const settled: SettledEvent[] = [];
+export function createOutcomeWriter({ events, onError }: OutcomeWriterOptions): OutcomeWriter {
+  const unwritten: EndedDelivery[] = [];
   let writing: Promise<void> | undefined;
   let stopped = false;
 
   function add(event: EventRef, pause?: Pause): void {
     // The reference alone, so that the event with its file can be freed.
     const { userId, s3Key, revision } = event;
-    settled.push({ userId, s3Key, revision, ...pause });
+    unwritten.push({ userId, s3Key, revision, ...pause });
     writing ??= writeAll();
   }
 
   async function writeAll(): Promise<void> {
-    while (settled.length > 0) {
+    while (unwritten.length > 0) {
       await sleep(GATHER_MS, undefined, { ref: false });
-      const batch = [...settled];
+      const batch = [...unwritten];
       try {
         await write(batch);
         // Not before: `waiting` also counts the deliveries of a statement that hangs.
-        settled.splice(0, batch.length);
+        unwritten.splice(0, batch.length);
       } catch (error) {
         onError(error);
         if (stopped) break;
@@ -59,7 +60,7 @@ export function createSettlements({ events, onError }: SettlementOptions): Settl
     writing = undefined;
   }
 
-  async function write(batch: readonly SettledEvent[]): Promise<void> {
+  async function write(batch: readonly EndedDelivery[]): Promise<void> {
     const acknowledged = batch.filter((event) => !isPostponed(event));
     if (acknowledged.length > 0) await events.acknowledgeEvents(stepWork(), acknowledged);
     const postponed = batch.filter(isPostponed);
@@ -68,7 +69,7 @@ export function createSettlements({ events, onError }: SettlementOptions): Settl
 
   return {
     get waiting() {
-      return settled.length;
+      return unwritten.length;
     },
     acknowledge: (event) => add(event),
     postpone: add,
@@ -79,6 +80,6 @@ export function createSettlements({ events, onError }: SettlementOptions): Settl
   };
 }
 
-function isPostponed(event: SettledEvent): event is EventRef & Pause {
+function isPostponed(event: EndedDelivery): event is EventRef & Pause {
   return event.pauseSeconds !== undefined;
 }

@@ -1,6 +1,5 @@
-import { expect, it } from 'vitest';
-import { createLanes } from '../../src/events/lanes.ts';
-import { createSettlements } from '../../src/events/settlements.ts';
+import { expect, it, vi } from 'vitest';
+import { createOutcomeWriter } from '../../src/events/outcome-writer.ts';
 import type { EventQueue } from '../../src/files/ports/event-queue.ts';
 import { startHttpConsumer } from './http-consumer.ts';
 import { openQueuedEvents } from './queued-events.ts';
@@ -52,7 +51,7 @@ it('while Postgres takes no acknowledgements, at most a few hundred events are d
 
 it('deliveries that end within 20 ms are acknowledged together', async () => {
   const batches: number[] = [];
-  const settlements = createSettlements({
+  const outcomes = createOutcomeWriter({
     events: {
       acknowledgeEvents: async (_, events) => void batches.push(events.length),
       postponeEvents: async () => undefined,
@@ -60,26 +59,38 @@ it('deliveries that end within 20 ms are acknowledged together', async () => {
     onError: (error) => expect.fail(String(error)),
   });
   for (let n = 0; n < 5; n++) {
-    settlements.acknowledge(sampleEvent());
+    outcomes.acknowledge(sampleEvent());
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await settlements.stop();
+  await outcomes.stop();
   expect(batches).toEqual([5]);
 });
 
-it('an event whose lease has ended in the local queue is left to the instance that leases it next', async () => {
-  const delivered: string[] = [];
-  const lanes = createLanes({
-    deliveriesMax: () => 1,
-    deliver: async ({ userId }) => void delivered.push(userId),
-    onEnd: () => undefined,
+it('deliveries are counted as unknown to Postgres until the statement about them has succeeded', async () => {
+  const statements: PromiseWithResolvers<void>[] = [];
+  const sizes: number[] = [];
+  const errors: unknown[] = [];
+  const outcomes = createOutcomeWriter({
+    events: {
+      acknowledgeEvents(_, events) {
+        sizes.push(events.length);
+        const statement = Promise.withResolvers<void>();
+        statements.push(statement);
+        return statement.promise;
+      },
+      postponeEvents: async () => undefined,
+    },
+    onError: (error) => errors.push(error),
   });
-  const nowMs = performance.now();
-  lanes.add([
-    { event: sampleEvent({ userId: 'leased' }), leaseEndMs: nowMs + 60_000 },
-    { event: sampleEvent({ userId: 'ended' }), leaseEndMs: nowMs },
-    { event: sampleEvent({ userId: 'next' }), leaseEndMs: nowMs + 60_000 },
-  ]);
-  await lanes.ended();
-  expect([delivered, lanes.waiting]).toEqual([['leased', 'next'], 0]);
+  outcomes.acknowledge(sampleEvent());
+  await vi.waitFor(() => expect(statements).toHaveLength(1));
+  outcomes.acknowledge(sampleEvent());
+  expect(outcomes.waiting).toBe(2);
+  statements[0]?.reject(new Error('Postgres takes no writes'));
+  await vi.waitFor(() => expect(statements).toHaveLength(2), 3_000);
+  expect(outcomes.waiting).toBe(2);
+  statements[1]?.resolve();
+  await vi.waitFor(() => expect(outcomes.waiting).toBe(0));
+  expect(sizes).toEqual([1, 2]);
+  expect(errors).toHaveLength(1);
 });

@@ -6,7 +6,7 @@ export interface LeasedEvent {
   leaseEndMs: number;
 }
 
-export interface LaneOptions {
+export interface DeliveryQueueOptions {
   /** How many deliveries may run now. It may change at any time. */
   deliveriesMax: () => number;
   /** Must not reject. */
@@ -16,7 +16,7 @@ export interface LaneOptions {
 }
 
 /** The local queue of leased events, and the deliveries that run at the same time. */
-export interface Lanes {
+export interface DeliveryQueue {
   /** How many events wait for their delivery. */
   readonly waiting: number;
   add(leased: readonly LeasedEvent[]): void;
@@ -27,12 +27,12 @@ export interface Lanes {
 }
 
 /** Each delivery that ends makes room for the next one, so a slow delivery holds up none but itself. */
-export function createLanes({ deliveriesMax, deliver, onEnd }: LaneOptions): Lanes {
+export function createDeliveryQueue({ deliveriesMax, deliver, onEnd }: DeliveryQueueOptions): DeliveryQueue {
   let queue: LeasedEvent[] = [];
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
 
   function fill(): void {
-    while (underWay.size < deliveriesMax()) {
+    while (running.size < deliveriesMax()) {
       const next = queue.shift();
       if (next === undefined) return;
       if (performance.now() < next.leaseEndMs) begin(next.event);
@@ -41,11 +41,11 @@ export function createLanes({ deliveriesMax, deliver, onEnd }: LaneOptions): Lan
 
   function begin(event: FileEvent): void {
     const delivery: Promise<void> = deliver(event).finally(() => {
-      underWay.delete(delivery);
+      running.delete(delivery);
       fill();
       onEnd();
     });
-    underWay.add(delivery);
+    running.add(delivery);
   }
 
   return {
@@ -62,7 +62,7 @@ export function createLanes({ deliveriesMax, deliver, onEnd }: LaneOptions): Lan
       return events;
     },
     async ended() {
-      while (underWay.size > 0) await Promise.all(underWay);
+      while (running.size > 0) await Promise.all(running);
     },
   };
 }
