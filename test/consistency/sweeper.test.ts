@@ -1,10 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/v1/file_service_pb.ts';
-import { refOf } from '../../src/files/maintenance/sweep.ts';
-import { roundRobin } from '../../src/files/maintenance/sweeper.ts';
-import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
-import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { failureOf } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { total } from '../harness/metrics.ts';
@@ -208,21 +204,6 @@ it('the sweeper works through a backlog of many batches in one run', async () =>
   );
   expect(await service.app.sweeper.sweep()).toBeGreaterThanOrEqual(230);
   expect(await rows(user)).toEqual([]);
-});
-
-it('the sweeper takes one row of each user before a second row of any user', () => {
-  const due = (userId: string, n: number): DueFile => ({
-    state: 'deleted',
-    ref: { userId, s3Key: parseS3Key(`${userId}_${n}`), isMultipart: false },
-    lost: false,
-    purgeable: true,
-  });
-  const backlog = Array.from({ length: 20 }, (_, n) => due('slow', n));
-  const batch = [...backlog, due('ada', 0), due('bob', 0), due('bob', 1)];
-  const users = roundRobin(batch).map((one) => refOf(one).userId);
-  expect(users).toHaveLength(23);
-  expect(users.slice(0, 5)).toEqual(['slow', 'ada', 'bob', 'slow', 'bob']);
-  expect(roundRobin([])).toEqual([]);
 });
 
 it('the sweeper runs by itself and updates its gauge and counters', async () => {

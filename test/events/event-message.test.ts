@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { DeliverFileEventRequestSchema, FileChange } from '../../gen/files/v1/file_events_service_pb.ts';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
-import { inTurns } from '../../src/events/due-events.ts';
+import { oldestInTurns } from '../../src/events/due-events.ts';
 import { eventToProto } from '../../src/events/event-message.ts';
 import { cloudEventHeaders } from '../../src/events/transports/cloud-event.ts';
 import { s3Key } from '../../src/files/rules/s3-key.ts';
@@ -63,7 +63,7 @@ it('each change has a type of CloudEvents', () => {
 it('events are delivered oldest first between users in turn', () => {
   const event = (userId: string, revision: number) => sampleEvent({ userId, revision });
   const leased = [event('a', 3), event('b', 9), event('a', 1), event('c', 4), event('a', 2), event('b', 5)];
-  expect(inTurns(leased).map(({ userId, revision }) => `${userId}${revision}`)).toEqual([
+  expect(oldestInTurns(leased).map(({ userId, revision }) => `${userId}${revision}`)).toEqual([
     'a1',
     'c4',
     'b5',

@@ -8,6 +8,8 @@ import { type Call, stepWork } from '../call.ts';
 import type { Deadline } from '../deadline.ts';
 import type { FileStore } from '../ports/file-store.ts';
 import type { DueFile } from '../ports/sweep-queue.ts';
+import { inTurns } from '../queue/in-turns.ts';
+import { createOldestSearch } from '../queue/oldest-search.ts';
 import { refOf, type Swept } from './sweep.ts';
 
 export interface SweeperOptions {
@@ -56,48 +58,26 @@ const LEASE_SECONDS = 60;
 const NUDGE_PAUSE_MS = 20;
 
 /**
- * How often the sweeper searches the whole queue for the oldest due row. In between, each search begins at
- * `dueFrom`, because the last search found no row that was due earlier.
- *
- * A search of the whole queue is slow while a transaction holds a snapshot, as `pg_dump` does. Postgres then
- * keeps the old index entries of changed rows, and the search reads all of them: 0.57 s after half a million
- * changes. A row that comes due before `dueFrom` is found only by the next search of the whole queue.
- */
-const FULL_SEARCH_INTERVAL_MS = 60_000;
-
-/**
  * Creates a sweeper. Every instance of the service runs one; `leaseDue` gives each instance its own rows. The
  * pauses vary at random around `intervalSeconds`, so that instances that started together do not query
  * Postgres at the same moments.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { store, intervalSeconds, onOverdue, onError } = options;
-  let dueFrom: Date | undefined;
-  let nextFullSearchMs = 0;
+  const oldest = createOldestSearch((work, dueFrom) => store.findOldestDue(work, dueFrom));
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> | undefined;
   let isNudged = false;
   let stopped = false;
-
-  async function searchOldestDue(): Promise<void> {
-    const isFull = performance.now() >= nextFullSearchMs;
-    // The time of the next full search is set before the search. If a full search fails, the next search is
-    // not full but begins at `dueFrom` (if known). So a full search that fails each time does not keep the
-    // sweeper from its work.
-    if (isFull) nextFullSearchMs = performance.now() + FULL_SEARCH_INTERVAL_MS;
-    const oldest = await store.findOldestDue(stepWork(), isFull ? undefined : dueFrom);
-    dueFrom = oldest.dueFrom;
-    onOverdue(oldest.overdueSeconds);
-  }
 
   async function sweep(): Promise<number> {
     let swept = 0;
     while (!stopped) {
       // A new search runs before each batch, so that `dueFrom` advances. The batches before have changed rows
       // and left old index entries behind. With the old `dueFrom`, the lease would read all of these entries.
-      await searchOldestDue();
+      onOverdue((await oldest.search()).overdueSeconds);
       const leaseEnd = Date.now() + LEASE_SECONDS * 1_000;
-      const batch = await store.leaseDue(stepWork(), BATCH_ROWS, LEASE_SECONDS, dueFrom);
+      const batch = await store.leaseDue(stepWork(), BATCH_ROWS, LEASE_SECONDS, oldest.dueFrom);
       const done = await sweepBatch(batch, options, leaseEnd, () => stopped);
       swept += done;
       // A batch that is not full has all due rows that this search could find. If no step of a full batch succeeded, S3
@@ -135,7 +115,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       if (running === undefined) schedule(NUDGE_PAUSE_MS);
     },
     sweep() {
-      nextFullSearchMs = 0;
+      oldest.startOver();
       return sweep();
     },
     async stop() {
@@ -157,7 +137,7 @@ async function sweepBatch(
   leaseEnd: Deadline,
   isStopped: () => boolean,
 ): Promise<number> {
-  const queue = roundRobin(batch).values();
+  const queue = inTurns(batch, (due) => refOf(due).userId).values();
   const isOver = () => isStopped() || Date.now() >= leaseEnd;
   const workers = Array.from({ length: STEPS_AT_ONCE }, () => sweepRows(queue, options, leaseEnd, isOver));
   return (await Promise.all(workers)).reduce((sum, n) => sum + n, 0);
@@ -193,16 +173,4 @@ async function sweepRows(
     }
   }
   return done;
-}
-
-/**
- * Orders the rows in rounds: the first row of each user, then the second row of each user, and so on. So a
- * user does not wait until S3 has handled all rows of another user.
- */
-export function roundRobin(batch: readonly DueFile[]): DueFile[] {
-  const queues = [...Map.groupBy(batch, (due) => refOf(due).userId).values()];
-  const longest = Math.max(0, ...queues.map((queue) => queue.length));
-  return Array.from({ length: longest }, (_, round) =>
-    queues.flatMap((queue) => queue.slice(round, round + 1)),
-  ).flat();
 }
