@@ -11,6 +11,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createTerminal } from './cli/terminal.ts';
+import type { UploadContext } from './cli/upload.ts';
 import { asksForHelp, EXIT_INTERRUPTED, printHelp, refuseArguments } from './cli/usage.ts';
 import { readClientConfig, readConfig, SETTINGS } from './config/config.ts';
 import { StartupError } from './config/startup-error.ts';
@@ -109,36 +110,50 @@ async function migrate(): Promise<void> {
 }
 
 async function reconcile(): Promise<void> {
-  const config = readConfig(process.env);
   const { runReconcile } = await import('./cli/reconcile.ts');
-  process.exitCode = await runReconcile(
-    verbArguments,
-    config,
-    await newLogger('warn'),
-    terminal,
-    userDirectory(),
-  );
+  const log = await newLogger('warn');
+  process.exitCode = await runReconcile(verbArguments, readConfigNow, log, terminal, userDirectory());
 }
 
 async function doctor(): Promise<void> {
-  const config = readConfig(process.env);
   const { runDoctor } = await import('./cli/doctor.ts');
   const signal = interruption();
-  process.exitCode = await runDoctor(verbArguments, config, await newLogger('error'), terminal, signal);
+  process.exitCode = await runDoctor(
+    verbArguments,
+    readConfigNow,
+    await newLogger('error'),
+    terminal,
+    signal,
+  );
 }
 
 async function events(): Promise<void> {
-  const config = readConfig(process.env);
   const { runEvents } = await import('./cli/events.ts');
   const signal = interruption();
-  process.exitCode = await runEvents(verbArguments, config, await newLogger('error'), terminal, signal);
+  process.exitCode = await runEvents(
+    verbArguments,
+    readConfigNow,
+    await newLogger('error'),
+    terminal,
+    signal,
+  );
 }
 
 async function upload(): Promise<void> {
+  const { runUpload } = await import('./cli/upload.ts');
+  process.exitCode = await runUpload(verbArguments, uploadContext, terminal, interruption());
+}
+
+/** Commands call this function when they need the settings: `--help` must work in a wrong environment. */
+function readConfigNow() {
+  return readConfig(process.env);
+}
+
+/** `npm run upload` calls this function when it needs the settings, as the other commands call `readConfigNow`. */
+function uploadContext(): UploadContext {
   const { listen, tls, userIdHeader, gateway } = readClientConfig(process.env);
   const { host, httpPort } = listen;
-  const { runUpload } = await import('./cli/upload.ts');
-  const context = {
+  return {
     url: `http${tls ? 's' : ''}://${isIPv6(host) ? `[${host}]` : host}:${httpPort}`,
     userIdHeader,
     gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
@@ -146,7 +161,6 @@ async function upload(): Promise<void> {
     directory: userDirectory(),
     md5CachePath: join(cacheDirectory(), 'file-service', 'md5s'),
   };
-  process.exitCode = await runUpload(verbArguments, context, terminal, interruption());
 }
 
 /** `upload` needs no log, so it does not load pino, which takes 8 MB of memory and 10 ms. */

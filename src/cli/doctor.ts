@@ -26,7 +26,7 @@ const EXIT_CODES = { holds: 0, broken: 1, unknown: 3 };
 /** The operator's command `npm run doctor`. @returns the exit code */
 export async function runDoctor(
   args: string[],
-  config: Config,
+  readConfig: () => Config,
   log: Logger,
   terminal: Terminal,
   signal: AbortSignal,
@@ -34,6 +34,7 @@ export async function runDoctor(
   if (asksForHelp(args)) return printHelp(terminal, USAGE);
   const options = parseOptions(args);
   if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
+  const config = readConfig();
   const backends = await openBackends(config, log, backendsForDoctor(config));
   try {
     // If the service has never been started, the embedded Postgres has no schema yet. `npm run migrate` refuses the

@@ -55,7 +55,7 @@ interface Outcome {
  */
 export async function runEvents(
   args: string[],
-  config: Config,
+  readConfig: () => Config,
   log: Logger,
   terminal: Terminal,
   signal: AbortSignal,
@@ -63,6 +63,7 @@ export async function runEvents(
   if (asksForHelp(args)) return printHelp(terminal, USAGE);
   const replay = parseArguments(args);
   if (typeof replay === 'string') return refuseArguments(terminal, replay, USAGE);
+  const config = readConfig();
   if (config.events === undefined) {
     throw new ConfigError(['EVENTS_URL is required, because without it no instance delivers events']);
   }

@@ -41,12 +41,13 @@ const MAX_REPAIRS_DEFAULT = 1_000;
  */
 export async function runReconcile(
   args: string[],
-  config: Config,
+  readConfig: () => Config,
   log: Logger,
   terminal: Terminal,
   directory: string,
 ): Promise<number> {
   if (asksForHelp(args)) return printHelp(terminal, USAGE);
+  const config = readConfig();
   const options = await parseOptions(args, config, directory);
   if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
   const backends = await openBackends(config, log, backendsForReconcile(config));

@@ -36,18 +36,21 @@ export interface UploadContext extends ServiceAddress {
 /**
  * Runs the command `npm run upload`.
  *
+ * @param readContext is not called if the arguments ask for help or are wrong
  * @returns the exit code
  */
 export async function runUpload(
   args: string[],
-  context: UploadContext,
+  readContext: () => UploadContext,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<number> {
-  const parsed = parseUploadArguments(args, context.url);
+  const parsed = parseUploadArguments(args);
   if (parsed.kind === 'help') return printHelp(terminal, USAGE);
   if (parsed.kind === 'wrong') return refuseArguments(terminal, parsed.problem, USAGE_SHORT);
   const { upload } = parsed;
+  const given = readContext();
+  const context = { ...given, url: upload.url ?? given.url };
   const report = reportFor(upload, terminal);
   const code = upload.isDryRun
     ? await dryRun(upload, context, report, signal)
@@ -80,13 +83,13 @@ async function realRun(
   signal: AbortSignal,
 ): Promise<number> {
   const startMs = performance.now();
-  const client = connect({ ...context, url: upload.url }, upload.user);
+  const client = connect(context, upload.user);
   try {
     // This call fails at once if the address or the user is wrong. The calls for a file would be retried for two
     // minutes.
     await client.listFiles({ pageSize: 1 }, { signal });
   } catch (error) {
-    if (!signal.aborted) terminal.complain(`${upload.url}: ${failureText(failureOf(error))}`);
+    if (!signal.aborted) terminal.complain(`${context.url}: ${failureText(failureOf(error))}`);
     return 1;
   }
   const state = newRunState();

@@ -67,7 +67,7 @@ interface Options {
 /** Runs the command as src/main.ts does, with its output captured. */
 async function run(args: string[], { isWatched = false, signal, variables = {} }: Options = {}) {
   const terminal = captureTerminal(isWatched);
-  const config = readConfig({ ...environment, ...variables });
+  const config = () => readConfig({ ...environment, ...variables });
   const log = pino({ level: 'silent' });
   const code = await runEvents(args, config, log, terminal, signal ?? new AbortController().signal);
   return { code, stdout: terminal.stdout, stderr: terminal.stderr };

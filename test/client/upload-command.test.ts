@@ -43,7 +43,7 @@ async function command(args: string[], outside: Outside = {}) {
     md5CachePath,
   };
   const terminal = captureTerminal(isTTY);
-  const code = await runUpload(args, context, terminal, signal);
+  const code = await runUpload(args, () => context, terminal, signal);
   return { code, stdout: terminal.stdout, stderr: terminal.stderr };
 }
 

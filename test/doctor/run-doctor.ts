@@ -36,7 +36,7 @@ export async function diagnose(
   const terminal = captureTerminal();
   const log = pino({ level: 'silent' });
   const never = new AbortController().signal;
-  const code = await runDoctor(['--json', ...args], readConfig(variables), log, terminal, never);
+  const code = await runDoctor(['--json', ...args], () => readConfig(variables), log, terminal, never);
   const report: DoctorReport = JSON.parse(terminal.stdout);
   return { code, report, lines: describeReport(report) };
 }

@@ -122,24 +122,27 @@ test.each(['--help', '-h'])('%s prints the verbs to stdout', async (option) => {
   expect(stdout).toMatch(/^ +upload +upload files and directories/m);
 });
 
+/** Each variable has a value that the service refuses. */
+const WRONG = Object.fromEntries(SETTINGS.map(({ variable }) => [variable, ' ']));
+
 test.each(['upload', 'reconcile', 'doctor', 'events'])(
-  '%s --help prints its usage to stdout',
+  '%s --help prints its usage to stdout, even if every variable is wrong',
   async (verb) => {
-    const { code, stdout, stderr } = await main(verb, {}, ['--help']);
+    const { code, stdout, stderr } = await main(verb, WRONG, ['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain(`usage: npm run ${verb} -- `);
   },
 );
 
 test('upload is not stopped by settings that do not concern a client', async () => {
-  const { code, stderr } = await main('upload', { EVENTS_TOKEN: 'short', S3_BUCKET: 'NOT A BUCKET' }, [
-    '--help',
-  ]);
+  const wrong = { EVENTS_TOKEN: 'short', S3_BUCKET: 'NOT A BUCKET' };
+  const { code, stderr } = await main('upload', wrong, ['--dry-run', import.meta.filename]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });
 
 test('upload names the problems of settings that concern a client', async () => {
-  const { code, stderr } = await main('upload', { HTTP_PORT: '70000', GATEWAY_TOKENS: 'short' }, ['--help']);
+  const wrong = { HTTP_PORT: '70000', GATEWAY_TOKENS: 'short' };
+  const { code, stderr } = await main('upload', wrong, [import.meta.filename]);
   expect(code).toBe(1);
   expect(stderr).toMatch(/HTTP_PORT must be/);
   expect(stderr).toMatch(/GATEWAY_TOKENS must be/);

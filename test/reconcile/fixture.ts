@@ -58,7 +58,7 @@ const CLEAR_LINE = '\r\x1b[K';
 export async function run(service: TestService, args: string[], environment: Record<string, string> = {}) {
   const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
-  const code = await runReconcile(args, config, createLogger('silent'), terminal, '/');
+  const code = await runReconcile(args, () => config, createLogger('silent'), terminal, '/');
   const progress = terminal.stderr.split(CLEAR_LINE).filter(Boolean);
   const isProgressLeft = progress.length > 0 && !terminal.stderr.endsWith(CLEAR_LINE);
   return { code, text: code === 2 ? terminal.stderr : terminal.stdout, progress, isProgressLeft };

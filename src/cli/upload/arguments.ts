@@ -53,7 +53,8 @@ export const USAGE_SHORT = [...USAGE.slice(0, 2), '', 'All options: npm run uplo
 export interface UploadArguments {
   paths: readonly string[];
   user: string;
-  url: string;
+  /** The address of the service. Undefined: the address in the settings. */
+  url: string | undefined;
   /** The filename for standard input. */
   name: string | undefined;
   concurrency: number;
@@ -68,8 +69,7 @@ export type ParsedArguments =
   | { kind: 'help' }
   | { kind: 'wrong'; problem: string };
 
-/** @param url the address of the service if the arguments have none */
-export function parseUploadArguments(args: string[], url: string): ParsedArguments {
+export function parseUploadArguments(args: string[]): ParsedArguments {
   try {
     const { values, positionals } = parseArgs({
       args,
@@ -77,7 +77,7 @@ export function parseUploadArguments(args: string[], url: string): ParsedArgumen
       allowNegative: true,
       options: {
         user: { type: 'string', default: USER_DEFAULT },
-        url: { type: 'string', default: url },
+        url: { type: 'string' },
         name: { type: 'string' },
         concurrency: { type: 'string', default: String(CONCURRENCY_DEFAULT) },
         'dry-run': { type: 'boolean', default: false },
@@ -117,8 +117,7 @@ function problemOf({
 }: UploadArguments): string | undefined {
   if (paths.length === 0) return 'name at least one file or directory, or - for standard input';
   if (paths.includes('')) return 'a path is empty; check the variables of the command';
-  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: '' };
-  if (!/^https?:$/.test(protocol)) return `--url ${url} is not a URL of the form http://HOST:PORT`;
+  if (url !== undefined && !isHttpUrl(url)) return `--url ${url} is not a URL of the form http://HOST:PORT`;
   const readsStdin = paths.includes(STDIN);
   if (readsStdin && name === undefined) return 'standard input has no name: add --name NAME';
   if (!readsStdin && name !== undefined) return '--name is for standard input: add the path -';
@@ -128,6 +127,10 @@ function problemOf({
     return `--concurrency must be a whole number from 1 to ${CONCURRENCY_MAX}`;
   }
   return undefined;
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 function isConcurrency(value: number): boolean {

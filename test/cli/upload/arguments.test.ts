@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseUploadArguments, USAGE } from '../../../src/cli/upload/arguments.ts';
 
-const URL_DEFAULT = 'http://127.0.0.1:8080';
-const parse = (...args: string[]) => parseUploadArguments(args, URL_DEFAULT);
+const parse = (...args: string[]) => parseUploadArguments(args);
 
 describe('the arguments of npm run upload', () => {
   it('have defaults', () => {
@@ -10,7 +9,7 @@ describe('the arguments of npm run upload', () => {
       kind: 'upload',
       upload: {
         paths: ['a'],
-        url: URL_DEFAULT,
+        url: undefined,
         concurrency: 32,
         isDryRun: false,
         isJson: false,
