@@ -131,5 +131,5 @@ describe('uploadMany', () => {
       if (pageToken === '') break;
     }
     expect(listed).toBe(count);
-  }, 60_000);
+  }, 180_000);
 });

@@ -206,7 +206,7 @@ describe('a consumer over gRPC', () => {
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
-    const transport = createGrpcTransport(new URL(`grpc://127.0.0.1:${port}`), TOKEN, 200);
+    const transport = createGrpcTransport(new URL(`grpc://127.0.0.1:${port}`), TOKEN, 1_000);
     for (let n = 0; n < 3; n++) expect((await transport.deliver(MESSAGE)).outcome).toBe('unanswered');
     isSilent = false;
     expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
