@@ -35,22 +35,46 @@ export function describeReport({ verdict, bucket, database, sent, left }: Doctor
   const mebibytes = (sent.bytes / 1024 ** 2).toFixed(1);
   return [
     `Bucket ${bucket.url} (region ${bucket.region})`,
-    ...bucket.rows.flatMap(describeRow),
+    ...describeRows(bucket.rows),
     '',
     'Database',
-    ...database.rows.flatMap(describeRow),
+    ...describeRows(database.rows),
     '',
     VERDICTS[verdict],
     `${sent.requests} requests, ${mebibytes} MiB, ${sent.seconds.toFixed(1)} s. ${describeLeft(left)}`,
   ];
 }
 
-function describeRow({ answer, title, seen, invariant, isAdvice, meaning, remedy }: Examined): string[] {
-  const begin = ANSWERS[answer].padEnd(ANSWER_WIDTH) + (invariant ?? '').padEnd(INVARIANT_WIDTH);
-  const [first = '', ...rest] = wrap(`${title}: ${seen}`);
-  if (answer === 'yes') return [begin + first, ...indented(rest)];
-  const consequence = `${isAdvice ? 'Advice. ' : ''}${answer === 'no' ? '' : 'If not: '}${meaning}`;
-  return [begin + first, ...indented([...rest, ...wrap(consequence), ...wrap(`To do: ${remedy}`)])];
+/** Prints each row, and counts those that only follow from another row, by their reason. */
+function describeRows(rows: readonly Examined[]): string[] {
+  const consequences = Map.groupBy(
+    rows.filter(({ isConsequence }) => isConsequence),
+    ({ seen }) => seen,
+  );
+  return [
+    ...rows.filter(({ isConsequence }) => !isConsequence).flatMap(describeRow),
+    ...[...consequences].flatMap(([reason, { length }]) => {
+      const count = length === 1 ? '1 more fact' : `${length} more facts`;
+      return describeText('cannot tell', '', `${count}: ${reason}`);
+    }),
+  ];
+}
+
+function describeRow(row: Examined): string[] {
+  const { answer, title, seen, invariant, isAdvice, meaning, remedy, command } = row;
+  const fact = describeText(answer, invariant ?? '', `${title}: ${seen}`);
+  if (answer === 'yes') return fact;
+  const effect = `${isAdvice ? 'Advice. ' : ''}${answer === 'no' ? '' : 'If not: '}${meaning}`;
+  const steps = [...wrap(`To do: ${remedy}`), ...(command === undefined ? [] : [command])];
+  return [...fact, ...indented([...wrap(effect), ...steps])];
+}
+
+function describeText(answer: Examined['answer'], invariant: string, text: string): string[] {
+  const [first = '', ...rest] = wrap(text);
+  return [
+    ANSWERS[answer].padEnd(ANSWER_WIDTH) + invariant.padEnd(INVARIANT_WIDTH) + first,
+    ...indented(rest),
+  ];
 }
 
 function describeLeft(left: readonly string[]): string {

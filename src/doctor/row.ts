@@ -10,6 +10,15 @@ export interface Finding {
   answer: Answer;
   /** The answer of the server (S3 or Postgres), in a few words for the report. */
   seen: string;
+  /** Takes the place of the remedy of the row, if the answer of the server shows what to do. */
+  remedy?: string;
+  /** A command that carries the remedy out. The report prints the command on one line, so that it can be pasted. */
+  command?: string;
+  /**
+   * Set with `cannot tell` if the reason is told elsewhere: another row does not hold, or the run was interrupted. The
+   * report counts such rows instead of printing each of them, so that the reason stands out.
+   */
+  isConsequence?: true;
 }
 
 /** @template Subject the interface through which the probe examines the bucket or the database */
@@ -24,7 +33,10 @@ export interface Row<Subject> {
   meaning: string;
   /** The steps with which an operator makes the fact hold. */
   remedy: string;
-  /** @throws any error if the server does not answer: `examine.ts` turns the error into the answer `cannot tell` */
+  /**
+   * @throws InterruptedError if the run was interrupted; any other error if the server does not answer. `examine.ts` turns
+   *   each error into the answer `cannot tell`
+   */
   probe(subject: Subject): Promise<Finding>;
 }
 
@@ -33,5 +45,10 @@ export type Invariant = 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7';
 export const yes = (seen: string): Finding => ({ answer: 'yes', seen });
 export const no = (seen: string): Finding => ({ answer: 'no', seen });
 export const cannotTell = (seen: string): Finding => ({ answer: 'cannot tell', seen });
+export const consequence = (seen: string): Finding => ({ ...cannotTell(seen), isConsequence: true });
+
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+}
 
 export const yesIf = (holds: boolean, seen: string): Finding => (holds ? yes(seen) : no(seen));

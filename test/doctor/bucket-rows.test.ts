@@ -13,6 +13,7 @@ const settings = {
   uploadHeaders: { whole: {}, part: {} },
   downloadQuery: { 'response-content-disposition': 'attachment', 'response-cache-control': 'no-store' },
   multipartSeconds: 3_600,
+  createCommand: 'create it',
   origin: 'https://app.example.com',
 };
 
@@ -225,6 +226,32 @@ describe('each row about the bucket', () => {
       'no: a download is an attachment with its own name (Content-Disposition): inline',
       'no: a download URL replaces the headers that the uploader stored: Cache-Control: max-age=60',
     ]);
+  });
+
+  it.each<[Partial<S3Answer>, string]>([
+    [{ status: 404, code: 'NoSuchBucket' }, 'no'],
+    [{ status: 403, code: 'SignatureDoesNotMatch' }, 'no'],
+    [{ status: 301, code: 'PermanentRedirect' }, 'no'],
+    [{ status: 503 }, 'cannot tell'],
+  ])('says only that the bucket cannot be used if S3 answers %j to a list', async (answer, expected) => {
+    const requests = new Set<ProbeRequest>();
+    const answers = await answersOf((request) => {
+      requests.add(request);
+      return answer;
+    });
+    const [first, ...others] = answers;
+    expect(first).toMatch(`${expected}: the bucket is there, and S3 accepts the keys: ${answer.status}`);
+    const reason = `the first fact ${expected === 'no' ? 'does not hold' : 'cannot be told'}`;
+    for (const other of others) expect(other).toContain(`: not examined, because ${reason}`);
+    expect(others.length).toBeGreaterThan(25);
+    expect(requests.size).toBe(1);
+  });
+
+  it('examines the other rows also if the role may not list the bucket', async () => {
+    const answers = await answersOf((r) =>
+      r.query?.['list-type'] ? { status: 403, code: 'AccessDenied' } : undefined,
+    );
+    expect(answers).toEqual(['no: an object is in the list of the bucket at once: 403 AccessDenied']);
   });
 
   it('tells nothing about other refusals if a correct PUT is refused', async () => {

@@ -34,6 +34,8 @@ function part(lines: readonly string[], begin: string): string[] {
   return lines.slice(from, end === -1 ? undefined : end).map((line) =>
     line
       .replace(/^Bucket \S+ \(region \S+\)/, 'Bucket http://127.0.0.1:9000/files/ (region us-east-1)')
+      .replace(/--bucket missing --region \S+/, '--bucket files --region us-east-1')
+      .replace(/--endpoint-url \S+/, '--endpoint-url http://127.0.0.1:9000')
       .replace(/: \d+ s apart/, ': 0 s apart')
       .replace(/: \d+\.\d+ ms/, ': 0.5 ms')
       .replace(/ or later: \S+/, ' or later: 18.4')
@@ -41,6 +43,13 @@ function part(lines: readonly string[], begin: string): string[] {
       .replace(/: \d+ of \d+ are open/, ': 4 of 100 are open'),
   );
 }
+
+it.skipIf(process.env.TEST_S3_ENDPOINT !== undefined)('for a bucket that is missing', async () => {
+  const bucket = await openTestBucket();
+  const { lines } = await diagnose({ ...bucket, bucket: 'missing' }, database.url);
+  await bucket.stop();
+  expect(part(lines, 'Bucket')).toEqual(shown('missing'));
+});
 
 it.skipIf(process.env.TEST_S3_SERVER !== 'rgw')('for a Ceph RGW', async () => {
   const bucket = await openTestBucket();

@@ -101,14 +101,24 @@ describe(`the S3 server under test (${server})`, () => {
     expect(await answerFor('http://127.0.0.1:1')).toBe('cannot tell');
   });
 
-  it('tells nothing about refusals if it refuses everything', async () => {
-    const wrong = { ...bucket, credentials: { ...bucket.credentials, secretAccessKey: 'wrong' } };
-    const run = await diagnose(wrong, database.url);
+  it.each([
+    ['a wrong secret', { credentials: { ...bucket.credentials, secretAccessKey: 'wrong' } }],
+    ['a missing bucket', { bucket: 'a-bucket-that-is-missing' }],
+  ])('with %s tells the cause first, and examines nothing else', async (_, wrong) => {
+    const run = await diagnose({ ...bucket, ...wrong }, database.url);
     expect(run.code).toBe(1);
-    const [first, ...others] = titled(run, 'no');
-    expect(first).toBe('a PUT with the required headers is accepted');
-    expect(others).toEqual(['a multipart upload of two parts is completed']);
+    expect(titled(run, 'no')).toEqual(['the bucket is there, and S3 accepts the keys']);
     expect(titled(run, 'yes')).toEqual([]);
+    // The rest are the two lists that find what earlier runs left behind.
+    expect(run.report.sent.requests).toBe(3);
+  });
+
+  it('prints a command for a missing bucket that names bucket, region and endpoint', async () => {
+    const { lines } = await diagnose({ ...bucket, bucket: 'a-bucket-that-is-missing' }, database.url);
+    const { region, endpoint } = bucket;
+    expect(lines.map((line) => line.trim())).toContain(
+      `aws s3api create-bucket --bucket a-bucket-that-is-missing --region ${region} --endpoint-url ${endpoint}`,
+    );
   });
 });
 

@@ -17,9 +17,11 @@ import { rights } from './table/rights.ts';
 import { schema } from './table/schema.ts';
 
 /** All rows about the database, in the order in which the report prints them. */
-export const DATABASE_ROWS: readonly Row<ProbedDatabase>[] = [
-  reachable,
-  ...[version, encoding, primary, durable, standby, connections],
-  ...[schema, rights, migrations],
-  ...[session, timeOuts, jit, pooler, roundTrip],
-];
+export const DATABASE_ROWS: { premise: Row<ProbedDatabase>; rows: readonly Row<ProbedDatabase>[] } = {
+  premise: reachable,
+  rows: [
+    ...[version, encoding, primary, durable, standby, connections],
+    ...[schema, rights, migrations],
+    ...[session, timeOuts, jit, pooler, roundTrip],
+  ],
+};

@@ -1,4 +1,4 @@
-import { cannotTell, type Finding, no, yes } from '../row.ts';
+import { cannotTell, consequence, type Finding, no, yes } from '../row.ts';
 import type { ProbedBucket } from './probed-bucket.ts';
 import type { ProbeRequest, S3Answer } from './send.ts';
 
@@ -33,5 +33,5 @@ export function refused(answer: S3Answer): Finding {
  */
 export async function withoutUploads(bucket: ProbedBucket): Promise<Finding | undefined> {
   const { put } = await bucket.sample();
-  return isSuccess(put) ? undefined : cannotTell(`S3 refuses a correct PUT: ${describe(put)}`);
+  return isSuccess(put) ? undefined : consequence(`S3 refuses a correct PUT: ${describe(put)}`);
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { InterruptedError } from '../row.ts';
 import { abortedUpload } from './aborted-upload.ts';
 import { download } from './download.ts';
 import { multipartUpload } from './multipart-upload.ts';
-import { type BucketSettings, InterruptedError, type ProbedBucket } from './probed-bucket.ts';
+import type { BucketSettings, ProbedBucket } from './probed-bucket.ts';
 import { uploadSample } from './sample.ts';
 import type { SendProbe } from './send.ts';
 import { KEY_PREFIX, type Traces } from './traces.ts';

@@ -34,6 +34,8 @@ export interface BucketSettings {
   downloadQuery: Readonly<Record<string, string>>;
   /** How long a multipart upload can be resumed. */
   multipartSeconds: number;
+  /** The command that creates the bucket. */
+  createCommand: string;
   /** The origin of the pages that upload, as browsers send it. */
   origin: string | undefined;
 }
@@ -76,8 +78,4 @@ export interface AbortedUpload {
 export interface Download {
   put: S3Answer;
   get: S3Answer;
-}
-
-export class InterruptedError extends Error {
-  override readonly name = 'InterruptedError';
 }

@@ -1,4 +1,5 @@
 import type { Row } from '../row.ts';
+import { usable } from './bucket/usable.ts';
 import { aborted } from './multipart/aborted.ts';
 import { age } from './multipart/age.ts';
 import { completed } from './multipart/completed.ts';
@@ -31,7 +32,7 @@ import { otherLength } from './uploads/other-length.ts';
 import { otherMd5 } from './uploads/other-md5.ts';
 import { otherType } from './uploads/other-type.ts';
 
-/** The rows that are examined in every bucket, in the order in which the report prints them. */
+/** The rows that are examined in every usable bucket, in the order in which the report prints them. */
 const ROWS: readonly Row<ProbedBucket>[] = [
   accepted,
   ...[wrongSignature, expiredUrl, anonymousGet, unsignedAcl, unsignedCopy, clock],
@@ -41,9 +42,10 @@ const ROWS: readonly Row<ProbedBucket>[] = [
 ];
 
 /** The rows about the bucket. Two of them need a setting: S3_PUBLIC_ENDPOINT, and `--origin` of the command. */
-export function bucketRows(given: {
-  publicEndpoint: boolean;
-  origin: boolean;
-}): readonly Row<ProbedBucket>[] {
-  return [...ROWS, ...(given.publicEndpoint ? [publicEndpoint] : []), ...(given.origin ? [cors] : [])];
+export function bucketRows(given: { publicEndpoint: boolean; origin: boolean }): {
+  premise: Row<ProbedBucket>;
+  rows: readonly Row<ProbedBucket>[];
+} {
+  const rows = [...ROWS, ...(given.publicEndpoint ? [publicEndpoint] : []), ...(given.origin ? [cors] : [])];
+  return { premise: usable, rows };
 }

@@ -123,7 +123,8 @@ const ADVICE_BY_CODE: Record<string, string> = {
   InvalidAccessKeyId: 'set AWS_ACCESS_KEY_ID, the profile or the role to one that this S3 server knows',
   InvalidToken: SESSION_ADVICE,
   KeyTooLongError: 'use a server that accepts keys of 240 bytes',
-  NoSuchBucket: 'set S3_BUCKET and S3_ENDPOINT to an existing bucket, or create the bucket',
+  NoSuchBucket:
+    'set S3_BUCKET and S3_ENDPOINT to an existing bucket, or create the bucket: npm run doctor prints the command',
   NotImplemented: 'use an S3 server that supports this request',
   PermanentRedirect: REGION_ADVICE,
   RequestTimeTooSkewed: 'set the clock of this host or of the S3 server right',
@@ -133,7 +134,8 @@ const ADVICE_BY_CODE: Record<string, string> = {
   XAdminUserNotFound: 'set AWS_ACCESS_KEY_ID, the profile or the role to one that this S3 server knows',
 };
 
-function adviceFor(status: number, code: string, about: RefusalError['about']): string {
+/** Returns what an operator can do about a refusal, as the end of a sentence. */
+export function adviceFor(status: number, code: string, about: RefusalError['about']): string {
   const advice = ADVICE_BY_CODE[code];
   if (advice !== undefined) return advice;
   if (status < 400) return REGION_ADVICE;

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import type { ProbedDatabase } from '../../doctor/postgres/probed-database.ts';
+import { createCommand } from '../../doctor/s3/bucket/create-command.ts';
 import { openProbedBucket } from '../../doctor/s3/open-probed-bucket.ts';
 import { createSendProbe } from '../../doctor/s3/send.ts';
 import { createTraces } from '../../doctor/s3/traces.ts';
@@ -42,12 +43,14 @@ export function probedBucket(
 ) {
   const sendProbe = createSendProbe(client, located);
   const sendPublicProbe = createSendProbe(client, publicly);
+  const endpoint = config.backend.kind === 'external' ? config.backend.endpoint : undefined;
   const traces = createTraces(sendProbe);
   const settings = {
     bucket: located.bucket,
     uploadHeaders: uploadHeaders(config.storage.uploadHeaders),
     downloadQuery: downloadOverrides({ filename: 'doctor.bin', mimeType: 'application/octet-stream' }),
     multipartSeconds: config.multipart.lifeSeconds,
+    createCommand: createCommand(located, endpoint),
     origin,
   };
   return { bucket: openProbedBucket({ sendProbe, sendPublicProbe }, settings, traces, signal), traces };

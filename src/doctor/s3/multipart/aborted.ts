@@ -1,4 +1,4 @@
-import { cannotTell, type Row, yesIf } from '../../row.ts';
+import { consequence, type Row, yesIf } from '../../row.ts';
 import { describe, isSuccess } from '../answers.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
 
@@ -9,7 +9,7 @@ export const aborted: Row<ProbedBucket> = {
   remedy: 'Use another server; check the role (s3:AbortMultipartUpload).',
   async probe(bucket) {
     const { begun, steps } = await bucket.abortedUpload();
-    if (steps === undefined) return cannotTell(`CreateMultipartUpload: ${describe(begun)}`);
+    if (steps === undefined) return consequence(`CreateMultipartUpload: ${describe(begun)}`);
     const seen = `${describe(steps.aborted)}, then ListParts: ${describe(steps.parts)}`;
     return yesIf(isSuccess(steps.aborted) && steps.parts.status === 404, seen);
   },

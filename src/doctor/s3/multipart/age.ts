@@ -1,4 +1,4 @@
-import { cannotTell, type Row, yesIf } from '../../row.ts';
+import { consequence, type Row, yesIf } from '../../row.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
 import { isKeyOfDoctor } from '../traces.ts';
 import { inXml, textsIn } from '../xml.ts';
@@ -17,7 +17,7 @@ export const age: Row<ProbedBucket> = {
   remedy: 'Run `npm run reconcile`, which finds uploads without a row.',
   async probe(bucket) {
     const { steps } = await bucket.abortedUpload();
-    if (steps === undefined) return cannotTell('uploads are not listed');
+    if (steps === undefined) return consequence('uploads are not listed');
     const uploads = inXml(steps.open.body, 'Upload');
     const others = uploads.filter((upload) => !isKeyOfDoctor(textsIn(upload, 'Key')[0] ?? ''));
     const begun = others.map((upload) => Date.parse(textsIn(upload, 'Initiated')[0] ?? ''));

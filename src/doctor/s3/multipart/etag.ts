@@ -1,4 +1,4 @@
-import { cannotTell, type Row, yesIf } from '../../row.ts';
+import { consequence, type Row, yesIf } from '../../row.ts';
 import { identifies } from '../etag.ts';
 import { expectedEtag } from '../multipart-upload.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
@@ -10,7 +10,7 @@ export const multipartEtag: Row<ProbedBucket> = {
   remedy: 'Use another server.',
   async probe(bucket) {
     const { head } = await bucket.multipartUpload();
-    if (head === undefined) return cannotTell('no multipart upload was completed');
+    if (head === undefined) return consequence('no multipart upload was completed');
     const { holds, seen } = identifies(head, expectedEtag());
     return yesIf(holds, seen);
   },

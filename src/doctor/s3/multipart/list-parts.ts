@@ -1,4 +1,4 @@
-import { cannotTell, type Row, yesIf } from '../../row.ts';
+import { consequence, type Row, yesIf } from '../../row.ts';
 import { describe, isSuccess } from '../answers.ts';
 import { PARTS } from '../multipart-upload.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
@@ -11,7 +11,7 @@ export const listParts: Row<ProbedBucket> = {
   remedy: 'Use another server; check the role (s3:ListMultipartUploadParts).',
   async probe(bucket) {
     const { listed } = await bucket.multipartUpload();
-    if (listed === undefined) return cannotTell('no parts were uploaded');
+    if (listed === undefined) return consequence('no parts were uploaded');
     const parts = inXml(listed.body, 'Part');
     const holds = PARTS.every((bytes, i) => {
       const part = parts[i] ?? '';

@@ -1,4 +1,4 @@
-import { cannotTell, type Row } from '../../row.ts';
+import { consequence, type Row } from '../../row.ts';
 import { describe, refused } from '../answers.ts';
 import type { ProbedBucket } from '../probed-bucket.ts';
 
@@ -9,7 +9,7 @@ export const partOtherBytes: Row<ProbedBucket> = {
   remedy: 'Use another server.',
   async probe(bucket) {
     const { begun, steps } = await bucket.abortedUpload();
-    if (steps === undefined) return cannotTell(`CreateMultipartUpload: ${describe(begun)}`);
+    if (steps === undefined) return consequence(`CreateMultipartUpload: ${describe(begun)}`);
     return refused(steps.otherBytes);
   },
 };
