@@ -185,6 +185,13 @@ export class Fixture {
     await this.change(`url_expire_at = now() - interval '25 hours'`);
   }
 
+  /** Writes an object that has no row, as after a restore of an older table. */
+  async putWithoutRow({ filename, bytes }: Content): Promise<string> {
+    const s3Key = `${this.user}_${filename}`;
+    await this.#world.bucket.write(s3Key, bytes);
+    return s3Key;
+  }
+
   /** Commits a delete as an instance does that is killed right after the commit. */
   async deleteAndDie(s3Key: string): Promise<void> {
     const { store } = this.#world.ports;
@@ -331,6 +338,14 @@ export class Fixture {
         }
         const there = this.#acknowledged.get(ask.s3Key) === 'uploaded';
         return claim(!alone || there === (answer.state === 'ready'), 'but the file has another state');
+      }
+      case 'files': {
+        if (ask.method !== 'get many') return claim(false, 'which this method never answers');
+        for (const s3Key of ask.s3Keys) {
+          const there = this.#acknowledged.get(s3Key) === 'uploaded';
+          claim(!alone || there === (answer.states[s3Key] === 'ready'), `but ${s3Key} has another state`);
+        }
+        return;
       }
       case 'OK':
         if (ask.method === 'delete') this.deleted(ask.s3Key);

@@ -12,10 +12,11 @@ import type { Act, Operation } from './crash-operation.ts';
 import { create, gone, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
 import { OPERATIONS_EVENTS } from './crash-operations-events.ts';
 import { film, OPERATIONS_MULTIPART } from './crash-operations-multipart.ts';
+import { OPERATIONS_RECONCILE } from './crash-operations-reconcile.ts';
 import type { Answer, Ask } from './crash-ports.ts';
 import { openWorld, type World } from './crash-servers.ts';
 
-const WITHOUT_EVENTS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART];
+const WITHOUT_EVENTS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART, ...OPERATIONS_RECONCILE];
 const WITH_EVENTS = [...WITHOUT_EVENTS, ...OPERATIONS_EVENTS];
 
 const CHILD = join(import.meta.dirname, 'crash-child.ts');
@@ -276,8 +277,10 @@ async function act(cut: Case): Promise<void> {
 async function restartAndCompare(world: World, cases: Case[], isConsumerAway: boolean): Promise<string[]> {
   for (const { fixture, ask, handed, retries } of cases) {
     for (const key of handed) await fixture.goOn(key);
+    // The operator repeats the command until table and bucket agree.
+    if (ask.method === 'reconcile') await fixture.ask(ask);
     if (!retries) continue;
-    const isBackground = ask.method === 'sweep' || ask.method === 'dispatch';
+    const isBackground = ['sweep', 'dispatch', 'reconcile'].includes(ask.method);
     const answer = await fixture.ask(isBackground ? { method: 'list' } : ask);
     for (const key of handedBy(answer)) await fixture.goOn(key);
     await fixture.ask({ method: 'list' });

@@ -14,6 +14,7 @@ import { createEventQueue } from '../../src/postgres/file-store/event-queue.ts';
 import { LEAST_PART_BYTES } from '../harness/bucket.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
+import { openReconcile } from './crash-reconcile.ts';
 import { openOperations } from './operations.ts';
 
 /** The servers outside the process that is killed: they store rows and bytes, and take events. */
@@ -33,11 +34,14 @@ export type Ask =
   | { method: 'create many'; contents: Content[] }
   | { method: 'list' }
   | { method: 'get' | 'download' | 'delete' | 'complete'; s3Key: string }
+  | { method: 'get many'; s3Keys: string[] }
   /** Requests of multipart uploads. */
   | { method: 'begin'; content: CutContent }
   | { method: 'presign'; s3Key: string; partNumbers: number[] }
   /** Background work. */
-  | { method: 'sweep' | 'dispatch' };
+  | { method: 'sweep' | 'dispatch' }
+  /** An operator's command, here for the files of one user. */
+  | { method: 'reconcile'; action: 'repair' | 'adopt' };
 
 export interface Content {
   filename: string;
@@ -59,9 +63,13 @@ export type Answer =
   | { heard: 'UPLOAD'; s3Key: string; missing: number[] }
   | { heard: 'parts'; s3Key: string; urls: PartUrl[] }
   | { heard: 'list'; keys: string[] }
-  | { heard: 'file'; state: 'pending' | 'ready' }
+  | { heard: 'file'; state: FileState }
+  /** By key. A file that was not found is left out. */
+  | { heard: 'files'; states: Record<string, FileState> }
   | { heard: 'OK' }
   | { heard: Reason };
+
+type FileState = 'pending' | 'ready';
 
 export interface PartUrl {
   number: number;
@@ -107,10 +115,11 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
   const database = createDatabase(pool, (_, run) => run(), poolOptions);
   const wrapped = wrap?.database(database) ?? database;
   const observed: string[] = [];
+  const limits = { ...STORE_LIMITS, announcesChanges: servers.eventsUrl !== undefined };
   const operations = openOperations({
     database: wrapped,
     bucket: servers,
-    limits: { ...STORE_LIMITS, announcesChanges: servers.eventsUrl !== undefined },
+    limits,
     unitBytes: LEAST_PART_BYTES,
     observer: {
       partsMismatch: () => undefined,
@@ -120,8 +129,15 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
     },
     ...(wrap && { wrap }),
   });
-  const { client, create, createMany, list, get, download, remove, begin, presignParts, complete } =
+  const { client, create, createMany, list, get, getMany, download, remove, begin, presignParts, complete } =
     operations;
+  const reconcileUser = openReconcile({
+    ...operations,
+    pool,
+    database: wrapped,
+    limits,
+    bucket: servers.bucket,
+  });
 
   async function answer(userId: string, ask: Ask): Promise<Answer> {
     const call = { userId, deadline: Date.now() + CALL_TIMEOUT_MS };
@@ -157,6 +173,16 @@ export function openPorts(servers: Servers, wrap?: Wrap): Ports {
       }
       case 'get':
         return { heard: 'file', state: (await get(call, ask.s3Key)).state };
+      case 'get many': {
+        const { files } = await getMany(call, ask.s3Keys);
+        return {
+          heard: 'files',
+          states: Object.fromEntries(files.map(({ s3Key, state }) => [s3Key, state])),
+        };
+      }
+      case 'reconcile':
+        await reconcileUser(userId, ask.action);
+        return { heard: 'OK' };
       case 'download':
         return { heard: 'file', state: (await download(call, ask.s3Key)).file.state };
       case 'delete':
