@@ -1,39 +1,11 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
 import { total } from '../harness/metrics.ts';
 import { startServiceWithServers } from '../harness/service-with-servers.ts';
 import { upload } from '../harness/upload.ts';
 import { startS3Server } from '../servers/s3/start-s3-server.ts';
+import { startRelay } from './relay.ts';
 
 const STORAGE_EVENTS_TOKEN = 'the-token-of-the-versitygw';
-
-/** Passes messages on to the service. versitygw sends its first message when it starts, before the service does. */
-async function startRelay() {
-  let target: string | undefined;
-  const statuses: number[] = [];
-  const server = createServer(async (request, response) => {
-    const body = await text(request);
-    const answer = target && (await fetch(target + request.url, { method: 'POST', body }));
-    if (answer) statuses.push(answer.status);
-    response.writeHead(answer ? answer.status : 204).end();
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return {
-    statuses,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    passTo(url: string) {
-      target = url;
-    },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
 
 // The test starts a versitygw of its own, because the URL for messages is an option of its start.
 it.skipIf(process.env.TEST_S3_ENDPOINT !== undefined)(

@@ -11,7 +11,7 @@ it.each([...files])('%s, which has known limits, exists', (file) =>
 );
 
 it('an unknown server has no known limits', () => {
-  expect(['minio', 'toString', undefined].map((name) => serverName({ TEST_S3_SERVER: name }))).toEqual([
+  expect(['garage', 'toString', undefined].map((name) => serverName({ TEST_S3_SERVER: name }))).toEqual([
     undefined,
     undefined,
     undefined,

@@ -13,7 +13,7 @@ export interface StartedS3Server extends AsyncDisposable {
 }
 
 /** The scripts of this folder, and the program that each needs. */
-const PROGRAMS = { rgw: 'radosgw', versitygw: 'versitygw' } as const;
+const PROGRAMS = { rgw: 'radosgw', versitygw: 'versitygw', minio: 'minio' } as const;
 
 /** Starts an S3 server that ends with this process. Returns undefined if it is not installed. */
 export async function startS3Server(script: keyof typeof PROGRAMS): Promise<StartedS3Server | undefined> {
