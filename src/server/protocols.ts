@@ -16,7 +16,7 @@ import { createHttpServer, type Page } from '../rpc/http/server.ts';
 import { createIdentify } from '../rpc/identity.ts';
 import { createDecodeTurns } from '../rpc/limits/decode-turns.ts';
 import { MESSAGES_MAX_BYTES } from '../rpc/limits/message-limits.ts';
-import { freeUnusedBuffers } from '../rpc/limits/unused-buffers.ts';
+import { freeUnusedBuffers } from '../rpc/memory/unused-buffers.ts';
 import type { Certificates } from '../rpc/tls/tls.ts';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS } from './call-timeouts.ts';
 

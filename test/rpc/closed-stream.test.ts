@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { connect, type ServerHttp2Stream } from 'node:http2';
+import { connect, type Http2ServerRequest, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { expect, it, onTestFinished } from 'vitest';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -7,6 +8,7 @@ import { createSharedCapacity } from '../../src/overload/shared-capacity.ts';
 import type { AdmittedCall } from '../../src/rpc/admitted-call.ts';
 import { createGrpcServer } from '../../src/rpc/grpc/server.ts';
 import { createHealth } from '../../src/rpc/health.ts';
+import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
 import { createDecodeTurns } from '../../src/rpc/limits/decode-turns.ts';
 import { MESSAGE_PREFIX_BYTES, MESSAGES_MAX_BYTES } from '../../src/rpc/limits/message-limits.ts';
 
@@ -31,5 +33,21 @@ it('the stream of a call that has ended holds no listeners but the one that igno
   const call = client.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' });
   call.resume().end(Buffer.alloc(MESSAGE_PREFIX_BYTES));
   await once(call, 'close');
+  await expect.poll(() => streams.map((stream) => stream.eventNames())).toEqual([['error']]);
+});
+
+it('the stream of an ended request on the HTTP port holds no listeners but the one that ignores errors', async () => {
+  const streams: ServerHttp2Stream[] = [];
+  const { server, destroyConnections } = createHttp1AndHttp2Server((request, response) => {
+    streams.push((request as unknown as Http2ServerRequest).stream);
+    response.end();
+  });
+  onTestFinished(() => void server.close());
+  onTestFinished(destroyConnections);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  onTestFinished(() => client.destroy());
+  const request = client.request({ ':path': '/' });
+  await once(request.resume(), 'close');
   await expect.poll(() => streams.map((stream) => stream.eventNames())).toEqual([['error']]);
 });

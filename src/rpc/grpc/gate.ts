@@ -14,8 +14,8 @@ import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
 import { messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
 import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { abortStream, limitUnprovenRequests } from '../limits/unproven-requests.ts';
+import { releaseWhenClosed } from '../memory/closed-stream.ts';
 import { takeTimeout } from '../timeout-headers.ts';
-import { releaseWhenClosed } from './closed-stream.ts';
 import { readGrpcMessage } from './message.ts';
 import { refuse } from './status.ts';
 import type { AnswerUnary } from './unary.ts';
@@ -79,12 +79,12 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   server.on('stream', (stream, headers) => {
     // Node still emits the streams that it had read before their connection was closed.
     if (stream.destroyed) return;
+    releaseWhenClosed(stream);
     // If a request is not gRPC, grpc-js refuses it after reading only its headers.
     if (!headers['content-type']?.startsWith('application/grpc')) {
       if (guard.noteUnproven(stream)) guard.pass(stream, headers);
       return;
     }
-    releaseWhenClosed(stream);
     const method = options.methods.get(headers[':path'] as string);
     if (method !== undefined) return serve(guard, method, stream, headers);
     if (guard.noteUnproven(stream)) refuse(stream, methodUnknown());

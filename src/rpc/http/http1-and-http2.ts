@@ -27,6 +27,7 @@ import {
 } from '../limits/limits.ts';
 import { limitRequestsPerRead } from '../limits/pipelined-requests.ts';
 import { watchReader } from '../limits/stalled-reader.ts';
+import { releaseWhenClosed } from '../memory/closed-stream.ts';
 import { type Certificates, createSecureServer } from '../tls/tls.ts';
 
 /** The first bytes of every HTTP/2 connection (RFC 9113, 3.4). No HTTP/1 request begins with these bytes. */
@@ -100,6 +101,7 @@ function createSessions(listener: RequestListener) {
   // node:http.
   for (const event of [...REQUEST_EVENTS, 'connect'])
     http2.on(event, listener as unknown as Parameters<Http2Server['on']>[1]);
+  http2.on('stream', releaseWhenClosed);
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);

@@ -2,20 +2,21 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest } from 'node:http2';
 import type { Connection } from '../limits/connection-limit.ts';
 import { abortStream } from '../limits/unproven-requests.ts';
+import { ReleasingSet } from '../memory/releasing-set.ts';
 
 /** How often a stream is asked whether its last frame was sent. */
 const LAST_FRAME_INTERVAL_MS = 10;
 
 /** Keeps the requests that are not answered completely yet, and ends them or their connections at a stop. */
 export function createRequestsUnderWay() {
-  const requests = new Map<ServerResponse, IncomingMessage>();
+  const responses = new ReleasingSet<ServerResponse>();
   let announced = false;
   let onAnswered: (() => void) | undefined;
   return {
     add(request: IncomingMessage, response: ServerResponse): void {
-      requests.set(response, request);
+      const remove = responses.add(response);
       response.once('close', () => {
-        requests.delete(response);
+        remove();
         // Closes connections that have no more request: an open idle connection would delay the stop until the
         // grace period ends.
         if (onAnswered !== undefined) setImmediate(onAnswered);
@@ -27,8 +28,7 @@ export function createRequestsUnderWay() {
 
     /** Ends a request and frees its memory. */
     abort(response: ServerResponse, connection: Connection | undefined): void {
-      const request = requests.get(response) as IncomingMessage | Http2ServerRequest | undefined;
-      if (request === undefined) return;
+      const request = response.req as IncomingMessage | Http2ServerRequest;
       // Over HTTP/1.1, a client can send a second request before it has read the first response. Until the first
       // response has ended, the second response has no socket, and its `destroy()` would close nothing.
       if (!('stream' in request)) request.socket.destroy();
@@ -38,13 +38,13 @@ export function createRequestsUnderWay() {
     /** From now on, each HTTP/1.1 response asks its client to close the connection (`connection: close`). */
     announceStop(): void {
       announced = true;
-      for (const [response, request] of requests) askToClose(response, request);
+      for (const response of responses) askToClose(response, response.req);
     },
 
     /** Ends the streams of gRPC reflection, and from now on calls `closeConnections` after each response. */
     stop(closeConnections: () => void): void {
       onAnswered = closeConnections;
-      for (const [response, request] of requests) endStream(response, request);
+      for (const response of responses) endStream(response, response.req);
     },
   };
 }

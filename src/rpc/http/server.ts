@@ -21,7 +21,7 @@ import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
-import { dropBody } from '../limits/unused-buffers.ts';
+import { dropBody } from '../memory/unused-buffers.ts';
 import type { Certificates } from '../tls/tls.ts';
 import { socketOf } from './admit.ts';
 import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
@@ -40,7 +40,7 @@ const LOOPBACK_NAMES_ONLY =
   'with GATEWAY_AUTH=none the service takes requests by a loopback name only: localhost, 127.0.0.1 or [::1]';
 
 /** A page for orchestrators (health) or scrapers (metrics), served for GET and HEAD. */
-export type Page = () => Promise<{ status: number; contentType: string; body: string }>;
+export type Page = () => Promise<{ status: number; contentType: string; body: string | Buffer }>;
 
 export interface HttpServerOptions {
   fileService: ServiceImpl<typeof FileService>;

@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import { ReleasingSet } from '../memory/releasing-set.ts';
 import type { Connection, ConnectionLimit } from './connection-limit.ts';
 import { PERIOD_MS, UNPROVEN_PER_CONNECTION_MIN, UNPROVEN_PER_PERIOD_MAX } from './limits.ts';
 
@@ -34,23 +35,17 @@ export function limitUnprovenRequests<R extends Request>({
   openMax,
   abort,
 }: UnprovenLimits<R>): (request: R, connection: Connection | undefined) => (() => void) | undefined {
-  const open = new Map<R, Connection | undefined>();
+  const open = new ReleasingSet<[request: R, connection: Connection | undefined]>();
   const isAboveLimit = limitPerPeriod(connections);
   return (request, connection) => {
     if (isAboveLimit(connection)) {
       abort(request, connection);
       return undefined;
     }
-    const countNoMore = () => void open.delete(request);
-    open.set(request, connection);
+    const countNoMore = open.add([request, connection]);
     request.once('close', countNoMore);
-    if (open.size > openMax) {
-      const [oldest] = open;
-      if (oldest !== undefined) {
-        open.delete(oldest[0]);
-        abort(...oldest);
-      }
-    }
+    const oldest = open.size > openMax ? open.takeOldest() : undefined;
+    if (oldest !== undefined) abort(...oldest);
     return countNoMore;
   };
 }

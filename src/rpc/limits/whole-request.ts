@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany } from '../errors.ts';
+import { noteReceived } from '../memory/unused-buffers.ts';
 import { checkArrival, GatheredBytes } from './arrival.ts';
-import { noteReceived } from './unused-buffers.ts';
 
 export interface WholeRequestOptions {
   /** The maximum number of bytes of the request body. */

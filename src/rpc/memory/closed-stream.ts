@@ -1,3 +1,9 @@
+/**
+ * `src/rpc/memory/` lets V8 free what requests have used soon after they end: closed HTTP/2 streams (this file), members
+ * of sets, and buffers. Without it, a burst of requests grows the process, even if each request is refused at once.
+ *
+ * Limits of what requests may use do not belong here, but in `src/rpc/limits/`.
+ */
 import type { ServerHttp2Stream } from 'node:http2';
 
 /**
