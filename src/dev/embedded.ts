@@ -13,7 +13,7 @@ import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory/data-direc
 import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
 import { privateDirectory } from './data-directory/private-directory.ts';
 import { readPrivateFile, writePrivateFile } from './data-directory/private-file.ts';
-import { startObjectStore } from './object-store/server.ts';
+import { type ObjectStoreOptions, startObjectStore } from './object-store/server.ts';
 import { isPortFree } from './postgres/free-port.ts';
 import { startPostgres } from './postgres/postgres.ts';
 
@@ -22,6 +22,8 @@ export interface EmbeddedOptions {
   dataDirectory: string;
   region: string;
   log: (line: string) => void;
+  /** Limits what a connection may request of the object store, which shares its process with the service. */
+  limitRequests?: ObjectStoreOptions['limitRequests'];
 }
 
 const BUCKET = 'files';
@@ -38,11 +40,11 @@ export async function startEmbedded(options: EmbeddedOptions) {
   }
 }
 
-async function startBoth({ dataDirectory, region, log }: EmbeddedOptions) {
+async function startBoth({ dataDirectory, region, log, limitRequests }: EmbeddedOptions) {
   const lock = lockDataDirectory(dataDirectory);
   const started = await Promise.allSettled([
     startPostgres({ directory: join(lock.directory, POSTGRES_DIRECTORY), log }),
-    startStore(join(lock.directory, STORE_DIRECTORY), region),
+    startStore(join(lock.directory, STORE_DIRECTORY), { region, limitRequests }),
   ]);
   const stop = async () => {
     await Promise.all(started.map((one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)));
@@ -84,7 +86,7 @@ interface StoreSettings {
  * Starts the object store. Every start uses the same keys and, if it is free, the same port, so that a URL from
  * before a restart still works after the restart.
  */
-async function startStore(directory: string, region: string) {
+async function startStore(directory: string, options: Pick<ObjectStoreOptions, 'region' | 'limitRequests'>) {
   privateDirectory(directory);
   const path = join(directory, 'settings.json');
   const remembered = readSettings(path);
@@ -95,9 +97,9 @@ async function startStore(directory: string, region: string) {
   const credentials = { accessKeyId, secretAccessKey };
   const port = remembered !== undefined && (await isPortFree(remembered.port)) ? remembered.port : 0;
   const store = await startObjectStore({
+    ...options,
     directory,
     port,
-    region,
     buckets: [BUCKET],
     credentials: [credentials],
   });

@@ -8,7 +8,7 @@
  */
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { privateDirectory } from '../data-directory/private-directory.ts';
@@ -32,6 +32,8 @@ export interface ObjectStoreOptions {
   /** Default: the pages of this machine may upload and read. */
   readonly corsRules?: readonly CorsRule[];
   readonly now?: () => Date;
+  /** Called with the HTTP server before it listens. Default: no limits. */
+  readonly limitRequests?: ((server: Server) => void) | undefined;
 }
 
 /** Loopback, because the store is for the developer of this machine. Other machines must not reach the store. */
@@ -70,6 +72,8 @@ export async function startObjectStore(options: ObjectStoreOptions) {
   });
   const underWay = new Set<Promise<void>>();
   const listener = (message: IncomingMessage, response: ServerResponse): void => {
+    // `limitRequests` has closed the connection.
+    if (message.socket.destroyed) return;
     const handled = handle(message, response).finally(() => underWay.delete(handled));
     underWay.add(handled);
   };
@@ -80,6 +84,7 @@ export async function startObjectStore(options: ObjectStoreOptions) {
   // A client with `Expect: 100-continue` waits for a 100 before it sends the body. Without this listener, Node
   // would send the 100 at once. `bodyOf` (`body.ts`) sends the 100 after its checks.
   server.on('checkContinue', listener);
+  options.limitRequests?.(server);
   server.listen({ port, host: HOST });
   await once(server, 'listening');
 

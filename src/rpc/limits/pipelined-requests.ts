@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { limitPerConnection } from './open-per-connection.ts';
 
@@ -21,6 +21,13 @@ export function refusePipelining(
     socket.destroy();
     return true;
   };
+}
+
+/** Limits the requests of each connection of an HTTP/1.1 server: those in one read, and those that are open at once. */
+export function limitPipelining(server: Server, max: number): void {
+  server.on('connection', (socket: Socket) => limitRequestsPerRead(socket, max));
+  const refuse = refusePipelining(max);
+  for (const event of ['request', 'checkContinue']) server.prependListener(event, refuse);
 }
 
 /** With this return value of `onIncoming`, Node's parser takes the following bytes for another protocol, and stops. */

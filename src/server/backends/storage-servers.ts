@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { BackendConfig, DatabaseAddress } from '../../config/backend.ts';
 import { StartupError } from '../../config/startup-error.ts';
+import { PIPELINED_REQUESTS_MAX } from '../../rpc/limits/limits.ts';
+import { limitPipelining } from '../../rpc/limits/pipelined-requests.ts';
 
 /** The Postgres and the S3 server that store rows and bytes. They are external, or embedded in this service. */
 export interface StorageServers {
@@ -33,6 +35,7 @@ export async function openStorageServers(
       dataDirectory,
       region,
       log: (line) => log.warn(line),
+      limitRequests: (server) => limitPipelining(server, PIPELINED_REQUESTS_MAX),
     });
     const database = { urls: [databaseUrl], mustBeWritable: false, passwordFile: undefined };
     return { ...embedded, database, forcePathStyle: true, endpointVariants: false };
