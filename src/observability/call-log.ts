@@ -8,7 +8,7 @@ import type { Difference } from '../files/file.ts';
 import type { Observer, ObserveStep } from '../files/ports/observer.ts';
 import { RefusalError } from '../files/refusal-error.ts';
 import type { CallOutcome } from '../rpc/call-gate.ts';
-import { limitLines } from './limit-lines.ts';
+import { FAILURE_INTERVAL_MS, kindOfError, limitLines, limitLinesByKind } from './limit-lines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import { traceStep } from './tracing.ts';
@@ -55,6 +55,7 @@ const MISMATCHES: Record<Difference, string> = {
 export function createObserver(log: Logger, metrics: Metrics): Observer {
   const mismatchLine = limitLines(FILE_LINE_INTERVAL_MS);
   const lostLine = limitLines(FILE_LINE_INTERVAL_MS);
+  const stepLine = limitLinesByKind(FAILURE_INTERVAL_MS);
   return {
     contentMismatch(_, s3Key, { etag, size, mimeType, contentEncoding }, difference) {
       metrics.contentMismatches.inc();
@@ -74,7 +75,12 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       lostLine((unlogged) => log.error({ s3Key, unlogged }, 'S3 has lost the object of a READY file'));
     },
     stepFailed(step, error) {
-      log.warn({ step, err: error }, 'a step of a call failed, and the call continued without it');
+      stepLine(`${step}: ${kindOfError(error)}`, (unlogged) =>
+        log.warn(
+          { step, err: error, unlogged },
+          'a step of a call failed, and the call continued without it',
+        ),
+      );
     },
   };
 }

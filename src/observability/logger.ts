@@ -7,6 +7,8 @@
  * receives does not: this folder only receives outcomes, and takes types but no running code from `rpc/`.
  */
 import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
+import { FileError } from '../files/file-error.ts';
+import { RefusalError } from '../files/refusal-error.ts';
 import { redact } from './redact.ts';
 
 /** Properties that are redacted by their name in every logged object, whatever their value looks like. */
@@ -39,14 +41,20 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
 
 /**
  * Logs only these properties of an error and of its causes, because drivers attach whole requests to their errors.
+ *
+ * A FileError has no stack in the log: it is an expected outcome, and its reason tells more than the place where it was
+ * made. A RefusalError also has no cause: its sentence has everything that S3 answered, and what to do.
  */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return redact(String(error));
+  const { type } = stdSerializers.err(error);
+  const message = redact(error.message);
+  if (error instanceof RefusalError) return { type, message };
   const { code, reason } = error as { code?: unknown; reason?: unknown };
   return {
-    type: stdSerializers.err(error).type,
-    message: redact(error.message),
-    stack: redact(error.stack ?? ''),
+    type,
+    message,
+    ...(!(error instanceof FileError) && { stack: redact(error.stack ?? '') }),
     ...(code !== undefined && { code }),
     ...(reason !== undefined && { reason }),
     ...(error.cause !== undefined && { cause: serializeError(error.cause) }),

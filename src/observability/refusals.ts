@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { RefusalError } from '../files/refusal-error.ts';
-import { limitLines } from './limit-lines.ts';
+import { limitLinesByKind } from './limit-lines.ts';
 import type { Metrics } from './metrics.ts';
 
 /** The least time between two log lines about the same operation, status and code. The metric counts all refusals. */
@@ -14,7 +14,7 @@ export type Refusals = ReturnType<typeof createRefusals>;
  * so the maps stay small.
  */
 export function createRefusals(log: Logger, metrics: Metrics) {
-  const lines = new Map<string, ReturnType<typeof limitLines>>();
+  const line = limitLinesByKind(LINE_INTERVAL_MS);
   const current = new Map<string, string>();
   return {
     /** The sentences about the operations that S3 refused when they were last sent. */
@@ -27,11 +27,10 @@ export function createRefusals(log: Logger, metrics: Metrics) {
     refused({ operation, status, code, about, message }: RefusalError): void {
       metrics.storageRefusals.inc({ operation, status, code });
       current.set(operation, message);
-      const key = `${operation} ${status} ${code}`;
-      const line = lines.get(key) ?? limitLines(LINE_INTERVAL_MS);
-      lines.set(key, line);
       const level = about === 'service' ? 'error' : 'warn';
-      line((unlogged) => log[level]({ operation, status, code, unlogged }, message));
+      line(`${operation} ${status} ${code}`, (unlogged) =>
+        log[level]({ operation, status, code, unlogged }, message),
+      );
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { reasonOf, StartupError } from '../config/startup-error.ts';
+import { FAILURE_INTERVAL_MS, limitLines } from '../observability/limit-lines.ts';
 import type { DatabaseAddress } from '../postgres/connection/pool.ts';
 import { migrateWhenReachable } from '../postgres/migrate.ts';
 
@@ -14,7 +15,9 @@ export async function updateSchema(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const onWait = (error: unknown) => log.warn({ err: error }, 'the schema update waits for Postgres');
+  const line = limitLines(FAILURE_INTERVAL_MS);
+  const onWait = (error: unknown) =>
+    line((unlogged) => log.warn({ err: error, unlogged }, 'the schema update waits for Postgres'));
   try {
     await migrateWhenReachable(address, onWait, signal);
   } catch (error) {

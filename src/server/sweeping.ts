@@ -3,6 +3,8 @@ import type { Config } from '../config/config.ts';
 import { sweepOne } from '../files/maintenance/sweep.ts';
 import { createSweeper, type Sweeper } from '../files/maintenance/sweeper.ts';
 import type { Ports } from '../files/operations/operations.ts';
+import { refusalIn } from '../files/refusal-error.ts';
+import { FAILURE_INTERVAL_MS, kindOfError, limitLinesByKind } from '../observability/limit-lines.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
 /** With events, an early sweep (`src/postgres/statements/early-sweeps.ts`) comes late by this time at most. */
@@ -20,12 +22,19 @@ function intervalSeconds({ operation, events }: Config): number {
  * reports to the metrics and the log.
  */
 export function createObservedSweeper(ports: Ports, config: Config, log: Logger, metrics: Metrics): Sweeper {
+  const errorLine = limitLinesByKind(FAILURE_INTERVAL_MS);
   return createSweeper({
     store: ports.store,
     sweepOne: sweepOne(ports),
     intervalSeconds: intervalSeconds(config),
     onSwept: (outcome) => metrics.swept.inc({ outcome }),
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
-    onError: (error) => log.warn({ err: error }, 'the sweeper could not finish a step and will repeat it'),
+    onError: (error) => {
+      // The log already has the sentence about the refusal (`src/observability/refusals.ts`).
+      if (refusalIn(error) !== undefined) return;
+      errorLine(kindOfError(error), (unlogged) =>
+        log.warn({ err: error, unlogged }, 'the sweeper could not finish a step and will repeat it'),
+      );
+    },
   });
 }

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { FileError } from '../../src/files/file-error.ts';
+import { databaseUnavailable, FileError, storageUnavailable } from '../../src/files/file-error.ts';
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { createObserver, recordCall } from '../../src/observability/call-log.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
@@ -107,5 +107,29 @@ it('a failed step of a call is logged with its error, and without the name of a 
       err: { message: 'the database does not answer; retry' },
       msg: 'a step of a call failed, and the call continued without it',
     },
+  ]);
+});
+
+it('a step that fails again for the same reason is logged once in 10 s, and for another reason at once', () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { log, lines } = openLog();
+  const { stepFailed } = createObserver(log, createMetrics());
+  const outage = (key: string, code = 'ECONNREFUSED') =>
+    databaseUnavailable(Object.assign(new Error(key), { code }));
+  for (const key of ['a', 'b', 'c']) stepFailed('verify pending uploads', outage(key));
+  stepFailed('remove the bytes of a deleted file', outage('d'));
+  stepFailed('verify pending uploads', outage('a', '57P03'));
+  stepFailed('verify pending uploads', storageUnavailable('no response'));
+  vi.advanceTimersByTime(10_000);
+  stepFailed('verify pending uploads', outage('e'));
+  expect(
+    lines().map(({ step, err, unlogged }) => [step, (err as { reason: string }).reason, unlogged]),
+  ).toEqual([
+    ['verify pending uploads', 'DATABASE_UNAVAILABLE', 0],
+    ['remove the bytes of a deleted file', 'DATABASE_UNAVAILABLE', 0],
+    ['verify pending uploads', 'DATABASE_UNAVAILABLE', 0],
+    ['verify pending uploads', 'STORAGE_UNAVAILABLE', 0],
+    ['verify pending uploads', 'DATABASE_UNAVAILABLE', 2],
   ]);
 });

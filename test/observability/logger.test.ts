@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { databaseUnavailable, storageRefused } from '../../src/files/file-error.ts';
+import { RefusalError } from '../../src/files/refusal-error.ts';
 import type { createLogger } from '../../src/observability/logger.ts';
 import { captureLog } from './captured-log.ts';
 
@@ -66,6 +68,30 @@ it('logs the type, message, code, reason, stack and causes of an error', () => {
   expect(JSON.parse(text).err).toMatchObject({
     type: 'Error',
     message: 'outer',
+    stack: expect.stringContaining('logger.test.ts'),
     cause: { type: 'TypeError', message: 'inner', code: 'ECONNREFUSED' },
+  });
+});
+
+it('logs a FileError without its stack, and with the stack of its cause', () => {
+  const error = databaseUnavailable(new TypeError('inner'));
+  const { err } = JSON.parse(logged((log) => log.warn({ err: error }, 'x')));
+  expect(err).toEqual({
+    type: 'FileError',
+    message: error.message,
+    reason: 'DATABASE_UNAVAILABLE',
+    cause: { type: 'TypeError', message: 'inner', stack: expect.stringContaining('logger.test.ts') },
+  });
+});
+
+it('logs a refusal of S3 as its sentence, without stacks and without the error of the SDK', () => {
+  const refusal = { operation: 'HeadObject', status: 404, code: 'NoSuchBucket', about: 'service' } as const;
+  const error = storageRefused(new RefusalError('S3 refused HeadObject', refusal, new Error('of the SDK')));
+  const { err } = JSON.parse(logged((log) => log.warn({ err: error }, 'x')));
+  expect(err).toEqual({
+    type: 'FileError',
+    message: error.message,
+    reason: 'STORAGE_REFUSED',
+    cause: { type: 'RefusalError', message: 'S3 refused HeadObject' },
   });
 });

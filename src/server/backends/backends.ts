@@ -8,6 +8,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
 import type { ObserveStep } from '../../files/ports/observer.ts';
+import { FAILURE_INTERVAL_MS, limitLines } from '../../observability/limit-lines.ts';
 import { type Breakers, noopBreakers } from '../../overload/circuit-breaker.ts';
 import { createDatabase } from '../../postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../postgres/connection/pool.ts';
@@ -56,7 +57,9 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   const servers = await openStorageServers(config.backend, region, log);
 
   const postgres = { ...servers.database, pooler: config.database.pooler };
-  const onIdleError = (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres broke');
+  const idleLine = limitLines(FAILURE_INTERVAL_MS);
+  const onIdleError = (error: Error) =>
+    idleLine((unlogged) => log.warn({ err: error, unlogged }, 'an idle connection to Postgres broke'));
   const pool = createPool({ ...postgres, ...options.pool, onIdleError });
   const { statementTimeoutMs } = options.pool;
   const database = createDatabase(pool, observe.database, {

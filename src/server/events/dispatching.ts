@@ -3,11 +3,8 @@ import { createDispatcher, type Dispatcher } from '../../events/dispatcher.ts';
 import { type Consumer, openTransport } from '../../events/transports/open-transport.ts';
 import type { EventQueue } from '../../files/ports/event-queue.ts';
 import type { FileStore } from '../../files/ports/file-store.ts';
-import { limitLines } from '../../observability/limit-lines.ts';
+import { FAILURE_INTERVAL_MS, limitLines } from '../../observability/limit-lines.ts';
 import type { Metrics } from '../../observability/metrics.ts';
-
-/** The least time between two log lines of one kind. The metrics count everything. */
-const LINE_INTERVAL_MS = 10_000;
 
 /**
  * Creates the dispatcher, the background task that delivers events to the consumer (`src/events/dispatcher.ts`). It
@@ -19,9 +16,9 @@ export function createObservedDispatcher(
   log: Logger,
   metrics: Metrics,
 ): Dispatcher {
-  const outageLine = limitLines(LINE_INTERVAL_MS);
-  const recoveryLine = limitLines(LINE_INTERVAL_MS);
-  const errorLine = limitLines(LINE_INTERVAL_MS);
+  const outageLine = limitLines(FAILURE_INTERVAL_MS);
+  const recoveryLine = limitLines(FAILURE_INTERVAL_MS);
+  const errorLine = limitLines(FAILURE_INTERVAL_MS);
   return createDispatcher({
     events,
     transport: openTransport(consumer),
