@@ -9,9 +9,11 @@ export interface Refusal {
   code: string;
   /**
    * `object` if S3 refuses only requests about this object: its key is too long for the server, or a policy denies
-   * reading it until a scanner has tagged it. `service` if S3 refuses other requests as well.
+   * reading it until a scanner has tagged it. `operation` if S3 refuses this operation, because the role lacks a
+   * permission or the server does not support it. `service` if S3 refuses every request: the bucket, the keys, the region
+   * or a clock is wrong. So any success disproves it.
    */
-  about: 'object' | 'service';
+  about: 'object' | 'operation' | 'service';
 }
 
 /**
@@ -26,7 +28,7 @@ export class RefusalError extends Error implements Refusal {
   readonly operation: string;
   readonly status: number;
   readonly code: string;
-  readonly about: 'object' | 'service';
+  readonly about: Refusal['about'];
 
   constructor(sentence: string, { operation, status, code, about }: Refusal, cause?: unknown) {
     super(sentence, { cause });

@@ -25,7 +25,7 @@ const NO_CODES = new Set(['Unknown', 'UnknownError', 'NotFound', 'Error']);
 /** The statuses with which S3 may refuse one object. Other refusals concern all requests of the service. */
 const OBJECT_STATUSES = new Set([400, 403, 405, 409, 412, 414]);
 
-/** Codes that come with a status of `OBJECT_STATUSES` and nevertheless concern all requests of the service. */
+/** Codes that concern all requests of the service, with whatever status they come. */
 const SERVICE_CODES = new Set([
   'AccountProblem',
   'AuthorizationHeaderMalformed',
@@ -39,6 +39,7 @@ const SERVICE_CODES = new Set([
   'RequestTimeTooSkewed',
   'SignatureDoesNotMatch',
   'TokenRefreshRequired',
+  'XAdminUserNotFound',
 ]);
 
 /**
@@ -90,10 +91,14 @@ export function toRefusal(
   const status = statusIn(error);
   if (status === undefined || !isRefusedStatus(status) || isConcurrentChange(error)) return undefined;
   const code = codeIn(error);
-  const isObject =
-    OBJECT_OPERATIONS.has(operation) && OBJECT_STATUSES.has(status) && !SERVICE_CODES.has(code);
-  const refusal = { operation, status, code, about: about ?? (isObject ? 'object' : 'service') } as const;
+  const refusal = { operation, status, code, about: about ?? aboutOf(operation, status, code) };
   return new RefusalError(sentence(refusal, regionIn(error)), refusal, error);
+}
+
+function aboutOf(operation: string, status: number, code: string): RefusalError['about'] {
+  // A 404 is about the bucket, because `isConcurrentChange` is asked first: other codes are about a key or an upload.
+  if (SERVICE_CODES.has(code) || status < 400 || status === 401 || status === 404) return 'service';
+  return OBJECT_OPERATIONS.has(operation) && OBJECT_STATUSES.has(status) ? 'object' : 'operation';
 }
 
 function regionIn(error: unknown): string {
