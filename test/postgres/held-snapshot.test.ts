@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { leaseEvents, oldestEvent } from '../../src/postgres/statements/events.ts';
+import { leaseEvents, oldestEvent } from '../../src/postgres/statements/events/deliveries.ts';
 import type { Prepared } from '../../src/postgres/statements/prepared.ts';
 import { leaseDue, oldestDue } from '../../src/postgres/statements/sweeps.ts';
 import { ampleWork } from '../harness/deadline.ts';

@@ -14,7 +14,8 @@ const STATEMENTS = join(import.meta.dirname, '../../src/postgres/statements');
 
 /** Every statement that a module of the folder exports, so that a new statement is tested without a new line. */
 async function allStatements(): Promise<Prepared<never, unknown>[]> {
-  const files = await readdir(STATEMENTS);
+  const entries = await readdir(STATEMENTS, { recursive: true });
+  const files = entries.filter((entry) => entry.endsWith('.ts'));
   const modules: Record<string, unknown>[] = await Promise.all(
     files.map((file) => import(join(STATEMENTS, file))),
   );

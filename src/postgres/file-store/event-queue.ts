@@ -2,8 +2,8 @@ import type { EventQueue, EventRef } from '../../files/ports/event-queue.ts';
 import type { S3Key } from '../../files/rules/s3-key.ts';
 import type { Database } from '../connection/database.ts';
 import { toFileEvent } from '../event-row.ts';
-import * as batches from '../statements/event-batches.ts';
-import * as statements from '../statements/events.ts';
+import * as batches from '../statements/events/batches.ts';
+import * as statements from '../statements/events/deliveries.ts';
 import { BEGINNING, createLease } from './leases.ts';
 
 /** The queue of the dispatcher (the background task that delivers events). Its rows are those of the table `files`. */

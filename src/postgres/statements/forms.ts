@@ -4,7 +4,6 @@
  * without events. It names no column of migration 0003, so it also works before this migration has run.
  */
 import { sql } from 'kysely';
-import { dueNow } from './expressions.ts';
 import { type Prepared, prepare, type Sql } from './prepared.ts';
 
 export interface Forms<Params, Row> {
@@ -39,30 +38,4 @@ export function prepareForms<Params, Row = never>(
     silent: prepareForm(name, (_, silent = NOTHING) => silent),
     announced: prepareForm(`${name}_announced`, (announced) => announced),
   };
-}
-
-/**
- * The revision of a change: microseconds since 1970. `clock_timestamp()` and not `now()`: if two statements change a row
- * one after the other, the first of them may have begun later.
- */
-const clockMicroseconds: Sql = sql`(extract(epoch from clock_timestamp()) * 1000000)::bigint`;
-
-/** The first revision of a new row. */
-export const firstRevision = clockMicroseconds;
-
-/** Larger than the revision before, even if the clock of Postgres has been set back since then. */
-const nextRevision: Sql = sql`greatest(revision + 1, ${clockMicroseconds})`;
-
-/**
- * Assignments in `update files set`: they make the event of this change due, in place of an older event of the row.
- *
- * @param isChange whether the statement changes anything that consumers of events must learn of. Default: it does
- */
-export function newEvent(isChange?: Sql): Sql {
-  const when = (value: Sql, column: string) =>
-    isChange === undefined ? value : sql`case when ${isChange} then ${value} else ${sql.raw(column)} end`;
-  return sql`
-    revision = ${when(nextRevision, 'revision')},
-    event_due_at = ${when(dueNow, 'event_due_at')},
-    event_attempts = ${when(sql`0`, 'event_attempts')}`;
 }

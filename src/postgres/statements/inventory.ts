@@ -1,7 +1,8 @@
 /** Statements of `npm run reconcile`, which compares the table with the bucket. Each statement is about one row. */
 import { sql } from 'kysely';
+import { firstRevision } from './events/new-event.ts';
 import { after, dueNow, isMultipart, MULTIPART_CLEANUP_SECONDS, type RowKey } from './expressions.ts';
-import { firstRevision, prepareForms } from './forms.ts';
+import { prepareForms } from './forms.ts';
 import { prepare } from './prepared.ts';
 
 export const hasRow = prepare<RowKey, { s3_key: string }>(

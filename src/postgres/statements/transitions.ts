@@ -1,6 +1,7 @@
 /** Statements that change the state of files. Each statement checks the current state of each row in its `where`. */
 import { sql } from 'kysely';
 import type { FileRow, TombstoneRow } from '../file-row.ts';
+import { newEvent } from './events/new-event.ts';
 import {
   after,
   columns,
@@ -12,7 +13,7 @@ import {
   type RowKey,
   type WriteWindow,
 } from './expressions.ts';
-import { type IfAnnounced, newEvent, prepareForms } from './forms.ts';
+import { type IfAnnounced, prepareForms } from './forms.ts';
 import { prepare, type Sql } from './prepared.ts';
 
 /** Only a pending upload needs its part data, which is up to 160 kB of MD5s. */

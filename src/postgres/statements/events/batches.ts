@@ -3,9 +3,9 @@
  * due again, and a service without events drops what was not delivered.
  */
 import { sql } from 'kysely';
-import { newEvent } from './forms.ts';
-import { prepare, type Sql } from './prepared.ts';
-import { ROWS_MAX } from './queue.ts';
+import { prepare, type Sql } from '../prepared.ts';
+import { ROWS_MAX } from '../queue.ts';
+import { newEvent } from './new-event.ts';
 
 interface ReplayParams {
   limit: number;

@@ -1,13 +1,9 @@
-/**
- * Statements about events: the newest change of a file, which the consumer of events has not acknowledged. The row of
- * the file is the outbox. `event_due_at` is the time of the next delivery, and null if nothing is to be delivered. The
- * dispatcher (the background task that delivers events) leases an event by moving `event_due_at` ahead.
- */
+/** Statements of the dispatcher (`src/events/dispatcher.ts`). */
 import { sql } from 'kysely';
-import type { EventRow } from '../event-row.ts';
-import { after } from './expressions.ts';
-import { prepare, type Sql } from './prepared.ts';
-import { type LeasedRow, type LeaseParams, prepareLease, prepareOldest } from './queue.ts';
+import type { EventRow } from '../../event-row.ts';
+import { after } from '../expressions.ts';
+import { prepare, type Sql } from '../prepared.ts';
+import { type LeasedRow, type LeaseParams, prepareLease, prepareOldest } from '../queue.ts';
 
 export const leaseEvents = prepareLease<LeaseParams, LeasedRow & EventRow>(
   'lease_events',
