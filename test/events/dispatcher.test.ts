@@ -92,7 +92,7 @@ describe('a dispatcher', () => {
     await using consumer = await startHttpConsumer(async (_, response) => {
       if (changes++ === 0) {
         await queue.pool.query(
-          `update files set revision = revision + 1, mime_type = 'text/html', event_due_at = now()`,
+          `update files set revision = revision + 10, mime_type = 'text/html', event_due_at = now()`,
         );
       }
       response.end();
@@ -103,7 +103,7 @@ describe('a dispatcher', () => {
       fromJsonString(DeliverFileEventRequestSchema, body.toString()),
     );
     expect(messages.map(({ file }) => file?.mimeType)).toEqual(['text/plain', 'text/html']);
-    expect(messages[1]?.revision).toBe((messages[0]?.revision ?? 0n) + 1n);
+    expect(messages[1]?.revision).toBe((messages[0]?.revision ?? 0n) + 10n);
   });
 
   it('reports the age of the oldest event', async () => {

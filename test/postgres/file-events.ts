@@ -307,15 +307,52 @@ export function eventsContract(name: string, open: (limits: StoreLimits) => Prom
         const file = await ready('a');
         const before = await nextEvent();
         const later = before.revision + HOUR_MICROSECONDS;
+        expect(later % 10, 'the digit of READY').toBe(0);
         await opened.pool.query('update files set revision = $1', [later]);
         await store.markLost(file);
-        expect((await nextEvent()).revision).toBe(later + 1);
+        expect((await nextEvent()).revision).toBe(later + 11);
         await store.markReady(file, SEEN);
-        expect((await nextEvent()).revision).toBe(later + 2);
+        expect((await nextEvent()).revision).toBe(later + 20);
         await events.replayEvents(ampleWork(), 100, {});
-        expect((await nextEvent()).revision).toBe(later + 3);
+        expect((await nextEvent()).revision).toBe(later + 30);
         await store.markDeleted(file);
-        expect((await nextEvent()).revision).toBe(later + 4);
+        expect((await nextEvent()).revision).toBe(later + 42);
+      });
+    });
+
+    describe('the revision of an event that is due', () => {
+      const silent = () => opened.openInstance({ announcesChanges: false });
+      const makeEventDue = () => opened.pool.query(`update files set event_due_at = now() - interval '1 s'`);
+
+      it('grows if a service without events deletes the file meanwhile, and then stays', async () => {
+        const file = await ready('a');
+        const before = await nextEvent();
+        await silent().markDeleted(ampleCall(), file.s3Key);
+        await makeEventDue();
+        const after = await nextEvent();
+        expect(after.change).toBe('deleted');
+        expect(after.revision).toBeGreaterThan(before.revision);
+        await acknowledge(before);
+        await makeEventDue();
+        expect(await nextEvent()).toEqual(after);
+        await acknowledge(after);
+        expect((await row(file)).event_due).toBeNull();
+      });
+
+      it('grows if a service without events finds that the file is lost, and finds it again', async () => {
+        const file = await ready('a');
+        const revisions = [(await nextEvent()).revision];
+        const call = ampleCall();
+        for (const change of [
+          () => silent().markLost(call, file.s3Key, file.verifiedAt),
+          () => silent().markReady(call, file.s3Key, SEEN),
+        ]) {
+          await change();
+          await makeEventDue();
+          revisions.push((await nextEvent()).revision);
+        }
+        expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+        expect(revisions).toHaveLength(3);
       });
     });
 
@@ -561,10 +598,19 @@ export function eventsContract(name: string, open: (limits: StoreLimits) => Prom
       await opened.pool.query(
         `update files set event_due_at = now() + interval '1 h' where s3_key < 'ada_3'`,
       );
-      expect(await events.dropEvents(ampleWork(), 3)).toBe(3);
-      expect(await events.dropEvents(ampleWork(), 100)).toBe(2);
-      expect(await events.dropEvents(ampleWork(), 100)).toBe(0);
+      expect(await events.dropEvents(ampleWork(), 3)).toEqual({ dropped: 3, isLeft: true });
+      expect(await events.dropEvents(ampleWork(), 2)).toEqual({ dropped: 2, isLeft: false });
+      expect(await events.dropEvents(ampleWork(), 100)).toEqual({ dropped: 0, isLeft: false });
       expect(await lease()).toEqual([]);
+    });
+
+    it('dropEvents says that an event of a locked row is left', async () => {
+      await ready('a');
+      await whileLocked(await ready('b'), async () => {
+        expect(await events.dropEvents(ampleWork(), 100)).toEqual({ dropped: 1, isLeft: true });
+        expect(await events.dropEvents(ampleWork(), 100)).toEqual({ dropped: 0, isLeft: true });
+      });
+      expect(await events.dropEvents(ampleWork(), 100)).toEqual({ dropped: 1, isLeft: false });
     });
 
     it('a store without events announces nothing and purges a lost file and a tombstone at once', async () => {

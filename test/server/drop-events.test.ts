@@ -6,15 +6,17 @@ import { dropUndeliveredEvents } from '../../src/server/events/drop-events.ts';
 
 const RETRY_INTERVAL_MS = 10;
 
-/** The queue answers each call with the next of these numbers or errors, and from then on with 0. */
-function run(answers: (number | Error)[], signal = new AbortController().signal) {
+type Answer = { dropped: number; isLeft: boolean } | Error;
+
+/** The queue answers each call with the next of these answers, and from then on that nothing is left. */
+function run(answers: Answer[], signal = new AbortController().signal) {
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'info' }, { write: (line) => lines.push(JSON.parse(line)) });
   const limits: number[] = [];
   const events = {
     async dropEvents(_: unknown, limit: number) {
       limits.push(limit);
-      const answer = answers.shift() ?? 0;
+      const answer = answers.shift() ?? { dropped: 0, isLeft: false };
       if (answer instanceof Error) throw answer;
       return answer;
     },
@@ -22,11 +24,22 @@ function run(answers: (number | Error)[], signal = new AbortController().signal)
   return { lines, limits, done: dropUndeliveredEvents(events, log, signal, RETRY_INTERVAL_MS) };
 }
 
+const left = (dropped: number) => ({ dropped, isLeft: true });
+
 it('a start without events drops batches until none is left, and logs one line', async () => {
-  const { lines, limits, done } = run([100, 100, 7]);
+  const { lines, limits, done } = run([left(100), left(100), { dropped: 7, isLeft: false }]);
+  await done;
+  expect(limits).toHaveLength(3);
+  expect(lines).toMatchObject([{ events: 207 }]);
+});
+
+it('a batch whose rows are all locked does not end the drop, and pauses it', async () => {
+  const { lines, limits, done } = run([left(2), left(0), left(0), { dropped: 1, isLeft: false }]);
+  const begunMs = performance.now();
   await done;
   expect(limits).toHaveLength(4);
-  expect(lines).toMatchObject([{ events: 207 }]);
+  expect(lines).toMatchObject([{ events: 3 }]);
+  expect(performance.now() - begunMs).toBeGreaterThan(1.5 * RETRY_INTERVAL_MS);
 });
 
 it('a start without events logs nothing if there is nothing to drop', async () => {
@@ -38,7 +51,7 @@ it('a start without events logs nothing if there is nothing to drop', async () =
 it('a start without events drops nothing on a database without the columns for events', async () => {
   const undefinedColumn = new pg.DatabaseError('column "event_due_at" does not exist', 0, 'error');
   undefinedColumn.code = '42703';
-  const { lines, limits, done } = run([undefinedColumn, 5]);
+  const { lines, limits, done } = run([undefinedColumn, left(5)]);
   await done;
   expect(limits).toHaveLength(1);
   expect(lines).toEqual([]);
@@ -48,7 +61,7 @@ it('dropping events is tried again after an error, and ends when the service sto
   const noAnswer = databaseUnavailable(new Error('no answer'));
   const stopping = new AbortController();
   const { lines, limits, done } = run(
-    [noAnswer, 3, ...Array.from({ length: 1_000 }, () => noAnswer)],
+    [noAnswer, left(3), ...Array.from({ length: 1_000 }, () => noAnswer)],
     stopping.signal,
   );
   await vi.waitFor(() => expect(limits.length).toBeGreaterThan(4));

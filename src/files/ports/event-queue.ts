@@ -20,7 +20,10 @@ export interface FileEvent extends FileRef {
   file: AnnouncedFile;
   /**
    * Grows with each change of the file, also if the key is given to a new file later: microseconds since 1970 by the
-   * clock of Postgres, and more than the revision before. Below 2^53.
+   * clock of Postgres, in tens and with a last digit for the state, and more than the revision before. Below 2^53.
+   *
+   * A service without events changes files without a new revision. If the event of an earlier change is still due then,
+   * its next lease gives it a new revision.
    */
   revision: number;
   /** The time of the change by the clock of Postgres. */
@@ -92,9 +95,10 @@ export interface EventQueue {
   ): Promise<{ replayed: number; next: FileRef | undefined }>;
 
   /**
-   * Drops up to `limit` events, at most 100, that are not acknowledged, because events have been turned off.
+   * Drops up to `limit` events, at most 100, that are not acknowledged, because events have been turned off. Skips rows
+   * that a concurrent statement is writing.
    *
-   * @returns the number of dropped events
+   * @returns the number of dropped events, and whether any event is left
    */
-  dropEvents(work: Work, limit: number): Promise<number>;
+  dropEvents(work: Work, limit: number): Promise<{ dropped: number; isLeft: boolean }>;
 }

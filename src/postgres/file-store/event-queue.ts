@@ -43,7 +43,8 @@ export function createEventQueue(database: Database): EventQueue {
     },
 
     async dropEvents(work, limit) {
-      return (await database.run(work, batches.dropEvents, { limit })).length;
+      const [row] = await database.run(work, batches.dropEvents, { limit });
+      return { dropped: row?.dropped ?? 0, isLeft: row?.is_left ?? false };
     },
   };
 }

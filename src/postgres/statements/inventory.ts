@@ -59,7 +59,7 @@ export const adopt = prepareForms<AdoptParams, { s3_key: string }>(
     values (${userId}, ${s3Key}, 'ready', ${filename}, ${mimeType}, ${fingerprint}, ${size}, ${etag},
       ${lastModified}, least(${lastModified}::timestamptz, now()), now(), ${after(urlSeconds)},
       case when octet_length(${fingerprint}::bytea) > 16 then ${after(MULTIPART_CLEANUP_SECONDS)} end
-      ${ifAnnounced(sql`, ${firstRevision}, ${dueNow}`)})
+      ${ifAnnounced(sql`, ${firstRevision('ready')}, ${dueNow}`)})
     on conflict do nothing
     returning s3_key`,
 );

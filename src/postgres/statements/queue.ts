@@ -78,11 +78,13 @@ export type QueueColumn = 'due_at' | 'event_due_at';
  * expects few rows, and its plan read all due rows again for each user: 340 ms with a hundred thousand rows.
  *
  * @param returned more columns that the statement returns
+ * @param alsoSet another assignment to each leased row
  */
 export function prepareLease<Params extends LeaseParams, Row extends LeasedRow>(
   name: string,
   column: QueueColumn,
   returned: (placeholders: Record<keyof Params, Sql>) => Sql,
+  alsoSet?: Sql,
 ): Prepared<Params, Row> {
   const dueAt = sql.raw(column);
   return prepare<Params, Row>(name, (placeholders) => {
@@ -115,7 +117,7 @@ export function prepareLease<Params extends LeaseParams, Row extends LeasedRow>(
       from (select * from in_turn union all select * from oldest) as both_kinds
       limit ${ROWS_MAX}
     )
-    update files set ${dueAt} = ${after(leaseSeconds)}
+    update files set ${dueAt} = ${after(leaseSeconds)}${alsoSet === undefined ? sql`` : sql`, ${alsoSet}`}
     from leased
     where user_id = leased_user and s3_key = leased_key
     returning ${columns}, false as is_fresh, ${returned(placeholders)},

@@ -46,7 +46,7 @@ const becomeReady = (
   sweep_attempts = 0,
   pending_slot = null,
   ${withoutParts}
-  ${ifAnnounced(sql`, ${newEvent(isChange(seen))}`)}`;
+  ${ifAnnounced(sql`, ${newEvent('ready', isChange(seen))}`)}`;
 
 const isChange = ({ size, etag, mimeType }: Record<'size' | 'etag' | 'mimeType', Sql>): Sql =>
   sql`state <> 'ready' or size <> ${size} or etag <> ${etag} or mime_type <> ${mimeType}`;
@@ -124,7 +124,7 @@ export const markLost = prepareForms<RowKey & { verifiedAt: Date }>(
       url_expire_at = greatest(url_expire_at, now()),
       due_at = ${firstPause},
       sweep_attempts = 0
-      ${ifAnnounced(sql`, ${newEvent()}`)}
+      ${ifAnnounced(sql`, ${newEvent('pending')}`)}
     where user_id = ${userId} and s3_key = ${s3Key} and state = 'ready' and verified_at <= ${verifiedAt}`,
 );
 
@@ -163,7 +163,7 @@ export const markDeleted = prepareForms<RowKey & { urlSeconds: number }, Tombsto
       url_expire_at = greatest(
         case when ${isMultipart} then least(url_expire_at, ${after(urlSeconds)}) else url_expire_at end,
         now())
-      ${ifAnnounced(sql`, ${newEvent()}`)}
+      ${ifAnnounced(sql`, ${newEvent('deleted')}`)}
     where user_id = ${userId} and s3_key = ${s3Key} and state <> 'deleted'
     returning ${tombstoneColumns}`,
 );
@@ -197,7 +197,7 @@ export const expireUpload = prepareForms<RowKey & WriteWindow, TombstoneRow>(
       ${becomeTombstone},
       url_expire_at = greatest(url_expire_at, now()),
       pending_slot = null
-      ${ifAnnounced(sql`, ${newEvent(sql`lost`)}`)}
+      ${ifAnnounced(sql`, ${newEvent('deleted', sql`lost`)}`)}
     where user_id = ${userId} and s3_key = ${s3Key} and ${isPending} and ${purgeable(longestUploadSeconds)}
       ${ifAnnounced(sql`and (lost or event_due_at is null)`)}
     returning ${tombstoneColumns}`,

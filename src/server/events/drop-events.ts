@@ -7,6 +7,7 @@ import { isUndefinedColumn } from '../../postgres/connection/error-classes.ts';
 /** The most events that one statement drops (`EventQueue.dropEvents`). A statement takes a few milliseconds. */
 const BATCH_EVENTS = 100;
 
+/** The pause after an error, and before a row is tried again that another session had locked. */
 const RETRY_INTERVAL_MS = 10_000;
 
 /**
@@ -16,7 +17,7 @@ const RETRY_INTERVAL_MS = 10_000;
  * Runs in the background and never fails. Several instances may run it at the same time. If it does not reach the end
  * before the service stops, the next start continues.
  *
- * @param retryIntervalMs the pause after an error: Postgres is not reachable, for example
+ * @param retryIntervalMs the pause after an error, and after a batch in which all rows were locked
  */
 export async function dropUndeliveredEvents(
   events: Pick<EventQueue, 'dropEvents'>,
@@ -25,16 +26,18 @@ export async function dropUndeliveredEvents(
   retryIntervalMs = RETRY_INTERVAL_MS,
 ): Promise<void> {
   let total = 0;
+  const pause = () => sleep(retryIntervalMs, undefined, { signal, ref: false }).catch(() => undefined);
   while (!signal.aborted) {
     try {
-      const dropped = await events.dropEvents(stepWork(), BATCH_EVENTS);
+      const { dropped, isLeft } = await events.dropEvents(stepWork(), BATCH_EVENTS);
       total += dropped;
-      if (dropped === 0) break;
+      if (!isLeft) break;
+      if (dropped === 0) await pause();
     } catch (error) {
       // Before migration 0003 has run, no row has an event.
       if (isUndefinedColumn(error)) return;
       log.warn({ err: error }, 'the events that were not delivered cannot be dropped now');
-      await sleep(retryIntervalMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await pause();
     }
   }
   if (total > 0)

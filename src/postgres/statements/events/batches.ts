@@ -43,7 +43,7 @@ const replay = (range: Sql, limit: Sql, since: Sql): Sql => sql`
       limit ${ROWS_MAX}
     ),
     replayed as (
-      update files set ${newEvent()}
+      update files set ${newEvent('ready')}
       from examined
       where is_wanted and user_id = examined_user and s3_key = examined_key and state = 'ready'
       returning s3_key
@@ -71,8 +71,19 @@ export const replayEventsOfUser = prepare<Omit<ReplayParams, 'afterUser'> & { us
   hasReplayed,
 );
 
-/** The oldest events by `event_due_at` first. A row that another session has locked is left for the next batch. */
-export const dropEvents = prepare<{ limit: number }, { s3_key: string }>(
+interface Dropped {
+  dropped: number;
+  /** Whether an event is left: beyond the limit, or of a row that another session had locked. */
+  is_left: boolean;
+}
+
+const hasDropped = ([row]: readonly Dropped[]) => row !== undefined && row.dropped > 0;
+
+/**
+ * The oldest events by `event_due_at` first. A row that another session has locked is left for the next batch. All parts of
+ * the statement see the table as it was before, so `is_left` counts one event more than a batch may drop.
+ */
+export const dropEvents = prepare<{ limit: number }, Dropped>(
   'drop_events',
   ({ limit }) => sql`
     with undelivered as (
@@ -85,9 +96,18 @@ export const dropEvents = prepare<{ limit: number }, { s3_key: string }>(
         limit ${limit}
         for update skip locked) as oldest
       limit ${ROWS_MAX}
-    )
-    update files set event_due_at = null
-    from undelivered
-    where user_id = dropped_user and s3_key = dropped_key
-    returning s3_key`,
+    ),
+    dropped as (
+      update files set event_due_at = null
+      from undelivered
+      where user_id = dropped_user and s3_key = dropped_key
+      returning s3_key
+    ),
+    counted as (select count(*)::int as dropped from dropped)
+    select dropped, dropped < (
+      select count(*)
+      from (
+        select from files where event_due_at is not null order by event_due_at limit ${limit} + 1) as before) as is_left
+    from counted`,
+  hasDropped,
 );

@@ -4,11 +4,13 @@ import type { EventRow } from '../../event-row.ts';
 import { after } from '../expressions.ts';
 import { prepare, type Sql } from '../prepared.ts';
 import { type LeasedRow, type LeaseParams, prepareLease, prepareOldest } from '../queue.ts';
+import { revisionOfState } from './new-event.ts';
 
 export const leaseEvents = prepareLease<LeaseParams, LeasedRow & EventRow>(
   'lease_events',
   'event_due_at',
   () => sql`revision, event_attempts`,
+  revisionOfState,
 );
 
 /**

@@ -9,27 +9,43 @@ import { dueNow } from '../expressions.ts';
 import type { Sql } from '../prepared.ts';
 
 /**
- * The revision of a change: microseconds since 1970. `clock_timestamp()` and not `now()`: if two statements change a row
- * one after the other, the first of them may have begun later.
+ * The states, and the last decimal digit of the revisions that are made for them. A statement that changes the state of
+ * a file without an event, because it belongs to a service without events or of an earlier release, leaves the revision
+ * as it was. The lease of the event then finds another digit than that of the state, and makes a new revision.
  */
-const clockMicroseconds: Sql = sql`(extract(epoch from clock_timestamp()) * 1000000)::bigint`;
+const DIGITS = { ready: 0, pending: 1, deleted: 2 } as const;
+
+type State = keyof typeof DIGITS;
+
+const digitOfState: Sql = sql`case state when 'ready' then ${DIGITS.ready} when 'pending' then ${DIGITS.pending} else ${DIGITS.deleted} end`;
+
+/**
+ * Microseconds since 1970, rounded to tens. `clock_timestamp()` and not `now()`: if two statements change a row one after
+ * the other, the first of them may have begun later.
+ */
+const clockTens: Sql = sql`(extract(epoch from clock_timestamp()) * 100000)::bigint * 10`;
 
 /** The first revision of a new row. */
-export const firstRevision = clockMicroseconds;
+export const firstRevision = (state: State): Sql => sql`${clockTens} + ${DIGITS[state]}`;
 
 /** Larger than the revision before, even if the clock of Postgres has been set back since then. */
-const nextRevision: Sql = sql`greatest(revision + 1, ${clockMicroseconds})`;
+const nextRevision = (digit: Sql): Sql => sql`greatest((revision / 10 + 1) * 10, ${clockTens}) + ${digit}`;
+
+/** An assignment for the lease of an event: the revision grows if a statement without an event has changed the state. */
+export const revisionOfState: Sql = sql`
+    revision = case when revision % 10 = ${digitOfState} then revision else ${nextRevision(digitOfState)} end`;
 
 /**
  * Assignments in `update files set`: they make the event of this change due, in place of an older event of the row.
  *
+ * @param state the state after the change
  * @param isChange whether the statement changes anything that consumers of events must learn of. Default: it does
  */
-export function newEvent(isChange?: Sql): Sql {
+export function newEvent(state: State, isChange?: Sql): Sql {
   const when = (value: Sql, column: string) =>
     isChange === undefined ? value : sql`case when ${isChange} then ${value} else ${sql.raw(column)} end`;
   return sql`
-    revision = ${when(nextRevision, 'revision')},
+    revision = ${when(nextRevision(sql`${DIGITS[state]}`), 'revision')},
     event_due_at = ${when(dueNow, 'event_due_at')},
     event_attempts = ${when(sql`0`, 'event_attempts')}`;
 }
