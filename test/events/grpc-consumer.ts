@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  createServer,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type Settings,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type handleUnaryCall, type Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
@@ -72,8 +78,11 @@ export async function startGrpcConsumer(
 }
 
 /** A consumer on bare HTTP/2: `onStream` decides what is sent. */
-export async function startHttp2Consumer(onStream: (stream: ServerHttp2Stream) => void) {
-  const server: Http2Server = createServer();
+export async function startHttp2Consumer(
+  onStream: (stream: ServerHttp2Stream) => void,
+  settings: Settings = {},
+) {
+  const server: Http2Server = createServer({ settings });
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
     sessions.add(session);

@@ -101,7 +101,7 @@ async function call(
     ignoreResult,
   );
   sent.on('status', ({ code, details }) =>
-    resolve({ outcome: OUTCOMES[code] ?? 'refused', reason: `gRPC status ${status[code]}: ${details}` }),
+    resolve({ outcome: OUTCOMES[code] ?? 'refused', reason: reasonOf(code, details) }),
   );
   return promise;
 }
@@ -115,6 +115,12 @@ const OUTCOMES: Partial<Record<status, Outcome>> = {
 
 function toBytes(message: DeliverFileEventRequest): Buffer {
   return Buffer.from(toBinary(DeliverFileEventRequestSchema, message));
+}
+
+/** grpc-js writes `No connection established. Last error:` up to twice before the cause. The log has room for the cause. */
+function reasonOf(code: status, details: string): string {
+  const cause = details.replace(/^(round_robin: )?(No connection established\. Last error: )+/, '');
+  return `gRPC status ${status[code]}: ${cause}`;
 }
 
 /** The content of the answer means nothing, so bytes that are no message do no harm. */

@@ -1,0 +1,87 @@
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { gzipSync } from 'node:zlib';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { describe, expect, it } from 'vitest';
+import { eventToProto } from '../../src/events/event-message.ts';
+import { createGrpcTransport } from '../../src/events/transports/grpc.ts';
+import { createAuthority } from '../harness/certificates.ts';
+import { startGrpcConsumer, startHttp2Consumer } from './grpc-consumer.ts';
+import { sampleEvent } from './sample.ts';
+
+const TOKEN = 'a-token-of-the-consumer';
+const MESSAGE = eventToProto(sampleEvent());
+const ANSWER = { ':status': 200, 'content-type': 'application/grpc' };
+
+async function deliverTo(url: URL, timeoutMs = 500) {
+  const transport = createGrpcTransport(url, TOKEN, timeoutMs);
+  const startMs = performance.now();
+  const delivery = await transport.deliver(MESSAGE);
+  transport.close();
+  return { ...delivery, tookMs: performance.now() - startMs };
+}
+
+describe('a hostile consumer over gRPC', () => {
+  it('that sends headers and never ends its answer does not answer', async () => {
+    await using consumer = await startHttp2Consumer((stream) => stream.respond(ANSWER));
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+  });
+
+  it('that sends a message and never the status does not answer', async () => {
+    await using consumer = await startHttp2Consumer((stream) => {
+      stream.respond(ANSWER);
+      stream.write(Buffer.alloc(5));
+    });
+    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+  });
+
+  it('that takes no byte of the message does not answer, and all calls share one connection', async () => {
+    await using consumer = await startHttp2Consumer(() => undefined, { initialWindowSize: 0 });
+    const transport = createGrpcTransport(consumer.url, TOKEN, 500);
+    const deliveries = await Promise.all(Array.from({ length: 32 }, () => transport.deliver(MESSAGE)));
+    expect(new Set(deliveries.map(({ outcome }) => outcome))).toEqual(new Set(['unanswered']));
+    expect(consumer.sessions.size).toBe(1);
+    transport.close();
+  });
+
+  it('whose compressed message has 64 MB when it is decompressed is cut off without its memory', async () => {
+    const bomb = gzipSync(Buffer.alloc(60e6));
+    const header = Buffer.from([1, 0, 0, 0, 0]);
+    header.writeUInt32BE(bomb.length, 1);
+    await using consumer = await startHttp2Consumer((stream) => {
+      stream.respond({ ...ANSWER, 'grpc-encoding': 'gzip' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end(Buffer.concat([header, bomb]));
+    });
+    const before = process.memoryUsage.rss();
+    const transport = createGrpcTransport(consumer.url, TOKEN, 5_000);
+    const deliveries = await Promise.all(Array.from({ length: 32 }, () => transport.deliver(MESSAGE)));
+    transport.close();
+    expect(new Set(deliveries.map(({ outcome }) => outcome))).toEqual(new Set(['refused']));
+    expect(process.memoryUsage.rss() - before).toBeLessThan(100e6);
+  });
+});
+
+describe.each([
+  ['of another name', { names: ['other.example.com'] }, 'IP: 127.0.0.1 is not in the cert'],
+  ['that has expired', { names: ['127.0.0.1'], validMs: -1 }, 'certificate has expired'],
+])('a consumer over gRPC with a certificate %s', (_, leaf, problem) => {
+  it('is unreachable and gets no call, and the reason says why', async () => {
+    const authority = await createAuthority();
+    const pair = await authority.issue({ use: 'server', ...leaf });
+    const security = ServerCredentials.createSsl(null, [
+      { cert_chain: Buffer.from(pair.cert), private_key: Buffer.from(pair.key) },
+    ]);
+    await using consumer = await startGrpcConsumer(undefined, 0, security);
+    const usual = getCACertificates('default');
+    setDefaultCACertificates([...usual, authority.cert]);
+    try {
+      expect(await deliverTo(new URL(`grpcs://127.0.0.1:${consumer.port}`), 2_000)).toMatchObject({
+        outcome: 'unreachable',
+        reason: expect.stringContaining(problem),
+      });
+      expect(consumer.received).toEqual([]);
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+  });
+});
