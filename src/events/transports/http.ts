@@ -71,6 +71,7 @@ export function createHttpTransport(
         return deliveryOf(sent, end - performance.now());
       };
       const first = await post(agent);
+      if (first.outcome === 'unanswered') closeIdle(agent);
       // The consumer may close an idle connection at the moment when an event is sent on it. The event then goes over a
       // new connection at once: the other idle connections may have been closed, too. An event that arrives twice
       // is harmless.
@@ -78,6 +79,16 @@ export function createHttpTransport(
     },
     close: () => agent.destroy(),
   };
+}
+
+/**
+ * Closes the connections that no delivery uses. A firewall may have forgotten all connections, so that no packet of them
+ * arrives any more. Each of them would otherwise cost a time-out, up to DELIVERIES_MAX after one another.
+ */
+function closeIdle(agent: http.Agent): void {
+  for (const sockets of Object.values(agent.freeSockets)) {
+    for (const socket of sockets ?? []) socket.destroy();
+  }
 }
 
 /** Follows a request to its end, however the request ends. */
