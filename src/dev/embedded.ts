@@ -10,12 +10,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { printable, printableLines } from '../text/printable.ts';
 import { POSTGRES_DIRECTORY, STORE_DIRECTORY } from './data-directory/data-directory.ts';
-import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
+import { InUseError, lockDataDirectory } from './data-directory/data-directory-lock.ts';
 import { privateDirectory } from './data-directory/private-directory.ts';
 import { readPrivateFile, writePrivateFile } from './data-directory/private-file.ts';
 import { type ObjectStoreOptions, startObjectStore } from './object-store/server.ts';
 import { isPortFree } from './postgres/free-port.ts';
-import { startPostgres } from './postgres/postgres.ts';
+import { runningPostgresUrl, startPostgres } from './postgres/postgres.ts';
 
 export interface EmbeddedOptions {
   /** Data is kept in this directory between runs. A lock allows only one running service per directory. */
@@ -24,6 +24,11 @@ export interface EmbeddedOptions {
   log: (line: string) => void;
   /** Limits what a connection may request of the object store, which shares its process with the service. */
   limitRequests?: ObjectStoreOptions['limitRequests'];
+  /**
+   * Whether to use the servers of a running service on this directory, if there is one. Commands do this, so that they
+   * can run beside `npm start`.
+   */
+  sharesServers: boolean;
 }
 
 const BUCKET = 'files';
@@ -40,8 +45,14 @@ export async function startEmbedded(options: EmbeddedOptions) {
   }
 }
 
-async function startBoth({ dataDirectory, region, log, limitRequests }: EmbeddedOptions) {
-  const lock = lockDataDirectory(dataDirectory);
+async function startBoth({ dataDirectory, region, log, limitRequests, sharesServers }: EmbeddedOptions) {
+  let lock: ReturnType<typeof lockDataDirectory>;
+  try {
+    lock = lockDataDirectory(dataDirectory);
+  } catch (error) {
+    if (!sharesServers || !(error instanceof InUseError)) throw error;
+    return serversOf(error);
+  }
   const started = await Promise.allSettled([
     startPostgres({ directory: join(lock.directory, POSTGRES_DIRECTORY), log }),
     startStore(join(lock.directory, STORE_DIRECTORY), { region, limitRequests }),
@@ -53,10 +64,32 @@ async function startBoth({ dataDirectory, region, log, limitRequests }: Embedded
   const [postgres, store] = started;
   if (postgres.status === 'fulfilled' && store.status === 'fulfilled') {
     const { endpoint, credentials } = store.value;
+    // The servers of a command end with the command, so no other command may use them.
+    if (!sharesServers) lock.announceServers();
     return { databaseUrl: postgres.value.url, bucket: BUCKET, endpoint, credentials, stop };
   }
   await stop();
   throw postgres.status === 'rejected' ? postgres.reason : (store as PromiseRejectedResult).reason;
+}
+
+/** Returns the servers of the running service that holds the lock. */
+function serversOf({ message, directory, hasServers }: InUseError) {
+  const settings = hasServers ? readSettings(settingsFileIn(join(directory, STORE_DIRECTORY))) : undefined;
+  if (settings === undefined) {
+    const [use] = message.split('. ');
+    throw new Error(
+      `${use}, whose servers cannot be used: it is starting or stopping, or it is another command. Repeat this command ` +
+        'when it has started or ended.',
+    );
+  }
+  const { port, ...credentials } = settings;
+  return {
+    databaseUrl: runningPostgresUrl(join(directory, POSTGRES_DIRECTORY)),
+    bucket: BUCKET,
+    endpoint: `http://127.0.0.1:${port}`,
+    credentials,
+    stop: async () => undefined,
+  };
 }
 
 /**
@@ -88,7 +121,7 @@ interface StoreSettings {
  */
 async function startStore(directory: string, options: Pick<ObjectStoreOptions, 'region' | 'limitRequests'>) {
   privateDirectory(directory);
-  const path = join(directory, 'settings.json');
+  const path = settingsFileIn(directory);
   const remembered = readSettings(path);
   const { accessKeyId, secretAccessKey } = remembered ?? {
     accessKeyId: 'development',
@@ -106,6 +139,10 @@ async function startStore(directory: string, options: Pick<ObjectStoreOptions, '
   const settings: StoreSettings = { port: store.port, ...credentials };
   writePrivateFile(path, JSON.stringify(settings));
   return { ...store, credentials };
+}
+
+function settingsFileIn(directory: string): string {
+  return join(directory, 'settings.json');
 }
 
 /** The largest `settings.json` in bytes that is read. The file that the service writes has about 100 bytes. */

@@ -74,6 +74,23 @@ test('release frees the lock, and may be called again', () => {
   lockDataDirectory(directory).release();
 });
 
+test('a refused process learns whether the holder has announced its servers, and not of those of a killed holder', async () => {
+  await writeFile(join(directory, 'file-service.ready'), '', { mode: 0o600 });
+  const refusal = () => {
+    try {
+      return lockDataDirectory(directory);
+    } catch (error) {
+      return error;
+    }
+  };
+  const lock = lockDataDirectory(directory);
+  expect(refusal()).toMatchObject({ name: 'InUseError', directory, hasServers: false });
+  lock.announceServers();
+  expect(refusal()).toMatchObject({ hasServers: true });
+  lock.release();
+  expect(await readdir(directory)).toEqual(['file-service.lock']);
+});
+
 test('a link to a locked directory is refused too', async () => {
   const lock = lockDataDirectory(directory);
   const link = join(directory, 'link');

@@ -23,7 +23,7 @@ test('when the object store fails to start, no Postgres stays and the directory 
   const inTheWay = join(directory.path, 's3', 'buckets');
   await mkdir(join(directory.path, 's3'), { mode: 0o700 });
   await writeFile(inTheWay, 'a file where a directory is to be');
-  const options = { dataDirectory: directory.path, region: 'us-east-1', log: () => {} };
+  const options = { dataDirectory: directory.path, region: 'us-east-1', log: () => {}, sharesServers: false };
   await expect(startEmbedded(options)).rejects.toThrow(`${inTheWay} is not a directory`);
   expect(await processesOf(NO_PROCESS, directory.path)).toEqual([]);
 

@@ -3,13 +3,13 @@ import { closeSync, lstatSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { printable } from '../../text/printable.ts';
-import { LOCK_FILE, openDataDirectory, PID_FILE } from './data-directory.ts';
+import { LOCK_FILE, openDataDirectory, PID_FILE, READY_FILE } from './data-directory.ts';
 import { assertOwned, serviceUid } from './ownership.ts';
 import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
 /**
- * Locks the data directory for this process, until it releases the lock or dies. Throws while another process
- * holds the lock. Creates the directory when missing. The lock does not keep the process alive.
+ * Locks the data directory for this process, until it releases the lock or dies. Throws an InUseError while another
+ * process holds the lock. Creates the directory when missing. The lock does not keep the process alive.
  *
  * The lock is an fcntl lock of the kernel on a file. It is better than a pid file alone, because the kernel
  * frees the lock when the process ends in any way, and a later process with the same pid does not have the lock.
@@ -33,13 +33,18 @@ export function lockDataDirectory(given: string) {
     throw (error as { errcode?: number }).errcode === SQLITE_BUSY ? inUse(given, directory) : error;
   }
   held.add(database);
+  // A process that was killed leaves this file behind.
+  rmSync(join(directory, READY_FILE), { force: true });
   writePrivateFile(join(directory, PID_FILE), String(process.pid));
   return {
     /** The real path of the directory. */
     directory,
+    /** Tells commands that the servers are ready, and that their ports and keys stand in the directory. */
+    announceServers: () => writePrivateFile(join(directory, READY_FILE), ''),
     /** Only the first call releases the lock. Further calls do nothing. */
     release(): void {
       if (!held.delete(database)) return;
+      rmSync(join(directory, READY_FILE), { force: true });
       rmSync(join(directory, PID_FILE), { force: true });
       database.close();
     },
@@ -74,12 +79,30 @@ function makeLockFile(path: string): void {
   }
 }
 
-function inUse(given: string, directory: string): Error {
+/** Another process holds the lock. */
+export class InUseError extends Error {
+  override readonly name = 'InUseError';
+  /** The real path of the directory. */
+  readonly directory: string;
+  /** Whether that process has announced its servers. */
+  readonly hasServers: boolean;
+
+  constructor(message: string, directory: string, hasServers: boolean) {
+    super(message);
+    this.directory = directory;
+    this.hasServers = hasServers;
+  }
+}
+
+function inUse(given: string, directory: string): InUseError {
+  const hasServers = readPrivateFile(join(directory, READY_FILE), 0) !== undefined;
   const owner = readPrivateFile(join(directory, PID_FILE), PID_MAX_BYTES) ?? '';
   const pid = /^[1-9][0-9]*$/.test(owner) ? ` (pid ${owner})` : '';
-  return new Error(
+  return new InUseError(
     `${printable(given)} is in use by another running service${pid}. ` +
       'Stop that service first, or set DATA_DIR to another directory.',
+    directory,
+    hasServers,
   );
 }
 

@@ -14,12 +14,15 @@ import { assertOwnDirectory, modeAbovePostgres, privateDirectory, setMode } from
 /** The names of all entries that the service creates in DATA_DIR. */
 export const LOCK_FILE = 'file-service.lock';
 export const PID_FILE = 'file-service.pid';
+export const READY_FILE = 'file-service.ready';
 export const POSTGRES_DIRECTORY = 'postgres';
 export const STORE_DIRECTORY = 's3';
 const OWN_NAMES: readonly string[] = [
   LOCK_FILE,
   PID_FILE,
   `${PID_FILE}.new`,
+  READY_FILE,
+  `${READY_FILE}.new`,
   POSTGRES_DIRECTORY,
   STORE_DIRECTORY,
 ];

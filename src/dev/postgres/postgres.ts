@@ -182,12 +182,19 @@ async function untilReady({ child, ended }: Server, dataDirectory: string): Prom
   throw new Error(`it ended (${end})`);
 }
 
-async function openDatabase(cluster: Cluster, port: number): Promise<string> {
+/** The URL of the Postgres that another process has started in this directory. */
+export function runningPostgresUrl(directory: string): string {
+  return urlOf(openCluster(directory), rememberedPort(directory), DATABASE);
+}
+
+function urlOf({ password }: Cluster, port: number, database: string): string {
   // Without `sslmode` in the URL, the package pg would use the environment variable PGSSLMODE.
-  const urlOf = (database: string) =>
-    `postgres://${POSTGRES_USER}:${cluster.password}@127.0.0.1:${port}/${database}?sslmode=disable`;
+  return `postgres://${POSTGRES_USER}:${password}@127.0.0.1:${port}/${database}?sslmode=disable`;
+}
+
+async function openDatabase(cluster: Cluster, port: number): Promise<string> {
   const exists = 'select 1 from pg_database where datname = $1';
-  const client = new pg.Client({ connectionString: urlOf('postgres') });
+  const client = new pg.Client({ connectionString: urlOf(cluster, port, 'postgres') });
   await client.connect();
   try {
     // Every start checks whether the database exists, because an earlier start can have died after initdb and
@@ -197,7 +204,7 @@ async function openDatabase(cluster: Cluster, port: number): Promise<string> {
   } finally {
     await client.end();
   }
-  return urlOf(DATABASE);
+  return urlOf(cluster, port, DATABASE);
 }
 
 function supervise(server: Server, url: string, log: (line: string) => void) {
@@ -247,9 +254,14 @@ async function endServer({ child, ended }: Server): Promise<void> {
 }
 
 async function rememberedOrFreePort(directory: string): Promise<number> {
-  const text = readPrivateFile(join(directory, 'port'), PORT_MAX_BYTES) ?? '';
-  const remembered = /^[0-9]+$/.test(text) ? Number(text) : 0;
+  const remembered = rememberedPort(directory);
   return remembered > 0 && remembered < 65_536 && (await isPortFree(remembered)) ? remembered : anyFreePort();
+}
+
+/** @returns 0 if the directory remembers no port */
+function rememberedPort(directory: string): number {
+  const text = readPrivateFile(join(directory, 'port'), PORT_MAX_BYTES) ?? '';
+  return /^[0-9]+$/.test(text) ? Number(text) : 0;
 }
 
 /** The largest port, 65535, has five digits. */

@@ -31,6 +31,8 @@ import { openStorageServers } from './storage-servers.ts';
 export interface BackendOptions {
   pool: Pick<PoolOptions, 'maxConnections' | 'connectTimeoutMs' | 'statementTimeoutMs' | 'lockTimeoutMs'>;
   limits: StoreLimits;
+  /** Set for commands: they use the embedded servers of a running service, if there is one. */
+  sharesServers?: true;
   /** Observes each statement and each request to S3. Default: no observation. */
   observe?: Record<'database' | 'storage', ObserveStep>;
   /** While a circuit breaker is open, calls to its server fail at once. Default: breakers that never open. */
@@ -54,7 +56,7 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   } = options;
   const { region, publicEndpoint } = config.storage;
   const headers = uploadHeaders(config.storage.uploadHeaders);
-  const servers = await openStorageServers(config.backend, region, log);
+  const servers = await openStorageServers(config.backend, region, log, options.sharesServers === true);
 
   const postgres = { ...servers.database, pooler: config.database.pooler };
   const idleLine = limitLines(FAILURE_INTERVAL_MS);

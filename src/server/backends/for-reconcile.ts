@@ -14,6 +14,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
  */
 export function backendsForReconcile({ lifetimes, limits, multipart, events }: Config): BackendOptions {
   return {
+    sharesServers: true,
     pool: {
       maxConnections: 2,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,

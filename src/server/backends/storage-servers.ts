@@ -17,11 +17,16 @@ export interface StorageServers {
   stop(): Promise<void>;
 }
 
-/** Returns the configured servers, or starts the embedded ones for development. */
+/**
+ * Returns the configured servers, or starts the embedded ones for development.
+ *
+ * @param sharesServers whether the embedded servers of a running service are used, if there is one
+ */
 export async function openStorageServers(
   backend: BackendConfig,
   region: string,
   log: Logger,
+  sharesServers: boolean,
 ): Promise<StorageServers> {
   if (backend.kind === 'external') {
     return { ...backend, credentials: undefined, endpointVariants: true, stop: async () => undefined };
@@ -34,6 +39,7 @@ export async function openStorageServers(
     const { databaseUrl, ...embedded } = await startEmbedded({
       dataDirectory,
       region,
+      sharesServers,
       log: (line) => log.warn(line),
       limitRequests: (server) => limitPipelining(server, PIPELINED_REQUESTS_MAX),
     });
