@@ -3,12 +3,16 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
+import { reasonOf, StartupError } from '../config/startup-error.ts';
 import { describeTail } from '../files/maintenance/lost-tail.ts';
 import { reconcile } from '../files/maintenance/reconcile.ts';
 import type { ReconcileOptions } from '../files/maintenance/reconcile-ports.ts';
 import { agrees, type Finding, type ReconcileReport } from '../files/maintenance/reconcile-report.ts';
+import { isSchemaBehind } from '../postgres/connection/error-classes.ts';
 import { openBackends } from '../server/backends/backends.ts';
+import { causeOf } from '../server/backends/cause-of.ts';
 import { backendsForReconcile, reconcilePorts } from '../server/backends/for-reconcile.ts';
+import { updateSchema } from '../server/schema.ts';
 import { createProgressLine } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
 import { asksForHelp, printHelp, refuseArguments } from './usage.ts';
@@ -52,14 +56,31 @@ export async function runReconcile(
   if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
   const backends = await openBackends(config, log, backendsForReconcile(config));
   try {
+    // `npm run migrate` refuses the embedded Postgres.
+    if (config.backend.kind === 'embedded') {
+      await updateSchema(backends.postgres, log, new AbortController().signal);
+    }
     const onProgress = progressOn(terminal);
     const report = await reconcile(reconcilePorts(backends, config), { ...options, onProgress });
     terminal.progress('');
     terminal.print(...(options.json ? jsonLines(report) : describe(report, options)));
     return report.incomplete.length > 0 ? EXIT_INCOMPLETE : agrees(report) ? 0 : 1;
+  } catch (error) {
+    terminal.progress('');
+    throw explained(error);
   } finally {
     await backends.stop();
   }
+}
+
+/** Returns the error for the operator. An error of Postgres or of the network needs no stack, and has a code. */
+function explained(error: unknown): unknown {
+  const cause = causeOf(error);
+  if (isSchemaBehind(cause)) {
+    return new StartupError('the schema is missing or of an older release: run "npm run migrate"', { cause });
+  }
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return code === undefined ? error : new StartupError(`reconcile has failed: ${reasonOf(cause)}`, { cause });
 }
 
 async function parseOptions(args: string[], { lifetimes }: Config, directory: string) {
