@@ -13,5 +13,7 @@ export default defineConfig({
     // In milliseconds. The tests use real sockets and a real Postgres; a test that takes longer is stuck.
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Vitest cuts values in titles after 40 characters, so that a log would not tell the cases of a suite apart.
+    taskTitleValueFormatTruncate: 0,
   },
 });
