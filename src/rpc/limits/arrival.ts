@@ -1,4 +1,6 @@
+import type { Readable } from 'node:stream';
 import { callError, messageTooLarge } from '../errors.ts';
+import { noteReceived } from '../memory/unused-buffers.ts';
 
 /**
  * The number of pieces that each request may have, in addition to one piece per PIECE_MIN_BYTES of its bytes.
@@ -31,6 +33,23 @@ export function checkArrival(maxBytes: number, messageMaxBytes = maxBytes): (pie
       throw callError('MESSAGE_TOO_LARGE', 'the request arrives in too many small pieces');
     }
   };
+}
+
+/**
+ * Reads and drops the rest of a request that needs no further bytes. If the rest arrives in too many small pieces, the
+ * request is destroyed, over HTTP/1.1 with its connection. Over HTTP/1.1, Node would drop the rest by itself, but for
+ * 5 s in pieces of any size, and would not call `noteReceived`.
+ */
+export function dropRest(request: Readable): void {
+  const arrives = checkArrival(Number.POSITIVE_INFINITY);
+  request.on('data', (piece: Buffer) => {
+    noteReceived(piece);
+    try {
+      arrives(piece);
+    } catch {
+      request.destroy();
+    }
+  });
 }
 
 /**
