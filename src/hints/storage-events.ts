@@ -6,7 +6,6 @@
  *
  * The token of the sender and the reading of bodies do not belong here, but in `src/rpc/http/json-endpoint`.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createDueQueue, type DueQueueOptions, QueueFullError } from './due-queue.ts';
 import { hintedFiles, RECORDS_MAX } from './hinted-files.ts';
 
@@ -39,12 +38,6 @@ const BODY_MAX_BYTES = 1024 * 1024;
  */
 const VALUES_MAX = 40_000;
 
-/**
- * How long a message that the sender must repeat waits for its answer. Ceph RGW 16.2 does not heed `Retry-After`: it
- * sent a message of a persistent topic three times in 4 ms.
- */
-const PAUSE_BEFORE_503_MS = 500;
-
 /** The endpoint of `src/rpc/http/json-endpoint` for `/storage-events`. */
 export function createStorageEvents(options: StorageEventsOptions) {
   const { token, bucket, onMessage, onError } = options;
@@ -66,7 +59,6 @@ export function createStorageEvents(options: StorageEventsOptions) {
     } catch (error) {
       onMessage('failed');
       if (!(error instanceof QueueFullError)) onError(error);
-      await sleep(PAUSE_BEFORE_503_MS);
       return { status: 503, text: 'the message could not be handled; repeat it' };
     }
     onMessage('taken');

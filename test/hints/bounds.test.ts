@@ -82,11 +82,13 @@ describe('a message', () => {
   });
 });
 
-it('messages that take the whole memory for messages are refused for now', async () => {
+it('messages that take the whole memory for messages are refused for now, after half a second', async () => {
+  const begunMs = performance.now();
   const unfinished = Array.from({ length: 20 }, () => begin(service.app.httpPort));
   try {
     const first = await Promise.race(unfinished.map(({ answer }) => answer));
     expect(first).toMatch(/^HTTP\/1.1 503 .*\r\nretry-after: 1\r\n/s);
+    expect(performance.now() - begunMs).toBeGreaterThan(450);
   } finally {
     for (const { socket } of unfinished) socket.destroy();
   }

@@ -36,9 +36,10 @@ export class BudgetShare {
     this.#taken += bytes;
   }
 
-  /** Must be called once, when the request has closed. */
+  /** Must be called when the request has closed, or earlier if its bytes were dropped. More calls do nothing. */
   giveBack(): void {
     this.#budget.giveBack(this.#userId, this.#taken);
+    this.#taken = 0;
     this.#isClosed = true;
   }
 }

@@ -4,6 +4,7 @@
  * messages does not belong here. The only endpoint is in `src/hints`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SharedCapacity } from '../../../overload/shared-capacity.ts';
 import { acceptTokens } from '../../identity.ts';
 import type { TakeDecodeTurn } from '../../limits/decode-turns.ts';
@@ -41,6 +42,12 @@ export interface JsonEndpointsOptions {
 const RETRY_AFTER_SECONDS = 1;
 
 /**
+ * How long a request waits for the answer that its sender must repeat it. Ceph RGW 16.2 does not heed `Retry-After`: it
+ * sent a message of a persistent topic three times in 4 ms.
+ */
+const PAUSE_BEFORE_503_MS = 500;
+
+/**
  * Creates a function that answers a request for an endpoint, and returns `false` for any other request. Before it reads
  * a byte of the body, it checks the token, the method and the headers. It calls `onProven` when the token was right.
  *
@@ -64,7 +71,7 @@ export function createJsonEndpoints({ endpoints, ...shared }: JsonEndpointsOptio
     }
     const onRefused = (status: number, text: string, headers: Record<string, string> = {}) => {
       endpoint.onRefused(status);
-      answer(response, { status, text }, headers);
+      void answer(response, { status, text }, headers);
     };
     const token = senderToken(request.headers, path.slice(found.path.length + 1));
     if (!endpoint.isAccepted(token)) {
@@ -84,11 +91,12 @@ export function createJsonEndpoints({ endpoints, ...shared }: JsonEndpointsOptio
   };
 }
 
-function answer(
+async function answer(
   response: ServerResponse,
   { status, text }: JsonAnswer,
   headers: Record<string, string> = {},
-): void {
+): Promise<void> {
+  if (status === 503) await sleep(PAUSE_BEFORE_503_MS);
   // The sender has disconnected.
   if (response.destroyed) return;
   const retry = status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};

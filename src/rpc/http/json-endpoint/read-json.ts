@@ -37,7 +37,11 @@ export function readJson(request: IncomingMessage, response: ServerResponse, opt
   }
   const share = new BudgetShare(budget, SENDER);
   response.once('close', () => share.giveBack());
-  const refuseForNow = () => onRefused(503, 'the service has too many messages in memory');
+  const refuseForNow = () => {
+    // The answer comes after a pause, in which the message takes no memory any more.
+    share.giveBack();
+    onRefused(503, 'the service has too many messages in memory');
+  };
   const decode = (body: Buffer) => {
     const excess = excessOfJson(body, maxValues, maxBytes);
     if (excess !== undefined) return onRefused(413, `the message must not have ${excess}`);
