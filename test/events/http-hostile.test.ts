@@ -114,11 +114,12 @@ describe('a consumer over HTTP', () => {
     expect(await deliverTo(broken.url)).toMatchObject({ outcome: 'delivered' });
   });
 
-  it('that sends a body without end has acknowledged, and its connection is closed after 64 KiB', async () => {
+  it('that sends a body without end has acknowledged, and its connection is closed after a second', async () => {
     await using consumer = await endlessServer(200, 'application/json');
     const delivery = await deliverTo(consumer.url, 5_000);
     expect(delivery.outcome).toBe('delivered');
-    expect(delivery.tookMs).toBeLessThan(500);
+    expect(delivery.tookMs).toBeGreaterThan(900);
+    expect(delivery.tookMs).toBeLessThan(2_500);
   });
 
   it('that never ends a short body has acknowledged, and its connection is closed after a second', async () => {

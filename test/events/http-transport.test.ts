@@ -163,6 +163,25 @@ describe('the connections', () => {
     expect(consumer.connections).toBe(1);
   });
 
+  it.each([200, 500])(
+    'are at most one a second for each delivery if the answer %i has a megabyte',
+    async (status) => {
+      await using consumer = await startHttpConsumer((_, response) =>
+        response.writeHead(status).end('x'.repeat(1_000_000)),
+      );
+      const transport = createHttpTransport(consumer.url, TOKEN);
+      const begunMs = performance.now();
+      for (let n = 0; n < 2; n++) {
+        const outcome = status === 200 ? 'delivered' : 'refused';
+        expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome });
+      }
+      expect(performance.now() - begunMs).toBeGreaterThan(1_900);
+      expect(performance.now() - begunMs).toBeLessThan(5_000);
+      transport.close();
+      expect(consumer.connections).toBe(2);
+    },
+  );
+
   it('that the consumer closed while they were idle cost no delivery', async () => {
     await using consumer = await startHttpConsumer();
     const transport = createHttpTransport(consumer.url, TOKEN);

