@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { ServerCredentials } from '@grpc/grpc-js';
@@ -19,6 +22,8 @@ async function deliverTo(url: URL, timeoutMs = 500) {
   transport.close();
   return { ...delivery, tookMs: performance.now() - startMs };
 }
+
+const descriptors = () => readdirSync('/dev/fd').length;
 
 describe('a hostile consumer over gRPC', () => {
   it('that sends headers and never ends its answer does not answer', async () => {
@@ -59,6 +64,54 @@ describe('a hostile consumer over gRPC', () => {
     expect(new Set(deliveries.map(({ outcome }) => outcome))).toEqual(new Set(['refused']));
     expect(process.memoryUsage.rss() - before).toBeLessThan(100e6);
   });
+});
+
+describe('the connections to a consumer over gRPC', () => {
+  it('are closed after GOAWAY, also if the consumer does not close them', async () => {
+    let calls = 0;
+    const before = descriptors();
+    await using consumer = await startHttp2Consumer((stream) => {
+      stream.respond(ANSWER, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end();
+      if (calls++ % 5 === 0) stream.session?.goaway(0);
+    });
+    const transport = createGrpcTransport(consumer.url, TOKEN, 2_000);
+    for (let n = 0; n < 50; n++) await transport.deliver(MESSAGE);
+    // The consumer has one for each connection, and the service must have only that of the last one.
+    const ours = () => descriptors() - before - consumer.sessions.size;
+    await expect.poll(ours, { timeout: 3_000 }).toBeLessThan(4);
+    expect(consumer.sessions.size).toBeGreaterThan(5);
+    transport.close();
+  });
+
+  it.each(['grpc', 'grpcs'])(
+    '%s: are closed if the consumer accepts them and never speaks',
+    async (protocol) => {
+      const sockets = new Set<Socket>();
+      let connections = 0;
+      const before = descriptors();
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        connections++;
+        sockets.add(socket);
+        socket.on('error', () => undefined).resume();
+        socket.on('close', () => sockets.delete(socket));
+      });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const { port } = server.address() as AddressInfo;
+      const transport = createGrpcTransport(new URL(`${protocol}://127.0.0.1:${port}`), TOKEN, 50);
+      for (let n = 0; n < 20; n++) {
+        expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'unanswered' });
+      }
+      expect(connections).toBeGreaterThan(5);
+      // The listening socket stays, and so may the connection of the newest channel.
+      const ours = () => descriptors() - before - sockets.size;
+      await expect.poll(ours, { timeout: 3_000 }).toBeLessThan(4);
+      transport.close();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  );
 });
 
 describe.each([

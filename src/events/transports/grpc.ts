@@ -1,12 +1,20 @@
 import { createSecureContext } from 'node:tls';
 import { toBinary } from '@bufbuild/protobuf';
-import { Client, type ClientOptions, credentials, Metadata, status } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  credentials,
+  Metadata,
+  status,
+} from '@grpc/grpc-js';
 import {
   type DeliverFileEventRequest,
   DeliverFileEventRequestSchema,
   FileEventsService,
 } from '../../../gen/files/v1/file_events_service_pb.ts';
 import { CALM_ROUND_ROBIN } from './calm-connecting.ts';
+import { ClosingCredentials } from './closing-connections.ts';
 import {
   ANSWER_MAX_BYTES,
   DELIVERY_TIMEOUT_MS,
@@ -55,28 +63,39 @@ export function createGrpcTransport(
   const metadata = new Metadata();
   if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
   const security = channelCredentials(url);
-  const open = () => new Client(`dns:///${url.host}`, security, CHANNEL_OPTIONS);
-  let client = open();
+  let channel = openChannel(url, security);
   let failuresInARow = 0;
   let underWay = 0;
 
   function renewChannel(): void {
-    client.close();
-    client = open();
+    channel.close();
+    channel = openChannel(url, security);
   }
 
   return {
     async deliver(message: DeliverFileEventRequest) {
       if (underWay === 0 && failuresInARow >= FAILURES_PER_CHANNEL) renewChannel();
       underWay++;
-      const delivery = await call(client, message, metadata, Date.now() + timeoutMs).finally(
+      const delivery = await call(channel.client, message, metadata, Date.now() + timeoutMs).finally(
         () => underWay--,
       );
       const isAnswered = delivery.outcome === 'delivered' || delivery.outcome === 'refused';
       failuresInARow = isAnswered ? 0 : failuresInARow + 1;
       return { ...delivery, reason: withoutToken(delivery.reason, token) };
     },
-    close: () => client.close(),
+    close: () => channel.close(),
+  };
+}
+
+function openChannel(url: URL, security: ChannelCredentials) {
+  const closing = new ClosingCredentials(security);
+  const client = new Client(`dns:///${url.host}`, closing, CHANNEL_OPTIONS);
+  return {
+    client,
+    close() {
+      client.close();
+      closing.closeConnections();
+    },
   };
 }
 
@@ -131,7 +150,7 @@ function ignoreBytes(): object {
 function ignoreResult(): void {}
 
 /** Node's own secure context, so that gRPC trusts the same authorities as HTTP. grpc-js has variables of its own. */
-function channelCredentials({ protocol }: URL) {
+function channelCredentials({ protocol }: URL): ChannelCredentials {
   return protocol === 'grpc:'
     ? credentials.createInsecure()
     : credentials.createFromSecureContext(createSecureContext());
