@@ -8,6 +8,7 @@
 import type { Agent } from 'node:http';
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
+import { createGate } from './many/gate.ts';
 import type {
   UploadManyOptions as ManyOptions,
   UploadItem as SourceItem,
@@ -87,8 +88,9 @@ export function uploadMany<Item extends UploadItem>(
 }
 
 function nodeWith({ md5Cache, agent }: NodeOptions): ManyPlatform<UploadSource, Body> {
+  const hashing = createGate(1);
   return {
-    openSource: (source) => openSource(source, md5Cache),
+    openSource: (source) => openSource(source, { md5Cache, hashing }),
     sizeOf,
     createPutClient: () => createPutClient(agent),
   };

@@ -53,7 +53,7 @@ async function settledFile(name: string, bytes: number): Promise<string> {
 }
 
 const md5sOf = async (path: string, cache: Md5Cache) => {
-  const source = await openSource(path, cache);
+  const source = await openSource(path, { md5Cache: cache });
   try {
     const hashed: number[] = [];
     const ranges = [{ start: 0, end: source.sizeBytes }];

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { createGate } from '../../src/client/many/gate.ts';
 import { md5sOnThreads } from '../../src/client/node/md5.ts';
+import { openSource } from '../../src/client/node/source.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 const BYTES = Buffer.from('the first range, the second range');
@@ -38,4 +40,23 @@ it('threads hash the ranges of a file', async () => {
 
 it('this thread hashes the ranges when the descriptor is another file in a thread', async () => {
   expect(await hash({ ino: 1n })).toEqual({ md5s: MD5S, readHere: 2 });
+});
+
+it('this thread hashes one large file after the other, so that the first is sent while the second is hashed', async () => {
+  await using directory = await temporaryDirectory();
+  const hashing = createGate(1);
+  const hashed: string[] = [];
+  const hashFile = async (name: string) => {
+    const path = join(directory.path, name);
+    await writeFile(path, Buffer.alloc(2 * 1024 ** 2));
+    const source = await openSource(path, { hashing });
+    const range = { start: 0, end: source.sizeBytes };
+    const signal = new AbortController().signal;
+    await source.md5s([range], { signal, onHashed: () => void hashed.push(name) });
+    await source.close();
+  };
+  await Promise.all(['a', 'b', 'c'].map(hashFile));
+  expect([...new Set(hashed)]).toHaveLength(3);
+  // A name that appears again after another name belongs to a file that was hashed beside the other.
+  expect(hashed.filter((name, i) => name !== hashed[i - 1])).toHaveLength(3);
 });

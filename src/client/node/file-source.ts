@@ -2,6 +2,7 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
+import type { Gate } from '../many/gate.ts';
 import type { OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { isKnown, withMd5Cache } from './cached-source.ts';
@@ -27,27 +28,37 @@ const PIECE_BYTES = 256 * 1024;
  */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
+export interface OpenOptions {
+  md5Cache?: Md5Cache | undefined;
+  /**
+   * Lets this thread hash one file at a time. If it hashed eight files of 5 MiB side by side, all of them would be
+   * hashed at the same moment, and only then would the first be sent. 100 such files took 11 % longer.
+   */
+  hashing?: Gate | undefined;
+}
+
 interface OpenFile {
   descriptor: Descriptor;
   stats: BigIntStats;
   /** Names the file in errors. */
   label: string;
   filename: string | undefined;
+  hashing: Gate | undefined;
 }
 
 /** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
-export async function openFile(path: string, cache: Md5Cache | undefined): Promise<OpenSource<Body>> {
+export async function openFile(path: string, { md5Cache, hashing }: OpenOptions): Promise<OpenSource<Body>> {
   // This check comes before the file is opened, because opening some devices already has an effect.
   assertRegular(await statOf(path), path);
   const descriptor = await openDescriptor(path, OPEN_FLAGS);
   try {
     const stats = descriptor.stat();
     assertRegular(stats, path);
-    const file = { descriptor, stats, label: path, filename: basename(path) };
-    if (cache === undefined) return await ofFile(file);
+    const file = { descriptor, stats, label: path, filename: basename(path), hashing };
+    if (md5Cache === undefined) return await ofFile(file);
     const version = versionOf(resolve(path), stats);
-    const source = isKnown(cache, version) ? streamed(file) : await ofFile(file);
-    return withMd5Cache(source, cache, version);
+    const source = isKnown(md5Cache, version) ? streamed(file) : await ofFile(file);
+    return withMd5Cache(source, md5Cache, version);
   } catch (error) {
     descriptor.close();
     throw error;
@@ -55,11 +66,11 @@ export async function openFile(path: string, cache: Md5Cache | undefined): Promi
 }
 
 /** The file stays open when the source is closed, because the caller opened it. */
-export async function openHandle(handle: FileHandle): Promise<OpenSource<Body>> {
+export async function openHandle(handle: FileHandle, { hashing }: OpenOptions): Promise<OpenSource<Body>> {
   const descriptor = descriptorOf(handle);
   const stats = descriptor.stat();
   assertRegular(stats, 'the open file');
-  return ofFile({ descriptor, stats, label: 'the open file', filename: undefined });
+  return ofFile({ descriptor, stats, label: 'the open file', filename: undefined, hashing });
 }
 
 function versionOf(path: string, { size, mtimeNs, ctimeNs, ino, dev }: BigIntStats): FileVersion {
@@ -77,7 +88,7 @@ async function readOnce({ descriptor, stats, label, filename }: OpenFile): Promi
   return { ...ofBytes(bytes), filename };
 }
 
-function streamed({ descriptor, stats, filename }: OpenFile): OpenSource<Body> {
+function streamed({ descriptor, stats, filename, hashing }: OpenFile): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     const buffer = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - start));
     for (let position = start; position < end; ) {
@@ -95,8 +106,15 @@ function streamed({ descriptor, stats, filename }: OpenFile): OpenSource<Body> {
     body: read,
     async md5s(ranges, options) {
       // Several threads cannot share one range, and a thread starts more slowly than a small file is hashed.
-      if (ranges.length === 1) return md5sInPlace(read, ranges, options);
-      return md5sOnThreads({ fd: descriptor.fd, dev: stats.dev, ino: stats.ino }, read, ranges, options);
+      if (ranges.length > 1) {
+        return md5sOnThreads({ fd: descriptor.fd, dev: stats.dev, ino: stats.ino }, read, ranges, options);
+      }
+      const leave = await hashing?.enter(1, options.signal);
+      try {
+        return await md5sInPlace(read, ranges, options);
+      } finally {
+        leave?.();
+      }
     },
     assertUnchanged: async () => assertUnchanged(descriptor, stats),
     close: async () => descriptor.close(),

@@ -8,8 +8,7 @@
 import { type FileHandle, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { OpenSource } from '../upload/platform.ts';
-import { openFile, openHandle } from './file-source.ts';
-import type { Md5Cache } from './md5-cache.ts';
+import { type OpenOptions, openFile, openHandle } from './file-source.ts';
 import { type Body, ofBlob, ofBytes } from './memory-source.ts';
 
 /**
@@ -19,12 +18,12 @@ import { type Body, ofBlob, ofBytes } from './memory-source.ts';
  */
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
-/** @param cache keeps the MD5s of sources that are paths or URLs; the other sources are always hashed */
-export async function openSource(source: UploadSource, cache?: Md5Cache): Promise<OpenSource<Body>> {
+/** The MD5 cache is for sources that are paths or URLs. The other sources are always hashed. */
+export async function openSource(source: UploadSource, options: OpenOptions = {}): Promise<OpenSource<Body>> {
   if (source instanceof Uint8Array) return ofBytes(source);
   if (source instanceof Blob) return ofBlob(source);
-  if (source instanceof URL) return openFile(fileURLToPath(source), cache);
-  return typeof source === 'string' ? openFile(source, cache) : openHandle(source);
+  if (source instanceof URL) return openFile(fileURLToPath(source), options);
+  return typeof source === 'string' ? openFile(source, options) : openHandle(source, options);
 }
 
 /** Returns the size as it is now. @throws Node's error for a path without a file */
