@@ -73,10 +73,9 @@ async function startBoth({ dataDirectory, region, log, limitRequests, sharesServ
 }
 
 /** Returns the servers of the running service that holds the lock. */
-function serversOf({ message, directory, hasServers }: InUseError) {
+function serversOf({ use, directory, hasServers }: InUseError) {
   const settings = hasServers ? readSettings(settingsFileIn(join(directory, STORE_DIRECTORY))) : undefined;
   if (settings === undefined) {
-    const [use] = message.split('. ');
     throw new Error(
       `${use}, whose servers cannot be used: it is starting or stopping, or it is another command. Repeat this command ` +
         'when it has started or ended.',

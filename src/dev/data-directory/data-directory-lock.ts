@@ -82,13 +82,16 @@ function makeLockFile(path: string): void {
 /** Another process holds the lock. */
 export class InUseError extends Error {
   override readonly name = 'InUseError';
+  /** Which directory is in use, and by which process. */
+  readonly use: string;
   /** The real path of the directory. */
   readonly directory: string;
   /** Whether that process has announced its servers. */
   readonly hasServers: boolean;
 
-  constructor(message: string, directory: string, hasServers: boolean) {
-    super(message);
+  constructor(use: string, directory: string, hasServers: boolean) {
+    super(`${use}. Stop that service first, or set DATA_DIR to another directory.`);
+    this.use = use;
     this.directory = directory;
     this.hasServers = hasServers;
   }
@@ -98,12 +101,8 @@ function inUse(given: string, directory: string): InUseError {
   const hasServers = readPrivateFile(join(directory, READY_FILE), 0) !== undefined;
   const owner = readPrivateFile(join(directory, PID_FILE), PID_MAX_BYTES) ?? '';
   const pid = /^[1-9][0-9]*$/.test(owner) ? ` (pid ${owner})` : '';
-  return new InUseError(
-    `${printable(given)} is in use by another running service${pid}. ` +
-      'Stop that service first, or set DATA_DIR to another directory.',
-    directory,
-    hasServers,
-  );
+  const use = `${printable(given)} is in use by another running service${pid}`;
+  return new InUseError(use, directory, hasServers);
 }
 
 /** A pid has at most 7 digits on Linux, and at most 10 on every other system. */
