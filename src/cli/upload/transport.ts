@@ -89,7 +89,6 @@ async function post(
   signal: AbortSignal,
 ): Promise<Answer> {
   const { request } = await loadHttp(new URL(url).protocol);
-  signal.throwIfAborted();
   const options: RequestOptions = { method: 'POST', headers, signal };
   return new Promise((resolve, reject) => {
     request(url, options, (response) => void readAnswer(response).then(resolve, reject))
