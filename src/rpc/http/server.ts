@@ -17,11 +17,12 @@ import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import type { CallGate } from '../call-gate.ts';
 import { authorityOf } from '../caller.ts';
 import type { Health } from '../health.ts';
-import { dropRest } from '../limits/arrival.ts';
+import { limitChunks } from '../limits/arrival.ts';
 import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
+import { dropBody } from '../memory/unused-buffers.ts';
 import type { Certificates } from '../tls/tls.ts';
 import { socketOf } from './admit.ts';
 import { type ConnectHandler, createConnectHandler } from './connect-handler.ts';
@@ -73,6 +74,7 @@ export function createHttpServer(options: HttpServerOptions) {
       // cleanup listens for the `close` of the response.
       request.on('error', () => undefined);
       if (isClosed(request) || isPipelined(request, response)) return;
+      limitChunks(request);
       underWay.add(request, response);
       const socket = socketOf(request);
       const countNoMore = noteUnproven(response, socket && connections.of(socket));
@@ -83,9 +85,7 @@ export function createHttpServer(options: HttpServerOptions) {
       else if (page !== undefined) void servePage(page, request, response);
       else if (!takeMessage(request, response, countNoMore) && !isPreflight(request, response))
         answer(serveCall, request, response, countNoMore);
-      // Over HTTP/2, `underWay` closes the stream of a request that is answered.
-      const isAnswered = page !== undefined || response.writableEnded;
-      if (isAnswered && request.httpVersionMajor === 1) dropRest(request);
+      if (page !== undefined || response.writableEnded) dropBody(request);
     },
     options.certificates,
   );

@@ -1,6 +1,5 @@
-import type { Readable } from 'node:stream';
+import { IncomingMessage } from 'node:http';
 import { callError, messageTooLarge } from '../errors.ts';
-import { noteReceived } from '../memory/unused-buffers.ts';
 
 /**
  * The number of pieces that each request may have, in addition to one piece per PIECE_MIN_BYTES of its bytes.
@@ -36,20 +35,30 @@ export function checkArrival(maxBytes: number, messageMaxBytes = maxBytes): (pie
 }
 
 /**
- * Reads and drops the rest of a request that needs no further bytes. If the rest arrives in too many small pieces, the
- * request is destroyed, over HTTP/1.1 with its connection. Over HTTP/1.1, Node would drop the rest by itself, but for
- * 5 s in pieces of any size, and would not call `noteReceived`.
+ * The number of small chunks that an HTTP/1.1 request may have before its connection is closed. It is larger than
+ * SMALL_PIECES_MAX, so that a request whose chunks arrive in several reads gets its refusal.
  */
-export function dropRest(request: Readable): void {
-  const arrives = checkArrival(Number.POSITIVE_INFINITY);
-  request.on('data', (piece: Buffer) => {
-    noteReceived(piece);
-    try {
-      arrives(piece);
-    } catch {
-      request.destroy();
-    }
-  });
+const SMALL_CHUNKS_MAX = 1_000;
+
+/**
+ * Closes the connection of an HTTP/1.1 request that arrives in too many small chunks, even if the request is already
+ * answered. Without this limit, Node reads and drops the rest of an answered request for 5 s, and calls JavaScript for
+ * each chunk: 50 such connections without proof blocked the event loop for 180 ms at a time, and now for 15 ms.
+ *
+ * Must be called when Node emits the request, because Node then calls `push` for each chunk of the same read. A listener
+ * for `data` would be called later, when all chunks of a read are in the queue.
+ */
+export function limitChunks(request: IncomingMessage): void {
+  if (request.httpVersionMajor !== 1 || request.headers['transfer-encoding'] === undefined) return;
+  let bytes = 0;
+  let chunks = 0;
+  request.push = (chunk: Buffer | null) => {
+    bytes += chunk?.length ?? 0;
+    if (++chunks <= SMALL_CHUNKS_MAX + bytes / PIECE_MIN_BYTES)
+      return IncomingMessage.prototype.push.call(request, chunk);
+    request.socket.destroy();
+    return false;
+  };
 }
 
 /**

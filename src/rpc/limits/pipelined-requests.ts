@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { limitChunks } from './arrival.ts';
 import { limitPerConnection } from './open-per-connection.ts';
 
 /**
@@ -23,11 +24,12 @@ export function refusePipelining(
   };
 }
 
-/** Limits the requests of each connection of an HTTP/1.1 server: those in one read, and those that are open at once. */
-export function limitPipelining(server: Server, max: number): void {
+/** Limits what each connection of an HTTP/1.1 server may request at once, and in which pieces. */
+export function limitHttp1(server: Server, max: number): void {
   server.on('connection', (socket: Socket) => limitRequestsPerRead(socket, max));
   const refuse = refusePipelining(max);
-  for (const event of ['request', 'checkContinue']) server.prependListener(event, refuse);
+  for (const event of ['request', 'checkContinue'])
+    server.prependListener(event, limitChunks).prependListener(event, refuse);
 }
 
 /** With this return value of `onIncoming`, Node's parser takes the following bytes for another protocol, and stops. */

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messagesTooMany } from '../errors.ts';
 import { noteReceived } from '../memory/unused-buffers.ts';
-import { checkArrival, dropRest, GatheredBytes } from './arrival.ts';
+import { checkArrival, GatheredBytes } from './arrival.ts';
 
 export interface WholeRequestOptions {
   /** The maximum number of bytes of the request body. */
@@ -63,7 +63,7 @@ export function readWholeRequest(request: Readable, options: WholeRequestOptions
     } catch (error) {
       // The rest of the request is read and dropped, because a stream that is not read never closes.
       stopListening();
-      dropRest(request);
+      request.on('data', noteReceived);
       onError(error);
       return;
     }

@@ -6,6 +6,7 @@
  *
  * This file does nothing unless Node was started with `--expose-gc`, as `npm start` does.
  */
+import type { IncomingMessage } from 'node:http';
 
 const COLLECT_AFTER_BYTES = 16 * 1024 * 1024;
 
@@ -25,6 +26,14 @@ export function noteReceived({ length }: Uint8Array): void {
   if (receivedBytes < COLLECT_AFTER_BYTES) return;
   receivedBytes = 0;
   globalThis.gc?.({ type: 'minor' });
+}
+
+/**
+ * Reads and drops the body of a request that needs no body. Over HTTP/1.1, Node would drop it in the same way, but
+ * would not call `noteReceived`. Over HTTP/2, the stream is closed instead (`../http/requests-under-way.ts`).
+ */
+export function dropBody(request: IncomingMessage): void {
+  if (request.httpVersionMajor === 1) request.on('data', noteReceived);
 }
 
 /**
