@@ -1,10 +1,10 @@
 import type { Work } from '../files/call.ts';
 import type { Deadline } from '../files/deadline.ts';
-import type { FileRef } from '../files/file.ts';
+import type { OwnedKey } from '../files/rules/s3-key.ts';
 
 export interface DueQueueOptions {
   /** Makes the pending rows of these files due now, in one statement. It is given at most FILES_PER_STATEMENT_MAX. */
-  makeDue: (work: Work, files: readonly FileRef[]) => Promise<unknown>;
+  makeDue: (work: Work, files: readonly OwnedKey[]) => Promise<unknown>;
   /** Called after rows have become due. */
   onDue: () => void;
 }
@@ -29,7 +29,7 @@ export class QueueFullError extends Error {
 
 /** The files of all messages that wait for the same statements. `done` is settled after the last of them. */
 interface Batch {
-  files: Map<string, FileRef>;
+  files: Map<string, OwnedKey>;
   /** The deadline of its first message. */
   deadline: Deadline;
   done: PromiseWithResolvers<void>;
@@ -57,7 +57,7 @@ export function createDueQueue({ makeDue, onDue }: DueQueueOptions) {
     isRunning = false;
   }
 
-  async function runBatch(files: readonly FileRef[], deadline: Deadline): Promise<void> {
+  async function runBatch(files: readonly OwnedKey[], deadline: Deadline): Promise<void> {
     for (let from = 0; from < files.length; from += FILES_PER_STATEMENT_MAX) {
       const some = files.slice(from, from + FILES_PER_STATEMENT_MAX);
       await makeDue({ deadline }, some);
@@ -78,7 +78,7 @@ export function createDueQueue({ makeDue, onDue }: DueQueueOptions) {
      * @param files at most FILES_MAX
      * @throws QueueFullError, and what `makeDue` throws: the sender must repeat its message
      */
-    async add(files: readonly FileRef[]): Promise<void> {
+    async add(files: readonly OwnedKey[]): Promise<void> {
       next ??= { files: new Map(), deadline: Date.now() + TIMEOUT_MS, done: Promise.withResolvers() };
       const { files: waiting, done } = next;
       if (waiting.size + files.length > FILES_MAX) throw new QueueFullError('too many files wait');

@@ -1,5 +1,4 @@
-import type { FileRef } from '../files/file.ts';
-import { parseOwnedKey, S3_KEY_MAX_BYTES } from '../files/rules/s3-key.ts';
+import { type OwnedKey, parseOwnedKey, S3_KEY_MAX_BYTES } from '../files/rules/s3-key.ts';
 
 /** Each byte of a key takes at most three characters when it is escaped. */
 const ESCAPED_KEY_MAX_CHARACTERS = 3 * S3_KEY_MAX_BYTES;
@@ -16,24 +15,23 @@ interface NamedObject {
 /**
  * Returns the files of this service that a message of S3 is about, each file once. Everything else is left out: other
  * buckets, keys that this service has not made, messages of other kinds such as the test message of a new
- * configuration. A key with the hash of a user id is left out, too, because only the row tells the user id. The early
- * sweeps (`src/postgres/statements/expressions.ts`) find such a file.
+ * configuration. A key with the hash of a user id has no user, because only the row tells the user id.
  *
  * There are two forms of messages: the notification records of S3, which Ceph RGW, MinIO-compatible servers and others
  * also send, and the events of Amazon EventBridge.
  *
  * @returns `undefined` if the message has more than RECORDS_MAX records
  */
-export function hintedFiles(message: unknown, bucket: string): FileRef[] | undefined {
+export function hintedFiles(message: unknown, bucket: string): OwnedKey[] | undefined {
   const records = property(message, 'Records');
   const isList = Array.isArray(records);
   if (isList && records.length > RECORDS_MAX) return undefined;
   const objects = isList ? records.map(ofRecord) : [ofEventBridge(message)];
-  const files = new Map<string, FileRef>();
+  const files = new Map<string, OwnedKey>();
   for (const object of objects) {
     if (object.bucket !== bucket || object.key === undefined) continue;
     const owned = parseOwnedKey(object.key);
-    if (owned?.userId !== undefined) files.set(owned.s3Key, { userId: owned.userId, s3Key: owned.s3Key });
+    if (owned !== undefined) files.set(owned.s3Key, owned);
   }
   return [...files.values()];
 }

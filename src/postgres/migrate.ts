@@ -5,6 +5,7 @@ import { createPool, type DatabaseAddress } from './connection/pool.ts';
 import * as files from './migrations/0001-files.ts';
 import * as typeChanged from './migrations/0002-type-changed.ts';
 import * as events from './migrations/0003-events.ts';
+import * as hashedKeys from './migrations/0004-hashed-keys.ts';
 import { type Migrations, runMigrations } from './migrator.ts';
 
 /** A migration on the main branch must never be edited. */
@@ -12,6 +13,7 @@ const MIGRATIONS: Migrations = {
   '0001-files': files,
   '0002-type-changed': typeChanged,
   '0003-events': events,
+  '0004-hashed-keys': hashedKeys,
 };
 
 /**

@@ -48,6 +48,9 @@ export function hostileHints(bucket: string, keys: readonly string[]): HostileHi
     records('another bucket', 204, 1_000, (at) => record(`${bucket}-other`, key(at))),
     records('keys of another program', 204, 1_000, (at) => record(bucket, `backups/${at}.tar.gz`)),
     records('files that do not exist', 204, 1_000, (at) => record(bucket, `user-${at}_a.txt`)),
+    records('files that do not exist, of users with long ids', 204, 1_000, (at) =>
+      record(bucket, `.sha256-${'0'.repeat(64)}_${at}.txt`),
+    ),
     records('keys with much to unescape in the user', 204, 1_000, (at) =>
       record(bucket, `${'.41'.repeat(70)}${at}_a`),
     ),

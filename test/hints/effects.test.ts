@@ -39,6 +39,14 @@ describe.each(Object.entries(SENDERS))('a message of %s', (_, messageOf) => {
   });
 });
 
+it('a message about a key with the hash of a long user id makes the file READY', async () => {
+  const user = newUser().repeat(10);
+  const s3Key = await upload(service.as(user), 'a.txt', 'content');
+  expect(s3Key).toMatch(/^\.sha256-[0-9a-f]{64}_a\.txt$/);
+  expect(await send(service, message(s3Key))).toMatchObject({ status: 204 });
+  await expect.poll(() => stateOf(user), SOON).toEqual(['ready']);
+});
+
 it('doubled and unordered messages make each file READY once', async () => {
   const user = newUser();
   const keys = await Promise.all(

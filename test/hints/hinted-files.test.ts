@@ -29,8 +29,9 @@ describe.each(Object.entries(SENDERS))('a message of %s', (_, message) => {
     expect(hintedFiles(message(BUCKET, key), BUCKET)).toEqual([]);
   });
 
-  it('is ignored if its key has only the hash of a user id', () => {
-    expect(hintedFiles(message(BUCKET, s3Key('a'.repeat(200), 'b.txt')), BUCKET)).toEqual([]);
+  it('names the file without its user if its key has only the hash of a user id', () => {
+    const hashed = s3Key('a'.repeat(200), 'b.txt');
+    expect(hintedFiles(message(BUCKET, hashed), BUCKET)).toEqual([{ userId: undefined, s3Key: hashed }]);
   });
 });
 

@@ -7,8 +7,9 @@ import type { DueFile } from '../../src/files/ports/sweep-queue.ts';
 import type { SeenObject } from '../../src/files/ports/transitions.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/files/rules/fingerprint.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
+import { type S3Key, s3Key } from '../../src/files/rules/s3-key.ts';
 import type { StoreLimits } from '../../src/postgres/store-limits.ts';
-import type { OwnedIntent, PatientStore, Ref } from '../harness/deadline.ts';
+import { ampleWork, type OwnedIntent, type PatientStore, type Ref } from '../harness/deadline.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { OpenStore } from './open-store.ts';
@@ -1118,6 +1119,27 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
         expect(after.map((one) => one?.state)).toEqual(['pending', 'ready', 'deleted']);
         for (const one of after) expect(one?.due ?? 1).toBeGreaterThan(0);
         expect(await store.leaseDue(100, 60)).toHaveLength(3);
+      });
+
+      it('finds a pending file by a key that has only the hash of its user, in any company', async () => {
+        const userId = 'long'.repeat(50);
+        const hashed = (filename: string) => ({ userId, s3Key: s3Key(userId, filename) });
+        const file = await pending('a', hashed('a'));
+        const others = [await pending('b', hashed('b')), await deleted('c', hashed('c')), await pending('d')];
+        await ready('e', hashed('e'));
+        const before = await Promise.all(others.map(row));
+        const keys = [file.s3Key, hashed('c').s3Key, hashed('e').s3Key, hashed('absent').s3Key];
+        const unnamed = keys.map((key) => ({ userId: undefined, s3Key: key }));
+        const makeDue = () => opened.port.makeDue(ampleWork(), [...unnamed, { ...file, userId: 'eve' }]);
+        expect(await makeDue()).toBe(1);
+        expect((await row(file))?.due).toBeLessThanOrEqual(0);
+        expect(await makeDue()).toBe(0);
+        const after = await Promise.all(others.map(row));
+        expect(after.map((one) => one?.state)).toEqual(before.map((one) => one?.state));
+        for (const one of after) expect(one?.due ?? 0).toBeGreaterThan(0);
+        // A key without a hash is found with its user only.
+        const plain = { userId: undefined, s3Key: (others[2]?.s3Key ?? '') as S3Key };
+        expect(await opened.port.makeDue(ampleWork(), [plain])).toBe(0);
       });
 
       it('does not write a row that is due already', async () => {

@@ -10,7 +10,9 @@ import type { Migration } from '../../src/postgres/migrator.ts';
 import { createDatabase, execute, openPool, type TestDatabase } from '../harness/database.ts';
 
 /** Its comment has statements for the operator of a large table. */
-const EVENTS_MIGRATION = join(import.meta.dirname, '../../src/postgres/migrations/0003-events.ts');
+/** The migrations that name the statements with which an operator builds columns and indexes before them. */
+const BUILT_BEFORE = ['0003-events', '0004-hashed-keys'];
+const MIGRATIONS = join(import.meta.dirname, '../../src/postgres/migrations');
 
 let database: TestDatabase;
 let pool: pg.Pool;
@@ -40,7 +42,7 @@ const indexOids = async () => {
 it('of eight instances that migrate at once, one migrates and the others wait and find nothing to do', async () => {
   const runs = await Promise.all(Array.from({ length: 8 }, () => migrateAt({ urls: [database.url] })));
   expect(runs.filter((done) => done.length > 0)).toEqual([
-    ['0001-files', '0002-type-changed', '0003-events'],
+    ['0001-files', '0002-type-changed', '0003-events', '0004-hashed-keys'],
   ]);
   const before = await indexes();
   expect(before.length).toBeGreaterThan(0);
@@ -106,13 +108,16 @@ it('columns and indexes that an operator has built before are found, and the ind
   const migrated = await indexes();
   await pool.query('drop table files, kysely_migration');
   await migrate(pool, { '0001-files': files, '0002-type-changed': typeChanged });
-  const source = await readFile(EVENTS_MIGRATION, 'utf8');
-  const [, comment = ''] = source.match(/\* {5}(alter table[\s\S]*?);?\n \*\//) ?? [];
-  const statements = comment.replaceAll(/\n \* */g, ' ').split(';');
-  expect(statements).toHaveLength(3);
+  const statements: string[] = [];
+  for (const migration of BUILT_BEFORE) {
+    const source = await readFile(join(MIGRATIONS, `${migration}.ts`), 'utf8');
+    const [, comment = ''] = source.match(/\* {5}((?:alter|create)[\s\S]*?);?\n \*\//) ?? [];
+    statements.push(...comment.replaceAll(/\n \* */g, ' ').split(';'));
+  }
+  expect(statements).toHaveLength(4);
   for (const statement of statements) await pool.query(statement);
   const before = await indexOids();
-  expect(await migrateAt({ urls: [database.url] })).toEqual(['0003-events']);
+  expect(await migrateAt({ urls: [database.url] })).toEqual(BUILT_BEFORE);
   expect(await indexOids()).toEqual(before);
   expect(await indexes()).toEqual(migrated);
 });
@@ -142,14 +147,24 @@ describe('the rights that README.md names', () => {
 
   it('a role that may create in a schema migrates it', async () => {
     await pool.query(`grant create on schema public to ${role}`);
-    expect(await migrateAt({ urls: [url] })).toEqual(['0001-files', '0002-type-changed', '0003-events']);
+    expect(await migrateAt({ urls: [url] })).toEqual([
+      '0001-files',
+      '0002-type-changed',
+      '0003-events',
+      '0004-hashed-keys',
+    ]);
   });
 
   it('the schema of search_path is used, beside the tables of another service in public', async () => {
     await migrate(pool);
     await pool.query(`create schema ${role} authorization ${role}`);
     await pool.query(`alter role ${role} set search_path = ${role}`);
-    expect(await migrateAt({ urls: [url] })).toEqual(['0001-files', '0002-type-changed', '0003-events']);
+    expect(await migrateAt({ urls: [url] })).toEqual([
+      '0001-files',
+      '0002-type-changed',
+      '0003-events',
+      '0004-hashed-keys',
+    ]);
     const { rows } = await pool.query(
       `select schemaname from pg_tables where tablename = 'files' order by 1`,
     );

@@ -75,6 +75,9 @@ const ROW_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 2 * PROBE
 /** Writing a row adds its new version to every index that contains the row. */
 const WRITE_BY_KEY: Expectation = { indexes: ['files_pkey'], buffersMax: 12 * PROBE };
 
+/** Finds pending uploads by keys that have only the hash of a user id. */
+const HASHED_KEYS = 'files_pending_hashed';
+
 /** Has every statement of the service. A new statement needs an entry, which is for both forms of the statement. */
 const EXPECTED: Record<Name, Expectation> = {
   reserve: { indexes: ['files_content'], buffersMax: 12 * PROBE },
@@ -111,6 +114,7 @@ const EXPECTED: Record<Name, Expectation> = {
   renewUpload: WRITE_BY_KEY,
   setUploadId: WRITE_BY_KEY,
   makeDue: { indexes: ['files_pkey'], buffersMax: 100 * 12 * PROBE },
+  makeHashedDue: { indexes: [HASHED_KEYS, 'files_pkey'], buffersMax: 100 * 12 * PROBE },
   schemaCheck: { indexes: [], buffersMax: 0 },
   writeCheck: { indexes: [], buffersMax: 0 },
   leaseEvents: {
@@ -288,17 +292,20 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
         expect(found.buffers).toBeLessThanOrEqual(expected.buffersMax);
       });
 
-      it.each(EXPECTATIONS)('of %s finds its rows by user, except in the two queues', async (name) => {
-        for (const scan of scans(await plan(name))) {
-          const index = scan['Index Name'] ?? '';
-          if (name.startsWith('schemaCheck') || QUEUES.includes(index)) continue;
-          // The second index of a queue is also read from one user to the next. A replay reads all users.
-          const isWalk = QUEUES_BY_USER.includes(index) || name === 'replayEvents';
-          expect(scan['Index Cond']).toMatch(
-            isWalk ? /user_id( [=>] |, s3_key\) > )|user_id = / : /user_id = /,
-          );
-        }
-      });
+      it.each(EXPECTATIONS)(
+        'of %s finds its rows by user, except in the two queues and by a hashed key',
+        async (name) => {
+          for (const scan of scans(await plan(name))) {
+            const index = scan['Index Name'] ?? '';
+            if (name.startsWith('schemaCheck') || QUEUES.includes(index) || index === HASHED_KEYS) continue;
+            // The second index of a queue is also read from one user to the next. A replay reads all users.
+            const isWalk = QUEUES_BY_USER.includes(index) || name === 'replayEvents';
+            expect(scan['Index Cond']).toMatch(
+              isWalk ? /user_id( [=>] |, s3_key\) > )|user_id = / : /user_id = /,
+            );
+          }
+        },
+      );
 
       it.each(Object.keys(PREPARED))('of %s is made once and not for each call', async (name) => {
         const execute = await prepareOnce(name);
@@ -345,6 +352,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "listFirstPage": "text text float8 bigint bigint",
             "listNextPage": "text text float8 bigint time text",
             "makeDue": "text[] text[]",
+            "makeHashedDue": "text[]",
             "markDeleted": "text text float8",
             "markDeleted, announced": "text text float8",
             "markLost": "text text time",
@@ -459,13 +467,13 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
       );
     });
 
-    it('every index except those of the two queues begins with the user', async () => {
+    it('every index except those of the two queues and of hashed keys begins with the user', async () => {
       const { rows } = await pool.query<{ name: string; leads: string }>(`
     select i.indexrelid::regclass::text as name, a.attname as leads
     from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where i.indrelid = 'files'::regclass`);
       const others = rows.filter(({ leads }) => leads !== 'user_id').map(({ name }) => name);
-      expect(others.sort()).toEqual(QUEUES);
+      expect(others.sort()).toEqual([...QUEUES, HASHED_KEYS]);
     });
 
     it('the sweeper’s index leaves out READY files, which are nearly all of the table', async () => {

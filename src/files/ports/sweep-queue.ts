@@ -1,6 +1,6 @@
 import type { Call, Work } from '../call.ts';
-import type { FileRef, PendingFile, ReadyFile } from '../file.ts';
-import type { S3Key } from '../rules/s3-key.ts';
+import type { PendingFile, ReadyFile } from '../file.ts';
+import type { OwnedKey, S3Key } from '../rules/s3-key.ts';
 import type { Tombstone } from './transitions.ts';
 
 /**
@@ -57,10 +57,10 @@ export interface SweepQueue {
    * their objects. Other files do not change. A row that a concurrent statement is writing, or that is due already, is
    * skipped. A row that is leased right now comes due for another sweeper, too, and is then swept twice.
    *
-   * @param files of any users, at most 100
+   * @param keys of any users, at most 100. The user may be unknown if the key has only the hash of the user id
    * @returns how many files came due
    */
-  makeDue(work: Work, files: readonly FileRef[]): Promise<number>;
+  makeDue(work: Work, keys: readonly OwnedKey[]): Promise<number>;
 
   /**
    * Removes a purgeable PENDING or DELETED row. `false`: the row has another state, or is not (or no longer)

@@ -31,11 +31,16 @@ export function createSweepQueue(database: Database, limits: StoreLimits): Sweep
       return { overdueSeconds: row?.overdue_seconds ?? 0, dueFrom: row?.due_from ?? dueFrom };
     },
 
-    async makeDue(work, files) {
-      if (files.length === 0) return 0;
-      const userIds = files.map(({ userId }) => userId);
-      const s3Keys = files.map(({ s3Key }) => s3Key);
-      return (await database.run(work, statements.makeDue, { userIds, s3Keys })).length;
+    async makeDue(work, keys) {
+      const named = keys.filter(({ userId }) => userId !== undefined);
+      const userIds = named.map(({ userId = '' }) => userId);
+      const s3Keys = named.map(({ s3Key }) => s3Key);
+      const hashed = keys.filter(({ userId }) => userId === undefined).map(({ s3Key }) => s3Key);
+      let due = 0;
+      if (named.length > 0) due += (await database.run(work, statements.makeDue, { userIds, s3Keys })).length;
+      if (hashed.length > 0)
+        due += (await database.run(work, statements.makeHashedDue, { s3Keys: hashed })).length;
+      return due;
     },
 
     async clearSweep(call, s3Key) {

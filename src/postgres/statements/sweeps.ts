@@ -81,13 +81,21 @@ const comesDueLater: Sql = sql`coalesce(due_at, now()) > now()`;
  * `sweep_attempts` does not count the sweep that follows. Otherwise hints that come too early, or are forged, would make
  * the pauses of the row as long as those of an upload that never arrives.
  *
- * The table is joined as in `renewMany` (batch-reservations.ts), but for rows of many users. A row that another session
- * has locked is left out, so the statement never waits.
+ * @param locked finds the rows (hinted_user, hinted_key) and locks them. It leaves out rows that another session has
+ *   locked, so the statement never waits
  */
+const makeRowsDue = (locked: Sql): Sql => sql`
+    with ${locked}
+    update files set due_at = ${dueNow}, sweep_attempts = greatest(sweep_attempts - 1, ${earlyAttempts})
+    from locked
+    where user_id = hinted_user and s3_key = hinted_key and ${isPending} and ${comesDueLater}
+    returning s3_key`;
+
+/** The table is joined as in `renewMany` (batch-reservations.ts), but for rows of many users. */
 export const makeDue = prepare<{ userIds: readonly string[]; s3Keys: readonly string[] }, { s3_key: string }>(
   'make_due',
-  ({ userIds, s3Keys }) => sql`
-    with hinted as (
+  ({ userIds, s3Keys }) =>
+    makeRowsDue(sql`hinted as (
       select * from unnest(${userIds}::text[], ${s3Keys}::text[]) as hint (hinted_user, hinted_key) offset 0
     ),
     locked as (
@@ -95,9 +103,26 @@ export const makeDue = prepare<{ userIds: readonly string[]; s3Keys: readonly st
       from hinted join files on user_id = hinted_user and s3_key = hinted_key
       where ${isPending} and ${comesDueLater}
       for update of files skip locked
-    )
-    update files set due_at = ${dueNow}, sweep_attempts = greatest(sweep_attempts - 1, ${earlyAttempts})
-    from locked
-    where user_id = hinted_user and s3_key = hinted_key and ${isPending} and ${comesDueLater}
-    returning s3_key`,
+    )`),
+);
+
+/**
+ * Does what `makeDue` does, for keys that have only the hash of a user id. Two users never have the same key
+ * (`src/files/rules/s3-key.ts`). `lateral` and `limit` make Postgres search the index `files_pending_hashed` for each key.
+ * Without an index of this name (before migration 0004, for example), the statement finds nothing, because each search
+ * would read the whole table. The sweeper then finds these uploads by itself.
+ */
+export const makeHashedDue = prepare<{ s3Keys: readonly string[] }, { s3_key: string }>(
+  'make_hashed_due',
+  ({ s3Keys }) =>
+    makeRowsDue(sql`locked as (
+      select hinted_user, hinted_key
+      from unnest(${s3Keys}::text[]) as hint (hinted_key), lateral (
+        select user_id as hinted_user
+        from files
+        where s3_key = hinted_key and state = 'pending' and s3_key like '.sha256-%' and ${comesDueLater}
+        limit 1
+        for update skip locked) as found
+      where to_regclass('files_pending_hashed') is not null
+    )`),
 );
