@@ -28,7 +28,7 @@ const ARROWS: Record<string, readonly string[]> = {
   config: ['files'],
   rpc: ['config', 'files', 'gen', 'overload'],
   files: [],
-  events: ['files', 'gen', 'rpc'],
+  events: ['files', 'gen', 'overload', 'rpc'],
   postgres: ['files', 'overload'],
   s3: ['files', 'overload'],
   hints: ['files'],

@@ -5,7 +5,10 @@
  * Rules about files and keys do not belong here (see `../files/`), nor does the development object store
  * (see `../dev/`). No file of this folder reads or writes a row of the database.
  */
+import http from 'node:http';
+import https from 'node:https';
 import { S3Client } from '@aws-sdk/client-s3';
+import { closeIdleConnections } from '../overload/idle-connections.ts';
 import type { BucketLocation } from './bucket-location.ts';
 
 export interface ClientOptions extends Omit<BucketLocation, 'bucket'> {
@@ -46,8 +49,10 @@ export const SOCKETS_MAX = 64;
 const ATTEMPTS_MAX = 2;
 
 export function createClient(options: ClientOptions): S3Client {
-  const agent = { keepAlive: true, maxSockets: SOCKETS_MAX };
-  return new S3Client({
+  const sockets = { keepAlive: true, maxSockets: SOCKETS_MAX };
+  const httpAgent = new http.Agent(sockets);
+  const httpsAgent = new https.Agent(sockets);
+  const client = new S3Client({
     region: options.region,
     ...(options.endpoint && { endpoint: options.endpoint }),
     ...(options.credentials && { credentials: options.credentials }),
@@ -62,8 +67,26 @@ export function createClient(options: ClientOptions): S3Client {
       connectionTimeout: CONNECT_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       throwOnRequestTimeout: true,
-      httpAgent: agent,
-      httpsAgent: agent,
+      httpAgent,
+      httpsAgent,
     },
   });
+  afterTimeouts(client, () => {
+    closeIdleConnections(httpAgent);
+    closeIdleConnections(httpsAgent);
+  });
+  return client;
+}
+
+/** All requests pass here, those of the SDK's commands and those without (`signed-request.ts`), before their retries. */
+function afterTimeouts({ config: { requestHandler } }: S3Client, onTimeout: () => void): void {
+  const handle = requestHandler.handle.bind(requestHandler);
+  requestHandler.handle = async (...params) => {
+    try {
+      return await handle(...params);
+    } catch (error) {
+      if (error instanceof Error && error.name === 'TimeoutError') onTimeout();
+      throw error;
+    }
+  };
 }

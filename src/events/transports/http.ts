@@ -5,6 +5,7 @@ import {
   type DeliverFileEventRequest,
   DeliverFileEventRequestSchema,
 } from '../../../gen/files/v1/file_events_service_pb.ts';
+import { closeIdleConnections } from '../../overload/idle-connections.ts';
 import { cloudEventHeaders } from './cloud-event.ts';
 import { createSharedLookup } from './shared-lookup.ts';
 import {
@@ -75,7 +76,7 @@ export function createHttpTransport(
         return deliveryOf(sent, end - performance.now());
       };
       const first = await post(agent);
-      if (first.outcome === 'unanswered') closeIdle(agent);
+      if (first.outcome === 'unanswered') closeIdleConnections(agent);
       // The consumer may close an idle connection at the moment when an event is sent on it. The event then goes over a
       // new connection at once: the other idle connections may have been closed, too. An event that arrives twice
       // is harmless.
@@ -83,16 +84,6 @@ export function createHttpTransport(
     },
     close: () => agent.destroy(),
   };
-}
-
-/**
- * Closes the connections that no delivery uses. A firewall may have forgotten all connections, so that no packet of them
- * arrives any more. Each of them would otherwise cost a time-out, up to DELIVERIES_MAX after one another.
- */
-function closeIdle(agent: http.Agent): void {
-  for (const sockets of Object.values(agent.freeSockets)) {
-    for (const socket of sockets ?? []) socket.destroy();
-  }
 }
 
 /** Follows a request to its end, however the request ends. */
