@@ -209,9 +209,12 @@ describe('npm run upload', () => {
 
   it('prints errors only with --quiet', async () => {
     await folder('quiet', 'a');
+    // The upload takes so long that the progress would be shown.
+    fixture.proxy.delayMs = 400;
     const { code, stdout, stderr } = await command(['quiet', 'none', '--quiet', '--user', newUser()], {
       isTTY: true,
     });
+    fixture.proxy.delayMs = 0;
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe('none: there is no such file (ENOENT). To do: check the path.\n');
   });

@@ -53,7 +53,19 @@ describe('uploadMany retries', () => {
     }
   });
 
-  it('only for `retryForMs`, and stores the other files meanwhile', async () => {
+  it('a PUT that fails always only for `retryForMs`, and at least twice', async () => {
+    fixture.proxy.fault = () => ({ status: 500, code: 'InternalError' });
+    const attempts: number[] = [];
+    const onRetry = ({ attempt }: ItemRetry<UploadItem>) => void attempts.push(attempt);
+    const items = await smallItems('given-up', 2);
+    const { outcomes, options } = watchMany<UploadItem>();
+    const given = { ...options, onRetry, retryForMs: 0 };
+    expect(await uploadMany(fixture.user(), items, given)).toMatchObject({ failed: 2 });
+    expect(attempts.toSorted()).toEqual([1, 1, 2, 2]);
+    for (const { error } of failuresOf(outcomes)) expect(String(error)).toContain('S3 answered 500');
+  });
+
+  it('a PUT that S3 refuses once, and not one that it refuses again', async () => {
     const refused = new Set([3, 7]);
     fixture.proxy.fault = (n) => (refused.has(n) ? { status: 403, code: 'AccessDenied' } : 'none');
     const { outcomes, options } = watchMany<UploadItem>();

@@ -133,7 +133,11 @@ describe('the process of npm run upload', () => {
   });
 
   it('prints no control character into a file', async () => {
+    // The upload takes so long that a terminal would show its progress.
+    fixture.proxy.delayMs = 500;
     const { stdout, stderr } = await start([...COMMAND, await file('plain'), ...service()]).exit;
+    fixture.proxy.delayMs = 0;
+    expect(stdout).toContain('plain: uploaded');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the test looks for them
     expect(stdout + stderr).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
   });
