@@ -14,6 +14,7 @@ import {
   openRawHttp2,
 } from '../resilience/http2-frames.ts';
 import { callOn, growHeap } from './ordinary-call.ts';
+import { ORIGIN } from './refusals.ts';
 import { keepService, type ProbedService, type ServiceKeeper } from './service.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -28,7 +29,7 @@ const STREAMS = 1_000;
 
 let keeper: ServiceKeeper;
 beforeAll(async () => {
-  keeper = await keepService();
+  keeper = await keepService({ CORS_ALLOWED_ORIGINS: ORIGIN });
   await growHeap((await keeper.alive()).ports);
 });
 afterAll(() => keeper?.[Symbol.asyncDispose]());
@@ -53,6 +54,12 @@ const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
     flood(300, () => http2(HTTP), [whole(TEXT_CHECK, Buffer.from(EMPTY.toString('base64')), 100)]),
   '100 connections with 100 whole and compressed health checks over gRPC': ({ HTTP }) =>
     flood(100, () => http2(HTTP), [whole(COMPRESSED_CHECK, envelope(gzipSync(Buffer.alloc(0)), 1), 100)]),
+  '300 connections with 100 streams of reflection': ({ HTTP }) =>
+    flood(300, () => http2(HTTP), [whole(REFLECTION, LIST_SERVICES, 100)]),
+  '300 connections with 100 requests for /metrics over HTTP/2': ({ HTTP }) =>
+    flood(300, () => http2(HTTP), [begun({ ...PAGE, ':path': '/metrics' }, 100)]),
+  '300 connections with 100 preflights over HTTP/2': ({ HTTP }) =>
+    flood(300, () => http2(HTTP), [begun(PREFLIGHT, 100)]),
   '1,000 health checks whose bytes arrive one per read of 64 KiB': ({ gRPC }) =>
     flood(10, () => http2(gRPC), [begun(CHECK, 100), ...bytesPerRead(100, 4)]),
 };
@@ -60,6 +67,18 @@ const FLOODS: Record<string, (ports: Ports) => Promise<Socket[]>> = {
 const PAGE = { ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'localhost' };
 const CHECK = Object.fromEntries(grpcHeaders('/grpc.health.v1.Health/Check'));
 const TEXT_CHECK = { ...CHECK, 'content-type': 'application/grpc-web-text' };
+const PREFLIGHT = {
+  ...PAGE,
+  ':method': 'OPTIONS',
+  ':path': '/files.v1.FileService/ListFiles',
+  origin: ORIGIN,
+  'access-control-request-method': 'POST',
+};
+const REFLECTION = Object.fromEntries(
+  grpcHeaders('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo'),
+);
+/** The question for the names of all services: an empty text in field 7. */
+const LIST_SERVICES = envelope(Buffer.from([0x3a, 0]));
 const COMPRESSED_CHECK = { ...CHECK, 'grpc-encoding': 'gzip' };
 const EMPTY = envelope(Buffer.alloc(0));
 
