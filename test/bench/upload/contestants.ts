@@ -11,13 +11,15 @@ export interface Contestant {
   command(network: Network, path: string, place: string): Command;
 }
 
-/** `VARIABLE=value node OPTION… src/main.ts upload` */
+/** `VARIABLE=value… node OPTION… src/main.ts upload` */
 const { upload }: { upload: string } = JSON.parse(
   readFileSync(join(PROJECT, 'package.json'), 'utf8'),
 ).scripts;
-const UPLOAD_ARGUMENTS = (upload.split(' node ')[1] ?? '')
-  .split(' ')
-  .map((word) => (word.endsWith('.ts') ? join(PROJECT, word) : word));
+const [variables = '', words = ''] = upload.split(' node ');
+const UPLOAD_ENVIRONMENT: Readonly<Record<string, string>> = Object.fromEntries(
+  variables.split(' ').map((variable) => variable.split('=', 2)),
+);
+const UPLOAD_ARGUMENTS = words.split(' ').map((word) => (word.endsWith('.ts') ? join(PROJECT, word) : word));
 const COMPILE_CACHE = join(PROJECT, 'node_modules/.cache/node');
 
 /** The command of this repository, started as `npm run upload` starts it, with its cache of MD5s. */
@@ -27,7 +29,11 @@ export function uploadCommand(cacheDirectory: string): Contestant {
     command: ({ serviceUrl }, path, place) => ({
       program: process.execPath,
       args: [...UPLOAD_ARGUMENTS, path, '--user', place, '--url', serviceUrl, '--quiet'],
-      environment: { NODE_COMPILE_CACHE: COMPILE_CACHE, XDG_CACHE_HOME: join(cacheDirectory, place) },
+      environment: {
+        ...UPLOAD_ENVIRONMENT,
+        NODE_COMPILE_CACHE: COMPILE_CACHE,
+        XDG_CACHE_HOME: join(cacheDirectory, place),
+      },
     }),
   };
 }
