@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { USAGE } from '../src/cli/upload/arguments.ts';
 import { SETTINGS } from '../src/config/config.ts';
 import { CODES } from '../src/rpc/errors.ts';
+import { bashScript } from './harness/bash-script.ts';
 import { forAllTests } from './harness/for-all-tests.ts';
 import { MEASURED_TABLES } from './harness/readme-table.ts';
 import { startTestService } from './harness/service.ts';
@@ -198,7 +199,7 @@ describe('the flows, pasted into a shell', () => {
       .join('\n')
       .replaceAll('127.0.0.1:50051', new URL(service.grpcUrl).host)
       .replaceAll('127.0.0.1:8080', new URL(service.httpUrl).host);
-    const { stdout } = await promisify(execFile)('bash', ['-c', script], { cwd: folder });
+    const { stdout } = await promisify(execFile)('bash', bashScript(script), { cwd: folder });
     return stdout.replace(/\s+/g, '');
   }
 

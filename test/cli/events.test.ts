@@ -9,6 +9,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import * as files from '../../src/postgres/migrations/0001-files.ts';
 import * as typeChanged from '../../src/postgres/migrations/0002-type-changed.ts';
+import { bashScript } from '../harness/bash-script.ts';
 import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { createDatabase, openPool } from '../harness/database.ts';
 import { launchService, PROJECT } from '../harness/service-process.ts';
@@ -263,6 +264,6 @@ async function speedUp(): Promise<void> {
 
 /** The arguments that a shell makes of a command line. */
 async function argumentsOf(command: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('bash', ['-c', `printf '%s\\n' ${command}`]);
+  const { stdout } = await promisify(execFile)('bash', bashScript(`printf '%s\\n' ${command}`));
   return stdout.trimEnd().split('\n');
 }

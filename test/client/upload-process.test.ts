@@ -5,6 +5,7 @@ import { mkdir, readdir, readlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { terminalColumns } from '../../src/text/columns.ts';
+import { bashScript } from '../harness/bash-script.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { dyingWithParent, PROJECT } from '../harness/service-process.ts';
@@ -92,19 +93,10 @@ describe('the process of npm run upload', () => {
   it('uploads files also where standard input cannot be read', async () => {
     await file('closed');
     const upload = [...COMMAND, 'closed', ...service()];
-    const { code } = await start(['bash', '-c', '"$@" < /', 'bash', ...upload]).exit;
+    const { code } = await start(['bash', ...bashScript('"$@" < /', ...upload)]).exit;
     expect(code).toBe(0);
-    const asked = await start([
-      'bash',
-      '-c',
-      '"$@" < /',
-      'bash',
-      ...COMMAND,
-      '-',
-      '--name',
-      'a',
-      ...service(),
-    ]).exit;
+    const fromStdin = [...COMMAND, '-', '--name', 'a', ...service()];
+    const asked = await start(['bash', ...bashScript('"$@" < /', ...fromStdin)]).exit;
     expect(asked).toMatchObject({ code: 1, stderr: expect.stringMatching(/^-: .*EISDIR.* To do: /) });
   });
 
@@ -127,7 +119,7 @@ describe('the process of npm run upload', () => {
     for (let i = 0; i < 40; i++) await file(`lines/${i}`);
     const script = '"$@" | head -1; echo $PIPESTATUS';
     const upload = [...COMMAND, 'lines', '--concurrency', '1', ...service()];
-    const { stdout, stderr } = await start(['bash', '-c', script, 'bash', ...upload]).exit;
+    const { stdout, stderr } = await start(['bash', ...bashScript(script, ...upload)]).exit;
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^lines\/\d+: uploaded .*\n141\n$/);
   });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test, vi } from 'vitest';
 import { welcome } from '../../src/dev/welcome.ts';
+import { bashScript } from '../harness/bash-script.ts';
 import { startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
@@ -28,7 +29,7 @@ test.for<[string, Record<string, string>]>([
   });
   await expect.poll(() => service.printed.stdout).toContain('Ctrl-C stops everything');
 
-  const { stdout } = await run('bash', ['-c', pasteable(service.printed.stdout)], {
+  const { stdout } = await run('bash', bashScript(pasteable(service.printed.stdout)), {
     cwd: directory.path,
     env: { ...process.env, ...settings },
   });

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test, vi } from 'vitest';
+import { bashScript } from '../harness/bash-script.ts';
 import { externalServers } from '../harness/external-servers.ts';
 import { total } from '../harness/metrics.ts';
 import { launchService, PROJECT } from '../harness/service-process.ts';
@@ -49,8 +50,7 @@ test('the service recovers after it had no file descriptor left', async (context
   await using service = await startServiceWithServers({
     command: [
       'bash',
-      '-c',
-      `ulimit -n 100 && exec ${process.execPath} ${join(PROJECT, 'src/main.ts')} serve`,
+      ...bashScript(`ulimit -n 100 && exec ${process.execPath} ${join(PROJECT, 'src/main.ts')} serve`),
     ],
   });
   const ports = Object.values(service.ports);

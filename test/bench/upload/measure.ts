@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bashScript } from '../../harness/bash-script.ts';
 import { peakResidentMb } from '../../harness/resident-memory.ts';
 
 export interface Run {
@@ -25,7 +26,7 @@ export async function measure({ program, args, environment = {} }: Command): Pro
   // `times` of the shell is the only way to get the CPU time of a child that has ended.
   const script = '"$@"; code=$?; times >&2; exit $code';
   const startMs = performance.now();
-  const shell = spawn('bash', ['-c', script, 'bash', program, ...args], {
+  const shell = spawn('bash', bashScript(script, program, ...args), {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,6 +1,7 @@
 /** Builds the clients as their users do: with the lines of proto/CLIENTS.md, as they stand. */
 import { cp, readFile, symlink } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { bashScript } from '../../harness/bash-script.ts';
 import { PROJECT } from '../../harness/service-process.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 import { output } from '../command.ts';
@@ -52,7 +53,7 @@ export async function buildProject(
 
   const env = environmentOf(language);
   for (const lines of await generatingLines(language.name)) {
-    await output('bash', ['-e', '-c', lines], { cwd: directory, env, timeout: timeoutMs });
+    await output('bash', bashScript(`set -e\n${lines}`), { cwd: directory, env, timeout: timeoutMs });
   }
   const command = await language.build(directory);
   const built = building.move();
