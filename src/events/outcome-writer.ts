@@ -10,7 +10,7 @@ const GATHER_MS = 20;
 const RETRY_PAUSE_MS = 1_000;
 
 /** An event that has left the local queue. It has a pause unless the consumer acknowledged it. */
-type EndedDelivery = EventRef & Partial<Pause>;
+type EndedDelivery = EventRef & Partial<Pause> & { isAgain?: true };
 
 export interface OutcomeWriterOptions {
   events: Pick<EventQueue, 'acknowledgeEvents' | 'postponeEvents'>;
@@ -30,6 +30,9 @@ export interface OutcomeWriter {
 /**
  * Gathers the outcomes of deliveries and writes them with one statement at a time. If Postgres does not answer, they wait
  * and are written later. If the process dies before that, the events are delivered again when their leases end.
+ *
+ * An outcome that a statement could not write is written once more, in the next statement. The lease of another instance
+ * may have locked the row for a moment. Without the second try, the event would be delivered again when its lease ends.
  */
 export function createOutcomeWriter({ events, onError }: OutcomeWriterOptions): OutcomeWriter {
   const unwritten: EndedDelivery[] = [];
@@ -48,9 +51,10 @@ export function createOutcomeWriter({ events, onError }: OutcomeWriterOptions): 
       await sleep(GATHER_MS, undefined, { ref: false });
       const batch = [...unwritten];
       try {
-        await write(batch);
+        const missed = await write(batch);
         // Not before: `waiting` also counts the deliveries of a statement that hangs.
         unwritten.splice(0, batch.length);
+        for (const event of missed) if (!event.isAgain) unwritten.push({ ...event, isAgain: true });
       } catch (error) {
         onError(error);
         if (stopped) break;
@@ -60,11 +64,14 @@ export function createOutcomeWriter({ events, onError }: OutcomeWriterOptions): 
     writing = undefined;
   }
 
-  async function write(batch: readonly EndedDelivery[]): Promise<void> {
+  /** Returns the events whose rows were locked, or have a newer revision. */
+  async function write(batch: readonly EndedDelivery[]): Promise<EndedDelivery[]> {
     const acknowledged = batch.filter((event) => !isPostponed(event));
-    if (acknowledged.length > 0) await events.acknowledgeEvents(stepWork(), acknowledged);
     const postponed = batch.filter(isPostponed);
-    if (postponed.length > 0) await events.postponeEvents(stepWork(), postponed);
+    return [
+      ...(acknowledged.length > 0 ? await events.acknowledgeEvents(stepWork(), acknowledged) : []),
+      ...(postponed.length > 0 ? await events.postponeEvents(stepWork(), postponed) : []),
+    ];
   }
 
   return {
@@ -80,6 +87,6 @@ export function createOutcomeWriter({ events, onError }: OutcomeWriterOptions): 
   };
 }
 
-function isPostponed(event: EndedDelivery): event is EventRef & Pause {
+function isPostponed(event: EndedDelivery): event is EndedDelivery & Pause {
   return event.pauseSeconds !== undefined;
 }

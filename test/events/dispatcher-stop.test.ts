@@ -16,9 +16,10 @@ function startDispatcher(leased: readonly FileEvent[]) {
         await lease.promise;
         return [...leased];
       },
-      acknowledgeEvents: async () => undefined,
+      acknowledgeEvents: async () => [],
       async postponeEvents(_, refs) {
         postponed.push(...refs.map(({ s3Key }) => s3Key));
+        return [];
       },
     };
   const dispatcher = createDispatcher({

@@ -1,6 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { createOutcomeWriter } from '../../src/events/outcome-writer.ts';
-import type { EventQueue } from '../../src/files/ports/event-queue.ts';
+import type { EventQueue, EventRef } from '../../src/files/ports/event-queue.ts';
+import { s3Key } from '../../src/files/rules/s3-key.ts';
 import { startHttpConsumer } from './http-consumer.ts';
 import { openQueuedEvents } from './queued-events.ts';
 import { sampleEvent } from './sample.ts';
@@ -53,8 +54,11 @@ it('deliveries that end within 20 ms are acknowledged together', async () => {
   const batches: number[] = [];
   const outcomes = createOutcomeWriter({
     events: {
-      acknowledgeEvents: async (_, events) => void batches.push(events.length),
-      postponeEvents: async () => undefined,
+      acknowledgeEvents: async (_, events) => {
+        batches.push(events.length);
+        return [];
+      },
+      postponeEvents: async () => [],
     },
     onError: (error) => expect.fail(String(error)),
   });
@@ -76,9 +80,9 @@ it('deliveries are counted as unknown to Postgres until the statement about them
         sizes.push(events.length);
         const statement = Promise.withResolvers<void>();
         statements.push(statement);
-        return statement.promise;
+        return statement.promise.then(() => []);
       },
-      postponeEvents: async () => undefined,
+      postponeEvents: async () => [],
     },
     onError: (error) => errors.push(error),
   });
@@ -93,4 +97,30 @@ it('deliveries are counted as unknown to Postgres until the statement about them
   await vi.waitFor(() => expect(outcomes.waiting).toBe(0));
   expect(sizes).toEqual([1, 2]);
   expect(errors).toHaveLength(1);
+});
+
+it('an outcome whose row was locked is written once more, and not a third time', async () => {
+  const acknowledged: string[][] = [];
+  const postponed: string[][] = [];
+  const keysOf = (events: readonly EventRef[]) => events.map(({ s3Key }) => s3Key);
+  const outcomes = createOutcomeWriter({
+    events: {
+      acknowledgeEvents: async (_, events) => {
+        acknowledged.push(keysOf(events));
+        return events.filter(({ s3Key }) => s3Key === 'ada_locked');
+      },
+      postponeEvents: async (_, events) => {
+        postponed.push(keysOf(events));
+        return postponed.length === 1 ? [...events] : [];
+      },
+    },
+    onError: (error) => expect.fail(String(error)),
+  });
+  const event = (name: string) => sampleEvent({ s3Key: s3Key('ada', name) });
+  for (const name of ['locked', 'free']) outcomes.acknowledge(event(name));
+  outcomes.postpone(event('postponed'), { pauseSeconds: 1, isCounted: true });
+  await vi.waitFor(() => expect(outcomes.waiting).toBe(0));
+  await outcomes.stop();
+  expect(acknowledged).toEqual([['ada_locked', 'ada_free'], ['ada_locked']]);
+  expect(postponed).toEqual([['ada_postponed'], ['ada_postponed']]);
 });

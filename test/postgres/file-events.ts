@@ -421,8 +421,8 @@ export function eventsContract(name: string, open: (limits: StoreLimits) => Prom
         for (const user of ['ada', 'bob']) for (const name of ['a', 'b']) await ready(name, user);
         const leased = await lease();
         expect(leased).toHaveLength(4);
-        await acknowledge(...leased.slice(0, 3));
-        await acknowledge();
+        expect(await acknowledge(...leased.slice(0, 3))).toEqual([]);
+        expect(await acknowledge()).toEqual([]);
         await opened.shiftTime(LEASE_SECONDS + 1);
         expect((await lease()).map(brief)).toEqual(leased.slice(3).map(brief));
       });
@@ -431,7 +431,7 @@ export function eventsContract(name: string, open: (limits: StoreLimits) => Prom
         const file = await ready('a');
         const old = await nextEvent();
         await store.markDeleted(file);
-        await acknowledge(old);
+        expect(await acknowledge(old)).toEqual([old]);
         expect(await nextEvent()).toMatchObject({ change: 'deleted' });
       });
 
@@ -439,7 +439,9 @@ export function eventsContract(name: string, open: (limits: StoreLimits) => Prom
         const file = await ready('a');
         await ready('b');
         const leased = await lease();
-        await whileLocked(file, () => acknowledge(...leased));
+        await whileLocked(file, async () => {
+          expect((await acknowledge(...leased)).map(brief)).toEqual([['ada_a', 'ready']]);
+        });
         await opened.shiftTime(LEASE_SECONDS + 1);
         expect((await lease()).map(brief)).toEqual([['ada_a', 'ready']]);
       });

@@ -62,20 +62,23 @@ export interface EventQueue {
 
   /**
    * Removes the events from the queue. An event whose file has changed since then (another revision) stays due. If a
-   * concurrent statement is writing the row, the event comes due again when its lease ends.
+   * concurrent statement has locked the row, the event comes due again when its lease ends.
+   *
+   * @returns the events that stay, for either reason
    */
-  acknowledgeEvents(work: Work, events: readonly EventRef[]): Promise<void>;
+  acknowledgeEvents<Event extends EventRef>(work: Work, events: readonly Event[]): Promise<Event[]>;
 
   /**
    * Makes the events due again, each after its pause. An event whose file has changed since then stays due. If a
-   * concurrent statement is writing the row, the event comes due again when its lease ends.
+   * concurrent statement has locked the row, the event comes due again when its lease ends.
    *
    * @param isCounted whether the delivery counts as an attempt of its event
+   * @returns the events that were not changed, for either reason
    */
-  postponeEvents(
+  postponeEvents<Postponed extends EventRef & { pauseSeconds: number; isCounted: boolean }>(
     work: Work,
-    events: readonly (EventRef & { pauseSeconds: number; isCounted: boolean })[],
-  ): Promise<void>;
+    events: readonly Postponed[],
+  ): Promise<Postponed[]>;
 
   findOldestEvent(work: Work, dueFrom?: Date): Promise<OldestEvent>;
 

@@ -15,17 +15,18 @@ export function createEventQueue(database: Database): EventQueue {
     },
 
     async acknowledgeEvents(work, events) {
-      if (events.length === 0) return;
-      await database.run(work, statements.acknowledgeEvents, columnsOf(events));
+      if (events.length === 0) return [];
+      return without(events, await database.run(work, statements.acknowledgeEvents, columnsOf(events)));
     },
 
     async postponeEvents(work, events) {
-      if (events.length === 0) return;
-      await database.run(work, statements.postponeEvents, {
+      if (events.length === 0) return [];
+      const params = {
         ...columnsOf(events),
         pauses: events.map(({ pauseSeconds }) => pauseSeconds),
         attempts: events.map(({ isCounted }) => (isCounted ? 1 : 0)),
-      });
+      };
+      return without(events, await database.run(work, statements.postponeEvents, params));
     },
 
     async findOldestEvent(work, dueFrom = BEGINNING) {
@@ -55,6 +56,14 @@ function columnsOf(events: readonly EventRef[]) {
     s3Keys: events.map(({ s3Key }) => s3Key),
     revisions: events.map(({ revision }) => revision),
   };
+}
+
+function without<Event extends EventRef>(
+  events: readonly Event[],
+  changed: readonly statements.ChangedEvent[],
+): Event[] {
+  const revisions = new Map(changed.map(({ s3_key, revision }) => [s3_key, Number(revision)]));
+  return events.filter(({ s3Key, revision }) => revisions.get(s3Key) !== revision);
 }
 
 /** The replay ends with the statement that examines no row. */

@@ -42,9 +42,15 @@ interface EventRefs {
   revisions: readonly number[];
 }
 
+/** An event whose row was changed. `pg` returns an int8 as text. */
+export interface ChangedEvent {
+  s3_key: string;
+  revision: string;
+}
+
 /**
- * Changes the rows of events that no newer event has replaced. A row that another session has locked is left out, as in
- * `markReadyMany` (transitions.ts): its event comes due again when its lease ends.
+ * Changes the rows of events that no newer event has replaced, and returns these events. A row that another session has
+ * locked is left out, as in `markReadyMany` (transitions.ts).
  *
  * @param more further arrays, and the names of their columns
  */
@@ -68,9 +74,10 @@ const changeEvents = (
     )
     update files set ${assignments}
     from locked
-    where user_id = event_user and s3_key = event_key and revision = event_revision`;
+    where user_id = event_user and s3_key = event_key and revision = event_revision
+    returning s3_key, revision`;
 
-export const acknowledgeEvents = prepare<EventRefs>('acknowledge_events', (refs) =>
+export const acknowledgeEvents = prepare<EventRefs, ChangedEvent>('acknowledge_events', (refs) =>
   changeEvents(refs, sql`event_due_at = null`, sql``, sql``),
 );
 
@@ -84,7 +91,7 @@ interface PostponedEvents extends EventRefs {
 const ATTEMPTS_MAX = 1_000;
 
 /** An event that another dispatcher has acknowledged in the meantime stays acknowledged. */
-export const postponeEvents = prepare<PostponedEvents>('postpone_events', (params) =>
+export const postponeEvents = prepare<PostponedEvents, ChangedEvent>('postpone_events', (params) =>
   changeEvents(
     params,
     sql`
