@@ -121,7 +121,7 @@ export function prepareLease<Params extends LeaseParams, Row extends LeasedRow>(
     from leased
     where user_id = leased_user and s3_key = leased_key
     returning ${columns}, false as is_fresh, ${returned(placeholders)},
-      (select user_id from users_in_turn order by examined desc limit 1) as last_user`;
+      (select user_id from users_in_turn where examined = (select max(examined) from users_in_turn)) as last_user`;
   });
 }
 
@@ -150,18 +150,18 @@ const usersInTurn = (
         from (
           select from files where ${dueAt} >= ${dueFrom} and ${dueAt} <= now() order by ${dueAt} limit ${limit}) as waiting)
       union all
-      select next.user_id, next.is_due, examined + 1, due + next.is_due::int, next.is_again
-      from users_in_turn, lateral (
-        select *, users_in_turn.is_again
-        from (${userAfter(sql`users_in_turn.user_id`, dueAt, dueFrom)}) as following
-        union all
-        select *, true
-        from first_user
-        where not users_in_turn.is_again
-        order by is_again
-        limit 1) as next
-      where examined < ${USERS_EXAMINED_MAX} and due < ${share}
-        and not (next.is_again and next.user_id > ${lastUser})
+      select next.*
+      from (
+        select coalesce(following.user_id, first_user.user_id) as user_id,
+          coalesce(following.is_due, first_user.is_due) as is_due,
+          examined + 1,
+          due + coalesce(following.is_due, first_user.is_due)::int,
+          is_again or following.user_id is null as is_again
+        from users_in_turn
+          left join lateral (${userAfter(sql`users_in_turn.user_id`, dueAt, dueFrom)}) as following on true
+          left join first_user on following.user_id is null and not is_again
+        where examined < ${USERS_EXAMINED_MAX} and due < ${share}) as next
+      where user_id is not null and not (is_again and user_id > ${lastUser})
     )`;
 
 const userAfter = (user: Sql, dueAt: Sql, dueFrom: Sql): Sql => sql`
