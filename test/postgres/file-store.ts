@@ -437,8 +437,10 @@ export function fileStoreContract(name: string, open: (limits: StoreLimits) => P
 
       it('needs a free slot to renew an upload whose URL has expired', async () => {
         await fillUp();
-        await opened.pool.query(`update files set url_expire_at = now() where filename = '0'`);
-        await oneMore();
+        await opened.pool.query(
+          `update files set url_expire_at = now() - interval '1 s' where filename = '0'`,
+        );
+        expect(await oneMore()).toMatchObject({ created: true });
         expect(await store.reserve(first)).toEqual(tooMany);
         await store.markReady(intent('1'), seen());
         expect(await store.reserve(first)).toMatchObject({ created: false });
