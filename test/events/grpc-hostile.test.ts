@@ -5,30 +5,19 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { eventToProto } from '../../src/events/event-message.ts';
 import { createGrpcTransport } from '../../src/events/transports/grpc.ts';
 import { createAuthority } from '../harness/certificates.ts';
+import { deliverOverGrpc, MESSAGE, TOKEN } from './deliver-over-grpc.ts';
 import { startGrpcConsumer, startHttp2Consumer } from './grpc-consumer.ts';
-import { sampleEvent } from './sample.ts';
 
-const TOKEN = 'a-token-of-the-consumer';
-const MESSAGE = eventToProto(sampleEvent());
 const ANSWER = { ':status': 200, 'content-type': 'application/grpc' };
-
-async function deliverTo(url: URL, timeoutMs = 500) {
-  const transport = createGrpcTransport(url, TOKEN, timeoutMs);
-  const startMs = performance.now();
-  const delivery = await transport.deliver(MESSAGE);
-  transport.close();
-  return { ...delivery, tookMs: performance.now() - startMs };
-}
 
 const descriptors = () => readdirSync('/dev/fd').length;
 
 describe('a hostile consumer over gRPC', () => {
   it('that sends headers and never ends its answer does not answer', async () => {
     await using consumer = await startHttp2Consumer((stream) => stream.respond(ANSWER));
-    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'unanswered' });
   });
 
   it('that sends a message and never the status does not answer', async () => {
@@ -36,7 +25,7 @@ describe('a hostile consumer over gRPC', () => {
       stream.respond(ANSWER);
       stream.write(Buffer.alloc(5));
     });
-    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'unanswered' });
   });
 
   it('that takes no byte of the message does not answer, and all calls share one connection', async () => {
@@ -128,7 +117,7 @@ describe.each([
     const usual = getCACertificates('default');
     setDefaultCACertificates([...usual, authority.cert]);
     try {
-      expect(await deliverTo(new URL(`grpcs://127.0.0.1:${consumer.port}`), 2_000)).toMatchObject({
+      expect(await deliverOverGrpc(new URL(`grpcs://127.0.0.1:${consumer.port}`), 2_000)).toMatchObject({
         outcome: 'unreachable',
         reason: expect.stringContaining(problem),
       });

@@ -5,27 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { ServerCredentials, status } from '@grpc/grpc-js';
 import { describe, expect, it, vi } from 'vitest';
-import { eventToProto } from '../../src/events/event-message.ts';
 import { createGrpcTransport } from '../../src/events/transports/grpc.ts';
 import { createAuthority } from '../harness/certificates.ts';
+import { deliverOverGrpc, MESSAGE, TOKEN } from './deliver-over-grpc.ts';
 import { startGrpcConsumer, startHttp2Consumer } from './grpc-consumer.ts';
 import { startHttpConsumer, startRawConsumer } from './http-consumer.ts';
-import { sampleEvent } from './sample.ts';
-
-const TOKEN = 'a-token-of-the-consumer';
-const MESSAGE = eventToProto(sampleEvent());
 
 /** Frames of HTTP/2: settings without entries, and GOAWAY without an error, after stream 0. */
 const SETTINGS = Buffer.from('000000040000000000', 'hex');
 const GOAWAY = Buffer.from('0000080700000000000000000000000000', 'hex');
-
-async function deliverTo(url: URL, timeoutMs = 500) {
-  const transport = createGrpcTransport(url, TOKEN, timeoutMs);
-  const startMs = performance.now();
-  const delivery = await transport.deliver(MESSAGE);
-  transport.close();
-  return { ...delivery, tookMs: performance.now() - startMs };
-}
 
 describe('a delivery over gRPC', () => {
   it('is a call with the token and a deadline, over one connection', async () => {
@@ -58,7 +46,7 @@ describe('a delivery over gRPC', () => {
       await using consumer = await startGrpcConsumer((_, done) =>
         done(code, `no: Bearer ${TOKEN}${'x'.repeat(5_000)}`),
       );
-      const delivery = await deliverTo(consumer.url, 5_000);
+      const delivery = await deliverOverGrpc(consumer.url, 5_000);
       const outcomes: Record<string, string> = {
         DEADLINE_EXCEEDED: 'unanswered',
         UNAVAILABLE: 'unreachable',
@@ -73,7 +61,7 @@ describe('a delivery over gRPC', () => {
   it('is acknowledged by OK with bytes that are no message', async () => {
     const garbage = Buffer.from('\u0000\u00ff<html>');
     await using consumer = await startGrpcConsumer(undefined, 0, undefined, garbage);
-    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'delivered' });
+    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'delivered' });
   });
 
   it('is acknowledged by OK without a message', async () => {
@@ -82,12 +70,12 @@ describe('a delivery over gRPC', () => {
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
       stream.end();
     });
-    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'delivered' });
+    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'delivered' });
   });
 
   it('reads no answer that is larger than 64 KiB', async () => {
     await using consumer = await startGrpcConsumer(undefined, 0, undefined, Buffer.alloc(70_000));
-    expect(await deliverTo(consumer.url)).toMatchObject({
+    expect(await deliverOverGrpc(consumer.url)).toMatchObject({
       outcome: 'refused',
       reason: expect.stringContaining('RESOURCE_EXHAUSTED'),
     });
@@ -98,7 +86,7 @@ describe('a consumer over gRPC', () => {
   it('that refuses connections is unreachable, at once', async () => {
     const consumer = await startRawConsumer(() => undefined);
     await consumer[Symbol.asyncDispose]();
-    const delivery = await deliverTo(new URL(`grpc://${consumer.url.host}`), 5_000);
+    const delivery = await deliverOverGrpc(new URL(`grpc://${consumer.url.host}`), 5_000);
     expect(delivery).toMatchObject({
       outcome: 'unreachable',
       reason: expect.stringContaining('ECONNREFUSED'),
@@ -107,7 +95,7 @@ describe('a consumer over gRPC', () => {
   });
 
   it('whose name does not exist is unreachable', async () => {
-    expect(await deliverTo(new URL('grpc://consumer.invalid:1'), 5_000)).toMatchObject({
+    expect(await deliverOverGrpc(new URL('grpc://consumer.invalid:1'), 5_000)).toMatchObject({
       outcome: 'unreachable',
     });
   });
@@ -116,13 +104,15 @@ describe('a consumer over gRPC', () => {
     const server = createServer(() => undefined);
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
-    expect(await deliverTo(new URL(`grpc://127.0.0.1:${port}`))).toMatchObject({ outcome: 'unanswered' });
+    expect(await deliverOverGrpc(new URL(`grpc://127.0.0.1:${port}`))).toMatchObject({
+      outcome: 'unanswered',
+    });
     server.close();
   });
 
   it('that takes the call and never answers does not answer', async () => {
     await using consumer = await startGrpcConsumer(() => undefined);
-    const delivery = await deliverTo(consumer.url);
+    const delivery = await deliverOverGrpc(consumer.url);
     expect(delivery.outcome).toBe('unanswered');
     expect(delivery.tookMs).toBeLessThan(1_500);
   });
@@ -138,14 +128,14 @@ describe('a consumer over gRPC', () => {
       stream.on('drain', more);
       more();
     });
-    expect((await deliverTo(consumer.url, 1_000)).outcome).toBe('refused');
+    expect((await deliverOverGrpc(consumer.url, 1_000)).outcome).toBe('refused');
   });
 
   it('that resets the stream or the connection has acknowledged nothing', async () => {
     await using stream = await startHttp2Consumer((call) => call.close(2));
-    expect((await deliverTo(stream.url, 5_000)).outcome).not.toBe('delivered');
+    expect((await deliverOverGrpc(stream.url, 5_000)).outcome).not.toBe('delivered');
     await using connection = await startHttp2Consumer((call) => call.session?.destroy());
-    expect((await deliverTo(connection.url, 5_000)).outcome).not.toBe('delivered');
+    expect((await deliverOverGrpc(connection.url, 5_000)).outcome).not.toBe('delivered');
   });
 
   it.each([
@@ -173,7 +163,9 @@ describe('a consumer over gRPC', () => {
 
   it('that speaks HTTP/1.1 has acknowledged nothing', async () => {
     await using consumer = await startHttpConsumer();
-    expect((await deliverTo(new URL(`grpc://${consumer.url.host}`), 1_000)).outcome).not.toBe('delivered');
+    expect((await deliverOverGrpc(new URL(`grpc://${consumer.url.host}`), 1_000)).outcome).not.toBe(
+      'delivered',
+    );
   });
 
   it('that comes back gets the next event, although the channel had failed', async () => {
@@ -241,7 +233,7 @@ describe('a consumer over gRPC', () => {
 
   it('is reached at an IPv6 address', async () => {
     await using consumer = await startGrpcConsumer(undefined, 0, undefined, undefined, '[::1]');
-    expect(await deliverTo(consumer.url)).toMatchObject({ outcome: 'delivered' });
+    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'delivered' });
   });
 });
 
@@ -254,12 +246,12 @@ describe('a consumer over gRPC with TLS', () => {
     ]);
     await using consumer = await startGrpcConsumer(undefined, 0, security);
     const url = new URL(`grpcs://127.0.0.1:${consumer.port}`);
-    expect(await deliverTo(url, 2_000)).toMatchObject({ outcome: 'unreachable' });
+    expect(await deliverOverGrpc(url, 2_000)).toMatchObject({ outcome: 'unreachable' });
     expect(consumer.received).toEqual([]);
     const usual = getCACertificates('default');
     setDefaultCACertificates([...usual, authority.cert]);
     try {
-      expect(await deliverTo(url, 2_000)).toMatchObject({ outcome: 'delivered' });
+      expect(await deliverOverGrpc(url, 2_000)).toMatchObject({ outcome: 'delivered' });
     } finally {
       setDefaultCACertificates(usual);
     }
