@@ -7,7 +7,7 @@ import { ServerCredentials, status } from '@grpc/grpc-js';
 import { describe, expect, it, vi } from 'vitest';
 import { createGrpcTransport } from '../../src/events/transports/grpc.ts';
 import { createAuthority } from '../harness/certificates.ts';
-import { deliverOverGrpc, MESSAGE, TOKEN } from './deliver-over-grpc.ts';
+import { deliverOverGrpc, MESSAGE, TOKEN } from './deliver-once.ts';
 import { startGrpcConsumer, startHttp2Consumer } from './grpc-consumer.ts';
 import { startHttpConsumer, startRawConsumer } from './http-consumer.ts';
 

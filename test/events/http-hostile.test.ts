@@ -3,23 +3,16 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { eventToProto } from '../../src/events/event-message.ts';
 import { createHttpTransport } from '../../src/events/transports/http.ts';
 import { createAuthority, selfSigned } from '../harness/certificates.ts';
 import { endlessServer } from '../harness/endless-server.ts';
+import { deliverOnce, TOKEN } from './deliver-once.ts';
 import { startHttpConsumer, startRawConsumer } from './http-consumer.ts';
-import { sampleEvent } from './sample.ts';
 
-const TOKEN = 'a-token-of-the-consumer';
-const MESSAGE = eventToProto(sampleEvent());
 const TIMEOUT_MS = 300;
 
-async function deliverTo(url: URL | string, timeoutMs = TIMEOUT_MS) {
-  const transport = createHttpTransport(new URL(url), TOKEN, timeoutMs);
-  const startMs = performance.now();
-  const delivery = await transport.deliver(MESSAGE);
-  transport.close();
-  return { ...delivery, tookMs: performance.now() - startMs };
+function deliverTo(url: URL | string, timeoutMs = TIMEOUT_MS) {
+  return deliverOnce(createHttpTransport(new URL(url), TOKEN, timeoutMs));
 }
 
 describe('a consumer over HTTP', () => {
