@@ -10,7 +10,8 @@ const SRC = join(ROOT, 'src');
  * test.
  */
 const ARROWS: Record<string, readonly string[]> = {
-  main: ['cli', 'config', 'dev', 'observability', 'server'],
+  main: ['cli', 'process'],
+  process: ['cli', 'config', 'dev', 'observability', 'server'],
   cli: ['client', 'config', 'doctor', 'files', 'postgres', 'server', 'text'],
   server: [
     'config',
@@ -247,14 +248,51 @@ it('each package is imported only by the folders that are listed for it', () => 
   expect(unknown.map(({ file, specifier }) => `${file} → ${specifier}`)).toEqual([]);
 });
 
-it('only src/main.ts uses the process', () => {
-  const unexpected = files.filter(
-    (file) =>
-      file !== 'main.ts' &&
-      !file.startsWith('dev/') &&
-      /process\.(env|argv|exit|on|stdout|stderr)\b/.test(readFileSync(join(SRC, file), 'utf8')),
-  );
+/**
+ * Members of `process` that neither read what the user has set nor change the process. src/main.ts needs two more: the
+ * arguments, and the end with an exit code.
+ */
+const HARMLESS = ['memoryUsage', 'nextTick', 'geteuid', 'getBuiltinModule'];
+
+it('only src/process uses the process, and src/main.ts its arguments', () => {
+  const unexpected = files
+    .filter((file) => !/^(process|dev)\//.test(file))
+    .flatMap((file) => {
+      const used = [...readFileSync(join(SRC, file), 'utf8').matchAll(/\bprocess\??\.(\w+)/g)];
+      const allowed = file === 'main.ts' ? ['argv', 'exit'] : HARMLESS;
+      return used.filter(([, member = '']) => !allowed.includes(member)).map(([text]) => `${file}: ${text}`);
+    });
   expect(unexpected).toEqual([]);
+});
+
+/** What Node loads for a file before its code runs: the files that it imports, and the files that those import. */
+function loadedFor(start: string): { files: Set<string>; packages: Set<string> } {
+  const loaded = { files: new Set<string>(), packages: new Set<string>() };
+  const load = (file: string): void => {
+    if (loaded.files.has(file)) return;
+    loaded.files.add(file);
+    for (const { specifier, typeOnly, dynamic } of imports.filter((found) => found.file === file)) {
+      if (typeOnly || dynamic) continue;
+      if (specifier.startsWith('.')) load(relative(SRC, resolve(dirname(join(SRC, file)), specifier)));
+      else if (!specifier.startsWith('node:')) loaded.packages.add(specifier);
+    }
+  };
+  load(start);
+  return loaded;
+}
+
+it('serve sets its signal handler before it loads a package or a part of the service', () => {
+  const loaded = loadedFor('process/serve.ts');
+  expect(loaded.files).toContain('process/signals.ts');
+  expect(loaded.packages).toEqual(new Set());
+  expect([...loaded.files].filter((file) => /^(server|rpc|postgres|s3|events)\//.test(file))).toEqual([]);
+});
+
+it('upload loads neither the service nor the settings of the service', () => {
+  const loaded = [...loadedFor('main.ts').files, ...loadedFor('process/upload.ts').files];
+  expect(loaded).toEqual(expect.arrayContaining(['cli/upload.ts', 'config/client-config.ts']));
+  const ofService = /^(server|rpc|postgres|s3|events|config\/config\.ts|observability\/logger\.ts)/;
+  expect(loaded.filter((file) => ofService.test(file))).toEqual([]);
 });
 
 it('only src/cli/terminal.ts writes to the output, so all output is escaped', () => {

@@ -2,7 +2,7 @@
  * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`,
  * `doctor`, `events`), and what these commands need to talk to a terminal: escaped output and the progress line. A
  * command parses its arguments, calls the code that does the work, and returns an exit code. The use of `process` does
- * not belong here, but in `src/main.ts`.
+ * not belong here, but in `src/process`.
  */
 import type { Readable } from 'node:stream';
 import { type Md5Cache, openMd5Cache } from '../client/node.ts';
@@ -23,7 +23,7 @@ import type { RunEnd } from './upload/tally.ts';
 import { newRunState, type RunState, uploadFiles } from './upload/upload-files.ts';
 import { EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
 
-/** What `src/main.ts` gives to the command: the address of the service, standard input and paths. */
+/** What `src/process` gives to the command: the address of the service, standard input and paths. */
 export interface UploadContext extends ServiceAddress {
   /** Opens standard input. Called only if an argument is `-`. @throws Error EISDIR if standard input is a directory */
   openStdin: () => Readable;

@@ -2,11 +2,10 @@
  * `src/config` turns the environment into values: `readConfig` checks every variable once at the start,
  * reports all problems together, and returns a `Config` that is passed on. Checks of one kind of setting
  * (loopback hosts, the header of the user id) and the StartupError belong here. Nothing here opens a file or
- * connects to a server, and `src/main.ts` passes the environment in.
+ * connects to a server, and `src/process` passes the environment in.
  */
 import { backendOf, backendProblems } from './backend.ts';
-import { ConfigError } from './config-error.ts';
-import type { Setting, Values } from './setting.ts';
+import { readTables, settingsOf, type ValuesOfTables } from './read-tables.ts';
 import { BROWSERS } from './settings/browsers.ts';
 import { DATABASE } from './settings/database.ts';
 import { EVENTS, eventsProblems, eventsTarget } from './settings/events.ts';
@@ -36,11 +35,9 @@ const TABLES = {
  * All settings, in the order of the table in README.md. That table is made from this list, and
  * test/readme.test.ts compares the two.
  */
-export const SETTINGS: readonly Setting[] = Object.values(TABLES).flatMap((table) =>
-  Object.values<Setting>(table),
-);
+export const SETTINGS = settingsOf(TABLES);
 
-type AllValues = { [Name in keyof typeof TABLES]: Values<(typeof TABLES)[Name]> };
+type AllValues = ValuesOfTables<typeof TABLES>;
 
 /**
  * Reads only its argument. An empty value counts as unset.
@@ -48,37 +45,7 @@ type AllValues = { [Name in keyof typeof TABLES]: Values<(typeof TABLES)[Name]> 
  * @throws ConfigError that names every problem
  */
 export function readConfig(environment: Record<string, string | undefined>): Config {
-  const problems = SETTINGS.flatMap(({ variable, problem }) => {
-    const found = environment[variable] ? problem(environment[variable]) : undefined;
-    return found === undefined ? [] : [`${variable} ${found}`];
-  });
-  // Rules between settings assume that each value is valid in itself.
-  if (problems.length > 0) throw new ConfigError(problems);
-  const values = Object.fromEntries(
-    Object.entries(TABLES).map(([name, table]) => [name, valuesOf(table, environment)]),
-  ) as AllValues;
-  problems.push(...problemsBetween(values));
-  if (problems.length > 0) throw new ConfigError(problems);
-  return toConfig(values);
-}
-
-/**
- * Reads what a client on the same machine must know: where the service listens, and how the gateway proves its
- * identity. Problems of other settings do not concern a client.
- *
- * @throws ConfigError that names every problem
- */
-export function readClientConfig(environment: Record<string, string | undefined>): Config {
-  const variables = [LISTEN, GATEWAY].flatMap((table) => Object.values<Setting>(table));
-  return readConfig(Object.fromEntries(variables.map(({ variable }) => [variable, environment[variable]])));
-}
-
-function valuesOf(table: Record<string, Setting>, environment: Record<string, string | undefined>) {
-  const read = (setting: Setting) => {
-    const text = environment[setting.variable];
-    return text ? setting.value(text) : setting.default;
-  };
-  return Object.fromEntries(Object.entries(table).map(([key, setting]) => [key, read(setting)]));
+  return toConfig(readTables(TABLES, environment, problemsBetween));
 }
 
 function* problemsBetween({

@@ -1,5 +1,5 @@
 /**
- * A reason why the service cannot start. The message tells the operator the problem and the remedy. `src/main.ts`
+ * A reason why the service cannot start. The message tells the operator the problem and the remedy. `src/process`
  * prints the message without the stack, because the stack would only hide it.
  */
 export class StartupError extends Error {

@@ -6,7 +6,7 @@ const SECRETS: readonly [RegExp, string][] = [
   [/((?:postgres|postgresql|http|https):\/\/[^:@/\s]+:)[^@\s]+@/gi, '$1[redacted]@'],
 ];
 
-/** Takes the credentials out of a text. `main.ts` prints errors with it, and does not load the logger for them. */
+/** Takes the credentials out of a text. `src/process` prints errors with it, and does not load the logger for them. */
 export function redact(text: string): string {
   return SECRETS.reduce((redacted, [pattern, replacement]) => redacted.replace(pattern, replacement), text);
 }

@@ -2,7 +2,7 @@
  * `src/server` builds the service out of the other folders, starts it and stops it. `startApp` (this file)
  * shows all steps of the construction: each step is a file beside this file. `backends/` opens Postgres and
  * S3, for every command. Decisions about files, calls or protocols do not belong here, nor do the process's
- * signals and arguments (`src/main.ts`).
+ * signals and environment (`src/process`).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';

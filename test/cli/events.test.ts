@@ -65,7 +65,7 @@ interface Options {
   variables?: Record<string, string>;
 }
 
-/** Runs the command as src/main.ts does, with its output captured. */
+/** Runs the command as src/process does, with its output captured. */
 async function run(args: string[], { isWatched = false, signal, variables = {} }: Options = {}) {
   const terminal = captureTerminal(isWatched);
   const config = () => readConfig({ ...environment, ...variables });

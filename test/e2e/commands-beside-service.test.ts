@@ -14,9 +14,9 @@ import { main } from './main.ts';
 vi.setConfig({ testTimeout: 120_000 });
 
 /** Runs a command that must succeed. `main` would report the processes of the service beside it as left behind. */
-async function output(verb: string, environment: Record<string, string>, args: readonly string[] = []) {
+async function output(name: string, environment: Record<string, string>, args: readonly string[] = []) {
   const options = { env: { ...process.env, ...environment } };
-  const program = [join(PROJECT, 'src/main.ts'), verb, ...args];
+  const program = [join(PROJECT, 'src/main.ts'), name, ...args];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, program, options);
   expect(stderr).toBe('');
   return stdout;

@@ -110,13 +110,14 @@ test('the error escapes the terminal sequences of a value', async () => {
   expect(stderr.split('\n')).not.toContain('serving');
 });
 
-test('an unknown verb prints the usage and ends with code 2', async () => {
+test('an unknown command prints the usage and ends with code 2', async () => {
   const { code, stdout, stderr } = await main('sevre');
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-  for (const verb of ['serve', 'migrate', 'config']) expect(stderr).toMatch(new RegExp(`^ +${verb} `, 'm'));
+  for (const command of ['serve', 'migrate', 'config'])
+    expect(stderr).toMatch(new RegExp(`^ +${command} `, 'm'));
 });
 
-test.each(['--help', '-h'])('%s prints the verbs to stdout', async (option) => {
+test.each(['--help', '-h'])('%s prints the commands to stdout', async (option) => {
   const { code, stdout, stderr } = await main(option);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/^ +upload +upload files and directories/m);
@@ -127,10 +128,10 @@ const WRONG = Object.fromEntries(SETTINGS.map(({ variable }) => [variable, ' '])
 
 test.each(['upload', 'reconcile', 'doctor', 'events'])(
   '%s --help prints its usage to stdout, even if every variable is wrong',
-  async (verb) => {
-    const { code, stdout, stderr } = await main(verb, WRONG, ['--help']);
+  async (command) => {
+    const { code, stdout, stderr } = await main(command, WRONG, ['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain(`usage: npm run ${verb} -- `);
+    expect(stdout).toContain(`usage: npm run ${command} -- `);
   },
 );
 
@@ -148,7 +149,7 @@ test('upload names the problems of settings that concern a client', async () => 
   expect(stderr).toMatch(/GATEWAY_TOKENS must be/);
 });
 
-test('a verb without arguments does not run when it is given some', async () => {
+test('a command without arguments does not run when it is given some', async () => {
   const asked = await main('config', {}, ['--help']);
   expect({ ...asked, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' });
   expect(asked.stdout).toMatch(/^usage: /);
@@ -160,7 +161,7 @@ test('a verb without arguments does not run when it is given some', async () => 
   });
 });
 
-test('the verb config prints every variable, with its default and its meaning', async () => {
+test('the command config prints every variable, with its default and its meaning', async () => {
   const { code, stdout } = await main('config', { GRPC_PORT: 'even when one is wrong' });
   expect(code).toBe(0);
   const lines = stdout.trimEnd().split('\n');
@@ -178,7 +179,7 @@ test('every default keeps the rule of its setting', () => {
   expect(problems.filter(([, problem]) => problem !== undefined)).toEqual([]);
 });
 
-test('the verb migrate requires DATABASE_URL', async () => {
+test('the command migrate requires DATABASE_URL', async () => {
   const { code, stderr } = await main('migrate');
   expect(code).toBe(1);
   expect(stderr).toContain('DATABASE_URL is required');

@@ -7,14 +7,14 @@ export interface Result {
   stderr: string;
 }
 
-/** Runs `src/main.ts` with a verb until it ends. */
+/** Runs `src/main.ts` with a command until it ends. */
 export async function main(
-  verb: string,
+  name: string,
   environment: Record<string, string> = {},
   args: readonly string[] = [],
 ): Promise<Result> {
   await using run = launchService({
-    command: [process.execPath, join(PROJECT, 'src/main.ts'), verb, ...args],
+    command: [process.execPath, join(PROJECT, 'src/main.ts'), name, ...args],
     environment,
   });
   const { code } = await run.untilGone();

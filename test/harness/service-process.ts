@@ -14,7 +14,7 @@ export const PROJECT = join(import.meta.dirname, '../..');
 const START_TIMEOUT_MS = 50_000;
 
 /**
- * More than twice the 8.5 s after which src/main.ts ends a stop that hangs. A longer stop is an error of the
+ * More than twice the 8.5 s after which src/process ends a stop that hangs. A longer stop is an error of the
  * service.
  */
 const STOP_TIMEOUT_MS = 20_000;

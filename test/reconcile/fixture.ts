@@ -54,7 +54,7 @@ export const LEAST_AGE = ['--min-age-hours', '0.0003'];
 /** What a terminal gets to remove the progress line. */
 const CLEAR_LINE = '\r\x1b[K';
 
-/** Runs the command like `src/main.ts`, with its output captured. */
+/** Runs the command like `src/process`, with its output captured. */
 export async function run(service: TestService, args: string[], environment: Record<string, string> = {}) {
   const terminal = captureTerminal(true);
   const config = readConfig({ ...service.environment, ...environment });
