@@ -46,8 +46,8 @@ export interface ReadyFile extends FileFacts {
 
 /**
  * A file that has not been deleted. A pending file that is `lost` is one, too, although calls report it as not found.
- * A deleted file is not a `UserFile`. Its row is a tombstone, which keeps the key until
- * no URL can write to that key any more. Then the sweeper (a background task, `maintenance/sweeper.ts`) removes it.
+ * A deleted file is not a `UserFile`. Its row is a tombstone, which keeps the key until no URL can write to that key any
+ * more. Then the sweeper (a background task, `maintenance/sweeper.ts`) removes it.
  */
 export type UserFile = PendingFile | ReadyFile;
 

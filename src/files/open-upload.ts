@@ -23,8 +23,8 @@ export interface OpenUpload {
  *
  * Returns `undefined` if the file is no longer pending. The caller must then read the row again.
  *
- * @throws FileError DATABASE_UNAVAILABLE or STORAGE_UNAVAILABLE. If an upload was begun before the error, the next
- *   call finds it.
+ * @throws FileError DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE or STORAGE_REFUSED. If an upload was begun before the
+ *   error, the next call finds it.
  */
 export async function openUpload(
   call: Call,

@@ -1,6 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { GatewayProof } from '../config/settings/gateway.ts';
 import { FileError } from '../files/file-error.ts';
+import { isUserId, USER_ID_MAX_CHARACTERS } from '../files/rules/user-id.ts';
 import type { Caller } from './caller.ts';
 import { peerOf } from './tls/peer.ts';
 
@@ -11,14 +12,7 @@ export interface IdentityOptions {
   proof: GatewayProof;
 }
 
-export const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
-
-/** The maximum length of `sub` in OpenID Connect (Core 1.0, section 2). */
-export const USER_ID_MAX_CHARACTERS = 255;
-
-// The pattern accepts visible ASCII characters without the comma. HTTP joins repeated headers with a comma, so
-// "a,b" may be two users.
-const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
+const GATEWAY_TOKEN_HEADER = 'x-gateway-token';
 
 /**
  * Creates a function that returns the user of a call. The function first checks the proof that the caller is a
@@ -37,7 +31,7 @@ export function createIdentify({ userIdHeader, proof }: IdentityOptions): (calle
         metadata: { header: userIdHeader },
       });
     }
-    if (userId.length > USER_ID_MAX_CHARACTERS || !USER_ID.test(userId)) {
+    if (!isUserId(userId)) {
       throw new FileError(
         'USER_ID_INVALID',
         `${userIdHeader} must be one value of 1 to ${USER_ID_MAX_CHARACTERS} visible ASCII characters without a comma`,

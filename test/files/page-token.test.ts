@@ -7,7 +7,7 @@ import { forgedContent, forgedPageToken } from '../harness/forged-page-token.ts'
 
 const LAST = new Date('9999-12-31T23:59:59.999Z');
 
-// Visible ASCII without a comma, as src/rpc/identity.ts accepts user ids.
+// Visible ASCII without a comma, as src/files/rules/user-id.ts accepts user ids.
 const userId = fc.string({
   unit: fc
     .integer({ min: 0x21, max: 0x7e })

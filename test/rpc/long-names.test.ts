@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { FILENAME_MAX_CHARACTERS } from '../../src/files/rules/filename.ts';
-import { USER_ID_MAX_CHARACTERS } from '../../src/rpc/identity.ts';
+import { USER_ID_MAX_CHARACTERS } from '../../src/files/rules/user-id.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { cutFile, putParts } from '../harness/parts.ts';
 import { passTime } from '../harness/pass-time.ts';

@@ -29,7 +29,7 @@ export type Swept = 'verified' | 'rescheduled' | 'expired' | 'purged' | 'cleaned
  * (`sweeper.ts`) took the row, its lease moved the due time of the row ahead, so the row comes due again. The object of
  * a READY file is never touched.
  *
- * @throws FileError *_UNAVAILABLE; the row stays and comes due again
+ * @throws FileError *_UNAVAILABLE, STORAGE_REFUSED; the row stays and comes due again
  */
 export function sweepOne(ports: SweepPorts) {
   const { store } = ports;

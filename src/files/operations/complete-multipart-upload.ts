@@ -21,7 +21,8 @@ interface Ports extends VerifyPorts {
  *
  * A call is safe to repeat: wherever an earlier call failed, S3 holds either the upload or the complete object.
  *
- * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, UPLOAD_INCOMPLETE, CONTENT_MISMATCH, *_UNAVAILABLE,
+ *   STORAGE_REFUSED
  */
 export function completeMultipartUpload(ports: Ports) {
   return async (call: Call, key: string): Promise<ReadyFile> => {

@@ -37,7 +37,7 @@ interface Rules extends PartRule {
  * committed before the upload begins in S3, as with a single PUT. So every upload in S3 has a row, with which a later
  * call or the sweeper (`../maintenance/sweeper.ts`) finds the upload, and completes or removes it.
  *
- * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
+ * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE, STORAGE_REFUSED
  */
 export function createMultipartUpload(ports: Ports, rules: Rules) {
   return async (call: Call, request: Request): Promise<MultipartAnswer> => {

@@ -18,7 +18,7 @@ interface Ports extends OpenUploadPorts {
  * Returns URLs for some parts of an upload that was begun. Each URL accepts exactly the announced bytes of
  * its part.
  *
- * @throws FileError INVALID_S3_KEY, INVALID_PARTS, FILE_NOT_FOUND, UPLOAD_COMPLETE, *_UNAVAILABLE
+ * @throws FileError INVALID_S3_KEY, INVALID_PARTS, FILE_NOT_FOUND, UPLOAD_COMPLETE, *_UNAVAILABLE, STORAGE_REFUSED
  */
 export function createPresignedParts(ports: Ports) {
   return async (

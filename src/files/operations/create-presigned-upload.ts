@@ -36,7 +36,7 @@ export interface CreatePorts extends ReservePorts {
 /**
  * Returns a URL for the upload, or says that S3 already holds the file.
  *
- * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE
+ * @throws FileError INVALID_*, FILE_TOO_LARGE, TOO_MANY_PENDING_UPLOADS, OVERLOADED, *_UNAVAILABLE, STORAGE_REFUSED
  */
 export function createPresignedUpload(ports: CreatePorts) {
   return async (call: Call, request: UploadRequest): Promise<UploadAnswer> => {

@@ -13,7 +13,7 @@ export interface GetFilePorts extends VerifyPorts {
  * Returns one file in its current state. Asks S3 about a PENDING file, and about a READY file whose last
  * verification is older than the setting VERIFICATION_TTL_SECONDS.
  *
- * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE
+ * @throws FileError INVALID_S3_KEY, FILE_NOT_FOUND, CONTENT_MISMATCH, *_UNAVAILABLE, STORAGE_REFUSED
  */
 export function getFile(ports: GetFilePorts) {
   return async (call: Call, key: string): Promise<UserFile> => {

@@ -1,5 +1,5 @@
 /**
- * `src/files/ports` has the contracts that Postgres (`FileStore`, `RowInventory`) and S3 (`ObjectStore`,
+ * `src/files/ports` has the contracts that Postgres (`FileStore`, `EventQueue`, `RowInventory`) and S3 (`ObjectStore`,
  * `MultipartStore`, `Presigner`, `BucketInventory`) must keep, and the `Observer`, which receives events that
  * operations do not report to their callers. Only this folder says what a method returns and throws, in which
  * order, and whether it can be repeated. A type belongs here if a port needs it and no file of

@@ -51,8 +51,9 @@ export interface Transitions {
 
   /**
    * Turns a purgeable PENDING file into a deleted file. `undefined`: the file is not PENDING, or is no longer
-   * purgeable, or its user uploads it again after a loss whose event was not acknowledged yet. The sweeper may remove the file's bytes from S3 only after this call. From then on, a user who asks
-   * for the upload again gets another key, so the removal cannot destroy a new upload.
+   * purgeable, or its user uploads it again after a loss whose event was not acknowledged yet. The sweeper may remove
+   * the file's bytes from S3 only after this call. From then on, a user who asks for the upload again gets another key,
+   * so the removal cannot destroy a new upload.
    */
   expireUpload(call: Call, s3Key: S3Key): Promise<Tombstone | undefined>;
 }

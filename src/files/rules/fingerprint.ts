@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Md5 } from './md5.ts';
+import { PARTS_MAX } from './part-plan.ts';
 
 /**
  * Identifies a content by the ETag that S3 gives it. After a single PUT, the ETag is the MD5 of the bytes in
@@ -14,9 +15,6 @@ const FORM = /^([0-9a-f]{32})(?:-(\d{1,5}))?$/;
 export function parseFingerprint(etag: string): Fingerprint | undefined {
   return FORM.test(etag) ? (etag as Fingerprint) : undefined;
 }
-
-/** S3 accepts at most this many parts (Amazon S3 User Guide, "Multipart upload limits"). */
-const PARTS_MAX = 10_000;
 
 /**
  * Whether an upload can have this fingerprint. An S3 server can send any ETag, but a row in Postgres cannot keep

@@ -21,7 +21,7 @@ export function md5OfPart({ md5s }: AnnouncedParts, number: number): Buffer {
   return md5s.subarray((number - 1) * PART_MD5_BYTES, number * PART_MD5_BYTES);
 }
 
-export interface Comparison {
+export interface PartsComparison {
   /** The parts that S3 holds as announced; they can be completed. */
   right: StoredPart[];
   /** The numbers of the parts that S3 does not hold. */
@@ -31,16 +31,15 @@ export interface Comparison {
 }
 
 /**
- * Compares the parts that S3 holds with the announced parts. The URL of a part signs the
- * MD5 and the length of the part, so other bytes cannot come through that URL. They come from another writer of
- * the bucket.
+ * Compares the parts that S3 holds with the announced parts. The URL of a part signs the MD5 and the length of the part,
+ * so other bytes cannot come through that URL. They come from another writer of the bucket.
  */
-export function compareParts(stored: readonly StoredPart[], announced: AnnouncedParts): Comparison {
+export function compareParts(stored: readonly StoredPart[], announced: AnnouncedParts): PartsComparison {
   const byNumber = new Map(stored.map((part) => [part.number, part]));
   // Under SSE-KMS, the ETag of a part is not its MD5. If no ETag equals the announced MD5, only the sizes are
   // compared here, and `completeMultipartUpload` verifies the complete object.
   const etagsAreMd5s = stored.some((part) => part.etag === md5Hex(announced, part.number));
-  const comparison: Comparison = { right: [], missing: [], wrong: [] };
+  const comparison: PartsComparison = { right: [], missing: [], wrong: [] };
   for (let number = 1; number <= announced.count; number++) {
     const part = byNumber.get(number);
     if (part === undefined) comparison.missing.push(number);

@@ -1,5 +1,6 @@
 import { hash, randomInt } from 'node:crypto';
 import { FileError } from '../file-error.ts';
+import { isUserId } from './user-id.ts';
 
 /**
  * A key that the service made, or a text of a request that could be a key. Values of this type come only from
@@ -105,13 +106,6 @@ function encodeUserId(userId: string): string {
   );
 }
 
-/**
- * The user ids that the service accepts from a gateway (the trusted caller that names the user of each call). A user id
- * that was decoded from a key must be checked too: other programs that write to the bucket can choose a key whose user
- * part decodes to NUL, which Postgres refuses.
- */
-const USER_ID = /^[\x21-\x2b\x2d-\x7e]+$/;
-
 const OWNED_KEY = /^((?:[A-Za-z0-9-]|\.[0-9A-F]{2})+|\.sha256-[0-9a-f]{64})_[A-Za-z0-9._-]+$/;
 
 /** A key that this service can have made. */
@@ -129,7 +123,8 @@ export function parseOwnedKey(text: string): OwnedKey | undefined {
   const userId = user.replace(/\.([0-9A-F]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  if (!USER_ID.test(userId) || userPart(userId) !== user) return undefined;
+  // Other programs that write to the bucket can choose a key whose user part decodes to NUL, which Postgres refuses.
+  if (!isUserId(userId) || userPart(userId) !== user) return undefined;
   return { userId, s3Key: text as S3Key };
 }
 

@@ -1,7 +1,7 @@
 import { FileError } from '../file-error.ts';
 
 /** The most bytes that S3 accepts in one PUT: 5 GiB (Amazon S3 User Guide, "Uploading objects"). */
-export const SINGLE_PUT_MAX_BYTES = 5 * 1024 ** 3;
+const SINGLE_PUT_MAX_BYTES = 5 * 1024 ** 3;
 
 /** @throws FileError INVALID_SIZE, FILE_TOO_LARGE */
 export function parseUploadSize(size: bigint | undefined): number | undefined {
