@@ -9,7 +9,7 @@ import { FileError, RETRY_AFTER_MS, type Reason } from '../files/file-error.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
 
 /** The `domain` in the `google.rpc.ErrorInfo` of every error. */
-export const ERROR_DOMAIN = 'files.v1';
+const ERROR_DOMAIN = 'files.v1';
 
 /**
  * Reasons of errors that no operation throws: they concern the request or the call as a whole. All other reasons are
