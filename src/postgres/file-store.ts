@@ -1,8 +1,8 @@
 /**
- * `src/postgres` keeps file records in Postgres. It implements the ports `FileStore` and `RowInventory`, and
- * brings the schema up to date. `file-store/` implements the methods of `FileStore`, with one file for each
- * part of that port (`../files/ports/`). `connection/` runs statements, `statements/` holds the SQL,
- * `migrations/` holds the schema.
+ * `src/postgres` keeps file records in Postgres. It implements the ports `FileStore`, `EventQueue` and `RowInventory`,
+ * and brings the schema up to date. `file-store/` implements the methods of the first two, with one file for each part
+ * of these ports (`../files/ports/`). `connection/` runs statements, `statements/` holds the SQL, `migrations/` holds the
+ * schema.
  *
  * Rules about files (names, keys, states, limits) do not belong here: see `../files/`. Neither does anything
  * that calls S3.

@@ -81,7 +81,7 @@ export function isSchemaBehind(error: unknown): boolean {
  * discarded the statement (26000). The caller closes the connection, so that a new connection prepares the
  * statement again.
  */
-export function isStaleStatement(error: unknown): boolean {
+function isStaleStatement(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return false;
   return error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery');
 }

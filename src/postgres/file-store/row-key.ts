@@ -1,6 +1,6 @@
 /**
- * `src/postgres/file-store/` implements the port `FileStore`, with one file for each part of that port
- * (`src/files/ports/`). Most methods run one statement and turn its rows into records of the domain.
+ * `src/postgres/file-store/` implements the ports `FileStore` and `EventQueue`, with one file for each part of these
+ * ports (`src/files/ports/`). Most methods run one statement and turn its rows into records of the domain.
  *
  * The text of a statement belongs to `../statements/`, retries and time limits belong to `../connection/`.
  */

@@ -1,7 +1,7 @@
 /**
- * `src/postgres/statements` is the service's SQL, grouped by purpose: reads, reservations, transitions,
- * multipart, sweeps. `prepare` in this file makes a statement. `expressions.ts` holds the parts that several
- * statements share.
+ * `src/postgres/statements` is the service's SQL, with one file or folder for each purpose: reads, reservations,
+ * transitions, multipart, sweeps, events, the inventory and the checks of an instance. `prepare` in this file makes a
+ * statement. `expressions.ts` holds the parts that several statements share.
  *
  * Running statements does not belong here (see `../connection/`), nor does converting rows (see
  * `../file-row.ts`).
