@@ -1,6 +1,7 @@
 /**
  * `src/s3` implements the ports `ObjectStore`, `MultipartStore`, `Presigner` and `BucketInventory` for any
- * S3 server, over the AWS SDK. `signing/` signs URLs.
+ * S3 server, over the AWS SDK. `signing/` computes signatures, `urls/` makes the URLs that clients get, and `answers/`
+ * says what an answer of S3 means.
  *
  * Rules about files and keys do not belong here (see `../files/`), nor does the development object store
  * (see `../dev/`). No file of this folder reads or writes a row of the database.
