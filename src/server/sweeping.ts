@@ -7,7 +7,7 @@ import { refusalIn } from '../files/refusal-error.ts';
 import { FAILURE_INTERVAL_MS, kindOfError, limitLinesByKind } from '../observability/limit-lines.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
-/** With events, an early sweep (`src/postgres/statements/early-sweeps.ts`) comes late by this time at most. */
+/** With events, an early sweep (`src/postgres/statements/expressions.ts`) comes late by this time at most. */
 const INTERVAL_WITH_EVENTS_SECONDS = 1;
 
 function intervalSeconds({ operation, events }: Config): number {

@@ -1,6 +1,7 @@
 /**
  * `src/server/backends` opens the connections to Postgres and S3 and builds the ports of `src/files` on them,
- * once for every command: `openBackends` serves calls, readiness checks, `npm run reconcile` and `npm run doctor`.
+ * once for every command: `openBackends` serves calls, readiness checks, and `npm run reconcile`, `doctor` and
+ * `events`.
  * Apart from the migrations, only this folder makes a pool, an S3 client or a presigner. The caller passes time-outs,
  * observers and limits as options. Code about how a port works does not belong here, but in `src/postgres` and
  * `src/s3`.

@@ -4,7 +4,7 @@ import { createRowInventory } from '../../postgres/row-inventory.ts';
 import { createBucketInventory } from '../../s3/bucket-inventory.ts';
 import type { BackendOptions, Backends } from './backends.ts';
 
-/** One hour, because one statement of `row-inventory.ts` sorts the whole table. */
+/** One hour, because one statement of `src/postgres/row-inventory.ts` sorts the whole table. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 

@@ -31,7 +31,7 @@ export async function openStorageServers(
   if (backend.kind === 'external') {
     return { ...backend, credentials: undefined, endpointVariants: true, stop: async () => undefined };
   }
-  // `embedded.ts` is imported only here and only when needed, so that a production install needs neither the
+  // `src/dev/embedded.ts` is imported only here and only when needed, so that a production install needs neither the
   // package of the embedded Postgres nor the code of the embedded object store.
   const { startEmbedded } = await import('../../dev/embedded.ts');
   const { dataDirectory } = backend;
