@@ -98,14 +98,22 @@ export function createMetrics() {
       help: '1 while Postgres commits writes, else 0: its synchronous standby does not answer, or it is read-only.',
       registers,
     }),
-    /** Registers a gauge that reads the number of running calls each time Prometheus fetches the metrics. */
-    watchAdmission(admission: { callsUnderWay: number }): void {
+    /** Registers gauges that read the running calls and their weights each time Prometheus fetches the metrics. */
+    watchAdmission(admission: { callsUnderWay: number; weightUnderWay: number }): void {
       new Gauge({
         name: 'files_calls_under_way',
-        help: 'Calls that were admitted and have not ended. At MAX_CONCURRENT_CALLS further calls are refused.',
+        help: 'Calls that were admitted and have not ended.',
         registers,
         collect() {
           this.set(admission.callsUnderWay);
+        },
+      });
+      new Gauge({
+        name: 'files_call_weight_under_way',
+        help: 'The sum of the weights of these calls. At MAX_CONCURRENT_CALLS further calls are refused.',
+        registers,
+        collect() {
+          this.set(admission.weightUnderWay);
         },
       });
     },

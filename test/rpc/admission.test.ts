@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
 import { type Admission, createAdmission, type Permit } from '../../src/overload/admission.ts';
 import type { AdmittedCall } from '../../src/rpc/admitted-call.ts';
 import { createCallGate } from '../../src/rpc/call-gate.ts';
@@ -98,6 +99,17 @@ describe('the weight of a call', () => {
     expect(admission.weightUnderWay).toBe(101);
     places[2]?.grow(20);
     expect(admission.weightUnderWay).toBe(120);
+  });
+
+  it('stands in the metrics beside the number of calls', async () => {
+    const admission = createAdmission(PLACES);
+    admission.admit('heavy').grow(40);
+    admission.admit('light');
+    const metrics = createMetrics();
+    metrics.watchAdmission(admission);
+    const text = await metrics.registry.metrics();
+    expect(text).toContain('\nfiles_calls_under_way 2\n');
+    expect(text).toContain('\nfiles_call_weight_under_way 41\n');
   });
 
   it('is capped at half of the capacity, so that a lone call is always admitted', () => {

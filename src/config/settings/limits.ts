@@ -25,6 +25,6 @@ export const LIMITS = {
     min: 2,
     max: 100_000,
     default: 512,
-    desc: 'How many calls this instance runs concurrently. One user may use as many as are still free, so a single user gets half of them. Further calls are refused at once with OVERLOADED.',
+    desc: 'How many calls this instance runs concurrently. A call with a long list counts as several. One user may use as many as are still free, so a single user gets half of them. Further calls are refused at once with OVERLOADED.',
   }),
 };
