@@ -138,8 +138,8 @@ function parseArguments(args: string[]): Replay | string {
       allowPositionals: true,
       options: { user: { type: 'string' }, since: { type: 'string' }, after: { type: 'string' } },
     });
-    const [verb, ...others] = positionals;
-    if (verb !== 'replay' || others.length > 0) return 'the only command of events is replay';
+    const [command, ...others] = positionals;
+    if (command !== 'replay' || others.length > 0) return 'the only command of events is replay';
     if (values.user === '') return '--user has no value';
     const since = values.since === undefined ? undefined : parseTime(values.since);
     const after = values.after === undefined ? undefined : parseAfter(values.after);

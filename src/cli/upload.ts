@@ -1,6 +1,6 @@
 /**
  * `src/cli` has one file per command that a person runs beside the service (`upload`, `migrate`, `reconcile`,
- * `doctor`, `events`), and what these commands need to talk to a terminal: escaped output and the progress line. A
+ * `doctor`, `events`, `config`), and what these commands need to talk to a terminal: escaped output and the progress line. A
  * command parses its arguments, calls the code that does the work, and returns an exit code. The use of `process` does
  * not belong here, but in `src/process`.
  */

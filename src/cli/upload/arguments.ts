@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-/** The user id in the examples of README.md. */
+/** The user id in the examples of proto/README.md. */
 const USER_DEFAULT = '651eb6e11d156e0d7a42c59d';
 
 /** The path that stands for standard input. */
@@ -9,7 +9,7 @@ export const STDIN = '-';
 /** The most files and parts at once. Each needs a connection to S3, and more connections would not be faster. */
 const CONCURRENCY_MAX = 256;
 /** The number of files and parts that are sent at once by default, in the client package too. */
-export const CONCURRENCY_DEFAULT = 32;
+const CONCURRENCY_DEFAULT = 32;
 
 export const USAGE = `usage: npm run upload -- PATH… [options]
        … | npm run upload -- - --name NAME [options]

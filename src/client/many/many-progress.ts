@@ -4,8 +4,6 @@ import type { ManyProgress } from './options.ts';
 /** The least time between two reports: ten reports a second are enough for a person. */
 const REPORT_INTERVAL_MS = 100;
 
-export type ManyProgressMeter = ReturnType<typeof createManyProgressMeter>;
-
 /** Adds up the progress of all files of one call of `uploadMany`. */
 export function createManyProgressMeter(onProgress: ((progress: ManyProgress) => void) | undefined) {
   const now: ManyProgress = {

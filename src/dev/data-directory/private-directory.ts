@@ -18,7 +18,7 @@ export const PRIVATE = 0o700;
 /**
  * Other users can pass through the directory to a subdirectory that they know, but cannot list its entries.
  */
-export const PASSABLE = 0o711;
+const PASSABLE = 0o711;
 
 /**
  * Returns the mode of the directories that contain the files of Postgres. If the service runs as root,
