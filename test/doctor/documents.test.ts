@@ -39,7 +39,6 @@ function part(lines: readonly string[], begin: string): string[] {
       .replace(/: \d+ s apart/, ': 0 s apart')
       .replace(/: \d+\.\d+ ms/, ': 0.5 ms')
       .replace(/ or later: \S+/, ' or later: 18.4')
-      .replace(/: migrated to \S+/, ': migrated to 0001-files')
       .replace(/: \d+ of \d+ are open/, ': 4 of 100 are open'),
   );
 }
