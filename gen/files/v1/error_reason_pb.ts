@@ -131,8 +131,9 @@ export const ErrorReason = {
   /**
    * FAILED_PRECONDITION: S3 holds other bytes under this key than the caller announced, because another
    * writer wrote into the bucket; or S3 holds the bytes with another Content-Type than announced, or with a
-   * Content-Encoding, which a PUT must not send, because clients would then deliver other bytes. Create the upload again and repeat the PUT with only the
-   * required headers. Metadata of a multipart upload: `part_numbers`, the first 100 wrong parts.
+   * Content-Encoding, which a PUT must not send, because clients would then deliver other bytes. Create the
+   * upload again and repeat the PUT with only the required headers. Metadata of a multipart upload:
+   * `part_numbers`, the first 100 wrong parts.
    *
    * @generated from enum value: ERROR_REASON_CONTENT_MISMATCH = 14;
    */
