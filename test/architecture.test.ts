@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -224,6 +224,19 @@ it('a comment about a whole file stands above its imports', () => {
     /\n\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n\n/.test(readFileSync(join(SRC, file), 'utf8')),
   );
   expect(below).toEqual([]);
+});
+
+it('a file that a comment names is there', () => {
+  const broken = files.flatMap((file) => {
+    const comments = readFileSync(join(SRC, file), 'utf8').match(/^\s*(?:\/\/|\/?\*).*/gm) ?? [];
+    return [...comments.join('\n').matchAll(/`([\w./-]+\.ts)`/g)]
+      .map(([, path = '']) => path)
+      .filter(
+        (path) => !existsSync(/^(src|test)\//.test(path) ? join(ROOT, path) : join(SRC, dirname(file), path)),
+      )
+      .map((path) => `${file}: ${path}`);
+  });
+  expect(broken).toEqual([]);
 });
 
 it('each package is imported only by the folders that are listed for it', () => {

@@ -2,7 +2,7 @@
  * Decides whether calls to Postgres or S3 are sent. After a few failures in a row the breaker opens: calls
  * fail at once instead of waiting until their time-out. The first success closes the breaker.
  *
- * The breaker has no timer. The health check of `server/readiness.ts` calls each server once a second in any
+ * The breaker has no timer. The health check of `src/server/readiness.ts` calls each server once a second in any
  * case, ignores an open breaker, and closes the breaker with the first answer. The npm package cockatiel was
  * rejected: it sends one probe call and lets all other calls wait for the result. If the server does not answer, the
  * calls of each second wait for the whole time-out of the probe call.

@@ -29,7 +29,7 @@ const FILE_BYTES_MAX = WINDOW_BYTES / 8;
 /** Half of WINDOW_BYTES, so that two multipart uploads run at once: one file is hashed while the other is sent. */
 const MULTIPART_BYTES = WINDOW_BYTES / 2;
 
-/** Implements `uploadMany` for every platform. The function `uploadMany` in `node.ts` documents it for callers. */
+/** Implements `uploadMany` for every platform. The function `uploadMany` in `../node.ts` documents it for callers. */
 export async function uploadManyOn<Source, Body, Item extends UploadItem<Source>>(
   platform: ManyPlatform<Source, Body>,
   client: Client<typeof FileService>,

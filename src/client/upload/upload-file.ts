@@ -68,7 +68,7 @@ export const MULTIPART_FROM_BYTES = 128 * 1024 ** 2;
 const CONCURRENCY = 4;
 const RETRY_FOR_MS = 120_000;
 
-/** Implements `uploadFile` for every platform. The function `uploadFile` in `node.ts` documents it for callers. */
+/** Implements `uploadFile` for every platform. The function `uploadFile` in `../node.ts` documents it for callers. */
 export async function uploadFileOn<Source, Body>(
   platform: Platform<Source, Body>,
   client: Client<typeof FileService>,

@@ -4,7 +4,7 @@
  * values are encoded.
  *
  * SQL and the columns of the table do not belong here: see `../statements/`. Except for the errors of
- * `files/file-error.ts`, which it throws, nothing here knows the meaning of the rows.
+ * `src/files/file-error.ts`, which it throws, nothing here knows the meaning of the rows.
  */
 import type pg from 'pg';
 import type { Work } from '../../files/call.ts';
