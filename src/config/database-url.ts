@@ -23,7 +23,7 @@ export interface TlsVariables {
  * Thrown if DATABASE_URL is not usable. The message is the end of a sentence that begins with the name of the setting.
  * The message contains no part of a password.
  */
-export class DatabaseUrlError extends Error {
+class DatabaseUrlError extends Error {
   override readonly name = 'DatabaseUrlError';
 }
 
