@@ -2,10 +2,10 @@
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import { createPutClient } from './browser/put.ts';
-import { openSource, type UploadSource } from './browser/source.ts';
+import { findSource, type UploadSource } from './browser/source.ts';
 import type { UploadItem as SourceItem, UploadManyOptions, UploadManySummary } from './many/options.ts';
-import type { ManyPlatform } from './many/run.ts';
 import { uploadManyOn } from './many/upload-many.ts';
+import type { Platform } from './upload/platform.ts';
 import { type UploadOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
 
 export type { File } from '../../gen/files/v1/file_pb.ts';
@@ -22,11 +22,7 @@ export { UploadError, type UploadErrorReason } from './upload/upload-error.ts';
 export type { UploadManyOptions, UploadManySummary, UploadOptions, UploadResult, UploadSource };
 export type UploadItem = SourceItem<UploadSource>;
 
-const browser: ManyPlatform<UploadSource, Blob> = {
-  openSource,
-  createPutClient,
-  sizeOf: async (source) => (source instanceof Blob ? source.size : source.byteLength),
-};
+const browser: Platform<UploadSource, Blob> = { find: findSource, createPutClient };
 
 /**
  * Uploads a Blob, a File or bytes, and resolves when the file is READY (stored, and verified by the service). It hashes

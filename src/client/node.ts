@@ -14,12 +14,12 @@ import type {
   UploadItem as SourceItem,
   UploadManySummary,
 } from './many/options.ts';
-import type { ManyPlatform } from './many/run.ts';
 import { uploadManyOn } from './many/upload-many.ts';
 import type { Md5Cache } from './node/md5-cache.ts';
 import type { Body } from './node/memory-source.ts';
 import { createPutClient } from './node/put.ts';
-import { openSource, sizeOf, type UploadSource } from './node/source.ts';
+import { findSource, type UploadSource } from './node/source.ts';
+import type { Platform } from './upload/platform.ts';
 import { type UploadOptions as FileOptions, type UploadResult, uploadFileOn } from './upload/upload-file.ts';
 
 export { FileService } from '../../gen/files/v1/file_service_pb.ts';
@@ -87,11 +87,10 @@ export function uploadMany<Item extends UploadItem>(
   return uploadManyOn(nodeWith(options), client, items, options);
 }
 
-function nodeWith({ md5Cache, agent }: NodeOptions): ManyPlatform<UploadSource, Body> {
+function nodeWith({ md5Cache, agent }: NodeOptions): Platform<UploadSource, Body> {
   const hashing = createGate(1);
   return {
-    openSource: (source) => openSource(source, { md5Cache, hashing }),
-    sizeOf,
+    find: (source) => findSource(source, { md5Cache, hashing }),
     createPutClient: () => createPutClient(agent),
   };
 }

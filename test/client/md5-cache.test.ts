@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { FileVersion, Md5Cache } from '../../src/client/node/md5-cache.ts';
-import { openSource } from '../../src/client/node/source.ts';
+import { findSource } from '../../src/client/node/source.ts';
 import { openMd5Cache, uploadFile, uploadMany } from '../../src/client/node.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { downloaded, openFixture, PART_BYTES } from './fixture.ts';
@@ -53,7 +53,7 @@ async function settledFile(name: string, bytes: number): Promise<string> {
 }
 
 const md5sOf = async (path: string, cache: Md5Cache) => {
-  const source = await openSource(path, { md5Cache: cache });
+  const source = await (await findSource(path, { md5Cache: cache })).open();
   try {
     const hashed: number[] = [];
     const ranges = [{ start: 0, end: source.sizeBytes }];

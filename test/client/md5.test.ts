@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createGate } from '../../src/client/many/gate.ts';
 import { md5sOnThreads } from '../../src/client/node/md5.ts';
-import { openSource } from '../../src/client/node/source.ts';
+import { findSource } from '../../src/client/node/source.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 const BYTES = Buffer.from('the first range, the second range');
@@ -49,7 +49,7 @@ it('this thread hashes one large file after the other, so that the first is sent
   const hashFile = async (name: string) => {
     const path = join(directory.path, name);
     await writeFile(path, Buffer.alloc(2 * 1024 ** 2));
-    const source = await openSource(path, { hashing });
+    const source = await (await findSource(path, { hashing })).open();
     const range = { start: 0, end: source.sizeBytes };
     const signal = new AbortController().signal;
     await source.md5s([range], { signal, onHashed: () => void hashed.push(name) });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type Descriptor, descriptorOf } from '../../src/client/node/descriptor.ts';
 import { readToEnd } from '../../src/client/node/read-to-end.ts';
-import { openSource } from '../../src/client/node/source.ts';
+import { findSource } from '../../src/client/node/source.ts';
 import { uploadFile } from '../../src/client/node.ts';
 import { UploadError } from '../../src/client/upload/upload-error.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
@@ -95,7 +95,9 @@ it('a file that becomes a FIFO while it is opened does not hang', async () => {
   })();
   const outcomes = { opened: 0, refused: 0 };
   for (let i = 0; i < 1_500; i++) {
-    const source = await openSource(path).catch((error: UploadError) => error);
+    const source = await findSource(path)
+      .then((found) => found.open())
+      .catch((error: UploadError) => error);
     if (source instanceof UploadError) outcomes.refused++;
     else {
       outcomes.opened++;

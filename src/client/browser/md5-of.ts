@@ -8,7 +8,7 @@ import { openSource } from './source.ts';
  * @throws UploadError SOURCE_CHANGED, or the reason of the signal
  */
 export async function md5Of(blob: Blob, signal = new AbortController().signal): Promise<string> {
-  const source = await openSource(blob);
+  const source = openSource(blob);
   const [md5 = new Uint8Array()] = await source.md5s([{ start: 0, end: blob.size }], {
     signal,
     onHashed: () => {},

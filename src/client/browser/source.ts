@@ -5,14 +5,20 @@
  * The order of the steps does not belong here: `src/client/upload` has it. This file opens the Blob that is to be
  * uploaded, and detects that its file changed after it was chosen.
  */
-import type { OpenSource } from '../upload/platform.ts';
+import type { FoundSource, OpenSource } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { md5sOfBlobs } from './md5.ts';
 
 /** A File that the user chose, another Blob, or bytes. Bytes are copied, so the caller may change them afterwards. */
 export type UploadSource = Blob | Uint8Array;
 
-export async function openSource(source: UploadSource): Promise<OpenSource<Blob>> {
+/** A Blob is open already. */
+export async function findSource(source: UploadSource): Promise<FoundSource<Blob>> {
+  const opened = openSource(source);
+  return { sizeBytes: opened.sizeBytes, open: async () => opened };
+}
+
+export function openSource(source: UploadSource): OpenSource<Blob> {
   const blob = source instanceof Blob ? source : new Blob([source as Uint8Array<ArrayBuffer>]);
   return {
     sizeBytes: blob.size,

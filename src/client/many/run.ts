@@ -1,6 +1,6 @@
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
-import type { Platform, PutClient } from '../upload/platform.ts';
+import type { FoundSource, Platform, PutClient } from '../upload/platform.ts';
 import {
   type Session,
   type UploadOptions,
@@ -15,12 +15,6 @@ import { createPendingRoom } from './pending-room.ts';
 import type { Surveyed } from './survey.ts';
 import { createTurns } from './turns.ts';
 
-/** A platform that knows the size of a source before the source is opened. */
-export interface ManyPlatform<Source, Body> extends Platform<Source, Body> {
-  /** @throws if the size cannot be known */
-  sizeOf(source: Source): Promise<number>;
-}
-
 const PUTS_AT_ONCE = 32;
 
 /** The parts of one file that are sent at once: as many as by default in `uploadFile`. */
@@ -28,7 +22,7 @@ const PARTS_AT_ONCE = 4;
 
 /** Creates what the files of one call of `uploadMany` share: connections, batched calls, figures, and a signal. */
 export function startRun<Source, Body, Item extends UploadItem<Source>>(
-  platform: ManyPlatform<Source, Body>,
+  platform: Platform<Source, Body>,
   client: Client<typeof FileService>,
   options: UploadManyOptions<Item>,
 ) {
@@ -46,32 +40,31 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
   };
   let existing = 0;
 
-  const uploadOne = ({ item, sizeBytes }: Surveyed<Item>): Promise<UploadResult> => {
+  const uploadOne = ({ item, found }: Surveyed<Item, Body>): Promise<UploadResult> => {
     const { filename, mimeType } = item;
     const { retryForMs, multipartFromBytes, onRetry } = options;
     const uploadOptions: UploadOptions = {
       concurrency: Math.min(concurrency, PARTS_AT_ONCE),
       signal,
-      onProgress: progress.ofFile(sizeBytes),
+      onProgress: progress.ofFile(found.sizeBytes),
       ...(filename !== undefined && { filename }),
       ...(mimeType !== undefined && { mimeType }),
       ...(retryForMs !== undefined && { retryForMs }),
       ...(multipartFromBytes !== undefined && { multipartFromBytes }),
       ...(onRetry !== undefined && { onRetry: (retry) => onRetry({ item, ...retry }) }),
     };
-    return room.during(() => uploadInSession(platform, session, item.source, uploadOptions));
+    return room.during(() => uploadInSession(session, found, uploadOptions));
   };
   return {
     signal,
     stop: (error: unknown): void => stop.abort(error),
-    async sizeOf({ source }: Item): Promise<number> {
-      // A source that cannot be read counts as 0 bytes here. Its upload throws the error later.
-      const sizeBytes = await platform.sizeOf(source).catch(() => 0);
-      progress.found(sizeBytes);
-      return sizeBytes;
+    async find({ source }: Item): Promise<FoundSource<Body>> {
+      const found = await platform.find(source).catch(() => missing(platform, source));
+      progress.found(found.sizeBytes);
+      return found;
     },
     /** Never rejects: an error of the file becomes its outcome, and an error of a callback stops all uploads. */
-    async upload(surveyed: Surveyed<Item>): Promise<void> {
+    async upload(surveyed: Surveyed<Item, Body>): Promise<void> {
       const { item } = surveyed;
       try {
         const outcome = await uploadOne(surveyed).then(
@@ -93,6 +86,11 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
       return { uploaded: filesDone - existing, existing, failed: filesFailed, bytesTotal, bytesSent };
     },
   };
+}
+
+/** A source that was not found counts as 0 bytes. It is looked for once more when its upload begins. */
+function missing<Source, Body>(platform: Platform<Source, Body>, source: Source): FoundSource<Body> {
+  return { sizeBytes: 0, open: async () => (await platform.find(source)).open() };
 }
 
 /** Limits the number of PUTs that are sent at once to the capacity of the gate. */

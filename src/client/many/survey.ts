@@ -1,23 +1,25 @@
+import type { FoundSource } from '../upload/platform.ts';
+
 /** The most items that are read ahead of the uploads. It limits the memory that the items take. */
 const AHEAD_MAX = 10_000;
 
-export interface Surveyed<Item> {
+export interface Surveyed<Item, Body> {
   item: Item;
-  sizeBytes: number;
+  found: FoundSource<Body>;
 }
 
-/** Reads the items ahead of the uploads and finds their sizes, so that a progress bar soon has the totals. */
-export function survey<Item>(
+/** Reads the items ahead of the uploads and finds their sources, so that a progress bar soon has the totals. */
+export function survey<Item, Body>(
   items: Iterable<Item> | AsyncIterable<Item>,
-  sizeOf: (item: Item) => Promise<number>,
-): ReadableStream<Surveyed<Item>> {
+  find: (item: Item) => Promise<FoundSource<Body>>,
+): ReadableStream<Surveyed<Item, Body>> {
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
-  return new ReadableStream<Surveyed<Item>>(
+  return new ReadableStream<Surveyed<Item, Body>>(
     {
       async pull(controller) {
         const { done, value: item } = await iterator.next();
         if (done === true) return controller.close();
-        controller.enqueue({ item, sizeBytes: await sizeOf(item) });
+        controller.enqueue({ item, found: await find(item) });
       },
       async cancel() {
         await iterator.return?.();

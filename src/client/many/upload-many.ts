@@ -6,10 +6,11 @@
  */
 import type { Client } from '@connectrpc/connect';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
+import type { Platform } from '../upload/platform.ts';
 import { MULTIPART_FROM_BYTES } from '../upload/upload-file.ts';
 import { createGate } from './gate.ts';
 import type { UploadItem, UploadManyOptions, UploadManySummary } from './options.ts';
-import { type ManyPlatform, startRun } from './run.ts';
+import { startRun } from './run.ts';
 import { survey } from './survey.ts';
 
 /** The most memory that the files under way may take together. `windowBytes` says how much each file takes. */
@@ -31,7 +32,7 @@ const MULTIPART_BYTES = WINDOW_BYTES / 2;
 
 /** Implements `uploadMany` for every platform. The function `uploadMany` in `../node.ts` documents it for callers. */
 export async function uploadManyOn<Source, Body, Item extends UploadItem<Source>>(
-  platform: ManyPlatform<Source, Body>,
+  platform: Platform<Source, Body>,
   client: Client<typeof FileService>,
   items: Iterable<Item> | AsyncIterable<Item>,
   options: UploadManyOptions<Item>,
@@ -39,14 +40,14 @@ export async function uploadManyOn<Source, Body, Item extends UploadItem<Source>
   options.signal?.throwIfAborted();
   const startMs = performance.now();
   const run = startRun(platform, client, options);
-  const found = survey(items, run.sizeOf).getReader();
+  const found = survey(items, run.find).getReader();
   // The cancellation ends a `read` that waits for an iterator that hangs.
   run.signal.addEventListener('abort', () => void found.cancel().catch(() => {}));
   const window = createGate(WINDOW_BYTES);
   const uploads = new Set<Promise<void>>();
   try {
     for (let next = await found.read(); !next.done; next = await found.read()) {
-      const leave = await window.enter(windowBytes(next.value.sizeBytes, options), run.signal);
+      const leave = await window.enter(windowBytes(next.value.found.sizeBytes, options), run.signal);
       const upload = run.upload(next.value).finally(() => {
         uploads.delete(upload);
         leave();

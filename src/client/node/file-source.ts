@@ -1,9 +1,9 @@
 /** Opens a file that is to be uploaded, and detects that it changed after it was hashed. */
-import { type BigIntStats, constants } from 'node:fs';
+import { type BigIntStats, constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { Gate } from '../many/gate.ts';
-import type { OpenSource, Range } from '../upload/platform.ts';
+import type { FoundSource, OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { isKnown, withMd5Cache } from './cached-source.ts';
 import { type Descriptor, descriptorOf, openDescriptor } from './descriptor.ts';
@@ -46,10 +46,16 @@ interface OpenFile {
   hashing: Gate | undefined;
 }
 
-/** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
-export async function openFile(path: string, { md5Cache, hashing }: OpenOptions): Promise<OpenSource<Body>> {
+/** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path without a file */
+export async function findFile(path: string, options: OpenOptions): Promise<FoundSource<Body>> {
+  const stats = await statOf(path);
   // This check comes before the file is opened, because opening some devices already has an effect.
-  assertRegular(await statOf(path), path);
+  assertRegular(stats, path);
+  return { sizeBytes: stats.size, open: () => openFile(path, options) };
+}
+
+/** @throws UploadError SOURCE_UNUSABLE, or Node's error for a path that cannot be opened */
+async function openFile(path: string, { md5Cache, hashing }: OpenOptions): Promise<OpenSource<Body>> {
   const descriptor = await openDescriptor(path, OPEN_FLAGS);
   try {
     const stats = descriptor.stat();
@@ -65,8 +71,13 @@ export async function openFile(path: string, { md5Cache, hashing }: OpenOptions)
   }
 }
 
+export async function findHandle(handle: FileHandle, options: OpenOptions): Promise<FoundSource<Body>> {
+  const { size } = await handle.stat();
+  return { sizeBytes: size, open: () => openHandle(handle, options) };
+}
+
 /** The file stays open when the source is closed, because the caller opened it. */
-export async function openHandle(handle: FileHandle, { hashing }: OpenOptions): Promise<OpenSource<Body>> {
+async function openHandle(handle: FileHandle, { hashing }: OpenOptions): Promise<OpenSource<Body>> {
   const descriptor = descriptorOf(handle);
   const stats = descriptor.stat();
   assertRegular(stats, 'the open file');
@@ -126,9 +137,9 @@ function assertUnchanged(descriptor: Descriptor, before: BigIntStats): void {
   if (size !== before.size || mtimeNs !== before.mtimeNs) throw changedSource();
 }
 
-async function statOf(path: string): Promise<BigIntStats> {
+async function statOf(path: string): Promise<Stats> {
   try {
-    return await stat(path, { bigint: true });
+    return await stat(path);
   } catch (error) {
     const isLink = await lstat(path).then(
       (link) => link.isSymbolicLink(),
@@ -139,11 +150,17 @@ async function statOf(path: string): Promise<BigIntStats> {
   }
 }
 
-function assertRegular(stats: BigIntStats, label: string): void {
+/** What both forms of the result of `stat` can tell. */
+type Kind = Pick<
+  Stats,
+  'isFile' | 'isDirectory' | 'isFIFO' | 'isSocket' | 'isCharacterDevice' | 'isBlockDevice'
+>;
+
+function assertRegular(stats: Kind, label: string): void {
   if (!stats.isFile()) throw unusable(`${label} is ${kindOf(stats)}, not a regular file`);
 }
 
-function kindOf(stats: BigIntStats): string {
+function kindOf(stats: Kind): string {
   if (stats.isDirectory()) return 'a directory';
   if (stats.isFIFO()) return 'a FIFO';
   if (stats.isSocket()) return 'a socket';

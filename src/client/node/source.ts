@@ -2,13 +2,13 @@
  * `src/client/node` is the part of the client that only Node can run: it reads files, hashes them on worker
  * threads, and sends PUTs with `node:http`.
  *
- * The order of the steps does not belong here: `src/client/upload` has it. This file opens what the caller wants
+ * The order of the steps does not belong here: `src/client/upload` has it. This file finds what the caller wants
  * to upload.
  */
-import { type FileHandle, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { OpenSource } from '../upload/platform.ts';
-import { type OpenOptions, openFile, openHandle } from './file-source.ts';
+import type { FoundSource, OpenSource } from '../upload/platform.ts';
+import { findFile, findHandle, type OpenOptions } from './file-source.ts';
 import { type Body, ofBlob, ofBytes } from './memory-source.ts';
 
 /**
@@ -19,17 +19,17 @@ import { type Body, ofBlob, ofBytes } from './memory-source.ts';
 export type UploadSource = string | URL | FileHandle | Blob | Uint8Array;
 
 /** The MD5 cache is for sources that are paths or URLs. The other sources are always hashed. */
-export async function openSource(source: UploadSource, options: OpenOptions = {}): Promise<OpenSource<Body>> {
-  if (source instanceof Uint8Array) return ofBytes(source);
-  if (source instanceof Blob) return ofBlob(source);
-  if (source instanceof URL) return openFile(fileURLToPath(source), options);
-  return typeof source === 'string' ? openFile(source, options) : openHandle(source, options);
+export async function findSource(
+  source: UploadSource,
+  options: OpenOptions = {},
+): Promise<FoundSource<Body>> {
+  if (source instanceof Uint8Array) return inMemory(ofBytes(source));
+  if (source instanceof Blob) return inMemory(ofBlob(source));
+  if (source instanceof URL) return findFile(fileURLToPath(source), options);
+  return typeof source === 'string' ? findFile(source, options) : findHandle(source, options);
 }
 
-/** Returns the size as it is now. @throws Node's error for a path without a file */
-export async function sizeOf(source: UploadSource): Promise<number> {
-  if (source instanceof Uint8Array) return source.byteLength;
-  if (source instanceof Blob) return source.size;
-  const isPath = typeof source === 'string' || source instanceof URL;
-  return (isPath ? await stat(source) : await source.stat()).size;
+/** A source in memory is open already. */
+function inMemory(source: OpenSource<Body>): FoundSource<Body> {
+  return { sizeBytes: source.sizeBytes, open: async () => source };
 }

@@ -11,8 +11,16 @@ export interface Range {
  * @typeParam Body the form in which the platform sends bytes: a stream of pieces in Node, a Blob in a browser
  */
 export interface Platform<Source, Body> {
-  openSource(source: Source): Promise<OpenSource<Body>>;
+  /** Finds the source, and does not open it. @throws if there is no such source */
+  find(source: Source): Promise<FoundSource<Body>>;
   createPutClient(): PutClient<Body>;
+}
+
+export interface FoundSource<Body> {
+  /** The size when it was found. A file can have another size when it is opened. */
+  readonly sizeBytes: number;
+  /** Must be called at most once. @throws if the source cannot be opened */
+  open(): Promise<OpenSource<Body>>;
 }
 
 export interface OpenSource<Body> {
@@ -30,7 +38,7 @@ export interface OpenSource<Body> {
    * of `md5s` then computes them.
    */
   forgetMd5s?(): boolean;
-  /** Closes what `openSource` opened. A file that the caller opened stays open. */
+  /** Closes what `open` opened. A file that the caller opened stays open. */
   close(): Promise<void>;
 }
 

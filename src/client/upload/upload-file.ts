@@ -9,7 +9,7 @@ import type { File } from '../../../gen/files/v1/file_pb.ts';
 import type { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { type FileCalls, singleCalls } from './file-calls.ts';
 import { uploadMultipart } from './multipart/upload-multipart.ts';
-import type { OpenSource, Platform, PutClient } from './platform.ts';
+import type { FoundSource, OpenSource, Platform, PutClient } from './platform.ts';
 import { createProgressMeter, type Progress } from './progress.ts';
 import { PutError } from './put-error.ts';
 import { createRetry, type RetryReport } from './retry.ts';
@@ -79,7 +79,7 @@ export async function uploadFileOn<Source, Body>(
   const puts = platform.createPutClient();
   try {
     const session = { client, calls: singleCalls(client), puts, inTurn: runAtOnce };
-    return await uploadInSession(platform, session, source, options);
+    return await uploadInSession(session, await platform.find(source), options);
   } finally {
     puts.close();
   }
@@ -96,13 +96,12 @@ export interface Session<Body> {
 }
 
 /** Uploads one source, with the connections and calls of the session. */
-export async function uploadInSession<Source, Body>(
-  platform: Platform<Source, Body>,
+export async function uploadInSession<Body>(
   session: Session<Body>,
-  source: Source,
+  found: FoundSource<Body>,
   options: UploadOptions,
 ): Promise<UploadResult> {
-  const opened = await platform.openSource(source);
+  const opened = await found.open();
   try {
     return await uploadOpened(session, opened, options);
   } finally {
