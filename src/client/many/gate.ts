@@ -23,12 +23,17 @@ export function createGate(capacity: number): Gate {
   return {
     enter(asked, signal) {
       const weight = Math.min(asked, capacity);
+      const leave = () => {
+        free += weight;
+        admitNext();
+      };
       return new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason);
-        const leave = () => {
-          free += weight;
-          admitNext();
-        };
+        // Most callers need not wait, and then they need no listener at the signal, which costs more than the rest.
+        if (queue.size === 0 && weight <= free) {
+          free -= weight;
+          return resolve(leave);
+        }
         const abort = () => {
           queue.delete(waiting);
           reject(signal.reason);

@@ -49,13 +49,15 @@ export function answerOf(request: ClientRequest, signal: AbortSignal): Promise<v
 
 function readAnswer(response: IncomingMessage, answered: (status: number, text: string) => void): void {
   const { statusCode = 0 } = response;
-  let text = '';
-  response.setEncoding('utf8');
-  response.on('end', () => answered(statusCode, text));
-  response.on('data', (piece: string) => {
-    text += piece;
-    if (text.length < ERROR_BODY_MAX_BYTES) return;
-    answered(statusCode, text);
+  const pieces: Buffer[] = [];
+  let length = 0;
+  const end = () => answered(statusCode, Buffer.concat(pieces).toString());
+  response.on('end', end);
+  response.on('data', (piece: Buffer) => {
+    pieces.push(piece);
+    length += piece.length;
+    if (length < ERROR_BODY_MAX_BYTES) return;
+    end();
     response.destroy();
   });
 }

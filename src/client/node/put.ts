@@ -34,15 +34,16 @@ export function createPutClient(given?: Agent): PutClient<Body> {
       const answered = answerOf(request, signal);
       // If reading the bytes fails, `send` destroys the request, and then `answered` fails too. The caller gets
       // the error of reading, because `sent` fails first.
-      const sent =
-        body instanceof Uint8Array ? sendAtOnce(request, body, onSent) : send(request, body, onSent);
+      const sent = body instanceof Uint8Array ? undefined : send(request, body, onSent);
       try {
-        await Promise.race([answered, sent.then(() => answered)]);
+        // Headers and body leave with one call to the system. In pieces, a small file would need three.
+        if (body instanceof Uint8Array) request.end(body, () => onSent(body.length));
+        await (sent === undefined ? answered : Promise.race([answered, sent.then(() => answered)]));
       } finally {
         // If S3 answered before all bytes were sent, the connection is in the middle of a request body. Such a
         // connection cannot carry another request.
         if (!request.writableFinished) request.destroy();
-        await sent.catch(() => {});
+        await sent?.catch(() => {});
       }
     },
     close() {
@@ -63,15 +64,6 @@ interface Connections {
 function proxyOfProcess(globalAgent: Agent): Pick<AgentOptions, 'proxyEnv'> {
   const { options } = globalAgent as Agent & { options?: AgentOptions };
   return options?.proxyEnv === undefined ? {} : { proxyEnv: options.proxyEnv };
-}
-
-/** Headers and body leave with one call to the system. In pieces, a small file would need three. */
-async function sendAtOnce(
-  request: ClientRequest,
-  bytes: Uint8Array,
-  onSent: PutOptions['onSent'],
-): Promise<void> {
-  request.end(bytes, () => onSent(bytes.length));
 }
 
 async function send(request: ClientRequest, pieces: Pieces, onSent: PutOptions['onSent']): Promise<void> {
