@@ -31,7 +31,11 @@ export function createSend(observe: ObserveStep, breakers: Breakers = noopBreake
     const breaker = READS.test(operation) ? breakers.reads : breakers.writes;
     if (breaker.open) throw storageUnavailable('no response', new Error(BREAKER_OPEN));
     const leftMs = timeLeft(work.deadline);
-    const abortSignal = AbortSignal.timeout(leftMs);
+    // The timer of `AbortSignal.timeout` cannot be cleared. Until it fires, it keeps the signal of a request that has
+    // ended, and then makes an error for it: 10 % of the CPU of a HEAD.
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(timeoutError()), leftMs);
+    const abortSignal = timeout.signal;
     try {
       const result = await observe(operation, () =>
         request({ abortSignal }).catch((error) => {
@@ -45,8 +49,14 @@ export function createSend(observe: ObserveStep, breakers: Breakers = noopBreake
       if (answered(error)) breaker.onSuccess();
       else if (!isOurs(error) && (!abortSignal.aborted || leftMs >= WAITED_LONG_MS)) breaker.onFailure();
       throw toFileError(error);
+    } finally {
+      clearTimeout(timer);
     }
   };
+}
+
+function timeoutError(): DOMException {
+  return new DOMException('The operation was aborted due to timeout', 'TimeoutError');
 }
 
 /** Whether S3 answered. Then S3 is not down, although the operation failed. */
