@@ -1,6 +1,5 @@
 /** Sources that the caller has in memory. */
-import { hash } from 'node:crypto';
-import type { HashOptions, OpenSource, Range } from '../upload/platform.ts';
+import type { OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { md5sInPlace } from './md5.ts';
 
@@ -28,28 +27,12 @@ export function ofBytes(bytes: Uint8Array): OpenSource<Body> {
     mimeType: undefined,
     body: (range) =>
       range.end - range.start > PIECE_BYTES ? read(range) : bytes.subarray(range.start, range.end),
-    md5s: (ranges, options) =>
-      bytes.byteLength > PIECE_BYTES
-        ? md5sInPlace(read, ranges, options)
-        : md5sAtOnce(bytes, ranges, options),
+    md5s: (ranges, options) => md5sInPlace(read, ranges, options),
     // A change of the bytes in memory cannot be detected here. S3 detects it, because the bytes then do not
     // match the announced MD5.
     assertUnchanged: async () => {},
     close: async () => {},
   };
-}
-
-/** Most files are small. In pieces, with a turn of the event loop after each, hashing 20 kB takes twice as long. */
-async function md5sAtOnce(
-  bytes: Uint8Array,
-  ranges: readonly Range[],
-  { onHashed }: HashOptions,
-): Promise<Uint8Array[]> {
-  return ranges.map(({ start, end }) => {
-    const md5 = hash('md5', bytes.subarray(start, end), 'buffer');
-    onHashed(end - start);
-    return md5;
-  });
 }
 
 export function ofBlob(blob: Blob): OpenSource<Body> {
