@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createGate } from '../../src/client/many/gate.ts';
 import { md5sOnThreads } from '../../src/client/node/md5.ts';
-import { findSource } from '../../src/client/node/source.ts';
+import { findSource, type UploadSource } from '../../src/client/node/source.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
 const BYTES = Buffer.from('the first range, the second range');
@@ -42,21 +42,30 @@ it('this thread hashes the ranges when the descriptor is another file in a threa
   expect(await hash({ ino: 1n })).toEqual({ md5s: MD5S, readHere: 2 });
 });
 
-it('this thread hashes one large file after the other, so that the first is sent while the second is hashed', async () => {
+it('this thread hashes one large source after the other, so that the first is sent while the second is hashed', async () => {
   await using directory = await temporaryDirectory();
   const hashing = createGate(1);
   const hashed: string[] = [];
-  const hashFile = async (name: string) => {
-    const path = join(directory.path, name);
-    await writeFile(path, Buffer.alloc(2 * 1024 ** 2));
-    const source = await (await findSource(path, { hashing })).open();
+  const bytes = Buffer.alloc(2 * 1024 ** 2);
+  const path = join(directory.path, 'file');
+  await writeFile(path, bytes);
+  const hashSource = async ([name, given]: [string, UploadSource]) => {
+    const source = await (await findSource(given, { hashing })).open();
     const range = { start: 0, end: source.sizeBytes };
     const signal = new AbortController().signal;
     await source.md5s([range], { signal, onHashed: () => void hashed.push(name) });
     await source.close();
   };
-  await Promise.all(['a', 'b', 'c'].map(hashFile));
-  expect([...new Set(hashed)]).toHaveLength(3);
-  // A name that appears again after another name belongs to a file that was hashed beside the other.
-  expect(hashed.filter((name, i) => name !== hashed[i - 1])).toHaveLength(3);
+  const sources = {
+    file: path,
+    again: path,
+    bytes,
+    'other bytes': bytes,
+    blob: new Blob([bytes]),
+    'other blob': new Blob([bytes]),
+  };
+  await Promise.all(Object.entries(sources).map(hashSource));
+  expect([...new Set(hashed)].sort()).toEqual(Object.keys(sources).sort());
+  // A name that appears again after another name belongs to a source that was hashed beside the other.
+  expect(hashed.filter((name, i) => name !== hashed[i - 1])).toHaveLength(Object.keys(sources).length);
 });

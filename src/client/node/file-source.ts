@@ -30,10 +30,7 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants
 
 export interface OpenOptions {
   md5Cache?: Md5Cache | undefined;
-  /**
-   * Lets this thread hash one file at a time. If it hashed eight files of 5 MiB side by side, all of them would be
-   * hashed at the same moment, and only then would the first be sent. 100 such files took 11 % longer.
-   */
+  /** Lets this thread hash one source at a time (`md5sInPlace`). */
   hashing?: Gate | undefined;
 }
 
@@ -120,12 +117,7 @@ function streamed({ descriptor, stats, filename, hashing }: OpenFile): OpenSourc
       if (ranges.length > 1) {
         return md5sOnThreads({ fd: descriptor.fd, dev: stats.dev, ino: stats.ino }, read, ranges, options);
       }
-      const leave = await hashing?.enter(1, options.signal);
-      try {
-        return await md5sInPlace(read, ranges, options);
-      } finally {
-        leave?.();
-      }
+      return md5sInPlace(read, ranges, options, hashing);
     },
     assertUnchanged: async () => assertUnchanged(descriptor, stats),
     close: async () => descriptor.close(),

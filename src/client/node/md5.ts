@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { Gate } from '../many/gate.ts';
 import type { HashOptions, Range } from '../upload/platform.ts';
 import { runWorkers } from '../upload/run-workers.ts';
 import type { HashReport, OpenFile, SeesFile } from './md5-worker.ts';
@@ -14,15 +15,26 @@ const THREADS_MAX = 8;
 
 type Read = (range: Range) => AsyncIterable<Uint8Array>;
 
-/** Hashes one range after the other in this thread. The event loop runs other work after each piece of a range. */
+/**
+ * Hashes one range after the other in this thread. The event loop runs other work after each piece of a range.
+ *
+ * @param hashing lets this thread hash one source at a time. If it hashed eight files of 5 MiB side by side, all of
+ *   them would be hashed at the same moment, and only then would the first be sent. 100 such files took 11 % longer.
+ */
 export async function md5sInPlace(
   read: Read,
   ranges: readonly Range[],
   options: HashOptions,
+  hashing?: Gate,
 ): Promise<Uint8Array[]> {
-  const md5s: Uint8Array[] = [];
-  for (const range of ranges) md5s.push(await md5InPlace(read, range, options));
-  return md5s;
+  const leave = await hashing?.enter(1, options.signal);
+  try {
+    const md5s: Uint8Array[] = [];
+    for (const range of ranges) md5s.push(await md5InPlace(read, range, options));
+    return md5s;
+  } finally {
+    leave?.();
+  }
 }
 
 async function md5InPlace(read: Read, range: Range, { signal, onHashed }: HashOptions): Promise<Uint8Array> {

@@ -1,4 +1,5 @@
 /** Sources that the caller has in memory. */
+import type { Gate } from '../many/gate.ts';
 import type { OpenSource, Range } from '../upload/platform.ts';
 import { UploadError } from '../upload/upload-error.ts';
 import { md5sInPlace } from './md5.ts';
@@ -15,7 +16,7 @@ export type Body = Pieces | Uint8Array;
 /** The event loop runs other work after each piece, and hashing a piece takes less than a millisecond. */
 const PIECE_BYTES = 256 * 1024;
 
-export function ofBytes(bytes: Uint8Array): OpenSource<Body> {
+export function ofBytes(bytes: Uint8Array, hashing?: Gate): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     for (let position = start; position < end; position += PIECE_BYTES) {
       yield bytes.subarray(position, Math.min(position + PIECE_BYTES, end));
@@ -27,7 +28,7 @@ export function ofBytes(bytes: Uint8Array): OpenSource<Body> {
     mimeType: undefined,
     body: (range) =>
       range.end - range.start > PIECE_BYTES ? read(range) : bytes.subarray(range.start, range.end),
-    md5s: (ranges, options) => md5sInPlace(read, ranges, options),
+    md5s: (ranges, options) => md5sInPlace(read, ranges, options, hashing),
     // A change of the bytes in memory cannot be detected here. S3 detects it, because the bytes then do not
     // match the announced MD5.
     assertUnchanged: async () => {},
@@ -35,7 +36,7 @@ export function ofBytes(bytes: Uint8Array): OpenSource<Body> {
   };
 }
 
-export function ofBlob(blob: Blob): OpenSource<Body> {
+export function ofBlob(blob: Blob, hashing?: Gate): OpenSource<Body> {
   async function* read({ start, end }: Range) {
     try {
       yield* blob.slice(start, end).stream();
@@ -49,7 +50,7 @@ export function ofBlob(blob: Blob): OpenSource<Body> {
     filename: 'name' in blob && typeof blob.name === 'string' ? blob.name : undefined,
     mimeType: blob.type || undefined,
     body: read,
-    md5s: (ranges, options) => md5sInPlace(read, ranges, options),
+    md5s: (ranges, options) => md5sInPlace(read, ranges, options, hashing),
     // `read` throws for a changed Blob, so there is nothing to check here.
     assertUnchanged: async () => {},
     close: async () => {},

@@ -23,8 +23,8 @@ export async function findSource(
   source: UploadSource,
   options: OpenOptions = {},
 ): Promise<FoundSource<Body>> {
-  if (source instanceof Uint8Array) return inMemory(ofBytes(source));
-  if (source instanceof Blob) return inMemory(ofBlob(source));
+  if (source instanceof Uint8Array) return inMemory(ofBytes(source, options.hashing));
+  if (source instanceof Blob) return inMemory(ofBlob(source, options.hashing));
   if (source instanceof URL) return findFile(fileURLToPath(source), options);
   return typeof source === 'string' ? findFile(source, options) : findHandle(source, options);
 }
