@@ -30,7 +30,7 @@ describe('the progress line', () => {
     [40, ' 25 %  2,500/10,000 files  1 min left'],
     [50, ' 25 %  2,500/10,000 files  40.0 MiB/s  1 min left'],
     [60, ` 25 %  ██░░░░░░░  2,500/10,000 files  40.0 MiB/s  1 min left`],
-    [80, ` 25 %  ██░░░░░░░░░  2,500/10,000 files  1.0 of 3.9 GiB  40.0 MiB/s  1 min left`],
+    [80, ` 25 %  ███░░░░░░░░░░  2,500/10,000 files  1.0 of 3.9 GiB  40.0 MiB/s  1 min left`],
   ])('shows at %i columns what is important', (columns, line) => {
     expect(lineAfter(before, state(), columns)).toBe(line);
   });
@@ -51,6 +51,16 @@ describe('the progress line', () => {
     expect(lineAfter(before, state({ onlyPath }), 200)).toMatch(/ {2}写真\/家族の写真.*\.mp4$/);
     expect(lineAfter(before, state({ onlyPath }), 110)).toMatch(/ {2}写真\/.*…$/);
     expect(lineAfter(before, state({ onlyPath }), 40)).not.toContain('写');
+  });
+
+  it('takes all columns while its bar can grow, also where it has no speed and no number of files', () => {
+    const onlyPath = 'video.mp4';
+    const totals = { files: 1, bytes: 1_000, isComplete: true };
+    for (const columns of [40, 50, 60]) {
+      const line = createBar().render(state({ totals, filesDone: 0, bytesStored: 0, onlyPath }), columns, 0);
+      expect(line).toMatch(/^ {2}0 % {2}░+ {2}0 of 1000 B( {2}video\.mp4)?$/);
+      expect(terminalColumns(line)).toBe(columns);
+    }
   });
 
   it('escapes what a path tells the terminal', () => {

@@ -116,7 +116,7 @@ function layOut(columns: number, { share, files, bytes, speed, left, name }: Pie
   let room = columns + GAP.length;
   const take = (piece: string): string => {
     const needed = terminalColumns(piece) + GAP.length;
-    if (needed > room) return '';
+    if (piece === '' || needed > room) return '';
     room -= needed;
     return piece;
   };
