@@ -18,13 +18,14 @@ export function createTerminal(stdout: Output, stderr: Output, termName = '') {
   const isWatched = stderr.isTTY === true && termName !== DUMB;
   /** The progress line on the screen. Empty if there is none. */
   let shown = '';
-  const columns = () => (stderr.columns || COLUMNS_DEFAULT) - 1;
+  const screenColumns = () => stderr.columns || COLUMNS_DEFAULT;
+  const lineColumns = () => screenColumns() - CURSOR_COLUMNS - INTERRUPT_COLUMNS;
 
   const clearLine = () => {
     if (shown === '') return;
     // A terminal that has become narrower since the line was drawn has broken the line into several rows. All of them
     // are erased.
-    const rowsAbove = Math.ceil(terminalColumns(shown) / (columns() + 1)) - 1;
+    const rowsAbove = Math.ceil(terminalColumns(shown) / screenColumns()) - 1;
     stderr.write(`${rowsAbove > 0 ? `\x1b[${rowsAbove}A` : ''}\r\x1b[${rowsAbove > 0 ? 'J' : 'K'}`);
     shown = '';
   };
@@ -32,7 +33,7 @@ export function createTerminal(stdout: Output, stderr: Output, termName = '') {
     clearLine();
     // The terminal would break a line that is wider than the screen into several rows. The progress line must take only
     // one row, so it is cut.
-    shown = fitColumns(printable(line), columns());
+    shown = fitColumns(printable(line), lineColumns());
     stderr.write(shown);
   };
   const writeTo = (output: Output, lines: readonly string[]) => {
@@ -44,12 +45,9 @@ export function createTerminal(stdout: Output, stderr: Output, termName = '') {
   return {
     /** Whether a person can see the progress. */
     isWatched,
-    /**
-     * The columns that a progress line should take now. The number changes when the user resizes the window. Two
-     * columns stay free for the `^C` that a terminal writes: with it, a full line would become two rows.
-     */
+    /** The columns that a progress line can take now. The number changes when the user resizes the window. */
     get columns(): number {
-      return columns() - INTERRUPT_COLUMNS;
+      return lineColumns();
     },
     /**
      * Prints lines of the command's result. A line end inside a line is escaped too, so a text of several lines
@@ -72,7 +70,15 @@ const COLUMNS_DEFAULT = 80;
 
 /** The TERM of a terminal that cannot move its cursor, such as a shell inside an editor. */
 const DUMB = 'dumb';
+
+/**
+ * A terminal writes `^C` behind the progress line when the user presses Ctrl-C. With it, a full line would become two
+ * rows.
+ */
 const INTERRUPT_COLUMNS = 2;
+
+/** Some terminals move the cursor to the next row as soon as the last column has a character. So it stays free. */
+const CURSOR_COLUMNS = 1;
 
 function joined(lines: readonly string[]): string {
   return lines.map((line) => `${printable(line)}\n`).join('');

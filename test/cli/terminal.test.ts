@@ -72,14 +72,14 @@ describe('a printed line', () => {
 describe('the progress line', () => {
   const CLEAR = '\r\x1b[K';
 
-  it('moves the cursor only by its own sequences and fits the screen', () => {
+  it('moves the cursor only by its own sequences, and is cut to its columns', () => {
     const terminal = captureTerminal(true);
     terminal.progress(hostileText('done'));
     expect(terminal.stderr).not.toMatch(UNPRINTABLE);
-    expect(terminalColumns(terminal.stderr)).toBe(79);
+    expect(terminalColumns(terminal.stderr)).toBe(terminal.columns);
     terminal.progress('日本語'.repeat(30));
     const [, second = ''] = terminal.stderr.split(CLEAR);
-    expect(terminalColumns(second)).toBe(79);
+    expect(terminalColumns(second)).toBe(terminal.columns);
     const unwatched = captureTerminal();
     unwatched.progress('a');
     expect(unwatched.stderr).toBe('');
@@ -95,7 +95,7 @@ describe('the progress line', () => {
     expect(terminal.stdout).toBe('b: stored\n');
   });
 
-  it('leaves room for the ^C that the terminal writes', () => {
+  it('of 80 columns leaves room for the ^C that the terminal writes, and for the cursor', () => {
     expect(captureTerminal(true).columns).toBe(77);
   });
 
