@@ -8,6 +8,7 @@ import { terminalColumns } from '../../src/text/columns.ts';
 import { bashScript } from '../harness/bash-script.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
+import { screenAfter } from '../harness/screen.ts';
 import { dyingWithParent, PROJECT } from '../harness/service-process.ts';
 import { openFixture } from './fixture.ts';
 
@@ -40,6 +41,8 @@ function start(command: readonly string[], environment: Record<string, string> =
   const exit = once(child, 'close').then(([code]) => ({ code, ...printed }));
   return { child, printed, exit };
 }
+
+const INTERRUPTED = 'Interrupted. Run the same command again to continue.';
 
 const service = (user = newUser()) => ['--url', fixture.service.httpUrl, '--user', user];
 
@@ -85,7 +88,7 @@ describe('the process of npm run upload', () => {
     expect(await exit).toEqual({
       code: 130,
       stdout: '',
-      stderr: 'Interrupted. Run the same command again to continue.\n',
+      stderr: `${INTERRUPTED}\n`,
     });
     expect(await readdir(TMPDIR)).toEqual([]);
   });
@@ -136,24 +139,46 @@ describe('the process of npm run upload', () => {
 
   // script of util-linux runs a command on a terminal.
   const hasTerminal = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
-  it.runIf(hasTerminal).each([40, 80, 200])('draws one line on a terminal of %i columns', async (columns) => {
-    await file(
-      'terminal/写真/家族の写真🎉とても長い名前のビデオファイル、とても長い名前のビデオファイル.mp4',
-      `${columns}`,
-    );
-    fixture.proxy.delayMs = 500;
-    const command = [...COMMAND, 'terminal', ...service()].map((word) => `'${word}'`).join(' ');
-    const { code, stdout } = await start(['script', '-qec', `stty cols ${columns}; ${command}`, '/dev/null'])
-      .exit;
+  const onTerminal = (columns: number, ...command: string[]) => {
+    const quoted = command.map((word) => `'${word}'`).join(' ');
+    return start(['script', '-qec', `stty cols ${columns}; exec ${quoted}`, '/dev/null']);
+  };
+
+  it.runIf(hasTerminal).each([40, 80, 200])(
+    'leaves room for ^C on a terminal of %i columns',
+    async (columns) => {
+      // The path is wider than the terminal, so the progress line takes all columns that it may take.
+      const directory = `terminal/${columns}`;
+      await file(`${directory}/${'写真'.repeat(30)}/${'動画'.repeat(30)}.mp4`);
+      fixture.proxy.delayMs = 30_000;
+      const { child, printed, exit } = onTerminal(columns, ...COMMAND, directory, ...service());
+      await expect.poll(() => printed.stdout, { timeout: 10_000 }).toContain('░');
+      // The terminal writes ^C behind the progress line, and sends SIGINT.
+      child.stdin.write('\x03');
+      const { code, stdout } = await exit;
+      fixture.proxy.delayMs = 0;
+      expect(code).toBe(130);
+      expect(stdout).toContain('^C');
+      // A line of two rows would leave its first row on the screen, because only the row of the cursor is erased.
+      expect(screenAfter(stdout, columns).join('')).toBe(INTERRUPTED);
+      const drawn = stdout.split('\r\x1b[K').filter((text) => text.includes('░'));
+      expect(Math.max(...drawn.map((line) => terminalColumns(line.replace('^C', ''))))).toBe(columns - 3);
+      expect(drawn.some((line) => line.includes('写真'))).toBe(columns > 40);
+    },
+  );
+
+  it.runIf(hasTerminal)('leaves only the printed lines on a terminal', async () => {
+    const user = newUser();
+    for (const name of ['a', 'b']) await file(`printed/${name}`);
+    fixture.proxy.delayMs = 400;
+    const { exit } = onTerminal(100, ...COMMAND, 'printed', '--concurrency', '1', ...service(user));
+    const { code, stdout } = await exit;
     fixture.proxy.delayMs = 0;
     expect(code).toBe(0);
-    const drawn = stdout.split('\r\x1b[K');
-    expect(drawn.length).toBeGreaterThan(2);
-    // The terminal shows the printed lines above the progress line.
-    const lines = drawn.map((text) => text.split('\n').at(-1) ?? '');
-    for (const line of lines) expect(terminalColumns(line)).toBeLessThanOrEqual(columns - 3);
-    expect(lines.some((line) => line.includes('写真'))).toBe(columns > 40);
-    expect(drawn.at(-1)).toMatch(/^1 file: 1 uploaded.*\r\n$/);
+    expect(stdout).toContain('1/2 files');
+    const [summary, ...lines] = screenAfter(stdout, 100).filter(Boolean).toSorted();
+    expect(summary).toMatch(/^2 files: 2 uploaded\. Sent 18 B/);
+    expect(lines).toEqual(['a', 'b'].map((name) => `printed/${name}: uploaded 9 B, as ${user}_${name}`));
   });
 
   it('draws no progress on a terminal that cannot move its cursor', async () => {
