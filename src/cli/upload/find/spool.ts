@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 
 const PRIVATE = 0o600;
 
@@ -14,6 +14,7 @@ const PRIVATE = 0o600;
  * content when the process ends, even after a crash. The variable TMPDIR chooses the disk.
  *
  * @param onBytes called with the number of bytes of each piece
+ * @throws Error of the stream, or an AbortError if the signal aborts before the stream has ended
  */
 export async function spool(
   stream: Readable,
@@ -21,21 +22,15 @@ export async function spool(
   onBytes: (bytes: number) => void,
 ): Promise<FileHandle> {
   const file = await openUnnamed();
-  const stop = () => stream.destroy(signal.reason);
-  signal.addEventListener('abort', stop, { once: true });
   try {
-    signal.throwIfAborted();
-    for await (const piece of stream) {
+    for await (const piece of addAbortSignal(signal, stream)) {
       await file.writeFile(piece);
       onBytes(piece.length);
     }
-    signal.throwIfAborted();
     return file;
   } catch (error) {
     await file.close();
     throw error;
-  } finally {
-    signal.removeEventListener('abort', stop);
   }
 }
 
