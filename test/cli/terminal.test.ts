@@ -99,6 +99,11 @@ describe('the progress line', () => {
     expect(captureTerminal(true).columns).toBe(77);
   });
 
+  it.each([{}, { columns: 0 }])('fits 80 columns if the terminal does not know its width: %j', (size) => {
+    const screen = { isTTY: true, ...size, write: () => true };
+    expect(createTerminal(screen, screen).columns).toBe(77);
+  });
+
   it('is removed as a whole when the window became narrower and broke it into rows', () => {
     const screen = {
       isTTY: true,

@@ -51,6 +51,8 @@ describe('the progress line', () => {
     expect(lineAfter(before, state({ onlyPath }), 200)).toMatch(/ {2}写真\/家族の写真.*\.mp4$/);
     expect(lineAfter(before, state({ onlyPath }), 110)).toMatch(/ {2}写真\/.*…$/);
     expect(lineAfter(before, state({ onlyPath }), 40)).not.toContain('写');
+    // The path would be cut to fewer than 12 columns.
+    expect(lineAfter(before, state({ onlyPath }), 88)).not.toContain('写');
   });
 
   it('takes all columns while its bar can grow, also where it has no speed and no number of files', () => {
@@ -91,6 +93,16 @@ describe('the progress line', () => {
     expect(small).toMatch(/^ 14 %/);
     const large = lineAfter(state(), state({ totals, filesDone: 1, bytesStored: 1_000 * MiB }), 60);
     expect(large).toMatch(/^ 85 %/);
+  });
+
+  it('shows the speed of the last four seconds', () => {
+    const bar = createBar();
+    const shown = [0, 100, 200, 300, 400, 401, 402, 403, 404].map((mebibytes, second) =>
+      bar.render(state({ bytesStored: mebibytes * MiB }), 200, second * 1_000),
+    );
+    expect(shown[0]).not.toContain('/s');
+    expect(shown[4]).toContain('  100.0 MiB/s  ');
+    expect(shown[8]).toContain('  1.0 MiB/s  ');
   });
 
   it('never shows more than all, when files grow or appear after the count', () => {

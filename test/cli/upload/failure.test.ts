@@ -43,6 +43,19 @@ describe('a failure', () => {
       'the words (Unauthenticated). To do: check --user, and GATEWAY_TOKENS if the service wants a token.',
     ],
     [
+      refusal(Code.PermissionDenied),
+      'the words (PermissionDenied). To do: check --user, and GATEWAY_TOKENS if the service wants a token.',
+    ],
+    [refusal(Code.InvalidArgument), 'the words (InvalidArgument). To do: change what the message names.'],
+    [
+      refusal(Code.NotFound),
+      'the words (NotFound). To do: check --url: another or an older service answers there.',
+    ],
+    [
+      refusal(Code.Unimplemented),
+      'the words (Unimplemented). To do: check --url: another or an older service answers there.',
+    ],
+    [
       refusal(Code.FailedPrecondition, 'STORAGE_REFUSED'),
       'the words (FailedPrecondition). To do: tell the operator of the service; npm run doctor finds the reason.',
     ],
@@ -54,6 +67,11 @@ describe('a failure', () => {
       new UploadError('STORAGE_REFUSED', 'S3 answered 404: NoSuchBucket: The bucket does not exist.'),
       'S3 answered 404: NoSuchBucket: The bucket does not exist. To do: tell the operator of the service; the answer of S3 stands here.',
     ],
+    [
+      new UploadError('STORAGE_UNREACHABLE', 'S3 does not answer'),
+      'S3 does not answer. To do: run the same command again; it sends only what is missing.',
+    ],
+    [new UploadError('SOURCE_UNUSABLE', 'a is a FIFO'), 'a is a FIFO. To do: upload a regular file.'],
     ['a text', 'a text. To do: run the same command again; it sends only what is missing.'],
   ])('has words and something to do: %s', (error, text) => {
     expect(failureText(failureOf(error))).toBe(text);

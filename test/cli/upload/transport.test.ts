@@ -21,8 +21,10 @@ async function serverThat(answer: (response: ServerResponse) => void) {
     answer(response);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
-    files: clientOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    url,
+    files: clientOf(url),
     requests,
     arrived: () => once(server, 'request'),
     async [Symbol.asyncDispose]() {
@@ -61,6 +63,25 @@ describe('the transport of npm run upload', () => {
     expect((await accepted.files.listFiles({})).nextPageToken).toHaveLength(MAX_BYTES - 5);
     await using refused = await serverThat(answersWith(answerOf(MAX_BYTES + 1)));
     await expect(refused.files.listFiles({})).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  });
+
+  it('sends the user, the token of the gateway and the protocol with each call', async () => {
+    await using server = await serverThat(answersWith(answerOf(1_000)));
+    const { url } = server;
+    const call = (gatewayToken: string | undefined) =>
+      connect({ url, userIdHeader: 'x-account', gatewayToken }, 'ada').listFiles({});
+    await call('a token');
+    await call(undefined);
+    const [trusted, plain] = server.requests.map(({ headers }) => headers);
+    const common = {
+      'x-account': 'ada',
+      'content-type': 'application/proto',
+      'connect-protocol-version': '1',
+    };
+    expect(trusted).toMatchObject({ ...common, 'x-gateway-token': 'a token' });
+    expect(plain).toMatchObject(common);
+    expect(plain).not.toHaveProperty('x-gateway-token');
+    expect(plain).not.toHaveProperty('x-user-id');
   });
 
   it('ends the connection of an answer without end', async () => {
@@ -110,6 +131,7 @@ describe('the transport of npm run upload', () => {
     [200, 'text/html', '<p>', Code.Unknown],
     [503, 'text/html', '<p>', Code.Unavailable],
     [404, 'application/json', '{"code":"not_found","message":"no file"}', Code.NotFound],
+    [404, 'Application/JSON; charset=utf-8', '{"code":"not_found","message":"no file"}', Code.NotFound],
     [500, 'application/json', 'no JSON', Code.Unknown],
   ])('turns an answer with %i %s %s into the code %i', async (status, type, body, code) => {
     await using server = await serverThat((response) => {
