@@ -97,7 +97,8 @@ async function realRun(
   const end = await transfer(client, upload, state, { context, report, terminal, md5Cache, signal });
   await md5Cache?.save().catch((error: unknown) => complainOfCache(terminal, context.md5CachePath, error));
   report.finished(state.tally, { seconds: (performance.now() - startMs) / 1_000, end });
-  return end === 'complete' && state.tally.failed === 0 ? 0 : 1;
+  // A run that has stopped has a failed file, and `runUpload` replaces the code of an interrupted run.
+  return state.tally.failed === 0 ? 0 : 1;
 }
 
 function complainOfCache(terminal: Terminal, path: string, error: unknown): void {

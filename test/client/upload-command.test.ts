@@ -2,66 +2,23 @@ import { once } from 'node:events';
 import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { FileState } from '../../gen/files/v1/file_pb.ts';
-import { textReport } from '../../src/cli/upload/output/report.ts';
-import { newRunState, uploadFiles } from '../../src/cli/upload/upload-files.ts';
-import { runUpload } from '../../src/cli/upload.ts';
-import { captureTerminal, hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
+import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { endlessServer } from '../harness/endless-server.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { openPaths } from '../harness/open-files.ts';
 import { newUser } from '../harness/random.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { downloaded, openFixture } from './fixture.ts';
+import { makeFolder, namesOf, type Outside, runUploadOn } from './run-upload.ts';
 
 const fixture = forAllTests(() => openFixture());
 
-interface Outside {
-  url?: string;
-  signal?: AbortSignal;
-  stdin?: Readable;
-  /** The current directory. */
-  directory?: string;
-  isTTY?: boolean;
-  md5CachePath?: string;
-}
-
-/** Runs the command in this process. */
-async function command(args: string[], outside: Outside = {}) {
-  const { url = fixture.service.httpUrl, signal = new AbortController().signal } = outside;
-  const { stdin = Readable.from([]), directory = fixture.directory, isTTY = false } = outside;
-  const { md5CachePath = join(fixture.directory, 'cache/md5s') } = outside;
-  const context = {
-    url,
-    userIdHeader: 'x-user-id',
-    gatewayToken: undefined,
-    openStdin: () => stdin,
-    directory,
-    md5CachePath,
-  };
-  const terminal = captureTerminal(isTTY);
-  const code = await runUpload(args, () => context, terminal, signal);
-  return { code, stdout: terminal.stdout, stderr: terminal.stderr };
-}
-
-/** A directory of this test in the current directory of the command, with these files. */
-async function folder(name: string, ...files: string[]): Promise<string> {
-  for (const file of files) {
-    const path = join(fixture.directory, name, file);
-    await mkdir(join(path, '..'), { recursive: true });
-    await writeFile(path, `${name}/${file}`);
-  }
-  return name;
-}
-
-async function namesOf(user: string): Promise<string[]> {
-  const { files } = await fixture.service.as(user).listFiles({});
-  expect(files.every(({ state }) => state === FileState.READY)).toBe(true);
-  return files.map(({ filename }) => filename).toSorted();
-}
+const command = (args: string[], outside?: Outside) => runUploadOn(fixture, args, outside);
+const folder = (name: string, ...files: string[]) => makeFolder(fixture, name, ...files);
 
 const CLEAR_LINE = '\r\x1b\\[K';
 
@@ -99,13 +56,15 @@ describe('npm run upload', () => {
     expect(code).toBe(1);
     expect(stderr).toBe('tree/2024/broken: the link leads to no file. To do: repair or remove the link.\n');
     expect(stdout).toContain(`tree/2024/b.jpg: uploaded 15 B, as ${user}_2024_b.jpg\n`);
-    expect(await namesOf(user)).toEqual(['2024／.hidden／c', '2024／b.jpg', 'a.jpg']);
+    expect(await namesOf(fixture, user)).toEqual(['2024／.hidden／c', '2024／b.jpg', 'a.jpg']);
   });
 
   it('takes an argument that names the same file again once', async () => {
     await folder('twice', 'a');
     const { stdout } = await command(['twice/a', './twice/../twice/a', '--user', newUser()]);
     expect(stdout).toContain('1 file: 1 uploaded.');
+    const plan = await command(['twice/a', './twice/../twice/a', '--dry-run']);
+    expect(plan.stdout).toContain('1 file, 7 B, would be uploaded.');
   });
 
   it('keeps the content of a file of /proc, and leaves a device out', async () => {
@@ -135,6 +94,7 @@ describe('npm run upload', () => {
     const stdin = Readable.from([Buffer.from('from '), Buffer.from('a pipe')]);
     const { code, stdout } = await command(['-', '--name', 'piped.txt', '--user', user], { stdin });
     expect(code).toBe(0);
+    expect((await openPaths()).filter((path) => path.endsWith('/stdin (deleted)'))).toEqual([]);
     expect(stdout).toContain(`-: uploaded 11 B, as ${user}_piped.txt\n`);
     const bytes = await downloaded(fixture.service.as(user), `${user}_piped.txt`);
     expect(bytes.toString()).toBe('from a pipe');
@@ -153,29 +113,32 @@ describe('npm run upload', () => {
       code: 1,
       stderr: expect.stringMatching(/^-: the pipe broke\./),
     });
-    expect(await namesOf(user)).toEqual([]);
+    expect(await namesOf(fixture, user)).toEqual([]);
   });
 
   it('prints an object for each file with --json, and the summary last', async () => {
     const user = newUser();
     await folder('objects', 'a.txt', '2024/b');
+    const startMs = performance.now();
     const { code, stdout, stderr } = await command(['objects', 'objects/none', '--json', '--user', user]);
+    const seconds = (performance.now() - startMs) / 1_000;
     expect(code).toBe(1);
     const lines = stdout
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(lines.pop()).toEqual({
-      summary: {
-        uploaded: 2,
-        existing: 0,
-        failed: 1,
-        bytesSent: 27,
-        bytesTotal: 27,
-        seconds: expect.any(Number),
-        end: 'complete',
-      },
+    const { summary } = lines.pop();
+    expect(summary).toEqual({
+      uploaded: 2,
+      existing: 0,
+      failed: 1,
+      bytesSent: 27,
+      bytesTotal: 27,
+      seconds: expect.any(Number),
+      end: 'complete',
     });
+    expect(summary.seconds).toBeGreaterThan(0);
+    expect(summary.seconds).toBeLessThanOrEqual(seconds);
     expect(lines.toSorted((a, b) => a.path.localeCompare(b.path))).toEqual([
       {
         path: 'objects/2024/b',
@@ -209,12 +172,16 @@ describe('npm run upload', () => {
 
   it('prints errors only with --quiet', async () => {
     await folder('quiet', 'a');
-    // The upload takes so long that the progress would be shown.
+    // The upload takes so long that the progress would be shown, and its first PUT is retried.
     fixture.proxy.delayMs = 400;
-    const { code, stdout, stderr } = await command(['quiet', 'none', '--quiet', '--user', newUser()], {
+    fixture.proxy.fault = (n) => (n === 1 ? { status: 503, code: 'SlowDown' } : 'none');
+    const user = newUser();
+    const { code, stdout, stderr } = await command(['quiet', 'none', '--quiet', '--user', user], {
       isTTY: true,
     });
     fixture.proxy.delayMs = 0;
+    fixture.proxy.fault = () => 'none';
+    expect(await namesOf(fixture, user)).toEqual(['a']);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe('none: there is no such file (ENOENT). To do: check the path.\n');
   });
@@ -321,6 +288,17 @@ describe('npm run upload', () => {
     }
   });
 
+  it('counts standard input and its bytes for the progress, and names the last file', async () => {
+    await folder('counted', 'a');
+    const stdin = Readable.from([Buffer.from('from '), Buffer.from('a pipe')]);
+    fixture.proxy.delayMs = 400;
+    const args = ['-', 'counted', '--name', 'piped', '--concurrency', '1', '--user', newUser()];
+    const { stderr } = await command(args, { stdin, isTTY: true });
+    fixture.proxy.delayMs = 0;
+    expect(stderr).toMatch(/ 0\/2 files {2}0 of 20 B/);
+    expect(stderr).toMatch(/ 1\/2 files {2}11 of 20 B .* {2}counted\/a/);
+  });
+
   it('shows a retry on stderr, and goes on', async () => {
     await folder('retried', 'a');
     fixture.proxy.fault = (n) => (n === 1 ? { status: 503, code: 'SlowDown' } : 'none');
@@ -331,24 +309,6 @@ describe('npm run upload', () => {
       stdout: expect.stringContaining('retried/a: uploaded 9 B'),
     });
     expect(stderr).toMatch(/^retried\/a: S3 answered 503: SlowDown.*; attempt 2 in [\d.]+ s\n$/);
-  });
-
-  it('ends with code 130 when it is interrupted, and continues with the next call', async () => {
-    const user = newUser();
-    await folder('interrupted', 'a', 'b');
-    fixture.proxy.delayMs = 30_000;
-    const interrupted = new AbortController();
-    const running = command(['interrupted', '--user', user], { signal: interrupted.signal });
-    await expect.poll(() => fixture.proxy.underWay).toBeGreaterThan(0);
-    interrupted.abort();
-    expect(await running).toEqual({
-      code: 130,
-      stdout: '',
-      stderr: 'Interrupted. Run the same command again to continue.\n',
-    });
-    fixture.proxy.delayMs = 0;
-    expect((await command(['interrupted', '--user', user])).code).toBe(0);
-    expect(await namesOf(user)).toEqual(['a', 'b']);
   });
 });
 
@@ -402,47 +362,5 @@ describe('the output of npm run upload', () => {
     const { code, stderr } = await command(['x'], { url: server.url, signal: AbortSignal.timeout(4_000) });
     expect(code).toBe(1);
     expect(stderr).toContain('ResourceExhausted');
-  });
-});
-
-describe('the run of npm run upload', () => {
-  /** Uploads these paths without a walk. */
-  async function run(user: string, paths: readonly string[]) {
-    const items = (async function* () {
-      for (const path of paths)
-        yield { path, source: join(fixture.directory, path), filename: basename(path) };
-    })();
-    const terminal = captureTerminal();
-    const state = newRunState();
-    const report = textReport(terminal);
-    const options = {
-      report,
-      concurrency: 4,
-      md5Cache: undefined,
-      signal: new AbortController().signal,
-      onRetry: () => {},
-    };
-    const end = await uploadFiles(fixture.service.as(user), items, state, options);
-    return { end, tally: state.tally, stderr: terminal.stderr };
-  }
-
-  it('names a file that vanished after it was found, and uploads the others', async () => {
-    const user = newUser();
-    await folder('vanished', 'a', 'c');
-    const { end, tally, stderr } = await run(user, ['vanished/a', 'vanished/b', 'vanished/c']);
-    expect({ end, ...tally }).toMatchObject({ end: 'complete', uploaded: 2, failed: 1 });
-    expect(stderr).toMatch(/^vanished\/b: .* To do: .*\n$/);
-    expect(await namesOf(user)).toEqual(['a', 'c']);
-  });
-
-  it('stops at an error that each other file would meet', async () => {
-    const names = Array.from({ length: 100 }, (_, i) => `${i}`);
-    await folder('refused', ...names);
-    const { end, tally, stderr } = await run(
-      'a,b',
-      names.map((name) => `refused/${name}`),
-    );
-    expect({ end, ...tally }).toMatchObject({ end: 'stopped', uploaded: 0, failed: 1 });
-    expect(sorted(stderr)).toHaveLength(1);
   });
 });

@@ -1,4 +1,6 @@
 import { fstatSync, readdirSync, type Stats, statSync } from 'node:fs';
+import { readdir, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
 
 /** Which of these files this process has open. Linux and macOS both list the descriptors of a process in /dev/fd. */
 export function openFiles(paths: readonly string[]): string[] {
@@ -16,4 +18,14 @@ function openFile(descriptor: number): string | undefined {
 
 function identity({ dev, ino }: Stats): string {
   return `${dev}:${ino}`;
+}
+
+/**
+ * The paths of all files that a process has open, by default this process. The path of a file without a name ends with
+ * ` (deleted)`. Only Linux lists them.
+ */
+export async function openPaths(pid: number | 'self' = 'self'): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`;
+  const descriptors = await readdir(folder).catch(() => []);
+  return Promise.all(descriptors.map((name) => readlink(join(folder, name)).catch(() => '')));
 }

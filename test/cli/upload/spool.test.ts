@@ -1,8 +1,8 @@
-import { readdir, readlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { spool } from '../../../src/cli/upload/find/spool.ts';
+import { openPaths } from '../../harness/open-files.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../../harness/temporary-directory.ts';
 
 let directory: TemporaryDirectory;
@@ -18,11 +18,9 @@ afterAll(() => {
 const never = new AbortController().signal;
 const ignoreBytes = () => {};
 
-/** The paths of the files in the directory that this process has open. */
+/** The files in the directory that this process has open. */
 async function openCopies(): Promise<string[]> {
-  const names = await readdir('/proc/self/fd');
-  const paths = await Promise.all(names.map((name) => readlink(join('/proc/self/fd', name)).catch(() => '')));
-  return paths.filter((path) => path.startsWith(directory.path));
+  return (await openPaths()).filter((path) => path.startsWith(directory.path));
 }
 
 describe.runIf(process.platform === 'linux')('the copy of standard input', () => {
