@@ -61,12 +61,12 @@ export async function runReconcile(
       await updateSchema(backends.postgres, log, new AbortController().signal);
     }
     const onProgress = progressOn(terminal);
-    const report = await reconcile(reconcilePorts(backends, config), { ...options, onProgress });
-    terminal.progress('');
+    const report = await reconcile(reconcilePorts(backends, config), { ...options, onProgress }).finally(() =>
+      terminal.progress(''),
+    );
     terminal.print(...(options.json ? jsonLines(report) : describe(report, options)));
     return report.incomplete.length > 0 ? EXIT_INCOMPLETE : agrees(report) ? 0 : 1;
   } catch (error) {
-    terminal.progress('');
     throw explained(error);
   } finally {
     await backends.stop();
