@@ -171,6 +171,13 @@ describe.skipIf(moto === undefined)('moto', () => {
   });
 });
 
+it('ends with code 3 if no answer is no, and one cannot be told', async () => {
+  const run = await diagnose({ ...bucket, endpoint: 'http://127.0.0.1:1' }, database.url);
+  expect(run.code).toBe(3);
+  expect(run.report.verdict).toBe('unknown');
+  expect(run.lines).toContain('Whether every guarantee holds cannot be told.');
+});
+
 it('tells nothing if neither server can be reached', async () => {
   const nowhere = { ...bucket, endpoint: 'http://127.0.0.1:1' };
   const run = await diagnose(nowhere, 'postgres://files:secret@127.0.0.1:1/files');
