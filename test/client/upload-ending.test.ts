@@ -105,14 +105,15 @@ describe('the run of npm run upload', () => {
       onRetry: () => {},
     };
     const end = await uploadFiles(fixture.service.as(user), items, state, options);
-    return { end, tally: state.tally, stderr: terminal.stderr };
+    return { end, state, stderr: terminal.stderr };
   }
 
   it('names a file that vanished after it was found, and uploads the others', async () => {
     const user = newUser();
     await makeFolder(fixture, 'vanished', 'a', 'c');
-    const { end, tally, stderr } = await run(user, itemsOf('vanished/a', 'vanished/b', 'vanished/c'));
-    expect({ end, ...tally }).toMatchObject({ end: 'complete', uploaded: 2, failed: 1 });
+    const { end, state, stderr } = await run(user, itemsOf('vanished/a', 'vanished/b', 'vanished/c'));
+    expect({ end, ...state.tally }).toMatchObject({ end: 'complete', uploaded: 2, failed: 1 });
+    expect(state).toMatchObject({ bytesHashed: 20, bytesSent: 20 });
     expect(stderr).toMatch(/^vanished\/b: .* To do: .*\n$/);
     expect(await namesOf(fixture, user)).toEqual(['a', 'c']);
   });
@@ -121,8 +122,8 @@ describe('the run of npm run upload', () => {
     const names = Array.from({ length: 100 }, (_, i) => `${i}`);
     await makeFolder(fixture, 'refused', ...names);
     const items = itemsOf(...names.map((name) => `refused/${name}`));
-    const { end, tally, stderr } = await run('a,b', items);
-    expect({ end, ...tally }).toMatchObject({ end: 'stopped', uploaded: 0, failed: 1 });
+    const { end, state, stderr } = await run('a,b', items);
+    expect({ end, ...state.tally }).toMatchObject({ end: 'stopped', uploaded: 0, failed: 1 });
     expect(stderr.match(/\n/g)).toHaveLength(1);
   });
 

@@ -156,7 +156,7 @@ describe('uploadMany and calls', () => {
 });
 
 describe('uploadMany ends', () => {
-  it('at once with the reason of the signal, leaves nothing open, and can be repeated', async () => {
+  it('at once with the reason of the signal, without failures, leaves nothing open, and can be repeated', async () => {
     const files = fixture.user();
     const items = await itemsOf(
       fixture,
@@ -169,9 +169,13 @@ describe('uploadMany ends', () => {
     for (let i = 0; i < 10; i++) {
       const abort = new AbortController();
       setTimeout(() => abort.abort(reason), Math.random() * 300);
-      const ended = await uploadMany(files, items, { signal: abort.signal }).catch((error: unknown) => error);
+      const { outcomes, options } = watchMany<UploadItem>();
+      const running = uploadMany(files, items, { ...options, signal: abort.signal });
+      const ended = await running.catch((error: unknown) => error);
       if (ended === reason) aborted++;
       else expect(ended).toMatchObject({ failed: 0 });
+      // Files that are not done yet get no outcome.
+      expect(failuresOf(outcomes)).toEqual([]);
       expect(openFiles(items.map(({ source }) => String(source)))).toEqual([]);
       await expect.poll(() => fixture.proxy.connections, { timeout: 2_000 }).toBe(0);
     }

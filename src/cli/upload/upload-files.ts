@@ -66,7 +66,7 @@ export async function uploadFiles(
     if ('result' in outcome) {
       countStored(tally, outcome.result);
       report.stored(item, outcome.result);
-    } else if (!either.aborted) {
+    } else {
       fail({ path: item.path, failure: failureOf(outcome.error) });
       if (failsForEachFile(outcome.error)) stop.abort(outcome.error);
     }
