@@ -182,15 +182,19 @@ describe('--repair refuses', () => {
 
 describe('npm run reconcile', () => {
   it.each([
-    '--unknown',
-    '--min-age-hours 1',
-    '--min-age-hours x',
-    '--max-repairs -1',
-    '--repair --adopt',
-    'stray',
-  ])('refuses %s with its usage', async (args) => {
+    ['--unknown', "Unknown option '--unknown'"],
+    ['--min-age-hours 1', '--min-age-hours must be at least'],
+    ['--min-age-hours x', '--min-age-hours must be at least'],
+    ['--max-repairs=-1', '--max-repairs must be a whole number'],
+    ['--max-repairs 1.5', '--max-repairs must be a whole number'],
+    ['--max-repairs x', '--max-repairs must be a whole number'],
+    ['--repair --adopt', '--repair and --adopt exclude each other'],
+    ['--user-ids /missing', 'ENOENT'],
+    ['stray', "Unexpected argument 'stray'"],
+  ])('refuses %s with the problem and its usage', async (args, problem) => {
     const { code, text } = await run(args.split(' '));
     expect(code).toBe(2);
+    expect(text).toContain(problem);
     expect(text).toContain('usage: npm run reconcile');
   });
 
