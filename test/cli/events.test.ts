@@ -197,6 +197,15 @@ describe('a replay that Postgres refuses', () => {
     expect(await due()).toHaveLength(100);
   });
 
+  it('names the error of the connection, if there is none', async () => {
+    const variables = environmentOf('postgres://files:secret@127.0.0.1:1/files');
+    expect(await run(['replay'], { variables })).toEqual({
+      code: 1,
+      stdout: REPLAYED(0),
+      stderr: 'the replay has failed: connect ECONNREFUSED 127.0.0.1:1\n',
+    });
+  });
+
   it.each([
     ['no migration has', {}],
     ['the migration of events has not', { '0001-files': files, '0002-type-changed': typeChanged }],
