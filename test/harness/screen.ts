@@ -1,14 +1,13 @@
 import { terminalColumns } from '../../src/text/columns.ts';
 
-/** The sequences that commands write: up, erase to the end of the row, erase to the end of the screen. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences begin with ESC
-const SEQUENCE = /^\x1b\[(\d*)([AKJ])/;
+/** Erases to the end of the row. A command writes no other escape sequence while the width of the terminal stays. */
+const ERASE = '\x1b[K';
 
 /**
  * Returns the rows of a terminal of this width after it has received the text. Like a terminal, it continues a line
- * that is too wide in the next row. Blanks at the end of a row are kept.
+ * that is too wide in the next row.
  *
- * @throws Error if the text has a control character that no command of this project writes
+ * @throws Error if the text has any other control character or sequence
  */
 export function screenAfter(text: string, columns: number): string[] {
   const rows: string[][] = [[]];
@@ -27,20 +26,12 @@ export function screenAfter(text: string, columns: number): string[] {
     for (const [i, cell] of [character, ''].slice(0, width).entries()) (rows[row] ?? [])[column + i] = cell;
     column += width;
   };
-  const obey = (count: string, command: string) => {
-    if (command === 'A') row = Math.max(row - Number(count || 1), 0);
-    else rows[row]?.splice(column);
-    if (command === 'J') rows.splice(row + 1);
-  };
-  for (let rest = text; rest !== ''; ) {
-    const [sequence, count = '', command = ''] = SEQUENCE.exec(rest) ?? [];
-    const [first = ''] = rest;
-    if (sequence !== undefined) obey(count, command);
-    else if (first === '\r') column = 0;
-    else if (first === '\n') moveDown();
-    else if (/\p{Cc}/u.test(first)) throw new Error(`unexpected ${JSON.stringify(rest.slice(0, 10))}`);
-    else put(first);
-    rest = rest.slice((sequence ?? first).length);
+  for (const piece of text.split(ERASE).flatMap((part, i) => (i === 0 ? [...part] : [ERASE, ...part]))) {
+    if (piece === ERASE) rows[row]?.splice(column);
+    else if (piece === '\r') column = 0;
+    else if (piece === '\n') moveDown();
+    else if (/\p{Cc}/u.test(piece)) throw new Error(`unexpected ${JSON.stringify(piece)}`);
+    else put(piece);
   }
   return rows.map((cells) => cells.join(''));
 }
