@@ -213,6 +213,8 @@ interface Node {
   'Node Type': string;
   'Index Name'?: string;
   'Index Cond'?: string;
+  'Join Type'?: string;
+  Filter?: string;
   'Actual Rows': number;
   'Rows Removed by Filter'?: number;
   'Shared Hit Blocks': number;
@@ -304,6 +306,16 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
               isWalk ? /user_id( [=>] |, s3_key\) > )|user_id = / : /user_id = /,
             );
           }
+        },
+      );
+
+      // A join may compare each slot with each upload of the user, if Postgres expects few uploads.
+      it.each(['createMany', announcedForm('createMany'), 'explainConflict'])(
+        'of %s looks for free slots in a hash table of the taken ones',
+        async (name) => {
+          const { nodes } = await plan(name);
+          expect(nodes.filter((node) => node['Join Type'] === 'Anti')).toEqual([]);
+          expect(nodes.filter((node) => node.Filter?.includes('hashed SubPlan'))).toHaveLength(1);
         },
       );
 

@@ -20,6 +20,7 @@ import {
   isWanted,
   qualifiedColumns,
   rowsWanted,
+  takenSlots,
 } from './expressions.ts';
 import { prepareForms } from './forms.ts';
 import { prepare } from './prepared.ts';
@@ -108,7 +109,7 @@ export const createMany = prepareForms<NewUploads, NewRow>(
       select array(
         select slot
         from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
-        where not exists (select from files where user_id = ${userId} and files.pending_slot = slot.slot)
+        where slot not in (${takenSlots(userId)})
         limit cardinality(${s3Keys}::text[])) as slots
     ),
     created as (

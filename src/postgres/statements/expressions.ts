@@ -121,6 +121,14 @@ export const isUnfinished: Sql = sql`(state <> 'ready' or due_at is not null)`;
  */
 export const holdsSlot: Sql = sql`coalesce(pending_slot, 0) <> 0`;
 
+/**
+ * Selects the slots that the user's uploads hold, for `slot not in (…)`. Postgres reads them once into a hash table.
+ * With `not exists (…)` it may compare each slot with each upload of the user, if it expects few: 256 slots and 128
+ * uploads took 5 ms, and the time grows with their product.
+ */
+export const takenSlots = (userId: Sql): Sql => sql`
+  select pending_slot from files where user_id = ${userId} and pending_slot is not null`;
+
 /** A multipart upload's fingerprint is longer than the 16 bytes of an MD5: two more bytes hold the number of parts. */
 export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;
 

@@ -14,6 +14,7 @@ import {
   isFresh,
   isPending,
   type RowKey,
+  takenSlots,
 } from './expressions.ts';
 import { prepareForms } from './forms.ts';
 import { prepare, type Sql } from './prepared.ts';
@@ -149,9 +150,7 @@ export const explainConflict = prepare<ConflictParams, Conflict>(
       (
         select (array_agg(slot))[1 + floor(random() * count(*))::int]
         from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
-        where not exists (
-          select from files
-          where user_id = ${userId} and files.pending_slot = slot.slot and url_expire_at > now())) as free_slot`,
+        where slot not in (${takenSlots(userId)} and url_expire_at > now())) as free_slot`,
   // Whether the rows show that the statement wrote something: they never do. The statement writes only if it releases a
   // slot, and the returned row does not show this. So its success proves nothing to the circuit breaker of writes.
   () => false,
