@@ -28,7 +28,11 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
 ) {
   const { concurrency = PUTS_AT_ONCE } = options;
   const stop = new AbortController();
-  const signal: AbortSignal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const { signal } = stop;
+  // A signal of `AbortSignal.any` would keep the run in memory, with 5 kB or more, until the signal of the caller is
+  // aborted (Node 24).
+  const stopWithCaller = () => stop.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', stopWithCaller);
   const progress = createManyProgressMeter(options.onProgress);
   const room = createPendingRoom(batchCalls(client, signal), signal);
   const puts = platform.createPutClient();
@@ -79,7 +83,10 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
         stop.abort(error);
       }
     },
-    close: (): void => puts.close(),
+    close(): void {
+      options.signal?.removeEventListener('abort', stopWithCaller);
+      puts.close();
+    },
     summary() {
       progress.report();
       const { filesDone, filesFailed, bytesTotal, bytesSent } = progress.now;
