@@ -213,6 +213,23 @@ describe('uploadMany ends', () => {
     await expect.poll(() => isClosed).toBe(true);
   });
 
+  it('with the error that `onProgress` throws, and closes the iterator', async () => {
+    const error = new Error('a bug of the caller');
+    let isClosed = false;
+    async function* endless() {
+      try {
+        for (let i = 0; ; i++) yield { source: Buffer.from(`${i}`), filename: `${i}` };
+      } finally {
+        isClosed = true;
+      }
+    }
+    const onProgress = () => {
+      throw error;
+    };
+    await expect(uploadMany(fixture.user(), endless(), { onProgress })).rejects.toBe(error);
+    await expect.poll(() => isClosed).toBe(true);
+  });
+
   it('although the iterator never answers, when the signal is aborted', async () => {
     const hanging = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
     const signal = AbortSignal.timeout(100);

@@ -19,7 +19,13 @@ export function survey<Item, Body>(
       async pull(controller) {
         const { done, value: item } = await iterator.next();
         if (done === true) return controller.close();
-        controller.enqueue({ item, found: await find(item) });
+        try {
+          controller.enqueue({ item, found: await find(item) });
+        } catch (error) {
+          // A stream that has failed is not cancelled later, so the iterator is closed here.
+          await iterator.return?.();
+          throw error;
+        }
       },
       async cancel() {
         await iterator.return?.();
