@@ -1,4 +1,4 @@
-import type { Call } from './call.ts';
+import { assertNotAbandoned, type Call } from './call.ts';
 import { partOf } from './deadline.ts';
 import { inWorkers } from './in-workers.ts';
 import type { FileStore } from './ports/file-store.ts';
@@ -22,6 +22,7 @@ type Agreed<One extends Intent> = Map<One, PromiseSettledResult<Reserved>>;
  * in a call of its own.
  *
  * @throws FileError DATABASE_UNAVAILABLE
+ * @throws CallAbandonedError
  */
 export async function agreeOnFiles<One extends Intent>(
   call: Call,
@@ -38,7 +39,7 @@ export async function agreeOnFiles<One extends Intent>(
   // A file that may exist is verified in S3, and a file that this call has created is not. All verifications must end
   // within a share of the remaining time, so that the rest remains for the steps after them and the answer.
   const inTime = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
-  await inWorkers(VERIFICATIONS_CONCURRENCY, contents, async (sameContent) => {
+  await inWorkers(call, VERIFICATIONS_CONCURRENCY, contents, async (sameContent) => {
     const [first] = sameContent;
     if (first === undefined) return;
     const [file] = await Promise.allSettled([fileOf(inTime, ports, first, reservations.get(first))]);
@@ -52,6 +53,7 @@ export async function agreeOnFiles<One extends Intent>(
       else announced = intent;
     }
   });
+  assertNotAbandoned(call);
   return agreed;
 }
 

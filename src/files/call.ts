@@ -24,6 +24,21 @@ export interface Work {
  */
 export interface Call extends Work {
   readonly userId: string;
+  /**
+   * Returns whether the client of the RPC has disconnected, or has got its answer because the deadline has passed.
+   * Unset in background work.
+   */
+  readonly isAbandoned?: () => boolean;
+}
+
+/** No client waits for the call any more. The steps that have begun are complete, and no further step has begun. */
+export class CallAbandonedError extends Error {
+  override readonly name = 'CallAbandonedError';
+}
+
+/** @throws CallAbandonedError */
+export function assertNotAbandoned({ isAbandoned }: Pick<Call, 'isAbandoned'>): void {
+  if (isAbandoned?.()) throw new CallAbandonedError('the client has disconnected');
 }
 
 /** The time-out of one step of background work: of one statement, or of what the sweeper does for one row. */

@@ -1,4 +1,4 @@
-import type { Call } from './call.ts';
+import { assertNotAbandoned, type Call } from './call.ts';
 import { partOf } from './deadline.ts';
 import type { PendingFile } from './file.ts';
 import { inWorkers } from './in-workers.ts';
@@ -36,18 +36,21 @@ export interface VerifiedUploads {
 /**
  * Verifies pending uploads: asks S3 whether each object has arrived. If S3 or the store fails, this function does not
  * throw, because the call can return the files as PENDING.
+ *
+ * @throws CallAbandonedError
  */
 export async function verifyUploads(
   call: Call,
   ports: VerifyUploadsPorts,
   pending: readonly PendingFile[],
 ): Promise<VerifiedUploads> {
-  const marking = { ...call, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
-  const asking = { ...call, deadline: partOf(marking.deadline, S3_SHARE) };
+  // Marking goes on if the client disconnects, so that no answer of S3 is lost.
+  const marking: Call = { userId: call.userId, deadline: partOf(call.deadline, VERIFICATIONS_SHARE) };
+  const asking: Call = { ...call, deadline: partOf(marking.deadline, S3_SHARE) };
   const outcomes = new Map<S3Key, Verification>();
   const arrived = new Map<S3Key, SeenObject>();
   // A worker ends at its first error, so a failing S3 gets at most 32 requests, and the log gets one line.
-  const failed = await inWorkers(VERIFICATIONS_CONCURRENCY, pending, async (file) => {
+  const failed = await inWorkers(asking, VERIFICATIONS_CONCURRENCY, pending, async (file) => {
     const examined = await examineObject(asking, ports, file);
     if (examined.outcome !== 'arrived') outcomes.set(file.s3Key, examined);
     else arrived.set(file.s3Key, examined.seen);
@@ -55,6 +58,7 @@ export async function verifyUploads(
   });
   // Also after an error, or when the time is up: the files that S3 has told about become READY.
   const [marked] = await Promise.allSettled([markArrived(marking, ports, takeAll(arrived), outcomes)]);
+  assertNotAbandoned(call);
   const failure = failed ?? (marked.status === 'rejected' ? marked : undefined);
   if (failure !== undefined) ports.observer.stepFailed('verify pending uploads', failure.reason);
   const told = [...outcomes.values()].filter(tells).length;
@@ -91,7 +95,7 @@ async function markArrived(
   const ready = arrived.size > 1 ? await ports.store.markReadyMany(call, arrived) : [];
   for (const file of ready) outcomes.set(file.s3Key, { outcome: 'verified', file });
   const others = [...arrived].filter(([s3Key]) => !outcomes.has(s3Key));
-  const failure = await inWorkers(VERIFICATIONS_CONCURRENCY, others, async ([s3Key, seen]) => {
+  const failure = await inWorkers(call, VERIFICATIONS_CONCURRENCY, others, async ([s3Key, seen]) => {
     outcomes.set(s3Key, await recordArrival(call, ports, s3Key, seen));
   });
   if (failure !== undefined) throw failure.reason;

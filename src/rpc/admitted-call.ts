@@ -33,6 +33,11 @@ export class AdmittedCall {
     return timeLeft(this.#deadline);
   }
 
+  /** Whether the stream of the call has closed. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /**
    * Must be called when the request is decoded, before the work begins.
    *

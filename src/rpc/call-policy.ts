@@ -46,7 +46,8 @@ export function withCallPolicy<Service extends DescService>(
       const { userId, startMs, caller } = admitted;
       try {
         const timeoutMs = admitted.timeLeftMs();
-        const call = { userId, deadline: Math.floor(Date.now() + timeoutMs - responseReserveMs(timeoutMs)) };
+        const deadline = Math.floor(Date.now() + timeoutMs - responseReserveMs(timeoutMs));
+        const call = { userId, deadline, isAbandoned: () => admitted.isClosed };
         admitted.begin(weigh(request));
         const work = () => run(request, call);
         const response = await policy.trace(method, caller, () => withTimeout(timeoutMs, work, admitted));
@@ -74,9 +75,10 @@ function responseReserveMs(timeoutMs: number): number {
 }
 
 /**
- * Rejects when the time is up, so that the caller gets its response in time. The work is not cancelled. It continues to
- * a state that a retry or the sweeper (a background task, `src/files/maintenance/sweeper.ts`) can finish. When the work
- * ends, the call returns its share of the service's capacity (`admitted.end`).
+ * Rejects when the time is up, so that the caller gets its response in time. The step of the work that has begun is not
+ * cancelled. It continues to a state that a retry or the sweeper (a background task, `src/files/maintenance/sweeper.ts`)
+ * can finish. Work on many files begins no further file (`src/files/in-workers.ts`). When the work ends, the call returns
+ * its share of the service's capacity (`admitted.end`).
  */
 async function withTimeout<Result>(
   timeoutMs: number,

@@ -4,6 +4,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { ErrorReason } from '../../gen/files/v1/error_reason_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type Status, StatusSchema } from '../../gen/google/rpc/status_pb.ts';
+import { CallAbandonedError } from '../files/call.ts';
 import { DeadlineExceededError } from '../files/deadline.ts';
 import { FileError, RETRY_AFTER_MS, type Reason } from '../files/file-error.ts';
 import { OPEN_STREAMS_PER_CONNECTION_MAX } from './limits/limits.ts';
@@ -68,6 +69,7 @@ export const CODES = {
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
   if (error instanceof DeadlineExceededError) return callError('DEADLINE_EXCEEDED', error.message);
+  if (error instanceof CallAbandonedError) return callError('CANCELLED', error.message);
   if (!(error instanceof FileError)) return callError('INTERNAL', 'internal error');
 
   const { reason, message, metadata, violations, retryAfterMs } = error;

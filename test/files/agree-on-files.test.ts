@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { type AgreePorts, agreeOnFiles } from '../../src/files/agree-on-files.ts';
+import { CallAbandonedError } from '../../src/files/call.ts';
 import type { PendingFile } from '../../src/files/file.ts';
 import type { UploadIntent } from '../../src/files/ports/reservations.ts';
 import type { Fingerprint } from '../../src/files/rules/fingerprint.ts';
@@ -41,4 +42,23 @@ it('one of several types is written too, because the row remembers that there we
 
 it('equal requests write nothing', async () => {
   expect(await written([intent('a'), intent('a')])).toEqual([]);
+});
+
+it('after the client has disconnected, no further content is reserved, and the call fails', async () => {
+  let reserved = 0;
+  const store = {
+    reserveMany: async (_, plans) => plans.map(() => ({ refused: 'contention' as const })),
+    reserve: async (_, plan) => {
+      reserved++;
+      return { file: { ...plan, state: 'pending' } as PendingFile, created: true };
+    },
+  } satisfies Partial<AgreePorts['store']>;
+  const intents = Array.from({ length: 100 }, (_, i) => ({
+    ...intent(`${i}`),
+    fingerprint: `${i}` as Fingerprint,
+  }));
+  const abandoned = { ...CALL, isAbandoned: () => reserved >= 40 };
+  const agreed = agreeOnFiles(abandoned, { store } as unknown as AgreePorts, intents);
+  await expect(agreed).rejects.toThrow(CallAbandonedError);
+  expect(reserved).toBeLessThan(40 + 32);
 });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import type { Call } from '../../src/files/call.ts';
+import { type Call, CallAbandonedError } from '../../src/files/call.ts';
 import { DeadlineExceededError } from '../../src/files/deadline.ts';
 import type { PendingFile, ReadyFile } from '../../src/files/file.ts';
 import type { S3Key } from '../../src/files/rules/s3-key.ts';
@@ -128,4 +128,14 @@ it('an error of the store leaves the other uploads verified', async () => {
   const { outcomes, unverified } = await verifyUploads(call(), ports, uploads(250));
   expect({ verified: outcomes.size, unverified }).toEqual({ verified: 150, unverified: 100 });
   expect(failures).toHaveLength(1);
+});
+
+it('after the client has disconnected, no further upload is verified, and those that have arrived become READY', async () => {
+  let asked = 0;
+  const { ports, marked, failures } = testPorts({ head: async () => void (await sleep(1, asked++)) });
+  const abandoned: Call = { ...call(), isAbandoned: () => asked >= 40 };
+  await expect(verifyUploads(abandoned, ports, uploads(250))).rejects.toThrow(CallAbandonedError);
+  expect(asked).toBeLessThan(40 + 32);
+  expect(marked).toEqual([asked]);
+  expect(failures).toEqual([]);
 });

@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { openTestBucket } from '../harness/bucket.ts';
+import { failureOf } from '../harness/failure.ts';
+import { forAllTests } from '../harness/for-all-tests.ts';
+import { md5, newUser } from '../harness/random.ts';
+import { startRefusingS3 } from '../harness/refusing-s3.ts';
+import { PROTOCOLS, startTestService } from '../harness/service.ts';
+
+const fixture = forAllTests(async () => {
+  await using stack = new AsyncDisposableStack();
+  const bucket = await openTestBucket();
+  const s3 = stack.use(await startRefusingS3(bucket.endpoint));
+  const service = stack.use(await startTestService({}, { ...bucket, endpoint: s3.endpoint }));
+  const owned = stack.move();
+  return { s3, service, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+});
+
+const FILES = 500;
+/** With 32 requests at once, S3 needs 3 s for the files. */
+const HEAD_MS = 200;
+/** S3 has answered about some of the files then. */
+const CANCEL_AFTER_MS = 500;
+
+const requests = Array.from({ length: FILES }, (_, i) => ({
+  filename: `${i}.txt`,
+  mimeType: 'text/plain',
+  md5: md5(`${i}`),
+}));
+
+describe.each(PROTOCOLS)(
+  'over %s, when the client disconnects, S3 gets no further request of',
+  (protocol) => {
+    it.each(['BatchGetFiles', 'BatchCreatePresignedUploads', 'ListFiles'] as const)('%s', async (method) => {
+      const { service, s3 } = fixture;
+      const user = newUser();
+      const files = service.as(user, protocol);
+      // The service also sends requests of its readiness check.
+      const asked = () => s3.requests.filter(({ path }) => path.includes(`/${user}_`)).length;
+      const { results } = await files.batchCreatePresignedUploads({ requests });
+      const s3Keys = results.map(({ result }) => (result.case === 'response' ? result.value.s3Key : ''));
+      s3.refuse = async () => void (await sleep(HEAD_MS));
+      const options = { signal: AbortSignal.timeout(CANCEL_AFTER_MS), timeoutMs: 30_000 };
+      const calls = {
+        BatchGetFiles: () => files.batchGetFiles({ s3Keys }, options),
+        BatchCreatePresignedUploads: () => files.batchCreatePresignedUploads({ requests }, options),
+        ListFiles: () => files.listFiles({}, options),
+      };
+      expect(await failureOf(calls[method]())).toMatchObject({ code: 'Canceled' });
+      // The requests that have begun end, and the requests that wait for a socket.
+      await sleep(2 * HEAD_MS);
+      const sent = asked();
+      expect(sent).toBeGreaterThan(32);
+      await sleep(3 * HEAD_MS);
+      expect(asked()).toBe(sent);
+      expect(sent).toBeLessThan(FILES / 2);
+      s3.refuse = () => undefined;
+    });
+  },
+);
