@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http, { Agent, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { createPutClient } from '../../src/client/node/put.ts';
 import { endlessServer } from '../harness/endless-server.ts';
@@ -9,6 +9,8 @@ import { endlessServer } from '../harness/endless-server.ts';
 /** More than the kernel keeps between the two ends of a connection. */
 const PIECES = 40;
 const PIECE_BYTES = 256 * 1024;
+
+const TRICKLE_MS = 10;
 
 async function* bytes() {
   yield Buffer.from('hello');
@@ -25,6 +27,53 @@ it.each([
   const put = client.put(target, bytes(), { signal: AbortSignal.timeout(4_000), onSent: () => {} });
   expect(await put.catch(({ message }) => message)).toBe(error);
 });
+
+/** A server that sends `head` after the beginning of each request, and then `more` again and again. */
+async function startTrickle(head: string, more: string) {
+  const server = createTcpServer((socket) => {
+    let timer: NodeJS.Timeout | undefined;
+    socket.once('data', () => {
+      socket.write(head);
+      timer = setInterval(() => socket.write(more), TRICKLE_MS);
+    });
+    socket.on('error', () => {}).on('close', () => clearInterval(timer));
+  });
+  onTestFinished(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+const CHUNKED = 'Transfer-Encoding: chunked\r\n\r\n';
+
+it.each([
+  ['200 and a body that comes byte by byte', `HTTP/1.1 200 OK\r\n${CHUNKED}`, '1\r\nx\r\n', 'stored'],
+  [
+    '403 and a body that comes byte by byte',
+    `HTTP/1.1 403 No\r\n${CHUNKED}`,
+    '1\r\nx\r\n',
+    'S3 answered 403',
+  ],
+  [
+    '100 Continue again and again',
+    '',
+    'HTTP/1.1 100 Continue\r\n\r\n',
+    'the connection to S3 broke: S3 answers without a status',
+  ],
+])(
+  'a PUT that is answered with %s ends',
+  async (_, head, more, expected) => {
+    const url = await startTrickle(head, more);
+    const client = createPutClient();
+    onTestFinished(() => client.close());
+    const signal = AbortSignal.timeout(8_000);
+    const put = client.put({ url, headers: { 'content-length': '5' } }, bytes(), {
+      signal,
+      onSent: () => {},
+    });
+    expect(await put.then(() => 'stored').catch(({ message }) => message)).toBe(expected);
+  },
+  10_000,
+);
 
 /** An HTTP proxy that answers PUTs itself. `asked` has the request targets, which are whole URLs for a proxy. */
 async function startProxy() {

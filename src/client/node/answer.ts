@@ -11,6 +11,18 @@ const IDLE_TIMEOUT_MS = 60_000;
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 
 /**
+ * S3 sends an error document together with the status. The rest of a body that takes longer is not read: with one byte
+ * a minute, IDLE_TIMEOUT_MS would never end it.
+ */
+const ERROR_BODY_MAX_MS = 3_000;
+
+/**
+ * S3 sends at most one answer such as `100 Continue` before the status. A server that repeats such answers without an
+ * end would keep the connection from ever being idle.
+ */
+const INFORMATIONAL_ANSWERS_MAX = 100;
+
+/**
  * Resolves when S3 has stored the body of the PUT. An abort destroys the request.
  *
  * @throws PutError, or the reason of the signal
@@ -31,6 +43,11 @@ export function answerOf(request: ClientRequest, signal: AbortSignal): Promise<v
     request.setTimeout(IDLE_TIMEOUT_MS, () =>
       request.destroy(new Error(`no byte was sent or received for ${IDLE_TIMEOUT_MS / 1_000} s`)),
     );
+    let informational = 0;
+    request.on('information', () => {
+      if (++informational > INFORMATIONAL_ANSWERS_MAX)
+        request.destroy(new Error('S3 answers without a status'));
+    });
     request.on('error', fail);
     request.on('close', () => {
       signal.removeEventListener('abort', abort);
@@ -51,13 +68,20 @@ function readAnswer(response: IncomingMessage, answered: (status: number, text: 
   const { statusCode = 0 } = response;
   const pieces: Buffer[] = [];
   let length = 0;
-  const end = () => answered(statusCode, Buffer.concat(pieces).toString());
+  const end = () => {
+    clearTimeout(timer);
+    answered(statusCode, Buffer.concat(pieces).toString());
+  };
+  const cut = () => {
+    end();
+    response.destroy();
+  };
+  const timer = setTimeout(cut, ERROR_BODY_MAX_MS);
   response.on('end', end);
+  response.on('close', () => clearTimeout(timer));
   response.on('data', (piece: Buffer) => {
     pieces.push(piece);
     length += piece.length;
-    if (length < ERROR_BODY_MAX_BYTES) return;
-    end();
-    response.destroy();
+    if (length >= ERROR_BODY_MAX_BYTES) cut();
   });
 }
