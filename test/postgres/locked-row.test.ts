@@ -1,10 +1,12 @@
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Status } from '../../gen/google/rpc/status_pb.ts';
 import { createDatabase as databaseOn } from '../../src/postgres/connection/database.ts';
 import { createPool } from '../../src/postgres/connection/pool.ts';
 import { markDeleted } from '../../src/postgres/statements/transitions.ts';
 import { ampleCall } from '../harness/deadline.ts';
 import { failureOf } from '../harness/failure.ts';
+import { failureOfStatus } from '../harness/failure-of-status.ts';
 import { md5 } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
@@ -78,6 +80,25 @@ describe('while another session has locked a row of a user', () => {
     });
     expect(await pid()).toBe(before);
     await pool.end();
+  });
+
+  it('a batch of creates fails for that file alone', async () => {
+    const ada = service.as('ada');
+    const requests = ['a', 'b', 'c'].map((name) => ({
+      filename: `${name}.txt`,
+      mimeType: 'text/plain',
+      md5: md5(name),
+    }));
+    const { results } = await ada.batchCreatePresignedUploads({ requests });
+    const failures = results.map(({ result }) =>
+      result.case === 'status' ? failureOfStatus(result.value as Status) : undefined,
+    );
+    expect(failures[0]).toMatchObject({
+      code: 'Unavailable',
+      reason: 'DATABASE_UNAVAILABLE',
+      message: 'another session has locked the file in the database; retry',
+    });
+    expect(failures.slice(1)).toEqual([undefined, undefined]);
   });
 
   it('the caller of a delete learns that another session has locked the file, and a later delete succeeds', async () => {

@@ -66,7 +66,8 @@ export interface BatchReservations {
    * key. A pending slot is one place within the limit of a user's pending uploads. If the slots suffice for only some
    * of the new files, the first of them get the slots. A PENDING file may have no slot, because it was lost, or
    * because its slot was released after its URL expired. It is then refused with `contention`, and the caller calls
-   * `reserve` for it, which can give it a slot.
+   * `reserve` for it, which can give it a slot. A PENDING file that another session has locked is refused in the same
+   * way, and `reserve` waits for the lock.
    *
    * @param intents of different contents, without `parts`
    * @returns the reservations in the order of the intents

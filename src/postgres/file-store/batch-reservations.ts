@@ -28,11 +28,14 @@ export function createBatchReservations(database: Database, limits: StoreLimits)
     return byContent(await database.run(call, statements.findContents, params));
   }
 
-  /** Starts the lifetime of the URLs of PENDING files again. Returns the files for which that was possible. */
+  /**
+   * Starts the lifetime of the URLs of PENDING files again. Returns the files for which that was possible: those that
+   * have a slot, and that no other session has locked.
+   */
   async function renewPending(call: Call, files: FilesByContent): Promise<FilesByContent> {
     const pending = [...files.values()].filter(({ state }) => state === 'pending');
     if (pending.length === 0) return new Map();
-    const s3Keys = pending.map(({ s3Key }) => s3Key).sort();
+    const s3Keys = pending.map(({ s3Key }) => s3Key);
     const params = { userId: call.userId, s3Keys, lifeSeconds };
     return byContent(await database.run(call, statements.renewMany[formFor(limits)], params));
   }

@@ -54,8 +54,9 @@ export const findKeys = prepare<{ userId: string; s3Keys: readonly string[] }, {
  * Starts the lifetime of the URLs of pending uploads again, as `reserve` does. An upload without a slot is left out,
  * because this statement cannot find a free slot for it.
  *
- * Postgres locks the rows in the order of `s3Keys`, which the caller sorts. So two statements with the same rows cannot
- * wait for each other in a circle (deadlock).
+ * A row that another session has locked is left out too, as by `markReadyMany` (transitions.ts). So the statement never
+ * waits: one locked row does not fail the whole batch, and two statements cannot wait for each other in a circle
+ * (deadlock).
  */
 export const renewMany = prepareForms<
   { userId: string; s3Keys: readonly string[]; lifeSeconds: number },
@@ -63,11 +64,17 @@ export const renewMany = prepareForms<
 >(
   'renew_many',
   ({ userId, s3Keys, lifeSeconds }, ifAnnounced) => sql`
+    with locked as (
+      select wanted.*
+      from ${rowsWanted(userId, s3Keys)} join files on ${isWanted}
+      where ${isPending} and ${holdsSlot}
+      for update of files skip locked
+    )
     update files set
       url_expire_at = greatest(url_expire_at, ${after(lifeSeconds)}),
       due_at = ${ifAnnounced(earlyPause, firstPause)},
       sweep_attempts = ${ifAnnounced(earlyAttempts, sql`0`)}
-    from ${rowsWanted(userId, s3Keys)}
+    from locked as wanted
     where ${isWanted} and ${isPending} and ${holdsSlot}
     returning ${qualifiedColumns('files')}, false as is_fresh`,
 );
