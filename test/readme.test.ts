@@ -179,6 +179,11 @@ describe.each(documents)('$path', ({ path, text }) => {
     expect(long).toEqual([]);
   });
 
+  it('has no comment in a shell block, because zsh, the shell of macOS, runs a pasted comment', () => {
+    const shellBlocks = [...text.matchAll(/^```bash\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code);
+    expect(shellBlocks.join('').match(/^.*(?<=^|\s)#.*$/gm)).toBeNull();
+  });
+
   it('names each person and program, without an indefinite pronoun', () => {
     expect(text).not.toMatch(/\b(?:who|some|no|every)(?:ever|body)\b/i);
   });
