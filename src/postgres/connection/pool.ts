@@ -44,7 +44,10 @@ export function createPool(options: PoolOptions): pg.Pool {
       keepAlive: true,
     },
   );
-  // Without an error listener, Node would end the process when an idle connection breaks.
-  pool.on('error', onIdleError);
+  // Without an error listener, Node would end the process when an idle connection breaks. `end` returns before its
+  // connections are closed, so Postgres, too, can end one of them: on Ctrl-C, the embedded Postgres is stopped then.
+  pool.on('error', (error) => {
+    if (!pool.ending) onIdleError(error);
+  });
   return pool;
 }
