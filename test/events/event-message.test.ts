@@ -1,4 +1,5 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { readFile } from 'node:fs/promises';
+import { create, toBinary, toJson } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { DeliverFileEventRequestSchema, FileChange } from '../../gen/files/v1/file_events_service_pb.ts';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
@@ -47,6 +48,15 @@ describe('the message of an event', () => {
     expect(toBinary(DeliverFileEventRequestSchema, message).length).toBeLessThan(8 * 1024);
     expect(message.eventId).toMatch(/^[\x21-\x7e]{1,300}$/);
   });
+});
+
+it('proto/EVENTS.md shows the JSON of a deleted file', async () => {
+  const document = await readFile(new URL('../../proto/EVENTS.md', import.meta.url), 'utf8');
+  const [, shown = ''] = document.match(/<!-- event: deleted -->\n```json\n([\s\S]*?)```/) ?? [];
+  const { file, ...event } = sampleEvent({ change: 'deleted' });
+  const { filename, ...deleted } = file;
+  const message = eventToProto({ ...event, file: { ...deleted, filename: '' } });
+  expect(JSON.parse(shown)).toEqual(toJson(DeliverFileEventRequestSchema, message));
 });
 
 it('each change has a type of CloudEvents', () => {
