@@ -7,7 +7,10 @@ export interface WelcomeOptions {
   gateway: { kind: string };
 }
 
-/** The text that `npm start` prints: the whole flow of an upload, ready to paste into another terminal. */
+/**
+ * The text that `npm start` prints: the whole flow of an upload, ready to paste into another terminal. Each paste
+ * uploads new content, because the service gives no URL for content that S3 has.
+ */
 export function welcome({ host, grpcPort, httpPort, userIdHeader, gateway }: WelcomeOptions): string {
   const address = reachable(host);
   const http = `http://${address}:${httpPort}`;
@@ -26,12 +29,12 @@ export function welcome({ host, grpcPort, httpPort, userIdHeader, gateway }: Wel
 
   Upload a file: paste this into another terminal${token && ' that has GATEWAY_TOKENS as here'}.
 
-echo 'hello' > hello.txt
+echo "hello $(openssl rand -hex 4)" > hello.txt
 MD5=$(openssl md5 -binary hello.txt | base64)
 URL=$(${call('CreatePresignedUpload', `"{\\"filename\\": \\"hello.txt\\", \\"mimeType\\": \\"text/plain\\", \\"md5\\": \\"$MD5\\"}"`)} \\
   | sed -E 's/.*"presignedUrl":"([^"]*)".*/\\1/')
 curl -T hello.txt -H 'Content-Type: text/plain' -H "Content-MD5: $MD5" "$URL"
-${call('ListFiles', `'{}'`)}
+${call('ListFiles', `'{}'`)}; echo
 
   Files of any size, with a progress bar:  npm run upload -- PATH… --url ${http}
   With gRPC:  grpcurl -plaintext ${identity} ${address}:${grpcPort} files.v1.FileService/ListFiles

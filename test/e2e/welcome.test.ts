@@ -29,13 +29,16 @@ test.for<[string, Record<string, string>]>([
   });
   await expect.poll(() => service.printed.stdout).toContain('Ctrl-C stops everything');
 
-  const { stdout } = await run('bash', bashScript(pasteable(service.printed.stdout)), {
-    cwd: directory.path,
-    env: { ...process.env, ...settings },
+  const script = bashScript(`set -e\n${pasteable(service.printed.stdout)}`);
+  const options = { cwd: directory.path, env: { ...process.env, ...settings } };
+  const first = (await run('bash', script, options)).stdout;
+  expect(JSON.parse(first)).toMatchObject({
+    files: [{ s3Key: '651eb6e11d156e0d7a42c59d_hello.txt', filename: 'hello.txt', size: '15' }],
   });
-  expect(JSON.parse(stdout)).toMatchObject({
-    files: [{ s3Key: '651eb6e11d156e0d7a42c59d_hello.txt', filename: 'hello.txt', size: '6' }],
-  });
+  expect(first.endsWith('\n'), 'the prompt of the shell begins a line').toBe(true);
+  // Each paste uploads new content: the service gives no URL for content that S3 has.
+  const second = JSON.parse((await run('bash', script, options)).stdout);
+  expect(second.files).toHaveLength(2);
   await service.stop();
 });
 
