@@ -14,12 +14,12 @@ export async function uploadCommand(args: string[]): Promise<void> {
 
 /** The command calls this function when it needs the settings: `--help` must work in a wrong environment. */
 function uploadContext(): UploadContext {
-  const { listen, tls, userIdHeader, gateway } = readClientConfig(process.env);
+  const { listen, tls, userIdHeader, gatewayToken } = readClientConfig(process.env);
   const { host, httpPort } = listen;
   return {
     url: `http${tls ? 's' : ''}://${isIPv6(host) ? `[${host}]` : host}:${httpPort}`,
     userIdHeader,
-    gatewayToken: gateway.kind === 'token' ? gateway.tokens[0] : undefined,
+    gatewayToken,
     openStdin,
     directory: userDirectory('upload'),
     md5CachePath: join(cacheDirectory(), 'file-service', 'md5s'),

@@ -72,6 +72,11 @@ test.for<[string, Record<string, string>, RegExp]>([
   ],
   ['GATEWAY_AUTH is token without GATEWAY_TOKENS', { GATEWAY_AUTH: 'token' }, /GATEWAY_TOKENS is required/],
   [
+    'GATEWAY_TOKENS is set without GATEWAY_AUTH=token',
+    { GATEWAY_TOKENS: 'a-token-of-the-gateway' },
+    /GATEWAY_TOKENS does nothing without GATEWAY_AUTH=token/,
+  ],
+  [
     'GATEWAY_AUTH is mtls without certificates',
     { GATEWAY_AUTH: 'mtls' },
     /TLS_CERT_FILE is.*\n.*TLS_KEY_FILE is.*\n.*TLS_CLIENT_CA_FILE is.*\n.*TLS_ALLOWED_SANS is/,

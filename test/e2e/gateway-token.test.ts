@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, test, vi } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { externalServers } from '../harness/external-servers.ts';
-import { startService } from '../harness/service-process.ts';
+import { PROJECT, startService } from '../harness/service-process.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { FileClient } from '../harness/upload.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -33,6 +37,25 @@ test('only a gateway with a current token may call for users', async () => {
   expect(await after(NEW)).toEqual('OK');
   expect(await after(OLD)).toEqual(UNTRUSTED);
   await rotated.stop();
+});
+
+test('npm run upload sends the first of GATEWAY_TOKENS, without any other setting of the service', async () => {
+  await using servers = await externalServers();
+  await using service = await startService({
+    environment: {
+      ...servers.environment,
+      MIGRATE_ON_START: 'true',
+      GATEWAY_AUTH: 'token',
+      GATEWAY_TOKENS: OLD,
+    },
+  });
+  await using home = await temporaryDirectory();
+  const upload = ['upload', import.meta.filename, '--url', service.http];
+  const { stdout } = await promisify(execFile)(process.execPath, [join(PROJECT, 'src/main.ts'), ...upload], {
+    env: { ...process.env, XDG_CACHE_HOME: home.path, GATEWAY_TOKENS: `${OLD},${NEW}` },
+  });
+  expect(stdout).toContain('1 file: 1 uploaded.');
+  await service.stop();
 });
 
 async function outcome(client: FileClient): Promise<'OK' | [Code, string | undefined]> {

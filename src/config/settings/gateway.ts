@@ -90,6 +90,9 @@ export function tlsFiles({ cert, key, clientCa }: GatewayValues): TlsFiles | und
 export function* gatewayProblems(gateway: GatewayValues, host: string): Generator<string> {
   const { auth, tokens } = gateway;
   if (auth === 'token' && tokens === undefined) yield 'GATEWAY_TOKENS is required with GATEWAY_AUTH=token';
+  // A setting that would be ignored is an error, because the operator who set it believes that the service checks it.
+  if (auth !== 'token' && tokens !== undefined)
+    yield 'GATEWAY_TOKENS does nothing without GATEWAY_AUTH=token';
   yield* auth === 'mtls' ? missingForMtls(gateway) : tlsProblems(gateway);
   if (auth === 'none' && !isLoopbackHost(host)) {
     yield `HOST must be a loopback address with GATEWAY_AUTH=none, and is ${host}: any client that reaches the service could act as any user (set GATEWAY_AUTH to token or mtls)`;
@@ -106,8 +109,6 @@ function* tlsProblems(gateway: GatewayValues): Generator<string> {
   const { cert, key } = gateway;
   if (cert === undefined && key !== undefined) yield 'TLS_CERT_FILE is required with TLS_KEY_FILE';
   if (key === undefined && cert !== undefined) yield 'TLS_KEY_FILE is required with TLS_CERT_FILE';
-  // A setting that would be ignored is an error, because the operator who set it believes that the service
-  // checks client certificates.
   for (const ignored of ['clientCa', 'allowedSans'] as const) {
     if (gateway[ignored] !== undefined) {
       yield `${GATEWAY[ignored].variable} does nothing without GATEWAY_AUTH=mtls`;
