@@ -38,6 +38,15 @@ const SYSTEM_ERRORS: Record<string, Failure> = {
   ESTALE: { message: 'the file server does not know it any more', toDo: 'check the path' },
 };
 
+/** Node's codes for a certificate that no known authority has signed. */
+const UNKNOWN_AUTHORITY = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
 export function failureOf(error: unknown): Failure {
   if (error instanceof ConnectError) return failureOfCall(error);
   if (error instanceof UploadError) return { message: error.message, toDo: UPLOAD_ERRORS[error.reason] };
@@ -63,7 +72,10 @@ export function failsForEachFile(error: unknown): boolean {
 function failureOfCall(error: ConnectError): Failure {
   const message = `${error.rawMessage} (${Code[error.code]})`;
   if (isSilence(error)) {
-    return { message: `no answer: ${message}`, toDo: 'start the service with npm start, or check --url' };
+    const toDo = isUnknownAuthority(error)
+      ? "set NODE_EXTRA_CA_CERTS to the file of the authority that signed the service's certificate"
+      : 'start the service with npm start, or check --url';
+    return { message: `no answer: ${message}`, toDo };
   }
   switch (error.code) {
     case Code.Unauthenticated:
@@ -77,6 +89,10 @@ function failureOfCall(error: ConnectError): Failure {
     default:
       return { message, toDo: isRefusalOfS3(error) ? TELL_OPERATOR : RUN_AGAIN };
   }
+}
+
+function isUnknownAuthority({ cause }: ConnectError): boolean {
+  return cause instanceof Error && UNKNOWN_AUTHORITY.has((cause as NodeJS.ErrnoException).code ?? '');
 }
 
 /** Whether S3 refuses the service itself. Until an operator has removed the reason, the same command fails again. */

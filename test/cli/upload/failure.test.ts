@@ -35,6 +35,10 @@ describe('a failure', () => {
       'no answer: connect ECONNREFUSED (Unavailable). To do: start the service with npm start, or check --url.',
     ],
     [
+      ConnectError.from(system('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), Code.Unavailable),
+      "no answer: UNABLE_TO_VERIFY_LEAF_SIGNATURE: the words, open '/x' (Unavailable). To do: set NODE_EXTRA_CA_CERTS to the file of the authority that signed the service's certificate.",
+    ],
+    [
       refusal(Code.Unavailable),
       'the words (Unavailable). To do: run the same command again; it sends only what is missing.',
     ],
