@@ -15,7 +15,7 @@ export const STORAGE = {
   awsRegion: text('AWS_REGION', { default: 'us-east-1', desc: 'Used if S3_REGION is unset.' }),
   endpoint: url('S3_ENDPOINT', {
     protocols: ['http:', 'https:'],
-    desc: 'The endpoint of an S3 server other than Amazon’s.',
+    desc: 'The endpoint of an S3 server other than Amazon’s. If a private authority signed its certificate, set `NODE_EXTRA_CA_CERTS` of Node to the file of that authority.',
   }),
   publicEndpoint: url('S3_PUBLIC_ENDPOINT', {
     protocols: ['http:', 'https:'],

@@ -12,7 +12,8 @@ import type { S3Answer } from '../send.ts';
 export const usable: Row<ProbedBucket> = {
   title: 'the bucket is there, and S3 accepts the keys',
   meaning: 'No user can upload or download.',
-  remedy: 'Check S3_ENDPOINT, the network, and whether the S3 server runs.',
+  remedy:
+    'Check S3_ENDPOINT, the network, and whether the S3 server runs. For a private authority, set NODE_EXTRA_CA_CERTS.',
   async probe({ send, settings }) {
     const list = await send({ method: 'GET', key: '', query: { 'list-type': '2', 'max-keys': '1' } });
     // A role that may not list the bucket may still be allowed to upload.
