@@ -48,10 +48,12 @@ it('a start without events logs nothing if there is nothing to drop', async () =
   expect(lines).toEqual([]);
 });
 
-it('a start without events drops nothing on a database without the columns for events', async () => {
-  const undefinedColumn = new pg.DatabaseError('column "event_due_at" does not exist', 0, 'error');
-  undefinedColumn.code = '42703';
-  const { lines, limits, done } = run([undefinedColumn, left(5)]);
+it.each([
+  ['table', '42P01', 'relation "files" does not exist'],
+  ['columns for events', '42703', 'column "event_due_at" does not exist'],
+])('a start without events drops nothing on a database without the %s', async (_, code, message) => {
+  const behind = Object.assign(new pg.DatabaseError(message, 0, 'error'), { code });
+  const { lines, limits, done } = run([behind, left(5)]);
   await done;
   expect(limits).toHaveLength(1);
   expect(lines).toEqual([]);

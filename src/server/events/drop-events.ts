@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { stepWork } from '../../files/call.ts';
 import type { EventQueue } from '../../files/ports/event-queue.ts';
-import { isUndefinedColumn } from '../../postgres/connection/error-classes.ts';
+import { isSchemaBehind } from '../../postgres/connection/error-classes.ts';
 
 /** The most events that one statement drops (`EventQueue.dropEvents`). A statement takes a few milliseconds. */
 const BATCH_EVENTS = 100;
@@ -34,8 +34,8 @@ export async function dropUndeliveredEvents(
       if (!isLeft) break;
       if (dropped === 0) await pause();
     } catch (error) {
-      // Before migration 0003 has run, no row has an event.
-      if (isUndefinedColumn(error)) return;
+      // Before migration 0003 has run, no row has an event. The readiness check tells to migrate.
+      if (isSchemaBehind(error)) return;
       log.warn({ err: error }, 'the events that were not delivered cannot be dropped now');
       await pause();
     }
