@@ -13,6 +13,7 @@ import { backendsForEvents } from '../server/backends/for-events.ts';
 import { updateSchema } from '../server/schema.ts';
 import { createProgressLine } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
+import { filesText } from './upload/output/quantities.ts';
 import { asksForHelp, EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
 
 const USAGE = `usage: npm run events -- replay [--user ID] [--since TIME] [--after ID,KEY]
@@ -110,7 +111,7 @@ function report({ replayed, next, error }: Outcome, replay: Replay, terminal: Te
       { cause },
     );
   }
-  terminal.print(`${replayed} files will be announced`);
+  terminal.print(`${filesText(replayed)} will be announced`);
   if (error !== undefined) terminal.complain(`the replay has failed: ${reasonOf(cause)}`);
   if (next !== undefined) terminal.complain(`to continue: ${commandFor({ ...replay, after: next })}`);
   if (error !== undefined) return 1;

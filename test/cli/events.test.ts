@@ -83,7 +83,8 @@ async function due(): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
-const REPLAYED = (count: number) => `${count} files will be announced\n`;
+const REPLAYED = (count: number) =>
+  `${count.toLocaleString('en-US')} ${count === 1 ? 'file' : 'files'} will be announced\n`;
 
 describe('npm run events -- replay', () => {
   it('makes the events of all READY files due, and of no other', async () => {
