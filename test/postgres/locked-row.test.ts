@@ -11,11 +11,15 @@ import { md5 } from '../harness/random.ts';
 import { startTestService, type TestService } from '../harness/service.ts';
 
 const DELETES = 40;
+const PENDING_MAX = 5;
 
 let service: TestService;
 let other: pg.Client;
 beforeAll(async () => {
-  service = await startTestService({ SWEEP_INTERVAL_SECONDS: '3600' });
+  service = await startTestService({
+    SWEEP_INTERVAL_SECONDS: '3600',
+    MAX_PENDING_UPLOADS: String(PENDING_MAX),
+  });
   other = new pg.Client({ connectionString: service.environment.DATABASE_URL });
   await other.connect();
 });
@@ -23,6 +27,8 @@ afterAll(async () => {
   await other.end();
   await service[Symbol.asyncDispose]();
 });
+
+const request = (name: string) => ({ filename: `${name}.txt`, mimeType: 'text/plain', md5: md5(name) });
 
 const create = (user: string) =>
   service.as(user).createPresignedUpload({ filename: 'a.txt', mimeType: 'text/plain', md5: md5('a') });
@@ -84,11 +90,7 @@ describe('while another session has locked a row of a user', () => {
 
   it('a batch of creates fails for that file alone', async () => {
     const ada = service.as('ada');
-    const requests = ['a', 'b', 'c'].map((name) => ({
-      filename: `${name}.txt`,
-      mimeType: 'text/plain',
-      md5: md5(name),
-    }));
+    const requests = ['a', 'b', 'c'].map(request);
     const { results } = await ada.batchCreatePresignedUploads({ requests });
     const failures = results.map(({ result }) =>
       result.case === 'status' ? failureOfStatus(result.value as Status) : undefined,
@@ -99,6 +101,26 @@ describe('while another session has locked a row of a user', () => {
       message: 'another session has locked the file in the database; retry',
     });
     expect(failures.slice(1)).toEqual([undefined, undefined]);
+  });
+
+  it.each([1, 2])('%d creates get the slots of other uploads whose URLs have expired', async (count) => {
+    const ada = service.as('ada');
+    const requests = Array.from({ length: PENDING_MAX - 1 }, (_, i) => request(`expired ${count} ${i}`));
+    await ada.batchCreatePresignedUploads({ requests });
+    await service.pool.query(
+      `update files set url_expire_at = now() - interval '1 s' where user_id = 'ada' and s3_key <> $1`,
+      [s3Key],
+    );
+    const locked = await other.query(
+      `select from files where user_id = 'ada' and pending_slot is not null and s3_key <> $1 limit 1 for update`,
+      [s3Key],
+    );
+    expect(locked.rowCount).toBe(1);
+    if (count === 1) return void (await ada.createPresignedUpload(request('new 1')));
+    const { results } = await ada.batchCreatePresignedUploads({
+      requests: [request('new 2'), request('new 3')],
+    });
+    expect(results.map(({ result }) => result.case)).toEqual(['response', 'response']);
   });
 
   it('the caller of a delete learns that another session has locked the file, and a later delete succeeds', async () => {

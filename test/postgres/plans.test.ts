@@ -88,7 +88,7 @@ const EXPECTED: Record<Name, Expectation> = {
   findKeys: { indexes: ['files_pkey'], buffersMax: 100 * 2 * PROBE },
   renewMany: { indexes: ['files_pkey'], buffersMax: 100 * 12 * PROBE },
   createMany: { indexes: ['files_pending_slot'], buffersMax: 100 * 12 * PROBE },
-  releaseSlots: { indexes: ['files_pending_slot'], buffersMax: 12 * PROBE },
+  releaseSlots: { indexes: ['files_pending_slot', 'files_pkey'], buffersMax: 12 * PROBE },
   find: ROW_BY_KEY,
   findMany: { indexes: ['files_pkey'], buffersMax: 100 * 2 * PROBE },
   hasSeveralTypes: ROW_BY_KEY,

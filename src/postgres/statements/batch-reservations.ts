@@ -12,6 +12,7 @@ import {
   columns,
   earlyAttempts,
   earlyPause,
+  expiredSlots,
   type Freshness,
   firstPause,
   holdsSlot,
@@ -19,6 +20,7 @@ import {
   isPending,
   isWanted,
   qualifiedColumns,
+  releaseExpired,
   rowsWanted,
   takenSlots,
 } from './expressions.ts';
@@ -142,7 +144,7 @@ export const createMany = prepareForms<NewUploads, NewRow>(
 export const releaseSlots = prepare<{ userId: string }, { s3_key: string }>(
   'release_slots',
   ({ userId }) => sql`
-    update files set pending_slot = null
-    where user_id = ${userId} and pending_slot is not null and url_expire_at <= now()
+    with expired as (${expiredSlots(userId)})
+    ${releaseExpired}
     returning s3_key`,
 );

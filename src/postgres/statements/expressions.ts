@@ -129,6 +129,20 @@ export const holdsSlot: Sql = sql`coalesce(pending_slot, 0) <> 0`;
 export const takenSlots = (userId: Sql): Sql => sql`
   select pending_slot from files where user_id = ${userId} and pending_slot is not null`;
 
+/**
+ * The pending uploads and tombstones of a user whose URLs have expired, and that hold a slot. A row that another session
+ * has locked is left out. So it does not delay a create of another file, which needs any free slot.
+ */
+export const expiredSlots = (userId: Sql): Sql => sql`
+  select user_id as slot_user, s3_key as slot_key from files
+  where user_id = ${userId} and pending_slot is not null and url_expire_at <= now()
+  for update skip locked`;
+
+/** Releases the slots of the rows of `expiredSlots`, which the statement calls `expired`. */
+export const releaseExpired: Sql = sql`
+  update files set pending_slot = null from expired
+  where user_id = slot_user and s3_key = slot_key and url_expire_at <= now()`;
+
 /** A multipart upload's fingerprint is longer than the 16 bytes of an MD5: two more bytes hold the number of parts. */
 export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;
 

@@ -9,11 +9,13 @@ import {
   columns,
   earlyAttempts,
   earlyPause,
+  expiredSlots,
   type Freshness,
   firstPause,
   isFresh,
   isPending,
   type RowKey,
+  releaseExpired,
   takenSlots,
 } from './expressions.ts';
 import { prepareForms } from './forms.ts';
@@ -134,10 +136,8 @@ interface Conflict {
 export const explainConflict = prepare<ConflictParams, Conflict>(
   'explain_conflict',
   ({ userId, s3Key, fingerprint, lowestSlot, highestSlot }) => sql`
-    with released as (
-      update files set pending_slot = null
-      where user_id = ${userId} and pending_slot is not null and url_expire_at <= now()
-    )
+    with expired as (${expiredSlots(userId)}),
+    released as (${releaseExpired})
     select
       exists (
         select from files
