@@ -40,8 +40,10 @@ it('many nudges cause one round soon, and the rounds by the interval go on', asy
   for (let i = 0; i < 1_000; i++) sweeper.nudge();
   await vi.advanceTimersByTimeAsync(SOON_MS);
   expect(rounds()).toBe(1);
+  // A pause is 0.5 to 1.5 times the interval, at random.
   await vi.advanceTimersByTimeAsync(1.5 * INTERVAL_SECONDS * 1_000);
-  expect(rounds()).toBe(2);
+  expect(rounds()).toBeGreaterThanOrEqual(2);
+  expect(rounds()).toBeLessThanOrEqual(4);
   await sweeper.stop();
 });
 

@@ -28,7 +28,7 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
 ) {
   const { concurrency = PUTS_AT_ONCE } = options;
   const stop = new AbortController();
-  const { signal } = stop;
+  const signal: AbortSignal = stop.signal;
   // A signal of `AbortSignal.any` would keep the run in memory, with 5 kB or more, until the signal of the caller is
   // aborted (Node 24).
   const stopWithCaller = () => stop.abort(options.signal?.reason);
