@@ -30,7 +30,7 @@ const SINGLE_CALLS_AT_ONCE = 8;
  * `enough` files are sent in a call at once. Fewer files wait `lingerMs` for more files, because a call for 64 files
  * costs little more than a call for one. The wait is short, so that the connections to S3 do not run out of work.
  */
-const BATCHING = { max: BATCH_MAX, enough: 64, lingerMs: 10 };
+const BATCHING = { max: BATCH_MAX, enough: 64, lingerMs: 20 };
 
 /** @param signal ends all calls */
 export function batchCalls(client: Client<typeof FileService>, signal: AbortSignal): FileCalls {
