@@ -12,10 +12,10 @@ import { md5sOfBlobs } from './md5.ts';
 /** A File that the user chose, another Blob, or bytes. Bytes are copied, so the caller may change them afterwards. */
 export type UploadSource = Blob | Uint8Array;
 
-/** A Blob is open already. */
+/** Bytes are copied when they are opened, and not here, because `uploadMany` finds thousands of sources ahead. */
 export async function findSource(source: UploadSource): Promise<FoundSource<Blob>> {
-  const opened = openSource(source);
-  return { sizeBytes: opened.sizeBytes, open: async () => opened };
+  const sizeBytes = source instanceof Blob ? source.size : source.byteLength;
+  return { sizeBytes, open: async () => openSource(source) };
 }
 
 export function openSource(source: UploadSource): OpenSource<Blob> {

@@ -7,7 +7,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { FoundSource, OpenSource } from '../upload/platform.ts';
+import type { FoundSource } from '../upload/platform.ts';
 import { findFile, findHandle, type OpenOptions } from './file-source.ts';
 import { type Body, ofBlob, ofBytes } from './memory-source.ts';
 
@@ -23,13 +23,11 @@ export async function findSource(
   source: UploadSource,
   options: OpenOptions = {},
 ): Promise<FoundSource<Body>> {
-  if (source instanceof Uint8Array) return inMemory(ofBytes(source, options.hashing));
-  if (source instanceof Blob) return inMemory(ofBlob(source, options.hashing));
+  const { hashing } = options;
+  if (source instanceof Uint8Array) {
+    return { sizeBytes: source.byteLength, open: async () => ofBytes(source, hashing) };
+  }
+  if (source instanceof Blob) return { sizeBytes: source.size, open: async () => ofBlob(source, hashing) };
   if (source instanceof URL) return findFile(fileURLToPath(source), options);
   return typeof source === 'string' ? findFile(source, options) : findHandle(source, options);
-}
-
-/** A source in memory is open already. */
-function inMemory(source: OpenSource<Body>): FoundSource<Body> {
-  return { sizeBytes: source.sizeBytes, open: async () => source };
 }
