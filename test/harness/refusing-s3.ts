@@ -22,7 +22,7 @@ export interface RefusingS3 extends AsyncDisposable {
   /** All requests since the start, or since the test emptied the list. */
   requests: RefusedRequest[];
   /** Decides about each request. `undefined` passes the request on to the store, a promise only when it resolves. */
-  refuse: (request: RefusedRequest) => RefusingAnswer | undefined | Promise<undefined>;
+  refuse: (request: RefusedRequest) => RefusingAnswer | undefined | Promise<RefusingAnswer | undefined>;
 }
 
 /**
