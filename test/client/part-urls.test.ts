@@ -38,6 +38,14 @@ it('returns a fresh URL when a part needs a second one', async () => {
   expect(asked).toEqual([[1, 2], [1]]);
 });
 
+it('returns only fresh URLs after it was told to forget', async () => {
+  const { ask } = createService(60_000);
+  const urls = createPartUrls(ask, [1, 2]);
+  expect((await urls.take(1, signal)).url).toBe('1/1');
+  urls.forget();
+  expect((await urls.take(2, signal)).url).toBe('2/2');
+});
+
 it('replaces a URL after half of its lifetime, but uses a new URL that seems expired', async () => {
   // A clock that is wrong by an hour: every URL seems expired.
   const { asked, ask } = createService(-3_600_000);

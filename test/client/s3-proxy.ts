@@ -10,6 +10,8 @@ export type PutFault =
   | 'reset'
   /** S3 stores the bytes, and the answer is lost. */
   | 'answer lost'
+  /** S3 refuses the request, and closes the connection instead of answering, as versitygw does. */
+  | 'refusal lost'
   /** The proxy answers at once, and does not forward the body. */
   | { status: number; code: string };
 
@@ -22,7 +24,7 @@ export interface S3Proxy extends AsyncDisposable {
   readonly endpoint: string;
   /** The PUTs that S3 accepted: the number of a part, or 0 for a whole file. */
   readonly taken: number[];
-  /** The statuses of all other answers of S3 to PUTs. */
+  /** The statuses of all other answers of S3 to PUTs; 0 if the connection to S3 broke. */
   readonly refused: number[];
   readonly connections: number;
   /** The number of requests that S3 has not answered. A killed client leaves such requests behind. */
@@ -58,13 +60,16 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     // The Host header is unchanged, because it is signed.
     const passed = request({ hostname, port, method, headers, path: url });
     passed.on('close', () => underWay--);
-    passed.on('error', () => answer.destroy());
+    passed.on('error', () => {
+      if (method === 'PUT') refused.push(0);
+      answer.destroy();
+    });
     passed.on('response', (s3) => {
       const part = Number(new URL(url, s3Endpoint).searchParams.get('partNumber') ?? 0);
       const { statusCode = 0 } = s3;
       if (method === 'PUT' && statusCode === 200) taken.push(part);
       else if (method === 'PUT') refused.push(statusCode);
-      if (putFault === 'answer lost') {
+      if (putFault === 'answer lost' || (putFault === 'refusal lost' && statusCode !== 200)) {
         incoming.socket.resetAndDestroy();
         return;
       }

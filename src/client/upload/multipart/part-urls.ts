@@ -50,6 +50,10 @@ export function createPartUrls(
       previousTake = thisTake.catch(() => {});
       return thisTake;
     },
+    /** Drops the URLs that were not taken. The next `take` requests new ones. */
+    forget(): void {
+      ready.clear();
+    },
   };
 }
 

@@ -36,14 +36,14 @@ export async function uploadMultipart(transfer: Transfer): Promise<Transferred> 
     progress.resumed(transfer.source.sizeBytes - bytesOf(plan, missingPartNumbers));
     progress.enter('sending');
     try {
-      await sendParts(transfer, s3Key, plan, missingPartNumbers);
+      await sendParts(transfer, answer, plan, md5s);
       progress.enter('completing');
       await retry(signal, () => client.completeMultipartUpload({ s3Key }, callOptions(signal)));
       return { file: await readyFile(transfer, s3Key), existing: false };
     } catch (error) {
       if (round === ROUNDS_MAX || !canAnotherRoundHelp(error)) throw error;
     }
-    answer = await ask(transfer, md5s);
+    answer = await retry(signal, () => ask(transfer, md5s, signal));
   }
 }
 
@@ -59,10 +59,11 @@ interface Begun {
  * part size that the service returned.
  */
 async function begin(transfer: Transfer, servicePartBytes?: number): Promise<Begun> {
+  const { retry, signal } = transfer;
   const { sizeBytes } = transfer.source;
   const plan = planParts(sizeBytes, servicePartBytes ?? publishedPartBytes(sizeBytes));
   const md5s = await hash(transfer, plan);
-  const answer = await ask(transfer, md5s).catch((error: unknown) => {
+  const answer = await retry(signal, () => ask(transfer, md5s, signal)).catch((error: unknown) => {
     if (servicePartBytes !== undefined) throw error;
     return { partSize: partSizeIn(error) };
   });
@@ -81,10 +82,13 @@ async function hash({ source, progress, signal }: Transfer, { parts }: PartPlan)
   return md5s;
 }
 
-function ask(transfer: Transfer, partMd5s: Uint8Array[]): Promise<CreateMultipartUploadResponse> {
-  const { client, source, filename, mimeType, retry, signal } = transfer;
+function ask(
+  { client, source, filename, mimeType }: Transfer,
+  partMd5s: Uint8Array[],
+  signal: AbortSignal,
+): Promise<CreateMultipartUploadResponse> {
   const request = { filename, mimeType, size: BigInt(source.sizeBytes), partMd5s };
-  return retry(signal, () => client.createMultipartUpload(request, callOptions(signal)));
+  return client.createMultipartUpload(request, callOptions(signal));
 }
 
 /** The part size of the service, from its INVALID_PARTS error. @throws every other error unchanged */
@@ -97,9 +101,9 @@ function partSizeIn(error: unknown): bigint {
 
 async function sendParts(
   transfer: Transfer,
-  s3Key: string,
+  { s3Key, missingPartNumbers: numbers }: CreateMultipartUploadResponse,
   plan: PartPlan,
-  numbers: readonly number[],
+  md5s: Uint8Array[],
 ): Promise<void> {
   const { client, concurrency, put, retry } = transfer;
   const urls = createPartUrls(
@@ -111,7 +115,19 @@ async function sendParts(
     for (const number of left) {
       const part = plan.parts[number - 1];
       if (part === undefined) throw new Error(`the service requests part ${number} of ${plan.parts.length}`);
-      await retry(signal, async () => put(await urls.take(number, signal), part, signal));
+      let mayBeLost = false;
+      await retry(signal, async () => {
+        if (mayBeLost) {
+          await ask(transfer, md5s, signal);
+          urls.forget();
+          mayBeLost = false;
+        }
+        const target = await urls.take(number, signal);
+        await put(target, part, signal).catch((error: unknown) => {
+          mayBeLost = isPerhapsLost(error);
+          throw error;
+        });
+      });
     }
   });
 }
@@ -131,6 +147,14 @@ function bytesOf({ parts }: PartPlan, numbers: readonly number[]): number {
 function canAnotherRoundHelp(error: unknown): boolean {
   if (error instanceof PutError) return error.code === 'NoSuchUpload';
   return ['UPLOAD_INCOMPLETE', 'CONTENT_MISMATCH', 'UPLOAD_COMPLETE'].includes(infoOf(error)?.reason ?? '');
+}
+
+/**
+ * True when a part had no answer: if a server (versitygw) has lost the upload, it closes the connection, and its answer
+ * `NoSuchUpload` does not arrive. CreateMultipartUpload then begins the upload again, with other URLs.
+ */
+function isPerhapsLost(error: unknown): boolean {
+  return error instanceof PutError && error.status === undefined;
 }
 
 function infoOf(error: unknown): ErrorInfo | undefined {
