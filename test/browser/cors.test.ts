@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { defaultCorsRule, preflightHeaders } from '../../src/dev/object-store/cors.ts';
+import { DEFAULT_CORS_RULE, preflightHeaders } from '../../src/dev/object-store/cors.ts';
 import rules from './cors.json' with { type: 'json' };
 
 /** True when a page of this origin may upload to a development object store with default settings. */
 function mayUpload(origin: string): boolean {
-  return preflightHeaders([defaultCorsRule], origin, 'PUT', 'content-md5,content-type') !== undefined;
+  return preflightHeaders([DEFAULT_CORS_RULE], origin, 'PUT', 'content-md5,content-type') !== undefined;
 }
 
 describe('the development object store', () => {
   test('has the rule that README.md links to', () => {
     const [rule] = rules.CORSRules;
-    expect({ ...defaultCorsRule, AllowedOrigins: rule?.AllowedOrigins }).toEqual(rule);
+    expect({ ...DEFAULT_CORS_RULE, AllowedOrigins: rule?.AllowedOrigins }).toEqual(rule);
   });
 
   test.each([

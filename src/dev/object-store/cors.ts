@@ -18,14 +18,14 @@ export interface CorsRule {
   readonly MaxAgeSeconds?: number;
 }
 
-const hostsOfThisMachine = ['localhost', '*.localhost', '127.0.0.1', '[::1]'];
+const HOSTS_OF_THIS_MACHINE = ['localhost', '*.localhost', '127.0.0.1', '[::1]'];
 
 /**
  * The CORS rule that the README recommends for a bucket in S3, but with the origins of this machine. A page
  * that works with this store also works with a bucket that has the recommended rule.
  */
-export const defaultCorsRule: CorsRule = {
-  AllowedOrigins: hostsOfThisMachine.flatMap((host) =>
+export const DEFAULT_CORS_RULE: CorsRule = {
+  AllowedOrigins: HOSTS_OF_THIS_MACHINE.flatMap((host) =>
     ['http', 'https'].flatMap((scheme) => [`${scheme}://${host}`, `${scheme}://${host}:*`]),
   ),
   AllowedMethods: ['PUT', 'GET'],

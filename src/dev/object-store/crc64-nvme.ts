@@ -12,7 +12,7 @@ const POLYNOMIAL_LOW = 0xac4bc9b5;
  * A table with the CRC of each single byte, so that the digest needs one look-up for each byte. The first 256 numbers
  * are the high halves, and the other 256 are the low halves.
  */
-const remainders = Uint32Array.from({ length: 512 }, (_, index) => {
+const REMAINDERS = Uint32Array.from({ length: 512 }, (_, index) => {
   let [high, low] = [0, index & 0xff];
   for (let bit = 0; bit < 8; bit++) {
     const isOdd = low & 1;
@@ -30,8 +30,8 @@ export function crc64NvmeDigest() {
     update: (chunk: Buffer): void => {
       for (const byte of chunk) {
         const index = (low ^ byte) & 0xff;
-        low = ((low >>> 8) | (high << 24)) ^ (remainders[256 + index] as number);
-        high = (high >>> 8) ^ (remainders[index] as number);
+        low = ((low >>> 8) | (high << 24)) ^ (REMAINDERS[256 + index] as number);
+        high = (high >>> 8) ^ (REMAINDERS[index] as number);
       }
     },
     digest: (): Buffer => {

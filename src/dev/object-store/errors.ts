@@ -1,5 +1,5 @@
 /** The S3 error codes of this store, each with the HTTP status that S3 sends for it. */
-const statusOf = {
+const STATUSES = {
   AccessDenied: 403,
   AccessForbidden: 403,
   AuthorizationHeaderMalformed: 400,
@@ -33,25 +33,25 @@ const statusOf = {
   XAmzContentSHA256Mismatch: 400,
 } as const;
 
-export type ErrorCode = keyof typeof statusOf;
+export type ErrorCode = keyof typeof STATUSES;
 
 /**
  * An error that the client sees. Every function that serves a request may throw it. The handler (`handler.ts`)
  * then sends the `<Error>` document of S3.
  */
 export class S3Error extends Error {
+  override readonly name = 'S3Error';
   readonly code: ErrorCode;
   /** Further elements of the `<Error>` document, such as the region that S3 expected. */
   readonly details: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, message: string, details: Readonly<Record<string, string>> = {}) {
     super(message);
-    this.name = 'S3Error';
     this.code = code;
     this.details = details;
   }
 
   get status(): number {
-    return statusOf[this.code];
+    return STATUSES[this.code];
   }
 }

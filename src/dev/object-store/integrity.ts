@@ -11,13 +11,13 @@ interface Digest {
   digest(): Buffer;
 }
 
-const checksumPrefix = 'x-amz-checksum-';
+const CHECKSUM_PREFIX = 'x-amz-checksum-';
 
 /**
  * The checksums that the AWS SDKs and the AWS CLI send by default, and those that Node can compute. S3 also has CRC32C
  * and others. This store refuses them, because a store that ignored them would confirm bytes that it has not checked.
  */
-const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
+const CHECKSUMS: Readonly<Record<string, { bytes: number; start: () => Digest }>> = {
   crc32: { bytes: 4, start: crc32Digest },
   crc64nvme: { bytes: 8, start: crc64NvmeDigest },
   sha1: { bytes: 20, start: () => createHash('sha1') },
@@ -25,7 +25,7 @@ const checksums: Readonly<Record<string, { bytes: number; start: () => Digest }>
 };
 
 /** The ends of `x-amz-checksum-…` headers whose value describes a checksum and is not a checksum itself. */
-const descriptions = new Set(['algorithm', 'mode', 'type']);
+const DESCRIPTIONS = new Set(['algorithm', 'mode', 'type']);
 
 /**
  * Returns the MD5 of the Content-MD5 header; `undefined` if the request has no such header.
@@ -50,7 +50,7 @@ export function checksumCheck(request: S3Request) {
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '');
   const inHeaders = [...request.amz.keys()].filter(
-    (name) => name.startsWith(checksumPrefix) && !descriptions.has(name.slice(checksumPrefix.length)),
+    (name) => name.startsWith(CHECKSUM_PREFIX) && !DESCRIPTIONS.has(name.slice(CHECKSUM_PREFIX.length)),
   );
   const promised = [...inHeaders, ...trailing].map((name) => ({ name, digest: checksumOf(name).start() }));
   // An invalid checksum in a header is refused before the body is read.
@@ -67,7 +67,7 @@ export function checksumCheck(request: S3Request) {
       for (const { name, digest } of promised) {
         const expected = decodeChecksum(name, request.amz.get(name) ?? trailers.get(name));
         if (!expected.equals(digest.digest())) {
-          const algorithm = name.slice(checksumPrefix.length).toUpperCase();
+          const algorithm = name.slice(CHECKSUM_PREFIX.length).toUpperCase();
           throw new S3Error(
             'BadDigest',
             `The ${algorithm} you specified did not match the calculated checksum.`,
@@ -79,8 +79,8 @@ export function checksumCheck(request: S3Request) {
 }
 
 function checksumOf(name: string): { bytes: number; start: () => Digest } {
-  const algorithm = name.startsWith(checksumPrefix) ? name.slice(checksumPrefix.length) : '';
-  const checksum = Object.hasOwn(checksums, algorithm) ? checksums[algorithm] : undefined;
+  const algorithm = name.startsWith(CHECKSUM_PREFIX) ? name.slice(CHECKSUM_PREFIX.length) : '';
+  const checksum = Object.hasOwn(CHECKSUMS, algorithm) ? CHECKSUMS[algorithm] : undefined;
   if (checksum === undefined) {
     throw new S3Error(
       'NotImplemented',

@@ -16,14 +16,14 @@ import {
 } from './operations/multipart.ts';
 import { deleteObject, putObject } from './operations/put-object.ts';
 
-const bucketOperations = {
+const BUCKET_OPERATIONS = {
   'PUT ': createBucket,
   'HEAD ': headBucket,
   'GET list-type': listObjectsV2,
   'GET uploads': listMultipartUploads,
 } as const;
 
-const objectOperations = {
+const OBJECT_OPERATIONS = {
   'PUT ': putObject,
   'HEAD ': getObject,
   'GET ': getObject,
@@ -40,7 +40,7 @@ const objectOperations = {
  * parameters is not in the tables above. Otherwise `GET ?acl` would return the object instead of its access
  * control list.
  */
-const subresources = new Set(
+const SUBRESOURCES = new Set(
   (
     'accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle ' +
     'list-type location logging metrics notification object-lock ownershipControls partNumber policy policyStatus ' +
@@ -51,13 +51,13 @@ const subresources = new Set(
 
 export async function route(call: Call): Promise<Answer> {
   const { method, bucket, key, query } = call.request;
-  const asked = [...new Set(query.map(([name]) => name).filter((name) => subresources.has(name)))].sort();
+  const asked = [...new Set(query.map(([name]) => name).filter((name) => SUBRESOURCES.has(name)))].sort();
   const operation = `${method} ${asked.join(' ')}`;
-  if (bucket !== undefined && key !== undefined && isIn(objectOperations, operation)) {
-    return objectOperations[operation]({ ...call, bucket, key });
+  if (bucket !== undefined && key !== undefined && isIn(OBJECT_OPERATIONS, operation)) {
+    return OBJECT_OPERATIONS[operation]({ ...call, bucket, key });
   }
-  if (bucket !== undefined && key === undefined && isIn(bucketOperations, operation)) {
-    return bucketOperations[operation]({ ...call, bucket });
+  if (bucket !== undefined && key === undefined && isIn(BUCKET_OPERATIONS, operation)) {
+    return BUCKET_OPERATIONS[operation]({ ...call, bucket });
   }
   throw new S3Error(
     'NotImplemented',

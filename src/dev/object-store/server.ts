@@ -12,7 +12,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { privateDirectory } from '../data-directory/private-directory.ts';
-import { type CorsRule, defaultCorsRule } from './cors.ts';
+import { type CorsRule, DEFAULT_CORS_RULE } from './cors.ts';
 import { createHandler } from './handler.ts';
 import type { Credentials } from './signatures/authenticate.ts';
 import { openObjectStorage } from './storage/objects.ts';
@@ -68,7 +68,7 @@ export async function startObjectStore(options: ObjectStoreOptions) {
     objects,
     uploads,
     minPartBytes: options.minPartBytes ?? PART_MIN_BYTES,
-    corsRules: options.corsRules ?? [defaultCorsRule],
+    corsRules: options.corsRules ?? [DEFAULT_CORS_RULE],
   });
   const underWay = new Set<Promise<void>>();
   const listener = (message: IncomingMessage, response: ServerResponse): void => {

@@ -1,8 +1,8 @@
 /** Writes S3's XML from nested values, and reads the only XML that clients send: a list of parts. */
 import { S3Error } from './errors.ts';
 
-const xmlns = 'http://s3.amazonaws.com/doc/2006-03-01/';
-const declaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
+const XMLNS = 'http://s3.amazonaws.com/doc/2006-03-01/';
+const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
 /** The content of an element: text, child elements by name (an array repeats its name), or nothing. */
 export type XmlContent =
@@ -13,12 +13,12 @@ export type XmlContent =
   | { readonly [name: string]: XmlContent | readonly XmlContent[] };
 
 export function xmlDocument(root: string, content: XmlContent): string {
-  return `${declaration}<${root} xmlns="${xmlns}">${render(content)}</${root}>`;
+  return `${DECLARATION}<${root} xmlns="${XMLNS}">${render(content)}</${root}>`;
 }
 
 /** S3's error documents carry no namespace. */
 export function xmlErrorDocument(content: XmlContent): string {
-  return `${declaration}<Error>${render(content)}</Error>`;
+  return `${DECLARATION}<Error>${render(content)}</Error>`;
 }
 
 function render(content: XmlContent): string {

@@ -85,7 +85,7 @@ function readRange({ headers }: S3Request, record: ObjectRecord): [first: number
   return [first, last];
 }
 
-const overridable = [
+const OVERRIDABLE = [
   'cache-control',
   'content-disposition',
   'content-encoding',
@@ -100,7 +100,7 @@ const overridable = [
  */
 function overrides(request: S3Request): Record<string, string> {
   const chosen: Record<string, string> = {};
-  for (const name of overridable) {
+  for (const name of OVERRIDABLE) {
     const value = queryValue(request, `response-${name}`);
     if (value === undefined) continue;
     if (!/^[\t\x20-\x7e\xa0-\xff]*$/.test(value)) {

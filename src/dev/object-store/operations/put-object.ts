@@ -23,14 +23,14 @@ export async function deleteObject({ objects, bucket, key }: ObjectCall): Promis
   return { status: 204 };
 }
 
-const storedHeaders = ['cache-control', 'content-disposition', 'content-language', 'expires'];
+const STORED_HEADERS = ['cache-control', 'content-disposition', 'content-language', 'expires'];
 
 /** Returns the headers that are stored with the object. A later GET or HEAD of the object returns them. */
 export function objectHeaders({ headers, amz }: S3Request): ObjectHeaders {
   const stored: Record<string, string> = {
     'content-type': headers.get('content-type') ?? 'binary/octet-stream',
   };
-  for (const name of storedHeaders) {
+  for (const name of STORED_HEADERS) {
     const value = headers.get(name);
     if (value !== undefined) stored[name] = value;
   }
@@ -67,11 +67,11 @@ function assertCanBeHeader(name: string, value: string): void {
  * Headers of features that this store lacks. The store refuses a request with such a header, because the client
  * would otherwise believe that the feature works.
  */
-const unknown =
+const UNKNOWN_HEADER =
   /^x-amz-(copy-source|server-side-encryption|tagging|object-lock|website-redirect|grant|write-offset)/;
 
 export function assertNothingUnknownAsked({ amz, headers }: S3Request): void {
-  const asked = [...amz.keys()].filter((name) => unknown.test(name));
+  const asked = [...amz.keys()].filter((name) => UNKNOWN_HEADER.test(name));
   if ((amz.get('x-amz-acl') ?? 'private') !== 'private') asked.push('x-amz-acl');
   if ((amz.get('x-amz-storage-class') ?? 'STANDARD') !== 'STANDARD') asked.push('x-amz-storage-class');
   if (headers.has('if-match')) asked.push('if-match');

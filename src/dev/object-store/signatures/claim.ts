@@ -3,7 +3,7 @@
  */
 import { S3Error } from '../errors.ts';
 import type { S3Request } from '../request.ts';
-import { algorithm, type Signed } from './sigv4.ts';
+import { ALGORITHM, type Signed } from './sigv4.ts';
 
 /** The fields of a signature. None of them is verified yet; authenticate.ts does that. */
 export interface Claim extends Signed {
@@ -25,7 +25,7 @@ export function readClaim(request: S3Request): Claim {
   const authorization = request.headers.get('authorization');
   const inQuery = (...names: string[]) => request.query.some(([name]) => names.includes(name));
   if (inQuery('AWSAccessKeyId') || authorization?.startsWith('AWS ')) {
-    const message = `The authorization mechanism you have provided is not supported. Please use ${algorithm}.`;
+    const message = `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}.`;
     throw new S3Error('InvalidRequest', message);
   }
   const presigned = inQuery('X-Amz-Algorithm', 'X-Amz-Signature');
@@ -40,11 +40,11 @@ export function readClaim(request: S3Request): Claim {
 function headerClaim({ headers }: S3Request, authorization: string): Claim {
   const refuse: Refuse = (message, details) =>
     new S3Error('AuthorizationHeaderMalformed', `The authorization header is malformed; ${message}`, details);
-  if (!authorization.startsWith(`${algorithm} `)) {
+  if (!authorization.startsWith(`${ALGORITHM} `)) {
     throw new S3Error('InvalidArgument', 'Unsupported Authorization Type');
   }
   const fields = authorization
-    .slice(algorithm.length)
+    .slice(ALGORITHM.length)
     .split(',')
     .map((field) => field.trim());
   const field = (name: string): string => {
@@ -80,7 +80,7 @@ function queryClaim({ query, amz }: S3Request): Claim {
     }
     return found[1];
   };
-  if (field('X-Amz-Algorithm') !== algorithm) throw refuse(`X-Amz-Algorithm only supports "${algorithm}"`);
+  if (field('X-Amz-Algorithm') !== ALGORITHM) throw refuse(`X-Amz-Algorithm only supports "${ALGORITHM}"`);
   const expires = field('X-Amz-Expires');
   if (!/^[1-9][0-9]{0,6}$/.test(expires) || Number(expires) > EXPIRES_MAX_SECONDS) {
     throw refuse(`X-Amz-Expires must be between 1 and ${EXPIRES_MAX_SECONDS} seconds`);

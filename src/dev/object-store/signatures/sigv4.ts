@@ -7,7 +7,7 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import { encodeUri, type S3Request } from '../request.ts';
 
-export const algorithm = 'AWS4-HMAC-SHA256';
+export const ALGORITHM = 'AWS4-HMAC-SHA256';
 
 /** The values that a signature covers in addition to the request itself. */
 export interface Signed {
@@ -42,7 +42,7 @@ export function signRequest(
   // Node decodes header bytes as Latin-1. Encoding as Latin-1 gives back exactly the bytes that were signed.
   const sha256 = hash('sha256', Buffer.from(canonicalRequest, 'latin1'));
   return createHmac('sha256', key)
-    .update([algorithm, timestamp, steps.join('/'), sha256].join('\n'))
+    .update([ALGORITHM, timestamp, steps.join('/'), sha256].join('\n'))
     .digest('hex');
 }
 

@@ -68,7 +68,7 @@ export type Objects = ReturnType<typeof openObjectStorage>;
 export function openObjectStorage(directory: string, temporary: string, now: () => Date) {
   privateDirectory(directory);
   const openBucket = (name: string): Bucket => ({
-    files: openSealedDirectory(join(directory, name), temporary, fileNamePattern),
+    files: openSealedDirectory(join(directory, name), temporary, FILE_NAME),
     sorted: undefined,
   });
   const buckets = new Map(directoriesIn(directory).map((name) => [name, openBucket(name)]));
@@ -148,7 +148,7 @@ function assertAbsent(bucket: Bucket, key: string): void {
  * File names are SHA-256 sums of keys in hex. A key itself cannot be a file name: it can contain any character, such
  * as `/`, and can have 1,024 bytes, but a file name has at most 255.
  */
-const fileNamePattern = /^[0-9a-f]{64}$/;
+const FILE_NAME = /^[0-9a-f]{64}$/;
 
 function fileName(key: string): string {
   return hash('sha256', key);

@@ -2,7 +2,7 @@
  * A sealed file has the bytes of an object or a part and, after them, the record that describes them. Both are in
  * one file, so that they can never disagree:
  *
- *     <bytes> <record as JSON> <length of the record, 4 bytes, big-endian> <the 8 bytes of `mark`>
+ *     <bytes> <record as JSON> <length of the record, 4 bytes, big-endian> <the 8 bytes of `MARK`>
  *
  * The record comes last, because its MD5 is known only after the bytes. A file gets its name by one rename,
  * after it is complete and on the disk. A killed process leaves files only in the temporary directory, which
@@ -13,8 +13,8 @@ import { open, rm } from 'node:fs/promises';
 import { printable } from '../../../text/printable.ts';
 import { openPrivateFile } from '../../data-directory/private-file.ts';
 
-const mark = Buffer.from('objects1');
-const FOOTER_BYTES = 4 + mark.length;
+const MARK = Buffer.from('objects1');
+const FOOTER_BYTES = 4 + MARK.length;
 
 /** The bytes that are read first, from the end. Most records are shorter, so one read returns the whole record. */
 const FIRST_READ_BYTES = 2048;
@@ -40,7 +40,7 @@ export async function seal<R extends SealedRecord>(
     const json = Buffer.from(JSON.stringify(record));
     const length = Buffer.alloc(4);
     length.writeUInt32BE(json.length);
-    await file.appendFile(Buffer.concat([json, length, mark]));
+    await file.appendFile(Buffer.concat([json, length, MARK]));
     await file.datasync();
     publish(record);
     return record;
@@ -64,7 +64,7 @@ export function readRecord<R extends SealedRecord>(path: string): R {
       return end;
     };
     let end = readEnd(FIRST_READ_BYTES);
-    if (end.length < FOOTER_BYTES || !end.subarray(-mark.length).equals(mark)) throw damaged(path);
+    if (end.length < FOOTER_BYTES || !end.subarray(-MARK.length).equals(MARK)) throw damaged(path);
     const recordBytes = end.readUInt32BE(end.length - FOOTER_BYTES);
     if (recordBytes + FOOTER_BYTES > end.length) end = readEnd(recordBytes + FOOTER_BYTES);
     const record: R = JSON.parse(

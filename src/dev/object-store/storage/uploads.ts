@@ -34,8 +34,8 @@ export interface Upload extends UploadRecord {
   lastRun: Promise<unknown>;
 }
 
-const uploadFile = 'upload';
-const partFilePattern = /^[0-9]+$/;
+const UPLOAD_FILE = 'upload';
+const PART_FILE = /^[0-9]+$/;
 
 export type Uploads = ReturnType<typeof openUploadStorage>;
 
@@ -43,8 +43,8 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
   privateDirectory(directory);
   const readUpload = (uploadId: string): Upload => {
     const path = join(directory, uploadId);
-    const parts = openSealedDirectory<Part>(path, temporary, partFilePattern);
-    const record = readRecord<UploadRecord>(join(path, uploadFile));
+    const parts = openSealedDirectory<Part>(path, temporary, PART_FILE);
+    const record = readRecord<UploadRecord>(join(path, UPLOAD_FILE));
     return { ...record, uploadId, parts, lastRun: Promise.resolve() };
   };
   const uploads = new Map(directoriesIn(directory).map((uploadId) => [uploadId, readUpload(uploadId)]));
@@ -59,7 +59,7 @@ export function openUploadStorage(directory: string, temporary: string, now: () 
       const record: UploadRecord = { bucket, key, headers, initiated: wholeSeconds(now()), sizeBytes: 0 };
       const temporaryPath = join(temporary, randomUUID());
       await mkdir(temporaryPath, { mode: PRIVATE });
-      await seal(join(temporaryPath, uploadFile), async () => record);
+      await seal(join(temporaryPath, UPLOAD_FILE), async () => record);
       await syncDirectory(temporaryPath);
       renameSync(temporaryPath, join(directory, uploadId));
       await syncDirectory(directory);
