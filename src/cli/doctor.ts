@@ -4,9 +4,9 @@ import type { Config } from '../config/config.ts';
 import { examine, verdictOf } from '../doctor/examine.ts';
 import { DATABASE_ROWS } from '../doctor/postgres/rows.ts';
 import { bucketRows } from '../doctor/s3/rows.ts';
-import { openBackends } from '../server/backends/backends.ts';
+import type { Backends } from '../server/backends/backends.ts';
 import { backendsForDoctor, probedBucket, probedDatabase } from '../server/backends/for-doctor.ts';
-import { updateSchema } from '../server/schema.ts';
+import { withBackends } from '../server/backends/with-backends.ts';
 import { type DoctorReport, describeReport } from './doctor-report.ts';
 import type { Terminal } from './terminal.ts';
 import { asksForHelp, EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
@@ -35,21 +35,15 @@ export async function runDoctor(
   const options = parseOptions(args);
   if (typeof options === 'string') return refuseArguments(terminal, options, USAGE);
   const config = readConfig();
-  const backends = await openBackends(config, log, backendsForDoctor(config));
-  try {
-    // If the service has never been started, the embedded Postgres has no schema yet. `npm run migrate` refuses the
-    // embedded Postgres, so the doctor creates the schema here.
-    if (config.backend.kind === 'embedded') await updateSchema(backends.postgres, log, signal);
+  return withBackends(config, log, backendsForDoctor(config), signal, async (backends) => {
     const report = await makeReport(backends, config, options.origin, signal);
     terminal.print(...(options.json ? JSON.stringify(report, null, 2).split('\n') : describeReport(report)));
     return signal.aborted ? EXIT_INTERRUPTED : EXIT_CODES[report.verdict];
-  } finally {
-    await backends.stop();
-  }
+  });
 }
 
 async function makeReport(
-  backends: Awaited<ReturnType<typeof openBackends>>,
+  backends: Backends,
   config: Config,
   origin: string | undefined,
   signal: AbortSignal,

@@ -7,10 +7,9 @@ import type { FileRef } from '../files/file.ts';
 import type { EventQueue } from '../files/ports/event-queue.ts';
 import { parseS3Key } from '../files/rules/s3-key.ts';
 import { isSchemaBehind } from '../postgres/connection/error-classes.ts';
-import { openBackends } from '../server/backends/backends.ts';
 import { causeOf } from '../server/backends/cause-of.ts';
 import { backendsForEvents } from '../server/backends/for-events.ts';
-import { updateSchema } from '../server/schema.ts';
+import { withBackends } from '../server/backends/with-backends.ts';
 import { createProgressLine } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
 import { filesText } from './upload/output/quantities.ts';
@@ -68,16 +67,11 @@ export async function runEvents(
   if (config.events === undefined) {
     throw new ConfigError(['EVENTS_URL is required, because without it no instance delivers events']);
   }
-  const backends = await openBackends(config, log, backendsForEvents(config));
-  try {
-    // `npm run migrate` refuses the embedded Postgres.
-    if (config.backend.kind === 'embedded') await updateSchema(backends.postgres, log, signal);
-    const outcome = await replayAll(backends.events, replay, terminal, signal);
+  return withBackends(config, log, backendsForEvents(config), signal, async ({ events }) => {
+    const outcome = await replayAll(events, replay, terminal, signal);
     terminal.progress('');
     return report(outcome, replay, terminal);
-  } finally {
-    await backends.stop();
-  }
+  });
 }
 
 /** Replays batch after batch. After an error or an abort, the batches before it stay replayed. */
