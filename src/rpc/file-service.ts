@@ -7,13 +7,14 @@
  * Rules about files do not belong here, but in `src/files/`: this folder uses neither SQL nor S3. A new RPC
  * starts in this file.
  */
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { mapInSlices } from '../files/operations/in-slices.ts';
 import type { FileOperations } from '../files/operations/operations.ts';
 import { type CallPolicy, withCallPolicy } from './call-policy.ts';
 import { FILE_SERVICE_WEIGHTS } from './call-weights.ts';
-import { fileToProto, resultToProto, timeToProto, uploadToProto } from './to-proto.ts';
+import { fileToProto, uploadResultToProto, uploadToProto } from './to-proto.ts';
 
 /**
  * Translates each request message to a call of an operation (`src/files/operations`), and the result of the operation
@@ -30,7 +31,7 @@ export function createFileService(
 
     async batchCreatePresignedUploads({ requests }, call) {
       const results = await files.batchCreatePresignedUploads(call, requests);
-      return { results: await mapInSlices(results, resultToProto) };
+      return { results: await mapInSlices(results, uploadResultToProto) };
     },
 
     async listFiles(request, call) {
@@ -56,7 +57,7 @@ export function createFileService(
       const { file, download } = await files.createPresignedDownload(call, s3Key);
       return {
         presignedUrl: download.url,
-        expireTime: timeToProto(download.expireTime),
+        expireTime: timestampFromDate(download.expireTime),
         file: fileToProto(file),
       };
     },
@@ -72,7 +73,7 @@ export function createFileService(
         s3Key,
         partSize,
         missingPartNumbers,
-        expireTime: timeToProto(expireTime),
+        expireTime: timestampFromDate(expireTime),
       };
     },
 
@@ -83,7 +84,7 @@ export function createFileService(
         presignedUrl: url,
         requiredHeaders,
       }));
-      return { parts, expireTime: timeToProto(expireTime) };
+      return { parts, expireTime: timestampFromDate(expireTime) };
     },
 
     async completeMultipartUpload({ s3Key }, call) {

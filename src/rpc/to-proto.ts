@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Timestamp, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type File, FileSchema, FileState } from '../../gen/files/v1/file_pb.ts';
 import {
   type BatchCreatePresignedUploadsResponse_ResultSchema,
@@ -53,11 +53,11 @@ export function uploadToProto(
     md5,
     presignedUrl: url,
     requiredHeaders,
-    expireTime: timeToProto(expireTime),
+    expireTime: timestampFromDate(expireTime),
   };
 }
 
-export function resultToProto(
+export function uploadResultToProto(
   result: UploadResult,
 ): MessageInitShape<typeof BatchCreatePresignedUploadsResponse_ResultSchema> {
   return result.status === 'fulfilled'
@@ -68,8 +68,4 @@ export function resultToProto(
         },
       }
     : { result: { case: 'status', value: statusOf(toConnectError(result.reason)) } };
-}
-
-export function timeToProto(time: Date): Timestamp {
-  return timestampFromDate(time);
 }

@@ -6,7 +6,7 @@ import type { UploadResult } from '../../src/files/operations/batch-create-presi
 import { limitAnswers } from '../../src/files/rules/batch-answers.ts';
 import { parseMd5 } from '../../src/files/rules/md5.ts';
 import { s3Key } from '../../src/files/rules/s3-key.ts';
-import { resultToProto } from '../../src/rpc/to-proto.ts';
+import { uploadResultToProto } from '../../src/rpc/to-proto.ts';
 import { md5 } from '../harness/random.ts';
 
 /** The limit of gRPC's clients. */
@@ -39,7 +39,9 @@ const wrong = (): UploadResult => {
 };
 
 function bytesOf(results: readonly UploadResult[]): number {
-  const response = create(BatchCreatePresignedUploadsResponseSchema, { results: results.map(resultToProto) });
+  const response = create(BatchCreatePresignedUploadsResponseSchema, {
+    results: results.map(uploadResultToProto),
+  });
   // Details in JSON need a registry, and are no longer than in binary and base64.
   const hasErrors = results.some(({ status }) => status === 'rejected');
   const json = hasErrors ? 0 : toJsonString(BatchCreatePresignedUploadsResponseSchema, response).length;

@@ -10,8 +10,8 @@ import type { Connection, ConnectionLimit } from '../limits/connection-limit.ts'
 import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
 import type { RunDecoder } from '../limits/decoders.ts';
 import { limitRequestBytes } from '../limits/http2-limits.ts';
-import { OPEN_STREAMS_PER_CONNECTION_MAX } from '../limits/limits.ts';
-import { messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
+import { OPEN_STREAMS_PER_CONNECTION_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
+import { messageMaxBytes } from '../limits/message-limits.ts';
 import { limitPerConnection } from '../limits/open-per-connection.ts';
 import { abortStream, limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { releaseWhenClosed } from '../memory/closed-stream.ts';
@@ -32,11 +32,6 @@ export interface GrpcGateOptions {
   answerUnary: AnswerUnary;
   /** Tells grpc-js about a stream that grpc-js does not get, so that it does not close the connection as idle. */
   countStream: (stream: ServerHttp2Stream) => void;
-  /**
-   * The maximum number of open requests whose callers have not authenticated as a gateway (the trusted caller that
-   * names the user), on all connections together.
-   */
-  unprovenRequestsMax: number;
 }
 
 type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
@@ -66,7 +61,7 @@ export function guardGrpc(server: Http2Server, options: GrpcGateOptions): void {
   const connectionOf = rememberConnections(server, options.connections);
   const noteUnproven = limitUnprovenRequests<ServerHttp2Stream>({
     connections: options.connections,
-    openMax: options.unprovenRequestsMax,
+    openMax: UNPROVEN_REQUESTS_MAX,
     abort: abortStream,
   });
   const guard: Guard = {
@@ -147,7 +142,7 @@ function serveStream(guard: Guard, stream: ServerHttp2Stream, headers: IncomingH
   if (encoding !== 'identity') refuse(stream, compressedStream());
   else {
     guard.pass(stream, headers);
-    limitRequestBytes(stream, STREAM_REQUEST_MAX_BYTES);
+    limitRequestBytes(stream);
   }
 }
 

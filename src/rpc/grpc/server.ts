@@ -29,7 +29,6 @@ import {
   IDLE_TIMEOUT_MS,
   PING_INTERVAL_MS,
   PING_TIMEOUT_MS,
-  UNPROVEN_REQUESTS_MAX,
 } from '../limits/limits.ts';
 import { LARGEST_MESSAGE_BYTES } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
@@ -90,7 +89,6 @@ export function createGrpcServer(options: GrpcServerOptions) {
               takeDecodeTurn,
               answerUnary,
               countStream: (stream) => countStream(server, stream),
-              unprovenRequestsMax: UNPROVEN_REQUESTS_MAX,
             });
             limitStrangers(http2, connections);
             limitHttp2(http2);

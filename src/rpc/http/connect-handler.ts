@@ -22,7 +22,7 @@ import { COMPRESS_MIN_BYTES } from '../compress.ts';
 import { methodUnknown, toConnectError } from '../errors.ts';
 import type { Health } from '../health.ts';
 import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
-import { MESSAGE_MAX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
+import { MESSAGE_MAX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
 import { createReflection } from '../reflection.ts';
 import { type AdmitOptions, createAdmit } from './admit.ts';
 import { completeError } from './complete-error.ts';
@@ -83,7 +83,7 @@ export function createConnectHandler(options: ConnectHandlerOptions) {
     const serve = (body: AsyncIterable<Uint8Array>) =>
       void serveCall(handler, { request, response, values, body });
     if (method.methodKind !== 'unary' || protocol === undefined) {
-      serve(streamBody(request, STREAM_REQUEST_MAX_BYTES));
+      serve(streamBody(request));
       return true;
     }
     const { encoding } = protocol;

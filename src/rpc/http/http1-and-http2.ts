@@ -21,7 +21,6 @@ import {
   HEADERS_MAX_BYTES,
   HTTP2_OPTIONS,
   IDLE_TIMEOUT_MS,
-  PIPELINED_REQUESTS_MAX,
   REQUEST_TIMEOUT_MS,
   STALLED_SOCKET_TIMEOUT_MS,
 } from '../limits/limits.ts';
@@ -146,7 +145,7 @@ function tellApart(
       const isHttp2 = first.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE;
       if (!isHttp2) {
         serveHttp1?.call(server, socket);
-        limitRequestsPerRead(socket, PIPELINED_REQUESTS_MAX);
+        limitRequestsPerRead(socket);
         return;
       }
       // An HTTP/1 server keeps a socket open after the client has closed its direction. On such a socket, an HTTP/2

@@ -4,7 +4,7 @@ import type { SharedCapacity } from '../../overload/shared-capacity.ts';
 import { messageTooLarge } from '../errors.ts';
 import { COMPRESSED_FLAG, onlyMessageIn } from '../grpc/envelope.ts';
 import { checkArrival } from '../limits/arrival.ts';
-import { MESSAGE_PREFIX_BYTES, messageMaxBytes } from '../limits/message-limits.ts';
+import { MESSAGE_PREFIX_BYTES, messageMaxBytes, STREAM_REQUEST_MAX_BYTES } from '../limits/message-limits.ts';
 import { refuseMessage } from '../limits/message-values.ts';
 import { BudgetShare, readWholeRequest } from '../limits/whole-request.ts';
 import { decodeText } from './grpc-web-text.ts';
@@ -92,13 +92,10 @@ function refuseBody(
 /**
  * Yields the body of a stream as it arrives.
  *
- * @throws ConnectError RESOURCE_EXHAUSTED when the body has more than `maxBytes` bytes, or too many small pieces
+ * @throws ConnectError RESOURCE_EXHAUSTED when the body has more than STREAM_REQUEST_MAX_BYTES, or too many small pieces
  */
-export async function* streamBody(
-  body: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-): AsyncGenerator<Uint8Array> {
-  const arrives = checkArrival(maxBytes);
+export async function* streamBody(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const arrives = checkArrival(STREAM_REQUEST_MAX_BYTES);
   for await (const chunk of body) {
     arrives(chunk);
     yield chunk;

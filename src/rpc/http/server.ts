@@ -19,7 +19,7 @@ import { authorityOf } from '../caller.ts';
 import type { Health } from '../health.ts';
 import { limitChunks } from '../limits/arrival.ts';
 import type { TakeDecodeTurn } from '../limits/decode-turns.ts';
-import { HEADERS_MAX_COUNT, PIPELINED_REQUESTS_MAX, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
+import { HEADERS_MAX_COUNT, UNPROVEN_REQUESTS_MAX } from '../limits/limits.ts';
 import { refusePipelining } from '../limits/pipelined-requests.ts';
 import { limitUnprovenRequests } from '../limits/unproven-requests.ts';
 import { dropBody } from '../memory/unused-buffers.ts';
@@ -67,7 +67,7 @@ export interface HttpServerOptions {
  */
 export function createHttpServer(options: HttpServerOptions) {
   const underWay = createRequestsUnderWay();
-  const isPipelined = refusePipelining(PIPELINED_REQUESTS_MAX);
+  const isPipelined = refusePipelining();
   const { server, connections, closeConnections, destroyConnections } = createHttp1AndHttp2Server(
     (request, response) => {
       // An error of the request needs no handling of its own. The response closes after an error, and every

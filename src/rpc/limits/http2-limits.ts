@@ -7,6 +7,7 @@ import {
   STRANGERS_FEW,
   STREAMS_PER_CONNECTION_MAX,
 } from './limits.ts';
+import { STREAM_REQUEST_MAX_BYTES } from './message-limits.ts';
 import { createStallCheck, STALL_CHECK_INTERVAL_MS } from './stalled-reader.ts';
 
 /** The tolerance in comparisons of times, because Node's timers may fire a little early. */
@@ -45,9 +46,9 @@ function isWhole(stream: ServerHttp2Stream): boolean {
   return stream.destroyed || stream.state.remoteClose === 1;
 }
 
-/** Closes a stream when the client has sent too much on it, or in too many small pieces. */
-export function limitRequestBytes(stream: ServerHttp2Stream, maxBytes: number): void {
-  const arrives = checkArrival(maxBytes);
+/** Closes a stream of reflection when the client has sent too much on it, or in too many small pieces. */
+export function limitRequestBytes(stream: ServerHttp2Stream): void {
+  const arrives = checkArrival(STREAM_REQUEST_MAX_BYTES);
   stream.on('data', (piece: Buffer) => {
     try {
       arrives(piece);

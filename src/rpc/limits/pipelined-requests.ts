@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { limitChunks } from './arrival.ts';
+import { PIPELINED_REQUESTS_MAX } from './limits.ts';
 import { limitPerConnection } from './open-per-connection.ts';
 
 /**
@@ -9,10 +10,8 @@ import { limitPerConnection } from './open-per-connection.ts';
  * @returns a function that counts a request; it returns `true` if the connection was closed and the request
  *   must be ignored
  */
-export function refusePipelining(
-  max: number,
-): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const mayOpen = limitPerConnection(max);
+export function refusePipelining(): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const mayOpen = limitPerConnection(PIPELINED_REQUESTS_MAX);
   return ({ httpVersionMajor, socket }, response) => {
     // For HTTP/2, STREAMS_PER_CONNECTION_MAX (limits.ts) limits the concurrent streams of a connection.
     if (httpVersionMajor !== 1) return false;
@@ -25,9 +24,9 @@ export function refusePipelining(
 }
 
 /** Limits what each connection of an HTTP/1.1 server may request at once, and in which pieces. */
-export function limitHttp1(server: Server, max: number): void {
-  server.on('connection', (socket: Socket) => limitRequestsPerRead(socket, max));
-  const refuse = refusePipelining(max);
+export function limitHttp1(server: Server): void {
+  server.on('connection', limitRequestsPerRead);
+  const refuse = refusePipelining();
   for (const event of ['request', 'checkContinue'])
     server.prependListener(event, limitChunks).prependListener(event, refuse);
 }
@@ -41,15 +40,14 @@ interface ParsedSocket {
 }
 
 /**
- * Closes an HTTP/1.1 connection that has more requests than `max` in one read. `refusePipelining` alone comes too
- * late: Node makes the objects of all requests of a read, even after the socket was destroyed, and answers some
- * requests by itself, such as those without a Host. 300 connections that sent 64 KiB of requests each exhausted the
- * heap of the process.
+ * Closes an HTTP/1.1 connection that has too many requests in one read. `refusePipelining` alone comes too late: Node
+ * makes the objects of all requests of a read, even after the socket was destroyed, and answers some requests by itself,
+ * such as those without a Host. 300 connections that sent 64 KiB of requests each exhausted the heap of the process.
  *
  * Must be called when Node's HTTP/1 server has the socket. If a release of Node renames `onIncoming`, the test of
  * pipelined requests in test/resilience/abusive-clients.test.ts fails.
  */
-export function limitRequestsPerRead(socket: Socket, max: number): void {
+export function limitRequestsPerRead(socket: Socket): void {
   const { parser } = socket as ParsedSocket;
   const onIncoming = parser?.onIncoming;
   if (!parser || !onIncoming) return;
@@ -60,7 +58,7 @@ export function limitRequestsPerRead(socket: Socket, max: number): void {
   parser.onIncoming = (...request) => {
     // Node parses a whole read before it runs the next tick.
     if (++requests === 1) process.nextTick(nextRead);
-    if (requests <= max && !socket.destroyed) return onIncoming(...request);
+    if (requests <= PIPELINED_REQUESTS_MAX && !socket.destroyed) return onIncoming(...request);
     socket.destroy();
     return STOP_PARSING;
   };

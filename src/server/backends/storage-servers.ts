@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import type { BackendConfig, DatabaseAddress } from '../../config/backend.ts';
 import { StartupError } from '../../config/startup-error.ts';
-import { PIPELINED_REQUESTS_MAX } from '../../rpc/limits/limits.ts';
 import { limitHttp1 } from '../../rpc/limits/pipelined-requests.ts';
 
 /** The Postgres and the S3 server that store rows and bytes. They are external, or embedded in this service. */
@@ -41,7 +40,7 @@ export async function openStorageServers(
       region,
       sharesServers,
       log: (line) => log.warn(line),
-      limitRequests: (server) => limitHttp1(server, PIPELINED_REQUESTS_MAX),
+      limitRequests: limitHttp1,
     });
     const database = { urls: [databaseUrl], mustBeWritable: false, passwordFile: undefined };
     return { ...embedded, database, forcePathStyle: true, endpointVariants: false };
