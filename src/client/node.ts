@@ -1,6 +1,7 @@
 /**
  * `src/client` is the client package: it uploads files of any size, with retries and resumption. `node.ts` is its
- * entry for Node. `upload` has the steps of an upload, and `node` has what only Node can do.
+ * entry for Node, and `browser.ts` its entry for browsers. `upload` has the steps of an upload, `many` uploads many files
+ * at once, and `node` and `browser` have what only one of the two can do.
  *
  * Code that runs in the service does not belong here. These files import only each other, the generated code, and the
  * dependencies in `src/client/package.json`, because the package is packed without the rest of the repository.

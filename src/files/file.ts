@@ -1,8 +1,8 @@
 /**
- * `src/files` is the domain: what a file is (this file), what each RPC does with files (`operations/`), which
- * values are allowed (`rules/`), and how unfinished work is finished later (`maintenance/`). `ports/` has the
- * contracts that Postgres and S3 must keep. SQL, AWS SDK calls, gRPC messages and configuration do not belong
- * here: this folder imports only itself. Start with this file, then `ports/file-store.ts`.
+ * `src/files` is the domain: what a file is (this file), what each RPC does with files (`operations/`), which values are
+ * allowed (`rules/`), and how unfinished work is finished later (`maintenance/`). `queue/` has what the background tasks
+ * share, and `ports/` the contracts that Postgres and S3 must keep. SQL, AWS SDK calls, gRPC messages and configuration
+ * do not belong here: this folder imports only itself. Start with this file, then `ports/file-store.ts`.
  */
 import type { Fingerprint } from './rules/fingerprint.ts';
 import type { S3Key } from './rules/s3-key.ts';

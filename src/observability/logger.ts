@@ -1,7 +1,7 @@
 /**
- * `src/observability/` is how operators see the service: the log (this file), the Prometheus metrics
- * (`metrics.ts`), the OpenTelemetry spans (`tracing.ts`), and the record of each call, each call to S3 and
- * each mismatch (`call-log.ts`).
+ * `src/observability/` is how operators see the service: the log (this file), the Prometheus metrics (`metrics.ts`), the
+ * OpenTelemetry spans (`tracing.ts`), the record of each call, each call to S3 and each mismatch (`call-log.ts`), and
+ * what S3 refuses (`refusals.ts`).
  *
  * A new metric, a new redaction or a new log line about calls belongs here. Code that decides what a caller
  * receives does not: this folder only receives outcomes, and takes types but no running code from `rpc/`.

@@ -1,9 +1,10 @@
 /**
- * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file),
- * a capacity that users share (`shared-capacity.ts`), the fair queue before Postgres, S3 and decompression
- * (`fair-queue.ts`), circuit breakers for servers that do not answer (`circuit-breaker.ts`), and the retry
- * budget (`retry-budget.ts`). The modules here know users, weights and deadlines, but no protocol, no SQL and
- * no S3. Limits of a connection or of a message belong to `src/rpc/limits/`.
+ * `src/overload/` keeps the service useful under more load than it can serve: admission of calls (this file), a capacity
+ * that users share (`shared-capacity.ts`), the fair queue before Postgres, S3 and decompression (`fair-queue.ts`), the
+ * turns of one user's batches (`user-turns.ts`), circuit breakers for servers that do not answer (`circuit-breaker.ts`),
+ * the closing of connections that may be dead (`idle-connections.ts`), and the retry budget (`retry-budget.ts`). The
+ * files here know users, weights and deadlines, but no RPC, no SQL and no S3. Limits of a connection or of a message
+ * belong to `src/rpc/limits/`.
  */
 import { FileError } from '../files/file-error.ts';
 import { createSharedCapacity } from './shared-capacity.ts';

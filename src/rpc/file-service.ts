@@ -1,8 +1,8 @@
 /**
  * `src/rpc/` serves the contract of `proto/`. It has, once for all protocols, the translation of messages (this file),
  * identity, admission, deadlines and the mapping of errors. `grpc/` is the gRPC server, `http/` the server for Connect,
- * gRPC-Web and pages such as `/livez`, `limits/` the limits of connections, streams and messages, `tls/` the
- * certificates.
+ * gRPC-Web and pages such as `/livez`, `limits/` the limits of connections, streams and messages, `memory/` frees what
+ * requests have used, and `tls/` has the certificates.
  *
  * Rules about files do not belong here, but in `src/files/`: this folder uses neither SQL nor S3. A new RPC
  * starts in this file.

@@ -1,8 +1,8 @@
 /**
- * `src/server` builds the service out of the other folders, starts it and stops it. `startApp` (this file)
- * shows all steps of the construction: each step is a file beside this file. `backends/` opens Postgres and
- * S3, for every command. Decisions about files, calls or protocols do not belong here, nor do the process's
- * signals and environment (`src/process`).
+ * `src/server` builds the service out of the other folders, starts it and stops it. `startApp` (this file) shows all
+ * steps of the construction: each step is a file beside this file. `backends/` opens Postgres and S3, for every command,
+ * and `events/` builds the work for events. Decisions about files, calls or protocols do not belong here, nor do the
+ * process's signals and environment (`src/process`).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -16,12 +16,12 @@ import { atMost } from './at-most.ts';
 import { openBackends } from './backends/backends.ts';
 import { backendsForCalls } from './backends/for-calls.ts';
 import { openLoggedCertificates } from './certificates.ts';
+import { createEndpoints } from './endpoints.ts';
 import { createEvents } from './events/events.ts';
 import { createPages } from './pages.ts';
 import { createProtocolServers } from './protocols.ts';
 import { createReadiness, reportReadiness } from './readiness.ts';
 import { updateSchema } from './schema.ts';
-import { createEndpoints } from './storage-events.ts';
 import { createObservedSweeper } from './sweeping.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;

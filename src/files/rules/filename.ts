@@ -1,8 +1,8 @@
 /**
- * `src/files/rules` decides about values: filenames, MIME types, MD5s, sizes, S3 keys, page tokens, part
- * plans and content encodings. Its functions are pure: same arguments, same result (only the random suffix of
- * a key is not). They throw FileError for a value that a caller must change. A rule that needs a row, an
- * object or a clock does not belong here.
+ * `src/files/rules` decides about values: filenames, MIME types, MD5s, sizes, user ids, S3 keys, page tokens, batches,
+ * part plans and content encodings. Its functions are pure: same arguments, same result (only the random suffix of a key
+ * is not). They throw FileError for a value that a caller must change. A rule that needs a row, an object or a clock
+ * does not belong here.
  */
 import { FileError } from '../file-error.ts';
 

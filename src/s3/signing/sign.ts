@@ -1,6 +1,7 @@
 /**
- * `src/s3/signing` signs URLs for S3. `sign.ts` chooses the credentials and compares our signatures
- * with the SDK's. `signature.ts` computes Signature Version 4 with pure functions.
+ * `src/s3/signing` signs URLs for S3. `sign.ts` chooses the credentials and compares our signatures with the SDK's.
+ * `signature.ts` computes Signature Version 4 with pure functions. `signature-check.ts` finds out whether S3 refuses a
+ * wrong signature.
  *
  * Deciding what a URL may do (method, headers, lifetime) does not belong here: see `../urls`.
  */

@@ -1,10 +1,9 @@
 /**
- * `src/server/backends` opens the connections to Postgres and S3 and builds the ports of `src/files` on them,
- * once for every command: `openBackends` serves calls, readiness checks, and `npm run reconcile`, `doctor` and
- * `events`.
- * Apart from the migrations, only this folder makes a pool, an S3 client or a presigner. The caller passes time-outs,
- * observers and limits as options. Code about how a port works does not belong here, but in `src/postgres` and
- * `src/s3`.
+ * `src/server/backends` opens the connections to Postgres and S3 and builds the ports of `src/files` on them, once for
+ * every command: `openBackends` serves calls, readiness checks, and (by `with-backends.ts`) `npm run reconcile`, `doctor`
+ * and `events`. Apart from the migrations, only this folder makes a pool, an S3 client or a presigner. The caller passes
+ * time-outs, observers and limits as options. Code about how a port works does not belong here, but in `src/postgres`
+ * and `src/s3`.
  */
 import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
