@@ -5,11 +5,10 @@ import type { PendingUpload } from '../files/ports/pending-uploads.ts';
 import type { DueFile } from '../files/ports/sweep-queue.ts';
 import type { Tombstone } from '../files/ports/transitions.ts';
 import type { Fingerprint } from '../files/rules/fingerprint.ts';
+import { MD5_BYTES } from '../files/rules/md5.ts';
 import type { S3Key } from '../files/rules/s3-key.ts';
 import type { Schema } from './schema.ts';
 import type { COLUMNS } from './statements/expressions.ts';
-
-const MD5_BYTES = 16;
 
 /** The columns of a `UserFile`, as `pg` returns them. */
 export type FileRow = Pick<Selectable<Schema['files']>, (typeof COLUMNS)[number]> & {

@@ -1,5 +1,8 @@
 import { FileError } from '../file-error.ts';
 
+/** The length of a raw MD5. */
+export const MD5_BYTES = 16;
+
 /** The MD5 of a file's bytes in canonical base64: 24 characters. */
 export type Md5 = string & { readonly __brand: 'Md5' };
 

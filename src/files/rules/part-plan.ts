@@ -1,5 +1,6 @@
 import { FileError } from '../file-error.ts';
 import { parseFields } from '../parse-fields.ts';
+import { MD5_BYTES } from './md5.ts';
 
 /**
  * How a file is cut into parts: every part has `partSize` bytes, except the last part, which has the rest.
@@ -19,9 +20,6 @@ export const PART_MAX_BYTES = 5 * 1024 ** 3;
 
 /** Every part size is a multiple of this unit, 64 MiB. Clients compute the part size with it (see `planParts`). */
 export const PART_UNIT_BYTES = 64 * 1024 ** 2;
-
-/** The length of a raw MD5. */
-export const PART_MD5_BYTES = 16;
 
 /**
  * The most URLs per call. A URL has about 600 bytes, and several thousand with a long session token. S3 accepts at most
@@ -100,11 +98,11 @@ function checkPartMd5s(md5s: readonly Uint8Array[], plan: PartPlan | undefined):
       plan,
     );
   }
-  const wrong = md5s.findIndex((md5) => md5.length !== PART_MD5_BYTES);
+  const wrong = md5s.findIndex((md5) => md5.length !== MD5_BYTES);
   if (wrong >= 0) {
     throw invalidParts(
       'part_md5s',
-      `the MD5 of part ${wrong + 1} has ${md5s[wrong]?.length} bytes; it must be the ${PART_MD5_BYTES} raw bytes`,
+      `the MD5 of part ${wrong + 1} has ${md5s[wrong]?.length} bytes; it must be the ${MD5_BYTES} raw bytes`,
       plan,
     );
   }

@@ -1,4 +1,5 @@
-import { bytesOfPart, PART_MD5_BYTES, type PartPlan } from './part-plan.ts';
+import { MD5_BYTES } from './md5.ts';
+import { bytesOfPart, type PartPlan } from './part-plan.ts';
 
 /** A part as S3 lists it. */
 export interface StoredPart {
@@ -18,7 +19,7 @@ export interface AnnouncedParts extends PartPlan {
 
 /** The MD5 that the client announced for a part; `number` counts from 1. */
 export function md5OfPart({ md5s }: AnnouncedParts, number: number): Buffer {
-  return md5s.subarray((number - 1) * PART_MD5_BYTES, number * PART_MD5_BYTES);
+  return md5s.subarray((number - 1) * MD5_BYTES, number * MD5_BYTES);
 }
 
 export interface PartsComparison {

@@ -144,7 +144,9 @@ export const releaseExpired: Sql = sql`
   where user_id = slot_user and s3_key = slot_key and url_expire_at <= now()`;
 
 /** A multipart upload's fingerprint is longer than the 16 bytes of an MD5: two more bytes hold the number of parts. */
-export const isMultipart: Sql = sql`octet_length(fingerprint) > 16`;
+export const isOfMultipart = (fingerprint: Sql): Sql => sql`octet_length(${fingerprint}) > 16`;
+
+export const isMultipart: Sql = isOfMultipart(sql`fingerprint`);
 
 /**
  * A completed multipart file comes due for the sweeper once more after this time, because a call that had read the file

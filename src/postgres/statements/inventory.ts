@@ -1,7 +1,14 @@
 /** Statements of `npm run reconcile`, which compares the table with the bucket. Each statement is about one row. */
 import { sql } from 'kysely';
 import { firstRevision } from './events/new-event.ts';
-import { after, dueNow, isMultipart, MULTIPART_CLEANUP_SECONDS, type RowKey } from './expressions.ts';
+import {
+  after,
+  dueNow,
+  isMultipart,
+  isOfMultipart,
+  MULTIPART_CLEANUP_SECONDS,
+  type RowKey,
+} from './expressions.ts';
 import { prepareForms } from './forms.ts';
 import { prepare } from './prepared.ts';
 
@@ -58,7 +65,7 @@ export const adopt = prepareForms<AdoptParams, { s3_key: string }>(
       last_modified, create_time, verified_at, url_expire_at, due_at ${ifAnnounced(sql`, revision, event_due_at`)})
     values (${userId}, ${s3Key}, 'ready', ${filename}, ${mimeType}, ${fingerprint}, ${size}, ${etag},
       ${lastModified}, least(${lastModified}::timestamptz, now()), now(), ${after(urlSeconds)},
-      case when octet_length(${fingerprint}::bytea) > 16 then ${after(MULTIPART_CLEANUP_SECONDS)} end
+      case when ${isOfMultipart(sql`${fingerprint}::bytea`)} then ${after(MULTIPART_CLEANUP_SECONDS)} end
       ${ifAnnounced(sql`, ${firstRevision('ready')}, ${dueNow}`)})
     on conflict do nothing
     returning s3_key`,

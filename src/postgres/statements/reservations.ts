@@ -13,6 +13,7 @@ import {
   type Freshness,
   firstPause,
   isFresh,
+  isOfMultipart,
   isPending,
   type RowKey,
   releaseExpired,
@@ -38,7 +39,7 @@ interface ReserveParams extends RowKey, Freshness {
 const firstDueAt = (fingerprint: Sql): Sql => byKind(fingerprint, earlyPause, firstPause);
 const firstAttempts = (fingerprint: Sql): Sql => byKind(fingerprint, earlyAttempts, sql`0`);
 const byKind = (fingerprint: Sql, single: Sql, multipart: Sql): Sql =>
-  sql`case when octet_length(${fingerprint}::bytea) > 16 then ${multipart} else ${single} end`;
+  sql`case when ${isOfMultipart(sql`${fingerprint}::bytea`)} then ${multipart} else ${single} end`;
 
 /**
  * Returns the user's live file (any that is not deleted) with this fingerprint (the ETag that S3 gives the content), or
