@@ -52,3 +52,8 @@ export async function namesOf(fixture: Fixture, user: string): Promise<string[]>
   expect(files.every(({ state }) => state === FileState.READY)).toBe(true);
   return files.map(({ filename }) => filename).toSorted();
 }
+
+/** The printed lines, sorted, because files of one run are done in any order. */
+export function sortedLines(text: string): string[] {
+  return text.trimEnd().split('\n').toSorted();
+}
