@@ -2,8 +2,8 @@
  * Compares the cost of a create with events (EVENTS_URL) and without. Both services are ours, run at the same time, and
  * are called in turns. The consumer takes every event.
  *
- * A file that is created and does not arrive is looked for after 2, 4, 8 and 16 s. These looks are not part of a create,
- * so they are measured apart.
+ * With events, a file that is created and does not arrive is swept after 2, 4, 8 and 16 s, too
+ * (src/postgres/statements/expressions.ts). These early sweeps are not part of a create, so they are measured apart.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startHttpConsumer } from '../events/http-consumer.ts';
@@ -16,14 +16,14 @@ import { type Stack, startStack } from './stack.ts';
 
 export const EVENTS_CALL = 'create, new, with events';
 
-/** How long a file is looked for more often than without events. */
-const FIRST_LOOKS_MS = 20_000;
-const FIRST_LOOKS_FILES = 3_000;
+/** The time of the early sweeps of a file. */
+const EARLY_SWEEPS_MS = 20_000;
+const EARLY_SWEPT_FILES = 3_000;
 
 export interface EventsFigures {
   create: Figures;
-  /** The CPU time of the service for the looks of a file that never arrives, in the first 20 s. */
-  firstLooksMicroseconds: number;
+  /** The CPU time of the service for the early sweeps of a file that never arrives. */
+  earlySweepsMicroseconds: number;
 }
 
 export async function measureEvents(servers: BenchServers): Promise<EventsFigures> {
@@ -31,12 +31,12 @@ export async function measureEvents(servers: BenchServers): Promise<EventsFigure
   const { on, off, create } = pair;
   return {
     create: await measure({ name: EVENTS_CALL, load: create.load }, [on, off]),
-    firstLooksMicroseconds: await measureFirstLooks(create, on),
+    earlySweepsMicroseconds: await measureEarlySweeps(create, on),
   };
 }
 
-/** Starts the service with events and without. No look is due in them. */
-export async function startEventsPair(servers: BenchServers) {
+/** Starts the service with events and without. No sweep is due in them. */
+async function startEventsPair(servers: BenchServers) {
   const [create] = CALLS;
   if (create === undefined) throw new Error('no call is measured');
   const consumer = await startHttpConsumer();
@@ -46,7 +46,7 @@ export async function startEventsPair(servers: BenchServers) {
   const off = await start('without events', {});
   for (const stack of [on, off]) {
     await fill(stack);
-    await postponeLooks(stack);
+    await postponeSweeps(stack);
   }
   return {
     on,
@@ -60,24 +60,24 @@ export async function startEventsPair(servers: BenchServers) {
   };
 }
 
-/** A trigger makes the first look of each new file due in an hour. It costs time in Postgres only. */
-async function postponeLooks({ database }: Stack): Promise<void> {
+/** A trigger makes the first sweep of each new file due in an hour. It costs time in Postgres only. */
+async function postponeSweeps({ database }: Stack): Promise<void> {
   await database.query(`
-    create function postpone_look() returns trigger language plpgsql as
+    create function postpone_sweep() returns trigger language plpgsql as
       'begin new.due_at := now() + interval ''1 hour''; return new; end';
-    create trigger postpone_look before insert on files for each row execute function postpone_look()`);
+    create trigger postpone_sweep before insert on files for each row execute function postpone_sweep()`);
 }
 
-export async function measureFirstLooks(create: MeasuredCall, stack: Stack): Promise<number> {
+async function measureEarlySweeps(create: MeasuredCall, stack: Stack): Promise<number> {
   const used = async () => {
     const before = await cpuMicroseconds(stack.service.pid);
-    await sleep(FIRST_LOOKS_MS);
+    await sleep(EARLY_SWEEPS_MS);
     return (await cpuMicroseconds(stack.service.pid)) - before;
   };
   const idle = await used();
-  await run(create, stack, 'looks', FIRST_LOOKS_FILES);
+  await run(create, stack, 'swept', EARLY_SWEPT_FILES);
   await stack.database.query(`
-    drop trigger postpone_look on files;
-    update files set due_at = now() + interval '2 s' where user_id like '%-looks-%'`);
-  return ((await used()) - idle) / FIRST_LOOKS_FILES;
+    drop trigger postpone_sweep on files;
+    update files set due_at = now() + interval '2 s' where user_id like '%-swept-%'`);
+  return ((await used()) - idle) / EARLY_SWEPT_FILES;
 }

@@ -76,13 +76,13 @@ export function summary(
   ].join('\n');
 }
 
-/** The cost of a create with events, and of the looks for a file that never arrives. */
-export function eventsSummary({ create, firstLooksMicroseconds }: EventsFigures): string {
+/** The cost of a create with events, and of the early sweeps of a file that never arrives. */
+export function eventsSummary({ create, earlySweepsMicroseconds }: EventsFigures): string {
   const [on, off] = ['ours', 'without events'].map((stack) => median(cpuOf(create, stack)).toFixed(0));
   return [
     '',
     `A new create with EVENTS_URL: ${on} µs, ${times(create, 'without events')} (${off} µs). If its file never arrives, the`,
-    `looks of its first 20 s cost the service ${firstLooksMicroseconds.toFixed(0)} µs more.`,
+    `early sweeps of its first 20 s cost the service ${earlySweepsMicroseconds.toFixed(0)} µs more.`,
   ].join('\n');
 }
 

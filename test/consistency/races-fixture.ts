@@ -28,11 +28,10 @@ const CALL_TIMEOUT_MS = 20_000;
 const INSTANCE_CONNECTIONS = 20;
 
 export type Instance = ReturnType<typeof openInstance>;
-export type RacesWorld = Awaited<ReturnType<typeof openRacesWorld>>;
 
 export interface Sweep {
   /** In the order in which they were leased. */
-  claimed: string[];
+  leased: string[];
   outcomes: Map<string, Swept>;
 }
 
@@ -77,13 +76,13 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
     delete: (user: string, key: string) => remove(as(user), key),
     /** Runs one round of this instance's sweeper. */
     async sweep(): Promise<Sweep> {
-      const done: Sweep = { claimed: [], outcomes: new Map() };
+      const done: Sweep = { leased: [], outcomes: new Map() };
       await createSweeper({
         store: {
           ...store,
           async leaseDue(work, limit, leaseSeconds) {
             const batch = await store.leaseDue(work, limit, leaseSeconds);
-            done.claimed.push(...batch.map(keyOf));
+            done.leased.push(...batch.map(keyOf));
             return batch;
           },
         },

@@ -172,8 +172,8 @@ describe('two sweepers on the same due rows', () => {
       // Due, but not purgeable: the sweepers verify every row and may purge none.
       await world.later(60);
       const early = await Promise.all(world.instances.map((instance) => instance.sweep()));
-      expect(early.flatMap(({ claimed }) => claimed).sort(), 'once per lease').toEqual(all.toSorted());
-      expect(Math.min(...early.map(({ claimed }) => claimed.length)), 'both took part').toBeGreaterThan(0);
+      expect(early.flatMap(({ leased }) => leased).sort(), 'once per lease').toEqual(all.toSorted());
+      expect(Math.min(...early.map(({ leased }) => leased.length)), 'both took part').toBeGreaterThan(0);
       const outcomes = (sweeps: typeof early, n: number) =>
         new Set(
           made.map(({ keys }) => sweeps.map((sweep) => sweep.outcomes.get(keys[n] ?? '')).find(Boolean)),
@@ -191,7 +191,7 @@ describe('two sweepers on the same due rows', () => {
 
       await world.later(3 * 86_400);
       const late = await Promise.all(world.instances.map((instance) => instance.sweep()));
-      expect(late.flatMap(({ claimed }) => claimed).sort()).toEqual(
+      expect(late.flatMap(({ leased }) => leased).sort()).toEqual(
         made.flatMap(({ keys }) => keys.slice(1)).toSorted(),
       );
       await world.settle();
