@@ -148,6 +148,25 @@ export function batchContract(name: string, open: (limits: StoreLimits) => Promi
       expect(many).toMatchObject(Array.from({ length: 20 }, () => ({ created: true })));
     });
 
+    it('does not count slots that another session releases at the same time', async () => {
+      const names = (round: string, count: number) =>
+        Array.from({ length: count }, (_, i) => intent(`${round} ${i}`));
+      await reserveMany('ada', names('living', 15));
+      await reserveMany('ada', names('expired', 5));
+      const expired = `s3_key like 'expired%'`;
+      await opened.pool.query(`update files set url_expire_at = now() - interval '1 s' where ${expired}`);
+      const other = await opened.pool.connect();
+      await other.query('begin');
+      await other.query(`update files set pending_slot = null where ${expired}`);
+      const early = await reserveMany('ada', names('new', 7));
+      await other.query('commit');
+      other.release();
+      const refusals = (retried: string) => [...Array(5).fill(retried), ...Array(2).fill('too many pending')];
+      expect(early.map(({ refused }) => refused)).toEqual(refusals('contention'));
+      const late = await reserveMany('ada', names('new', 7));
+      expect(late.map(({ refused = 'created' }) => refused)).toEqual(refusals('created'));
+    });
+
     it('creates each content once when instances run batches in different orders at the same time', async () => {
       const instances = [0, 5, 9, 13].map((by) => ({ by, port: opened.openInstance() }));
       for (let round = 0; round < 20; round++) {

@@ -378,7 +378,7 @@ describe.each([{ dueUsers: 1_000 }, { dueUsers: 10_000 }])(
             "postponeEvents": "float8[] smallint[] text[] text[] bigint[]",
             "purge": "text text float8",
             "purge, announced": "text text float8",
-            "releaseSlots": "text",
+            "releaseSlots": "text integer integer",
             "renewMany": "text text[] float8",
             "renewMany, announced": "text text[] float8",
             "renewUpload": "text text float8",

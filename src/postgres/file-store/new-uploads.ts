@@ -15,13 +15,13 @@ export function createNewUploads(
   limits: StoreLimits,
 ): (call: Call, intents: readonly UploadIntent[]) => Promise<(Reservation | undefined)[]> {
   const { urlSeconds: lifeSeconds, pendingMax } = limits;
+  const slots = { lowestSlot: 1, highestSlot: pendingMax };
 
   async function create(call: Call, intents: readonly UploadIntent[]) {
     if (intents.length === 0) return [];
     const rows = await database.run(call, statements.createMany[formFor(limits)], {
       userId: call.userId,
-      lowestSlot: 1,
-      highestSlot: pendingMax,
+      ...slots,
       lifeSeconds,
       s3Keys: intents.map(({ s3Key }) => s3Key),
       fingerprints: intents.map(({ fingerprint }) => fromFingerprint(fingerprint)),
@@ -42,15 +42,20 @@ export function createNewUploads(
   /**
    * If the free slots do not suffice, releases the slots of expired uploads and tries again.
    *
-   * @returns the reservations in the order of the intents; `undefined` for each intent without a free slot
+   * @returns the reservations in the order of the intents; `undefined` for each intent for which the limit leaves no slot
    */
   return async (call, intents) => {
     const reservations = await create(call, intents);
     const firstWithout = reservations.indexOf(undefined);
     if (firstWithout === -1) return reservations;
-    const released = await database.run(call, statements.releaseSlots, { userId: call.userId });
-    if (released.length === 0) return reservations;
+    const [row] = await database.run(call, statements.releaseSlots, { userId: call.userId, ...slots });
+    const freeSlots = row?.free_slots ?? 0;
+    if (freeSlots === 0) return reservations;
     const again = await create(call, intents.slice(firstWithout));
-    return [...reservations.slice(0, firstWithout), ...again];
+    // An intent within the limit has no slot yet only if another session is releasing one, or has just taken one.
+    const settled = again.map((one, index) => one ?? (index < freeSlots ? CONTENTION : undefined));
+    return [...reservations.slice(0, firstWithout), ...settled];
   };
 }
+
+const CONTENTION: Reservation = { refused: 'contention' };

@@ -138,13 +138,24 @@ export const createMany = prepareForms<NewUploads, NewRow>(
 );
 
 /**
- * Releases the slots of pending uploads and tombstones whose URLs have expired. `explainConflict` (reservations.ts)
- * does this for a single create.
+ * Releases the slots of pending uploads and tombstones whose URLs have expired, and counts the slots that no upload with
+ * a valid URL holds. `explainConflict` (reservations.ts) does this for a single create.
+ *
+ * The count does not depend on what this statement releases: another session may have released the same slots before, or
+ * may be releasing them now. Two instances that created batches of one user at the same time both met this case, and one
+ * of them refused its whole batch as too many.
  */
-export const releaseSlots = prepare<{ userId: string }, { s3_key: string }>(
+export const releaseSlots = prepare<
+  { userId: string; lowestSlot: number; highestSlot: number },
+  { free_slots: number }
+>(
   'release_slots',
-  ({ userId }) => sql`
-    with expired as (${expiredSlots(userId)})
-    ${releaseExpired}
-    returning s3_key`,
+  ({ userId, lowestSlot, highestSlot }) => sql`
+    with expired as (${expiredSlots(userId)}),
+    released as (${releaseExpired})
+    select count(*)::int as free_slots
+    from generate_series(${lowestSlot}::int, ${highestSlot}::int) as slot
+    where slot not in (${takenSlots(userId)} and url_expire_at > now())`,
+  // As for `explainConflict`, the row does not show whether the statement wrote something.
+  () => false,
 );
