@@ -13,6 +13,9 @@ export default defineConfig({
     // In milliseconds. The tests use real sockets and a real Postgres; a test that takes longer is stuck.
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // `expect.poll` waits for an event that must come, and on a busy machine it comes late. A test of how soon the event
+    // comes says so with a time-out of its own, or measures the time.
+    expect: { poll: { timeout: 10_000 } },
     // Vitest cuts values in titles after 40 characters, so that a log would not tell the cases of a suite apart.
     taskTitleValueFormatTruncate: 0,
   },

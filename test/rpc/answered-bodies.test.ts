@@ -37,7 +37,8 @@ describe('a connection is closed when the rest of an answered request arrives in
       socket.write(SMALL_CHUNKS);
       await sleep(10);
     }
-    expect(performance.now() - startMs).toBeLessThan(REQUEST_TIMEOUT_MS / 2);
+    // Without the limit, the service closes the connection after REQUEST_TIMEOUT_MS.
+    expect(performance.now() - startMs).toBeLessThan(REQUEST_TIMEOUT_MS - 500);
   });
 });
 

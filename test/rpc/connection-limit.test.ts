@@ -1,10 +1,17 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { type Connection, limitConnections } from '../../src/rpc/limits/connection-limit.ts';
 
 const MAX = 3;
+
+interface Client {
+  socket: Socket;
+  /** The server's end of the connection. */
+  served: Socket;
+  isClosed: boolean;
+  connection: Connection | undefined;
+}
 
 /** A port that accepts three connections and sends nothing. */
 async function openPort() {
@@ -13,7 +20,7 @@ async function openPort() {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const opened: { socket: Socket; isClosed: boolean; connection: Connection | undefined }[] = [];
+  const opened: Client[] = [];
   onTestFinished(() => {
     for (const { socket } of opened) socket.destroy();
     server.close();
@@ -25,12 +32,11 @@ async function openPort() {
       const accepted = once(server, 'connection');
       const socket = connect(port, '127.0.0.1').on('error', () => {});
       const [served] = (await accepted) as [Socket];
-      const client = { socket, isClosed: false, connection: limit.of(served) };
+      const client: Client = { socket, served, isClosed: false, connection: limit.of(served) };
       socket.resume().once('close', () => {
         client.isClosed = true;
       });
       opened.push(client);
-      await sleep(2);
       return client;
     },
   };
@@ -84,11 +90,13 @@ it('closes the new connection when all others have a call under way', async () =
 it('does not count a connection that has closed', async () => {
   const port = await openPort();
   for (let index = 0; index < 3 * MAX; index++) {
-    const { socket } = await port.open();
+    const { socket, served } = await port.open();
+    const closed = once(served, 'close');
     socket.destroy();
-    await sleep(10);
+    await closed;
   }
   for (let index = 0; index < MAX; index++) await port.open();
-  await sleep(50);
-  expect(port.opened.slice(-MAX).map(({ isClosed }) => isClosed)).toEqual([false, false, false]);
+  // One connection more makes the server close one connection. If it had closed one before, two would be closed.
+  await port.open();
+  expect(await closedOf(port.opened.slice(-MAX - 1), 1)).toEqual([true, false, false, false]);
 });

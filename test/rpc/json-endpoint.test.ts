@@ -56,13 +56,15 @@ it('a request counts as one without proof until its token was right', async () =
 it('a message that must be repeated is answered after half a second, and every other one at once', async () => {
   using endpoint = await openEndpoint(async (message) => ({ status: message as number }));
   const begunMs = performance.now();
-  const tookMs = async (body: string) => {
-    await endpoint.statusOf('/messages/token', body);
-    return performance.now() - begunMs;
-  };
-  const [refusedMs, ...otherMs] = await Promise.all(['503', '204', '413', 'no JSON'].map(tookMs));
+  let refusedMs: number | undefined;
+  const repeated = endpoint.statusOf('/messages/token', '503').then(() => {
+    refusedMs = performance.now() - begunMs;
+  });
+  // One after the other: with a pause each, they would take longer than the first message.
+  for (const body of ['204', '413', 'no JSON']) await endpoint.statusOf('/messages/token', body);
+  expect(refusedMs).toBeUndefined();
+  await repeated;
   expect(refusedMs).toBeGreaterThan(PAUSED_MS);
-  expect(Math.max(...otherMs)).toBeLessThan(PAUSED_MS);
 });
 
 it('a message that finds no memory is answered after half a second, and holds none meanwhile', async () => {

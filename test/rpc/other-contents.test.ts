@@ -5,31 +5,43 @@ import { startTestService } from '../harness/service.ts';
 
 const service = forAllTests(startTestService);
 
-/** Without `jit = off`, a stock Postgres needed 240 to 969 ms for each of these calls. */
-const MEDIAN_MAX_MS = 15;
+/** A create needs 1.5 to 2 times the time of a list. Compiled by a stock Postgres (`jit`), it needed 240 to 969 ms. */
+const TIMES_A_LIST_MAX = 15;
 
 /** A busy machine delays one try. A slow statement delays each try. */
 const TRIES = 3;
 
-it('25 creates of one name with other contents take 15 ms at the median', async () => {
-  const medians: number[] = [];
-  for (let tried = 0; tried < TRIES; tried++) medians.push(await medianMs(`user-${tried}`));
-  expect(Math.min(...medians)).toBeLessThanOrEqual(MEDIAN_MAX_MS);
+it('25 creates of one name with other contents take at most 15 times as long as lists', async () => {
+  const ratios: number[] = [];
+  for (let tried = 0; tried < TRIES; tried++) ratios.push(await timesAList(`user-${tried}`));
+  expect(Math.min(...ratios)).toBeLessThanOrEqual(TIMES_A_LIST_MAX);
 });
 
-async function medianMs(user: string): Promise<number> {
+/** The median of the creates, as a multiple of the median of lists, which take turns with the creates. */
+async function timesAList(user: string): Promise<number> {
   const client = service.as(user);
-  const create = (content: string) =>
-    client.createPresignedUpload({ filename: 'report.pdf', mimeType: 'application/pdf', md5: md5(content) });
-  await create('first');
-  const times: number[] = [];
   const keys = new Set<string>();
+  const create = async (content: string) => {
+    const request = { filename: 'report.pdf', mimeType: 'application/pdf', md5: md5(content) };
+    keys.add((await client.createPresignedUpload(request)).s3Key);
+  };
+  // A list of a user without files sends one statement.
+  const list = () => service.as(`${user}-without-files`).listFiles({});
+  await create('first');
+  const createMs: number[] = [];
+  const listMs: number[] = [];
   for (let i = 0; i < 25; i++) {
-    const startMs = performance.now();
-    const { s3Key } = await create(`content ${i}`);
-    times.push(performance.now() - startMs);
-    keys.add(s3Key);
+    createMs.push(await timeOf(() => create(`content ${i}`)));
+    listMs.push(await timeOf(list));
   }
-  expect(keys.size).toBe(25);
-  return times.sort((a, b) => a - b)[12] ?? 0;
+  expect(keys.size).toBe(26);
+  return median(createMs) / median(listMs);
 }
+
+async function timeOf(call: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await call();
+  return performance.now() - startMs;
+}
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[12] ?? 0;
