@@ -10,7 +10,7 @@ export interface RefusedRequest {
   query: URLSearchParams;
 }
 
-/** An answer of S3 that refuses a request. To a HEAD, it may also be the headers of an object, with the status 200. */
+/** An answer of S3 that refuses a request. */
 export interface RefusingAnswer {
   status: number;
   code: string;
