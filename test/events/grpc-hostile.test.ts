@@ -7,7 +7,7 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { createGrpcTransport } from '../../src/events/transports/grpc.ts';
 import { createAuthority } from '../harness/certificates.ts';
-import { deliverOverGrpc, MESSAGE, TOKEN } from './deliver-once.ts';
+import { deliverOverGrpc, MESSAGE, SHORT_MS, TOKEN } from './deliver-once.ts';
 import { startGrpcConsumer, startHttp2Consumer } from './grpc-consumer.ts';
 
 const ANSWER = { ':status': 200, 'content-type': 'application/grpc' };
@@ -17,7 +17,7 @@ const descriptors = () => readdirSync('/dev/fd').length;
 describe('a hostile consumer over gRPC', () => {
   it('that sends headers and never ends its answer does not answer', async () => {
     await using consumer = await startHttp2Consumer((stream) => stream.respond(ANSWER));
-    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+    expect(await deliverOverGrpc(consumer.url, SHORT_MS)).toMatchObject({ outcome: 'unanswered' });
   });
 
   it('that sends a message and never the status does not answer', async () => {
@@ -25,7 +25,7 @@ describe('a hostile consumer over gRPC', () => {
       stream.respond(ANSWER);
       stream.write(Buffer.alloc(5));
     });
-    expect(await deliverOverGrpc(consumer.url)).toMatchObject({ outcome: 'unanswered' });
+    expect(await deliverOverGrpc(consumer.url, SHORT_MS)).toMatchObject({ outcome: 'unanswered' });
   });
 
   it('that takes no byte of the message does not answer, and all calls share one connection', async () => {
@@ -69,7 +69,7 @@ describe('the connections to a consumer over gRPC', () => {
     for (let n = 0; n < 50; n++) await transport.deliver(MESSAGE);
     // The consumer has one for each connection, and the service must have only that of the last one.
     const ours = () => descriptors() - before - consumer.sessions.size;
-    await expect.poll(ours, { timeout: 3_000 }).toBeLessThan(4);
+    await expect.poll(ours).toBeLessThan(4);
     expect(consumer.sessions.size).toBeGreaterThan(5);
     transport.close();
   });
@@ -95,7 +95,7 @@ describe('the connections to a consumer over gRPC', () => {
       expect(connections).toBeGreaterThan(5);
       // The listening socket stays, and so may the connection of the newest channel.
       const ours = () => descriptors() - before - sockets.size;
-      await expect.poll(ours, { timeout: 3_000 }).toBeLessThan(4);
+      await expect.poll(ours).toBeLessThan(4);
       transport.close();
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -117,7 +117,7 @@ describe.each([
     const usual = getCACertificates('default');
     setDefaultCACertificates([...usual, authority.cert]);
     try {
-      expect(await deliverOverGrpc(new URL(`grpcs://127.0.0.1:${consumer.port}`), 2_000)).toMatchObject({
+      expect(await deliverOverGrpc(new URL(`grpcs://127.0.0.1:${consumer.port}`))).toMatchObject({
         outcome: 'unreachable',
         reason: expect.stringContaining(problem),
       });

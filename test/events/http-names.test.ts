@@ -1,5 +1,4 @@
 import dns from 'node:dns';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { eventToProto } from '../../src/events/event-message.ts';
 import { createHttpTransport } from '../../src/events/transports/http.ts';
@@ -13,19 +12,20 @@ interface NameServer {
   /** The addresses of the consumer's name. Empty: the name is unknown. */
   addresses: string[];
   lookups: number;
-  answerMs: number;
+  /** When the name server answers. */
+  answer: Promise<unknown>;
 }
 
 /** Stands in for the name server, because tests must not ask a real one. */
 function useNameServer(): NameServer {
-  const server: NameServer = { addresses: ['127.0.0.1'], lookups: 0, answerMs: 0 };
+  const server: NameServer = { addresses: ['127.0.0.1'], lookups: 0, answer: Promise.resolve() };
   const { lookup: realLookup } = dns;
   const lookup = async (name: string, options: object, callback: (...result: unknown[]) => void) => {
     // The test server listens on an address, which Node looks up, too.
     if (name !== NAME) return realLookup(name, options as never, callback as never);
     server.lookups++;
-    const { answerMs, addresses } = server;
-    await sleep(answerMs);
+    const { answer, addresses } = server;
+    await answer;
     if (addresses.length > 0)
       callback(
         null,
@@ -42,10 +42,14 @@ afterEach(() => vi.restoreAllMocks());
 describe('the name of a consumer over HTTP', () => {
   it('is looked up once for deliveries that begin together', async () => {
     const names = useNameServer();
-    names.answerMs = 100;
+    const answered = Promise.withResolvers<void>();
+    names.answer = answered.promise;
     await using consumer = await startHttpConsumer();
     const transport = createHttpTransport(new URL(`http://${NAME}:${consumer.url.port}/`), undefined);
-    const deliveries = await Promise.all(Array.from({ length: 32 }, () => transport.deliver(MESSAGE)));
+    const begun = Array.from({ length: 32 }, () => transport.deliver(MESSAGE));
+    await expect.poll(() => names.lookups).toBe(1);
+    answered.resolve();
+    const deliveries = await Promise.all(begun);
     transport.close();
     expect(new Set(deliveries.map(({ outcome }) => outcome))).toEqual(new Set(['delivered']));
     expect(names.lookups).toBe(1);
@@ -53,7 +57,7 @@ describe('the name of a consumer over HTTP', () => {
 
   it('may hang: deliveries end in time, and no further lookup begins until the first one has ended', async () => {
     const names = useNameServer();
-    names.answerMs = 400;
+    names.answer = new Promise(() => undefined);
     await using consumer = await startHttpConsumer();
     const transport = createHttpTransport(new URL(`http://${NAME}:${consumer.url.port}/`), undefined, 50);
     for (let round = 0; round < 3; round++) {

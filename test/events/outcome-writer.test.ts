@@ -62,10 +62,8 @@ it('deliveries that end within 20 ms are acknowledged together', async () => {
     },
     onError: (error) => expect.fail(String(error)),
   });
-  for (let n = 0; n < 5; n++) {
-    outcomes.acknowledge(sampleEvent());
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  // Without a pause between them, because a busy machine could make any pause longer than 20 ms.
+  for (let n = 0; n < 5; n++) outcomes.acknowledge(sampleEvent());
   await outcomes.stop();
   expect(batches).toEqual([5]);
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   FILENAME_MAX_CHARACTERS,
@@ -5,6 +6,16 @@ import {
   parseFilename,
   parseFilenamePrefix,
 } from '../../src/files/rules/filename.ts';
+
+/** The shortest time of 20 runs. A busy machine delays some of them. */
+function shortestMs(run: () => unknown): number {
+  const times = Array.from({ length: 20 }, () => {
+    const startMs = performance.now();
+    run();
+    return performance.now() - startMs;
+  });
+  return Math.min(...times);
+}
 
 function* allCharacters(): Generator<string> {
   for (let codePoint = 0; codePoint <= 0x10ffff; codePoint++) {
@@ -34,13 +45,11 @@ describe('the bound of a filename in UTF-16 units', () => {
     expect(parseFilenamePrefix(composed.normalize('NFD'))).toBe(composed);
   });
 
-  it('keeps normalisation below a millisecond', () => {
+  it('keeps normalisation cheaper than the MD5 of 2 MiB', () => {
+    // 0.8 ms and 2.3 ms. With twice as many units, normalisation takes 3 ms.
     const marks = '\u0345'.repeat(FILENAME_MAX_UNITS / 2) + '\u0334'.repeat(FILENAME_MAX_UNITS / 2);
-    const times = Array.from({ length: 5 }, () => {
-      const startMs = performance.now();
-      expect(() => parseFilename(marks)).toThrow(/at most 255 characters/);
-      return performance.now() - startMs;
-    });
-    expect(Math.min(...times)).toBeLessThan(1);
+    const parseMs = shortestMs(() => expect(() => parseFilename(marks)).toThrow(/at most 255 characters/));
+    const bytes = Buffer.alloc(2 * 1024 ** 2);
+    expect(parseMs).toBeLessThan(shortestMs(() => createHash('md5').update(bytes).digest()));
   });
 });
