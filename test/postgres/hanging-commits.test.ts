@@ -18,8 +18,8 @@ import { startSynchronousPostgres } from '../harness/synchronous-postgres.ts';
 
 const POOL_SIZE = 5;
 const LOCK_TIMEOUT_MS = 50;
-/** Longer than the time-outs that the breakers ignore. */
-const HANGS_MS = 400;
+/** Longer than the time-outs that the breakers ignore: LOCK_TIMEOUT_MS, and 500 ms for its error. */
+const HANGS_MS = 800;
 
 const unavailable = { name: 'FileError', reason: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
 const NONE = { userId: 'none', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };

@@ -41,7 +41,8 @@ export function createDatabase(
   readonly waiting: number;
 } {
   const { statementTimeoutMs = Number.POSITIVE_INFINITY, pooler = 'none', breakers = noopBreakers } = options;
-  const runStatement = createRunStatement(pool, { statementTimeoutMs, pooler, breakers });
+  const { lockTimeoutMs } = options;
+  const runStatement = createRunStatement(pool, { statementTimeoutMs, lockTimeoutMs, pooler, breakers });
   const queues = createQueues(pool.options.max);
   const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
 

@@ -16,7 +16,7 @@ import type { WireValue } from './types.ts';
 
 /**
  * The client waits for a response this much longer than `statement_timeout`, so that the time-out error of
- * Postgres itself arrives first.
+ * Postgres itself arrives first. The error of a lock time-out is expected within this time, too.
  */
 const ANSWER_GRACE_MS = 500;
 
@@ -39,11 +39,15 @@ export interface RunOptions {
    * the deadline.
    */
   statementTimeoutMs?: number;
+  /** The `lockTimeoutMs` of the pool. Default: no statement waits for a lock. */
+  lockTimeoutMs?: number | undefined;
   /** Default: `none`. */
   pooler?: Pooler | undefined;
   /** The circuit breakers of Postgres. Default: breakers that never open. */
   breakers?: Breakers;
 }
+
+type RequiredOptions = Required<Omit<RunOptions, 'lockTimeoutMs'>> & Pick<RunOptions, 'lockTimeoutMs'>;
 
 /**
  * Creates a function that sends a statement. If the error allows a retry, the function sends the statement
@@ -51,9 +55,12 @@ export interface RunOptions {
  */
 export function createRunStatement(
   pool: pg.Pool,
-  { statementTimeoutMs, pooler, breakers }: Required<RunOptions>,
+  { statementTimeoutMs, lockTimeoutMs = 0, pooler, breakers }: RequiredOptions,
 ) {
   const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
+  // A write that was given up earlier may have waited for a row that another session has locked. This is no sign that
+  // Postgres hangs. A few deletes of such a row, with short deadlines, would otherwise stop the writes of all users.
+  const lockWaitMaxMs = lockTimeoutMs > 0 ? lockTimeoutMs + ANSWER_GRACE_MS : 0;
   const budget = createRetryBudget();
 
   return async (
@@ -69,17 +76,19 @@ export function createRunStatement(
     for (let tries = 1; ; tries++) {
       assertSendable(breakers, statement);
       const startMs = performance.now();
-      let wasSent = false;
+      let sentMs: number | undefined;
       try {
         const client = await checkOut(pool, deadline);
-        wasSent = true;
+        sentMs = performance.now();
         const rows = await runOn(client, query, deadline, answerMaxMs);
         reportRows(breakers, statement, rows);
         budget.earn();
         return rows;
       } catch (error) {
-        const waitedLong = performance.now() - startMs >= WAITED_LONG_MS;
-        reportError(breakers, statement, error, waitedLong);
+        const endMs = performance.now();
+        const waitedLong = endMs - startMs >= WAITED_LONG_MS;
+        const mayHaveWaitedForLock = !reads && sentMs !== undefined && endMs - sentMs < lockWaitMaxMs;
+        reportError(breakers, statement, error, waitedLong && !mayHaveWaitedForLock);
 
         const pauseMs = RETRY_PAUSE_MS * (0.5 + Math.random());
         // A retry after a long wait without a response would only add load to a server that hangs.
@@ -87,7 +96,8 @@ export function createRunStatement(
         const mayRetry = tries < TRIES_MAX && !hung && Date.now() + pauseMs < deadline;
         // If no connection was checked out, nothing was sent. Even a write can then be repeated, because it
         // has not happened.
-        if (!mayRetry || !isWorthRepeating(error, reads || !wasSent) || !budget.spend()) throw error;
+        if (!mayRetry || !isWorthRepeating(error, reads || sentMs === undefined) || !budget.spend())
+          throw error;
         await sleep(pauseMs);
         // The prepared statement that the connection kept may be the cause of the error. The next connection
         // may keep the same prepared statement, so the retry uses none.

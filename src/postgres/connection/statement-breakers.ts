@@ -28,7 +28,7 @@ export function reportRows(breakers: Breakers, statement: AnyStatement, rows: un
  * writes, because a failed write has no commit. For example, a write fails with a lock time-out if the commit of
  * another write hangs and keeps the lock.
  *
- * @param waitedLong whether the service waited for at least WAITED_LONG_MS
+ * @param waitedLong whether the service waited for at least WAITED_LONG_MS, and longer than for any lock
  */
 export function reportError(
   breakers: Breakers,

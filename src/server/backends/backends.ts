@@ -63,9 +63,10 @@ export async function openBackends(config: Config, log: Logger, options: Backend
   const onIdleError = (error: Error) =>
     idleLine((unlogged) => log.warn({ err: error, unlogged }, 'an idle connection to Postgres broke'));
   const pool = createPool({ ...postgres, ...options.pool, onIdleError });
-  const { statementTimeoutMs } = options.pool;
+  const { statementTimeoutMs, lockTimeoutMs } = options.pool;
   const database = createDatabase(pool, observe.database, {
     statementTimeoutMs,
+    lockTimeoutMs,
     pooler: config.database.pooler,
     breakers: breakers.database,
   });
