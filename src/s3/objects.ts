@@ -114,8 +114,8 @@ function headIn({ headers }: SignedResponse): Head {
 
 function toStoredObject(head: Head): StoredObject {
   const { ContentLength, ETag, ContentType, ContentEncoding, LastModified } = head;
-  if (ContentLength === undefined || ETag === undefined || LastModified === undefined) {
-    throw incompleteAnswer('HeadObject', 'Content-Length, ETag or Last-Modified');
+  if (!isSize(ContentLength) || ETag === undefined || !isTimestamp(LastModified)) {
+    throw incompleteAnswer('HeadObject', 'a valid Content-Length, ETag or Last-Modified');
   }
   const etag = ETag.replaceAll('"', '');
   const isEtagOpaque = hidesContent(head);
@@ -128,6 +128,24 @@ function toStoredObject(head: Head): StoredObject {
     contentEncoding: ContentEncoding ?? '',
     lastModified: LastModified,
   };
+}
+
+function isSize(length: number | undefined): length is number {
+  return Number.isSafeInteger(length);
+}
+
+/** The first and the last time that a `google.protobuf.Timestamp` may have: years 1 to 9999. */
+const TIMESTAMP_MIN_MS = Date.parse('0001-01-01T00:00:00Z');
+const TIMESTAMP_MAX_MS = Date.parse('9999-12-31T23:59:59Z');
+
+/**
+ * Whether a file can have this time. No statement can write an invalid Date, or a size above that of a bigint. Such a
+ * value would fail the statement that marks up to 99 other files READY, too. A row with a time out of this range would
+ * fail every list of its user.
+ */
+function isTimestamp(time: Date | undefined): time is Date {
+  const ms = time?.getTime() ?? Number.NaN;
+  return ms >= TIMESTAMP_MIN_MS && ms <= TIMESTAMP_MAX_MS;
 }
 
 /**

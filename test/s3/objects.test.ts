@@ -119,6 +119,26 @@ it('asks with a GET when S3 answers 403, as for a wrong clock, and repeats HEAD 
   expect(commands.slice(2)).toEqual(['DeleteObjectCommand']);
 });
 
+it.each([
+  ['last-modified', 'garbage'],
+  ['last-modified', ''],
+  ['last-modified', '-000100-01-01T00:00:00Z'],
+  ['last-modified', '+010000-01-01T00:00:00Z'],
+  ['content-length', String(2n ** 63n)],
+])('refuses an answer whose %s is %j, which no file can have', async (name, value) => {
+  const headers = {
+    'content-length': '1',
+    etag: `"${md5('a', 'hex')}"`,
+    'last-modified': new Date().toUTCString(),
+    [name]: value,
+  };
+  fates = [(response) => response.writeHead(200, headers).end()];
+  await expect(objects.head(soon(), parseS3Key('present'))).rejects.toMatchObject({
+    reason: 'STORAGE_UNAVAILABLE',
+    cause: { message: 'S3 answered HeadObject without a valid Content-Length, ETag or Last-Modified' },
+  });
+});
+
 it('an aborted HEAD is not repeated with the SDK', async () => {
   fates = [() => {}];
   await expect(
