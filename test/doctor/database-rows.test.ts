@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { examine } from '../../src/doctor/examine.ts';
 import type { DatabaseRow, ProbedDatabase } from '../../src/doctor/postgres/probed-database.ts';
 import { DATABASE_ROWS } from '../../src/doctor/postgres/rows.ts';
-import { createDatabase, openPool } from '../harness/database.ts';
+import { createDatabase, execute, openPool } from '../harness/database.ts';
 
 /** The answers of a healthy database, by a part of the statement's text. */
 const HEALTHY: Record<string, DatabaseRow[]> = {
@@ -10,6 +10,8 @@ const HEALTHY: Record<string, DatabaseRow[]> = {
   server_encoding: [{ value: 'UTF8' }],
   pg_is_in_recovery: [{ standby: false, read_only: 'off' }],
   full_page_writes: [{ name: 'fsync', setting: 'on' }],
+  zero_damaged_pages: [],
+  data_checksums: [{ value: 'on' }],
   synchronous_standby_names: [{ value: 'ANY 1 (a, b)' }],
   max_connections: [{ value: '100' }],
   'client backend': [{ value: '4' }],
@@ -61,6 +63,36 @@ describe('each row about the database', () => {
       { full_page_writes: [{ name: 'fsync', setting: 'off' }] },
     ],
     [
+      'a committed row survives a crash of Postgres',
+      'full_page_writes = off, synchronous_commit = off',
+      {
+        full_page_writes: [
+          { name: 'full_page_writes', setting: 'off' },
+          { name: 'synchronous_commit', setting: 'off' },
+        ],
+      },
+    ],
+    [
+      'a committed row survives a crash of Postgres',
+      'synchronous_commit = off',
+      {
+        full_page_writes: [
+          { name: 'fsync', setting: 'off', has_storage_servers: true },
+          { name: 'synchronous_commit', setting: 'off', has_storage_servers: true },
+        ],
+      },
+    ],
+    [
+      'Postgres reads no damaged page',
+      'zero_damaged_pages = on, ignore_checksum_failure = on',
+      { zero_damaged_pages: [{ name: 'zero_damaged_pages' }, { name: 'ignore_checksum_failure' }] },
+    ],
+    [
+      'Postgres notices a page that its disk has changed',
+      'data_checksums = off',
+      { data_checksums: [{ value: 'off' }] },
+    ],
+    [
       'a committed row survives the loss of the primary',
       'no synchronous standby',
       { synchronous_standby_names: [{ value: '' }] },
@@ -95,6 +127,13 @@ describe('each row about the database', () => {
   ])('%s: no, if Postgres answers "%s"', async (title, seen, changed) => {
     const answers = await answersOf(database(changed));
     expect(answers.filter(({ answer }) => answer !== 'yes')).toEqual([{ title, answer: 'no', seen }]);
+  });
+
+  it('says yes about fsync = off on Amazon Aurora and Neon, whose storage servers write the log', async () => {
+    const answers = await answersOf(
+      database({ full_page_writes: [{ name: 'fsync', setting: 'off', has_storage_servers: true }] }),
+    );
+    expect(answers.filter(({ answer }) => answer !== 'yes')).toEqual([]);
   });
 
   it('says no about a pooler that DATABASE_POOLER does not name', async () => {
@@ -174,5 +213,22 @@ it('the statements run on a real Postgres without a schema', async () => {
     title: 'the schema is there',
     answer: 'no',
     seen: 'there is no table files',
+  });
+});
+
+it('finds the storage servers of Amazon Aurora by its function', async () => {
+  const server = await createDatabase();
+  await execute(server.url, "create function aurora_version() returns text return '17.5'");
+  const { pathname } = new URL(server.url);
+  await execute(server.url, `alter database ${pathname.slice(1)} set synchronous_commit = on`);
+  const pool = openPool(server.url);
+  const query: ProbedDatabase['query'] = async (text) => (await pool.query(text)).rows;
+  const answers = await answersOf({ ...database(), query });
+  await pool.end();
+  await server.drop();
+  expect(answers).toContainEqual({
+    title: 'a committed row survives a crash of Postgres',
+    answer: 'yes',
+    seen: 'written to disk at each commit',
   });
 });

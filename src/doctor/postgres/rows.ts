@@ -6,7 +6,9 @@ import { roundTrip } from './connection/round-trip.ts';
 import { session } from './connection/session.ts';
 import { timeOuts } from './connection/time-outs.ts';
 import type { ProbedDatabase } from './probed-database.ts';
+import { checksums } from './server/checksums.ts';
 import { connections } from './server/connections.ts';
+import { damagedPages } from './server/damaged-pages.ts';
 import { durable } from './server/durable.ts';
 import { encoding } from './server/encoding.ts';
 import { primary } from './server/primary.ts';
@@ -20,7 +22,7 @@ import { schema } from './table/schema.ts';
 export const DATABASE_ROWS: { premise: Row<ProbedDatabase>; rows: readonly Row<ProbedDatabase>[] } = {
   premise: reachable,
   rows: [
-    ...[version, encoding, primary, durable, standby, connections],
+    ...[version, encoding, primary, durable, standby, damagedPages, checksums, connections],
     ...[schema, rights, migrations],
     ...[session, timeOuts, jit, pooler, roundTrip],
   ],
