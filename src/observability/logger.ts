@@ -43,7 +43,8 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
  * Logs only these properties of an error and of its causes, because drivers attach whole requests to their errors.
  *
  * A FileError has no stack in the log: it is an expected outcome, and its reason tells more than the place where it was
- * made. A RefusalError also has no cause: its sentence has everything that S3 answered, and what to do.
+ * made. A RefusalError also has no cause: its sentence has everything that S3 answered, and what to do. The stack of a
+ * DatabaseError, which Postgres has sent, shows nothing but the parser of its driver.
  */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return redact(String(error));
@@ -54,9 +55,13 @@ function serializeError(error: unknown): unknown {
   return {
     type,
     message,
-    ...(!(error instanceof FileError) && { stack: redact(error.stack ?? '') }),
+    ...(hasUsefulStack(error, type) && { stack: redact(error.stack ?? '') }),
     ...(code !== undefined && { code }),
     ...(reason !== undefined && { reason }),
     ...(error.cause !== undefined && { cause: serializeError(error.cause) }),
   };
+}
+
+function hasUsefulStack(error: Error, type: string): boolean {
+  return !(error instanceof FileError) && type !== 'DatabaseError';
 }

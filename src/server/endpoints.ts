@@ -4,6 +4,7 @@ import type { Sweeper } from '../files/maintenance/sweeper.ts';
 import { createStorageEvents } from '../hints/storage-events.ts';
 import { limitLines } from '../observability/limit-lines.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { isSchemaBehind } from '../postgres/connection/error-classes.ts';
 import type { JsonEndpointsOptions } from '../rpc/http/json-endpoint/json-endpoint.ts';
 import type { Backends } from './backends/backends.ts';
 
@@ -31,10 +32,13 @@ export function createEndpoints(
       makeDue: (work, files) => store.makeDue(work, files),
       onDue: () => sweeper.nudge(),
       onMessage: (outcome) => metrics.storageEvents.inc({ outcome }),
-      onError: (error) =>
+      onError: (error) => {
+        // The readiness check tells to migrate.
+        if (isSchemaBehind(error)) return;
         line((unlogged) =>
           log.warn({ err: error, unlogged }, 'a message of S3 failed, and its sender must repeat it'),
-        ),
+        );
+      },
     }),
   };
 }

@@ -6,6 +6,7 @@ import type { Ports } from '../files/operations/operations.ts';
 import { refusalIn } from '../files/refusal-error.ts';
 import { FAILURE_INTERVAL_MS, kindOfError, limitLinesByKind } from '../observability/limit-lines.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { isSchemaBehind } from '../postgres/connection/error-classes.ts';
 
 /** With events, an early sweep (`src/postgres/statements/expressions.ts`) comes late by this time at most. */
 const INTERVAL_WITH_EVENTS_SECONDS = 1;
@@ -30,8 +31,9 @@ export function createObservedSweeper(ports: Ports, config: Config, log: Logger,
     onSwept: (outcome) => metrics.swept.inc({ outcome }),
     onOverdue: (seconds) => metrics.oldestOverdueSeconds.set(seconds),
     onError: (error) => {
-      // The log already has the sentence about the refusal (`src/observability/refusals.ts`).
-      if (refusalIn(error) !== undefined) return;
+      // The log already has the sentence about the refusal (`src/observability/refusals.ts`), or the line of the
+      // readiness check that tells to migrate.
+      if (refusalIn(error) !== undefined || isSchemaBehind(error)) return;
       errorLine(kindOfError(error), (unlogged) =>
         log.warn({ err: error, unlogged }, 'the sweeper could not finish a step and will repeat it'),
       );

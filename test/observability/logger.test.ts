@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { expect, it } from 'vitest';
 import { databaseUnavailable, storageRefused } from '../../src/files/file-error.ts';
 import { RefusalError } from '../../src/files/refusal-error.ts';
@@ -81,6 +82,18 @@ it('logs a FileError without its stack, and with the stack of its cause', () => 
     message: error.message,
     reason: 'DATABASE_UNAVAILABLE',
     cause: { type: 'TypeError', message: 'inner', stack: expect.stringContaining('logger.test.ts') },
+  });
+});
+
+it('logs an error that Postgres has sent without the stack of its driver', () => {
+  const error = Object.assign(new pg.DatabaseError('relation "files" does not exist', 0, 'error'), {
+    code: '42P01',
+  });
+  const { err } = JSON.parse(logged((log) => log.warn({ err: databaseUnavailable(error) }, 'x')));
+  expect(err.cause).toEqual({
+    type: 'DatabaseError',
+    message: 'relation "files" does not exist',
+    code: '42P01',
   });
 });
 

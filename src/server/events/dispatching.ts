@@ -5,6 +5,7 @@ import type { EventQueue } from '../../files/ports/event-queue.ts';
 import type { FileStore } from '../../files/ports/file-store.ts';
 import { FAILURE_INTERVAL_MS, limitLines } from '../../observability/limit-lines.ts';
 import type { Metrics } from '../../observability/metrics.ts';
+import { isSchemaBehind } from '../../postgres/connection/error-classes.ts';
 
 /**
  * Creates the dispatcher, the background task that delivers events to the consumer (`src/events/dispatcher.ts`). It
@@ -33,13 +34,16 @@ export function createObservedDispatcher(
               'the consumer at EVENTS_URL takes no events; they are kept and delivered later',
             ),
           ),
-    onError: (error) =>
+    onError: (error) => {
+      // The readiness check tells to migrate.
+      if (isSchemaBehind(error)) return;
       errorLine((unlogged) =>
         log.warn(
           { err: error, unlogged },
           'the dispatcher of events could not finish a step and will repeat it',
         ),
-      ),
+      );
+    },
   });
 }
 
