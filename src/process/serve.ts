@@ -44,20 +44,26 @@ export async function serve(): Promise<void> {
     startApp(config, log),
   );
 
-  const { grpcPort, httpPort, onStrayError, prepared } = await starting;
+  const { grpcPort, httpPort, onStrayError, prepared, certificates } = await starting;
   outliveUncaughtErrors(onStrayError);
   if (stopping) return;
   const log = await logging;
   log.info({ host: config.listen.host, grpcPort, httpPort }, 'serving');
   await prepared;
-  if (!stopping) await welcomeUser(config, grpcPort, httpPort);
+  if (!stopping) await welcomeUser(config, grpcPort, httpPort, certificates?.current.cert.toString());
 }
 
-async function welcomeUser(config: Config, grpcPort: number, httpPort: number): Promise<void> {
-  // With TLS there is no welcome text, because the commands in it use plaintext connections.
-  if (config.backend.kind !== 'embedded' || config.tls !== undefined) return;
+/** @param pem the certificate of a service with TLS */
+async function welcomeUser(
+  { backend, listen, tls, userIdHeader, gateway }: Config,
+  grpcPort: number,
+  httpPort: number,
+  pem: string | undefined,
+): Promise<void> {
+  if (backend.kind !== 'embedded') return;
   const { welcome } = await import('../dev/welcome.ts');
-  const text = welcome({ ...config, host: config.listen.host, grpcPort, httpPort });
+  const certificate = tls && pem !== undefined ? { path: tls.cert, pem } : undefined;
+  const text = welcome({ host: listen.host, grpcPort, httpPort, userIdHeader, gateway, certificate });
   terminal.print(...text.trimEnd().split('\n'), '');
 }
 

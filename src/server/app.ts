@@ -84,7 +84,7 @@ export async function startApp(config: Config, log: Logger) {
   try {
     const listening = await servers.listen(config.listen);
     const onStrayError = recordStrayError(log, metrics);
-    return { ...listening, sweeper, onStrayError, prepared: prepare(), stop };
+    return { ...listening, certificates, sweeper, onStrayError, prepared: prepare(), stop };
   } catch (error) {
     await stop();
     throw error;
