@@ -3,6 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { FileState } from '../../gen/files/v1/file_pb.ts';
 import { FileService, UploadType } from '../../gen/files/v1/file_service_pb.ts';
 import { type UploadItem, type UploadOutcome, uploadFile, uploadMany } from '../../src/client/node.ts';
+import { publishedPartBytes } from '../../src/client/upload/multipart/part-plan.ts';
+
+/** TypeScript checks the files for browsers with types of browsers, which the tests do not have. */
+const BROWSER: string = '../../src/client/browser.ts';
+const { uploadFile: uploadInBrowser }: { uploadFile: typeof uploadFile } = await import(BROWSER);
 
 const existing = (md5: string, s3Key: string) => ({ type: UploadType.EXISTING, s3Key, md5 });
 const ready = (s3Key: string, size: number) => ({ s3Key, size: BigInt(size), state: FileState.READY });
@@ -32,6 +37,26 @@ function serviceWith(wrong: Wrong): Client<typeof FileService> {
           return { results: [...results.slice(1), ...results.slice(0, 1)] };
         },
         batchGetFiles: ({ s3Keys }) => ({ files: s3Keys.map(file) }),
+      });
+    }),
+  );
+}
+
+/** A service that requires these headers. No server listens at its URLs. */
+function serviceThatRequires(requiredHeaders: Record<string, string>): Client<typeof FileService> {
+  const upload = { s3Key: 'a.txt', type: UploadType.NEW };
+  const presignedUrl = 'http://127.0.0.1:1/a.txt';
+  return createClient(
+    FileService,
+    createRouterTransport((router) => {
+      router.service(FileService, {
+        createPresignedUpload: ({ md5 }) => ({ ...upload, md5, presignedUrl, requiredHeaders }),
+        createMultipartUpload: () => ({
+          ...upload,
+          partSize: BigInt(publishedPartBytes(5)),
+          missingPartNumbers: [1],
+        }),
+        createPresignedParts: () => ({ parts: [{ partNumber: 1, presignedUrl, requiredHeaders }] }),
       });
     }),
   );
@@ -69,6 +94,23 @@ describe('a wrong answer is no success:', () => {
     expect(errors).toHaveLength(items.length - alone);
     for (const error of errors) expect(error).toContain('for another content');
   });
+
+  it.each([
+    ['Node', uploadFile, Buffer.from('bytes'), 6],
+    ['Node', uploadFile, Buffer.from('bytes'), 4],
+    ['a browser', uploadInBrowser, new Blob(['bytes']), 6],
+    ['a browser', uploadInBrowser, new Blob(['bytes']), 4],
+  ] as const)(
+    'in %s, a PUT of another length than the file has: it is not sent',
+    async (_, send, source, length) => {
+      const client = serviceThatRequires({ 'Content-Length': String(length) });
+      const message = `the service requires a PUT of ${length} bytes, but 5 are to be sent`;
+      await expect(send(client, source, { filename: 'a.txt' })).rejects.toThrow(message);
+      // The whole source is one part.
+      const options = { filename: 'a.txt', multipartFromBytes: 1 };
+      await expect(send(client, source, options)).rejects.toThrow(message);
+    },
+  );
 
   it.each([
     ['that gives no parts', [0n], /cannot be sent in parts of 0$/],

@@ -12,6 +12,7 @@ import { uploadMultipart } from './multipart/upload-multipart.ts';
 import type { FoundSource, OpenSource, Platform, PutClient } from './platform.ts';
 import { createProgressMeter, type Progress } from './progress.ts';
 import { PutError } from './put-error.ts';
+import { assertLength } from './put-length.ts';
 import { createRetry, type RetryReport } from './retry.ts';
 import type { InTurn, Transfer, Transferred } from './transfer.ts';
 import { UploadError } from './upload-error.ts';
@@ -123,8 +124,10 @@ async function uploadOpened<Body>(
     filename: options.filename ?? source.filename ?? unnamed(),
     mimeType: options.mimeType ?? source.mimeType ?? 'application/octet-stream',
     concurrency,
-    put: (target, range, signal) =>
-      puts.put(target, source.body(range), { signal, onSent: progress.sending(range.start) }),
+    async put(target, range, signal) {
+      assertLength(target, range);
+      await puts.put(target, source.body(range), { signal, onSent: progress.sending(range.start) });
+    },
     retry: createRetry(retryForMs, options.onRetry),
     progress,
     signal,
