@@ -14,7 +14,13 @@ export function createManyProgressMeter(onProgress: ((progress: ManyProgress) =>
     bytesHashed: 0,
     bytesSent: 0,
   };
+  let bytesTotal = 0;
   let reportedMs = Number.NEGATIVE_INFINITY;
+  /** A file can be smaller when it is opened than when it was found. The reported total then waits for further files. */
+  const addToTotal = (bytes: number): void => {
+    bytesTotal += bytes;
+    now.bytesTotal = Math.max(now.bytesTotal, bytesTotal);
+  };
   const report = (): void => {
     reportedMs = performance.now();
     onProgress?.({ ...now });
@@ -24,10 +30,14 @@ export function createManyProgressMeter(onProgress: ((progress: ManyProgress) =>
   };
   return {
     now: now as Readonly<ManyProgress>,
+    /** The bytes of all files, each with its size when it was opened. The `bytesTotal` of `now` never falls. */
+    get bytesTotal() {
+      return bytesTotal;
+    },
     report,
     found(sizeBytes: number): void {
       now.filesTotal += 1;
-      now.bytesTotal += sizeBytes;
+      addToTotal(sizeBytes);
       changed();
     },
     ended(isDone: boolean): void {
@@ -39,12 +49,10 @@ export function createManyProgressMeter(onProgress: ((progress: ManyProgress) =>
     ofFile(sizeBytes: number) {
       let before = { bytesTotal: sizeBytes, bytesHashed: 0, bytesSent: 0 };
       return (progress: Progress): void => {
-        // A file that became smaller does not make the total fall.
-        const bytesTotal = Math.max(before.bytesTotal, progress.bytesTotal);
-        now.bytesTotal += bytesTotal - before.bytesTotal;
+        addToTotal(progress.bytesTotal - before.bytesTotal);
         now.bytesHashed += progress.bytesHashed - before.bytesHashed;
         now.bytesSent += progress.bytesSent - before.bytesSent;
-        before = { ...progress, bytesTotal };
+        before = progress;
         changed();
       };
     },

@@ -40,7 +40,10 @@ export interface ManyProgress {
   /** Files that are READY: stored, and verified by the service. */
   filesDone: number;
   filesFailed: number;
-  /** The bytes of all items that `filesTotal` counts. */
+  /**
+   * The bytes of all items that `filesTotal` counts. If a file became smaller before it was opened, this figure does not
+   * fall, and can be too large until more items are taken.
+   */
   bytesTotal: number;
   bytesHashed: number;
   bytesSent: number;
@@ -62,6 +65,7 @@ export interface UploadManySummary {
    */
   existing: number;
   failed: number;
+  /** The bytes of all items. Each file counts with its size when it was opened. */
   bytesTotal: number;
   bytesSent: number;
   seconds: number;

@@ -89,7 +89,8 @@ export function startRun<Source, Body, Item extends UploadItem<Source>>(
     },
     summary() {
       progress.report();
-      const { filesDone, filesFailed, bytesTotal, bytesSent } = progress.now;
+      const { bytesTotal } = progress;
+      const { filesDone, filesFailed, bytesSent } = progress.now;
       return { uploaded: filesDone - existing, existing, failed: filesFailed, bytesTotal, bytesSent };
     },
   };
