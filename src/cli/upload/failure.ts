@@ -47,14 +47,33 @@ const UNKNOWN_AUTHORITY = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-export function failureOf(error: unknown): Failure {
+/**
+ * The message does not name the file, because each report begins with the path as the user wrote it.
+ *
+ * @param source the path by which an error of the client package may name the file
+ */
+export function failureOf(error: unknown, source?: unknown): Failure {
   if (error instanceof ConnectError) return failureOfCall(error);
-  if (error instanceof UploadError) return { message: error.message, toDo: UPLOAD_ERRORS[error.reason] };
+  if (error instanceof UploadError) {
+    return { message: aboutIt(error.message, source), toDo: UPLOAD_ERRORS[error.reason] };
+  }
   if (error instanceof FileError) return { message: error.message, toDo: 'rename the file' };
   const { code = '' } = error as NodeJS.ErrnoException;
   const known = SYSTEM_ERRORS[code];
   if (known !== undefined) return { message: `${known.message} (${code})`, toDo: known.toDo };
-  return { message: error instanceof Error ? error.message : String(error), toDo: RUN_AGAIN };
+  return { message: error instanceof Error ? withoutCall(error) : String(error), toDo: RUN_AGAIN };
+}
+
+function aboutIt(message: string, source: unknown): string {
+  return typeof source === 'string' && message.startsWith(`${source} `)
+    ? `it${message.slice(source.length)}`
+    : message;
+}
+
+/** Node ends the message of a system error with `, open 'PATH'`. */
+function withoutCall({ message, syscall, path }: NodeJS.ErrnoException): string {
+  const call = `, ${syscall} '${path}'`;
+  return message.endsWith(call) ? message.slice(0, -call.length) : message;
 }
 
 /** Returns `MESSAGE. To do: TO DO.` as one line. A message that quotes a sentence of S3 has its full stop already. */

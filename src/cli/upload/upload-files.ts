@@ -67,7 +67,7 @@ export async function uploadFiles(
       countStored(tally, outcome.result);
       report.stored(item, outcome.result);
     } else {
-      fail({ path: item.path, failure: failureOf(outcome.error) });
+      fail({ path: item.path, failure: failureOf(outcome.error, item.source) });
       if (failsForEachFile(outcome.error)) stop.abort(outcome.error);
     }
   };

@@ -20,7 +20,7 @@ async function createAndSend(transfer: Transfer, request: CreateRequest): Promis
   const ask = async () => {
     const answer = await calls.create(request, signal);
     if (answer.md5 === request.md5) return answer;
-    throw new Error(`the service answered for another content than that of ${request.filename}`);
+    throw new Error('the service answered for another content than that of the file');
   };
   const first = await retry(signal, ask);
   if (first.type === UploadType.EXISTING) {

@@ -1,9 +1,19 @@
-import { Code, ConnectError } from '@connectrpc/connect';
+import { execFileSync } from 'node:child_process';
+import { readlink, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
+import { FileService } from '../../../gen/files/v1/file_service_pb.ts';
 import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { failsForEachFile, failureOf, failureText } from '../../../src/cli/upload/failure.ts';
+import { textReport } from '../../../src/cli/upload/output/report.ts';
+import { newRunState, uploadFiles } from '../../../src/cli/upload/upload-files.ts';
+import type { Descriptor } from '../../../src/client/node/descriptor.ts';
+import { readToEnd } from '../../../src/client/node/read-to-end.ts';
 import { UploadError } from '../../../src/client/node.ts';
 import { parseFilename } from '../../../src/files/rules/filename.ts';
+import { captureTerminal } from '../../harness/captured-terminal.ts';
+import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 
 /** An error of the service has details. Without them, the service did not answer. */
 function refusal(code: Code, reason = 'X'): ConnectError {
@@ -11,6 +21,12 @@ function refusal(code: Code, reason = 'X'): ConnectError {
   error.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'files.v1' } });
   return error;
 }
+
+/** No file gets as far as a call. */
+const NO_SERVICE = createClient(
+  FileService,
+  createRouterTransport(() => undefined),
+);
 
 const silence = new ConnectError('connect ECONNREFUSED', Code.Unavailable);
 const system = (code: string) => Object.assign(new Error(`${code}: the words, open '/x'`), { code });
@@ -79,6 +95,45 @@ describe('a failure', () => {
     ['a text', 'a text. To do: run the same command again; it sends only what is missing.'],
   ])('has words and something to do: %s', (error, text) => {
     expect(failureText(failureOf(error))).toBe(text);
+  });
+
+  it.each([
+    ['a FIFO', (path: string) => void execFileSync('mkfifo', [path]), 'it is a FIFO, not a regular file'],
+    [
+      'a symbolic link that leads nowhere',
+      (path: string) => symlink('nowhere', path),
+      'it is a symbolic link to a file that does not exist',
+    ],
+  ])('of %s does not name its path, which the report has before the message', async (_, create, message) => {
+    await using directory = await temporaryDirectory();
+    const source = join(directory.path, 'name');
+    await create(source);
+    const terminal = captureTerminal();
+    async function* items() {
+      yield { path: './name', filename: 'name', source };
+    }
+    const options = {
+      report: textReport(terminal),
+      concurrency: 1,
+      md5Cache: undefined,
+      signal: new AbortController().signal,
+      onRetry: () => undefined,
+    };
+    await uploadFiles(NO_SERVICE, items(), newRunState(), options);
+    expect(terminal.stderr).toBe(`./name: ${message}. To do: upload a regular file.\n`);
+  });
+
+  it('of a file without an end does not name its path', async () => {
+    const endless = { read: async (_: Buffer, __: number, length: number) => length };
+    const error = await readToEnd(endless as unknown as Descriptor, 0, '/a b').catch((one: unknown) => one);
+    expect(failureOf(error, '/a b').message).toBe('it has no size, and more than 64 MiB of content');
+  });
+
+  it('of the system without words of its own does not name the path and the call', async () => {
+    // EINVAL, because this file is no link.
+    const error = await readlink(import.meta.filename).catch((one: unknown) => one);
+    expect(String(error)).toContain(import.meta.filename);
+    expect(failureOf(error).message).toBe('EINVAL: invalid argument');
   });
 
   it('of a name has the words of the rule', () => {
