@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmod,
@@ -141,6 +141,30 @@ describe('the cache of MD5s in a file', () => {
     expect((await openMd5Cache(path)).get(A_VERSION, 3)).toHaveLength(1);
     await change(path);
     expect((await openMd5Cache(path)).get(A_VERSION, 3)).toBeUndefined();
+  });
+
+  // In a process of its own: a call that never returned would also stop the test runner. Only Linux has /proc.
+  it.runIf(process.platform === 'linux')('fails to save where no folder can be created', () => {
+    const module = join(import.meta.dirname, '../../src/client/node/md5-cache.ts');
+    const script = `
+      import { openMd5Cache } from ${JSON.stringify(module)};
+      const cache = await openMd5Cache('/proc/none/file-service/md5s');
+      cache.set({ path: '/a' }, 3, [new Uint8Array(16)]);
+      await cache.save().catch(({ code }) => console.log(code));`;
+    const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: 10_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+    });
+    expect({ stdout, signal }).toEqual({ stdout: 'ENOENT\n', signal: null });
+  });
+
+  it('is saved by two processes at once in a folder that does not exist yet', async () => {
+    const path = join(fixture.directory, 'by-two/of/us/md5s');
+    const caches = await Promise.all([openMd5Cache(path), openMd5Cache(path)]);
+    for (const cache of caches) cache.set(A_VERSION, 3, [AN_MD5]);
+    await Promise.all(caches.map((cache) => cache.save()));
+    expect((await openMd5Cache(path)).get(A_VERSION, 3)).toHaveLength(1);
   });
 
   it('stays within 32 MiB, and forgets the files that were not used for the longest time', async () => {

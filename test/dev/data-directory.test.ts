@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -99,6 +100,21 @@ describe('openDataDirectory', () => {
   test('refuses a link to nothing', () => {
     symlinkSync(join(holder, 'nothing'), path);
     expect(() => openDataDirectory(path)).toThrow(`${path} is a symbolic link to nothing`);
+  });
+
+  // In a process of its own: a call that never returned would also stop the test runner. Only Linux has /proc.
+  test.runIf(process.platform === 'linux')('ends where no directory can be created', () => {
+    const module = join(import.meta.dirname, '../../src/dev/data-directory/data-directory.ts');
+    const script = `import { openDataDirectory } from ${JSON.stringify(module)}; openDataDirectory('/proc/none/data');`;
+    const { stderr, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: 10_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+    });
+    expect({ signal, stderr }).toMatchObject({
+      signal: null,
+      stderr: expect.stringContaining("mkdir '/proc/none'"),
+    });
   });
 
   test.for(['data', 'a/data', 'a/b/data'])(

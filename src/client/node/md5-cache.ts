@@ -3,8 +3,9 @@
  * decides whether it has the content, and S3 still checks the bytes that are sent.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeDirectory } from './make-directory.ts';
 import { readOwnFile } from './read-own-file.ts';
 
 /**
@@ -119,7 +120,7 @@ function textOf(entries: ReadonlyMap<string, Entry>): string {
 async function replaceFile(path: string, text: string): Promise<void> {
   const next = `${path}.${randomBytes(6).toString('hex')}`;
   // The cache contains the paths of the user's files, so other users may not read it.
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeDirectory(dirname(path), 0o700);
   try {
     // The file is not flushed, because the command would wait for the disk. A file that a crash of the machine damaged
     // counts as empty.

@@ -9,6 +9,7 @@ import {
   openSync,
   type Stats,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { printable } from '../../text/printable.ts';
 import { assertOwned, serviceUid, symbolicLinkError } from './ownership.ts';
 
@@ -37,9 +38,29 @@ export function modeAbovePostgres(): number {
  *   user
  */
 export function privateDirectory(path: string, mode = PRIVATE): void {
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, { recursive: true, mode });
+  if (!isThere(path)) createWithParents(path, mode);
   assertOwnDirectory(path, serviceUid());
   setMode(path, () => mode);
+}
+
+/**
+ * Creates the directory and the missing directories above it. The option `recursive` of Node's `mkdir` is not used,
+ * because it repeats its calls for ever where a directory exists and can contain no other: in /proc, or below the mount
+ * point of an automounter.
+ */
+function createWithParents(path: string, mode: number): void {
+  const above = dirname(path);
+  if (above !== path && !isThere(above)) createWithParents(above, mode);
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    // Another process may have created the directory.
+    if (!isThere(path)) throw error;
+  }
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** @throws unless the path is a directory of this owner, not a link, and no other user can write it */
