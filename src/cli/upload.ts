@@ -25,8 +25,12 @@ import { EXIT_INTERRUPTED, printHelp, refuseArguments } from './usage.ts';
 
 /** What `src/process` gives to the command: the address of the service, standard input and paths. */
 export interface UploadContext extends ServiceAddress {
-  /** Opens standard input. Called only if an argument is `-`. @throws Error EISDIR if standard input is a directory */
-  openStdin: () => Readable;
+  /**
+   * Opens standard input. Called only if an argument is `-`.
+   *
+   * @throws Error EISDIR if standard input is a directory, ENODEV if it is a device that is no terminal
+   */
+  openStdin: () => Readable & { isTTY?: boolean };
   /** The directory to which relative paths refer. */
   directory: string;
   /** The file that keeps the MD5s of files, so that the next run need not read unchanged files again. */
@@ -102,7 +106,8 @@ async function realRun(
 }
 
 function complainOfCache(terminal: Terminal, path: string, error: unknown): void {
-  const { message } = failureOf(error);
+  // The words of `failureOf` are about a file that is read, and this file is written.
+  const message = error instanceof Error ? error.message : String(error);
   terminal.complain(
     `${path}: the MD5s cannot be kept: ${message}. To do: set XDG_CACHE_HOME, or use --no-cache.`,
   );
@@ -139,7 +144,11 @@ async function transfer(
   const onBytes = (bytes: number) => {
     totals.bytes += bytes;
   };
-  const spoolStdin = async () => stack.use(await spool(openStdin(), signal, onBytes));
+  const spoolStdin = async () => {
+    const stdin = openStdin();
+    if (stdin.isTTY) terminal.complain('-: type the content, and end it with Ctrl-D on a line of its own.');
+    return stack.use(await spool(stdin, signal, onBytes));
+  };
   const items = itemsOf({ paths: sources, directory, name, spoolStdin });
   const onRetry = isQuiet ? () => {} : retryLines(terminal);
   return await uploadFiles(client, items, state, { report, concurrency, md5Cache, signal, onRetry });

@@ -27,11 +27,15 @@ function uploadContext(): UploadContext {
 }
 
 /**
- * Returns standard input. Throws for a directory, because Node reads a directory as if it were empty, so the command
- * would store an empty file.
+ * Returns standard input. Throws for a directory, because Node reads a directory as if it were empty. Throws for a device
+ * that is no terminal, because /dev/null is empty and /dev/zero has no end. Node opens /dev/null where standard input is
+ * closed, and cron and systemd do so, too. The command would store an empty file.
  */
-function openStdin(): Readable {
+function openStdin(): Readable & { isTTY?: boolean } {
   const { stdin } = process;
-  if (fstatSync(stdin.fd).isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' });
+  const stats = fstatSync(stdin.fd);
+  if (stats.isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' });
+  if (stats.isCharacterDevice() && !stdin.isTTY)
+    throw Object.assign(new Error('a device'), { code: 'ENODEV' });
   return stdin;
 }

@@ -73,6 +73,21 @@ describe('the process of npm run upload', () => {
     expect(asked).toMatchObject({ code: 1, stderr: expect.stringMatching(/^-: .*EISDIR.* To do: /) });
   });
 
+  it.each([
+    ['closed', '<&-'],
+    ['/dev/null', '< /dev/null'],
+    // Only Linux and macOS have this device, whose content has no end.
+    ['/dev/zero', '< /dev/zero'],
+  ])('stores nothing when standard input is %s', async (_, redirection) => {
+    const upload = [...COMMAND, '-', '--name', 'a', ...service()];
+    const { code, stdout, stderr } = await start(['bash', ...bashScript(`"$@" ${redirection}`, ...upload)])
+      .exit;
+    expect(stderr).toBe(
+      '-: it is closed, or a device such as /dev/null (ENODEV). To do: pass the content: … | npm run upload -- - --name NAME.\n',
+    );
+    expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringContaining('0 uploaded, 1 failed') });
+  });
+
   it('ends at SIGINT with code 130, and the next run continues', async () => {
     const user = newUser();
     const args = [...COMMAND, await file('halted'), ...service(user)];

@@ -84,6 +84,13 @@ describe.runIf(hasTerminal)('npm run upload on a terminal', () => {
     fixture.proxy.delayMs = 0;
   });
 
+  it('says how to end the content that is typed', async () => {
+    const { child, printed, exit } = uploadOnTerminal(['-', '--name', 'typed']);
+    await expect.poll(() => printed.stdout, { timeout: 10_000 }).toContain('end it with Ctrl-D');
+    child.stdin.write('hello\n\x04');
+    expect(await exit).toMatchObject({ code: 0, stdout: expect.stringContaining('-: uploaded 6 B') });
+  });
+
   it('draws no progress if the terminal cannot move its cursor', async () => {
     const folder = await makeFolder(fixture, 'dumb', 'a');
     fixture.proxy.delayMs = 300;

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { parseFilename } from '../../files/rules/filename.ts';
 
 /** The user id in the examples of proto/README.md. */
 const USER_DEFAULT = '651eb6e11d156e0d7a42c59d';
@@ -121,12 +122,24 @@ function problemOf({
   const readsStdin = paths.includes(STDIN);
   if (readsStdin && name === undefined) return 'standard input has no name: add --name NAME';
   if (!readsStdin && name !== undefined) return '--name is for standard input: add the path -';
+  const nameProblem = name === undefined ? undefined : problemOfName(name);
+  if (nameProblem !== undefined) return nameProblem;
   if (readsStdin && isDryRun) return '--dry-run reads no content, so it cannot be used with -';
   if (isQuiet && isJson) return '--quiet and --json exclude each other';
   if (!isConcurrency(concurrency)) {
     return `--concurrency must be a whole number from 1 to ${CONCURRENCY_MAX}`;
   }
   return undefined;
+}
+
+/** The service refuses such a name too, but only after standard input has been read. */
+function problemOfName(name: string): string | undefined {
+  try {
+    parseFilename(name);
+    return undefined;
+  } catch (error) {
+    return `--name: ${(error as Error).message}`;
+  }
 }
 
 function isHttpUrl(text: string): boolean {

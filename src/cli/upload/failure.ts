@@ -10,6 +10,8 @@ export interface Failure {
 
 const RUN_AGAIN = 'run the same command again; it sends only what is missing';
 
+const CHECK_URL = 'check --url: another or an older service answers there';
+
 const TELL_OPERATOR = 'tell the operator of the service; npm run doctor finds the reason';
 
 const UPLOAD_ERRORS: Record<UploadErrorReason, string> = {
@@ -33,6 +35,10 @@ const SYSTEM_ERRORS: Record<string, Failure> = {
   ENOSPC: {
     message: 'the disk for temporary files is full',
     toDo: 'set TMPDIR to a directory of a larger disk',
+  },
+  ENODEV: {
+    message: 'it is closed, or a device such as /dev/null',
+    toDo: 'pass the content: … | npm run upload -- - --name NAME',
   },
   EIO: { message: 'the disk cannot read it', toDo: 'check the disk' },
   ESTALE: { message: 'the file server does not know it any more', toDo: 'check the path' },
@@ -90,12 +96,8 @@ export function failsForEachFile(error: unknown): boolean {
 
 function failureOfCall(error: ConnectError): Failure {
   const message = `${error.rawMessage} (${Code[error.code]})`;
-  if (isSilence(error)) {
-    const toDo = isUnknownAuthority(error)
-      ? "set NODE_EXTRA_CA_CERTS to the file of the authority that signed the service's certificate"
-      : 'start the service with npm start, or check --url';
-    return { message: `no answer: ${message}`, toDo };
-  }
+  if (isSilence(error)) return { message: `no answer: ${message}`, toDo: silenceToDo(error) };
+  if (isOfOtherServer(error)) return { message, toDo: CHECK_URL };
   switch (error.code) {
     case Code.Unauthenticated:
     case Code.PermissionDenied:
@@ -104,14 +106,28 @@ function failureOfCall(error: ConnectError): Failure {
       return { message, toDo: 'change what the message names' };
     case Code.Unimplemented:
     case Code.NotFound:
-      return { message, toDo: 'check --url: another or an older service answers there' };
+      return { message, toDo: CHECK_URL };
     default:
       return { message, toDo: isRefusalOfS3(error) ? TELL_OPERATOR : RUN_AGAIN };
   }
 }
 
-function isUnknownAuthority({ cause }: ConnectError): boolean {
-  return cause instanceof Error && UNKNOWN_AUTHORITY.has((cause as NodeJS.ErrnoException).code ?? '');
+function silenceToDo({ cause }: ConnectError): string {
+  const { code = '' } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {};
+  if (UNKNOWN_AUTHORITY.has(code)) {
+    return "set NODE_EXTRA_CA_CERTS to the file of the authority that signed the service's certificate";
+  }
+  // The codes of Node's parser of HTTP begin with HPE.
+  if (code.startsWith('HPE_'))
+    return 'check --url: its port does not answer by HTTP; the port of gRPC is another one';
+  if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return 'check --url: its port has no TLS; try http://';
+  return 'start the service with npm start, or check --url';
+}
+
+/** An HTTP status such as 405 is no error of the service, because its errors have details. */
+function isOfOtherServer({ code, details }: ConnectError): boolean {
+  return details.length === 0 && (code === Code.Unknown || code === Code.Internal);
 }
 
 /** Whether S3 refuses the service itself. Until an operator has removed the reason, the same command fails again. */

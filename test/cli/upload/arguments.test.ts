@@ -34,6 +34,8 @@ describe('the arguments of npm run upload', () => {
     [['-'], '--name'],
     [['a', '--name', 'b'], '--name is for standard input'],
     [['-', '--name', 'b', '--dry-run'], '--dry-run'],
+    [['-', '--name', ''], '--name: filename must not be empty'],
+    [['-', '--name', 'a/b'], '--name: filename must be a name, not a path'],
     [['a', '--quiet', '--json'], 'exclude each other'],
     [['a', '--concurrency', '0'], '1 to 256'],
     [['a', '--concurrency', '257'], '1 to 256'],

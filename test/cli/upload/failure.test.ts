@@ -55,6 +55,26 @@ describe('a failure', () => {
       "no answer: UNABLE_TO_VERIFY_LEAF_SIGNATURE: the words, open '/x' (Unavailable). To do: set NODE_EXTRA_CA_CERTS to the file of the authority that signed the service's certificate.",
     ],
     [
+      ConnectError.from(system('HPE_INVALID_CONSTANT'), Code.Unavailable),
+      "no answer: HPE_INVALID_CONSTANT: the words, open '/x' (Unavailable). To do: check --url: its port does not answer by HTTP; the port of gRPC is another one.",
+    ],
+    [
+      ConnectError.from(system('EPROTO'), Code.Unavailable),
+      "no answer: EPROTO: the words, open '/x' (Unavailable). To do: check --url: its port has no TLS; try http://.",
+    ],
+    [
+      new ConnectError('HTTP 405', Code.Unknown),
+      'HTTP 405 (Unknown). To do: check --url: another or an older service answers there.',
+    ],
+    [
+      new ConnectError('HTTP 400', Code.Internal),
+      'HTTP 400 (Internal). To do: check --url: another or an older service answers there.',
+    ],
+    [
+      refusal(Code.Internal),
+      'the words (Internal). To do: run the same command again; it sends only what is missing.',
+    ],
+    [
       refusal(Code.Unavailable),
       'the words (Unavailable). To do: run the same command again; it sends only what is missing.',
     ],

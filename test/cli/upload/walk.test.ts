@@ -75,6 +75,7 @@ describe('the walk', () => {
       'loops/broken': 'the link leads to no file',
       'loops/circle': 'its symbolic links lead in a circle (ELOOP)',
     });
+    expect(await walked('loops/broken')).toEqual({ 'loops/broken': 'the link leads to no file' });
   });
 
   it('ends where links of two directories lead to each other', async () => {
@@ -120,6 +121,7 @@ describe('the walk', () => {
     const path = await tree('latin', 'a');
     await writeFile(Buffer.concat([Buffer.from(`${path}/`), Buffer.from([0xfc])]), 'b');
     expect(await walked('latin')).toEqual({ 'latin/a': 'a', 'latin/\ufffd': 'its name is not UTF-8' });
+    expect(await walked('latin/\ufffd')).toEqual({ 'latin/\ufffd': 'its name is not UTF-8' });
   });
 
   it('names a path that is too long', async () => {

@@ -9,7 +9,7 @@
  * million files needs no more memory than a directory of ten.
  */
 import type { Dirent, Stats } from 'node:fs';
-import { opendir, stat } from 'node:fs/promises';
+import { lstat, opendir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { STDIN } from '../arguments.ts';
 import { type Failure, failureOf } from '../failure.ts';
@@ -72,7 +72,7 @@ export async function* walk(paths: readonly string[], directory: string): AsyncG
           identity: identityOf(stats),
         });
     } catch (error) {
-      yield { path, failure: withPatternHint(path, failureOf(error)) };
+      yield { path, failure: await argumentFailure(path, absolute, error) };
     }
   }
 }
@@ -97,11 +97,10 @@ async function examineEntry(parent: Directory, entry: Dirent): Promise<Found | D
   const absolute = join(parent.absolute, entry.name);
   const relative = join(parent.relative, entry.name);
   const file = { path, absolute, filename: filenameOfPath(relative) };
-  const isDecoded = !entry.name.includes('\ufffd');
   // An entry that is a file needs no call of `stat`. The call takes 20 µs of CPU, and the rest of the walk 2 µs for an
   // entry. Exception: an entry with U+FFFD in its name gets the call, because its real name may not be UTF-8. `stat`
   // then does not find it, and the entry becomes a failure.
-  if (entry.isFile() && isDecoded) return file;
+  if (entry.isFile() && isDecoded(entry.name)) return file;
   try {
     const stats = await stat(absolute);
     if (stats.isFile()) return file;
@@ -110,7 +109,7 @@ async function examineEntry(parent: Directory, entry: Dirent): Promise<Found | D
     return isLoop(directory) ? { path, failure: LOOP } : directory;
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    if (isMissing && !isDecoded) return { path, failure: NOT_UTF_8 };
+    if (isMissing && !isDecoded(entry.name)) return { path, failure: NOT_UTF_8 };
     if (isMissing && entry.isSymbolicLink()) return { path, failure: BROKEN_LINK };
     return { path, failure: failureOf(error) };
   }
@@ -122,6 +121,11 @@ const LOOP: Failure = {
 };
 const BROKEN_LINK: Failure = { message: 'the link leads to no file', toDo: 'repair or remove the link' };
 const NOT_UTF_8: Failure = { message: 'its name is not UTF-8', toDo: 'rename it, for example with convmv' };
+
+/** Node writes U+FFFD for the bytes of a name that are not UTF-8. */
+function isDecoded(name: string): boolean {
+  return !name.includes('\ufffd');
+}
 
 function isLoop({ identity, parent }: Directory): boolean {
   for (let above = parent; above !== undefined; above = above.parent) {
@@ -143,6 +147,18 @@ function specialFile(stats: Stats): Failure {
   }
   const kind = stats.isSocket() ? 'a socket' : 'a device';
   return { message: `it is ${kind}`, toDo: 'leave it out; only regular files can be uploaded' };
+}
+
+async function argumentFailure(path: string, absolute: string, error: unknown): Promise<Failure> {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    if (!isDecoded(path)) return NOT_UTF_8;
+    const isLink = await lstat(absolute).then(
+      (stats) => stats.isSymbolicLink(),
+      () => false,
+    );
+    if (isLink) return BROKEN_LINK;
+  }
+  return withPatternHint(path, failureOf(error));
 }
 
 /** A shell passes a pattern such as `*.jpg` on unchanged if no file matches, so the pattern arrives as a path. */
