@@ -154,7 +154,8 @@ describe('mime_type', () => {
     ['a parameter without a value', 'text/plain; charset'],
     ['a quote that does not end', 'text/plain; charset="utf-8'],
     ['a quote inside a value', 'text/plain; charset=utf"8'],
-    ['a blank at the end, which HTTP drops', 'text/plain; '],
+    ['a blank at the end', 'text/plain '],
+    ['a blank behind a parameter', 'text/plain; charset=utf-8 '],
   ])('refuses %s', async (_, mimeType) => {
     expect(await failureOf(upload({ mimeType }))).toMatchObject(invalid('INVALID_MIME_TYPE', 'mime_type'));
   });
@@ -169,6 +170,9 @@ describe('mime_type', () => {
     'video/mp4; codecs=avc1.42E01E, mp4a.40.2',
     'text/plain;',
     'text/plain; ;charset=utf-8;',
+    // The grammar allows white space behind a `;`, also at the end.
+    'text/plain; ',
+    'text/plain;charset=utf-8 ; ',
     'application/ld+json;profile=https://www.w3.org/ns/activitystreams',
   ])('signs %s unchanged', async (mimeType) => {
     const user = newUser();

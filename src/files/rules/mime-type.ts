@@ -7,8 +7,8 @@ import { FileError } from '../file-error.ts';
 const MIME_TYPE_MAX_CHARACTERS = 255;
 
 // RFC 9110: media-type = type "/" subtype *( OWS ";" OWS [ parameter ] ), and the value of a parameter is a token or a
-// quoted string. Only ASCII is accepted, because the type becomes a header of the PUT. White space at the end is
-// refused: HTTP drops it, so S3 would store another type than the caller gave.
+// quoted string. Only ASCII is accepted, because the type becomes a header of the PUT. White space at the end stands only
+// behind a `;`. HTTP drops it, and the signature ignores it.
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\[\\t\\x20-\\x7e])*"';
 // Browsers also write values that are no tokens without quotes, for example the codecs of a recording
@@ -17,7 +17,7 @@ const UNQUOTED_CHARACTERS = '[\\x21\\x23-\\x3a\\x3c-\\x5b\\x5d-\\x7e]+';
 const UNQUOTED = `${UNQUOTED_CHARACTERS}(?: ${UNQUOTED_CHARACTERS})*`;
 // Each blank can match in one place only. With a second place, the time for a refusal would double with each blank.
 const PARAMETER = `[ \\t]*;(?:[ \\t]*${TOKEN}=(?:${QUOTED}|${UNQUOTED}))?`;
-const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}(?:${PARAMETER})*$`);
+const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}(?:${PARAMETER})*(?:[ \\t]*;[ \\t]*)?$`);
 
 /**
  * Returns the type unchanged, because it is signed into the URL as the caller gave it.
