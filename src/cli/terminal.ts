@@ -5,7 +5,7 @@ import { printable } from '../text/printable.ts';
 export type Terminal = ReturnType<typeof createTerminal>;
 
 /** The methods and properties of a stream that this file uses. The stream may be a terminal or, say, a file. */
-export type Output = Pick<Writable, 'write'> & { isTTY?: boolean; columns?: number };
+type Output = Pick<Writable, 'write'> & { isTTY?: boolean; columns?: number };
 
 /**
  * The only object through which a command writes to stdout and stderr. It escapes all text, so no filename, key or

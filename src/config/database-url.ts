@@ -14,7 +14,7 @@ export interface DatabaseUrl {
 }
 
 /** The variables PGSSLMODE and PGSSLROOTCERT of libpq. `pg` reads them in part or not at all. */
-export interface TlsVariables {
+interface TlsVariables {
   sslMode?: string | undefined;
   sslRootCert?: string | undefined;
 }

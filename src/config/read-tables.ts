@@ -2,7 +2,7 @@ import { ConfigError } from './config-error.ts';
 import type { Setting, Values } from './setting.ts';
 
 /** Tables of settings by their subjects. */
-export type Tables = Record<string, Record<string, Setting>>;
+type Tables = Record<string, Record<string, Setting>>;
 
 export type ValuesOfTables<Tabled extends Tables> = { [Name in keyof Tabled]: Values<Tabled[Name]> };
 

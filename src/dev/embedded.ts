@@ -17,7 +17,7 @@ import { type ObjectStoreOptions, startObjectStore } from './object-store/server
 import { isPortFree } from './postgres/free-port.ts';
 import { runningPostgresUrl, startPostgres } from './postgres/postgres.ts';
 
-export interface EmbeddedOptions {
+interface EmbeddedOptions {
   /** Data is kept in this directory between runs. A lock allows only one running service per directory. */
   dataDirectory: string;
   region: string;

@@ -1,6 +1,6 @@
 import { type ServedCertificate, type TlsCommands, tlsCommands } from './tls-commands.ts';
 
-export interface WelcomeOptions {
+interface WelcomeOptions {
   /** The host on which the service listens. */
   host: string;
   grpcPort: number;

@@ -40,7 +40,7 @@ export interface Row<Subject> {
   probe(subject: Subject): Promise<Finding>;
 }
 
-export type Invariant = 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7';
+type Invariant = 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7';
 
 export const yes = (seen: string): Finding => ({ answer: 'yes', seen });
 export const no = (seen: string): Finding => ({ answer: 'no', seen });

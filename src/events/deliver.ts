@@ -5,7 +5,7 @@ import type { OutcomeWriter } from './outcome-writer.ts';
 import { pauseAfterFailure } from './pauses.ts';
 import type { Outcome, Transport } from './transports/transport.ts';
 
-export interface DeliverOptions {
+interface DeliverOptions {
   transport: Transport;
   health: ConsumerHealth;
   outcomes: OutcomeWriter;

@@ -1,12 +1,12 @@
 import type { FileEvent } from '../files/ports/event-queue.ts';
 
 /** An event, and when its lease ends, by `performance.now()`. After that, another instance may deliver it. */
-export interface LeasedEvent {
+interface LeasedEvent {
   event: FileEvent;
   leaseEndMs: number;
 }
 
-export interface DeliveryQueueOptions {
+interface DeliveryQueueOptions {
   /** How many deliveries may run now. It may change at any time. */
   deliveriesMax: () => number;
   /** Must not reject. */
@@ -16,7 +16,7 @@ export interface DeliveryQueueOptions {
 }
 
 /** The local queue of leased events, and the deliveries that run at the same time. */
-export interface DeliveryQueue {
+interface DeliveryQueue {
   /** How many events wait for their delivery. */
   readonly waiting: number;
   add(leased: readonly LeasedEvent[]): void;

@@ -13,7 +13,7 @@ import { createOutcomeWriter } from './outcome-writer.ts';
 import type { Delivery, Outcome, Transport } from './transports/transport.ts';
 import { createWaits } from './waits.ts';
 
-export interface DispatcherOptions {
+interface DispatcherOptions {
   events: Pick<EventQueue, 'leaseEvents' | 'acknowledgeEvents' | 'postponeEvents' | 'findOldestEvent'>;
   transport: Transport;
   onOutcome: (outcome: Outcome) => void;

@@ -9,7 +9,7 @@ const SEARCH_INTERVAL_MS = 1_000;
 /** How long a lease keeps other instances away. The local queue is emptied in a fraction of it. */
 export const LEASE_SECONDS = 60;
 
-export interface DueEvents {
+interface DueEvents {
   /** Leases due events, users in turn, the oldest event of each user first. */
   lease(limit: number): Promise<FileEvent[]>;
 }

@@ -12,7 +12,7 @@ const RETRY_PAUSE_MS = 1_000;
 /** An event that has left the local queue. It has a pause unless the consumer acknowledged it. */
 type EndedDelivery = EventRef & Partial<Pause> & { isAgain?: true };
 
-export interface OutcomeWriterOptions {
+interface OutcomeWriterOptions {
   events: Pick<EventQueue, 'acknowledgeEvents' | 'postponeEvents'>;
   onError: (error: unknown) => void;
 }

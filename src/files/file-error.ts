@@ -25,7 +25,7 @@ export type Reason =
   | 'STORAGE_REFUSED';
 
 /** A wrong field of a request. */
-export interface Violation {
+interface Violation {
   /** The proto name of the field. */
   field: string;
   message: string;

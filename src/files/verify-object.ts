@@ -33,7 +33,7 @@ export type Verification =
   /** The file was deleted while S3 answered. */
   | { outcome: 'deleted' };
 
-export type Examination =
+type Examination =
   | Exclude<Verification, { outcome: 'verified' | 'deleted' }>
   /** S3 holds the bytes of the file. The row has not changed. */
   | { outcome: 'arrived'; seen: SeenObject };

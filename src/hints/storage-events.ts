@@ -20,7 +20,7 @@ export type MessageOutcome =
   /** Postgres did not answer, or there were too many messages. The sender must repeat the message. */
   | 'failed';
 
-export interface StorageEventsOptions extends DueQueueOptions {
+interface StorageEventsOptions extends DueQueueOptions {
   token: string;
   /** The bucket of the service. Its name in messages has no prefix for the tenant of a Ceph RGW. */
   bucket: string;

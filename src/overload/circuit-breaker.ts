@@ -7,7 +7,7 @@
  * rejected: it sends one probe call and lets all other calls wait for the result. If the server does not answer, the
  * calls of each second wait for the whole time-out of the probe call.
  */
-export interface Breaker {
+interface Breaker {
   /** `true` when calls must fail at once, because the last calls have all failed. */
   readonly open: boolean;
   onSuccess(): void;

@@ -2,7 +2,7 @@ import type { Deadline } from '../files/deadline.ts';
 import { createFairQueue, type FairQueue } from './fair-queue.ts';
 
 /** Runs the tasks of each user one after the other. Tasks of different users run at the same time. */
-export interface UserTurns {
+interface UserTurns {
   /** The number of users who have a task that runs or waits. */
   readonly users: number;
   /** @throws QueueTimeoutError when the task could not begin before `until`: the task never runs */

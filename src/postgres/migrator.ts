@@ -7,7 +7,7 @@
 import { type Kysely, sql } from 'kysely';
 
 /** The schema cannot be used or changed. The message is written for the operator. */
-export class SchemaError extends Error {
+class SchemaError extends Error {
   override readonly name = 'SchemaError';
 }
 

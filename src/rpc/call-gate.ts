@@ -23,7 +23,7 @@ export interface CallOutcome {
   error: unknown;
 }
 
-export interface CallGateOptions {
+interface CallGateOptions {
   /** Returns the id of the user. @throws FileError of code UNAUTHENTICATED */
   identify: (caller: Caller) => string;
   admission: Admission;
@@ -35,7 +35,7 @@ export interface CallGateOptions {
   maxTimeoutMs: number;
 }
 
-export interface IncomingCall {
+interface IncomingCall {
   method: string;
   caller: Caller;
   /** The caller's time-out; `undefined` without a deadline, NaN for a malformed time-out. */

@@ -11,7 +11,7 @@ import { toConnectError } from './errors.ts';
  * The implementation of each method of a service, without the work that is common to all methods. `withCallPolicy`
  * adds this work.
  */
-export type Methods<Service extends DescService> = {
+type Methods<Service extends DescService> = {
   [Name in keyof Service['method']]: Service['method'][Name] extends DescMethodUnary<infer In, infer Out>
     ? (request: MessageShape<In>, call: Call) => Promise<MessageInitShape<Out>>
     : never;

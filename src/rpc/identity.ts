@@ -5,7 +5,7 @@ import { isUserId, USER_ID_MAX_CHARACTERS } from '../files/rules/user-id.ts';
 import type { Caller } from './caller.ts';
 import { peerOf } from './tls/peer.ts';
 
-export interface IdentityOptions {
+interface IdentityOptions {
   /** The metadata key whose value is the user id. */
   userIdHeader: string;
   /** How a gateway, the trusted caller that names the user of each call, proves that it may speak for users. */

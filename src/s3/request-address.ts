@@ -1,5 +1,5 @@
 /** The part of a request that names the server, in the form that the request handler of the AWS SDK takes. */
-export interface RequestAddress {
+interface RequestAddress {
   protocol: string;
   hostname: string;
   port?: number;

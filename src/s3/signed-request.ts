@@ -19,7 +19,7 @@ export interface SignedResponse {
 }
 
 /** Sends one request about one object, without retries. @throws the error of the network or of the signal */
-export type SignedRequest = (
+type SignedRequest = (
   method: 'HEAD' | 'DELETE',
   s3Key: S3Key,
   options: { abortSignal: AbortSignal },

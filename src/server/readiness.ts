@@ -21,7 +21,7 @@ export interface DatabaseState {
   readonly writes: boolean;
 }
 
-export interface ReadinessChecks {
+interface ReadinessChecks {
   /** @throws if the database cannot serve reads */
   database: () => Promise<DatabaseState>;
   /** @throws if the bucket cannot be used */
@@ -30,7 +30,7 @@ export interface ReadinessChecks {
   signatures: () => Promise<boolean>;
 }
 
-export type OnReadinessChange = (readiness: Readiness, error: unknown) => void;
+type OnReadinessChange = (readiness: Readiness, error: unknown) => void;
 
 /**
  * The pause between two checks. When Postgres is available again, the service is ready after about a second at the

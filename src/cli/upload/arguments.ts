@@ -65,7 +65,7 @@ export interface UploadArguments {
   isCached: boolean;
 }
 
-export type ParsedArguments =
+type ParsedArguments =
   | { kind: 'upload'; upload: UploadArguments }
   | { kind: 'help' }
   | { kind: 'wrong'; problem: string };

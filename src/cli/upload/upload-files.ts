@@ -25,7 +25,7 @@ export function newRunState(): RunState {
   return { tally: emptyTally(), underWay: new Set(), bytesHashed: 0, bytesSent: 0 };
 }
 
-export interface UploadFilesOptions {
+interface UploadFilesOptions {
   report: Report;
   concurrency: number;
   md5Cache: Md5Cache | undefined;

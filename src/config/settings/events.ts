@@ -22,7 +22,7 @@ export const EVENTS = {
 };
 
 /** Where events are delivered, and the token that they carry. */
-export interface EventsTarget {
+interface EventsTarget {
   url: URL;
   token: string | undefined;
 }

@@ -33,7 +33,7 @@ const STATUSES = {
   XAmzContentSHA256Mismatch: 400,
 } as const;
 
-export type ErrorCode = keyof typeof STATUSES;
+type ErrorCode = keyof typeof STATUSES;
 
 /**
  * An error that the client sees. Every function that serves a request may throw it. The handler (`handler.ts`)

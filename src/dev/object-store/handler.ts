@@ -14,7 +14,7 @@ import { route } from './route.ts';
 import { type Authority, authenticate } from './signatures/authenticate.ts';
 import { xmlErrorDocument } from './xml.ts';
 
-export interface HandlerParts extends Omit<Call, 'request' | 'body'> {
+interface HandlerParts extends Omit<Call, 'request' | 'body'> {
   readonly authority: Authority;
   readonly corsRules: readonly CorsRule[];
 }

@@ -5,7 +5,7 @@ const XMLNS = 'http://s3.amazonaws.com/doc/2006-03-01/';
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
 /** The content of an element: text, child elements by name (an array repeats its name), or nothing. */
-export type XmlContent =
+type XmlContent =
   | string
   | number
   | boolean

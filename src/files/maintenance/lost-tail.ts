@@ -11,7 +11,7 @@ export interface LostTail {
   to: Date;
 }
 
-export interface TailSearch {
+interface TailSearch {
   addRow(time: Date): void;
   /** @param time when S3 received an object that has no row */
   addObject(time: Date): void;

@@ -10,7 +10,7 @@ import { isMultipart } from '../rules/fingerprint.ts';
 import type { S3Key } from '../rules/s3-key.ts';
 import { type Verification, type VerifyPorts, verifyObject } from '../verify-object.ts';
 
-export interface SweepPorts extends VerifyPorts {
+interface SweepPorts extends VerifyPorts {
   store: Pick<FileStore, 'reschedule' | 'purge' | 'expireUpload' | 'clearSweep'> & VerifyPorts['store'];
   objects: Pick<ObjectStore, 'head' | 'remove'>;
   multipart: Pick<MultipartStore, 'uploadsOf' | 'abort'>;

@@ -19,7 +19,7 @@ interface Request {
   partMd5s: readonly Uint8Array[];
 }
 
-export type MultipartAnswer =
+type MultipartAnswer =
   | { type: 'new'; s3Key: S3Key; partSize: number; missingPartNumbers: number[]; expireTime: Date }
   | { type: 'existing'; s3Key: S3Key; partSize: number };
 

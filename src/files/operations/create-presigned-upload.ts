@@ -28,7 +28,7 @@ export type UploadAnswer =
   | { type: 'new'; s3Key: S3Key; md5: Md5; upload: PresignedUpload }
   | { type: 'existing'; s3Key: S3Key; md5: Md5 };
 
-export interface CreatePorts extends ReservePorts {
+interface CreatePorts extends ReservePorts {
   store: Pick<FileStore, 'updateIntent'> & ReservePorts['store'];
   presigner: Pick<Presigner, 'presignUpload'>;
 }

@@ -35,7 +35,7 @@ export interface FileEvent extends FileRef {
 export type EventRef = Pick<FileEvent, 'userId' | 's3Key' | 'revision'>;
 
 /** The beginning of the queue of events. */
-export interface OldestEvent {
+interface OldestEvent {
   /** Seconds since the change of the oldest event that is not acknowledged; 0 if there is none. */
   ageSeconds: number;
   /** The search found no event that was due before this time. The next search and the next lease may begin at it. */

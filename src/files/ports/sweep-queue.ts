@@ -18,7 +18,7 @@ export type DueFile =
   | { state: 'deleted'; ref: Tombstone; lost: boolean; purgeable: boolean };
 
 /** The beginning of the queue of due rows. */
-export interface OldestDue {
+interface OldestDue {
   /** Seconds by which the oldest due row is late; 0 if no row is due. */
   overdueSeconds: number;
   /** The search found no row that was due before this time. The next search and the next lease may begin at it. */

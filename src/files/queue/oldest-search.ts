@@ -16,7 +16,7 @@ import { stepWork, type Work } from '../call.ts';
 const FULL_SEARCH_INTERVAL_MS = 60_000;
 
 /** Remembers where the due rows of a queue begin. */
-export interface OldestSearch<Oldest> {
+interface OldestSearch<Oldest> {
   /** From the last search: leases leave out rows that were due earlier. `undefined` before the first search. */
   readonly dueFrom: Date | undefined;
   search(): Promise<Oldest>;

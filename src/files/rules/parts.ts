@@ -22,7 +22,7 @@ export function md5OfPart({ md5s }: AnnouncedParts, number: number): Buffer {
   return md5s.subarray((number - 1) * MD5_BYTES, number * MD5_BYTES);
 }
 
-export interface PartsComparison {
+interface PartsComparison {
   /** The parts that S3 holds as announced; they can be completed. */
   right: StoredPart[];
   /** The numbers of the parts that S3 does not hold. */

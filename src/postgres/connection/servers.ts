@@ -18,7 +18,7 @@ export interface ServerAddress {
   passwordFile?: string | undefined;
 }
 
-export interface ServerPoolOptions extends ServerAddress {
+interface ServerPoolOptions extends ServerAddress {
   /** Prepares a new connection. If it throws, the connection is closed. */
   prepare: (client: pg.ClientBase) => Promise<void>;
 }

@@ -74,7 +74,7 @@ const CLIENT_CHECK_MS = 250;
 
 const checkClient = { text: `set client_connection_check_interval = ${CLIENT_CHECK_MS}`, values: [] };
 
-export interface SessionOptions {
+interface SessionOptions {
   /** Default: `none`. */
   pooler?: Pooler | undefined;
   statementTimeoutMs: number;

@@ -55,7 +55,7 @@ export interface LeasedRow extends FileRow {
 }
 
 /** The column by which the rows of a queue come due. It is null for a row that is not in the queue. */
-export type QueueColumn = 'due_at' | 'event_due_at';
+type QueueColumn = 'due_at' | 'event_due_at';
 
 /**
  * Prepares a statement that leases due rows of any user. Apart from `npm run reconcile` and `npm run events`, only the

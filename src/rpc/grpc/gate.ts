@@ -20,7 +20,7 @@ import { readGrpcMessage } from './message.ts';
 import { refuse } from './status.ts';
 import type { AnswerUnary } from './unary.ts';
 
-export interface GrpcGateOptions {
+interface GrpcGateOptions {
   /** All methods of the server by their path. */
   methods: ReadonlyMap<string, DescMethod>;
   gate: CallGate;

@@ -11,7 +11,7 @@ import { COMPRESSED_FLAG, onlyMessageIn } from './envelope.ts';
 /** The value of `grpc-accept-encoding`. grpc-js sends the same value in its own responses. */
 export const ACCEPTED_ENCODINGS = 'identity,deflate,gzip';
 
-export interface MessageOptions {
+interface MessageOptions {
   maxBytes: number;
   /** The value of `grpc-encoding`. */
   encoding: string | undefined;

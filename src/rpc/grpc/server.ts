@@ -39,7 +39,7 @@ import { StreamEndingServer } from './open-streams.ts';
 import { countStream, http2Servers, setHttp2Options } from './private-fields.ts';
 import { createAnswerUnary } from './unary.ts';
 
-export interface GrpcServerOptions {
+interface GrpcServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
   budget: SharedCapacity;

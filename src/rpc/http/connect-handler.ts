@@ -33,7 +33,7 @@ import { protocolOf } from './protocol.ts';
 import { refuseCall, refuseForHeaders } from './refusal.ts';
 import { isCompressed, readBody, streamBody } from './request-body.ts';
 
-export interface ConnectHandlerOptions extends AdmitOptions {
+interface ConnectHandlerOptions extends AdmitOptions {
   fileService: ServiceImpl<typeof FileService>;
   budget: SharedCapacity;
   takeDecodeTurn: TakeDecodeTurn;

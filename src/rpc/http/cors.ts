@@ -7,7 +7,7 @@ const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]+$/;
 
 /** Adds the headers of CORS to a response. @returns `true` if the request was a preflight, which is answered */
-export type Cors = (request: IncomingMessage, response: ServerResponse) => boolean;
+type Cors = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /**
  * Lets pages of the allowed origins call the service and read its answers (Fetch Standard, "CORS protocol").

@@ -36,7 +36,7 @@ function bodyMaxBytes({ name }: UnaryProtocol, maxBytes: number): number {
   return name === 'grpc-web-text' ? Math.ceil(prefixed / 3) * 4 : prefixed;
 }
 
-export interface BodyOptions {
+interface BodyOptions {
   budget: SharedCapacity;
   /** `undefined` if the caller has not authenticated as a gateway (the trusted caller that names the user). */
   userId: string | undefined;

@@ -43,7 +43,7 @@ const LOOPBACK_NAMES_ONLY =
 /** A page for orchestrators (health) or scrapers (metrics), served for GET and HEAD. */
 export type Page = () => Promise<{ status: number; contentType: string; body: string | Buffer }>;
 
-export interface HttpServerOptions {
+interface HttpServerOptions {
   fileService: ServiceImpl<typeof FileService>;
   gate: CallGate;
   health: Health;

@@ -8,7 +8,7 @@ interface Request {
   once(event: 'close', listener: () => void): unknown;
 }
 
-export interface UnprovenLimits<R> {
+interface UnprovenLimits<R> {
   connections: Pick<ConnectionLimit, 'count'>;
   /** The maximum number of open unproven requests. */
   openMax: number;

@@ -4,7 +4,7 @@ import { messagesTooMany } from '../errors.ts';
 import { noteReceived } from '../memory/unused-buffers.ts';
 import { checkArrival, GatheredBytes } from './arrival.ts';
 
-export interface WholeRequestOptions {
+interface WholeRequestOptions {
   /** The maximum number of bytes of the request body. */
   maxBytes: number;
   /** The maximum number of bytes of the message in the body. It stands in the error for a body that is too large. */

@@ -4,7 +4,7 @@ import { ConfigError } from '../../config/config-error.ts';
 import type { TlsFiles } from '../../config/settings/gateway.ts';
 import type { Certificates, Pem } from './tls.ts';
 
-export interface CertificateOptions {
+interface CertificateOptions {
   /** Called when new certificates are in use. @param notAfter the expiry of the new server certificate */
   onReloaded: (notAfter: Date) => void;
   /** Called when the new files are unusable. The previous certificates stay in use. */

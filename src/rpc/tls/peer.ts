@@ -1,7 +1,7 @@
 import { TLSSocket } from 'node:tls';
 
 /** The names in a verified client certificate, as `DNS:…` and `URI:…`, or the reason why there are none. */
-export type Peer = { names: readonly string[] } | { problem: string };
+type Peer = { names: readonly string[] } | { problem: string };
 
 const peers = new WeakMap<object, Peer>();
 

@@ -19,7 +19,7 @@ import {
   signingKey,
 } from './signature.ts';
 
-export interface SignedUrl {
+interface SignedUrl {
   url: string;
   /** The end of the requested lifetime, or the expiry of the credentials if that is earlier. */
   expireTime: Date;

@@ -11,7 +11,7 @@ import { createSign } from './sign.ts';
  *
  * @throws the error of the network or of the signal, and UnusableAnswerError if the answer does not tell
  */
-export type SignatureCheck = (options: { abortSignal: AbortSignal }) => Promise<boolean>;
+type SignatureCheck = (options: { abortSignal: AbortSignal }) => Promise<boolean>;
 
 /** No file has this key, because the key of every file has a `_`. */
 const KEY = parseS3Key('signature-check');

@@ -9,7 +9,7 @@ import type { Sign } from '../signing/sign.ts';
 import { downloadOverrides } from './download-overrides.ts';
 import { NO_UPLOAD_HEADERS, type UploadHeaders } from './upload-headers.ts';
 
-export interface PresignOptions {
+interface PresignOptions {
   uploadSeconds: number;
   downloadSeconds: number;
   /** Default: none. */

@@ -4,7 +4,7 @@ import { StartupError } from '../../config/startup-error.ts';
 import { limitHttp1 } from '../../rpc/limits/pipelined-requests.ts';
 
 /** The Postgres and the S3 server that store rows and bytes. They are external, or embedded in this service. */
-export interface StorageServers {
+interface StorageServers {
   database: DatabaseAddress;
   bucket: string;
   endpoint: string | undefined;

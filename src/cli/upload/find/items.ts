@@ -19,7 +19,7 @@ export interface FailedEntry {
   failure: Failure;
 }
 
-export interface ItemSources {
+interface ItemSources {
   paths: readonly string[];
   /** The directory to which relative paths refer. */
   directory: string;

@@ -16,7 +16,7 @@ import { type Failure, failureOf } from '../failure.ts';
 import { filenameOfPath } from './filename.ts';
 
 /** A file to upload. */
-export interface FoundFile {
+interface FoundFile {
   /** The path as the user would write it: the argument, and the path below it. */
   path: string;
   /** The path for the file system. */
@@ -25,7 +25,7 @@ export interface FoundFile {
   filename: string;
 }
 
-export type Found = FoundFile | { path: string; failure: Failure };
+type Found = FoundFile | { path: string; failure: Failure };
 
 interface Directory {
   path: string;

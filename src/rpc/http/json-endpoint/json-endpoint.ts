@@ -25,7 +25,7 @@ export interface JsonEndpoint {
   onRefused: (status: number) => void;
 }
 
-export interface JsonAnswer {
+interface JsonAnswer {
   status: number;
   /** A sentence about the reason. Unset for a success, which has no body: some senders never read one. */
   text?: string | undefined;

@@ -12,7 +12,7 @@ import { BudgetShare, readWholeRequest } from '../../limits/whole-request.ts';
  */
 const SENDER = 'json endpoint';
 
-export interface ReadJsonOptions {
+interface ReadJsonOptions {
   budget: SharedCapacity;
   takeDecodeTurn: TakeDecodeTurn;
   /** The maximum size of a body. */
