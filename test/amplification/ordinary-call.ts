@@ -6,7 +6,7 @@ import { openSender } from './sender.ts';
 import { gateway } from './service.ts';
 
 /** A call of a gateway to this port, with a valid gateway token. */
-export function ordinaryRequest(port: Port, userId: string): RawRequest {
+function ordinaryRequest(port: Port, userId: string): RawRequest {
   const path = '/files.v1.FileService/ListFiles';
   const headers = gateway(userId);
   return port === 'gRPC'

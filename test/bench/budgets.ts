@@ -2,7 +2,7 @@ import { EVENTS_CALL } from './events.ts';
 import { type Figures, median, ratios } from './report.ts';
 import type { Starts } from './starts.ts';
 
-export interface Budget {
+interface Budget {
   call: string;
   over: 'minimal' | 'conventional' | 'without events';
   /**

@@ -21,7 +21,7 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
-export function cpuOf(figures: Figures, stack: string): number[] {
+function cpuOf(figures: Figures, stack: string): number[] {
   return (figures.rounds.get(stack) ?? []).map(({ cpuMicroseconds }) => cpuMicroseconds);
 }
 

@@ -41,7 +41,7 @@ const LIMITS = {
   pendingMax: 30_000,
 };
 
-export interface Scale {
+interface Scale {
   table: string;
   /** One line for each exceeded budget. */
   over: string[];

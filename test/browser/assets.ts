@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-export interface Asset {
+interface Asset {
   type: string;
   bytes: Buffer;
 }

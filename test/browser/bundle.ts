@@ -18,7 +18,7 @@ export const BUNDLES = {
   esbuildWithWorker: '/esbuild-with-worker/',
 } as const;
 
-export interface Bundle extends AsyncDisposable {
+interface Bundle extends AsyncDisposable {
   /** The folder with the files for the browser. */
   readonly assets: string;
 }

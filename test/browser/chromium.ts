@@ -23,7 +23,7 @@ async function chromiumPath(): Promise<string | undefined> {
   return undefined;
 }
 
-export interface LaunchedBrowser extends AsyncDisposable {
+interface LaunchedBrowser extends AsyncDisposable {
   readonly browser: Browser;
 }
 

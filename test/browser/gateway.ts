@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Pair } from '../harness/certificates.ts';
 import { assetAt } from './assets.ts';
 
-export interface GatewayOptions {
+interface GatewayOptions {
   certificate: Pair;
   /** The folder of the page. */
   assets: string;

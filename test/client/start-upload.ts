@@ -9,7 +9,7 @@ export const COMMAND = [process.execPath, join(PROJECT, 'src/main.ts'), 'upload'
 
 export const INTERRUPTED = 'Interrupted. Run the same command again to continue.';
 
-export interface Started {
+interface Started {
   child: ChildProcessWithoutNullStreams;
   printed: { stdout: string; stderr: string };
   /** Resolves when the process has ended and its output has arrived. */

@@ -5,7 +5,7 @@ import type { Deed } from './crash-consumer.ts';
 import type { World } from './crash-servers.ts';
 
 /** A content under a key, and what its client did with it. */
-export interface LoadedFile {
+interface LoadedFile {
   key: string;
   md5: string;
   deeds: Set<Deed>;

@@ -71,7 +71,7 @@ export type Answer =
 
 type FileState = 'pending' | 'ready';
 
-export interface PartUrl {
+interface PartUrl {
   number: number;
   url: string;
   requiredHeaders: Record<string, string>;

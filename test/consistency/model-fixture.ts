@@ -38,7 +38,7 @@ export interface SlowUpload {
   abort(): void;
 }
 
-export interface SweptRow {
+interface SweptRow {
   key: string;
   outcome: Swept;
 }

@@ -40,7 +40,7 @@ export interface ModelFile {
   askedMs: number;
 }
 
-export interface ModelObject {
+interface ModelObject {
   content: string;
   mimeType: string;
   lastModifiedMs: number;
@@ -63,7 +63,7 @@ export type CreateRule =
   /** The limit is reached. If the bytes have arrived in the meantime, both answers are right. */
   | { type: 'too many'; arrived: ModelFile | undefined };
 
-export type GetRule = { found: ModelFile } | { found: undefined; mismatch: boolean };
+type GetRule = { found: ModelFile } | { found: undefined; mismatch: boolean };
 
 interface Tombstone {
   urlsEndMs: number;

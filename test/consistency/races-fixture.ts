@@ -29,7 +29,7 @@ const INSTANCE_CONNECTIONS = 20;
 
 export type Instance = ReturnType<typeof openInstance>;
 
-export interface Sweep {
+interface Sweep {
   /** In the order in which they were leased. */
   leased: string[];
   outcomes: Map<string, Swept>;

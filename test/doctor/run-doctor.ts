@@ -12,7 +12,7 @@ interface Bucket {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
-export interface DoctorRun {
+interface DoctorRun {
   code: number;
   report: DoctorReport;
   /** The lines that the command prints without `--json`. */

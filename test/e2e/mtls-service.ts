@@ -16,7 +16,7 @@ export const GATEWAY_DNS = 'gateway.internal';
 export const GATEWAY_URI = 'spiffe://files.test/ns/edge/sa/gateway';
 
 export const TLS_PROTOCOLS = ['gRPC', 'Connect over HTTP/1.1', 'Connect over h2', 'gRPC-Web'] as const;
-export type TlsProtocol = (typeof TLS_PROTOCOLS)[number];
+type TlsProtocol = (typeof TLS_PROTOCOLS)[number];
 
 /** The certificate that a client shows to the service. `undefined` shows none. */
 export type Shown = Pair | undefined;

@@ -12,7 +12,7 @@ import { service as healthService } from 'grpc-health-check';
 import type { ServiceProcess } from '../harness/service-process.ts';
 
 /** A connection of a client that stays open until the service closes it. */
-export interface OpenConnection extends Disposable {
+interface OpenConnection extends Disposable {
   /** Resolves when the service has closed the connection. */
   readonly ended: Promise<unknown>;
 }
@@ -47,7 +47,7 @@ export async function silent({ http }: Address): Promise<OpenConnection> {
   return { ended: once(socket, 'close'), [Symbol.dispose]: () => socket.destroy() };
 }
 
-export interface HeldCall extends OpenConnection {
+interface HeldCall extends OpenConnection {
   /** Sends the rest of the body, so that the service can answer. */
   finish(): void;
   readonly answer: { text: string };
@@ -103,7 +103,7 @@ export async function idleGrpc({ grpc }: Address): Promise<OpenConnection> {
   return { ended, [Symbol.dispose]: () => client.close() };
 }
 
-export interface HealthWatch extends OpenConnection {
+interface HealthWatch extends OpenConnection {
   /** All statuses so far. */
   readonly statuses: string[];
 }

@@ -14,7 +14,7 @@ import {
   DeliverFileEventRequestSchema,
 } from '../../gen/files/v1/file_events_service_pb.ts';
 
-export interface ReceivedCall {
+interface ReceivedCall {
   message: DeliverFileEventRequest;
   metadata: Metadata;
   deadlineMs: number;

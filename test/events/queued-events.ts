@@ -10,7 +10,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { createDatabase as createTestDatabase, openPool } from '../harness/database.ts';
 
 /** A dispatcher of one instance, and what it reported. */
-export interface ObservedDispatcher extends AsyncDisposable {
+interface ObservedDispatcher extends AsyncDisposable {
   dispatcher: Dispatcher;
   outcomes: Record<Outcome, number>;
   /** The first failure of each outage, and `undefined` for its end. */

@@ -46,7 +46,7 @@ export interface TestBucket {
   stop(): Promise<void>;
 }
 
-export interface TestBucketOptions {
+interface TestBucketOptions {
   /** The pages that may upload and read. Default: the default of the server. */
   corsRules?: readonly CorsRule[];
   /** The least size of every part but the last. Default: 5 MiB. A real server has its own minimum. */

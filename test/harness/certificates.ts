@@ -16,7 +16,7 @@ export interface Pair {
   key: string;
 }
 
-export interface Leaf {
+interface Leaf {
   /** `gateway.internal`, or a URI. */
   names: readonly string[];
   use?: 'server' | 'client';

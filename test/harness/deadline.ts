@@ -10,7 +10,7 @@ import type { S3Key } from '../../src/files/rules/s3-key.ts';
 /**
  * A deadline for a step whose time the test does not check: 60 s, more than the step needs on any machine.
  */
-export const ample = (): Deadline => Date.now() + 60_000;
+const ample = (): Deadline => Date.now() + 60_000;
 
 export const ampleCall = (userId = 'ada'): Call => ({ userId, deadline: ample() });
 

@@ -12,7 +12,7 @@ export interface S3Answer {
 /** Sees the query of a listing and the answer of the server, and returns the answer that the client gets. */
 export type ChangeAnswer = (query: URLSearchParams, answer: S3Answer) => S3Answer;
 
-export interface ChangingS3 extends AsyncDisposable {
+interface ChangingS3 extends AsyncDisposable {
   readonly endpoint: string;
 }
 

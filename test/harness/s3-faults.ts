@@ -6,7 +6,7 @@ import { passOn } from './pass-on.ts';
 /** The failures of S3 itself, not of the network, with S3's own error codes. */
 export type S3Fault = 'none' | 'InternalError' | 'SlowDown' | '200 with an error body';
 
-export interface FaultyS3 extends AsyncDisposable {
+interface FaultyS3 extends AsyncDisposable {
   readonly port: number;
   fault: S3Fault;
 }

@@ -8,7 +8,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 const WAIT = { timeout: 10_000 };
 
 /** A Postgres server of its own. Its commits can wait for a synchronous standby that never connects. */
-export interface SynchronousPostgres extends AsyncDisposable {
+interface SynchronousPostgres extends AsyncDisposable {
   /** The URL of the database `files`, for a superuser. */
   readonly url: string;
   /** The directory of the server, which holds `cluster/data`. */

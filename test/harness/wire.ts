@@ -60,7 +60,7 @@ export const WIRES: readonly Wire[] = [
   { ...connectProtocol, name: 'Connect in JSON', format: 'JSON', contentType: 'application/json' },
 ];
 
-export interface WireAnswer {
+interface WireAnswer {
   headers: IncomingHttpHeaders & IncomingHttpStatusHeader;
   trailers: IncomingHttpHeaders;
   body: Buffer;

@@ -106,7 +106,7 @@ export const ofAmazonS3: Message = (bucket, key) => ({
 });
 
 /** versitygw 1.8 sends the key as it stands in the path of the request, and members that are null. */
-export const ofVersitygw: Message = (bucket, key) => ({
+const ofVersitygw: Message = (bucket, key) => ({
   Records: [
     {
       eventVersion: '2.2',

@@ -1,6 +1,6 @@
 import { type ExecFileException, type ExecFileOptions, execFile } from 'node:child_process';
 
-export interface Ran {
+interface Ran {
   /** `undefined` when there is no such program. */
   code: number | undefined;
   stdout: string;

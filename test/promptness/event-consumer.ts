@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 
 /** A consumer of events over HTTP that notes when it has acknowledged the READY event of each file. */
-export interface EventConsumer extends AsyncDisposable {
+interface EventConsumer extends AsyncDisposable {
   readonly url: string;
   /** Resolves with the time by `performance.now()`. */
   ready(s3Key: string): Promise<number>;

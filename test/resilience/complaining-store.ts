@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { passOn } from '../harness/pass-on.ts';
 
 /** A proxy of an object store. It can answer with error texts that repeat the whole request, as S3's do at worst. */
-export interface ComplainingStore extends AsyncDisposable {
+interface ComplainingStore extends AsyncDisposable {
   readonly endpoint: string;
   /** @param status the HTTP status of all answers; 0 passes the requests on to the object store */
   complain(status: number): void;

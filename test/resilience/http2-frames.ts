@@ -83,7 +83,7 @@ export function grpcHeaders(path: string, further: Record<string, string> = {}):
   });
 }
 
-export interface RawHttp2 extends Disposable {
+interface RawHttp2 extends Disposable {
   readonly socket: Socket;
   /** The number of received frames by their type. */
   readonly received: Map<number, number>;

@@ -17,7 +17,7 @@ export interface Instance {
   replace(): Promise<number>;
 }
 
-export interface Deployment extends AsyncDisposable {
+interface Deployment extends AsyncDisposable {
   readonly instances: readonly Instance[];
   /** Replaces one instance after the other. @returns the time in ms that each took to stop */
   roll(times: number): Promise<number[]>;

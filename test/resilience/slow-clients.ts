@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
 
 /** A slow client. @returns the time in ms until the service ended its stream or connection */
-export type SlowClient = (port: number) => Promise<number>;
+type SlowClient = (port: number) => Promise<number>;
 
 /** Far shorter than any limit, so that a limit for idle connections would not end these clients. */
 const TRICKLE_MS = 200;

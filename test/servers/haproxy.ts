@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { startProgram } from './start-program.ts';
 
-export interface Haproxy extends AsyncDisposable {
+interface Haproxy extends AsyncDisposable {
   readonly port: number;
 }
 

@@ -9,7 +9,7 @@ import { cacheDirectory } from '../interop/toolchain.ts';
 import { answers } from './server-program.ts';
 
 /** moto is an S3 server for tests that checks no signature, no MD5 and no expiry. */
-export interface Moto extends AsyncDisposable {
+interface Moto extends AsyncDisposable {
   readonly endpoint: string;
   readonly region: string;
   /** moto accepts any credentials. */

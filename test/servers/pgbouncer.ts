@@ -7,7 +7,7 @@ const SHARED_CONNECTIONS = 3;
 
 export type PoolMode = 'session' | 'transaction';
 
-export interface Pgbouncer {
+interface Pgbouncer {
   /** The URL of the same database through pgbouncer. */
   url: string;
   stop(): Promise<void>;

@@ -41,7 +41,7 @@ export interface PostgresPair extends AsyncDisposable {
   promoteStandby(): Promise<void>;
 }
 
-export interface PostgresPairOptions {
+interface PostgresPairOptions {
   /** The directory of the programs of Postgres. */
   programs: string;
   /** Whether a commit waits until the standby has it. */

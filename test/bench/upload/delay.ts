@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-export interface Delay extends AsyncDisposable {
+interface Delay extends AsyncDisposable {
   /** The ports in front of the given ones, in their order. */
   ports: number[];
 }

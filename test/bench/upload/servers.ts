@@ -11,7 +11,7 @@ import { startDelay } from './delay.ts';
 
 const SERVERS = join(import.meta.dirname, '../../servers');
 
-export interface UploadServers extends AsyncDisposable {
+interface UploadServers extends AsyncDisposable {
   /** The service and S3 on loopback. */
   near: Network;
   /** The same behind a network with a round trip of ROUND_TRIP_MS. */
@@ -20,7 +20,7 @@ export interface UploadServers extends AsyncDisposable {
   empty(): Promise<void>;
 }
 
-export const ROUND_TRIP_MS = 20;
+const ROUND_TRIP_MS = 20;
 
 export interface Network {
   serviceUrl: string;

@@ -7,7 +7,7 @@ export interface Comparison {
 }
 
 /** How much slower one figure is with events. */
-export interface Ratio {
+interface Ratio {
   onMs: number;
   offMs: number;
   ratio: number;

@@ -6,7 +6,7 @@ import { startFaultProxy } from '../../harness/fault-proxy.ts';
 export type Protocol = 'HTTP' | 'gRPC';
 
 /** A consumer that remembers the keys that it has taken, in the order of their arrival. It begins as away. */
-export interface RecordingConsumer extends AsyncDisposable {
+interface RecordingConsumer extends AsyncDisposable {
   readonly url: URL;
   readonly keys: readonly string[];
   /** How often it has refused an event. */
@@ -14,7 +14,7 @@ export interface RecordingConsumer extends AsyncDisposable {
   comeBack(): Promise<void>;
 }
 
-export interface RecordingOptions {
+interface RecordingOptions {
   /** The keys of events that the consumer never takes. */
   isRefused?: (s3Key: string) => boolean;
   /** The pause before each answer. */

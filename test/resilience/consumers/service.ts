@@ -16,7 +16,7 @@ export interface Announcing extends ServiceDatabase {
   readonly service: ServiceProcess;
 }
 
-export interface ServiceOptions {
+interface ServiceOptions {
   /** Unset: events are off. */
   consumer?: URL;
   /** Fills the database before the service starts. */

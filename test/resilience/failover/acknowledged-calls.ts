@@ -14,12 +14,12 @@ const USERS = 4;
 
 const MIME_TYPE = 'text/plain';
 
-export interface Draft {
+interface Draft {
   readonly filename: string;
   readonly bytes: string;
 }
 
-export interface RecordedFile extends Draft {
+interface RecordedFile extends Draft {
   readonly client: FileClient;
   readonly s3Key: string;
   /**

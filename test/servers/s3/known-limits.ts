@@ -5,7 +5,7 @@
  */
 
 /** The servers for which this folder has a start script. The scripts set TEST_S3_SERVER to one of these names. */
-export type ServerName = 'minio' | 'rgw' | 'swift' | 'versitygw';
+type ServerName = 'minio' | 'rgw' | 'swift' | 'versitygw';
 
 export interface KnownLimit {
   /** The file, relative to the folder `test`. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 import { findServer } from '../server-program.ts';
 
-export interface StartedS3Server extends AsyncDisposable {
+interface StartedS3Server extends AsyncDisposable {
   /** The TEST_S3_* variables with which tests find the server. */
   environment: Record<string, string>;
   /** The directory of the server, with all that it stores. */
