@@ -43,9 +43,9 @@ interface SweptRow {
   outcome: Swept;
 }
 
-export type World = Awaited<ReturnType<typeof openWorld>>;
+export type ModelFixture = Awaited<ReturnType<typeof openModelFixture>>;
 
-export async function openWorld(rules: Rules) {
+export async function openModelFixture(rules: Rules) {
   // Node's HTTP server writes the real time into the `Date` header. The SDK must not correct its clock by
   // that header.
   process.env.AWS_DISABLE_CLOCK_SKEW_CORRECTION = 'true';
@@ -141,7 +141,7 @@ export async function openWorld(rules: Rules) {
     },
 
     /** Leases rows as a sweeper does that is killed right after that. */
-    async claimAndDie(): Promise<number> {
+    async leaseAndDie(): Promise<number> {
       return (await store.leaseDue(ampleWork(), 50, 60)).length;
     },
 

@@ -1,26 +1,8 @@
 /** The steps of the consumer of events: its deliveries are compared with the rules (model-events.ts). */
 import type { EventRef, FileEvent } from '../../src/files/ports/event-queue.ts';
-import type { Model, ModelFile } from './model.ts';
-import type { DueChange, ModelEvents } from './model-events.ts';
-import type { World } from './model-fixture.ts';
+import type { DueChange } from './model-events.ts';
+import { counts, type Run } from './model-run-state.ts';
 import type { Step } from './model-steps.ts';
-
-interface Context {
-  world: World;
-  model: Model;
-  events: ModelEvents;
-  counts: {
-    delivered: number;
-    duplicates: number;
-    acknowledgedLate: number;
-    replayed: number;
-    expirations: number;
-  };
-  check: (holds: boolean, what: string, ...seen: unknown[]) => void;
-  equal: (what: string, is: unknown, ought: unknown) => void;
-  /** The fields of a file that calls show. */
-  shown: (file: ModelFile) => Record<string, unknown>;
-}
 
 /** A delivery that the consumer has not acknowledged yet. */
 interface Held {
@@ -30,14 +12,14 @@ interface Held {
 
 const POSTPONED_SECONDS = 30;
 
-export function eventSteps({ world, model, events, counts, check, equal, shown }: Context) {
+export function eventSteps({ fixture, model, events, check, equal, shown }: Run) {
   /** The revision and the change of the last delivery, by key. */
   const last = new Map<string, { revision: number; due: DueChange }>();
   let held: Held[] = [];
 
   /** A dispatcher leases events and delivers them. */
   async function receive(limit: number): Promise<Held[]> {
-    const leased = await world.leaseEvents(limit);
+    const leased = await fixture.leaseEvents(limit);
     return leased.map((event) => ({ event, due: receiveOne(event) }));
   }
 
@@ -69,7 +51,7 @@ export function eventSteps({ world, model, events, counts, check, equal, shown }
   }
 
   async function acknowledge(deliveries: readonly Held[]): Promise<void> {
-    await world.acknowledgeEvents(deliveries.map(({ event }) => event));
+    await fixture.acknowledgeEvents(deliveries.map(({ event }) => event));
     for (const { event, due } of deliveries) events.acknowledged(event.s3Key, due);
   }
 
@@ -81,7 +63,7 @@ export function eventSteps({ world, model, events, counts, check, equal, shown }
       const deliveries = await receive(limit);
       if (ending === 'acknowledge') await acknowledge(deliveries);
       if (ending === 'postpone') {
-        await world.postponeEvents(
+        await fixture.postponeEvents(
           deliveries.map(({ event }) => ({ ...event, pauseSeconds: POSTPONED_SECONDS })),
         );
       }
@@ -100,7 +82,7 @@ export function eventSteps({ world, model, events, counts, check, equal, shown }
     },
 
     async replay(): Promise<string> {
-      const replayed = await world.replayEvents();
+      const replayed = await fixture.replayEvents();
       events.replayed();
       counts.replayed += replayed;
       return `replay: ${replayed}`;

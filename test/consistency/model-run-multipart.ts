@@ -2,47 +2,13 @@
 
 import { putTo } from '../harness/put.ts';
 import { md5 } from '../harness/random.ts';
-import type { CreateRule, Model, ModelFile, Rules } from './model.ts';
-import type { World } from './model-fixture.ts';
-import { counts } from './model-run.ts';
+import type { ModelFile } from './model.ts';
+import type { CreateSteps } from './model-run-creates.ts';
+import { counts, type Run } from './model-run-state.ts';
 import { CUT_CONTENTS, isCut, MIME_TYPES, NAMES, PART_BYTES, partsOf, type Step } from './model-steps.ts';
 
-export interface Refusal {
-  reason: string;
-  message: string;
-  metadata: Record<string, string>;
-}
-
-/** The parts of a run that these steps use. */
-interface Run {
-  world: World;
-  rules: Rules;
-  model: Model;
-  users: readonly string[];
-  owners: Map<string, string>;
-  uploaded: Map<string, { user: string; content: string }>;
-  deleted: Set<string>;
-  check(holds: boolean, what: string, ...seen: unknown[]): void;
-  equal(what: string, is: unknown, ought: unknown): void;
-  pick<Value>(values: Value[], fromNewest: number): Value | undefined;
-  outcome<Answer>(call: Promise<Answer>): Promise<{ answer: Answer } | { refused: Refusal }>;
-  isOwn(user: string, key: string): void;
-  expectTooMany(label: string, took: { refused: Refusal }, rule: CreateRule): string;
-  expectExisting(
-    label: string,
-    user: string,
-    key: string,
-    content: string,
-    rule: CreateRule,
-  ): Promise<string>;
-  expectKey(label: string, key: string, rule: CreateRule & { type: 'new' }, plainKey: string): void;
-  expectNotFound(label: string, took: object, key: string, mismatch: boolean): void;
-  expectShown(what: string, is: object, file: ModelFile): void;
-  plainKeyOf(user: number, name: number): string;
-}
-
-export function multipartSteps(run: Run) {
-  const { world, rules, model, users, owners, check, equal } = run;
+export function multipartSteps(run: Run, { expectTooMany, expectExisting, expectKey }: CreateSteps) {
+  const { fixture, rules, model, users, owners, check, equal } = run;
 
   const numbersOf = (content: string) => partsOf(content).map((_, i) => i + 1);
   const missingOf = ({ content, parts }: ModelFile) =>
@@ -66,18 +32,18 @@ export function multipartSteps(run: Run) {
       content,
       plainKey,
     };
-    const nowMs = world.now();
+    const nowMs = fixture.now();
     const rule = model.create(user, ask, nowMs);
     const partMd5s = partsOf(content).map((part) => Buffer.from(md5(part), 'base64'));
-    const took = await run.outcome(world.begin(user, { ...ask, size: BigInt(content.length), partMd5s }));
+    const took = await run.outcome(fixture.begin(user, { ...ask, size: BigInt(content.length), partMd5s }));
     const label = `${user} begins ${ask.filename} (${content})`;
-    if ('refused' in took) return run.expectTooMany(label, took, rule);
+    if ('refused' in took) return expectTooMany(label, took, rule);
     const { answer } = took;
     equal(`${label}: the part size`, answer.partSize, PART_BYTES);
-    if (answer.type === 'existing') return run.expectExisting(label, user, answer.s3Key, content, rule);
+    if (answer.type === 'existing') return expectExisting(label, user, answer.s3Key, content, rule);
     check(rule.type === 'new', `${label}: NEW`, answer, rule);
     if (rule.type !== 'new') return label;
-    run.expectKey(label, answer.s3Key, rule, plainKey);
+    expectKey(label, answer.s3Key, rule, plainKey);
     const endMs = answer.expireTime.getTime();
     check(
       Math.abs(endMs - nowMs - rules.multipartSeconds * 1_000) <= 1_000,
@@ -96,7 +62,7 @@ export function multipartSteps(run: Run) {
   }
 
   /** After a week only a new begin counts the upload as pending again. */
-  const isOver = (file: ModelFile) => file.state === 'pending' && file.urlsEndMs <= world.now();
+  const isOver = (file: ModelFile) => file.state === 'pending' && file.urlsEndMs <= fixture.now();
 
   async function send(step: Pick<Step & { do: 'send part' }, 'key' | 'number' | 'how'>) {
     const file = fileAt(step.key);
@@ -104,7 +70,7 @@ export function multipartSteps(run: Run) {
     const { user, key, content } = file;
     const number = 1 + (step.number % partsOf(content).length);
     const label = `${user} sends part ${number} of ${key}`;
-    const took = await run.outcome(world.presignParts(user, key, [number]));
+    const took = await run.outcome(fixture.presignParts(user, key, [number]));
     if ('refused' in took) {
       const reason = file.state === 'ready' ? 'UPLOAD_COMPLETE' : 'FILE_NOT_FOUND';
       check(file.state === 'ready' || file.lost, `${label}: refused`, took);
@@ -112,7 +78,7 @@ export function multipartSteps(run: Run) {
       return `${label}: ${reason}`;
     }
     check(file.state === 'pending' && !file.lost, `${label}: the file is READY or lost`, took);
-    model.renew(file, world.now());
+    model.renew(file, fixture.now());
     const [url] = took.answer.urls;
     const right = partsOf(content)[number - 1] ?? '';
     const bytes = step.how === 'right' ? right : 'x'.repeat(right.length);
@@ -133,8 +99,8 @@ export function multipartSteps(run: Run) {
     const other = users[(users.indexOf(file.user) + 1) % users.length] ?? '';
     const user = step.as === 'owner' ? file.user : other;
     const label = `${user} completes ${key}`;
-    const nowMs = world.now();
-    const took = await run.outcome(world.complete(user, key));
+    const nowMs = fixture.now();
+    const took = await run.outcome(fixture.complete(user, key));
     if (step.as === 'other') {
       run.expectNotFound(label, took, key, false);
       return `${label}: not found`;
@@ -181,7 +147,7 @@ export function multipartSteps(run: Run) {
   async function lose({ key }: Step & { do: 'S3 loses the upload' }): Promise<string | undefined> {
     const file = fileAt(key);
     if (!file?.parts?.open) return undefined;
-    await world.strangerAborts(file.key);
+    await fixture.strangerAborts(file.key);
     file.parts = { landed: new Set(), open: false };
     counts.uploadsLost++;
     return `S3 loses the upload of ${file.key}`;

@@ -54,7 +54,7 @@ export type Step =
   | { do: 'download'; key: number; as: 'owner' | 'other' }
   | { do: 'delete'; key: number; as: 'owner' | 'other' }
   | { do: 'sweep' }
-  | { do: 'claim and die' }
+  | { do: 'lease and die' }
   /** A dispatcher delivers events. With `die` it ends before it has acknowledged them, with `hold` it does so later. */
   | { do: 'deliver'; limit: number; ending: 'acknowledge' | 'postpone' | 'hold' | 'die' }
   | { do: 'acknowledge late' }
@@ -137,7 +137,7 @@ const step = fc.oneof(
   weighted(2, 'download', { key, as }),
   weighted(3, 'delete', { key, as }),
   weighted(5, 'sweep', {}),
-  weighted(1, 'claim and die', {}),
+  weighted(1, 'lease and die', {}),
   weighted(5, 'deliver', {
     limit: fc.constantFrom(1, 2, 100),
     ending: fc.constantFrom('acknowledge', 'acknowledge', 'postpone', 'hold', 'hold', 'die'),

@@ -3,8 +3,9 @@ import { expect, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
 import type { Rules } from './model.ts';
-import { openWorld } from './model-fixture.ts';
-import { counts, run } from './model-run.ts';
+import { openModelFixture } from './model-fixture.ts';
+import { run } from './model-run.ts';
+import { counts } from './model-run-state.ts';
 import { CANCELLED, EVENTS, MULTIPART, RARE, steps } from './model-steps.ts';
 
 const RULES: Rules = {
@@ -19,7 +20,7 @@ const { TEST_LONG, TEST_RUNS, TEST_SEED, TEST_PATH } = process.env;
 const runs = Number(TEST_RUNS || (TEST_LONG ? 2_000 : 90));
 const seed = Number(TEST_SEED || Math.floor(Math.random() * 2 ** 31));
 
-const world = forAllTests(() => openWorld(RULES));
+const fixture = forAllTests(() => openModelFixture(RULES));
 
 it('every answer equals the model in random sequences of users, strangers, sweepers and time', {
   timeout: 1_800_000,
@@ -27,7 +28,7 @@ it('every answer equals the model in random sequences of users, strangers, sweep
   const startMs = performance.now();
   try {
     await fc.assert(
-      fc.asyncProperty(steps, (sequence) => run(world, RULES, sequence)),
+      fc.asyncProperty(steps, (sequence) => run(fixture, RULES, sequence)),
       {
         numRuns: runs,
         seed,
