@@ -4,7 +4,7 @@ import { FileError } from '../../src/files/file-error.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
-import { answered, openRacesWorld, times, upload } from './races-fixture.ts';
+import { answered, openRacesFixture, times, upload } from './races-fixture.ts';
 
 const CLIENTS = 32;
 const NAMES = Array.from({ length: 10 }, (_, i) => `name ${i}.txt`);
@@ -12,7 +12,7 @@ const CONTENTS = Array.from({ length: 14 }, (_, i) => `content number ${i}`);
 const ROUNDS = LONG ? 7 : 1;
 const ACTIONS = LONG ? 60 : 20;
 
-const world = forAllTests(() => openRacesWorld(3));
+const fixture = forAllTests(() => openRacesFixture(3));
 
 const counts = { actions: 0, uploads: 0, deletes: 0, existing: 0, lists: 0, sweeps: 0, kept: 0 };
 
@@ -60,7 +60,7 @@ async function crowd(): Promise<void> {
   async function client(index: number): Promise<void> {
     const user = users[index % users.length] ?? id;
     for (let action = 0; action < ACTIONS; action++) {
-      const instance = world.instance(Math.floor(Math.random() * world.instances.length));
+      const instance = fixture.instance(Math.floor(Math.random() * fixture.instances.length));
       const dice = Math.random();
       counts.actions++;
       // S3 may not answer for a moment on a busy machine. Repeat the call, as a client does.
@@ -71,7 +71,7 @@ async function crowd(): Promise<void> {
     }
   }
 
-  async function createAndUpload(instance: (typeof world.instances)[number], user: string) {
+  async function createAndUpload(instance: (typeof fixture.instances)[number], user: string) {
     const content = any(CONTENTS);
     const gone = new Set([...keys].filter(([, history]) => history.deleted).map(([key]) => key));
     const answer = await instance.create(user, any(NAMES), content);
@@ -81,7 +81,7 @@ async function crowd(): Promise<void> {
     const history = known ?? { user, content, landed: false, deleteBegun: false, deleted: false };
     keys.set(answer.s3Key, history);
     if (answer.type === 'existing') {
-      const bytes = await world.read(answer.s3Key);
+      const bytes = await fixture.read(answer.s3Key);
       expect(bytes === content || history.deleteBegun, `EXISTING was false: ${answer.s3Key}`).toBe(true);
       counts.existing++;
       return;
@@ -93,7 +93,7 @@ async function crowd(): Promise<void> {
     counts.uploads++;
   }
 
-  async function removeOne(instance: (typeof world.instances)[number], user: string) {
+  async function removeOne(instance: (typeof fixture.instances)[number], user: string) {
     const others = [...keys].filter(([, history]) => history.user !== user);
     if (others.length > 0 && Math.random() < 0.3) {
       const [key] = any(others);
@@ -113,7 +113,7 @@ async function crowd(): Promise<void> {
     counts.deletes++;
   }
 
-  async function list(instance: (typeof world.instances)[number], user: string) {
+  async function list(instance: (typeof fixture.instances)[number], user: string) {
     const before = new Map([...keys].map(([key, history]) => [key, { ...history }]));
     const files = await instance.list(user);
     const shown = new Set<string>(files.map(({ s3Key }) => s3Key));
@@ -130,7 +130,7 @@ async function crowd(): Promise<void> {
   }
 
   /** Reads a random key of any user. */
-  async function peek(instance: (typeof world.instances)[number], user: string) {
+  async function peek(instance: (typeof fixture.instances)[number], user: string) {
     if (keys.size === 0) return;
     const [key, { user: owner, content, deleted }] = any([...keys]);
     const outcome = await answered(instance.download(user, key));
@@ -151,8 +151,8 @@ async function crowd(): Promise<void> {
       }
     };
     await Promise.all([
-      untilOver(() => world.pool.query('update files set due_at = now() where due_at is not null')),
-      ...world.instances.map((instance) =>
+      untilOver(() => fixture.pool.query('update files set due_at = now() where due_at is not null')),
+      ...fixture.instances.map((instance) =>
         untilOver(async () => {
           await instance.sweep();
           counts.sweeps++;
@@ -167,11 +167,11 @@ async function crowd(): Promise<void> {
   });
   await sweeping;
 
-  await world.settle();
-  expect(world.errors).toEqual([]);
-  const rows = await world.rows();
+  await fixture.settle();
+  expect(fixture.errors).toEqual([]);
+  const rows = await fixture.rows();
   const ours = new Set(rows.map(({ s3_key }) => s3_key));
-  const objects = await world.keys(id);
+  const objects = await fixture.keys(id);
   expect(
     rows.filter(({ state }) => state !== 'ready'),
     'only READY is left',
@@ -180,9 +180,9 @@ async function crowd(): Promise<void> {
   for (const [key, { user, content, landed, deleteBegun, deleted }] of keys) {
     if (deleted) expect(ours.has(key), `an acknowledged delete was lost: ${key}`).toBe(false);
     if (!landed || deleteBegun) continue;
-    const { download } = await world.instance(0).download(user, key);
+    const { download } = await fixture.instance(0).download(user, key);
     expect(await (await fetch(download.url)).text(), `an acknowledged upload was lost: ${key}`).toBe(content);
     counts.kept++;
   }
-  await world.pool.query('delete from files');
+  await fixture.pool.query('delete from files');
 }

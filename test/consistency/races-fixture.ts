@@ -105,7 +105,7 @@ function openInstance(url: string, bucket: TestBucket, limits: StoreLimits, erro
   };
 }
 
-export async function openRacesWorld(instances: number, limits: Partial<StoreLimits> = {}) {
+export async function openRacesFixture(instances: number, limits: Partial<StoreLimits> = {}) {
   const [database, bucket] = await Promise.all([
     createDatabase(),
     openTestBucket({ minPartBytes: PART_BYTES }),

@@ -8,7 +8,7 @@ import {
   answered,
   type Instance,
   jitter,
-  openRacesWorld,
+  openRacesFixture,
   PART_BYTES,
   rounds,
   times,
@@ -16,10 +16,10 @@ import {
 
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
-const world = forAllTests(() => openRacesWorld(2));
+const fixture = forAllTests(() => openRacesFixture(2));
 afterEach(async () => {
-  await world.pool.query('delete from files');
-  expect(world.errors.splice(0)).toEqual([]);
+  await fixture.pool.query('delete from files');
+  expect(fixture.errors.splice(0)).toEqual([]);
 });
 
 const film = (what: string): string[] =>
@@ -44,12 +44,12 @@ const ALL = [1, 2, 3];
 
 /** Checks the final state: a READY file has its bytes, the bucket has no other object, and no part is left. */
 async function nothingElseIsLeft(user: string, whole: string | undefined, key?: string): Promise<void> {
-  await world.settle();
-  const keys = await world.keys(user);
-  expect(await world.rows(user)).toMatchObject(keys.map((s3_key) => ({ s3_key, state: 'ready' })));
+  await fixture.settle();
+  const keys = await fixture.keys(user);
+  expect(await fixture.rows(user)).toMatchObject(keys.map((s3_key) => ({ s3_key, state: 'ready' })));
   expect(keys).toEqual(whole === undefined ? [] : [key ?? expect.any(String)]);
-  for (const each of keys) expect(await world.read(each), 'READY without its bytes').toBe(whole);
-  expect(await world.uploads(), 'parts are left').toEqual([]);
+  for (const each of keys) expect(await fixture.read(each), 'READY without its bytes').toBe(whole);
+  expect(await fixture.uploads(), 'parts are left').toEqual([]);
 }
 
 describe('twenty begins of one content at once', () => {
@@ -60,13 +60,13 @@ describe('twenty begins of one content at once', () => {
     for (let round = 0; round < rounds(short); round++) {
       const [user, parts] = [newUser(), film(`begun ${round}`)];
       if (which === 'of an upload that S3 has lost') {
-        await world.instance(0).begin(user, 'a.mp4', parts);
-        await world.abortAll();
+        await fixture.instance(0).begin(user, 'a.mp4', parts);
+        await fixture.abortAll();
       }
       const landed = new Set<number>();
       const keys = await times(20, async (i) => {
         await jitter(10);
-        const instance = world.instance(i);
+        const instance = fixture.instance(i);
         const answer = await instance.begin(user, 'a.mp4', parts);
         if (answer.type !== 'new') throw new Error('the upload is already complete');
         // A caller may use the upload as soon as it has the answer.
@@ -81,12 +81,12 @@ describe('twenty begins of one content at once', () => {
       const [key = ''] = keys;
       expect(new Set(keys).size).toBe(1);
       expect(
-        await world.instance(round).begin(user, 'a.mp4', parts),
+        await fixture.instance(round).begin(user, 'a.mp4', parts),
         'acknowledged parts were lost',
       ).toMatchObject({
         missingPartNumbers: ALL.filter((number) => !landed.has(number)),
       });
-      expect(await world.instance(round).complete(user, key)).toMatchObject({ state: 'ready' });
+      expect(await fixture.instance(round).complete(user, key)).toMatchObject({ state: 'ready' });
       await nothingElseIsLeft(user, parts.join(''));
     }
   });
@@ -95,8 +95,8 @@ describe('twenty begins of one content at once', () => {
 /** An upload with all its parts. */
 async function uploaded(what: string) {
   const [user, parts] = [newUser(), film(what)];
-  const { s3Key: key } = await world.instance(0).begin(user, 'a.mp4', parts);
-  expect(await putParts(world.instance(0), user, key, parts, ALL)).toEqual([200, 200, 200]);
+  const { s3Key: key } = await fixture.instance(0).begin(user, 'a.mp4', parts);
+  expect(await putParts(fixture.instance(0), user, key, parts, ALL)).toEqual([200, 200, 200]);
   return { user, parts, key, whole: parts.join('') };
 }
 
@@ -115,7 +115,7 @@ describe('completes of one upload at once', () => {
       const { user, key, whole } = await uploaded(`completed ${round}`);
       const outcomes = await times(6, async (i) => {
         await jitter(10);
-        return complete(world.instance(i), user, key);
+        return complete(fixture.instance(i), user, key);
       });
       for (const outcome of outcomes) expect(outcome).toMatchObject({ state: 'ready', size: whole.length });
       await nothingElseIsLeft(user, whole, key);
@@ -131,15 +131,15 @@ describe('completes against a delete', () => {
         times(2, async (i) => {
           await jitter(15);
           // The complete was ordered before the delete, after it, or its parts were removed at this moment.
-          const outcome = await complete(world.instance(i), user, key);
+          const outcome = await complete(fixture.instance(i), user, key);
           if (typeof outcome === 'string') expect(['FILE_NOT_FOUND', 'UPLOAD_INCOMPLETE']).toContain(outcome);
         }),
         (async () => {
           await jitter(25);
-          await world.instance(1).delete(user, key);
+          await fixture.instance(1).delete(user, key);
         })(),
       ]);
-      expect(await world.instance(0).list(user)).toEqual([]);
+      expect(await fixture.instance(0).list(user)).toEqual([]);
       await nothingElseIsLeft(user, undefined);
     }
   });
@@ -149,30 +149,30 @@ describe('begins against a delete', () => {
   it('are ordered before it, or get another key whose parts the delete does not remove', async () => {
     for (let round = 0; round < rounds(10); round++) {
       const [user, parts] = [newUser(), film(`begun and deleted ${round}`)];
-      const { s3Key: old } = await world.instance(0).begin(user, 'a.mp4', parts);
+      const { s3Key: old } = await fixture.instance(0).begin(user, 'a.mp4', parts);
       let deleted = false;
       const begun = await Promise.all([
         ...Array.from({ length: 4 }, async (_, i) => {
           await jitter(15);
           const afterIt = deleted;
-          const answer = await world.instance(i).begin(user, 'a.mp4', parts);
+          const answer = await fixture.instance(i).begin(user, 'a.mp4', parts);
           if (afterIt) expect(answer.s3Key, 'the key of a deleted file was handed out').not.toBe(old);
           return answer.s3Key;
         }),
         (async () => {
           await jitter(15);
-          await world.instance(1).delete(user, old);
+          await fixture.instance(1).delete(user, old);
           deleted = true;
           return old;
         })(),
       ]);
-      expect(await answered(world.instance(0).complete(user, old))).toBe('FILE_NOT_FOUND');
+      expect(await answered(fixture.instance(0).complete(user, old))).toBe('FILE_NOT_FOUND');
       const others = new Set(begun.filter((key) => key !== old));
       expect(others.size).toBeLessThanOrEqual(1);
       const [key] = others;
       if (key !== undefined) {
-        expect(await putParts(world.instance(0), user, key, parts, ALL)).toEqual([200, 200, 200]);
-        expect(await complete(world.instance(1), user, key)).toMatchObject({ state: 'ready' });
+        expect(await putParts(fixture.instance(0), user, key, parts, ALL)).toEqual([200, 200, 200]);
+        expect(await complete(fixture.instance(1), user, key)).toMatchObject({ state: 'ready' });
       }
       await nothingElseIsLeft(user, key === undefined ? undefined : parts.join(''), key);
     }
@@ -189,14 +189,14 @@ describe('a sweeper that expires an upload', () => {
     for (let round = 0; round < rounds(5); round++) {
       const resuming = await times(6, async (i) => {
         const [user, parts] = [newUser(), film(`resumed ${round}`)];
-        const { s3Key } = await world.instance(i).begin(user, 'a.mp4', parts);
-        await putParts(world.instance(i), user, s3Key, parts, [1, 2]);
+        const { s3Key } = await fixture.instance(i).begin(user, 'a.mp4', parts);
+        await putParts(fixture.instance(i), user, s3Key, parts, [1, 2]);
         return { user, parts };
       });
-      await world.later(OUTLIVED_SECONDS);
+      await fixture.later(OUTLIVED_SECONDS);
       const clients = resuming.map(async ({ user, parts }, i) => {
         await jitter(25);
-        const instance = world.instance(i);
+        const instance = fixture.instance(i);
         const answer = await instance.begin(user, 'a.mp4', parts);
         if (answer.type !== 'new') throw new Error('the upload is already complete');
         // S3 holds exactly the other parts: only part 3 is missing, or all parts must be sent.
@@ -208,12 +208,12 @@ describe('a sweeper that expires an upload', () => {
           state: 'ready',
         });
       });
-      const sweeping = world.instances.map(async (instance) => {
+      const sweeping = fixture.instances.map(async (instance) => {
         await jitter(10);
         await instance.sweep();
       });
       await Promise.all([...clients, ...sweeping]);
-      await world.settle();
+      await fixture.settle();
       for (const { user, parts } of resuming) await nothingElseIsLeft(user, parts.join(''));
     }
   });
@@ -221,12 +221,12 @@ describe('a sweeper that expires an upload', () => {
   it('leaves no object without a file and no file without its bytes if the upload is completed at this moment', async () => {
     for (let round = 0; round < rounds(5); round++) {
       const completing = await times(6, () => uploaded(`completed late ${round}`));
-      await world.later(OUTLIVED_SECONDS);
+      await fixture.later(OUTLIVED_SECONDS);
       const outcomes = completing.map(async ({ user, key }, i) => {
         await jitter(25);
-        return complete(world.instance(i), user, key);
+        return complete(fixture.instance(i), user, key);
       });
-      const sweeping = world.instances.map(async (instance) => {
+      const sweeping = fixture.instances.map(async (instance) => {
         await jitter(10);
         await instance.sweep();
       });
@@ -246,14 +246,14 @@ describe('two processes that resume one upload', () => {
     async (which) => {
       for (let round = 0; round < rounds(4); round++) {
         const [user, parts] = [newUser(), film(`resumed by two ${round}`)];
-        const { s3Key: key } = await world.instance(0).begin(user, 'a.mp4', parts);
-        await putParts(world.instance(0), user, key, parts, [1]);
-        if (which === 'that S3 has lost') await world.abortAll();
+        const { s3Key: key } = await fixture.instance(0).begin(user, 'a.mp4', parts);
+        await putParts(fixture.instance(0), user, key, parts, [1]);
+        if (which === 'that S3 has lost') await fixture.abortAll();
         if (which === 'whose id was never committed')
-          await world.pool.query('update files set upload_id = null');
+          await fixture.pool.query('update files set upload_id = null');
         const made = await times(2, async (i) => {
           await jitter(10);
-          const instance = world.instance(i);
+          const instance = fixture.instance(i);
           const answer = await instance.begin(user, 'a.mp4', parts);
           // The other process has already completed the upload.
           if (answer.type !== 'new') return 'ready';

@@ -2,27 +2,27 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { md5, newUser } from '../harness/random.ts';
-import { answered, jitter, openRacesWorld, rounds, times, upload } from './races-fixture.ts';
+import { answered, jitter, openRacesFixture, rounds, times, upload } from './races-fixture.ts';
 
 // All tests together take a few seconds on an idle machine.
 vi.setConfig({ testTimeout: LONG ? 600_000 : 60_000 });
 
 const CAP = 8;
-const world = forAllTests(() => openRacesWorld(2, { pendingMax: CAP }));
+const fixture = forAllTests(() => openRacesFixture(2, { pendingMax: CAP }));
 afterEach(async () => {
-  await world.pool.query('delete from files');
-  expect(world.errors.splice(0)).toEqual([]);
+  await fixture.pool.query('delete from files');
+  expect(fixture.errors.splice(0)).toEqual([]);
 });
 
 describe('fifty creates of one content at once', () => {
   it('make one row and one key, and fifty times EXISTING after the upload', async () => {
     for (let round = 0; round < rounds(5); round++) {
       const user = newUser();
-      const fifty = () => times(50, (i) => world.instance(i).create(user, `${i}.txt`, 'one content'));
+      const fifty = () => times(50, (i) => fixture.instance(i).create(user, `${i}.txt`, 'one content'));
       const answers = await fifty();
       expect(new Set(answers.map(({ s3Key }) => s3Key)).size).toBe(1);
       expect(new Set(answers.map(({ type }) => type))).toEqual(new Set(['new']));
-      expect(await world.rows(user)).toHaveLength(1);
+      expect(await fixture.rows(user)).toHaveLength(1);
 
       // Each caller may use its answer, all at the same time.
       const statuses = await Promise.all(answers.slice(0, 6).map((answer) => upload(answer, 'one content')));
@@ -31,8 +31,8 @@ describe('fifty creates of one content at once', () => {
       expect(new Set(again.map(({ type, s3Key }) => `${type} ${s3Key}`))).toEqual(
         new Set([`existing ${answers[0]?.s3Key}`]),
       );
-      expect(await world.rows(user)).toMatchObject([{ state: 'ready' }]);
-      expect(await world.instance(round).list(user)).toHaveLength(1);
+      expect(await fixture.rows(user)).toMatchObject([{ state: 'ready' }]);
+      expect(await fixture.instance(round).list(user)).toHaveLength(1);
     }
   });
 });
@@ -43,9 +43,9 @@ describe('a delete against creates of the same content', () => {
     async (state) => {
       for (let round = 0; round < rounds(15); round++) {
         const [user, content] = [newUser(), 'deleted and created'];
-        const first = await world.instance(0).create(user, 'a.txt', content);
+        const first = await fixture.instance(0).create(user, 'a.txt', content);
         if (state === 'ready') await upload(first, content);
-        if (state === 'ready') await world.instance(0).list(user);
+        if (state === 'ready') await fixture.instance(0).list(user);
         const old = first.s3Key;
 
         let deleted = false;
@@ -53,7 +53,7 @@ describe('a delete against creates of the same content', () => {
         const creating = times(8, async (i) => {
           await jitter(6);
           const afterIt = deleted;
-          const answer = await world.instance(i).create(user, 'a.txt', content);
+          const answer = await fixture.instance(i).create(user, 'a.txt', content);
           if (afterIt) expect(answer.s3Key, 'the key of a deleted file was handed out').not.toBe(old);
           if (answer.type === 'new') {
             // A client may use the URL of a pending file after the file was deleted. That must not bring the
@@ -61,7 +61,7 @@ describe('a delete against creates of the same content', () => {
             expect(await upload(answer, content)).toBe(200);
             if (answer.s3Key !== old) uploadedKeys.add(answer.s3Key);
           } else if (answer.s3Key !== old) {
-            expect(await world.read(answer.s3Key), 'EXISTING was false').toBe(content);
+            expect(await fixture.read(answer.s3Key), 'EXISTING was false').toBe(content);
           } else {
             // EXISTING for the old file means that the delete came later.
             expect(afterIt, 'EXISTING was false: the file had been deleted').toBe(false);
@@ -69,22 +69,22 @@ describe('a delete against creates of the same content', () => {
         });
         const deleting = (async () => {
           await jitter(6);
-          await world.instance(1).delete(user, old);
+          await fixture.instance(1).delete(user, old);
           deleted = true;
         })();
         await Promise.all([creating, deleting]);
 
-        expect(await answered(world.instance(0).get(user, old))).toBe('FILE_NOT_FOUND');
-        const listed = await world.instance(0).list(user);
+        expect(await answered(fixture.instance(0).get(user, old))).toBe('FILE_NOT_FOUND');
+        const listed = await fixture.instance(0).list(user);
         expect(
           listed.map(({ s3Key }) => s3Key),
           'an acknowledged upload was lost',
         ).toEqual([...uploadedKeys]);
-        await world.settle();
-        expect(await world.rows(user)).toMatchObject(
+        await fixture.settle();
+        expect(await fixture.rows(user)).toMatchObject(
           [...uploadedKeys].map((s3_key) => ({ s3_key, state: 'ready' })),
         );
-        expect(await world.keys(user)).toEqual([...uploadedKeys]);
+        expect(await fixture.keys(user)).toEqual([...uploadedKeys]);
       }
     },
   );
@@ -94,13 +94,13 @@ describe('a delete against list, get and download while the upload lands', () =>
   it('wins, and the bytes are removed', async () => {
     for (let round = 0; round < rounds(25); round++) {
       const [user, content] = [newUser(), `landing ${round}`];
-      const answer = await world.instance(0).create(user, 'a.txt', content);
+      const answer = await fixture.instance(0).create(user, 'a.txt', content);
       const key = answer.s3Key;
       let deleted = false;
       const read = async (i: number) => {
         await jitter(12);
         const afterIt = deleted;
-        const instance = world.instance(i);
+        const instance = fixture.instance(i);
         const seen = i % 2 ? await instance.list(user) : [await answered(instance.get(user, key))];
         const files = seen.filter((file) => typeof file === 'object');
         if (afterIt) expect(files, 'a deleted file was shown').toEqual([]);
@@ -114,15 +114,15 @@ describe('a delete against list, get and download while the upload lands', () =>
         })(),
         (async () => {
           await jitter(16);
-          await world.instance(1).delete(user, key);
+          await fixture.instance(1).delete(user, key);
           deleted = true;
         })(),
       ]);
-      expect(await world.instance(0).list(user)).toEqual([]);
-      expect(await answered(world.instance(1).download(user, key))).toBe('FILE_NOT_FOUND');
-      await world.settle();
-      expect(await world.rows(user)).toEqual([]);
-      expect(await world.keys(user), 'an acknowledged delete was lost').toEqual([]);
+      expect(await fixture.instance(0).list(user)).toEqual([]);
+      expect(await answered(fixture.instance(1).download(user, key))).toBe('FILE_NOT_FOUND');
+      await fixture.settle();
+      expect(await fixture.rows(user)).toEqual([]);
+      expect(await fixture.keys(user), 'an acknowledged delete was lost').toEqual([]);
     }
   });
 });
@@ -132,21 +132,21 @@ describe('a create against the last sweep of an upload', () => {
     for (let round = 0; round < rounds(8); round++) {
       const users = Array.from({ length: 10 }, newUser);
       const content = `asked again ${round}`;
-      for (const user of users) await world.instance(0).create(user, 'a.txt', content);
+      for (const user of users) await fixture.instance(0).create(user, 'a.txt', content);
       // Purgeable and due: the next sweep purges or expires these files, unless a create comes first.
-      await world.later(3 * 86_400);
+      await fixture.later(3 * 86_400);
       const creating = users.map(async (user, i) => {
         await jitter(12);
-        const answer = await world.instance(i).create(user, 'a.txt', content);
+        const answer = await fixture.instance(i).create(user, 'a.txt', content);
         expect(await upload(answer, content)).toBe(200);
       });
-      const sweeping = world.instances.map(async (instance) => {
+      const sweeping = fixture.instances.map(async (instance) => {
         await jitter(6);
         await instance.sweep();
       });
       await Promise.all([...creating, ...sweeping]);
       for (const user of users) {
-        const files = await world.instance(1).list(user);
+        const files = await fixture.instance(1).list(user);
         expect(files, 'an acknowledged upload was lost').toMatchObject([{ filename: 'a.txt' }]);
       }
     }
@@ -158,11 +158,11 @@ describe('two sweepers on the same due rows', () => {
     for (let round = 0; round < rounds(1); round++) {
       const made = await times(40, async (i) => {
         const [user, content] = [newUser(), `swept ${i}`];
-        const answers = await times(5, (n) => world.instance(i).create(user, `${n}.txt`, content + n));
+        const answers = await times(5, (n) => fixture.instance(i).create(user, `${n}.txt`, content + n));
         // The five uploads: uploaded; never uploaded; deleted; deleted and then uploaded; never uploaded.
         await Promise.all([0, 3].map(async (n) => answers[n] && upload(answers[n], content + n)));
         await Promise.all(
-          [2, 3].map(async (n) => answers[n] && world.instance(i).delete(user, answers[n].s3Key)),
+          [2, 3].map(async (n) => answers[n] && fixture.instance(i).delete(user, answers[n].s3Key)),
         );
         if (answers[3]) await upload(answers[3], `${content}3`);
         return { user, keys: answers.map(({ s3Key }) => s3Key) };
@@ -170,8 +170,8 @@ describe('two sweepers on the same due rows', () => {
       const all = made.flatMap(({ keys }) => keys);
 
       // Due, but not purgeable: the sweepers verify every row and may purge none.
-      await world.later(60);
-      const early = await Promise.all(world.instances.map((instance) => instance.sweep()));
+      await fixture.later(60);
+      const early = await Promise.all(fixture.instances.map((instance) => instance.sweep()));
       expect(early.flatMap(({ leased }) => leased).sort(), 'once per lease').toEqual(all.toSorted());
       expect(Math.min(...early.map(({ leased }) => leased.length)), 'both took part').toBeGreaterThan(0);
       const outcomes = (sweeps: typeof early, n: number) =>
@@ -186,17 +186,17 @@ describe('two sweepers on the same due rows', () => {
         ['rescheduled'],
       ]);
       // The replayed URL has written the deleted file's bytes again, and the sweeper has removed them again.
-      const inBucket = await Promise.all(made.map(({ user }) => world.keys(user)));
+      const inBucket = await Promise.all(made.map(({ user }) => fixture.keys(user)));
       expect(inBucket).toEqual(made.map(({ keys }) => keys.slice(0, 1)));
 
-      await world.later(3 * 86_400);
-      const late = await Promise.all(world.instances.map((instance) => instance.sweep()));
+      await fixture.later(3 * 86_400);
+      const late = await Promise.all(fixture.instances.map((instance) => instance.sweep()));
       expect(late.flatMap(({ leased }) => leased).sort()).toEqual(
         made.flatMap(({ keys }) => keys.slice(1)).toSorted(),
       );
-      await world.settle();
+      await fixture.settle();
       for (const { user, keys } of made) {
-        expect(await world.rows(user)).toMatchObject([{ s3_key: keys[0], state: 'ready' }]);
+        expect(await fixture.rows(user)).toMatchObject([{ s3_key: keys[0], state: 'ready' }]);
       }
     }
   });
@@ -206,19 +206,19 @@ describe('lists while an upload lands', () => {
   it('show it only with its bytes, and the first list after the 200 shows it', async () => {
     for (let round = 0; round < rounds(25); round++) {
       const [user, content] = [newUser(), `listed ${round}`];
-      const answer = await world.instance(0).create(user, 'a.txt', content);
+      const answer = await fixture.instance(0).create(user, 'a.txt', content);
       let landed = false;
       const reading = times(8, async (i) => {
         for (let again = 0; again < 3; again++) {
           await jitter(5);
           const afterIt = landed;
-          const files = await world.instance(i).list(user);
+          const files = await fixture.instance(i).list(user);
           if (afterIt) expect(files, 'S3 had said 200').toHaveLength(1);
           if (files.length === 0) continue;
           expect(files).toMatchObject([
             { s3Key: answer.s3Key, fingerprint: md5(content, 'hex'), size: content.length },
           ]);
-          const { download } = await world.instance(i).download(user, answer.s3Key);
+          const { download } = await fixture.instance(i).download(user, answer.s3Key);
           expect(await (await fetch(download.url)).text(), 'READY without its bytes').toBe(content);
         }
       });
@@ -226,7 +226,7 @@ describe('lists while an upload lands', () => {
         await jitter(5);
         expect(await upload(answer, content)).toBe(200);
         landed = true;
-        expect(await world.instance(1).list(user), 'the very next list').toHaveLength(1);
+        expect(await fixture.instance(1).list(user), 'the very next list').toHaveLength(1);
       })();
       await Promise.all([reading, landing]);
     }
@@ -237,7 +237,7 @@ describe('creates at the pending cap, from two instances', () => {
   it('succeed exactly up to the cap while others cancel, repeat and upload', async () => {
     for (let round = 0; round < rounds(6); round++) {
       const user = newUser();
-      const outcomes = await times(30, (i) => answered(world.instance(i).create(user, `${i}.txt`, `${i}`)));
+      const outcomes = await times(30, (i) => answered(fixture.instance(i).create(user, `${i}.txt`, `${i}`)));
       const made = outcomes.filter((outcome) => typeof outcome === 'object');
       expect(made).toHaveLength(CAP);
       expect(new Set(outcomes.filter((outcome) => typeof outcome === 'string'))).toEqual(
@@ -250,16 +250,16 @@ describe('creates at the pending cap, from two instances', () => {
       await Promise.all([
         ...cancelled.map(async ({ s3Key }) => {
           await jitter(5);
-          await world.instance(0).delete(user, s3Key);
+          await fixture.instance(0).delete(user, s3Key);
         }),
         ...landing.map(async (answer) => {
           const content = outcomes.indexOf(answer);
           expect(await upload(answer, `${content}`)).toBe(200);
-          await world.instance(1).list(user);
+          await fixture.instance(1).list(user);
         }),
         ...kept.map(async (answer, i) => {
           const content = outcomes.indexOf(answer);
-          const again = await world.instance(i).create(user, `${content}.txt`, `${content}`);
+          const again = await fixture.instance(i).create(user, `${content}.txt`, `${content}`);
           expect(again, 'a pending upload keeps its slot').toMatchObject({
             type: 'new',
             s3Key: answer.s3Key,
@@ -267,11 +267,11 @@ describe('creates at the pending cap, from two instances', () => {
         }),
         times(30, async (i) => {
           await jitter(10);
-          await answered(world.instance(i).create(user, `more ${i}.txt`, `more ${i}`));
+          await answered(fixture.instance(i).create(user, `more ${i}.txt`, `more ${i}`));
         }),
       ]);
       // Cancelled uploads keep their slots until their URLs have expired.
-      const { rows } = await world.pool.query<{ taken: number; ready: number }>(
+      const { rows } = await fixture.pool.query<{ taken: number; ready: number }>(
         `select count(*) filter (where state <> 'ready')::int as taken,
                 count(*) filter (where state = 'ready')::int as ready from files where user_id = $1`,
         [user],
@@ -279,7 +279,9 @@ describe('creates at the pending cap, from two instances', () => {
       expect(rows[0]?.ready, 'an acknowledged upload was lost').toBe(landing.length);
       expect(rows[0]?.taken).toBeLessThanOrEqual(CAP);
       // Every free slot can be used again.
-      const last = await times(10, (i) => answered(world.instance(i).create(user, `last ${i}`, `last ${i}`)));
+      const last = await times(10, (i) =>
+        answered(fixture.instance(i).create(user, `last ${i}`, `last ${i}`)),
+      );
       const free = CAP - (rows[0]?.taken ?? 0);
       expect(last.filter((outcome) => typeof outcome === 'object')).toHaveLength(free);
     }
