@@ -16,6 +16,7 @@ import {
   startPostgres,
 } from '../../src/dev/postgres/postgres.ts';
 import { canDieWithParent } from '../harness/service-process.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const PROGRAM = join(import.meta.dirname, 'start-postgres.ts');
 const isRoot = process.geteuid?.() === 0;
@@ -238,7 +239,7 @@ describe('a directory with a database', () => {
     client.on('error', () => {}); // the kill breaks the connection
     await client.connect();
     const endless = client.query('select count(*) from generate_series(1, 1e15)').catch(() => {});
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect(
         await query(
           postgres.url,
@@ -292,9 +293,7 @@ describe('a directory with a database', () => {
     const log = vi.fn<(line: string) => void>();
     const postgres = await start({ log });
     process.kill(postgres.pid, 'SIGKILL');
-    await vi.waitFor(() =>
-      expect(log).toHaveBeenCalledWith('The embedded Postgres ended by itself (SIGKILL).'),
-    );
+    await waitFor(() => expect(log).toHaveBeenCalledWith('The embedded Postgres ended by itself (SIGKILL).'));
     await postgres.stop();
   });
 

@@ -2,6 +2,7 @@ import { expect, it, vi } from 'vitest';
 import { createOutcomeWriter } from '../../src/events/outcome-writer.ts';
 import type { EventQueue, EventRef } from '../../src/files/ports/event-queue.ts';
 import { s3Key } from '../../src/files/rules/s3-key.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { startHttpConsumer } from './http-consumer.ts';
 import { openQueuedEvents } from './queued-events.ts';
 import { sampleEvent } from './sample.ts';
@@ -85,14 +86,14 @@ it('deliveries are counted as unknown to Postgres until the statement about them
     onError: (error) => errors.push(error),
   });
   outcomes.acknowledge(sampleEvent());
-  await vi.waitFor(() => expect(statements).toHaveLength(1));
+  await waitFor(() => expect(statements).toHaveLength(1));
   outcomes.acknowledge(sampleEvent());
   expect(outcomes.waiting).toBe(2);
   statements[0]?.reject(new Error('Postgres takes no writes'));
   await vi.waitFor(() => expect(statements).toHaveLength(2), 3_000);
   expect(outcomes.waiting).toBe(2);
   statements[1]?.resolve();
-  await vi.waitFor(() => expect(outcomes.waiting).toBe(0));
+  await waitFor(() => expect(outcomes.waiting).toBe(0));
   expect(sizes).toEqual([1, 2]);
   expect(errors).toHaveLength(1);
 });
@@ -117,7 +118,7 @@ it('an outcome whose row was locked is written once more, and not a third time',
   const event = (name: string) => sampleEvent({ s3Key: s3Key('ada', name) });
   for (const name of ['locked', 'free']) outcomes.acknowledge(event(name));
   outcomes.postpone(event('postponed'), { pauseSeconds: 1, isCounted: true });
-  await vi.waitFor(() => expect(outcomes.waiting).toBe(0));
+  await waitFor(() => expect(outcomes.waiting).toBe(0));
   await outcomes.stop();
   expect(acknowledged).toEqual([['ada_locked', 'ada_free'], ['ada_locked']]);
   expect(postponed).toEqual([['ada_postponed'], ['ada_postponed']]);

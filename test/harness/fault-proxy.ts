@@ -19,6 +19,8 @@ export interface FaultProxy extends AsyncDisposable {
   readonly port: number;
   /** Connections that are open at this moment. */
   readonly connections: number;
+  /** All connections since the start. */
+  readonly accepted: number;
   set(fault: Fault): Promise<void>;
 }
 
@@ -29,7 +31,9 @@ export async function startFaultProxy(target: { port: number; host?: string }): 
   let release = () => {};
   const pairs = new Set<readonly [Socket, Socket]>();
 
+  let accepted = 0;
   const listener = (client: Socket) => {
+    accepted++;
     const server = connect(target.port, target.host ?? '127.0.0.1');
     const pair = [client, server] as const;
     pairs.add(pair);
@@ -75,6 +79,9 @@ export async function startFaultProxy(target: { port: number; host?: string }): 
     port,
     get connections() {
       return pairs.size;
+    },
+    get accepted() {
+      return accepted;
     },
     async set(next) {
       fault = next;

@@ -1,4 +1,4 @@
-import { beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import type { Call } from '../../src/files/call.ts';
 import type { UploadIntent } from '../../src/files/ports/reservations.ts';
 import { reserveFiles } from '../../src/files/reserve-files.ts';
@@ -14,6 +14,7 @@ import { ampleCall } from '../harness/deadline.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { md5 } from '../harness/random.ts';
 import { STORE_LIMITS } from '../harness/store-limits.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 /** The names of the statements that a test has run. */
 let statements: string[] = [];
@@ -84,7 +85,7 @@ it('a batch whose turn does not come in time fails alone, and delays no other us
   const first = createBatch(ampleCall(), 1, 3).finally(() => {
     hasEnded = true;
   });
-  await vi.waitFor(() => expect(statements).toContain('create_many'));
+  await waitFor(() => expect(statements).toContain('create_many'));
   const late = createBatch({ userId: 'ada', deadline: Date.now() + 300 }, 2, 3);
   const next = createBatch(ampleCall(), 3, 3);
   await expect(late).rejects.toMatchObject({

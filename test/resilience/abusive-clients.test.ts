@@ -12,6 +12,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { LONG } from '../harness/long-form.ts';
 import { total } from '../harness/metrics.ts';
 import { startServiceWithServers } from '../harness/service-with-servers.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { expectAlive } from './alive.ts';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
 import { report } from './outcome.ts';
@@ -195,7 +196,7 @@ it('answers eight pipelined requests in order', async () => {
   });
   const statuses = () => answers.match(/(?<=HTTP\/1\.1 )\d+/g)?.map(Number);
   socket.write((PIPELINED['GET /livez'] + PIPELINED['an unknown path']).repeat(4));
-  await vi.waitFor(() => expect(statuses()).toEqual([200, 404, 200, 404, 200, 404, 200, 404]));
+  await waitFor(() => expect(statuses()).toEqual([200, 404, 200, 404, 200, 404, 200, 404]));
   socket.destroy();
 });
 
@@ -242,7 +243,7 @@ it('aborts the oldest of too many unread answers to requests without proof', asy
     // The time is shorter than the limit for unread answers, so only the limit of requests can end them.
     await vi.waitFor(() => expect(aborted, port).toBeGreaterThanOrEqual(beyond), { timeout: 2_000 });
     // The whole connection of the oldest request is closed, because no call on it was accepted.
-    await vi.waitFor(() => expect(sessions.some(({ destroyed }) => destroyed)).toBe(true));
+    await waitFor(() => expect(sessions.some(({ destroyed }) => destroyed)).toBe(true));
     expect(sessions.every(({ destroyed }) => destroyed)).toBe(false);
     for (const session of sessions) session.destroy();
   }

@@ -6,6 +6,7 @@ import { forAllTests } from '../harness/for-all-tests.ts';
 import { residentMb } from '../harness/resident-memory.ts';
 import { startTestService } from '../harness/service.ts';
 import { startServiceWithServers } from '../harness/service-with-servers.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { expectAlive } from './alive.ts';
 import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from './http2-frames.ts';
 import { report } from './outcome.ts';
@@ -52,7 +53,7 @@ it('survives invalid authorities: `a:99999`, `%`, `a[b`, `a:x`', async (context)
       const headers = headerBlock(grpcHeaders(path, { ':authority': authority }));
       raw.socket.write(frame(FRAME.headers, FLAG.endHeaders, 1, headers));
       raw.socket.write(frame(FRAME.data, FLAG.endStream, 1, EMPTY));
-      await vi.waitFor(() =>
+      await waitFor(() =>
         expect(raw.received.has(FRAME.headers) || raw.received.has(FRAME.reset) || raw.socket.closed).toBe(
           true,
         ),
@@ -215,7 +216,7 @@ it('refuses headers of 20 kB, and 200 headers', async (context) => {
       // Two frames, because a frame has at most 16 kB.
       raw.socket.write(frame(FRAME.headers, FLAG.none, 1, block.subarray(0, 16_000)));
       raw.socket.write(frame(FRAME.continuation, FLAG.endHeaders, 1, block.subarray(16_000)));
-      await vi.waitFor(() => expect(raw.received.has(FRAME.reset) || raw.socket.closed).toBe(true));
+      await waitFor(() => expect(raw.received.has(FRAME.reset) || raw.socket.closed).toBe(true));
       expect(raw.received.has(FRAME.headers)).toBe(false);
     }
   }
@@ -240,7 +241,7 @@ it('makes no query for a call whose deadline has passed', async (context) => {
   expect(await outcomes(asked)).toEqual(['200 grpc 4', '200 grpc 4', '504']);
   // The control call has a span for itself and a span for its query, so a query of the other calls would be
   // seen.
-  await vi.waitFor(() => expect(listSpans(control).length).toBeGreaterThan(1));
+  await waitFor(() => expect(listSpans(control).length).toBeGreaterThan(1));
   expect(listSpans(spent)).toEqual([]);
   await lives();
   report(context, 'DEADLINE_EXCEEDED, and no query');

@@ -8,6 +8,7 @@ import { externalServers } from '../harness/external-servers.ts';
 import { total } from '../harness/metrics.ts';
 import { launchService, PROJECT } from '../harness/service-process.ts';
 import { startServiceWithServers } from '../harness/service-with-servers.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { report } from './outcome.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -22,7 +23,7 @@ test('errors that no code catches are logged and counted, and fail no call', asy
     await files.listFiles({});
   });
   expect((await Promise.allSettled(calls)).map(({ status }) => status)).not.toContain('rejected');
-  await vi.waitFor(async () => expect(await total(service.http, 'files_stray_errors_total')).toBe(3));
+  await waitFor(async () => expect(await total(service.http, 'files_stray_errors_total')).toBe(3));
   const logged = service.log().filter(({ msg }) => msg.startsWith('no call caught this error'));
   const texts = logged.map(({ err }) => (err as Error).message);
   expect(texts.sort()).toEqual([

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { FileService, ListFilesRequestSchema } from '../../gen/files/v1/file_service_pb.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { type Admission, createAdmission, type Permit } from '../../src/overload/admission.ts';
@@ -13,6 +13,7 @@ import { failureOf } from '../harness/failure.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { newUser } from '../harness/random.ts';
 import { PROTOCOLS, startTestService } from '../harness/service.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const PLACES = 256;
 
@@ -167,7 +168,7 @@ describe('an admitted call', () => {
     close();
     expect(admission.callsUnderWay).toBe(1);
     finish();
-    await vi.waitFor(() => expect(admission.callsUnderWay).toBe(0));
+    await waitFor(() => expect(admission.callsUnderWay).toBe(0));
   });
 
   it('keeps its place until its response has been written', async () => {
@@ -201,7 +202,7 @@ describe('the service', () => {
     await blocker.query('begin; lock table files in access exclusive mode');
     const calls = [1, 2].map(() => service.as(greedy).listFiles({}));
     const underWay = async () => (await fetch(`${service.httpUrl}/metrics`)).text();
-    await vi.waitFor(async () => expect(await underWay()).toContain('files_calls_under_way 2'));
+    await waitFor(async () => expect(await underWay()).toContain('files_calls_under_way 2'));
     for (const protocol of PROTOCOLS) {
       expect(await failureOf(service.as(greedy, protocol).listFiles({}))).toMatchObject({
         code: 'ResourceExhausted',
@@ -210,7 +211,7 @@ describe('the service', () => {
       });
     }
     calls.push(service.as(other).listFiles({}));
-    await vi.waitFor(async () => expect(await underWay()).toContain('files_calls_under_way 3'));
+    await waitFor(async () => expect(await underWay()).toContain('files_calls_under_way 3'));
     await blocker.query('rollback');
     await Promise.all(calls);
     await expect(service.as(greedy).listFiles({})).resolves.toBeDefined();

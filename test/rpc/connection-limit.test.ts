@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { type Connection, limitConnections } from '../../src/rpc/limits/connection-limit.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const MAX = 3;
 
@@ -43,7 +44,7 @@ async function openPort() {
 }
 
 const closedOf = async (opened: readonly { isClosed: boolean }[], count: number) => {
-  await vi.waitFor(() => expect(opened.filter(({ isClosed }) => isClosed)).toHaveLength(count));
+  await waitFor(() => expect(opened.filter(({ isClosed }) => isClosed)).toHaveLength(count));
   return opened.map(({ isClosed }) => isClosed);
 };
 

@@ -2,7 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,
@@ -11,6 +11,7 @@ import {
 import { ServerReflection as V1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { startTestService } from '../harness/service.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const service = forAllTests(() => startTestService());
 
@@ -135,7 +136,7 @@ describe.each([
     const [endFirst, ...endOthers] = await Promise.all(Array.from({ length: 4 }, openStream));
     await expect(openStream()).rejects.toMatchObject(REFUSED);
     await endFirst?.();
-    endOthers.push(await vi.waitFor(openStream));
+    endOthers.push(await waitFor(openStream));
     for (const endStream of endOthers) await endStream();
   });
 });

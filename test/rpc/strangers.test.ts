@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHttp1AndHttp2Server } from '../../src/rpc/http/http1-and-http2.ts';
 import {
   PIPELINED_REQUESTS_MAX,
@@ -12,6 +12,7 @@ import {
 } from '../../src/rpc/limits/limits.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { startTestService } from '../harness/service.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2 } from '../resilience/http2-frames.ts';
 
 /** A port whose listener answers each request with 200. */
@@ -61,7 +62,7 @@ it('a CONNECT and an unknown expectation over HTTP/2 reach the listener, whose l
   ];
   for (const [index, block] of blocks.entries())
     raw.socket.write(frame(FRAME.headers, FLAG.endHeaders, 2 * index + 1, block));
-  await vi.waitFor(() => expect(asked).toEqual(['CONNECT ', 'GET b']));
+  await waitFor(() => expect(asked).toEqual(['CONNECT ', 'GET b']));
 });
 
 describe('of connections over HTTP/2 without an accepted call', () => {
@@ -75,12 +76,12 @@ describe('of connections over HTTP/2 without an accepted call', () => {
       for (const session of [...few, further]) session.destroy();
     });
     const streamsMax = ({ remoteSettings }: ClientHttp2Session) => remoteSettings?.maxConcurrentStreams;
-    await vi.waitFor(() => expect(streamsMax(further)).toBe(STRANGER_STREAMS_MAX));
+    await waitFor(() => expect(streamsMax(further)).toBe(STRANGER_STREAMS_MAX));
     expect(few.map(streamsMax)).toEqual(few.map(() => STREAMS_PER_CONNECTION_MAX));
 
     // The gate accepts the call by its headers alone.
     const call = Object.fromEntries(grpcHeaders('/files.v1.FileService/ListFiles'));
     further.request(call, { endStream: false }).on('error', () => {});
-    await vi.waitFor(() => expect(streamsMax(further)).toBe(STREAMS_PER_CONNECTION_MAX));
+    await waitFor(() => expect(streamsMax(further)).toBe(STREAMS_PER_CONNECTION_MAX));
   });
 });

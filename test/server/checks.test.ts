@@ -14,6 +14,7 @@ import { createDatabase, openPool, type TestDatabase } from '../harness/database
 import { ampleWork } from '../harness/deadline.ts';
 import { createLoginRole, type LoginRole } from '../harness/login-role.ts';
 import { startRefusingS3 } from '../harness/refusing-s3.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 let server: TestDatabase;
 let admin: pg.Pool;
@@ -73,7 +74,7 @@ const refuseNew = () => admin.query(`alter role ${login.name} password 'other'`)
 async function endCalls(): Promise<void> {
   const { rows } = await calls.query('select pg_backend_pid() as pid');
   await admin.query('select pg_terminate_backend($1)', [rows[0].pid]);
-  await vi.waitFor(() => expect(calls.totalCount).toBe(0));
+  await waitFor(() => expect(calls.totalCount).toBe(0));
 }
 
 it('a new connection is opened every other check', async () => {

@@ -1,8 +1,9 @@
 import pg from 'pg';
 import { pino } from 'pino';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { databaseUnavailable } from '../../src/files/file-error.ts';
 import { dropUndeliveredEvents } from '../../src/server/events/drop-events.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const RETRY_INTERVAL_MS = 10;
 
@@ -66,7 +67,7 @@ it('dropping events is tried again after an error, and ends when the service sto
     [noAnswer, left(3), ...Array.from({ length: 1_000 }, () => noAnswer)],
     stopping.signal,
   );
-  await vi.waitFor(() => expect(limits.length).toBeGreaterThan(4));
+  await waitFor(() => expect(limits.length).toBeGreaterThan(4));
   stopping.abort();
   await done;
   const tries = limits.length;

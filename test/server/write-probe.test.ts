@@ -1,10 +1,11 @@
 import type pg from 'pg';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { anyFreePort } from '../../src/dev/postgres/free-port.ts';
 import { type Breakers, createBreakers } from '../../src/overload/circuit-breaker.ts';
 import { createWriteProbe } from '../../src/server/backends/write-probe.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
 import { startSynchronousPostgres } from '../harness/synchronous-postgres.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const postgres = forAllTests(() => startSynchronousPostgres());
 
@@ -62,7 +63,7 @@ it('closes the breaker when commits no longer hang, and occupies one session unt
   await postgres.recover();
   expect(await probe.writesWork(3_000)).toBe(true);
   expect(breakers.writes.open).toBe(false);
-  await vi.waitFor(async () => expect(await sessions()).toEqual([]));
+  await waitFor(async () => expect(await sessions()).toEqual([]));
 });
 
 it.each<[string, (url: URL) => void]>([

@@ -9,6 +9,7 @@ import { startTestService } from '../../harness/service.ts';
 import { PROJECT } from '../../harness/service-process.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 import { upload } from '../../harness/upload.ts';
+import { waitFor } from '../../harness/wait-for.ts';
 import type { Consumer } from './consumer.ts';
 import { deliver } from './deliver.ts';
 import { startConsumer } from './start-consumer.ts';
@@ -82,7 +83,7 @@ test('the Express app of README.md acknowledges an event that comes twice or is 
   }
   expect(await deliver(app.eventsUrl, EVENTS_TOKEN, event('twice', revision + 1))).toBe(204);
   const revisions = () => storedOf('twice').map((stored) => stored.revision);
-  await vi.waitFor(() => expect(revisions()).toEqual([revision, revision + 1]));
+  await waitFor(() => expect(revisions()).toEqual([revision, revision + 1]));
 });
 
 test('the Express app of README.md refuses another token', async () => {

@@ -180,7 +180,6 @@ it('a server that does not answer holds each connection for a second more, and g
     Array.from({ length: POOL_SIZE }, () => database.run(ampleWork(), slowRead, { seconds: 0.1 })),
   );
   await proxy.set({ kind: 'hanging' });
-  const startMs = performance.now();
   let connectionsMax = 0;
   const calls = Array.from({ length: 10 }, () =>
     database.run({ deadline: Date.now() + 700 }, slowRead, { seconds: 0 }).catch(() => {
@@ -188,9 +187,10 @@ it('a server that does not answer holds each connection for a second more, and g
     }),
   );
   await Promise.all(calls);
-  expect(performance.now() - startMs, 'the callers do not wait for the cancels').toBeLessThan(1_500);
+  const endedMs = performance.now();
+  expect(pool.totalCount, 'the callers do not wait for the cancels').toBe(POOL_SIZE);
   await vi.waitFor(() => expect(pool.totalCount).toBe(0), { timeout: 5_000 });
-  expect(performance.now() - startMs).toBeGreaterThan(1_500);
+  expect(performance.now() - endedMs).toBeGreaterThan(500);
   // The proxy counts the connections of the pool, and one connection for the cancel of each of them.
   expect(connectionsMax).toBeLessThanOrEqual(2 * POOL_SIZE);
 });

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { expect, it, vi } from 'vitest';
 import { createPool } from '../../../src/postgres/connection/pool.ts';
 import { createDatabase, openPool } from '../../harness/database.ts';
+import { waitFor } from '../../harness/wait-for.ts';
 
 it('an idle connection that Postgres ends while the pool closes it is no error', async () => {
   const server = await createDatabase();
@@ -27,7 +28,7 @@ it('an idle connection that Postgres ends while the pool closes it is no error',
   const ended = pool.end();
   stream.resume();
   await ended;
-  await vi.waitFor(() => expect(closed).toHaveBeenCalled());
+  await waitFor(() => expect(closed).toHaveBeenCalled());
   expect(idleErrors).toEqual([]);
 
   await admin.end();

@@ -1,13 +1,14 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { sql } from 'kysely';
 import type pg from 'pg';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createDatabase as databaseOn } from '../../../src/postgres/connection/database.ts';
 import { createPool } from '../../../src/postgres/connection/pool.ts';
 import { prepare } from '../../../src/postgres/statements/prepared.ts';
 import { createDatabase, openPool, type TestDatabase } from '../../harness/database.ts';
 import { ampleWork } from '../../harness/deadline.ts';
 import { createLoginRole, type LoginRole } from '../../harness/login-role.ts';
+import { waitFor } from '../../harness/wait-for.ts';
 
 const POOL_SIZE = 10;
 const OPEN = 3;
@@ -81,15 +82,15 @@ it.each(FAULTS)('500 calls are served by the open connections while %s', async (
   await begin();
   expect(await failures(500, 0.003)).toEqual([]);
   // The total also counts connections that are being tried at this moment.
-  await vi.waitFor(() => expect(pool.totalCount).toBe(OPEN));
+  await waitFor(() => expect(pool.totalCount).toBe(OPEN));
 });
 
-it.each(FAULTS)('the pool grows again within a second after %s', async (_, begin, end) => {
+it.each(FAULTS)('the pool grows again soon after %s', async (_, begin, end) => {
   await openConnections();
   await begin();
   expect(await failures(POOL_SIZE, 0.01)).toEqual([]);
   await end();
-  await vi.waitFor(async () => {
+  await waitFor(async () => {
     expect(await failures(POOL_SIZE, 0.05)).toEqual([]);
     expect(pool.totalCount).toBe(POOL_SIZE);
   });
@@ -98,25 +99,30 @@ it.each(FAULTS)('the pool grows again within a second after %s', async (_, begin
 it('calls that wait for an open connection get a new one when new ones work again', async () => {
   await openConnections();
   await admin.query(`alter role ${login.name} connection limit ${OPEN}`);
-  const busy = failures(OPEN, 3);
-  await vi.waitFor(() => expect(pool.idleCount).toBe(0));
+  let isBusy = true;
+  const busy = failures(OPEN, 3).then((failed) => {
+    isBusy = false;
+    expect(failed).toEqual([]);
+  });
+  await waitFor(() => expect(pool.idleCount).toBe(0));
   const waiting = failures(POOL_SIZE - OPEN, 0);
-  await vi.waitFor(() => expect(pool.waitingCount).toBe(POOL_SIZE - OPEN));
+  await waitFor(() => expect(pool.waitingCount).toBe(POOL_SIZE - OPEN));
   await admin.query(`alter role ${login.name} connection limit -1`);
-  const startMs = performance.now();
   expect(await waiting).toEqual([]);
-  expect(performance.now() - startMs).toBeLessThan(1_500);
-  expect(await busy).toEqual([]);
+  // Before the busy connections come free.
+  expect(isBusy).toBe(true);
+  await busy;
 });
 
 it('calls fail at once when no connection is open', async () => {
   await openConnections();
   await admin.query(`alter role ${login.name} password 'other'`);
   await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${login.name}'`);
-  await vi.waitFor(() => expect(pool.totalCount).toBe(0));
+  await waitFor(() => expect(pool.totalCount).toBe(0));
   const startMs = performance.now();
   expect(new Set(await failures(20, 0))).toEqual(new Set(['28P01']));
-  expect(performance.now() - startMs).toBeLessThan(1_500);
+  // Long before the calls would give up their wait for a connection.
+  expect(performance.now() - startMs).toBeLessThan(4_000);
 });
 
 it('an idle connection stays open while new ones are refused', async () => {

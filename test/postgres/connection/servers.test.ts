@@ -1,7 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase as databaseOn } from '../../../src/postgres/connection/database.ts';
 import { createPool, type PoolOptions } from '../../../src/postgres/connection/pool.ts';
 import { migrate } from '../../../src/postgres/migrate.ts';
@@ -11,6 +11,7 @@ import { createDatabase, openPool, type TestDatabase } from '../../harness/datab
 import { ampleWork } from '../../harness/deadline.ts';
 import { type FaultProxy, startFaultProxy } from '../../harness/fault-proxy.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
+import { waitFor } from '../../harness/wait-for.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 const ROW = { userId: 'ada', s3Key: 'none', verificationTtlSeconds: 0, longestUploadSeconds: 0 };
@@ -76,7 +77,7 @@ describe('of several servers', () => {
     await Promise.all([1, 2, 3].map(() => writes(failedOver)));
     expect([first.connections, second.connections]).toEqual([3, 1]);
     await first.set({ kind: 'refused' });
-    await vi.waitFor(() => writes(failedOver));
+    await waitFor(() => writes(failedOver));
     expect(second.connections).toBe(2);
   });
 
@@ -89,10 +90,9 @@ describe('of several servers', () => {
     await writes(db);
     const firstMs = performance.now() - startMs;
     expect(firstMs).toBeGreaterThan(CONNECT_TIMEOUT_MS / 2 - 100);
-    expect(firstMs).toBeLessThan(CONNECT_TIMEOUT_MS);
-    const againMs = performance.now();
+    // If the pool gave the first server all of the time, the write would fail.
     await Promise.all([1, 2, 3].map(() => writes(db)));
-    expect(performance.now() - againMs).toBeLessThan(500);
+    expect(hanging.accepted).toBe(1);
   });
 
   it('reads and writes fail while none takes writes, and say why', async () => {
@@ -103,7 +103,7 @@ describe('of several servers', () => {
       reason: 'DATABASE_UNAVAILABLE',
       cause: { message: 'the server takes no writes: it is a standby, or read-only' },
     });
-    await vi.waitFor(() => expect(first.connections + second.connections).toBe(0));
+    await waitFor(() => expect(first.connections + second.connections).toBe(0));
   });
 
   it('the next one is not asked about a wrong password', async () => {
@@ -139,7 +139,7 @@ describe('the file of the password', () => {
 
     await admin.query(`alter role ${role} password 'second'`);
     await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`);
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(db.run(ampleWork(), find, ROW)).rejects.toMatchObject({ cause: { code: '28P01' } }),
     );
     await setFile('second');
