@@ -96,6 +96,8 @@ test.for<[string, string, Record<string, string>]>([
     expect(stdout.includes('Set CERT and KEY to the files of a gateway')).toBe(isMutual);
     const env = {
       ...process.env,
+      // The upload keeps its MD5s here, and not in the cache of the person who runs the tests.
+      XDG_CACHE_HOME: file('cache'),
       ...(kind === 'authority' && { CA: file('ca.crt') }),
       ...(isMutual && { CERT: file('gateway.crt'), KEY: file('gateway.key') }),
     };
