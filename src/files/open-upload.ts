@@ -1,5 +1,6 @@
 import type { Call } from './call.ts';
 import type { PendingFile } from './file.ts';
+import { storageUnavailable } from './file-error.ts';
 import type { FileStore } from './ports/file-store.ts';
 import type { MultipartStore } from './ports/multipart-store.ts';
 import type { StoredPart } from './rules/parts.ts';
@@ -33,6 +34,7 @@ export async function openUpload(
 ): Promise<OpenUpload | undefined> {
   const { store, multipart } = ports;
   const { s3Key } = file;
+  let committed: string | undefined;
   for (;;) {
     const pending = await store.findUpload(call, s3Key);
     if (pending === undefined) return undefined;
@@ -47,10 +49,18 @@ export async function openUpload(
       // The upload may be complete, but S3 refuses to tell. So the call fails: with a new upload, the client would
       // have to send all parts again.
       if (seen.outcome === 'refused') throw seen.error;
+      // S3 has just begun this upload, or listed it. Another one would not help: a call began 265 uploads until its
+      // deadline, in front of a server that knew none of them.
+      if (before === committed) {
+        throw storageUnavailable('unusable answer', new Error('S3 does not know its own multipart upload'));
+      }
     }
     const [unnamed] = await multipart.uploadsOf(call, s3Key);
     const uploadId = unnamed ?? (await multipart.begin(call, s3Key, file.mimeType));
-    if (await store.setUploadId(call, s3Key, uploadId, before)) continue;
+    if (await store.setUploadId(call, s3Key, uploadId, before)) {
+      committed = uploadId;
+      continue;
+    }
     // A concurrent call has committed another id, or the file is no longer pending. If this call began the upload,
     // no row will ever name it, so it is aborted.
     if (unnamed === undefined) await multipart.abort(call, s3Key, uploadId);

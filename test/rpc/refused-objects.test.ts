@@ -208,3 +208,23 @@ describe('a 404 that is not about the object', () => {
     },
   );
 });
+
+it('a create in parts ends before its deadline if S3 knows none of the multipart uploads that it begins', async () => {
+  const files = proxied.service.as(newUser());
+  const film = cutFile('unknown.mp4', [PART, 10]);
+  proxied.proxy.refuse = () => undefined;
+  await files.createMultipartUpload(film);
+  proxied.proxy.refuse = ({ method, query }) =>
+    method === 'GET' && query.has('uploadId') ? { status: 404, code: 'NoSuchUpload' } : undefined;
+  proxied.proxy.requests = [];
+  expect(await failureOf(files.createMultipartUpload(film))).toMatchObject({
+    reason: 'STORAGE_UNAVAILABLE',
+    retries: true,
+  });
+  const lists = proxied.proxy.requests.filter(
+    ({ method, query }) => method === 'GET' && query.has('uploadId'),
+  );
+  expect(lists).toHaveLength(2);
+  proxied.proxy.refuse = () => undefined;
+  expect((await files.createMultipartUpload(film)).missingPartNumbers).toEqual([1, 2]);
+});
