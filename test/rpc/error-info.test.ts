@@ -91,6 +91,8 @@ describe.for(WIRES.filter(({ format }) => format === 'JSON'))('JSON over $name',
     ['ListFiles', '{"pageSize": 1.5}', 'page_size'],
     ['CreateMultipartUpload', '{"partMd5s": ["%"]}', 'part_md5s'],
     ['CreatePresignedParts', '{"partNumbers": 1}', 'part_numbers'],
+    ['BatchCreatePresignedUploads', '{"requests": [{"filename": 5}]}', 'requests'],
+    ['BatchCreatePresignedUploads', '{"requests": [{}, {"size": "many"}]}', 'requests'],
   ] as const)('of %s with a wrong type, %s, names the field', async ([method, json, field]) => {
     const failed = await failure(wire, method, wire.body(Buffer.from(json)));
     expect(failed).toMatchObject({ ...INVALID_REQUEST, fields: [field] });

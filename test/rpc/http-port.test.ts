@@ -106,6 +106,28 @@ describe('methods of HTTP', () => {
     expect([statusCode, headers.allow]).toEqual([405, allow]);
   });
 
+  it.each([
+    ['GET', {}, 405, { code: 'unimplemented', reason: 'UNIMPLEMENTED' }],
+    ['POST', {}, 415, { code: 'invalid_argument', reason: 'INVALID_REQUEST' }],
+    // curl sends this type if it is told no other.
+    [
+      'POST',
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      415,
+      { code: 'invalid_argument', reason: 'INVALID_REQUEST' },
+    ],
+  ])('%s with %j, which is no call, gets an ErrorInfo and %i', async (method, headers, status, expected) => {
+    const answer = await ask(method, RPC, headers);
+    const { code, details } = JSON.parse(await text(answer));
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([status, 'application/json']);
+    expect({ code, ...details[0].debug }).toMatchObject({ ...expected, domain: 'files.v1' });
+  });
+
+  it('HEAD of a call and a path without a page say so', async () => {
+    expect(await text(await ask('HEAD', RPC))).toBe('');
+    expect(await text(await ask('GET', '/no'))).toBe('no page and no method has this path\n');
+  });
+
   it('HEAD of a page answers its headers without a body', async () => {
     const answer = await ask('HEAD', '/livez');
     expect(answer.statusCode).toBe(200);

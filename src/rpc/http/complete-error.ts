@@ -1,4 +1,4 @@
-import type { DescMessage, DescMethod } from '@bufbuild/protobuf';
+import type { DescField, DescMessage, DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { createAsyncIterable, type UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { errorFromJsonBytes } from '@connectrpc/connect/protocol-connect';
@@ -90,10 +90,21 @@ function completed(error: ConnectError | undefined, { input }: DescMethod): Conn
  */
 export function unreadable(text: string, { fields, typeName }: DescMessage): ConnectError {
   for (const field of fields) {
-    const [, problem] = text.split(`cannot decode ${field} from JSON: `);
+    const problem = problemOf(text, field);
     if (problem !== undefined) {
       return invalidRequest(`${field.name} cannot be read: ${problem}`, { field: field.name });
     }
   }
   return invalidRequest(`the request is not a ${typeName}, or contains a text that is not UTF-8`);
+}
+
+/** For a list of messages, as in a batch, the text of protobuf-es does not say which item it means. */
+function problemOf(text: string, field: DescField): string | undefined {
+  const [, problem] = text.split(`cannot decode ${field} from JSON: `);
+  if (problem !== undefined || field.message === undefined) return problem;
+  for (const inner of field.message.fields) {
+    const [, innerProblem] = text.split(`cannot decode ${inner} from JSON: `);
+    if (innerProblem !== undefined) return `${inner.name} of an item: ${innerProblem}`;
+  }
+  return undefined;
 }

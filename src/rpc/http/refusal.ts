@@ -8,11 +8,22 @@ import {
   endStreamToJson,
   errorToJsonBytes,
 } from '@connectrpc/connect/protocol-connect';
+import { callError, invalidRequest } from '../errors.ts';
 import { trailersOnly } from '../grpc/status.ts';
 import { protocolOf } from './protocol.ts';
 
 /** No Content-Type of these protocols is longer, not even with a `charset`. */
 const CONTENT_TYPE_MAX_CHARACTERS = 128;
+
+// These errors are encoded once, because anyone can cause them.
+const NOT_POST = errorToJsonBytes(callError('UNIMPLEMENTED', 'a call is a POST request'), undefined);
+const TYPE_UNKNOWN = errorToJsonBytes(
+  invalidRequest(
+    'Content-Type must be application/json, application/proto, application/grpc, application/grpc-web or ' +
+      'application/grpc-web-text, with charset utf-8 if a charset is given',
+  ),
+  undefined,
+);
 
 /**
  * Refuses a request that is no call of the method, before connect-node gets it. connect-node would make the objects of a
@@ -26,15 +37,18 @@ export function refuseForHeaders(
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
-  if (request.method !== 'POST') response.writeHead(405, { allow: 'POST' });
-  else if (!isKnown(request.headers['content-type'], supportedContentType)) response.writeHead(415);
-  else if (method.methodKind === 'bidi_streaming' && request.httpVersionMajor === 1) {
+  if (request.method !== 'POST') {
+    response.writeHead(405, { allow: 'POST', ...JSON_TYPE }).end(NOT_POST);
+  } else if (!isKnown(request.headers['content-type'], supportedContentType)) {
+    response.writeHead(415, JSON_TYPE).end(TYPE_UNKNOWN);
+  } else if (method.methodKind === 'bidi_streaming' && request.httpVersionMajor === 1) {
     // A client that expects HTTP/2 may wait for ever unless the connection is closed.
-    response.writeHead(505, { connection: 'close' });
+    response.writeHead(505, { connection: 'close' }).end();
   } else return false;
-  response.end();
   return true;
 }
+
+const JSON_TYPE = { 'content-type': 'application/json' };
 
 function isKnown(contentType = '', isSupported: (contentType: string) => boolean): boolean {
   if (contentType.length > CONTENT_TYPE_MAX_CHARACTERS) return false;

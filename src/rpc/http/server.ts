@@ -144,7 +144,8 @@ function answer(
   countNoMore: () => void,
 ): void {
   try {
-    if (!serveCall(request, response, countNoMore)) response.writeHead(404).end();
+    if (!serveCall(request, response, countNoMore))
+      refuse(response, 404, 'no page and no method has this path');
   } catch {
     // `serveCall` throws if the path and the authority do not form a URL. Without this catch, one request with
     // the Host `a:99999` would end the process.
