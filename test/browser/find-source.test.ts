@@ -5,7 +5,7 @@ import type { FoundSource } from '../../src/client/upload/platform.ts';
 const SOURCE: string = '../../src/client/browser/source.ts';
 
 interface Module {
-  findSource(source: Uint8Array): Promise<FoundSource<Blob>>;
+  findSource(source: unknown): Promise<FoundSource<Blob>>;
 }
 
 it('a browser copies bytes when their upload begins, and not when they are found', async () => {
@@ -17,4 +17,10 @@ it('a browser copies bytes when their upload begins, and not when they are found
   bytes[0] = 3;
   const body = await source.body({ start: 0, end: 1 }).arrayBuffer();
   expect([found.sizeBytes, ...new Uint8Array(body)]).toEqual([1, 2]);
+});
+
+it.each([[{}], [null], ['a path']])('a browser refuses %j as a source', async (source) => {
+  const { findSource } = (await import(SOURCE)) as Module;
+  const message = 'a source is a File, another Blob or a Uint8Array';
+  await expect(findSource(source)).rejects.toMatchObject({ reason: 'SOURCE_UNUSABLE', message });
 });

@@ -1,4 +1,5 @@
 import { open, readFile, truncate, utimes, writeFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -126,6 +127,19 @@ describe('uploadFile', () => {
       reason: 'SOURCE_UNUSABLE',
     });
     await expect(uploadFile(files, '/nowhere')).rejects.toThrow('ENOENT');
+  });
+
+  it.each([
+    ['a stream', Readable.from(['bytes'])],
+    ['an ArrayBuffer', new ArrayBuffer(1)],
+    ['null', null],
+    ['a number', 3],
+  ])('refuses %s, which no type allows, and says what a source is', async (_, source) => {
+    const refused = uploadFile(fixture.user(), source as unknown as Blob, { filename: 'a' });
+    const message = expect.stringMatching(
+      /^a source is .*: write a stream to a file, and wrap an ArrayBuffer/,
+    );
+    await expect(refused).rejects.toMatchObject({ reason: 'SOURCE_UNUSABLE', message });
   });
 
   it('throws the error of the service unchanged', async () => {

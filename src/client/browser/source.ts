@@ -14,7 +14,11 @@ export type UploadSource = Blob | Uint8Array;
 
 /** Bytes are copied when they are opened, and not here, because `uploadMany` finds thousands of sources ahead. */
 export async function findSource(source: UploadSource): Promise<FoundSource<Blob>> {
-  const sizeBytes = source instanceof Blob ? source.size : source.byteLength;
+  const sizeBytes = source instanceof Blob ? source.size : source?.byteLength;
+  // A caller in JavaScript may pass any value, for example an input element or a stream.
+  if (typeof sizeBytes !== 'number') {
+    throw new UploadError('SOURCE_UNUSABLE', 'a source is a File, another Blob or a Uint8Array');
+  }
   return { sizeBytes, open: async () => openSource(source) };
 }
 

@@ -8,6 +8,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { FoundSource } from '../upload/platform.ts';
+import { UploadError } from '../upload/upload-error.ts';
 import { findFile, findHandle, type OpenOptions } from './file-source.ts';
 import { type Body, ofBlob, ofBytes } from './memory-source.ts';
 
@@ -29,5 +30,16 @@ export async function findSource(
   }
   if (source instanceof Blob) return { sizeBytes: source.size, open: async () => ofBlob(source, hashing) };
   if (source instanceof URL) return findFile(fileURLToPath(source), options);
-  return typeof source === 'string' ? findFile(source, options) : findHandle(source, options);
+  if (typeof source === 'string') return findFile(source, options);
+  if (isFileHandle(source)) return findHandle(source, options);
+  throw new UploadError('SOURCE_UNUSABLE', NO_SOURCE);
+}
+
+const NO_SOURCE =
+  'a source is a path, a file: URL, a FileHandle, a Blob or a Uint8Array: write a stream to a file, and wrap an ' +
+  'ArrayBuffer in a Uint8Array';
+
+/** A caller in JavaScript may pass any value. */
+function isFileHandle(source: unknown): source is FileHandle {
+  return typeof source === 'object' && source !== null && 'fd' in source && 'stat' in source;
 }

@@ -3,7 +3,8 @@
  * thrown unchanged, as ConnectError. Node's error for a file that cannot be opened or read is thrown unchanged too.
  *
  * - `SOURCE_UNUSABLE`: the source is a directory, FIFO, socket or device, a symbolic link to a file that does not
- *   exist, or it has no name. The message says which.
+ *   exist, it has no name, or it is a value of another type, such as a stream. The message
+ *   says which.
  * - `SOURCE_CHANGED`: the file changed after it was hashed. The service has no READY file of it.
  *   Retry when the file no longer changes.
  * - `STORAGE_REFUSED`: S3 refused a PUT with a status below 500, and retries did not help or would not help. The
