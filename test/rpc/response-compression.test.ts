@@ -77,6 +77,27 @@ describe.each(BINARY)('over $name, an answer', (wire) => {
   });
 });
 
+describe('an answer over Connect', () => {
+  const connect = WIRES.find(
+    ({ encodingHeader, format }) => encodingHeader === 'content-encoding' && format === 'binary',
+  );
+
+  it.each([
+    ['gzip;q=1.0,deflate;q=0.6,identity;q=0.3', 'gzip'],
+    ['br;q=0.9, gzip; q=0.5', 'br'],
+    ['gzip;q=0, br;q=0.001', 'br'],
+    ['GZIP', 'gzip'],
+    ['gzip;q=0', 'identity'],
+    ['gzip;q=0.000, identity', 'identity'],
+    ['', 'identity'],
+    // A value that no client sends is not searched for weights.
+    [`gzip;q=1${','.repeat(250)}`, 'identity'],
+  ])('to a client that accepts "%s" has the encoding %s', async (accepted, encoding) => {
+    const { headers } = await ask(connect as Wire, PARTS, accepted);
+    expect(headers['content-encoding'] ?? 'identity').toBe(encoding);
+  });
+});
+
 it.each(PROTOCOLS)('a client over %s reads a compressed answer', async (protocol) => {
   const partNumbers = Array.from({ length: PARTS }, (_, i) => i + 1);
   const { parts } = await service.as(user, protocol).createPresignedParts({ s3Key, partNumbers });

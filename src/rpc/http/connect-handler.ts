@@ -26,7 +26,7 @@ import { MESSAGE_MAX_BYTES, messageMaxBytes } from '../limits/message-limits.ts'
 import { createReflection } from '../reflection.ts';
 import { type AdmitOptions, createAdmit } from './admit.ts';
 import { completeError } from './complete-error.ts';
-import { type CompressedCall, requestCompressions } from './compression.ts';
+import { type CompressedCall, requestCompressions, withoutWeights } from './compression.ts';
 import { encodeText, nameAsPlain } from './grpc-web-text.ts';
 import { answerHealth, isHealth } from './health-answer.ts';
 import { protocolOf } from './protocol.ts';
@@ -128,6 +128,7 @@ async function serveCall(
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     universal.body = body;
     if (isText) nameAsPlain(universal);
+    withoutWeights(universal);
     const answer = await completeError(await handler(universal), handler.method);
     if (answer instanceof ConnectError) refuseCall(request.headers, response, answer);
     else await universalResponseToNodeResponse(isText ? encodeText(answer) : answer, response);
