@@ -3,7 +3,7 @@ import { type CreatePresignedUploadResponse, UploadType } from '../../gen/files/
 import { parseS3Key } from '../../src/files/rules/s3-key.ts';
 import { ampleCall } from '../harness/deadline.ts';
 import { putTo } from '../harness/put.ts';
-import { content } from './crash-fixture.ts';
+import { content } from './crash-history.ts';
 import { type FileClient, keepCalling, type Load, oneOf } from './crash-load.ts';
 import type { Content } from './crash-ports.ts';
 
@@ -90,7 +90,7 @@ export class LoadClient {
       this.#load.existing++;
       this.#claim(known.is !== 'absent', `EXISTING: ${s3Key}, but the upload was not acknowledged`);
       this.#claim(known.key === s3Key, `EXISTING: ${s3Key}, but the key was ${known.key}`);
-      const seen = await this.#load.world.ports.objects.head(ampleCall(), parseS3Key(s3Key));
+      const seen = await this.#load.fixture.ports.objects.head(ampleCall(), parseS3Key(s3Key));
       this.#claim(
         seen?.fingerprint === Buffer.from(md5, 'base64').toString('hex'),
         `EXISTING: ${s3Key}, and the bucket does not hold it`,

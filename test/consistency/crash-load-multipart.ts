@@ -67,7 +67,7 @@ export class PartsClient {
     this.#begun = true;
     if (type === UploadType.EXISTING) {
       this.#claim(this.#is !== 'absent' && s3Key === this.#key, `EXISTING: ${s3Key}, and that is not so`);
-      const seen = await this.#load.world.ports.objects.head(ampleCall(), parseS3Key(s3Key));
+      const seen = await this.#load.fixture.ports.objects.head(ampleCall(), parseS3Key(s3Key));
       this.#claim(seen !== undefined, `EXISTING: ${s3Key}, and the bucket does not hold it`);
       this.#is = 'there';
       this.#mayBeDeleted = false;

@@ -2,7 +2,7 @@ import { type Client, Code, ConnectError } from '@connectrpc/connect';
 import type { FileService } from '../../gen/files/v1/file_service_pb.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
 import type { Deed } from './crash-consumer.ts';
-import type { World } from './crash-servers.ts';
+import type { CrashFixture } from './crash-fixture.ts';
 
 /** A content under a key, and what its client did with it. */
 interface LoadedFile {
@@ -16,7 +16,7 @@ interface LoadedFile {
 
 /** Shared by all clients: the service process that runs now, if any, and counts of the answers. */
 export class Load {
-  readonly world: World;
+  readonly fixture: CrashFixture;
   readonly wrong: string[] = [];
   calls = 0;
   underWay = 0;
@@ -32,8 +32,8 @@ export class Load {
   #service: ServiceProcess | undefined;
   #next = Promise.withResolvers<void>();
 
-  constructor(world: World) {
-    this.world = world;
+  constructor(fixture: CrashFixture) {
+    this.fixture = fixture;
   }
 
   /** @param md5 empty for a multipart upload */

@@ -1,4 +1,4 @@
-import type { Fixture } from './crash-fixture.ts';
+import type { History } from './crash-history.ts';
 import type { Ask } from './crash-ports.ts';
 
 /**
@@ -24,7 +24,7 @@ export type Act =
   | 'make';
 
 /** Creates the state before an operation, and returns the key on which others act in the gaps. */
-export type Given = (fixture: Fixture) => Promise<string>;
+export type Given = (history: History) => Promise<string>;
 
 export interface Operation {
   name: string;
@@ -52,27 +52,27 @@ export const due = `due_at = now()`;
 
 /** The state that `given` creates, with other values in its row. */
 export function changed(given: Given, ...assignments: string[]): Given {
-  return async (fixture) => {
-    const key = await given(fixture);
-    await fixture.change(assignments.join(', '));
+  return async (history) => {
+    const key = await given(history);
+    await history.change(assignments.join(', '));
     return key;
   };
 }
 
 /** The state that `given` creates, after a delete by an instance that was killed right after its commit. */
 export function deleted(given: Given): Given {
-  return async (fixture) => {
-    const key = await given(fixture);
-    await fixture.deleteAndDie(key);
+  return async (history) => {
+    const key = await given(history);
+    await history.deleteAndDie(key);
     return key;
   };
 }
 
 /** The state that `given` creates, after the consumer has taken all events. */
 export function told(given: Given): Given {
-  return async (fixture) => {
-    const key = await given(fixture);
-    await fixture.deliver();
+  return async (history) => {
+    const key = await given(history);
+    await history.deliver();
     return key;
   };
 }

@@ -2,16 +2,16 @@ import { type Act, changed, dispatch, due, type Given, operation, sweep } from '
 import { gone, oldTombstone, purgeable, ready, tombstone } from './crash-operations.ts';
 
 /** A file whose loss a call has noticed. */
-const lost: Given = async (fixture) => {
-  const key = await gone(fixture);
-  await fixture.ask({ method: 'get', s3Key: key });
+const lost: Given = async (history) => {
+  const key = await gone(history);
+  await history.ask({ method: 'get', s3Key: key });
   return key;
 };
 
 /** A READY file whose event is refused once. */
-const refused: Given = async (fixture) => {
-  const key = await ready(fixture);
-  fixture.refuseOnce();
+const refused: Given = async (history) => {
+  const key = await ready(history);
+  history.refuseOnce();
   return key;
 };
 

@@ -1,4 +1,4 @@
-import { cut } from './crash-fixture.ts';
+import { cut } from './crash-history.ts';
 import {
   type Act,
   asks,
@@ -18,14 +18,14 @@ const begin: Ask = { method: 'begin', content: film };
 const presign = (s3Key: string): Ask => ({ method: 'presign', s3Key, partNumbers: [2, 3] });
 
 /** The key that a new upload will get. */
-const absent: Given = async (fixture) => `${fixture.user}_film.mp4`;
+const absent: Given = async (history) => `${history.user}_film.mp4`;
 
 /** An unfinished upload with some of its parts. */
 const withParts =
   (...partNumbers: number[]): Given =>
-  async (fixture) => {
-    const key = await fixture.begin(film);
-    await fixture.putParts(key, partNumbers);
+  async (history) => {
+    const key = await history.begin(film);
+    await history.putParts(key, partNumbers);
     return key;
   };
 const underWay = withParts(1);
@@ -35,45 +35,45 @@ const uploaded = withParts(1, 2, 3);
 const nameless = changed(underWay, 'upload_id = null');
 
 /** S3 has lost the upload. */
-const lost: Given = async (fixture) => {
-  const key = await underWay(fixture);
-  await fixture.abortInBucket(key);
+const lost: Given = async (history) => {
+  const key = await underWay(history);
+  await history.abortInBucket(key);
   return key;
 };
 
 /** S3 has assembled the object, and the response was lost. */
-const assembled: Given = async (fixture) => {
-  const key = await uploaded(fixture);
-  await fixture.completeInBucket(key);
+const assembled: Given = async (history) => {
+  const key = await uploaded(history);
+  await history.completeInBucket(key);
   return key;
 };
 
-const completed: Given = async (fixture) => {
-  const key = await uploaded(fixture);
-  await fixture.ask({ method: 'complete', s3Key: key });
+const completed: Given = async (history) => {
+  const key = await uploaded(history);
+  await history.ask({ method: 'complete', s3Key: key });
   return key;
 };
 
 /** A READY file with another upload under its key. */
-const completedAndBegun: Given = async (fixture) => {
-  const key = await completed(fixture);
-  await fixture.beginInBucket(key);
+const completedAndBegun: Given = async (history) => {
+  const key = await completed(history);
+  await history.beginInBucket(key);
   return key;
 };
 
 /** A tombstone whose parts were removed. */
-const removed: Given = async (fixture) => {
-  const key = await underWay(fixture);
-  await fixture.ask({ method: 'delete', s3Key: key });
+const removed: Given = async (history) => {
+  const key = await underWay(history);
+  await history.ask({ method: 'delete', s3Key: key });
   return key;
 };
 
 /** The state that `given` creates, after the URLs and the lifetime of its upload have expired. */
 const outlived =
   (given: Given): Given =>
-  async (fixture) => {
-    const key = await given(fixture);
-    await fixture.outlive();
+  async (history) => {
+    const key = await given(history);
+    await history.outlive();
     return key;
   };
 

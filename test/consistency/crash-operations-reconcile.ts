@@ -1,4 +1,4 @@
-import { content } from './crash-fixture.ts';
+import { content } from './crash-history.ts';
 import { type Act, changed, type Given, operation } from './crash-operation.ts';
 import { gone, ready } from './crash-operations.ts';
 import type { Ask } from './crash-ports.ts';
@@ -9,22 +9,22 @@ const adopt: Ask = { method: 'reconcile', action: 'adopt' };
 const forgotten = content('forgotten.txt', 'an object without a row');
 
 /** An object without a row, beside a READY file. The row is newer, so the table has not lost its last rows. */
-const orphan: Given = async (fixture) => {
-  await fixture.putWithoutRow(forgotten);
-  return changed(ready, `last_modified = now() + interval '1 minute'`)(fixture);
+const orphan: Given = async (history) => {
+  await history.putWithoutRow(forgotten);
+  return changed(ready, `last_modified = now() + interval '1 minute'`)(history);
 };
 
 /** The object of a file whose row was lost. Its upload was acknowledged before that. */
-const rowLost: Given = async (fixture) => {
-  const key = await fixture.putWithoutRow(forgotten);
-  fixture.made(key);
+const rowLost: Given = async (history) => {
+  const key = await history.putWithoutRow(forgotten);
+  history.made(key);
   return key;
 };
 
 /** A multipart upload that no row names. */
-const stray: Given = async (fixture) => {
-  const key = `${fixture.user}_film.mp4`;
-  await fixture.beginInBucket(key);
+const stray: Given = async (history) => {
+  const key = `${history.user}_film.mp4`;
+  await history.beginInBucket(key);
   return key;
 };
 

@@ -1,4 +1,4 @@
-import { content } from './crash-fixture.ts';
+import { content } from './crash-history.ts';
 import {
   type Act,
   asks,
@@ -35,29 +35,29 @@ const CREATE_MANY = 'find_keys create_many';
 export const purgeable = `url_expire_at = now() - interval '25 hours'`;
 const notFresh = `verified_at = now() - interval '1 day'`;
 
-const pending: Given = (fixture) => fixture.announce(first);
+const pending: Given = (history) => history.announce(first);
 
-const uploaded: Given = (fixture) => fixture.announceAndPut(first);
+const uploaded: Given = (history) => history.announceAndPut(first);
 
-const twoUploaded: Given = async (fixture) => {
-  await fixture.announceAndPut(third);
-  return fixture.announceAndPut(first);
+const twoUploaded: Given = async (history) => {
+  await history.announceAndPut(third);
+  return history.announceAndPut(first);
 };
 
 /** Another file has the key that this name would get. */
-const keyTaken: Given = (fixture) => fixture.announceAndPut(second);
+const keyTaken: Given = (history) => history.announceAndPut(second);
 
-export const ready: Given = async (fixture) => {
-  const key = await uploaded(fixture);
-  await fixture.ask(list);
+export const ready: Given = async (history) => {
+  const key = await uploaded(history);
+  await history.ask(list);
   return key;
 };
 
 /** A READY file whose object was removed without the service. */
-export const gone: Given = async (fixture) => {
-  const key = await ready(fixture);
-  await fixture.removeObject(key);
-  await fixture.change(notFresh);
+export const gone: Given = async (history) => {
+  const key = await ready(history);
+  await history.removeObject(key);
+  await history.change(notFresh);
   return key;
 };
 

@@ -7,14 +7,14 @@ import { LONG } from '../harness/long-form.ts';
 import { newUser } from '../harness/random.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import type { Plan, Report } from './crash-child.ts';
-import { Fixture } from './crash-fixture.ts';
+import { type CrashFixture, openCrashFixture } from './crash-fixture.ts';
+import { History } from './crash-history.ts';
 import type { Act, Operation } from './crash-operation.ts';
 import { create, gone, OPERATIONS as WITH_A_PUT } from './crash-operations.ts';
 import { OPERATIONS_EVENTS } from './crash-operations-events.ts';
 import { film, OPERATIONS_MULTIPART } from './crash-operations-multipart.ts';
 import { OPERATIONS_RECONCILE } from './crash-operations-reconcile.ts';
 import type { Answer, Ask } from './crash-ports.ts';
-import { openWorld, type World } from './crash-servers.ts';
 
 const WITHOUT_EVENTS = [...WITH_A_PUT, ...OPERATIONS_MULTIPART, ...OPERATIONS_RECONCILE];
 const WITH_EVENTS = [...WITHOUT_EVENTS, ...OPERATIONS_EVENTS];
@@ -36,7 +36,7 @@ const OPERATIONS_AT_ONCE = LONG ? 1 : 14;
 /** A call that is cut off, and the action in its gap. */
 interface Case {
   operation: Operation;
-  fixture: Fixture;
+  history: History;
   ask: Ask;
   /** The key on which other actors act. */
   key: string | undefined;
@@ -71,7 +71,7 @@ it.runIf(LONG)(
 
 async function killAll(operations: Operation[], hasEvents: boolean): Promise<void> {
   const startMs = performance.now();
-  await using worlds = new AsyncDisposableStack();
+  await using fixtures = new AsyncDisposableStack();
   const queue = groups(operations).values();
   const counts = new Map<Operation, Count>(
     operations.map((operation) => [operation, { points: 0, calls: 0 }]),
@@ -79,9 +79,9 @@ async function killAll(operations: Operation[], hasEvents: boolean): Promise<voi
   let kills = 0;
   const wrong: string[] = [];
   const work = async () => {
-    const world = worlds.use(await openWorld(hasEvents));
+    const fixture = fixtures.use(await openCrashFixture(hasEvents));
     for (const group of queue) {
-      const killed = await killEverywhere(world, group, counts, wrong);
+      const killed = await killEverywhere(fixture, group, counts, wrong);
       kills += killed;
     }
   };
@@ -132,7 +132,7 @@ const isDispatch = ({ name }: Operation) => name.startsWith('dispatch');
  * @returns how many processes were killed
  */
 async function killEverywhere(
-  world: World,
+  fixture: CrashFixture,
   group: Operation[],
   counts: Map<Operation, Count>,
   wrong: string[],
@@ -140,12 +140,12 @@ async function killEverywhere(
   let left = group;
   for (let killAt = 0; ; killAt++) {
     const cases = await Promise.all(
-      left.flatMap((operation) => variants(operation, killAt)).map((variant) => prepare(world, variant)),
+      left.flatMap((operation) => variants(operation, killAt)).map((variant) => prepare(fixture, variant)),
     );
-    const { steps, parked } = await runAndDie(world, cases, killAt);
-    const found = await restartAndCompare(world, cases, killAt % 2 === 1);
+    const { steps, parked } = await runAndDie(fixture, cases, killAt);
+    const found = await restartAndCompare(fixture, cases, killAt % 2 === 1);
     wrong.push(...found.map((what) => `killed in gap ${killAt}: ${what}`));
-    await clear(world);
+    await clear(fixture);
 
     left = left.filter((operation) => {
       const own = [...cases.keys()].filter((call) => cases[call]?.operation === operation);
@@ -187,16 +187,16 @@ function variants(operation: Operation, killAt: number): Variant[] {
   return [...both({ act: undefined, actAt: undefined }), ...disturbed];
 }
 
-async function prepare(world: World, variant: Variant): Promise<Case> {
-  const fixture = new Fixture(world, newUser());
+async function prepare(fixture: CrashFixture, variant: Variant): Promise<Case> {
+  const history = new History(fixture, newUser());
   const { given, request } = variant.operation;
-  const key = await given?.(fixture);
+  const key = await given?.(history);
   const ask = typeof request === 'function' ? request(key ?? '') : request;
-  return { ...variant, fixture, key, ask, handed: [] };
+  return { ...variant, history, key, ask, handed: [] };
 }
 
 async function runAndDie(
-  { servers }: World,
+  { servers }: CrashFixture,
   cases: Case[],
   killAt: number,
 ): Promise<Extract<Report, { event: 'dying' }>> {
@@ -229,10 +229,10 @@ async function runAndDie(
       const { answer } = report;
       cut.handed.push(...handedBy(answer));
       const beside = cut.act !== undefined && cut.actAt !== 0 ? 'beside others' : 'alone';
-      queue(() => cut.fixture.hear(cut.ask, answer, beside));
+      queue(() => cut.history.hear(cut.ask, answer, beside));
     }
   });
-  const calls = cases.map(({ fixture, ask, actAt }) => ({ user: fixture.user, ask, actAt }));
+  const calls = cases.map(({ history, ask, actAt }) => ({ user: history.user, ask, actAt }));
   const plan: Plan = { servers, killAt, calls };
   child.send(plan);
   const [, signal] = await once(child, 'close');
@@ -245,9 +245,9 @@ async function runAndDie(
 }
 
 /** A delete or a complete counts as acknowledged after its step, even if the process was killed before it answered. */
-function acknowledge({ ask, fixture }: Case, steps: string[]): void {
-  if (ask.method === 'delete' && steps.includes('mark_deleted')) fixture.deleted(ask.s3Key);
-  if (ask.method === 'complete' && steps.includes('complete')) fixture.made(ask.s3Key);
+function acknowledge({ ask, history }: Case, steps: string[]): void {
+  if (ask.method === 'delete' && steps.includes('mark_deleted')) history.deleted(ask.s3Key);
+  if (ask.method === 'complete' && steps.includes('complete')) history.made(ask.s3Key);
 }
 
 /** The keys of the uploads that an answer begins. */
@@ -257,47 +257,51 @@ function handedBy(answer: Answer): string[] {
 }
 
 async function act(cut: Case): Promise<void> {
-  const { act, fixture, key } = cut;
-  if (act === 'sweep') return fixture.sweep();
-  if (act === 'deliver') return fixture.deliver();
+  const { act, history, key } = cut;
+  if (act === 'sweep') return history.sweep();
+  if (act === 'deliver') return history.deliver();
   if (act === 'create' || act === 'begin') {
-    const answer = await fixture.ask(act === 'create' ? create : { method: 'begin', content: film });
+    const answer = await history.ask(act === 'create' ? create : { method: 'begin', content: film });
     cut.handed.push(...handedBy(answer));
     return;
   }
-  if (act === 'finish') return fixture.uploadMultipart(film);
+  if (act === 'finish') return history.uploadMultipart(film);
   if (key === undefined) throw new Error('the case has no key to act on');
-  if (act === 'put') await fixture.put(key);
-  if (act === 'part') await fixture.putParts(key, [2]);
-  if (act === 'complete') await fixture.ask({ method: 'complete', s3Key: key });
-  if (act === 'make') await fixture.makeInBucket(key, film);
-  if (act === 'delete') await fixture.deleteAndDie(key);
+  if (act === 'put') await history.put(key);
+  if (act === 'part') await history.putParts(key, [2]);
+  if (act === 'complete') await history.ask({ method: 'complete', s3Key: key });
+  if (act === 'make') await history.makeInBucket(key, film);
+  if (act === 'delete') await history.deleteAndDie(key);
 }
 
-async function restartAndCompare(world: World, cases: Case[], isConsumerAway: boolean): Promise<string[]> {
-  for (const { fixture, ask, handed, retries } of cases) {
-    for (const key of handed) await fixture.goOn(key);
+async function restartAndCompare(
+  fixture: CrashFixture,
+  cases: Case[],
+  isConsumerAway: boolean,
+): Promise<string[]> {
+  for (const { history, ask, handed, retries } of cases) {
+    for (const key of handed) await history.goOn(key);
     // The operator repeats the command until table and bucket agree.
-    if (ask.method === 'reconcile') await fixture.ask(ask);
+    if (ask.method === 'reconcile') await history.ask(ask);
     if (!retries) continue;
     const isBackground = ['sweep', 'dispatch', 'reconcile'].includes(ask.method);
-    const answer = await fixture.ask(isBackground ? { method: 'list' } : ask);
-    for (const key of handedBy(answer)) await fixture.goOn(key);
-    await fixture.ask({ method: 'list' });
+    const answer = await history.ask(isBackground ? { method: 'list' } : ask);
+    for (const key of handedBy(answer)) await history.goOn(key);
+    await history.ask({ method: 'list' });
   }
-  await world.settle(isConsumerAway);
+  await fixture.settle(isConsumerAway);
   // The sweeper never handles a READY file: an object that was removed without the service is noticed by the
   // next read.
-  for (const { fixture, key, operation } of cases) {
-    if (operation.given === gone && key !== undefined) await fixture.ask({ method: 'get', s3Key: key });
+  for (const { history, key, operation } of cases) {
+    if (operation.given === gone && key !== undefined) await history.ask({ method: 'get', s3Key: key });
   }
-  await world.settle();
-  const differences = await world.differences(cases.flatMap(({ fixture }) => fixture.uploaded()));
-  const judged = cases.flatMap(({ fixture, ask }) => [
-    ...fixture.wrong,
-    ...fixture.wrongEvents(ask.method === 'create'),
+  await fixture.settle();
+  const differences = await fixture.differences(cases.flatMap(({ history }) => history.uploaded()));
+  const judged = cases.flatMap(({ history, ask }) => [
+    ...history.wrong,
+    ...history.wrongEvents(ask.method === 'create'),
   ]);
-  const about = new Map(cases.map((one) => [one.fixture.user, one]));
+  const about = new Map(cases.map((one) => [one.history.user, one]));
   return [...judged, ...differences].map((what) => {
     const [user = ''] = /user-[0-9a-f]+/.exec(what) ?? [];
     const { operation, act, actAt, retries } = about.get(user) ?? {};
@@ -305,7 +309,7 @@ async function restartAndCompare(world: World, cases: Case[], isConsumerAway: bo
   });
 }
 
-async function clear({ ports, bucket, consumer }: World): Promise<void> {
+async function clear({ ports, bucket, consumer }: CrashFixture): Promise<void> {
   consumer.clear();
   await ports.pool.query('delete from files');
   await Promise.all((await bucket.keys()).map((key) => bucket.remove(key)));

@@ -7,10 +7,10 @@ import { s3Environment } from '../harness/s3-environment.ts';
 import { type ServiceProcess, startService } from '../harness/service-process.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { newestOf, wrongOf, wrongOrder } from './crash-consumer.ts';
+import { openCrashFixture } from './crash-fixture.ts';
 import { Load } from './crash-load.ts';
 import { LoadClient } from './crash-load-client.ts';
 import { PART_BYTES, PartsClient } from './crash-load-multipart.ts';
-import { openWorld } from './crash-servers.ts';
 
 const KILLS = LONG ? 100 : 5;
 
@@ -36,13 +36,13 @@ const SLOWNESS_MS = 50;
 /** Rows age while no process lives, so that sweeps have work and verifications are no longer fresh. */
 const PASSES_SECONDS = 600;
 
-const world = forAllTests(() => openWorld());
+const fixture = forAllTests(() => openCrashFixture());
 const cache = forAllTests(temporaryDirectory);
 
 it('a service that is killed at random under load loses nothing, shows nothing false, and leaves nothing behind', async () => {
   const startMs = performance.now();
-  const load = new Load(world);
-  const { consumer } = world;
+  const load = new Load(fixture);
+  const { consumer } = fixture;
   Object.assign(consumer, { refuses: REFUSED_SHARE, slownessMs: SLOWNESS_MS });
   const users = Array.from({ length: USERS }, newUser);
   const clients = users.flatMap((user) =>
@@ -65,8 +65,8 @@ it('a service that is killed at random under load loses nothing, shows nothing f
   await Promise.all(working);
 
   Object.assign(consumer, { refuses: 0, slownessMs: 0 });
-  await world.settle(true);
-  const { rows } = await world.ports.pool.query<{ s3_key: string }>(
+  await fixture.settle(true);
+  const { rows } = await fixture.ports.pool.query<{ s3_key: string }>(
     `select s3_key from files where state = 'ready'`,
   );
   const ready = new Set(rows.map(({ s3_key }) => s3_key));
@@ -78,7 +78,7 @@ it('a service that is killed at random under load loses nothing, shows nothing f
     // If the last call got no answer, both outcomes are right.
     .filter(({ key, is }) => is === 'there' || (is === 'either' && ready.has(key)));
   const keys = expected.map(({ key }) => key);
-  const wrong = [...load.wrong, ...wrongEvents(load, expected), ...(await world.differences(keys))];
+  const wrong = [...load.wrong, ...wrongEvents(load, expected), ...(await fixture.differences(keys))];
 
   const open = known.filter(({ is }) => is === 'either').length;
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
@@ -93,7 +93,7 @@ it('a service that is killed at random under load loses nothing, shows nothing f
 
 /** Compares the events that the consumer has taken with what the clients did. */
 function wrongEvents(load: Load, there: readonly { key: string; md5: string }[]): string[] {
-  const byKey = Map.groupBy(world.consumer.taken, ({ key }) => key);
+  const byKey = Map.groupBy(fixture.consumer.taken, ({ key }) => key);
   const wrong = [...byKey.values()].flatMap((ofKey) => [
     ...ofKey.flatMap((event) => wrongOf(event, ofKey, load.file(event.key, event.md5).deeds)),
     ...wrongOrder(ofKey),
@@ -118,13 +118,13 @@ function wrongEvents(load: Load, there: readonly { key: string; md5: string }[])
 const DOOMED = 'doomed';
 
 async function start(): Promise<ServiceProcess> {
-  const databaseUrl = new URL(world.servers.databaseUrl);
+  const databaseUrl = new URL(fixture.servers.databaseUrl);
   databaseUrl.searchParams.set('application_name', DOOMED);
   return startService({
     environment: {
       DATABASE_URL: databaseUrl.href,
-      ...s3Environment(world.servers),
-      EVENTS_URL: world.consumer.url.href,
+      ...s3Environment(fixture.servers),
+      EVENTS_URL: fixture.consumer.url.href,
       SWEEP_INTERVAL_SECONDS: '1',
       MULTIPART_PART_BYTES: String(PART_BYTES),
       NODE_COMPILE_CACHE: cache.path,
@@ -135,7 +135,7 @@ async function start(): Promise<ServiceProcess> {
 /** Statements that the killed process sent may still be committed, until its sessions have ended. */
 async function untilItsStatementsHaveEnded(): Promise<void> {
   for (;;) {
-    const { rowCount } = await world.ports.pool.query(
+    const { rowCount } = await fixture.ports.pool.query(
       'select from pg_stat_activity where datname = current_database() and application_name = $1',
       [DOOMED],
     );
@@ -145,12 +145,12 @@ async function untilItsStatementsHaveEnded(): Promise<void> {
 }
 
 async function timePasses(kill: number, clients: readonly LoadClient[]): Promise<void> {
-  await world.pass(PASSES_SECONDS);
+  await fixture.pass(PASSES_SECONDS);
   // No client holds a URL for the key of a deleted file any more, so tombstones may become purgeable and
   // their keys free.
   if (kill % 2 === 0) {
     for (const client of clients) client.forgetKeysOfTheDeleted();
-    await world.ports.pool.query(
+    await fixture.ports.pool.query(
       `update files set url_expire_at = url_expire_at - interval '26 hours', due_at = now() where state = 'deleted'`,
     );
   }
