@@ -15,8 +15,8 @@ export interface CrashFixture extends AsyncDisposable {
   bucket: TestBucket;
   consumer: Consumer;
   ports: Ports;
-  /** Sweeps all due rows of all users. */
-  sweep(): Promise<void>;
+  /** Sweeps all due rows, or those of one user. The due rows of the other users are leased all the same. */
+  sweep(userId?: string): Promise<void>;
   /** Delivers all due events, or those of one user. */
   deliver(userId?: string): Promise<void>;
   /** Makes all rows older. */
@@ -60,12 +60,13 @@ export async function openCrashFixture(hasEvents = true): Promise<CrashFixture> 
   const dispatch = openDispatch(ports.events, consumer.url.href);
   await migrate(ports.pool);
 
-  const sweep = async () => {
+  const sweep = async (userId?: string) => {
     const deadline = Date.now() + 30_000;
     for (;;) {
       const batch = await ports.store.leaseDue(ampleWork(), 50, 60);
       if (batch.length === 0) return;
-      await Promise.all(batch.map((due) => ports.sweepOne({ userId: refOf(due).userId, deadline }, due)));
+      const own = batch.filter((due) => userId === undefined || refOf(due).userId === userId);
+      await Promise.all(own.map((due) => ports.sweepOne({ userId: refOf(due).userId, deadline }, due)));
     }
   };
 

@@ -62,8 +62,6 @@ export const gone: Given = async (history) => {
 };
 
 export const tombstone = deleted(ready);
-/** A purgeable upload that the sweep of another case in the same process does not find, however slow the machine is. */
-const notSwept = changed(pending, purgeable, `due_at = now() + interval '1 hour'`);
 const expired = changed(pending, purgeable, due);
 export const oldTombstone = changed(tombstone, purgeable, due);
 const oldTombstoneTold = changed(told(tombstone), purgeable, due);
@@ -73,7 +71,7 @@ export const OPERATIONS = [
   operation('create, the key is taken', keyTaken, create, 'reserve explain_conflict reserve', ALL),
   operation('create, with a tombstone', tombstone, create, 'reserve explain_conflict reserve', NO_DELETE),
   operation('create, pending', pending, create, 'reserve HEAD update_intent', [...ALL, 'create']),
-  operation('create, purgeable', notSwept, create, 'reserve HEAD update_intent', NO_PUT),
+  operation('create, purgeable', changed(pending, purgeable), create, 'reserve HEAD update_intent', NO_PUT),
   operation('create, uploaded', uploaded, create, 'reserve HEAD mark_ready', ALL),
   operation('create, READY', ready, create, 'reserve', ALL),
   operation('create, READY and not fresh', changed(ready, notFresh), create, 'reserve HEAD mark_ready', ALL),
