@@ -12,8 +12,6 @@ export interface DueChange {
   number: number;
 }
 
-export type ModelEvents = ReturnType<typeof createModelEvents>;
-
 export function createModelEvents(model: Model) {
   /** The files after the last step. A file that gets the key of another file is another object. */
   const known = new Map<ModelFile, { state: ModelFile['state']; mimeType: string }>();

@@ -19,8 +19,6 @@ interface Walk {
 type Place = ReturnType<typeof placeOf>;
 const placeOf = ({ key, lastModifiedMs }: ModelFile) => ({ key, lastModifiedMs });
 
-export type ReadSteps = ReturnType<typeof readSteps>;
-
 export function readSteps(run: Run) {
   const {
     fixture,
