@@ -92,6 +92,8 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
     passed.on('close', () => incoming.resume());
   };
   const server = createServer((incoming, answer) => void handle(incoming, answer));
+  // Idle connections stay open longer than a test waits for the client to close them.
+  server.keepAliveTimeout = 120_000;
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));

@@ -298,7 +298,7 @@ describe('an aborted upload', () => {
         (e: unknown) => e,
       );
       if (ended === reason) {
-        await expect.poll(() => fixture.proxy.connections, { timeout: 1_000 }).toBe(0);
+        await expect.poll(() => fixture.proxy.connections).toBe(0);
       } else {
         expect(ended).toMatchObject({ file: { state: FileState.READY } });
       }

@@ -176,7 +176,7 @@ describe('uploadMany ends', () => {
       // Files that are not done yet get no outcome.
       expect(failuresOf(outcomes)).toEqual([]);
       expect(openFiles(items.map(({ source }) => String(source)))).toEqual([]);
-      await expect.poll(() => fixture.proxy.connections, { timeout: 2_000 }).toBe(0);
+      await expect.poll(() => fixture.proxy.connections).toBe(0);
     }
     expect(aborted).toBeGreaterThan(0);
     const again = await uploadMany(files, items);

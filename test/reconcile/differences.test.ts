@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hostileText, UNPRINTABLE } from '../harness/captured-terminal.ts';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { listVerified } from '../harness/list-verified.ts';
 import { md5, newUser } from '../harness/random.ts';
 import type { ChangeAnswer } from '../harness/s3-answers.ts';
 import { startTestService } from '../harness/service.ts';
@@ -39,8 +40,7 @@ async function reportWith(change: ChangeAnswer, ...args: string[]) {
 
 const run = (args: string[], environment = {}) => runWith(service, args, environment);
 
-const listed = async () =>
-  (await service.as(user).listFiles({ pageSize: 1_000 })).files.map(({ s3Key }) => s3Key).sort();
+const listed = async () => (await listVerified(service.as(user))).map(({ s3Key }) => s3Key).sort();
 
 describe('a table and a bucket that agree', () => {
   it('are reported as agreeing, and nothing is changed', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { listVerified } from '../harness/list-verified.ts';
 import { newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
 import { asListed, range, reportOf, uploadFiles } from './fixture.ts';
@@ -15,7 +16,7 @@ const longUser = () => newUser().padEnd(100, '@');
 
 const forget = (keys: string[]) => service.pool.query('delete from files where s3_key = any($1)', [keys]);
 const listed = async (user: string) =>
-  (await service.as(user).listFiles({ pageSize: 1_000 })).files.map(({ s3Key }) => s3Key).sort();
+  (await listVerified(service.as(user))).map(({ s3Key }) => s3Key).sort();
 
 it('--adopt finds the user in another row of the user, before or after the object', async () => {
   const user = longUser();

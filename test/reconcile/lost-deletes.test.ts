@@ -1,6 +1,7 @@
 /** A failover can lose the last deletes. The deleted files are READY again, and have no objects in S3. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { listVerified } from '../harness/list-verified.ts';
 import { newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
 import { range, removeAll, run as runWith, uploadFiles } from './fixture.ts';
@@ -15,8 +16,7 @@ afterEach(() => removeAll(service));
 
 const run = (...args: string[]) => runWith(service, args);
 
-const listed = async () =>
-  (await service.as(user).listFiles({ pageSize: 1_000 })).files.map(({ s3Key }) => s3Key).sort();
+const listed = async () => (await listVerified(service.as(user))).map(({ s3Key }) => s3Key).sort();
 
 it('--adopt also takes files that were deleted out of the lists, and then table and bucket agree', async () => {
   const keys = await uploadFiles(service, user, range(30));

@@ -1,6 +1,7 @@
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { forAllTests } from '../harness/for-all-tests.ts';
+import { listVerified } from '../harness/list-verified.ts';
 import { cutFile, putParts } from '../harness/parts.ts';
 import { md5, newUser } from '../harness/random.ts';
 import { startTestService } from '../harness/service.ts';
@@ -47,7 +48,7 @@ async function laterRows() {
 
 /** Everything that a user sees of the files, in the order of the keys. */
 async function seen() {
-  const { files } = await service.as(user).listFiles({ pageSize: 1_000 });
+  const files = await listVerified(service.as(user));
   return files
     .map(({ s3Key, filename, md5: hash, size, mimeType, lastModified }) => ({
       s3Key,

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FileState } from '../../../gen/files/v1/file_pb.ts';
+import { listVerified } from '../../harness/list-verified.ts';
 import { put } from '../../harness/put.ts';
 import { md5, newUser } from '../../harness/random.ts';
 import { download, type FileClient } from '../../harness/upload.ts';
@@ -104,8 +105,8 @@ export class AcknowledgedCalls {
 
   /** The keys of all files that the service lists now. */
   async listed(): Promise<Set<string>> {
-    const answers = await Promise.all(this.#users.map(({ client }) => client.listFiles({ pageSize: 1_000 })));
-    return new Set(answers.flatMap(({ files }) => files.map(({ s3Key }) => s3Key)));
+    const files = await Promise.all(this.#users.map(({ client }) => listVerified(client)));
+    return new Set(files.flat().map(({ s3Key }) => s3Key));
   }
 
   #nextUser(): User {

@@ -11,19 +11,21 @@ import { missing, startFailoverServers, WAYS, type Way } from './servers.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-const FULL_SERVICE_MAX_MS = 3_000;
+/** The short form shares its machine with other tests. */
+const FULL_SERVICE_MAX_MS = LONG ? 3_000 : 5_000;
+const FULL_SERVICE = `full service is back within ${FULL_SERVICE_MAX_MS / 1_000} s`;
 
 /** How many deletes are acknowledged at least before the primary is lost. */
 const ACKNOWLEDGED_MIN = 30;
 
 describeWith('a synchronous failover', missing, () => {
   test.for(WAYS)(
-    'kill -9 of a synchronous primary, through %s: nothing is lost or undone, and full service is back within 3 s',
+    `kill -9 of a synchronous primary, through %s: nothing is lost or undone, and ${FULL_SERVICE}`,
     (way, context) => failOver(context, way, (pair) => pair.killPrimary()),
   );
 
   test.runIf(LONG).for(WAYS)(
-    'a synchronous primary that hangs, through %s: nothing is lost or undone, and full service is back within 3 s',
+    `a synchronous primary that hangs, through %s: nothing is lost or undone, and ${FULL_SERVICE}`,
     (way, context) => failOver(context, way, (pair) => pair.freezePrimary()),
   );
 });
