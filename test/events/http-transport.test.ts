@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fromJsonString } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
@@ -236,7 +235,7 @@ describe('the connections', () => {
       });
       const transport = createHttpTransport(consumer.url, TOKEN, 300);
       expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'delivered' });
-      await sleep(100);
+      await expect.poll(() => consumer.sockets.size).toBe(0);
       expect(await transport.deliver(MESSAGE)).toMatchObject({ outcome: 'unanswered' });
       transport.close();
       expect(consumer.requests).toBe(2);

@@ -107,7 +107,8 @@ it('a body that does not arrive within 5 s ends its connection', async () => {
   socket.write(`POST ${PATH}/${TOKEN} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{`);
   socket.on('error', () => undefined).resume();
   await new Promise((resolve) => socket.once('close', resolve));
-  expect(performance.now() - begunMs).toBeLessThan(8_000);
+  // Long before an idle connection is closed, after a minute or more.
+  expect(performance.now() - begunMs).toBeLessThan(20_000);
 });
 
 it('each message is counted by its outcome', async () => {
