@@ -55,6 +55,8 @@ export async function migrateWhenReachable(
     while (!signal.aborted) {
       const error = await whyUnreachable(pool);
       if (error === undefined) return void (await migrate(pool));
+      // When the service stops, it stops its own Postgres, too. That is no wait.
+      if (signal.aborted) return;
       onWait(error);
       await sleep(RETRY_INTERVAL_MS, undefined, { signal }).catch(() => {});
     }

@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { migrate, migrateAt } from '../../src/postgres/migrate.ts';
+import { migrate, migrateAt, migrateWhenReachable } from '../../src/postgres/migrate.ts';
 import * as files from '../../src/postgres/migrations/0001-files.ts';
 import * as typeChanged from '../../src/postgres/migrations/0002-type-changed.ts';
 import type { Migration } from '../../src/postgres/migrator.ts';
@@ -49,6 +51,30 @@ it('of eight instances that migrate at once, one migrates and the others wait an
   expect(await migrateAt({ urls: [database.url] })).toEqual([]);
   expect(await indexes()).toEqual(before);
 });
+
+it.each([
+  { stops: true, waits: 0 },
+  { stops: false, waits: 1 },
+])(
+  'a connection that breaks is a wait unless the service stops (stops: $stops)',
+  async ({ stops, waits }) => {
+    const stopping = new AbortController();
+    const server = createServer((socket) => {
+      if (stops) stopping.abort();
+      socket.destroy();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `postgres://postgres@127.0.0.1:${(server.address() as AddressInfo).port}/files`;
+    const errors: unknown[] = [];
+    const onWait = (error: unknown) => {
+      errors.push(error);
+      stopping.abort();
+    };
+    await migrateWhenReachable({ urls: [url] }, onWait, stopping.signal);
+    expect(errors).toHaveLength(waits);
+    server.close();
+  },
+);
 
 const addColumn = (name: string, serves: string): Migration => ({
   serves,
