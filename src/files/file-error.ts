@@ -155,9 +155,12 @@ export function notMultipart(s3Key: string): FileError {
  */
 export const RETRY_AFTER_MS = 1_000;
 
-/** The error of a create that other calls disturbed until its deadline: they kept creating and deleting the file. */
+/**
+ * The error of a create that was disturbed until its deadline: other calls kept creating and deleting the file, or
+ * another session of the database had locked the rows whose slots are free.
+ */
 export function contention(): FileError {
-  return new FileError('OVERLOADED', 'concurrent calls keep creating and deleting this file; retry', {
+  return new FileError('OVERLOADED', 'concurrent work kept this file from being created; retry', {
     retryAfterMs: RETRY_AFTER_MS,
   });
 }

@@ -21,6 +21,7 @@ it('a create that meets contention until its deadline tries a few times only', a
   const call = { userId: 'ada', deadline: Date.now() + 1_000 };
   await expect(reserveFile(call, { store } as ReservePorts, intent)).rejects.toMatchObject({
     reason: 'OVERLOADED',
+    message: 'concurrent work kept this file from being created; retry',
     retryAfterMs: 1_000,
   });
   expect(performance.now() - startMs).toBeLessThan(2_000);
