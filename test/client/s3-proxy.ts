@@ -75,6 +75,11 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       }
       answer.writeHead(statusCode, s3.headers);
       s3.pipe(answer);
+      // S3 can answer before it has read the whole body, and a request that has its answer takes no more of it. The proxy
+      // must read the rest: the client sends its next request on the same connection, or closes it.
+      s3.on('end', () => {
+        if (!passed.writableFinished) passed.destroy();
+      });
     });
     if (putFault === 'reset') {
       incoming.once('data', () => {
@@ -87,8 +92,6 @@ export async function startS3Proxy(s3Endpoint: string): Promise<S3Proxy> {
       if (!incoming.complete) passed.destroy();
     });
     incoming.pipe(passed);
-    // S3 can answer before it has read the whole body. The proxy must read the rest. Otherwise it would not notice when
-    // the client closes the connection.
     passed.on('close', () => incoming.resume());
   };
   const server = createServer((incoming, answer) => void handle(incoming, answer));
