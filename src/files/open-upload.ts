@@ -55,7 +55,8 @@ export async function openUpload(
         throw storageUnavailable('unusable answer', new Error('S3 does not know its own multipart upload'));
       }
     }
-    const [unnamed] = await multipart.uploadsOf(call, s3Key);
+    // S3 may list an upload for a while after it has been aborted.
+    const unnamed = (await multipart.uploadsOf(call, s3Key)).find((id) => id !== before);
     const uploadId = unnamed ?? (await multipart.begin(call, s3Key, file.mimeType));
     if (await store.setUploadId(call, s3Key, uploadId, before)) {
       committed = uploadId;

@@ -209,13 +209,18 @@ describe('a 404 that is not about the object', () => {
   );
 });
 
+const isListOfParts = ({ method, query }: RefusedRequest) => method === 'GET' && query.has('uploadId');
+
+/** The proxy cannot pass on the body that OpenStack Swift sends with a 404 to a HEAD. */
+const noObjectOf = (filename: string) => (request: RefusedRequest) =>
+  request.method === 'HEAD' && request.path.endsWith(filename)
+    ? { status: 404, code: 'NoSuchKey' }
+    : undefined;
+
 it('a create in parts ends before its deadline if S3 knows none of the multipart uploads that it begins', async () => {
   const files = proxied.service.as(newUser());
   const film = cutFile('unknown.mp4', [PART, 10]);
-  const isListOfParts = ({ method, query }: RefusedRequest) => method === 'GET' && query.has('uploadId');
-  // The proxy cannot pass on the body that OpenStack Swift sends with a 404 to a HEAD.
-  const noObject = ({ method, path }: RefusedRequest) =>
-    method === 'HEAD' && path.endsWith('unknown.mp4') ? { status: 404, code: 'NoSuchKey' } : undefined;
+  const noObject = noObjectOf('unknown.mp4');
   proxied.proxy.refuse = noObject;
   await files.createMultipartUpload(film);
   proxied.proxy.refuse = (request) =>
@@ -228,4 +233,21 @@ it('a create in parts ends before its deadline if S3 knows none of the multipart
   expect(proxied.proxy.requests.filter(isListOfParts)).toHaveLength(2);
   proxied.proxy.refuse = noObject;
   expect((await files.createMultipartUpload(film)).missingPartNumbers).toEqual([1, 2]);
+});
+
+it('a create in parts begins another upload if S3 still lists an upload that it does not know any more', async () => {
+  const files = proxied.service.as(newUser());
+  const film = cutFile('listed.mp4', [PART, 10]);
+  const noObject = noObjectOf('listed.mp4');
+  proxied.proxy.refuse = noObject;
+  const { s3Key } = await files.createMultipartUpload(film);
+  const [part] = (await files.createPresignedParts({ s3Key, partNumbers: [1] })).parts;
+  const lost = new URL(part?.presignedUrl ?? '').searchParams.get('uploadId');
+  proxied.proxy.refuse = (request) =>
+    isListOfParts(request) && request.query.get('uploadId') === lost
+      ? { status: 404, code: 'NoSuchUpload' }
+      : noObject(request);
+  expect((await files.createMultipartUpload(film)).missingPartNumbers).toEqual([1, 2]);
+  const [again] = (await files.createPresignedParts({ s3Key, partNumbers: [1] })).parts;
+  expect(new URL(again?.presignedUrl ?? '').searchParams.get('uploadId')).not.toBe(lost);
 });
