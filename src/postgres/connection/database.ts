@@ -40,8 +40,8 @@ export function createDatabase(
   /** The number of statements that wait in the fair queue. */
   readonly waiting: number;
 } {
-  const { statementTimeoutMs = Number.POSITIVE_INFINITY, pooler = 'none', breakers = noopBreakers } = options;
-  const { lockTimeoutMs } = options;
+  const { statementTimeoutMs = Number.POSITIVE_INFINITY, lockTimeoutMs } = options;
+  const { pooler = 'none', breakers = noopBreakers } = options;
   const runStatement = createRunStatement(pool, { statementTimeoutMs, lockTimeoutMs, pooler, breakers });
   const queues = createQueues(pool.options.max);
   const waitMaxMs = pool.options.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;

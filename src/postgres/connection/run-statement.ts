@@ -47,15 +47,13 @@ export interface RunOptions {
   breakers?: Breakers;
 }
 
-type RequiredOptions = Required<Omit<RunOptions, 'lockTimeoutMs'>> & Pick<RunOptions, 'lockTimeoutMs'>;
-
 /**
  * Creates a function that sends a statement. If the error allows a retry, the function sends the statement
  * once more, on any connection of the pool.
  */
 export function createRunStatement(
   pool: pg.Pool,
-  { statementTimeoutMs, lockTimeoutMs = 0, pooler, breakers }: RequiredOptions,
+  { statementTimeoutMs, lockTimeoutMs = 0, pooler, breakers }: Required<RunOptions>,
 ) {
   const answerMaxMs = statementTimeoutMs + ANSWER_GRACE_MS;
   // A write that was given up earlier may have waited for a row that another session has locked. This is no sign that
